@@ -1,0 +1,214 @@
+"""Compiled code on disk, so that the next process starts without compiling.
+
+One file per key: a fixed header (magic, the lengths of the two parts, a SHA-256 over key and parts), then the metadata
+as JSON, then the object code. A file that is not exactly that is no entry, and the next `store` replaces it. Files
+appear by an atomic rename, so processes share a folder without locks. Where the folder cannot be used, everything
+works, only slower: one warning says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import struct
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import llvmlite
+
+SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
+_HEADER = struct.Struct("<8sQQ32s")
+_MAGIC = b"TTCACHE1"
+_SUFFIX = ".ttc"
+_ABANDONED = 3600.0  # seconds after which a temporary file belongs to a process that died
+_RECOUNT = 64  # stores between two looks at what other processes have added
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is kept: facts that JSON can hold, and an object file."""
+
+    metadata: dict[str, Any]
+    object_code: bytes
+
+
+@dataclass
+class _Usage:
+    """What this process believes a folder holds, so that most stores need not list it."""
+
+    bytes: int = 0
+    stores: int = 0
+
+
+_usage: dict[Path, _Usage] = {}
+_warned: set[Path] = set()
+
+
+def key(*parts: str | bytes) -> str:
+    """A file name for these parts; different lists of parts give different names."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(struct.pack("<?Q", isinstance(part, str), len(data)))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+@functools.cache
+def source_digest() -> str:
+    """Identifies the code that compiles: sources of ir, passes and runtime, and the versions of what they stand on."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(f"python {sys.version} llvmlite {llvmlite.__version__}\n".encode())
+    for room in ("ir", "passes", "runtime"):
+        for path in sorted((package / room).rglob("*.py")):
+            source = path.read_bytes()
+            digest.update(f"{path.relative_to(package).as_posix()} {len(source)}\n".encode())
+            digest.update(source)
+    return digest.hexdigest()
+
+
+def folder() -> Path:
+    """Where entries are: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system."""
+    chosen = os.environ.get("TT_CACHE_DIR")
+    if chosen:
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
+    home = Path(os.path.expanduser("~"))
+    if not home.is_absolute():  # a user without a home
+        return Path(tempfile.gettempdir()) / "tinytorch-cache"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "tinytorch" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "tinytorch"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else home / ".cache") / "tinytorch"
+
+
+def load(key: str) -> Entry | None:
+    """The entry of `key`; None where there is none, or where the file is damaged or not the user's own."""
+    path = _path(key)
+    try:
+        with path.open("rb") as file:
+            data = file.read() if _trusted(os.fstat(file.fileno())) else b""
+    except OSError:
+        return None
+    entry = _decode(key, data)
+    if entry is not None:
+        with contextlib.suppress(OSError):  # a folder that is only readable serves too
+            os.utime(path)  # eviction goes by the time of the last use
+    return entry
+
+
+def store(key: str, entry: Entry) -> None:
+    """Keep `entry` under `key`, replacing what is there. TypeError if JSON cannot hold the metadata."""
+    data = _encode(key, entry)
+    path = _path(key)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(path, data)
+        _bound(path.parent, len(data))
+    except OSError as error:
+        _warn_once(path.parent, error)
+
+
+def fetch(key: str, make: Callable[[], Entry]) -> Entry:
+    """The entry of `key`, made and stored on the first request."""
+    entry = load(key)
+    if entry is None:
+        entry = make()
+        store(key, entry)
+    return entry
+
+
+def _path(key: str) -> Path:
+    return folder() / (key + _SUFFIX)
+
+
+def _trusted(status: os.stat_result) -> bool:
+    # An entry is run as machine code, so in a folder shared with others only our own files count.
+    return not hasattr(os, "getuid") or status.st_uid in (os.getuid(), 0)
+
+
+def _checksum(key: str, metadata: bytes, object_code: bytes) -> bytes:
+    digest = hashlib.sha256(struct.pack("<QQQ", len(key), len(metadata), len(object_code)))
+    for part in (key.encode(), metadata, object_code):
+        digest.update(part)
+    return digest.digest()
+
+
+def _encode(key: str, entry: Entry) -> bytes:
+    metadata = json.dumps(entry.metadata, separators=(",", ":")).encode()
+    sum_ = _checksum(key, metadata, entry.object_code)
+    return _HEADER.pack(_MAGIC, len(metadata), len(entry.object_code), sum_) + metadata + entry.object_code
+
+
+def _decode(key: str, data: bytes) -> Entry | None:
+    if len(data) < _HEADER.size:
+        return None
+    magic, metadata_bytes, object_bytes, checksum = _HEADER.unpack_from(data)
+    split = _HEADER.size + metadata_bytes
+    if magic != _MAGIC or len(data) != split + object_bytes:
+        return None
+    metadata, object_code = data[_HEADER.size : split], data[split:]
+    if checksum != _checksum(key, metadata, object_code):
+        return None
+    return Entry(cast("dict[str, Any]", json.loads(metadata)), object_code)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(suffix=".tmp", prefix=path.stem[:16], dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _bound(directory: Path, added: int) -> None:
+    """Keep the folder under SIZE_LIMIT. It is listed on the first store, then rarely, and when it seems full."""
+    usage = _usage.setdefault(directory, _Usage())
+    usage.bytes += added
+    if usage.stores % _RECOUNT == 0 or usage.bytes > SIZE_LIMIT:
+        usage.bytes = _evict(directory)
+    usage.stores += 1
+
+
+def _evict(directory: Path) -> int:
+    """Drop the least recently used entries beyond three quarters of a full folder; the bytes that are left."""
+    files: list[tuple[float, int, str]] = []
+    with os.scandir(directory) as listing:
+        for item in listing:
+            if item.name.endswith((_SUFFIX, ".tmp")):
+                with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                    status = item.stat()
+                    files.append((status.st_mtime, status.st_size, item.path))
+    total = sum(size for _, size, _ in files)
+    goal = total if total <= SIZE_LIMIT else SIZE_LIMIT * 3 // 4
+    for used, size, path in sorted(files):
+        unwanted = total > goal if path.endswith(_SUFFIX) else used < time.time() - _ABANDONED
+        if unwanted:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+                total -= size
+    return total
+
+
+def _warn_once(directory: Path, error: OSError) -> None:
+    if directory not in _warned:
+        _warned.add(directory)
+        warnings.warn(
+            f"TinyTorch cannot keep compiled code in {directory} ({error}), so every process compiles anew; "
+            "set TT_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=3,
+        )
