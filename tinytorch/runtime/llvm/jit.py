@@ -15,6 +15,7 @@ from tinytorch.runtime.llvm.target import Target
 if TYPE_CHECKING:
     import llvmlite.binding as llvm
 
+_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe")  # ELF (also on Windows, for the JIT) and Mach-O
 _LEVEL = 2  # of code generation: 1 to 3 give the same speed, 0 a third of it
 
 
@@ -43,9 +44,14 @@ def emit_assembly(text: str, target: Target) -> str:
 
 
 def load_object(data: bytes) -> LoadedCode:
-    """Map an object file into this process and resolve what it calls."""
+    """Map an object file into this process and resolve what it calls.
+
+    LLVM trusts the data beyond its first bytes: whoever keeps objects on disk must check that they are whole.
+    """
     llvm = _llvm()
     host = Target.host()
+    if not data.startswith(_MAGIC):
+        raise CompileError("the data is not an object file")
     empty = _parse("", host)
     try:
         engine = llvm.create_mcjit_compiler(empty, _new_machine(host))
