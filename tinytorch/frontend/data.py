@@ -1,0 +1,172 @@
+"""Data sets and loaders: batches of tensors, shuffled from a seed, prepared in the background.
+
+| what | memory | time |
+| --- | --- | --- |
+| a data set of arrays, memory-mapped | the pages that are touched, shared between processes | one gather per batch |
+| the same in RAM as uint8 | n bytes for n pixels | the same |
+| the same in RAM as float32 | 4 n bytes | no conversion per batch |
+
+Images stay uint8 in storage and become float32 a batch at a time, in the thread that works ahead of the training
+step: a fourth of the memory for a conversion that the step hides.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from tinytorch.frontend.data_files import DataError
+from tinytorch.frontend.data_prefetch import prefetched
+from tinytorch.frontend.data_sets import (
+    ArrayDataset,
+    Batch,
+    Dataset,
+    Indices,
+    Subset,
+    TensorDataset,
+    collate,
+    decode,
+    gather,
+    random_split,
+)
+from tinytorch.frontend.data_zoo import CIFAR10, MNIST, TinyShakespeare
+from tinytorch.frontend.tensor import Tensor, from_numpy
+
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "ArrayDataset",
+    "DataError",
+    "DataLoader",
+    "Dataset",
+    "Subset",
+    "TensorDataset",
+    "TinyShakespeare",
+    "collate",
+    "random_split",
+]
+
+Transform: TypeAlias = Callable[[Batch, np.random.Generator], Batch]
+
+
+class DataLoader:
+    """Batches of a data set, as Tensors (in the structure of a sample), for one epoch per loop.
+
+    dataset: a Dataset, or anything with `__len__` and `__getitem__`.
+    shuffle: a new order each epoch, which `seed` and the number of the epoch determine.
+    drop_last: leave out a last batch that is smaller than `batch_size`.
+    prefetch: how many batches a background thread may be ahead; 0 works in the loop itself.
+    transform: `transform(batch, generator) -> batch`, for augmentation, on arrays as they are stored (images: uint8),
+        before they are scaled. The generator depends on seed, epoch and batch alone, so that a resumed run sees the
+        same crops and flips.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        seed: int = 0,
+        drop_last: bool = False,
+        prefetch: int = 2,
+        transform: Transform | None = None,
+    ) -> None:
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise TypeError(f"DataLoader: {type(dataset).__name__} is no data set: needs __len__ and __getitem__")
+        self.dataset = dataset
+        self.batch_size = _at_least(1, "batch_size", batch_size)
+        self.shuffle = shuffle
+        self.seed = _at_least(0, "seed", seed)
+        self.drop_last = drop_last
+        self.prefetch = _at_least(0, "prefetch", prefetch)
+        self.transform = transform
+        self._epoch = 0
+        self._position = 0  # batches of this epoch that have been handed out
+        self._resumed = False
+        self._current = object()  # the loop whose progress counts: the one begun last
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        count = len(self.dataset)
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._position and not self._resumed:  # the loop before was left early
+            self._epoch, self._position = self._epoch + 1, 0
+        self._resumed = False
+        self._current = object()
+        return self._run(self._current, self._epoch, range(self._position, len(self)))
+
+    def _run(self, me: object, epoch: int, numbers: range) -> Generator[Any]:
+        produce = partial(self._batch, epoch, self._order(epoch))
+        batches = prefetched(produce, numbers, self.prefetch)
+        try:
+            for number, batch in zip(numbers, batches, strict=True):
+                if self._current is me:
+                    self._position = number + 1
+                yield _to_tensors(batch)
+        finally:
+            batches.close()
+        if self._current is me:
+            self._epoch, self._position = epoch + 1, 0
+
+    def _order(self, epoch: int) -> Indices:
+        count = len(self.dataset)
+        return self._generator(epoch, 0).permutation(count) if self.shuffle else np.arange(count)
+
+    def _batch(self, epoch: int, order: Indices, number: int) -> Batch:
+        start = number * self.batch_size
+        batch = gather(self.dataset, order[start : start + self.batch_size])
+        if self.transform is not None:
+            batch = self.transform(batch, self._generator(epoch, number + 1))
+        return decode(self.dataset, batch)
+
+    def _generator(self, epoch: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream)))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader is: after loading it, the next loop goes on with the batch after the last one handed out."""
+        return {
+            "epoch": self._epoch,
+            "position": self._position,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "samples": len(self.dataset),
+        }
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on where `state` was taken; ValueError if that was in the midst of an epoch of other batches."""
+        position = int(state["position"])
+        for name, mine in (("batch_size", self.batch_size), ("samples", len(self.dataset))):
+            if position and int(state[name]) != mine:
+                raise ValueError(
+                    f"DataLoader: the state is from batch {position} of an epoch with {name} {state[name]}, "
+                    f"this loader has {name} {mine}: it cannot go on from there"
+                )
+        self.seed = int(state["seed"])
+        self._epoch, self._position = int(state["epoch"]), position
+        self._resumed = True
+        self._current = object()
+
+
+def _to_tensors(batch: Batch) -> Any:
+    if isinstance(batch, Mapping):
+        return {key: _to_tensors(value) for key, value in cast(Mapping[Any, Any], batch).items()}
+    if isinstance(batch, tuple):
+        return tuple(_to_tensors(value) for value in cast(tuple[Any, ...], batch))
+    return batch if isinstance(batch, Tensor) else from_numpy(np.asarray(batch))
+
+
+def _at_least(least: int, name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataLoader: {name} must be an int, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"DataLoader: {name} must be at least {least}, got {number}")
+    return number

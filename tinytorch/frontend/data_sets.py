@@ -1,0 +1,165 @@
+"""Data sets: samples by number, rows of arrays, parts of other data sets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytorch.frontend.tensor import Tensor, from_numpy
+from tinytorch.ir.errors import ShapeError
+
+Array: TypeAlias = NDArray[Any]
+Indices: TypeAlias = NDArray[np.int64]
+Batch: TypeAlias = Any  # an array, or tuples and dicts of batches
+
+
+class Dataset(ABC):
+    """Samples by number: a sample is a Tensor, an array, a number, or a tuple or dict of those."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any: ...
+
+    def __getitems__(self, indices: Indices) -> Batch:
+        """The samples at `indices` as one batch of arrays, as they are stored; here: item by item, collated."""
+        return collate([self[int(index)] for index in indices])
+
+    def decode(self, batch: Batch) -> Batch:
+        """What a stored batch becomes before the model sees it; here: itself."""
+        return batch
+
+
+class ArrayDataset(Dataset):
+    """Samples that are the rows of arrays of the same length; a batch is gathered in one go, not row by row."""
+
+    def __init__(self, *arrays: Array) -> None:
+        if not arrays:
+            raise ValueError(f"{type(self).__name__}: needs at least one array")
+        for position, array in enumerate(arrays):
+            if array.ndim == 0:
+                raise ShapeError(f"{type(self).__name__}: array {position} has no axis of samples")
+            if len(array) != len(arrays[0]):
+                raise ShapeError(
+                    f"{type(self).__name__}: array {position} has {len(array)} samples, array 0 has {len(arrays[0])}"
+                )
+        # Gathering rows copies blocks of memory if they are contiguous, and the whole array first if they are not.
+        self.arrays: tuple[Array, ...] = tuple(np.ascontiguousarray(array) for array in arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        """The sample at an int, or a batch for a slice or an array of ints."""
+        if isinstance(index, slice):
+            index = np.arange(len(self))[index]
+        selected = np.asarray(index)
+        if selected.dtype == np.bool_:
+            selected = np.flatnonzero(selected)
+        batch = self.decode(self.__getitems__(np.atleast_1d(selected)))
+        return tuple(from_numpy(array if selected.ndim else array[0, ...]) for array in batch)
+
+    def __getitems__(self, indices: Indices) -> tuple[Array, ...]:
+        return tuple(np.take(array, indices, axis=0) for array in self.arrays)
+
+
+class TensorDataset(ArrayDataset):
+    """Rows of tensors (or arrays) of the same length; sample i is the tuple of rows i."""
+
+    def __init__(self, *tensors: Tensor | Array) -> None:
+        super().__init__(*(t.numpy() if isinstance(t, Tensor) else np.asarray(t) for t in tensors))
+
+
+class Subset(Dataset):
+    """The samples of `dataset` at `indices`, in that order."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int] | Indices) -> None:
+        chosen = np.asarray(indices, dtype=np.int64 if len(indices) == 0 else None)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise TypeError(f"Subset: indices must be a sequence of ints, got {chosen.dtype} of shape {chosen.shape}")
+        if chosen.size and (int(chosen.min()) < 0 or int(chosen.max()) >= len(dataset)):
+            raise IndexError(
+                f"Subset: indices go from {chosen.min()} to {chosen.max()}, samples from 0 to {len(dataset) - 1}"
+            )
+        self.dataset = dataset
+        self.indices: Indices = chosen.astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+    def __getitems__(self, indices: Indices) -> Batch:
+        return gather(self.dataset, self.indices[indices])
+
+    def decode(self, batch: Batch) -> Batch:
+        return decode(self.dataset, batch)
+
+
+def random_split(dataset: Dataset, lengths: Sequence[int | float], seed: int = 0) -> list[Subset]:
+    """Disjoint random subsets of the given lengths, or fractions that add up to 1 (the first ones take the rest)."""
+    total = len(dataset)
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"random_split: negative length in {list(lengths)}")
+    if any(isinstance(length, float) for length in lengths):
+        if abs(sum(lengths) - 1) > 1e-6:
+            raise ValueError(f"random_split: fractions {list(lengths)} add up to {sum(lengths)}, not to 1")
+        sizes = [int(total * fraction) for fraction in lengths]
+        for position in range(total - sum(sizes)):
+            sizes[position % len(sizes)] += 1
+    else:
+        sizes = [int(length) for length in lengths]
+        if sum(sizes) != total:
+            raise ValueError(f"random_split: lengths {sizes} add up to {sum(sizes)}, the data set has {total} samples")
+    order = np.random.default_rng(seed).permutation(total)
+    return [Subset(dataset, part) for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def collate(samples: Sequence[Any]) -> Batch:
+    """Samples of the same structure as one batch: arrays are stacked, numbers become int64, float32 or bool arrays."""
+    first = samples[0]
+    if isinstance(first, Mapping):
+        mappings = cast(Sequence[Mapping[Any, Any]], samples)
+        return {key: collate([sample[key] for sample in mappings]) for key in mappings[0]}
+    if isinstance(first, (tuple, list)):
+        rows = cast(Sequence[Sequence[Any]], samples)
+        if any(len(row) != len(rows[0]) for row in rows):
+            raise ShapeError(f"collate: samples have {sorted({len(row) for row in rows})} fields, not one number")
+        return tuple(collate(column) for column in zip(*rows, strict=True))
+    arrays = [_as_array(sample) for sample in samples]
+    for position, array in enumerate(arrays):
+        if array.shape != arrays[0].shape:
+            raise ShapeError(
+                f"collate: sample {position} of the batch has shape {list(array.shape)}, sample 0 has "
+                f"{list(arrays[0].shape)}; pad or crop them to one shape in __getitem__"
+            )
+    return np.stack(arrays)
+
+
+def _as_array(value: Any) -> Array:
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if isinstance(value, float) and not isinstance(value, np.generic):
+        return np.asarray(value, np.float32)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiubV":  # V: the small floats of ml_dtypes
+        raise TypeError(f"collate: a sample holds {type(value).__name__}, which is neither an array nor a number")
+    return array
+
+
+def gather(dataset: Any, indices: Indices) -> Batch:
+    """The samples at `indices` as one batch of arrays, also of a data set that is not a Dataset."""
+    if isinstance(dataset, Dataset):
+        return dataset.__getitems__(indices)
+    return collate([dataset[int(index)] for index in indices])
+
+
+def decode(dataset: Any, batch: Batch) -> Batch:
+    """`dataset.decode(batch)` where there is such a thing."""
+    return dataset.decode(batch) if isinstance(dataset, Dataset) else batch
