@@ -1,0 +1,1 @@
+"""The language: ops, types, graphs, and what reads and writes them. Imports nothing of the other rooms."""

@@ -1,0 +1,33 @@
+"""Errors that say what, what it got, where, and what to do."""
+
+from __future__ import annotations
+
+from tinytorch.ir.loc import Loc
+
+
+class TinyTorchError(Exception):
+    """Base of all errors that TinyTorch raises; `loc` is the user's line where it is known."""
+
+    def __init__(self, message: str, loc: Loc | None = None) -> None:
+        self.loc = loc
+        super().__init__(message if loc is None else f"{message}\n  {loc.describe()}")
+
+
+class ShapeError(TinyTorchError, ValueError):
+    """Shapes, axes or dtypes of operands do not fit together."""
+
+
+class TraceError(TinyTorchError):
+    """Python code did something under `tt.compile` that a static graph cannot hold."""
+
+
+class VerifyError(TinyTorchError):
+    """A graph breaks a rule of the IR, or two ways of running it disagree."""
+
+
+class PassError(TinyTorchError):
+    """A pass was given a graph that it cannot transform."""
+
+
+class CompileError(TinyTorchError):
+    """A graph could not be turned into machine code."""

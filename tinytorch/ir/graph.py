@@ -1,0 +1,176 @@
+"""Graphs: pure, SSA, topologically ordered; and the builder that makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import Loc
+from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.operators import Operators
+from tinytorch.ir.types import TensorType, dtype_of
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor in a graph: equal only to itself. `name` is a hint for printing and may be empty."""
+
+    type: TensorType
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"%{self.name or '_'}:{self.type}"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One application of an op."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    attrs: Attrs
+    outputs: tuple[Value, ...]
+    loc: Loc | None = None
+
+    @property
+    def output(self) -> Value:
+        """The only output."""
+        (value,) = self.outputs
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A pure function of tensors. `state` pairs the index of an input with the index of the output that is its
+    new value; the runtime writes the new value into the old one's storage."""
+
+    name: str
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+    state: tuple[tuple[int, int], ...] = ()
+
+    def producers(self) -> dict[Value, Node]:
+        """Which node computes each value (graph inputs are absent)."""
+        return {value: node for node in self.nodes for value in node.outputs}
+
+    def users(self) -> dict[Value, list[Node]]:
+        """The nodes that read each value, once per operand position; outputs of the graph are not counted."""
+        found: dict[Value, list[Node]] = {value: [] for value in self.inputs}
+        for node in self.nodes:
+            for value in node.inputs:
+                found[value].append(node)
+            for value in node.outputs:
+                found[value] = []
+        return found
+
+    def with_nodes(self, nodes: Iterable[Node], outputs: Sequence[Value] | None = None) -> Graph:
+        """The same graph with other nodes and, if given, other outputs."""
+        return Graph(
+            self.name, self.inputs, tuple(nodes), self.outputs if outputs is None else tuple(outputs), self.state
+        )
+
+    def to_networkx(self) -> networkx.DiGraph[Any]:
+        """A networkx digraph whose vertices are the nodes and graph inputs; edges carry `value`."""
+        import networkx
+
+        graph: networkx.DiGraph[Any] = networkx.DiGraph()
+        producers: dict[Value, Any] = {value: value for value in self.inputs}
+        graph.add_nodes_from(self.inputs)
+        for node in self.nodes:
+            graph.add_node(node)
+            for value in node.inputs:
+                graph.add_edge(producers[value], node, value=value)
+            producers.update(dict.fromkeys(node.outputs, node))
+        return graph
+
+    def __str__(self) -> str:
+        from tinytorch.ir.printer import print_graph
+
+        return print_graph(self)
+
+    def _repr_svg_(self) -> str:
+        from tinytorch.ir.dot import to_svg
+
+        return to_svg(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Expr(Operators):
+    """A value of a graph under construction; ops applied to it append nodes."""
+
+    builder: Builder
+    value: Value
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Expr:
+        return Expr(self.builder, self.builder.append(op, [o.value for o in operands], attrs).output)
+
+    def constant(self, array: Array) -> Expr:
+        return Expr(self.builder, self.builder.constant(array))
+
+
+@dataclass
+class Builder:
+    """Appends nodes in order; `loc` is given to each new node."""
+
+    name: str = "main"
+    inputs: list[Value] = field(default_factory=list[Value])
+    nodes: list[Node] = field(default_factory=list[Node])
+    loc: Loc | None = None
+    _constants: dict[tuple[Any, ...], Value] = field(default_factory=dict[tuple[Any, ...], Value])
+
+    def input(self, type: TensorType, name: str = "") -> Value:
+        value = Value(type, name)
+        self.inputs.append(value)
+        return value
+
+    def append(self, op: Op, inputs: Sequence[Value], attrs: Attrs, names: Sequence[str] = ()) -> Node:
+        """A new node; a ShapeError of the op names `loc`."""
+        try:
+            types = op.result_types([v.type for v in inputs], attrs)
+        except ShapeError as error:
+            raise error if error.loc or not self.loc else ShapeError(str(error), self.loc) from None
+        outputs = tuple(Value(t, names[i] if names else "") for i, t in enumerate(types))
+        node = Node(op, tuple(inputs), dict(attrs), outputs, self.loc)
+        self.nodes.append(node)
+        return node
+
+    def constant(self, array: Array) -> Value:
+        """A constant; equal small ones are shared."""
+        from tinytorch.ir.ops.core import constant
+
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        dtype_of(array.dtype)
+        key = (array.dtype, array.shape, array.tobytes()) if array.size <= 16 else (id(array), len(self.nodes))
+        if key not in self._constants:
+            self._constants[key] = self.append(constant, [], {"value": array}).output
+        return self._constants[key]
+
+    def inline(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """Append the nodes of `graph` with its inputs replaced; the values of its outputs."""
+        known = dict(zip(graph.inputs, inputs, strict=True))
+        for node in graph.nodes:
+            copy = Node(
+                node.op,
+                tuple(known[v] for v in node.inputs),
+                node.attrs,
+                tuple(Value(v.type, v.name) for v in node.outputs),
+                node.loc,
+            )
+            self.nodes.append(copy)
+            known.update(zip(node.outputs, copy.outputs, strict=True))
+        return [known[v] for v in graph.outputs]
+
+    def build(self, outputs: Sequence[Value], state: Sequence[tuple[int, int]] = ()) -> Graph:
+        return Graph(self.name, tuple(self.inputs), tuple(self.nodes), tuple(outputs), tuple(state))

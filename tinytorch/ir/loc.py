@@ -1,0 +1,38 @@
+"""Source locations: the user's file and line behind each node, and the module it belongs to."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True)
+class Loc:
+    """A line of the user's program; `scope` is the path of the module that ran it, such as `model.layers.0`."""
+
+    file: str
+    line: int
+    scope: str = ""
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}"
+
+    def describe(self) -> str:
+        """`model.py:14: h = x @ self.w1`, with the source text where it can be read."""
+        text = linecache.getline(self.file, self.line).strip()
+        return f"{self}: {text}" if text else str(self)
+
+
+def user_loc(scope: str = "") -> Loc | None:
+    """The first frame outside the package, or None where there is none."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE):
+            return Loc(file, frame.f_lineno, scope)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,320 @@
+"""Composites: ops that people know by name, defined in simpler ops.
+
+A composite's derivative is written by hand where that is shorter or more accurate than the one of its expansion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
+from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
+from tinytorch.ir.ops.elementwise import (
+    checked_index,
+    cos,
+    eq,
+    erf,
+    exp,
+    ge,
+    log,
+    maximum,
+    shift_right_logical,
+    sqrt,
+    tanh,
+)
+from tinytorch.ir.ops.random import random_bits
+from tinytorch.ir.ops.reduce import max_, mean_of, sum_
+from tinytorch.ir.ops.view import broadcast, reshape
+from tinytorch.ir.types import DType, Shape, TensorType, f32, i64
+
+Axes = tuple[int, ...]
+Vjp = tuple[Rule | None, ...] | Nondiff
+
+
+def _composite(name: str, doc: str, infer: Callable[..., TensorType], expand: Callable[..., Any], vjp: Vjp) -> Op:
+    """A composite whose `eval` and `flops` follow from its expansion."""
+
+    def evaluate(*arrays: Array, **attrs: Any) -> Array:
+        from tinytorch.ir.reference import Numbers
+
+        return expand(*map(Numbers, arrays), **attrs).array
+
+    def flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+        from tinytorch.ir.graph import Builder, Expr
+
+        builder = Builder()
+        expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
+        return sum(n.op.flops([v.type for v in n.inputs], n.output.type, n.attrs) for n in builder.nodes)
+
+    return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand))
+
+
+def _float_type(name: str) -> Callable[..., TensorType]:
+    def infer(x: TensorType, **attrs: Any) -> TensorType:
+        if not x.dtype.is_float:
+            raise ShapeError(f"{name}: needs a float dtype, got {x}")
+        if "axis" in attrs:
+            normalize_axis(name, attrs["axis"], x.rank)
+        return x
+
+    return infer
+
+
+def _along(x: Any, shape: Shape) -> Any:
+    return apply(broadcast, x, shape=shape)
+
+
+def _sum(x: Any, *axes: int) -> Any:
+    return apply(sum_, x, axes=axes)
+
+
+# Activations.
+def _sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)): exp overflows to infinity for large negative x, and the quotient is the right 0."""
+    return 1.0 / (apply(exp, -x) + 1.0)
+
+
+relu = _composite(
+    "relu", "max(x, 0), NaN kept; derivative 0 at 0", _float_type("relu"), lambda x: apply(maximum, x, zeros_like(x)),
+    (lambda g, n: apply(where, n.inputs[0] > 0.0, g, zeros_like(g)),),
+)  # fmt: skip
+sigmoid = _composite(
+    "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),)
+)
+silu = _composite(
+    "silu", "x * sigmoid(x) (Elfwing, Uchibe & Doya 2017)", _float_type("silu"), lambda x: x * apply(sigmoid, x),
+    (lambda g, n: g * ((s := apply(sigmoid, n.inputs[0])) + n.output * (1.0 - s)),),
+)  # fmt: skip
+
+_SQRT_HALF, _SQRT_2_OVER_PI, _CUBIC = math.sqrt(0.5), math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_inner(x: Any) -> Any:
+    return (x + x * x * x * _CUBIC) * _SQRT_2_OVER_PI
+
+
+def _gelu(x: Any, *, approximate: bool) -> Any:
+    curve = apply(tanh, _gelu_inner(x)) if approximate else apply(erf, x * _SQRT_HALF)
+    return x * 0.5 * (curve + 1.0)
+
+
+def _gelu_rule(g: Any, n: Any) -> Any:
+    x = n.inputs[0]
+    if n.attrs["approximate"]:
+        t = apply(tanh, _gelu_inner(x))
+        slope = (1.0 - t * t) * (x * x * (3 * _CUBIC) + 1.0) * _SQRT_2_OVER_PI
+        return g * ((t + 1.0) * 0.5 + x * 0.5 * slope)
+    density = apply(exp, x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+    return g * ((apply(erf, x * _SQRT_HALF) + 1.0) * 0.5 + x * density)
+
+
+gelu = _composite(
+    "gelu", "x * Phi(x), Phi the normal distribution, exact or by tanh (Hendrycks & Gimpel 2016)",
+    _float_type("gelu"), _gelu, (_gelu_rule,),
+)  # fmt: skip
+
+
+# Along an axis.
+def _shifted(x: Any, axis: int) -> Any:
+    """x minus its maximum along `axis`, so that exp cannot overflow."""
+    return x - _along(apply(max_, x, axes=(axis,)), x.type.shape)
+
+
+def _softmax(x: Any, *, axis: int) -> Any:
+    weights = apply(exp, _shifted(x, axis))
+    return weights / _along(_sum(weights, axis), x.type.shape)
+
+
+def _log_softmax(x: Any, *, axis: int) -> Any:
+    shifted = _shifted(x, axis)
+    return shifted - _along(apply(log, _sum(apply(exp, shifted), axis)), x.type.shape)
+
+
+def _softmax_rule(g: Any, n: Any) -> Any:
+    weighted, axis = g * n.output, n.attrs["axis"]
+    return weighted - n.output * _along(_sum(weighted, axis), g.type.shape)
+
+
+def _log_softmax_rule(g: Any, n: Any) -> Any:
+    return g - apply(exp, n.output) * _along(_sum(g, n.attrs["axis"]), g.type.shape)
+
+
+softmax = _composite("softmax", "exp(x) / sum(exp(x)) along `axis`", _float_type("softmax"), _softmax, (_softmax_rule,))
+log_softmax = _composite(
+    "log_softmax", "x - log(sum(exp(x))) along `axis`", _float_type("log_softmax"), _log_softmax, (_log_softmax_rule,)
+)
+
+
+def _logsumexp_type(x: TensorType, *, axis: int) -> TensorType:
+    _float_type("logsumexp")(x, axis=axis)
+    return TensorType(x.dtype, tuple(1 if i == axis else d for i, d in enumerate(x.shape)))
+
+
+def _logsumexp(x: Any, *, axis: int) -> Any:
+    """Shifted by the maximum where that is finite, so that rows of -inf give -inf and rows with inf give inf."""
+    top = apply(max_, x, axes=(axis,))
+    finite = apply(eq, top - top, zeros_like(top))
+    shift = apply(where, finite, top, zeros_like(top))
+    return shift + apply(log, _sum(apply(exp, x - _along(shift, x.type.shape)), axis))
+
+
+logsumexp = _composite(
+    "logsumexp", "log(sum(exp(x))) along `axis`, which stays with size 1", _logsumexp_type, _logsumexp,
+    (lambda g, n: _along(g, n.inputs[0].type.shape) * apply(softmax, n.inputs[0], axis=n.attrs["axis"]),),
+)  # fmt: skip
+
+
+def _mean_type(x: TensorType, *, axes: Axes) -> TensorType:
+    return sum_.infer(_float_type("mean")(x), axes=axes)
+
+
+def _mean_rule(g: Any, n: Any) -> Any:
+    x = n.inputs[0].type
+    return _along(g * (g.type.size / x.size if x.size else 0.0), x.shape)
+
+
+mean = _composite(
+    "mean",
+    "Sum over `axes` divided by their size; NaN if that is 0",
+    _mean_type,
+    lambda x, *, axes: mean_of(x, axes),
+    (_mean_rule,),
+)
+
+
+def _normal_parts(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:
+    """x less its mean, and 1 / sqrt(variance + eps)."""
+    centred = x - _along(mean_of(x, axes), x.type.shape)
+    return centred, 1.0 / apply(sqrt, mean_of(centred * centred, axes) + eps)
+
+
+def _layernorm_type(x: TensorType, *, axes: Axes, eps: float) -> TensorType:
+    sum_.infer(x, axes=axes)
+    return _float_type("layernorm")(x)
+
+
+def _layernorm(x: Any, *, axes: Axes, eps: float) -> Any:
+    centred, scale = _normal_parts(x, axes, eps)
+    return centred * _along(scale, x.type.shape)
+
+
+def _layernorm_rule(g: Any, n: Any) -> Any:
+    axes, shape, y = n.attrs["axes"], g.type.shape, n.output
+    scale = _normal_parts(n.inputs[0], axes, n.attrs["eps"])[1]
+    projected = g - _along(mean_of(g, axes), shape) - y * _along(mean_of(g * y, axes), shape)
+    return projected * _along(scale, shape)
+
+
+layernorm = _composite(
+    "layernorm", "(x - mean) / sqrt(variance + eps) over `axes` (Ba, Kiros & Hinton 2016), without scale and shift",
+    _layernorm_type, _layernorm, (_layernorm_rule,),
+)  # fmt: skip
+
+
+# Classes.
+def _one_hot_type(indices: TensorType, *, size: int, dtype: DType) -> TensorType:
+    if indices.dtype != i64:
+        raise ShapeError(f"one_hot: indices must be i64, got {indices.dtype}")
+    return TensorType(dtype, (*indices.shape, size))
+
+
+def _is_class(indices: Any, size: int) -> Any:
+    """bool[..., size]: which class each index names."""
+    shape = (*indices.type.shape, size)
+    checked = apply(reshape, apply(checked_index, indices, size=size), shape=(*indices.type.shape, 1))
+    classes = indices.apply_op(iota, (), {"shape": shape, "axis": len(shape) - 1})
+    return apply(eq, _along(checked, shape), classes)
+
+
+one_hot = _composite(
+    "one_hot", "1 at each index of a new last axis, 0 elsewhere", _one_hot_type,
+    lambda indices, *, size, dtype: apply(cast, _is_class(indices, size), dtype=dtype), NONDIFF,
+)  # fmt: skip
+
+
+def _cross_entropy_type(logits: TensorType, targets: TensorType, *, smoothing: float) -> TensorType:
+    _float_type("cross_entropy")(logits)
+    if logits.rank == 0 or targets != TensorType(i64, logits.shape[:-1]):
+        raise ShapeError(
+            f"cross_entropy: logits {logits} need targets {TensorType(i64, logits.shape[:-1])}, got {targets}"
+        )
+    return TensorType(logits.dtype, targets.shape)
+
+
+def _cross_entropy(logits: Any, targets: Any, *, smoothing: float) -> Any:
+    """-log_softmax at the target; `smoothing` spreads that much of the weight evenly (Szegedy et al. 2016)."""
+    classes, last = logits.type.shape[-1], logits.type.rank - 1
+    shifted = _shifted(logits, last)
+    total = apply(log, _sum(apply(exp, shifted), last))
+    picked = _sum(apply(where, _is_class(targets, classes), shifted, zeros_like(shifted)), last)
+    if smoothing:
+        picked = picked * (1.0 - smoothing) + mean_of(shifted, (last,)) * smoothing
+    return apply(reshape, total - picked, shape=targets.type.shape)
+
+
+def _cross_entropy_rule(g: Any, n: Any) -> Any:
+    logits, targets = n.inputs
+    shape, smoothing = logits.type.shape, n.attrs["smoothing"]
+    weights = apply(one_hot, targets, size=shape[-1], dtype=logits.type.dtype)
+    if smoothing:
+        weights = weights * (1.0 - smoothing) + smoothing / shape[-1]
+    column = apply(reshape, g, shape=(*targets.type.shape, 1))
+    return (apply(softmax, logits, axis=len(shape) - 1) - weights) * _along(column, shape)
+
+
+cross_entropy = _composite(
+    "cross_entropy", "-log softmax(logits)[target] of each row of the last axis", _cross_entropy_type, _cross_entropy,
+    (_cross_entropy_rule, None),
+)  # fmt: skip
+
+
+# Random numbers.
+def _random_type(state: TensorType, *, shape: Shape, dtype: DType = f32) -> TensorType:
+    if not dtype.is_float:
+        raise ShapeError(f"random numbers are floats, got {dtype}")
+    random_bits.infer(state, shape=shape, word=0)
+    return TensorType(dtype, shape)
+
+
+def _unit(state: Any, shape: Shape, word: int) -> Any:
+    """f32 in [0, 1) from the upper 24 bits of a word, all of which an f32 holds exactly."""
+    bits = apply(random_bits, state, shape=shape, word=word)
+    upper = apply(shift_right_logical, bits, filled(bits, 8, bits.type))
+    return apply(cast, upper, dtype=f32) * 2.0**-24
+
+
+def _normal(state: Any, *, shape: Shape, dtype: DType = f32) -> Any:
+    """Box & Muller (1958), from two words of a block; 1 - u lies in (0, 1], so the logarithm is finite."""
+    radius = apply(sqrt, apply(log, 1.0 - _unit(state, shape, 0)) * -2.0)
+    return apply(cast, radius * apply(cos, _unit(state, shape, 1) * (2 * math.pi)), dtype=dtype)
+
+
+uniform = _composite(
+    "uniform", "Uniform on [0, 1) in steps of 2**-24", _random_type,
+    lambda state, *, shape, dtype=f32: apply(cast, _unit(state, shape, 0), dtype=dtype), NONDIFF,
+)  # fmt: skip
+normal = _composite("normal", "Normal, mean 0 and variance 1", _random_type, _normal, NONDIFF)
+
+
+def _dropout_type(x: TensorType, state: TensorType, *, p: float) -> TensorType:
+    if not 0 <= p <= 1:
+        raise ShapeError(f"dropout: p is a probability, got {p}")
+    random_bits.infer(state, shape=x.shape, word=0)
+    return _float_type("dropout")(x)
+
+
+def _dropout(x: Any, state: Any, *, p: float) -> Any:
+    if p == 1:
+        return zeros_like(x)
+    chance = _unit(state, x.type.shape, 0)
+    kept = apply(ge, chance, filled(chance, p, chance.type))
+    return apply(where, kept, x * (1 / (1 - p)), zeros_like(x))
+
+
+dropout = _composite(
+    "dropout", "0 with probability p, else x / (1 - p) (Srivastava et al. 2014); the state decides which",
+    _dropout_type, _dropout, (lambda g, n: apply(dropout, g, n.inputs[1], p=n.attrs["p"]), None),
+)  # fmt: skip

@@ -1,0 +1,179 @@
+"""What the ops' definitions share, and the ops that only make, keep or mark values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
+from tinytorch.ir.types import DType, Shape, TensorType, bool_, dtype_of, f32, i64
+
+
+def no_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    return 0
+
+
+def one_per_result(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    return out.size
+
+
+def require_same(name: str, *types: TensorType) -> TensorType:
+    """The one type that all operands have; the IR does not broadcast or promote."""
+    for other in types[1:]:
+        if other != types[0]:
+            raise ShapeError(f"{name}: operands must have one type, got {' and '.join(map(str, types))}")
+    return types[0]
+
+
+def normalize_axis(name: str, axis: int, rank: int) -> int:
+    """`axis` counted from the front; ShapeError if it is out of range."""
+    if not -rank <= axis < rank:
+        raise ShapeError(f"{name}: axis {axis} is out of range for rank {rank}")
+    return axis % rank
+
+
+def computed_in_f32(function: Any) -> Any:
+    """numpy `function`, with half-precision operands computed in f32 and rounded once."""
+
+    def run(*arrays: Array, **attrs: Any) -> Array:
+        dtype = arrays[0].dtype
+        if dtype.itemsize == 2 and dtype.kind in "fV":
+            return np.asarray(function(*(a.astype(np.float32) for a in arrays), **attrs)).astype(dtype)
+        return function(*arrays, **attrs)
+
+    return run
+
+
+def filled(like: Any, value: float, type: TensorType) -> Any:
+    """`value` broadcast to `type`, in the world of `like`."""
+    from tinytorch.ir.ops.view import broadcast
+
+    scalar = like.constant(np.asarray(value, type.dtype.numpy))
+    return scalar if type.shape == () else apply(broadcast, scalar, shape=type.shape)
+
+
+def zeros_like(x: Any) -> Any:
+    return filled(x, 0, x.type)
+
+
+def _constant_type(*, value: Array) -> TensorType:
+    return TensorType(dtype_of(value.dtype), value.shape)
+
+
+constant = define(Op(
+    name="constant", kind="elementwise", doc="A literal array.",
+    infer=_constant_type, eval=lambda *, value: value, vjp=NONDIFF, flops=no_flops,
+    scalar=lambda e, *, value: e.const(value.item(), dtype_of(value.dtype)),
+))  # fmt: skip
+
+
+def _iota_type(*, shape: Shape, axis: int, dtype: DType = i64) -> TensorType:
+    normalize_axis("iota", axis, len(shape))
+    return TensorType(dtype, shape)
+
+
+def _iota_eval(*, shape: Shape, axis: int, dtype: DType = i64) -> Array:
+    steps = np.arange(shape[axis], dtype=dtype.numpy)
+    return np.broadcast_to(steps.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+
+
+iota = define(Op(
+    name="iota", kind="elementwise", doc="The index along `axis`; a kernel's lane is given the index.",
+    infer=_iota_type, eval=_iota_eval, vjp=NONDIFF, flops=no_flops,
+    scalar=lambda e, index, *, shape, axis, dtype=i64: index.cast(dtype),
+))  # fmt: skip
+
+copy = define(Op(
+    name="copy", kind="elementwise", doc="The same values in a buffer of their own, row-major.",
+    infer=lambda x: x, eval=np.copy, vjp=(lambda g, n: g,), flops=no_flops, scalar=lambda e, x: x,
+))  # fmt: skip
+
+detach = define(Op(
+    name="detach", kind="elementwise", doc="The same values, through which no gradient flows.",
+    infer=lambda x: x, eval=lambda x: x, vjp=NONDIFF, flops=no_flops, scalar=lambda e, x: x,
+))  # fmt: skip
+
+
+def _custom_grad_rule(ct: Any, applied: Any, index: int) -> Any:
+    return None if index == 0 else applied.attrs["backward"](ct)[index - 1]
+
+
+custom_grad = define(Op(
+    name="custom_grad", kind="elementwise",
+    doc="The first operand, a result computed from the others, whose cotangents `backward(ct)` gives.",
+    infer=lambda y, *inputs, backward: y, eval=lambda y, *inputs, backward: y, vjp=_custom_grad_rule,
+    flops=no_flops, scalar=lambda e, y, *inputs, backward: y,
+))  # fmt: skip
+
+
+def cast_array(x: Array, dtype: DType) -> Array:
+    """Convert as kernels do: float to integer truncates, NaN gives 0, out of range saturates."""
+    if x.dtype.kind in "fV" and dtype.kind in ("int", "uint"):
+        wide = x.astype(np.float64)
+        info = np.iinfo(dtype.numpy)
+        inside = np.clip(np.nan_to_num(wide, nan=0.0), info.min, info.max)
+        result = inside.astype(dtype.numpy)
+        result[...] = np.where(wide >= float(info.max), info.max, result)
+        return result
+    return x.astype(dtype.numpy)
+
+
+def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:
+    if x.dtype == dtype:
+        return x
+    if x.dtype.is_float and dtype.kind in ("int", "uint"):
+        info = np.iinfo(dtype.numpy)
+        low, high = float(info.min), float(info.max)  # in f32, i32's and i64's maxima round up to a power of two
+        safe = e.select((x > low) & (x < high), x, e.const(0, x.dtype)).cast(dtype)
+        safe = e.select(x >= high, e.const(info.max, dtype), safe)
+        return e.select(x <= low, e.const(info.min, dtype), safe)
+    return x.cast(dtype)
+
+
+cast = define(Op(
+    name="cast", kind="elementwise",
+    doc="Values converted to `dtype`; float to integer truncates and saturates, NaN gives 0.",
+    infer=lambda x, *, dtype: TensorType(dtype, x.shape), eval=lambda x, *, dtype: cast_array(x, dtype),
+    vjp=(lambda g, n: (n.inputs[0].type.dtype.is_float and apply(cast, g, dtype=n.inputs[0].type.dtype)) or None,),
+    flops=one_per_result, scalar=_cast_lane,
+))  # fmt: skip
+
+
+def _where_type(c: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    out = require_same("where", a, b)
+    if c != TensorType(bool_, out.shape):
+        raise ShapeError(f"where: the condition must be {TensorType(bool_, out.shape)}, got {c}")
+    return out
+
+
+where = define(Op(
+    name="where", kind="elementwise", doc="The second operand where the first is true, else the third.",
+    infer=_where_type, eval=np.where,
+    vjp=(
+        None,
+        lambda g, n: apply(where, n.inputs[0], g, zeros_like(g)),
+        lambda g, n: apply(where, n.inputs[0], zeros_like(g), g),
+    ),
+    flops=one_per_result, scalar=lambda e, c, a, b: e.select(c, a, b),
+))  # fmt: skip
+
+
+def _kernel_eval(*arrays: Array, body: Any, **attrs: Any) -> tuple[Array, ...]:
+    from tinytorch.ir.reference import evaluate
+
+    return evaluate(body, arrays)
+
+
+kernel = define(Op(
+    name="kernel", kind="kernel", doc="A group of nodes that runs as one piece of machine code.",
+    infer=lambda *types, body, **attrs: tuple(v.type for v in body.outputs), eval=_kernel_eval, vjp=NONDIFF,
+    flops=lambda types, out, attrs: sum(
+        n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in attrs["body"].nodes
+    ),
+))  # fmt: skip
+
+DEFAULT_FLOAT = f32

@@ -1,0 +1,60 @@
+"""Counter-based random bits: a pure function of (seed, offset) and the element's index.
+
+Philox4x32-10 of Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The 64-bit
+seed is the key; the counter is offset + index; an element is one 32-bit word of its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.numpy_emitter import NumpyEmitter
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, define
+from tinytorch.ir.types import Shape, TensorType, i32, i64
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = 0xFFFFFFFF
+ROUNDS = 10
+
+
+def _bits_type(state: TensorType, *, shape: Shape, word: int) -> TensorType:
+    if state != TensorType(i64, (2,)) or not 0 <= word < 4:
+        raise ShapeError(f"random_bits: needs a state of i64[2] and a word below 4, got {state} and {word}")
+    return TensorType(i32, shape)
+
+
+def philox(e: Emitter, index: Lane, seed: Lane, offset: Lane, *, shape: Shape, word: int) -> Lane:
+    """Word `word` of the block at counter offset + index; lanes are i64, 32-bit words stand in their low halves."""
+    counter = offset + index
+    c = [counter & _LOW, counter >> 32, e.const(0, i64), e.const(0, i64)]
+    key = [seed & _LOW, seed >> 32]
+    for _ in range(ROUNDS):
+        p0, p1 = c[0] * _MULTIPLIERS[0], c[2] * _MULTIPLIERS[1]
+        c = [(p1 >> 32) ^ c[1] ^ key[0], p1 & _LOW, (p0 >> 32) ^ c[3] ^ key[1], p0 & _LOW]
+        key = [(key[0] + _WEYL[0]) & _LOW, (key[1] + _WEYL[1]) & _LOW]
+    return c[word].cast(i32)
+
+
+def _bits_eval(state: Array, *, shape: Shape, word: int) -> Array:
+    e = NumpyEmitter()
+    index = Lane(e, i64, np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64))
+    seed, offset = (Lane(e, i64, state[i : i + 1]) for i in range(2))
+    with np.errstate(over="ignore"):
+        result: Any = philox(e, index, seed, offset, shape=shape, word=word).ref
+    return np.asarray(result).reshape(shape)
+
+
+def _bits_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    return out.size * ROUNDS * 8
+
+
+random_bits = define(Op(
+    name="random_bits", kind="random", doc="A random i32 per element, from state i64[2] = (seed, offset).",
+    infer=_bits_type, eval=_bits_eval, vjp=NONDIFF, flops=_bits_flops, scalar=philox,
+))  # fmt: skip

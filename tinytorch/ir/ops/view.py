@@ -1,0 +1,177 @@
+"""Views: the same elements at other indices. Kernels read them as strides where they can."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.op import Array, Op, apply, define
+from tinytorch.ir.ops.core import no_flops, normalize_axis
+from tinytorch.ir.types import Shape, TensorType
+
+
+def _reshape_type(x: TensorType, *, shape: Shape) -> TensorType:
+    if math.prod(shape) != x.size or any(d < 0 for d in shape):
+        raise ShapeError(f"reshape: {x} has {x.size} elements, {list(shape)} has {math.prod(shape)}")
+    return TensorType(x.dtype, tuple(shape))
+
+
+reshape = define(Op(
+    name="reshape", kind="view", doc="The elements in row-major order, under another shape.",
+    infer=_reshape_type, eval=lambda x, *, shape: x.reshape(shape),
+    vjp=(lambda g, n: apply(reshape, g, shape=n.inputs[0].type.shape),), flops=no_flops,
+))  # fmt: skip
+
+
+def _permute_type(x: TensorType, *, axes: tuple[int, ...]) -> TensorType:
+    if sorted(axes) != list(range(x.rank)):
+        raise ShapeError(f"permute: {axes} is not an order of the {x.rank} axes of {x}")
+    return TensorType(x.dtype, tuple(x.shape[a] for a in axes))
+
+
+def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The order that undoes `axes`."""
+    return tuple(axes.index(i) for i in range(len(axes)))
+
+
+permute = define(Op(
+    name="permute", kind="view", doc="Axis i of the result is axis `axes[i]` of the operand.",
+    infer=_permute_type, eval=lambda x, *, axes: x.transpose(axes),
+    vjp=(lambda g, n: apply(permute, g, axes=inverse(n.attrs["axes"])),), flops=no_flops,
+))  # fmt: skip
+
+
+def _broadcast_type(x: TensorType, *, shape: Shape) -> TensorType:
+    padded = (1,) * (len(shape) - x.rank) + x.shape
+    if len(shape) < x.rank or any(d not in (1, s) for d, s in zip(padded, shape, strict=True)):
+        raise ShapeError(f"broadcast: {x} does not broadcast to {list(shape)}")
+    return TensorType(x.dtype, tuple(shape))
+
+
+def _broadcast_rule(g: Any, n: Any) -> Any:
+    from tinytorch.ir.ops.reduce import sum_
+
+    small, large = n.inputs[0].type.shape, n.attrs["shape"]
+    padded = (1,) * (len(large) - len(small)) + small
+    axes = tuple(i for i, (a, b) in enumerate(zip(padded, large, strict=True)) if a != b)
+    total = apply(sum_, g, axes=axes) if axes else g
+    return total if total.type.shape == small else apply(reshape, total, shape=small)
+
+
+broadcast = define(Op(
+    name="broadcast", kind="view", doc="Axes of size 1, and new ones in front, repeated to `shape`.",
+    infer=_broadcast_type, eval=lambda x, *, shape: np.broadcast_to(x, shape), vjp=(_broadcast_rule,), flops=no_flops,
+))  # fmt: skip
+
+Ints = tuple[int, ...]
+
+
+def _slice_type(x: TensorType, *, starts: Ints, limits: Ints, steps: Ints) -> TensorType:
+    if not len(starts) == len(limits) == len(steps) == x.rank:
+        raise ShapeError(f"slice: needs starts, limits and steps for the {x.rank} axes of {x}")
+    for axis, (start, limit, step) in enumerate(zip(starts, limits, steps, strict=True)):
+        if not (0 <= start <= limit <= x.shape[axis] and step > 0):
+            raise ShapeError(f"slice: {start}:{limit}:{step} does not fit axis {axis} of {x}")
+    sizes = (-(-(b - a) // s) for a, b, s in zip(starts, limits, steps, strict=True))
+    return TensorType(x.dtype, tuple(sizes))
+
+
+def _slice_eval(x: Array, *, starts: Ints, limits: Ints, steps: Ints) -> Array:
+    return x[tuple(slice(a, b, s) for a, b, s in zip(starts, limits, steps, strict=True))]
+
+
+def _slice_rule(g: Any, n: Any) -> Any:
+    sizes, got = n.inputs[0].type.shape, g.type.shape
+    low, steps = n.attrs["starts"], n.attrs["steps"]
+    spans = [0 if d == 0 else (d - 1) * s + 1 for d, s in zip(got, steps, strict=True)]
+    high = tuple(size - a - span for size, a, span in zip(sizes, low, spans, strict=True))
+    return apply(pad, g, low=low, high=high, interior=tuple(s - 1 for s in steps), value=0.0)
+
+
+slice_ = define(Op(
+    name="slice", kind="view", doc="Elements `starts`, `starts + steps`, … below `limits`; steps positive.",
+    infer=_slice_type, eval=_slice_eval, vjp=(_slice_rule,), flops=no_flops,
+))  # fmt: skip
+
+
+def _pad_type(x: TensorType, *, low: Ints, high: Ints, interior: Ints, value: float) -> TensorType:
+    if not len(low) == len(high) == len(interior) == x.rank or min((*low, *high, *interior, 0)) < 0:
+        raise ShapeError(
+            f"pad: needs amounts that are not negative for the {x.rank} axes of {x}, got {low}, {high}, {interior}"
+        )
+    spans = (d + max(d - 1, 0) * i for d, i in zip(x.shape, interior, strict=True))
+    return TensorType(x.dtype, tuple(a + span + b for a, span, b in zip(low, spans, high, strict=True)))
+
+
+def _pad_window(shape: Shape, low: Ints, interior: Ints) -> tuple[slice, ...]:
+    """Where the operand's elements stand in the result."""
+    return tuple(
+        slice(a, a + (d - 1) * (i + 1) + 1 if d else a, i + 1) for d, a, i in zip(shape, low, interior, strict=True)
+    )
+
+
+def _pad_eval(x: Array, *, low: Ints, high: Ints, interior: Ints, value: float) -> Array:
+    shape = [a + d + max(d - 1, 0) * i + b for d, a, b, i in zip(x.shape, low, high, interior, strict=True)]
+    out = np.full(shape, value, x.dtype)
+    out[_pad_window(x.shape, low, interior)] = x
+    return out
+
+
+def _pad_rule(g: Any, n: Any) -> Any:
+    window = _pad_window(n.inputs[0].type.shape, n.attrs["low"], n.attrs["interior"])
+    return apply(
+        slice_,
+        g,
+        starts=tuple(w.start for w in window),
+        limits=tuple(w.stop for w in window),
+        steps=tuple(w.step for w in window),
+    )
+
+
+pad = define(Op(
+    name="pad", kind="view", doc="`value` put before, after, and `interior` times between the elements of each axis.",
+    infer=_pad_type, eval=_pad_eval, vjp=(_pad_rule,), flops=no_flops,
+))  # fmt: skip
+
+
+def _concat_type(*types: TensorType, axis: int) -> TensorType:
+    first = types[0]
+    normalize_axis("concat", axis, first.rank)
+    for i, other in enumerate(types):
+        same = other.rank == first.rank and other.dtype == first.dtype
+        if not same or any(a != b for j, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if j != axis):
+            raise ShapeError(f"concat: operand {i} is {other}, which does not fit {first} but for axis {axis}")
+    return TensorType(
+        first.dtype, tuple(sum(t.shape[axis] for t in types) if j == axis else d for j, d in enumerate(first.shape))
+    )
+
+
+def _concat_rule(g: Any, n: Any, index: int) -> Any:
+    axis, shape = n.attrs["axis"], g.type.shape
+    start = sum(x.type.shape[axis] for x in n.inputs[:index])
+    stop = start + n.inputs[index].type.shape[axis]
+    starts = tuple(start if j == axis else 0 for j in range(len(shape)))
+    limits = tuple(stop if j == axis else d for j, d in enumerate(shape))
+    return apply(slice_, g, starts=starts, limits=limits, steps=(1,) * len(shape))
+
+
+concat = define(Op(
+    name="concat", kind="view", doc="The operands one after the other along `axis`.",
+    infer=_concat_type, eval=lambda *xs, axis: np.concatenate(xs, axis=axis), vjp=_concat_rule, flops=no_flops,
+))  # fmt: skip
+
+
+def _flip_type(x: TensorType, *, axes: Ints) -> TensorType:
+    if len({normalize_axis("flip", a, x.rank) for a in axes}) != len(axes):
+        raise ShapeError(f"flip: axes must be distinct, got {axes}")
+    return x
+
+
+flip = define(Op(
+    name="flip", kind="view", doc="The order of the elements reversed along `axes`.",
+    infer=_flip_type, eval=lambda x, *, axes: np.flip(x, axes),
+    vjp=(lambda g, n: apply(flip, g, axes=n.attrs["axes"]),), flops=no_flops,
+))  # fmt: skip
