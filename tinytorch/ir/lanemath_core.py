@@ -1,0 +1,52 @@
+"""What the elementary functions share: the two float formats as bit patterns, and Horner's rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.types import DType, f32, f64, i32, i64
+
+INF = float("inf")
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Format:
+    """An IEEE binary format: sign, exponent of `bias`, `mantissa` stored bits; `bits` is the integer of its width."""
+
+    dtype: DType
+    bits: DType
+    mantissa: int
+    bias: int
+
+    @property
+    def one(self) -> int:
+        """The bit pattern of 1.0."""
+        return self.bias << self.mantissa
+
+    @property
+    def round_magic(self) -> float:
+        """1.5 * 2**mantissa: adding it leaves the nearest integer in the low bits of the sum."""
+        return 1.5 * 2.0**self.mantissa
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+
+FORMATS = {f32: Format(f32, i32, 23, 127), f64: Format(f64, i64, 52, 1023)}
+
+
+def format_of(x: Lane) -> Format:
+    """The format of an f32 or f64 lane; narrower floats are computed in f32 by the caller."""
+    return FORMATS[x.dtype]
+
+
+def horner(e: Emitter, x: Lane, coefficients: Sequence[float]) -> Lane:
+    """sum(coefficients[k] * x**k), lowest power first."""
+    value = e.const(coefficients[-1], x.dtype)
+    for coefficient in reversed(coefficients[:-1]):
+        value = e.fma(value, x, e.const(coefficient, x.dtype))
+    return value
