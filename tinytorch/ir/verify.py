@@ -1,0 +1,91 @@
+"""The rules that every graph keeps, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from tinytorch.ir.errors import TinyTorchError, VerifyError
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.op import OPS
+from tinytorch.ir.printer import Names, print_node
+
+
+def verify(graph: Graph) -> None:
+    """Raise VerifyError unless each value is defined once and before its use, every node's results have the types
+    that its op infers, the outputs exist, state pairs fit, and the bodies of kernels keep the same rules."""
+    defined: set[Value] = set()
+    for value in graph.inputs:
+        if value in defined:
+            raise VerifyError(f"graph {graph.name}: input {value} is listed twice")
+        defined.add(value)
+    for node in graph.nodes:
+        _check_node(graph, node, defined)
+        defined.update(node.outputs)
+    for index, value in enumerate(graph.outputs):
+        if value not in defined:
+            raise VerifyError(f"graph {graph.name}: output {index}, {value}, is not defined")
+    _check_state(graph)
+
+
+def _check_node(graph: Graph, node: Node, defined: set[Value]) -> None:
+    for value in node.inputs:
+        if value not in defined:
+            _reject(graph, node, f"operand {value} is used before it is defined")
+    for i, value in enumerate(node.outputs):
+        if value in defined or value in node.outputs[:i]:
+            _reject(graph, node, f"result {value} is defined twice")
+    if OPS.get(node.op.name) is not node.op:
+        _reject(graph, node, f"op {node.op.name} is not the registered one")
+    _check_types(graph, node)
+    if node.op.kind == "kernel":
+        _check_kernel(graph, node, node.attrs["body"])
+
+
+def _check_types(graph: Graph, node: Node) -> None:
+    try:
+        inferred = node.op.result_types([v.type for v in node.inputs], node.attrs)
+    except TinyTorchError as error:
+        _reject(graph, node, str(error))
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        _reject(graph, node, f"the op does not take these operands and attributes: {error}")
+    stated = tuple(v.type for v in node.outputs)
+    if inferred != stated:
+        _reject(graph, node, f"the op gives {_join(inferred)}, the node says {_join(stated)}")
+
+
+def _check_kernel(graph: Graph, node: Node, body: Graph) -> None:
+    expected, given = [v.type for v in body.inputs], [v.type for v in node.inputs]
+    if expected != given:
+        _reject(graph, node, f"the body takes {_join(expected)}, the node gives {_join(given)}")
+    try:
+        verify(body)
+    except VerifyError as error:
+        _reject(graph, node, str(error))
+
+
+def _check_state(graph: Graph) -> None:
+    for position, (i, o) in enumerate(graph.state):
+        where = f"graph {graph.name}: state pair {position}, input {i} with output {o},"
+        if not (0 <= i < len(graph.inputs) and 0 <= o < len(graph.outputs)):
+            raise VerifyError(f"{where} is out of range")
+        if graph.inputs[i].type != graph.outputs[o].type:
+            raise VerifyError(f"{where} has types {graph.inputs[i].type} and {graph.outputs[o].type}")
+        if any(i == a or o == b for a, b in graph.state[:position]):
+            raise VerifyError(f"{where} uses an input or output that another pair has")
+
+
+def _join(types: Iterable[object]) -> str:
+    return ", ".join(map(str, types)) or "nothing"
+
+
+def _reject(graph: Graph, node: Node, message: str) -> NoReturn:
+    """The error names the node as the printed graph does."""
+    names = Names()
+    for value in graph.inputs:
+        names[value]
+    for other in graph.nodes:
+        print_node(other, names)
+        if other is node:
+            break
+    raise VerifyError(f"graph {graph.name}: {message}\n  {print_node(node, names)}", node.loc)
