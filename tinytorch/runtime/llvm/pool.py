@@ -1,0 +1,251 @@
+"""The worker pool: threads parked in machine code, so that a kernel is split in a fraction of a microsecond.
+
+A launch publishes (fn, frame, count) and a *ticket* holding how many chunks nobody has claimed yet. The caller and the
+workers claim chunks from it by compare-and-swap, so the caller never waits for a worker that the system has not
+scheduled, only for chunks that are being run. Who finds nothing to do spins for some `SPIN_SECONDS`, then sleeps: in a
+futex where Linux has one, else in Python.
+
+The rules that keep it safe:
+- One launch at a time owns the workers. A second caller, or a chunk that launches in turn, runs its chunks alone.
+- Workers start with the first launch that wants them, by a call from machine code back into Python.
+- A forked child has the memory of the pool and none of its threads: the memory is reset there, and the child's first
+  launch starts workers of its own.
+- A worker's Python frame keeps the pool alive, code and memory included, even in an interpreter that is shutting down.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import os
+import threading
+import time
+import warnings
+import weakref
+
+from tinytorch.runtime import cache
+from tinytorch.runtime.llvm import jit
+from tinytorch.runtime.llvm import pool_code as code
+from tinytorch.runtime.llvm.pool_code import LAUNCH_SYMBOL, MAX_THREADS
+from tinytorch.runtime.llvm.target import Target
+
+SPIN_SECONDS = 30e-6
+
+_Launch = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_Worker = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int)
+_Signal = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Callback = ctypes.CFUNCTYPE(None)
+
+
+def _address_of(callback: object) -> int | None:
+    return ctypes.cast(callback, ctypes.c_void_p).value  # pyright: ignore[reportArgumentType]
+
+
+@functools.cache
+def _code(target: Target) -> jit.LoadedCode:
+    def compile_() -> cache.Entry:
+        return cache.Entry({}, jit.compile_object(code.pool_text(target), target))
+
+    return jit.load_object(cache.fetch(cache.key(cache.source_digest(), "pool", target.key), compile_).object_code)
+
+
+class Pool:
+    """A pool of `num_threads` threads, the caller being one of them. Most code wants the one of `shared_pool`.
+
+    `address` and `launch_address` are what machine code needs: tt_parallel_for(ptr pool, ptr fn, ptr frame, i64 count)
+    calls fn(frame, i) for i in 0 … count-1 and returns when all are done. Both stay valid as long as the pool lives.
+    """
+
+    def __init__(self, num_threads: int, target: Target | None = None) -> None:
+        self._num_threads = check_num_threads(num_threads)
+        self._code = _code(target or Target.host())
+        self.launch_address = self._code.address(LAUNCH_SYMBOL)
+        # Looked up here: LLVM's lock must not be taken in a worker, where a fork could catch it held.
+        self._launch = _Launch(self.launch_address)
+        self._run_worker = _Worker(self._code.address("tt_worker"))
+        self._signal_stop = _Signal(self._code.address("tt_stop"))
+        self._memory = ctypes.create_string_buffer(code.POOL_BYTES + 64)
+        self.address = -(-ctypes.addressof(self._memory) // 64) * 64
+        self._epoch = ctypes.c_uint32.from_address(self.address + code.EPOCH)
+        self._stop = ctypes.c_uint32.from_address(self.address + code.STOP)
+        self._active = ctypes.c_uint32.from_address(self.address + code.WORKERS)
+        self._spin = ctypes.c_uint64.from_address(self.address + code.SPIN)
+        self._start = ctypes.c_void_p.from_address(self.address + code.START)
+        self._wake = ctypes.c_void_p.from_address(self.address + code.WAKE)
+        self._callbacks = _Callback(self._start_workers), _Callback(self._wake_workers)
+        self._closed = False
+        self._spins = self._calibrate()
+        self.reset()
+        _pools.add(self)
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that a launch may use, the caller included."""
+        return self._num_threads
+
+    @property
+    def num_workers(self) -> int:
+        """Threads that are running beside the callers; 0 before the first launch that wants them."""
+        return len(self._workers)
+
+    def resize(self, num_threads: int) -> None:
+        """Change the number of threads; running launches finish unharmed. ValueError unless 1 … MAX_THREADS."""
+        check_num_threads(num_threads)
+        with self._lock:
+            if num_threads != self._num_threads:
+                self._stop_workers()
+                self._num_threads = num_threads
+                self._arm()
+
+    def run(self, fn: int, frame: int, count: int) -> None:
+        """tt_parallel_for from Python: `fn` and `frame` are addresses. The GIL is released meanwhile."""
+        self._launch(self.address, fn, frame, count)
+
+    def close(self) -> None:
+        """Stop and join the workers; from then on callers run alone."""
+        with self._lock:
+            self._closed = True
+            self._stop_workers()
+
+    def _calibrate(self) -> int:
+        """The pauses that fill SPIN_SECONDS: processors differ by a factor of ten, and virtual machines by more."""
+        spin, pauses = _Signal(self._code.address("tt_spin")), 500
+        self._spin.value = pauses
+        best = float("inf")
+        for _ in range(4):
+            before = time.perf_counter()
+            spin(self.address)
+            best = min(best, time.perf_counter() - before)
+        return max(1, int(pauses * SPIN_SECONDS / max(best, 1e-9)))
+
+    def reset(self) -> None:
+        """The state without workers; in a forked child too, where locks and threads of the parent mean nothing."""
+        self._lock = threading.Lock()
+        self._asleep = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        ctypes.memset(self.address, 0, code.POOL_BYTES)
+        self._spin.value = self._spins
+        self._wake.value = _address_of(self._callbacks[1])
+        self._arm()
+
+    def _arm(self) -> None:
+        """Let the next launch start the workers, if there are any to start."""
+        wanted = self._num_threads > 1 and not self._closed
+        self._start.value = _address_of(self._callbacks[0]) if wanted else None
+
+    def _start_workers(self) -> None:
+        """Called from machine code by the first launch."""
+        with self._lock:
+            if self._workers or self._closed:
+                return
+            try:
+                for number in range(1, self._num_threads):
+                    thread = threading.Thread(target=self._work, name=f"tinytorch-{number}", daemon=True)
+                    thread.start()
+                    self._workers.append(thread)
+            except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
+                self._start.value = None
+                message = f"TinyTorch runs on {len(self._workers) + 1} of {self._num_threads} threads: {error}"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            self._active.value = len(self._workers)
+
+    def _stop_workers(self) -> None:
+        self._start.value = None
+        self._active.value = 0
+        if self._workers:
+            self._signal_stop(self.address)
+            for thread in self._workers:
+                thread.join()
+            self._workers = []
+            self._stop.value = 0
+
+    def _work(self) -> None:
+        """A worker's life: in machine code until stopped; without a futex it comes back here to sleep."""
+        state = self._run_worker(self.address, 0)
+        while state != code.STOPPED:
+            with self._asleep:
+                while self._epoch.value == state:
+                    self._asleep.wait()
+            state = self._run_worker(self.address, 1)
+
+    def _wake_workers(self) -> None:
+        """Called from machine code where there is no futex."""
+        with self._asleep:
+            self._asleep.notify_all()
+
+
+class _Shared:
+    """The pool of this process and how many threads were asked for; the pool is made when first needed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.num_threads = 0  # 0 until asked for
+        self.pool: Pool | None = None
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_shared = _Shared()
+
+
+def shared_pool() -> Pool:
+    """The pool of this process. Once it is made, loaded objects may call `tt_parallel_for` by that name."""
+    threads = get_num_threads()
+    with _shared.lock:
+        if _shared.pool is None:
+            import llvmlite.binding as llvm
+
+            _shared.pool = Pool(threads)
+            llvm.add_symbol(LAUNCH_SYMBOL, _shared.pool.launch_address)
+        return _shared.pool
+
+
+def get_num_threads() -> int:
+    """Threads for compiled code: what was set, else TT_NUM_THREADS, else the CPUs that this process may use."""
+    with _shared.lock:
+        if not _shared.num_threads:
+            _shared.num_threads = _default_num_threads()
+        return _shared.num_threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Use this many threads for compiled code, the caller included; results do not depend on it.
+
+    ValueError unless 1 … MAX_THREADS.
+    """
+    check_num_threads(num_threads)
+    with _shared.lock:
+        _shared.num_threads = num_threads
+        if _shared.pool is not None:
+            _shared.pool.resize(num_threads)
+
+
+def check_num_threads(num_threads: object, name: str = "num_threads") -> int:
+    """The same number; ValueError unless it is an int in 1 … MAX_THREADS."""
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int) or not 1 <= num_threads <= MAX_THREADS:
+        raise ValueError(f"{name} must be a whole number from 1 to {MAX_THREADS}, got {num_threads!r}")
+    return num_threads
+
+
+def _default_num_threads() -> int:
+    text = os.environ.get("TT_NUM_THREADS", "").strip()
+    if text:
+        return check_num_threads(int(text) if text.isdecimal() else text, "TT_NUM_THREADS")
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, MAX_THREADS)
+
+
+def _forget_parent() -> None:
+    _shared.lock = threading.Lock()
+    for pool in list(_pools):
+        pool.reset()
+
+
+def _close_all() -> None:
+    for pool in list(_pools):
+        pool.close()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
