@@ -289,15 +289,14 @@ class Function(Instructions):
         Bounds known here make a rotated loop without an entry test; one trip is straight-line code with a constant
         index, none emits nothing. Bounds known at run time are tested once before the first trip.
         """
-        static = False
-        if not isinstance(stop, Value) and not isinstance(start, Value):
-            static = True
-            trips = -(-(stop - start) // step)
+        first, last = self.value(start), self.value(stop)
+        static = isinstance(first.literal, int) and isinstance(last.literal, int)
+        if isinstance(first.literal, int) and isinstance(last.literal, int):
+            trips = -(-(last.literal - first.literal) // step)
             if trips <= 0:
                 return list(carried)
             if trips == 1:
-                return list(body(self.const(start), *carried) or ())
-        first, last = self.value(start), self.value(stop)
+                return list(body(first, *carried) or ())
         before, head, done = self._block, self._label(), self._label()
         if static:
             self.do(f"br label %{head}")

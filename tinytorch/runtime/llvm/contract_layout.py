@@ -1,0 +1,193 @@
+"""What a matrix product is asked to do: operand layouts, and the product brought to its simplest equivalent form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.types import DType, Shape, contiguous_strides, f32, i32
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A buffer seen as `[batch…, rows, columns]`; its pointer is that of element [0, …, 0].
+
+    Strides are in elements, of any sign; 0 repeats an element along that axis (inputs only).
+    """
+
+    dtype: DType
+    shape: Shape
+    strides: tuple[int, ...]
+
+    @staticmethod
+    def contiguous(dtype: DType, shape: Shape) -> Operand:
+        return Operand(dtype, shape, contiguous_strides(shape))
+
+    @property
+    def batch(self) -> Shape:
+        return self.shape[:-2]
+
+    @property
+    def row_bytes(self) -> int:
+        """From one row to the next."""
+        return self.strides[-2] * self.dtype.size
+
+    @property
+    def column_bytes(self) -> int:
+        """From one column to the next."""
+        return self.strides[-1] * self.dtype.size
+
+    @property
+    def batch_bytes(self) -> tuple[int, ...]:
+        return tuple(stride * self.dtype.size for stride in self.strides[:-2])
+
+    def transposed(self) -> Operand:
+        """The same buffer with rows and columns exchanged."""
+        return self.reordered((*range(len(self.shape) - 2), len(self.shape) - 1, len(self.shape) - 2))
+
+    def reordered(self, axes: Sequence[int]) -> Operand:
+        """The same buffer with these axes, in this order."""
+        return replace(self, shape=tuple(self.shape[i] for i in axes), strides=tuple(self.strides[i] for i in axes))
+
+
+def accumulator(dtype: DType) -> DType:
+    """What products of `dtype` are summed in: f32 for 16-bit floats, i32 for bytes (sums wrap alike)."""
+    if dtype.is_float:
+        return dtype if dtype.bits >= 32 else f32
+    return dtype if dtype.bits >= 32 else i32
+
+
+@dataclass(frozen=True)
+class Product:
+    """`results[0] = a @ b` per batch entry, with the epilogue's further results and inputs in the same coordinates.
+
+    `a` is [batch…, m, k], `b` [batch…, k, n], the others [batch…, m, n].
+    """
+
+    a: Operand
+    b: Operand
+    results: tuple[Operand, ...]
+    inputs: tuple[Operand, ...]
+    turned: bool = False  # rows and columns stand for the caller's columns and rows
+
+    @property
+    def batch(self) -> Shape:
+        return self.a.batch
+
+    @property
+    def batches(self) -> int:
+        return math.prod(self.batch)
+
+    @property
+    def m(self) -> int:
+        return self.a.shape[-2]
+
+    @property
+    def k(self) -> int:
+        return self.a.shape[-1]
+
+    @property
+    def n(self) -> int:
+        return self.b.shape[-1]
+
+    @property
+    def compute(self) -> DType:
+        return accumulator(self.a.dtype)
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.batches * self.m * self.n * self.k
+
+
+def product_of(a: Operand, b: Operand, results: Sequence[Operand], inputs: Sequence[Operand]) -> Product:
+    """The product, checked and simplified; CompileError if the operands do not fit.
+
+    Batch axes that are rows of one taller matrix become rows, the others are merged where their strides allow, and
+    a product with a single column is turned on its side, since the lanes of a vector run along columns.
+    """
+    product = Product(a, b, tuple(results), tuple(inputs))
+    _check(product)
+    product = _merge_batches(product)
+    while product.batch and _is_taller(product):
+        product = _stack(product)
+    product = _drop_unit_batches(product)
+    return _on_its_side(product) if product.n == 1 and product.m > 1 else product
+
+
+def _check(product: Product) -> None:
+    a, b = product.a, product.b
+    expected = (*product.batch, product.m, product.n)
+    if a.dtype is not b.dtype:
+        raise CompileError(f"matmul kernel: operands are {a.dtype} and {b.dtype}; cast one of them first")
+    if b.shape != (*product.batch, product.k, product.n):
+        raise CompileError(f"matmul kernel: operand shapes {a.shape} and {b.shape} do not fit")
+    for operand in (*product.results, *product.inputs):
+        if operand.shape != expected:
+            raise CompileError(f"matmul kernel: epilogue operand has shape {operand.shape}, the result {expected}")
+
+
+def _is_taller(product: Product) -> bool:
+    """Whether the last batch axis continues the rows of every operand, and b is the same along it."""
+    follows = all(
+        x.strides[-3] == x.shape[-2] * x.strides[-2] or product.m == 1
+        for x in (product.a, *product.results, *product.inputs)
+    )
+    return follows and product.b.strides[-3] == 0
+
+
+def _stack(product: Product) -> Product:
+    """The last batch axis as further rows."""
+
+    def taller(x: Operand) -> Operand:
+        *batch, count, rows, columns = x.shape
+        *outer, step, row, column = x.strides
+        return Operand(x.dtype, (*batch, count * rows, columns), (*outer, step if rows == 1 else row, column))
+
+    b = product.b
+    shorter = Operand(b.dtype, (*b.shape[:-3], *b.shape[-2:]), (*b.strides[:-3], *b.strides[-2:]))
+    return Product(taller(product.a), shorter, tuple(map(taller, product.results)), tuple(map(taller, product.inputs)))
+
+
+def _drop_unit_batches(product: Product) -> Product:
+    kept = [axis for axis, size in enumerate(product.batch) if size != 1]
+    return _map_batches(product, lambda x: _keep_axes(x, kept))
+
+
+def _keep_axes(x: Operand, kept: Sequence[int]) -> Operand:
+    return x.reordered((*kept, len(x.shape) - 2, len(x.shape) - 1))
+
+
+def _merge_batches(product: Product) -> Product:
+    """Merge neighbouring batch axes where every operand steps through them as through one."""
+    product = _drop_unit_batches(product)
+    axis = len(product.batch) - 2
+    while axis >= 0:
+        operands = (product.a, product.b, *product.results, *product.inputs)
+        if all(x.strides[axis] == x.strides[axis + 1] * x.shape[axis + 1] for x in operands):
+            product = _map_batches(product, lambda x, at=axis: _merged(x, at))
+        axis -= 1
+    return product
+
+
+def _merged(x: Operand, axis: int) -> Operand:
+    shape = (*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
+    return Operand(x.dtype, shape, (*x.strides[:axis], *x.strides[axis + 1 :]))
+
+
+def _map_batches(product: Product, change: Callable[[Operand], Operand]) -> Product:
+    return Product(
+        change(product.a), change(product.b), tuple(map(change, product.results)), tuple(map(change, product.inputs))
+    )
+
+
+def _on_its_side(product: Product) -> Product:
+    """(a @ b)ᵀ = bᵀ @ aᵀ."""
+    return Product(
+        product.b.transposed(),
+        product.a.transposed(),
+        tuple(x.transposed() for x in product.results),
+        tuple(x.transposed() for x in product.inputs),
+        turned=True,
+    )

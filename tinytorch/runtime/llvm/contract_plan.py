@@ -1,0 +1,189 @@
+"""How a matrix product is cut up: register tile, packing, blocks of K, and the chunks that threads claim.
+
+All choices follow from the shape, the layouts and the Target by the small model below, never from the number of
+threads: the sum behind an element is the same whoever computes it.
+
+A chunk is a run of items; an item is a block of the result of one batch entry. Inside an item the loops are
+
+    for each panel of columns (tile width):   b's panel, `k` rows of it, packed or in place, stays in L2
+      for each block of k:                    one block, unless the panel would outgrow L2
+        for each tile of rows:                accumulators in registers, over the whole block of k
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract_layout import Operand, Product
+from tinytorch.runtime.llvm.target import Target
+
+_PAGE = 4096
+_CHUNK_FLOPS = 2 << 20  # some 20 µs on one core: far above what claiming a chunk costs
+_CHUNK_BYTES = 512 << 10
+_MOST_CHUNKS = 48
+_PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
+_DOT_ROWS = 6  # up to here, sums along k cost less than transposing b
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one microkernel call computes: `rows` × (`vectors` of lanes); for dot products `vectors` columns."""
+
+    rows: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cut. `form` says along which axis vectors run: `outer` along n, `dot` along k.
+
+    `pack_a`: `rows` copies (and converts) rows of a, `panels` interleaves the rows of each tile. `pack_b`: `copy`
+    a row of the panel at a time, `transpose` squares where k is contiguous; `none` reads b in place.
+    """
+
+    form: Literal["outer", "dot"]
+    lanes: int
+    tile: Tile
+    panel: int
+    pack_a: Literal["none", "rows", "panels"]
+    pack_b: Literal["none", "copy", "transpose"]
+    k_block: int
+    item_rows: int
+    item_columns: int
+    items_per_chunk: int
+    items: int
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.items // self.items_per_chunk)
+
+
+def plan_product(product: Product, target: Target) -> Plan:
+    """The cut for a product without empty axes (an empty k is fine)."""
+    lanes = target.lanes(product.compute)
+    form = "dot" if _sums_along_k(product, lanes) else "outer"
+    most = _accumulators(product.compute, target)
+    tile = _dot_tile(product, lanes, most) if form == "dot" else choose_tile(product.m, product.n, lanes, most)
+    panel = lanes if form == "dot" else tile.vectors * lanes
+    pack_b = _pack_b(product, target) if form == "outer" else "none"
+    pack_a = _pack_a(product, panel) if form == "outer" else "none"
+    item_rows, item_columns = _item(product, tile.rows, panel, pack_a != "none", pack_b != "none")
+    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
+    return Plan(
+        form=form,
+        lanes=lanes,
+        tile=tile,
+        panel=panel,
+        pack_a=pack_a,
+        pack_b=pack_b,
+        k_block=_k_block(product, panel, lanes, target) if pack_b != "none" else max(1, product.k),
+        item_rows=item_rows,
+        item_columns=item_columns,
+        items_per_chunk=-(-items // _wanted_chunks(product)),
+        items=items,
+    )
+
+
+def _accumulators(compute: DType, target: Target) -> int:
+    """Registers that may hold sums: a quarter is left for operands, more where fma needs a temporary."""
+    most = target.vector_registers * 3 // 4
+    return most if target.has_fma and compute.is_float else most - 2
+
+
+def choose_tile(m: int, n: int, lanes: int, most: int) -> Tile:
+    """The tile with the least estimated time over the whole result.
+
+    A step of k costs one issue slot per accumulator, a fraction of one per operand loaded, and never less than the
+    latency of a multiply-add; each further tile shape in use costs compile time.
+    """
+    vectors = -(-n // lanes)
+    return min(_candidates(m, vectors, most), key=lambda tile: _estimate(m, vectors, tile))
+
+
+def _candidates(m: int, vectors: int, most: int) -> Iterator[Tile]:
+    for wide in range(1, min(vectors, 16) + 1):
+        tallest = min(m, most // wide, 16)
+        for tall in range(max(1, tallest // 2), tallest + 1):
+            yield Tile(tall, wide)
+
+
+def _estimate(m: int, vectors: int, tile: Tile) -> float:
+    rows = [(tile.rows, m // tile.rows), (m % tile.rows, 1)]
+    columns = [(tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1)]
+    shapes = [(h, w, p * q) for h, p in rows for w, q in columns if h and w and p and q]
+    steps = sum(count * max(h * w + 0.125 * (h + w) + 0.5, 6.0) for h, w, count in shapes)
+    return steps * (1 + 0.015 * len(shapes))
+
+
+def _sums_along_k(product: Product, lanes: int) -> bool:
+    """Whether both operands are contiguous along k and there is too little reuse to repay a transposition."""
+    a, b = product.a, product.b
+    contiguous = a.strides[-1] == 1 and b.strides[-2] == 1 and b.strides[-1] != 1
+    return contiguous and product.m <= _DOT_ROWS and product.k >= lanes
+
+
+def _dot_tile(product: Product, lanes: int, most: int) -> Tile:
+    rows = min(product.m, 4)
+    columns = min(8, lanes, most // rows)
+    return Tile(rows, 1 << (columns.bit_length() - 1))
+
+
+def _pack_b(product: Product, target: Target) -> Literal["none", "copy", "transpose"]:
+    """Pack b where it cannot be read as vectors, or where its rows lie too far apart for the caches."""
+    b = product.b
+    if b.strides[-1] != 1:
+        if product.m <= 4:
+            return "none"
+        return "transpose" if b.strides[-2] == 1 else "copy"
+    reused = product.m >= 48
+    far = product.k * abs(b.row_bytes) > target.l2_bytes // 2
+    colliding = b.row_bytes % _PAGE == 0 and product.k > 32
+    convert = b.dtype is not product.compute
+    return "copy" if reused and (far or colliding or convert) else "none"
+
+
+def _pack_a(product: Product, panel: int) -> Literal["none", "rows", "panels"]:
+    """Pack a where several panels read it and its elements lie apart, or must be converted."""
+    a = product.a
+    if product.n <= panel or product.m < 4:
+        return "none"
+    convert = a.dtype is not product.compute
+    if abs(a.row_bytes) < abs(a.column_bytes):
+        return "panels" if convert or product.k * abs(a.column_bytes) > 16 * _PAGE else "none"
+    return "rows" if convert else "none"
+
+
+def _k_block(product: Product, panel: int, lanes: int, target: Target) -> int:
+    """All of k, or equal blocks of it such that b's panel takes at most half of L2."""
+    most = max(lanes, target.l2_bytes // 2 // (panel * product.compute.size))
+    blocks = max(1, -(-product.k // most))
+    return max(1, -(-product.k // blocks // lanes) * lanes) if blocks > 1 else max(1, product.k)
+
+
+def _wanted_chunks(product: Product) -> int:
+    bytes_ = sum(_footprint(x) for x in (product.a, product.b, *product.results, *product.inputs))
+    return max(1, min(_MOST_CHUNKS, max(product.flops // _CHUNK_FLOPS, bytes_ // _CHUNK_BYTES)))
+
+
+def _footprint(x: Operand) -> int:
+    return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
+
+
+def _item(product: Product, tile_rows: int, panel: int, packs_a: bool, packs_b: bool) -> tuple[int, int]:
+    """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be."""
+    wanted = -(-_wanted_chunks(product) // product.batches)
+    least = -(-_PACKED_ROWS // tile_rows) * tile_rows if packs_b else tile_rows
+    rows = _share(product.m, wanted, least, tile_rows)
+    wanted = -(-wanted // -(-product.m // rows))
+    columns = _share(product.n, wanted, 8 * panel if packs_a else panel, panel)
+    return rows, columns
+
+
+def _share(size: int, parts: int, least: int, unit: int) -> int:
+    """`size` cut into about `parts` equal multiples of `unit`, each at least `least`; all of it if one is left."""
+    share = max(least, -(-size // parts // unit) * unit)
+    return share if share < size else size

@@ -1,0 +1,181 @@
+"""The microkernels of matrix products: one tile of sums, held in registers over a block of k.
+
+A microkernel is an internal function `(a, b, to, row stride of to, k, accumulate)`, shared by all products in a
+module whose tiles, dtypes and strides agree. It stores the sums; what becomes of them is the epilogue's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinytorch.ir.emitter import Lane
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.builder import Function, Module, Value
+from tinytorch.runtime.llvm.contract_layout import accumulator
+from tinytorch.runtime.llvm.contract_plan import Tile
+from tinytorch.runtime.llvm.emit import LaneEmitter
+from tinytorch.runtime.llvm.lltypes import I64, PTR
+from tinytorch.runtime.llvm.target import Target
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a microkernel finds an operand: dtype, and byte steps along the result's axis and along k."""
+
+    dtype: DType
+    step: int
+    k_step: int
+
+
+@dataclass(frozen=True)
+class TileKey:
+    """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
+    to what `to` holds: it does where its last argument is not 0."""
+
+    form: str
+    tile: Tile
+    width: int
+    lanes: int
+    a: Source
+    b: Source
+    accumulates: bool
+    target: Target
+
+    @property
+    def compute(self) -> DType:
+        return accumulator(self.a.dtype)
+
+
+def tile_function(module: Module, key: TileKey) -> Function:
+    """The microkernel for `key`, written on the first request."""
+
+    def build(name: str) -> Function:
+        fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64], internal=True, noinline=True)
+        if key.form == "dot":
+            _DotTile(fn, key).write()
+        else:
+            _OuterTile(fn, key).write()
+        fn.ret()
+        return fn
+
+    return module.shared(key, build)
+
+
+class _OuterTile:
+    """Rank-1 updates: for each k, one element of each row of a times vectors of b's row."""
+
+    def __init__(self, fn: Function, key: TileKey) -> None:
+        self.fn = fn
+        self.key = key
+        self.vectors = LaneEmitter(fn, key.target, key.lanes)
+        self.scalars = LaneEmitter(fn, key.target, 1)
+        counts = [min(key.lanes, key.width - j * key.lanes) for j in range(key.tile.vectors)]
+        self.masks = [fn.lane_mask(key.lanes, count) for count in counts]
+
+    def write(self) -> None:
+        a, b, to, stride, depth, accumulate = self.fn.params
+        start = self._starting_sums(to, stride, accumulate)
+
+        def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            following = self._step(a, b, sums)
+            return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+
+        sums = self.fn.loop(depth, [a, b, *start], step)[2:]
+        for place, (pointer, offset, mask) in enumerate(self._places(to, stride)):
+            self.fn.store(sums[place], pointer, offset, mask=mask)
+
+    def _places(self, to: Value, stride: Value) -> list[tuple[Value, int, Value | None]]:
+        """Pointer, byte offset and mask of each vector of sums."""
+        step = self.key.lanes * self.key.compute.size
+        rows = [self.fn.at(to, stride * i) for i in range(self.key.tile.rows)]
+        return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
+
+    def _starting_sums(self, to: Value, stride: Value, accumulate: Value) -> list[Value]:
+        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+        zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
+        if not self.key.accumulates:
+            return zeros
+        adds = self.fn.compare("ne", accumulate, self.fn.const(0))
+        places = self._places(to, stride)
+        return self.fn.if_(
+            adds, lambda: [self.fn.load(p, zero.type, offset, mask=mask) for p, offset, mask in places], lambda: zeros
+        )
+
+    def _step(self, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """One k: the side with fewer registers is held, the other streams past it."""
+        rows, width = self.key.tile.rows, self.key.tile.vectors
+        following = list(sums)
+        if width <= rows:
+            held = [self._b_vector(b, j) for j in range(width)]
+            for i in range(rows):
+                x = self._a_element(a, i)
+                for j in range(width):
+                    following[i * width + j] = self._add(x, held[j], following[i * width + j])
+        else:
+            held = [self._a_element(a, i) for i in range(rows)]
+            for j in range(width):
+                y = self._b_vector(b, j)
+                for i in range(rows):
+                    following[i * width + j] = self._add(held[i], y, following[i * width + j])
+        return following
+
+    def _add(self, x: Lane, y: Lane, total: Value) -> Value:
+        return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
+
+    def _a_element(self, a: Value, row: int) -> Lane:
+        source = self.key.a
+        element = self.scalars.load(a, source.dtype, row * source.step).cast(self.key.compute)
+        return self.vectors.lane(self.scalars.value(element), self.key.compute)
+
+    def _b_vector(self, b: Value, column: int) -> Lane:
+        source = self.key.b
+        stride = source.step // source.dtype.size
+        offset = column * self.key.lanes * source.step
+        loaded = self.vectors.load_strided(b, source.dtype, stride, offset, mask=self.masks[column])
+        return loaded.cast(self.key.compute)
+
+
+class _DotTile:
+    """Inner products: vectors along k of rows of a and columns of b, added up lane by lane, then across lanes."""
+
+    def __init__(self, fn: Function, key: TileKey) -> None:
+        self.fn = fn
+        self.key = key
+        self.vectors = LaneEmitter(fn, key.target, key.lanes)
+
+    def write(self) -> None:
+        a, b, to, stride, depth, _ = self.fn.params
+        rows, columns, lanes = self.key.tile.rows, self.key.width, self.key.lanes
+        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+
+        def step(i: Value, *sums: Value) -> Sequence[Value]:
+            return self._step(a, b, i, sums, None)
+
+        whole = depth // lanes * lanes
+        sums = self.fn.loop(whole, [zero] * (rows * columns), step, step=lanes)
+        rest = depth - whole
+        some = self.fn.compare("ne", rest, self.fn.const(0))
+        mask = self.fn.lane_mask(lanes, rest)
+        sums = self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
+        for i in range(rows):
+            row = self.fn.at(to, stride * i)
+            for j in range(columns):
+                total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
+                self.fn.store(total, row, j * self.key.compute.size)
+
+    def _step(self, a: Value, b: Value, index: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
+        key = self.key
+        lefts = [self._vector(a, key.a, index, i, mask) for i in range(key.tile.rows)]
+        following = list(sums)
+        for j in range(key.width):
+            right = self._vector(b, key.b, index, j, mask)
+            for i, left in enumerate(lefts):
+                place = i * key.width + j
+                total = self.vectors.lane(following[place], key.compute)
+                following[place] = self.vectors.value(self.vectors.fma(left, right, total))
+        return following
+
+    def _vector(self, pointer: Value, source: Source, index: Value, which: int, mask: Value | None) -> Lane:
+        at = self.fn.at(pointer, index * source.k_step)
+        return self.vectors.load(at, source.dtype, which * source.step, mask=mask).cast(self.key.compute)
