@@ -257,7 +257,7 @@ class _Parser:
         if token.kind == "word" and token.text in _WORDS:
             return _WORDS[token.text]
         what = "a Python object cannot be read back from text" if token.text.startswith("<") else "expected a literal"
-        self.fail(f"{what}: {token.text!r}", token.line)
+        raise _error(self.text, token.line, f"{what}: {token.text!r}")
 
     def array(self, type: TensorType) -> Array:
         line = self.token.line

@@ -1,0 +1,96 @@
+"""Gradients: the backward nodes of a graph, appended to it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.errors import PassError
+from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.op import Attrs, Nondiff, Op
+from tinytorch.ir.ops.core import zeros_like
+from tinytorch.ir.vjp import pullback
+
+
+def autodiff(graph: Graph, wrt: Sequence[int]) -> Graph:
+    """Gradients of the first output, a float scalar, with respect to the inputs `wrt`, as further outputs.
+
+        (%x, %w) -> (%loss)  -->  (%x, %w) -> (%loss, d loss/d %w)        with wrt = [1]
+
+    An input that the output does not depend on has a gradient of zeros. PassError if the output is no float scalar
+    or an input no float.
+    """
+    loss = graph.outputs[0]
+    if not loss.type.dtype.is_float or loss.type.shape:
+        raise PassError(f"autodiff: the first output must be a float scalar, got {loss.type}")
+    for index in wrt:
+        if not graph.inputs[index].type.dtype.is_float:
+            raise PassError(f"autodiff: input {index} is {graph.inputs[index].type}, which has no gradient")
+    builder = Builder(graph.name, list(graph.inputs), list(graph.nodes))
+    seed = builder.constant(np.ones((), loss.type.dtype.numpy))
+    variables = [graph.inputs[i] for i in wrt]
+    found = append_gradients(builder, {loss: seed}, variables)
+    gradients = [g or zeros_like(Expr(builder, v)).value for g, v in zip(found, variables, strict=True)]
+    return builder.build([*graph.outputs, *gradients], graph.state)
+
+
+def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequence[Value]) -> list[Value | None]:
+    """Append the backward nodes of what `builder` holds so far: the cotangent of each value in `wrt`, given those of
+    the values in `seeds`; None where the seeds do not depend on it.
+
+    Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node.
+    """
+    active = _dependents(builder.nodes, wrt)
+    records = [_Record(builder, node) for node in builder.nodes if len(node.outputs) == 1 and node.outputs[0] in active]
+    cotangents: dict[Hashable, Any] = {value: Expr(builder, seed) for value, seed in seeds.items()}
+    before = builder.loc
+    pullback(
+        records,
+        cotangents,
+        active=lambda expr: expr.value in active,
+        key=lambda expr: expr.value,
+        wanted=set(wrt),
+        enter=_Record.enter,
+    )
+    builder.loc = before
+    found = [cotangents.get(value) for value in wrt]
+    return [None if expr is None else expr.value for expr in found]
+
+
+def _dependents(nodes: Sequence[Node], wrt: Sequence[Value]) -> set[Value]:
+    """The float values through which the values of `wrt` can reach a result, themselves included."""
+    active = set(wrt)
+    for node in nodes:
+        if not isinstance(node.op.vjp, Nondiff) and not active.isdisjoint(node.inputs):
+            active.update(value for value in node.outputs if value.type.dtype.is_float)
+    return active
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A node as the vjp rules see it: its values are expressions that new nodes can be made of."""
+
+    builder: Builder
+    node: Node
+
+    @property
+    def op(self) -> Op:
+        return self.node.op
+
+    @property
+    def attrs(self) -> Attrs:
+        return self.node.attrs
+
+    @property
+    def inputs(self) -> tuple[Expr, ...]:
+        return tuple(Expr(self.builder, value) for value in self.node.inputs)
+
+    @property
+    def output(self) -> Expr:
+        return Expr(self.builder, self.node.outputs[0])
+
+    def enter(self) -> None:
+        self.builder.loc = self.node.loc

@@ -1,0 +1,100 @@
+"""What a graph costs, exactly, before it runs: operations, traffic and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.ops.core import constant, detach
+from tinytorch.ir.ops.view import broadcast, flip, permute, reshape, slice_
+
+_ALIASES = frozenset({reshape, permute, broadcast, slice_, flip, detach})  # the result is the operand's buffer
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    """One node: floating-point (or integer) operations, bytes read and written, and the bytes that are alive while
+    it runs: inputs, constants, its operands and results, and what is needed later."""
+
+    node: Node
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    live_bytes: int
+
+    @property
+    def intensity(self) -> float:
+        """Operations per byte of traffic; 0 for a node that moves nothing."""
+        traffic = self.bytes_read + self.bytes_written
+        return self.flops / traffic if traffic else 0.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Totals of a graph. `parameters` counts the elements of its state inputs, `parameter_bytes` their size;
+    `peak_bytes` is the most memory alive at one time when the nodes run in the given order."""
+
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    parameters: int
+    parameter_bytes: int
+    peak_bytes: int
+    rows: tuple[NodeCost, ...]
+
+
+def cost(graph: Graph, parameters: Collection[int] | None = None) -> Cost:
+    """The cost of running `graph` node by node: each reads its operands and writes its results once.
+
+    Views share the buffer of their operand, and neither move bytes nor need memory; reading a view reads the bytes
+    that it shows, at most those of its buffer. A buffer is freed after its last reader, and none is written in
+    place; inputs, constants and outputs stay. `parameters` are the indexes of inputs to count, by default the state.
+    """
+    buffers = _buffers(graph)
+    live = _live_bytes(graph, buffers)
+    rows = tuple(_node_cost(node, buffers, n) for node, n in zip(graph.nodes, live, strict=True))
+    chosen = [i for i, _ in graph.state] if parameters is None else parameters
+    held = [graph.inputs[i].type for i in chosen]
+    return Cost(
+        flops=sum(row.flops for row in rows),
+        bytes_read=sum(row.bytes_read for row in rows),
+        bytes_written=sum(row.bytes_written for row in rows),
+        parameters=sum(type.size for type in held),
+        parameter_bytes=sum(type.bytes for type in held),
+        peak_bytes=max(live, default=sum(v.type.bytes for v in graph.inputs)),
+        rows=rows,
+    )
+
+
+def _buffers(graph: Graph) -> dict[Value, Value]:
+    """The value in whose buffer each value lies."""
+    found = {value: value for value in graph.inputs}
+    for node in graph.nodes:
+        found.update((v, found[node.inputs[0]] if node.op in _ALIASES else v) for v in node.outputs)
+    return found
+
+
+def _node_cost(node: Node, buffers: dict[Value, Value], live: int) -> NodeCost:
+    if node.op in _ALIASES or node.op is constant:
+        return NodeCost(node, 0, 0, 0, live)
+    flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
+    read = sum(min(v.type.bytes, buffers[v].type.bytes) for v in set(node.inputs))
+    return NodeCost(node, flops, read, sum(v.type.bytes for v in node.outputs), live)
+
+
+def _live_bytes(graph: Graph, buffers: dict[Value, Value]) -> list[int]:
+    """The bytes alive while each node runs."""
+    permanent = {*graph.inputs, *(node.output for node in graph.nodes if node.op is constant)}
+    last: dict[Value, int] = {}
+    for index, node in enumerate(graph.nodes):
+        last.update((buffers[v], index) for v in (*node.inputs, *node.outputs))
+    last.update((buffers[v], len(graph.nodes)) for v in graph.outputs)
+    now = sum(v.type.bytes for v in permanent)
+    found: list[int] = []
+    for index, node in enumerate(graph.nodes):
+        now += sum(v.type.bytes for v in node.outputs if buffers[v] is v and v not in permanent)
+        found.append(now)
+        dying = {buffers[v] for v in (*node.inputs, *node.outputs)} - permanent
+        now -= sum(v.type.bytes for v in dying if last[v] == index)
+    return found

@@ -1,0 +1,54 @@
+"""Common subexpressions: what is computed twice is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.rewrite import COMMUTATIVE
+
+
+def cse(graph: Graph) -> Graph:
+    """Nodes with the same op, operands and attributes become the first of them.
+
+        %1 = exp(%x); %2 = exp(%x); %3 = add(%1, %2)  -->  %1 = exp(%x); %3 = add(%1, %1)
+
+    Arrays among attributes are compared by content. Random ops are functions of their state, so equal ones are one.
+    """
+    known: dict[Value, Value] = {}
+    first: dict[Hashable, Node] = {}
+    kept: list[Node] = []
+    for node in graph.nodes:
+        if any(v in known for v in node.inputs):
+            node = Node(node.op, tuple(known.get(v, v) for v in node.inputs), node.attrs, node.outputs, node.loc)
+        twin = first.setdefault(_key(node), node)
+        if twin is node:
+            kept.append(node)
+        else:
+            known.update(zip(node.outputs, twin.outputs, strict=True))
+    if not known:
+        return graph
+    return graph.with_nodes(kept, [known.get(v, v) for v in graph.outputs])
+
+
+def _key(node: Node) -> Hashable:
+    operands: Hashable = node.inputs
+    if node.op in COMMUTATIVE and len(node.inputs) == 2:
+        operands = frozenset(node.inputs)
+    return node.op, operands, tuple((name, _attribute(node.attrs[name])) for name in sorted(node.attrs))
+
+
+def _attribute(value: Any) -> Hashable:
+    """Equal only for attributes that mean the same: 1, 1.0 and True differ, as do 0.0 and -0.0; NaN equals itself."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_attribute, value))
+    if isinstance(value, float):
+        return float, repr(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return type(value), value
+    return id(value)  # dtypes, bodies of kernels, functions

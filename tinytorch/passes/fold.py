@@ -1,0 +1,58 @@
+"""Constant folding: what depends on constants alone is computed now."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import constant
+from tinytorch.ir.ops.view import broadcast
+
+MAX_BYTES = 64 * 1024  # of one folded constant
+_FREE_ELEMENTS = 16  # a constant of this size costs nothing
+
+
+def fold(graph: Graph) -> Graph:
+    """Replace nodes of constant operands by constants, computed by the numpy reference.
+
+        %1 = constant(2.0); %2 = sqrt(%1); %3 = mul(%x, %2)  -->  %2 = constant(1.4142135); %3 = mul(%x, %2)
+
+    A result has at most `MAX_BYTES` and no more elements than its operands together; broadcast constants stay
+    broadcasts. What raises, such as an index out of range, is left to raise when the graph runs.
+    """
+    arrays: dict[Value, Array] = {}
+    sizes: dict[Value, int] = {}  # elements in memory, of which a broadcast has few
+    nodes: list[Node] = []
+    folded = False
+    for node in graph.nodes:
+        if node.op is constant:
+            arrays[node.output] = node.attrs["value"]
+            sizes[node.output] = node.output.type.size
+        elif node.inputs and all(v in arrays for v in node.inputs) and len(node.outputs) == 1:
+            size = sum(sizes[v] for v in node.inputs)
+            array = _evaluated(node, arrays, size)
+            if array is not None:
+                arrays[node.output] = array
+                sizes[node.output] = size if node.op is broadcast else array.size
+                if node.op is not broadcast:
+                    node = Node(constant, (), {"value": array}, node.outputs, node.loc)
+                    folded = True
+        nodes.append(node)
+    return graph.with_nodes(nodes) if folded else graph
+
+
+def _evaluated(node: Node, arrays: dict[Value, Array], size: int) -> Array | None:
+    """The value of `node`, whose operands take up `size` elements; None if that is too large or raises."""
+    out = node.output.type
+    operands = [arrays[v] for v in node.inputs]
+    if node.op is broadcast:
+        return node.op.eval(*operands, **node.attrs)  # a view of its operand
+    if out.bytes > MAX_BYTES or out.size > max(size, _FREE_ELEMENTS):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(node.op.eval(*operands, **node.attrs))
+    except IndexError:
+        return None
+    return np.ascontiguousarray(result).reshape(out.shape)

@@ -1,0 +1,92 @@
+"""Running passes: in order, timed, verified and dumped if asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from tinytorch.ir import verify as _verify
+from tinytorch.ir.errors import VerifyError
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.printer import print_graph
+from tinytorch.passes.cse import cse
+from tinytorch.passes.dce import dce
+from tinytorch.passes.expand import expand
+from tinytorch.passes.fold import fold
+from tinytorch.passes.simplify import simplify
+
+Pass = Callable[[Graph], Graph]
+MAX_ROUNDS = 4  # of a group of passes; two are the rule, the last of which changes nothing
+
+CLEAN: tuple[Pass, ...] = (simplify, fold, cse, dce)
+DEFAULT_PASSES: tuple[Pass | tuple[Pass, ...], ...] = (CLEAN, expand, CLEAN)
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """One run of a pass: its name, its time in seconds, and the number of nodes before and after."""
+
+    name: str
+    seconds: float
+    nodes_before: int
+    nodes_after: int
+
+
+def run_passes(
+    graph: Graph,
+    passes: Sequence[Pass | Sequence[Pass]] = DEFAULT_PASSES,
+    *,
+    verify: bool | None = None,
+    dump: str | Path | None = None,
+) -> tuple[Graph, list[PassRecord]]:
+    """The graph after `passes`, and what each did. A sequence among them is repeated until it changes nothing.
+
+    `verify` checks the graph before the first and after every pass (default: whether TT_VERIFY is 1); the error
+    names the pass. `dump` is a folder in which the graph is written after every pass (default: TT_DUMP, if set).
+    """
+    run = _Run(os.environ.get("TT_VERIFY") == "1" if verify is None else verify, _folder(dump), graph.name)
+    run.check(graph, "input")
+    for each in passes:
+        if callable(each):
+            graph = run.step(graph, each)
+            continue
+        for _ in range(MAX_ROUNDS):
+            before = graph
+            for step in each:
+                graph = run.step(graph, step)
+            if graph is before:
+                break
+    return graph, run.records
+
+
+def _folder(dump: str | Path | None) -> Path | None:
+    chosen = dump or os.environ.get("TT_DUMP")
+    return Path(chosen) if chosen else None
+
+
+class _Run:
+    def __init__(self, verify: bool, dump: Path | None, name: str) -> None:
+        self.verify, self.dump, self.name = verify, dump, name
+        self.records: list[PassRecord] = []
+
+    def step(self, graph: Graph, apply: Pass) -> Graph:
+        start = perf_counter()
+        result = apply(graph)
+        name = getattr(apply, "__name__", type(apply).__name__)
+        self.records.append(PassRecord(name, perf_counter() - start, len(graph.nodes), len(result.nodes)))
+        self.check(result, name)
+        return result
+
+    def check(self, graph: Graph, name: str) -> None:
+        if self.verify:
+            try:
+                _verify.verify(graph)
+            except VerifyError as error:
+                raise VerifyError(f"after {name}: {error}", error.loc) from None
+        if self.dump is not None:
+            self.dump.mkdir(parents=True, exist_ok=True)
+            file = self.dump / f"{self.name}.{len(self.records):02d}.{name}.ir"
+            file.write_text(print_graph(graph, locs=True, elide=True) + "\n")

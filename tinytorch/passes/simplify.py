@@ -1,0 +1,272 @@
+"""Algebra: rules that make a graph smaller and leave every value as it is.
+
+"As it is" means bit for bit, NaN being NaN whatever its payload. Two kinds of rules are not bit for bit, but correctly
+rounded where the original was not: powers, and sums of copies. They say so.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.op import OPS
+from tinytorch.ir.operators import broadcast_shapes
+from tinytorch.ir.ops.composite import dropout
+from tinytorch.ir.ops.core import cast, constant, copy, custom_grad, detach, filled, where
+from tinytorch.ir.ops.elementwise import and_, div, maximum, minimum, neg, not_, or_, pow_, xor
+from tinytorch.ir.ops.reduce import max_, min_, sum_
+from tinytorch.ir.ops.view import broadcast
+from tinytorch.ir.rewrite import Application, Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
+from tinytorch.ir.types import DType, TensorType, bool_
+from tinytorch.passes.dce import dce
+from tinytorch.passes.simplify_views import VIEW_RULES
+
+x, y, c = Var("x"), Var("y"), Var("c")
+
+
+def _app(op: object, *operands: object) -> Application:
+    return Application(op, operands, {})  # pyright: ignore[reportArgumentType]
+
+
+def simplify(graph: Graph) -> Graph:
+    """Apply the rules of this file and of `simplify_views` until none fits, and drop what is no longer needed.
+
+        %2 = mul(%x, broadcast(1.0)); %3 = neg(%2); %4 = sub(%y, %3)  -->  %4 = add(%y, %x)
+
+    It drops `detach` and `custom_grad`, so gradients come before it.
+    """
+    rewritten = rewrite(graph, RULES)
+    return graph if rewritten is graph else dce(rewritten)
+
+
+def _is_bool(type: TensorType) -> bool:
+    return type.dtype is bool_
+
+
+def _is_integer(type: TensorType) -> bool:
+    return type.dtype.kind in ("int", "uint")
+
+
+_ARITHMETIC = [
+    # x * 1 == x;  x / 1 == x
+    rule(x * 1, x),
+    rule(x / 1, x),
+    # x + -0.0 == x for all floats. Not x + 0.0, which is 0.0 for x = -0.0. (Integers have one zero.)
+    rule(x + -0.0, x),
+    # x - 0.0 == x for all floats, -0.0 - 0.0 being -0.0. Not x - -0.0.
+    rule(x - 0.0, x),
+    # -0.0 - x == -x for all floats. Not 0.0 - x, which is 0.0 for x = 0.0.
+    rule(Number(-0.0) - x, -x),
+    # x * -1 == -x;  x / -1 == -x
+    rule(x * -1, -x),
+    rule(x / -1, -x),
+    # -(-x) == x
+    rule(_app(neg, -x), x),
+    # x + -y == x - y;  x - -y == x + y: a subtraction is the addition of the negated number
+    rule(x + (-y), x - y),
+    rule(x - (-y), x + y),
+    # -x * -y == x * y;  -x / -y == x / y: the sign of a product does not touch its magnitude
+    rule((-x) * (-y), x * y),
+    rule((-x) / (-y), x / y),
+    # |-x| == |x|;  ||x|| == |x|. Not for integers, of which the smallest has no |x|, but wraps in the same way.
+    rule(abs(-x), abs(x)),
+    rule(abs(abs(x)), abs(x)),
+    # max(x, x) == x;  min(x, x) == x
+    rule(_app(maximum, x, x), x),
+    rule(_app(minimum, x, x), x),
+]
+
+_LOGIC = [
+    # ~~x == x;  x & x == x;  x | x == x
+    rule(_app(not_, _app(not_, x)), x),
+    rule(_app(and_, x, x), x),
+    rule(_app(or_, x, x), x),
+    # x & true == x for bools, x & -1 == x for integers;  x | 0 == x;  x ^ 0 == x
+    rule(x & True, x, when=_is_bool),
+    rule(x & -1, x, when=_is_integer),
+    rule(x | 0, x),
+    rule(_app(xor, x, Number(0)), x),
+    # c ? x : x == x;  true ? x : y == x;  false ? x : y == y;  ~c ? x : y == c ? y : x
+    rule(_app(where, c, x, x), x),
+    rule(_app(where, Number(True), x, y), x),
+    rule(_app(where, Number(False), x, y), y),
+    rule(_app(where, _app(not_, c), x, y), _app(where, c, y, x)),
+]
+
+_IDENTITIES = [
+    # The values of copy(x) and detach(x) are those of x: graphs are pure, and gradients have been taken.
+    rule(_app(copy, x), x),
+    rule(_app(detach, x), x),
+]
+
+
+@local(custom_grad)
+def _without_custom_grad(rewriter: Rewriter, node: Node) -> Term | None:
+    """custom_grad(y, …) == y"""
+    return rewriter.term(node.inputs[0])
+
+
+@local(dropout)
+def _no_dropout(rewriter: Rewriter, node: Node) -> Term | None:
+    """dropout(x, p=0) == x * (1 / (1 - 0)) == x"""
+    return rewriter.term(node.inputs[0]) if node.attrs["p"] == 0 else None
+
+
+_LARGEST_EXPONENT = {"f64": 1022, "f32": 126, "bf16": 126, "f16": 14}  # of normal numbers with normal reciprocals
+
+
+@local(div)
+def _division_by_power_of_two(rewriter: Rewriter, node: Node) -> Term | None:
+    """x / 2**k == x * 2**-k: both are the one real number, rounded once. 2**-k must be a normal number of the dtype,
+    as units that flush subnormals would read it as 0."""
+    divisor, type = rewriter.number(node.inputs[1]), node.output.type
+    if divisor is None or not math.isfinite(divisor):
+        return None
+    mantissa, exponent = math.frexp(divisor)  # mantissa * 2**exponent, the mantissa from 0.5 up to 1
+    if abs(mantissa) != 0.5 or abs(exponent - 1) > _LARGEST_EXPONENT[type.dtype.name]:
+        return None
+    a = rewriter.term(node.inputs[0])
+    return a * filled(a, 1 / divisor, type)
+
+
+@local(pow_)
+def _small_powers(rewriter: Rewriter, node: Node) -> Term | None:
+    """x**0 == 1, of NaN too;  x**1 == x;  x**2 == x * x;  x**-1 == 1 / x
+
+    A product and a quotient are correctly rounded, which a power is not: it may be off by its last bit. Zeros and
+    infinities of either sign give the same. Not x**0.5, which is 0.0 for -0.0 and inf for -inf, unlike sqrt; nor
+    x**3, whose product is rounded twice.
+    """
+    base, exponent = rewriter.term(node.inputs[0]), rewriter.number(node.inputs[1])
+    match exponent:
+        case 0:
+            return filled(base, 1, base.type)
+        case 1:
+            return base
+        case 2:
+            return base * base
+        case -1:
+            return 1.0 / base
+        case _:
+            return None
+
+
+# Casts.
+_MANTISSA = {"f64": 53, "f32": 24, "bf16": 8, "f16": 11}
+
+
+def _holds(wide: DType, narrow: DType) -> bool:
+    """Whether every number of `narrow` is one of `wide`."""
+    if wide == narrow or narrow is bool_:
+        return True
+    if wide.is_float:
+        if narrow.is_float:
+            return wide.bits > narrow.bits
+        return _MANTISSA[wide.name] >= narrow.bits - (narrow.kind == "int")
+    return wide.kind == "int" and not narrow.is_float and wide.bits > narrow.bits
+
+
+@local(cast)
+def _cast_of_cast(rewriter: Rewriter, node: Node) -> Term | None:
+    """cast(x: a, to=a) == x;  cast(cast(x, to=b), to=d) == cast(x, to=d) where b holds every number of x's dtype.
+
+    Not from integers through floats back to integers: the way back saturates, where integers wrap.
+    """
+    operand, target = rewriter.term(node.inputs[0]), node.attrs["dtype"]
+    if operand.type.dtype == target:
+        return operand
+    inner = rewriter.producer(node.inputs[0], cast)
+    if inner is None:
+        return None
+    source, middle = inner.inputs[0].type.dtype, inner.attrs["dtype"]
+    saturates = source.kind in ("int", "uint") and middle.is_float and not _holds(target, source)
+    if not _holds(middle, source) or (saturates and not target.is_float):
+        return None
+    return rewriter.term(inner.inputs[0]).cast(target)
+
+
+# Broadcasts and what is computed of them.
+_POINTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
+
+
+@local(*_POINTWISE)
+def _compute_before_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
+    """f(broadcast(a), broadcast(b)) == broadcast(f(a, b)): each number is computed once."""
+    sources: list[Term] = []
+    for value in node.inputs:
+        producer = rewriter.producer(value, broadcast)
+        if producer is None:
+            return None
+        sources.append(rewriter.term(producer.inputs[0]))
+    shape: tuple[int, ...] = ()
+    for source in sources:
+        shape = broadcast_shapes(node.op.name, shape, source.shape)
+    if not sources or math.prod(shape) >= node.output.type.size:
+        return None
+    small = [source.broadcast_to(shape) for source in sources]
+    return small[0].apply_op(node.op, small, node.attrs).broadcast_to(node.output.type.shape)
+
+
+@local(sum_, max_, min_)
+def _reduce_one(rewriter: Rewriter, node: Node) -> Term | None:
+    """The sum, maximum or minimum over an axis of size 1 is its only element."""
+    operand, axes = rewriter.term(node.inputs[0]), node.attrs["axes"]
+    kept = tuple(axis for axis in axes if operand.shape[axis] != 1)
+    if kept and kept == axes:
+        return None
+    return operand.apply_op(node.op, [operand], {"axes": kept}) if kept else operand
+
+
+@local(sum_, max_, min_)
+def _reduce_copies(rewriter: Rewriter, node: Node) -> Term | None:
+    """The sum of n copies is n * x, rounded once instead of n times; their maximum and minimum are x. Where n is
+    no number of the dtype, the sum stays."""
+    producer = rewriter.producer(node.inputs[0], broadcast)
+    if producer is None:
+        return None
+    source, shape = rewriter.term(producer.inputs[0]), node.inputs[0].type.shape
+    padded = (1,) * (len(shape) - source.ndim) + source.shape
+    copied = [axis for axis in node.attrs["axes"] if padded[axis] != shape[axis]]
+    count = math.prod(shape[axis] for axis in copied)
+    if not copied or count == 0 or (node.op is sum_ and not _is_number_of(count, source.dtype)):
+        return None
+    rest = tuple(axis for axis in node.attrs["axes"] if axis not in copied)
+    out = source.broadcast_to(tuple(1 if axis in copied else d for axis, d in enumerate(shape)))
+    if rest:
+        out = out.apply_op(node.op, [out], {"axes": rest})
+    return out * count if node.op is sum_ else out
+
+
+def _is_number_of(count: int, dtype: DType) -> bool:
+    if not dtype.is_float:
+        return count < 2 ** (dtype.bits - 1)
+    with np.errstate(over="ignore"):
+        return float(np.asarray(count).astype(dtype.numpy)) == count
+
+
+@local(constant)
+def _uniform_constant(rewriter: Rewriter, node: Node) -> Term | None:
+    """A constant of one repeated element is the broadcast of that element."""
+    array = node.attrs["value"]
+    if array.size <= 1:
+        return None
+    bits = array.reshape(-1).view(f"u{array.dtype.itemsize}")
+    if bits[0] != bits[-1] or (bits != bits[0]).any():
+        return None
+    return rewriter.term(rewriter.constant(array.reshape(-1)[0])).broadcast_to(array.shape)
+
+
+_FUNCTIONS: list[Rule] = [
+    _without_custom_grad,
+    _no_dropout,
+    _division_by_power_of_two,
+    _small_powers,
+    _cast_of_cast,
+    _compute_before_broadcast,
+    _reduce_one,
+    _reduce_copies,
+    _uniform_constant,
+]
+RULES = table([*_IDENTITIES, *_ARITHMETIC, *_LOGIC, *_FUNCTIONS, *VIEW_RULES])

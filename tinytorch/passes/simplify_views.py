@@ -1,0 +1,316 @@
+"""Rules for views: compose them, drop those that do nothing, and move them to the operands of elementwise ops, so
+that chains of elementwise ops stand together and can become one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.op import OPS, Op
+from tinytorch.ir.ops.core import constant, custom_grad
+from tinytorch.ir.ops.reduce import max_, min_, sum_
+from tinytorch.ir.ops.view import broadcast, concat, flip, pad, permute, reshape, slice_
+from tinytorch.ir.rewrite import Rewriter, Rule, Term, local
+from tinytorch.ir.types import Shape
+
+_ELEMENTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
+_STRIDED = frozenset({permute, flip, slice_})  # views that a reshape has to copy
+
+
+def _padded(small: Shape, rank: int) -> Shape:
+    """`small` with axes of size 1 in front."""
+    return (1,) * (rank - len(small)) + small
+
+
+def _without_leading_ones(shape: Shape) -> Shape:
+    first = next((axis for axis, d in enumerate(shape) if d != 1), len(shape))
+    return shape[first:]
+
+
+def _source(rewriter: Rewriter, value: Value, view: Op) -> Term | None:
+    """The operand of `view`, if that is what computes `value`."""
+    node = rewriter.producer(value, view)
+    return None if node is None else rewriter.term(node.inputs[0])
+
+
+# Views of views.
+@local(reshape)
+def _reshape(rewriter: Rewriter, node: Node) -> Term | None:
+    """reshape(x: s, s) == x;  reshape(reshape(x), s) == reshape(x, s)"""
+    operand, shape = rewriter.term(node.inputs[0]), node.output.type.shape
+    if operand.shape == shape:
+        return operand
+    inner = _source(rewriter, node.inputs[0], reshape)
+    return None if inner is None else inner.reshape(shape)
+
+
+@local(reshape)
+def _reshape_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
+    """reshape(broadcast(x)) == broadcast(reshape(x)), where no merged axis is repeated in part"""
+    source = _source(rewriter, node.inputs[0], broadcast)
+    if source is None:
+        return None
+    shape = node.output.type.shape
+    small = reshaped_source(source.shape, node.inputs[0].type.shape, shape)
+    return None if small is None else source.reshape(_without_leading_ones(small)).broadcast_to(shape)
+
+
+def reshaped_source(source: Shape, shape: Shape, new_shape: Shape) -> Shape | None:
+    """The shape in which `source`, which was broadcast to `shape`, broadcasts to `new_shape` with the elements in the
+    same order; None where there is none."""
+    if 0 in shape:
+        return None
+    source = _padded(source, len(shape))
+    found: list[int] = []
+    i = j = 0
+    while i < len(shape) or j < len(new_shape):
+        i0, j0 = i, j
+        rows = cols = 1
+        if i < len(shape):
+            rows, i = shape[i], i + 1
+        if j < len(new_shape) and (rows != 1 or i == len(shape)):
+            cols, j = new_shape[j], j + 1
+        while rows != cols:  # the smallest groups of axes with as many elements
+            if rows < cols:
+                rows, i = rows * shape[i], i + 1
+            else:
+                cols, j = cols * new_shape[j], j + 1
+        if source[i0:i] == shape[i0:i]:
+            found += new_shape[j0:j]
+        elif all(d == 1 for d in source[i0:i]):
+            found += [1] * (j - j0)
+        else:
+            return None
+    return tuple(found)
+
+
+@local(permute)
+def _permute(rewriter: Rewriter, node: Node) -> Term | None:
+    """permute(x, identity) == x;  permute(permute(x, p), q) == permute(x, p[q]);
+    permute(x) == reshape(x) where only axes of size 1 move, as the order of the elements stays"""
+    operand, axes = rewriter.term(node.inputs[0]), node.attrs["axes"]
+    if axes == tuple(range(len(axes))):
+        return operand
+    moved = [axis for axis in axes if operand.shape[axis] != 1]
+    if moved == sorted(moved):
+        return operand.reshape(node.output.type.shape)
+    inner = rewriter.producer(node.inputs[0], permute)
+    if inner is None:
+        return None
+    return rewriter.term(inner.inputs[0]).permute(tuple(inner.attrs["axes"][axis] for axis in axes))
+
+
+@local(permute)
+def _permute_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
+    """permute(broadcast(x), p) == broadcast(permute(x, p))"""
+    source = _source(rewriter, node.inputs[0], broadcast)
+    if source is None:
+        return None
+    full = source.reshape(_padded(source.shape, node.output.type.rank))
+    moved = full.permute(node.attrs["axes"])
+    return moved.reshape(_without_leading_ones(moved.shape)).broadcast_to(node.output.type.shape)
+
+
+@local(broadcast)
+def _broadcast(rewriter: Rewriter, node: Node) -> Term | None:
+    """broadcast(x: s, s) == x;  broadcast(broadcast(x), s) == broadcast(x, s);  broadcast(reshape(x), s) ==
+    broadcast(x, s) where the reshape only adds or drops axes of size 1 in front"""
+    operand, shape = rewriter.term(node.inputs[0]), node.output.type.shape
+    if operand.shape == shape:
+        return operand
+    inner = _source(rewriter, node.inputs[0], broadcast)
+    if inner is not None:
+        return inner.broadcast_to(shape)
+    inner = _source(rewriter, node.inputs[0], reshape)
+    if inner is None or inner.ndim > len(shape):
+        return None
+    same = _without_leading_ones(inner.shape) == _without_leading_ones(operand.shape)
+    return inner.broadcast_to(shape) if same else None
+
+
+@local(slice_)
+def _slice(rewriter: Rewriter, node: Node) -> Term | None:
+    """x[0:n:1] == x;  x[a:b:s][c:d:t] == x[a + c*s : … : s*t]"""
+    operand, attrs = rewriter.term(node.inputs[0]), node.attrs
+    if operand.shape == node.output.type.shape and all(step == 1 for step in attrs["steps"]):
+        return operand
+    inner = rewriter.producer(node.inputs[0], slice_)
+    if inner is None:
+        return None
+    steps = tuple(s * t for s, t in zip(inner.attrs["steps"], attrs["steps"], strict=True))
+    starts = tuple(
+        a + c * s for a, s, c in zip(inner.attrs["starts"], inner.attrs["steps"], attrs["starts"], strict=True)
+    )
+    sizes = node.output.type.shape
+    limits = tuple(a + (n - 1) * s + 1 if n else a for a, n, s in zip(starts, sizes, steps, strict=True))
+    return _sliced(rewriter.term(inner.inputs[0]), starts, limits, steps)
+
+
+def _sliced(x: Term, starts: Sequence[int], limits: Sequence[int], steps: Sequence[int]) -> Term:
+    return x.apply_op(slice_, [x], {"starts": tuple(starts), "limits": tuple(limits), "steps": tuple(steps)})
+
+
+@local(slice_)
+def _slice_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
+    """broadcast(x)[w] == broadcast(x[w]), of which the repeated axes need no window"""
+    source = _source(rewriter, node.inputs[0], broadcast)
+    if source is None:
+        return None
+    rank = node.output.type.rank
+    full = source.reshape(_padded(source.shape, rank))
+    large = node.inputs[0].type.shape
+    keep = [own != d for own, d in zip(full.shape, large, strict=True)]
+    starts = [0 if k else a for k, a in zip(keep, node.attrs["starts"], strict=True)]
+    limits = [1 if k else b for k, b in zip(keep, node.attrs["limits"], strict=True)]
+    steps = [1 if k else s for k, s in zip(keep, node.attrs["steps"], strict=True)]
+    return _sliced(full, starts, limits, steps).broadcast_to(node.output.type.shape)
+
+
+@local(slice_)
+def _slice_of_concat(rewriter: Rewriter, node: Node) -> Term | None:
+    """concat(…, x, …)[w] == x[w'] where the window lies in one operand"""
+    joined = rewriter.producer(node.inputs[0], concat)
+    if joined is None:
+        return None
+    axis, attrs = joined.attrs["axis"], node.attrs
+    start, limit = attrs["starts"][axis], attrs["limits"][axis]
+    offset = 0
+    for part in joined.inputs:
+        size = part.type.shape[axis]
+        if offset <= start and limit <= offset + size and start < limit:
+            starts = [a - offset if i == axis else a for i, a in enumerate(attrs["starts"])]
+            limits = [b - offset if i == axis else b for i, b in enumerate(attrs["limits"])]
+            return _sliced(rewriter.term(part), starts, limits, attrs["steps"])
+        offset += size
+    return None
+
+
+@local(flip)
+def _flip(rewriter: Rewriter, node: Node) -> Term | None:
+    """flip(x, no axes) == x, and axes of size 1 do not count;  flip(flip(x, a), b) flips the axes that are in one of
+    them;  the repeated axes of a broadcast do not count"""
+    operand = rewriter.term(node.inputs[0])
+    axes = {axis % operand.ndim for axis in node.attrs["axes"]}
+    inner = rewriter.producer(node.inputs[0], flip)
+    if inner is not None:
+        axes ^= {axis % operand.ndim for axis in inner.attrs["axes"]}
+        operand = rewriter.term(inner.inputs[0])
+    source = _source(rewriter, node.inputs[0], broadcast)
+    varying = operand.shape if source is None else _padded(source.shape, operand.ndim)
+    left = tuple(sorted(axis for axis in axes if varying[axis] != 1))
+    if inner is None and left == node.attrs["axes"]:
+        return None
+    return operand.flip(left) if left else operand
+
+
+@local(pad)
+def _pad(rewriter: Rewriter, node: Node) -> Term | None:
+    """pad(x, nothing) == x"""
+    attrs = node.attrs
+    nothing = not any((*attrs["low"], *attrs["high"], *attrs["interior"]))
+    return rewriter.term(node.inputs[0]) if nothing else None
+
+
+@local(concat)
+def _concat(rewriter: Rewriter, node: Node) -> Term | None:
+    """concat(x) == x"""
+    return rewriter.term(node.inputs[0]) if len(node.inputs) == 1 else None
+
+
+# Views of elementwise ops.
+View = Callable[[Term], Term]
+
+
+def _elementwise(rewriter: Rewriter, value: Value) -> Node | None:
+    """The elementwise node that computes `value` for one reader. A guarded op stays as it is: it reports the lanes
+    that a slice would leave out."""
+    node = rewriter.producers.get(value)
+    if node is None or node.op.kind != "elementwise" or not node.inputs or node.op.guard is not None:
+        return None
+    return node if node.op is not custom_grad and rewriter.single_use(value) else None
+
+
+def _apply_to_views(rewriter: Rewriter, node: Node, view: View) -> Term:
+    operands = [view(rewriter.term(value)) for value in node.inputs]
+    return operands[0].apply_op(node.op, operands, node.attrs)
+
+
+@local(reshape)
+def _reshape_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
+    """reshape(f(a, b)) == f(reshape(a), reshape(b)), where that adds no reshape and copies no strided view"""
+    inner, shape = _elementwise(rewriter, node.inputs[0]), node.output.type.shape
+    if inner is None:
+        return None
+    added = [value for value in inner.inputs if not _absorbs_reshape(rewriter, value, shape)]
+    if len(added) > 1 or any(_producing_op(rewriter, value) in _STRIDED for value in added):
+        return None
+    return _apply_to_views(rewriter, inner, lambda x: x.reshape(shape))
+
+
+def _producing_op(rewriter: Rewriter, value: Value) -> Op | None:
+    node = rewriter.producers.get(value)
+    return None if node is None else node.op
+
+
+def _absorbs_reshape(rewriter: Rewriter, value: Value, shape: Shape) -> bool:
+    """Whether a reshape of `value` merges into what computes it."""
+    node = rewriter.producers.get(value)
+    if node is None:
+        return False
+    if node.op is broadcast:
+        return reshaped_source(node.inputs[0].type.shape, value.type.shape, shape) is not None
+    if node.op is not reshape:
+        return False
+    return rewriter.single_use(value) or _producing_op(rewriter, node.inputs[0]) not in _STRIDED
+
+
+@local(slice_)
+def _slice_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
+    """f(a, b)[w] == f(a[w], b[w]), which computes only what is read"""
+    inner = _elementwise(rewriter, node.inputs[0])
+    attrs = node.attrs
+    if inner is None:
+        return None
+    return _apply_to_views(rewriter, inner, lambda x: _sliced(x, attrs["starts"], attrs["limits"], attrs["steps"]))
+
+
+@local(*_ELEMENTWISE, sum_, max_, min_)
+def _reads_views_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
+    """g(permute(f(a, b))) == g(f(permute(a), permute(b))), and so for flip: g and f can then be one kernel, which
+    reads a and b by strides"""
+    moved = [_moved(rewriter, value) for value in node.inputs]
+    if not any(moved):
+        return None
+    operands = [new or rewriter.term(value) for new, value in zip(moved, node.inputs, strict=True)]
+    return operands[0].apply_op(node.op, operands, node.attrs)
+
+
+def _moved(rewriter: Rewriter, value: Value) -> Term | None:
+    """permute(f(a, b)) as f(permute(a), permute(b))"""
+    view = rewriter.producers.get(value)
+    if view is None or view.op not in (permute, flip) or not rewriter.single_use(value):
+        return None
+    inner = _elementwise(rewriter, view.inputs[0])
+    if inner is None:
+        return None
+    op: Any = view.op
+    return _apply_to_views(rewriter, inner, lambda x: x.apply_op(op, [x], view.attrs))
+
+
+VIEW_RULES: list[Rule] = [
+    _reshape,
+    _reshape_of_broadcast,
+    _reshape_of_elementwise,
+    _permute,
+    _permute_of_broadcast,
+    _broadcast,
+    _slice,
+    _slice_of_broadcast,
+    _slice_of_concat,
+    _slice_of_elementwise,
+    _flip,
+    _pad,
+    _concat,
+    _reads_views_of_elementwise,
+]
