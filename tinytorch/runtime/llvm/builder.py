@@ -380,6 +380,7 @@ class Module:
         self._declarations: dict[str, str] = {}
         self._globals: dict[str, str] = {}
         self._shared: dict[Hashable, Function] = {}
+        self._names = 0
 
     def function(
         self,
@@ -399,10 +400,10 @@ class Module:
 
     def shared(self, key: Hashable, build: Callable[[str], Function]) -> Function:
         """The function that `build(name)` wrote for `key`, written on the first request only."""
-        found = self._shared.get(key)
-        if found is None:
-            found = self._shared[key] = build(f"shared{len(self._shared)}")
-        return found
+        if key not in self._shared:
+            self._names += 1  # counted before building, for the build may ask for more shared functions
+            self._shared[key] = build(f"shared{self._names}")
+        return self._shared[key]
 
     def declare(self, name: str, ret: LLType, params: Sequence[LLType]) -> None:
         if name not in self._declarations:

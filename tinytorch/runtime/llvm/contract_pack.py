@@ -18,7 +18,7 @@ from tinytorch.runtime.llvm.contract_layout import Operand, accumulator
 from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
-from tinytorch.runtime.llvm.transpose import block_transpose
+from tinytorch.runtime.llvm.transpose import square_transpose
 
 
 def row_pitch(k: int, lanes: int) -> int:
@@ -122,35 +122,26 @@ def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Tar
 
 
 def pack_transposed(module: Module, b: Operand, width: int, lanes: int, target: Target) -> Function:
-    """`(from, to, k)`: `width` columns of b, each contiguous along k, transposed square by square."""
-    key = _Key("transposed", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
+    """`(from, to, k)`: `width` columns of b, each contiguous along k, square by square; k is at least `lanes`."""
     compute = accumulator(b.dtype)
     pitch = -(-width // lanes) * lanes * compute.size
-    square = block_transpose(module, target, b.dtype, compute, lanes, masked=False)
-    partial = block_transpose(module, target, b.dtype, compute, lanes, masked=True)
+    key = _Key("transposed", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
 
     def write(fn: Function) -> None:
         source, to, depth = fn.params
-        whole = depth // lanes * lanes
 
-        def squares(i: Value, live: Value | None = None) -> None:
+        def squares(i: Value) -> None:
             start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
             for j in range(0, width, lanes):
-                args = [
-                    fn.at(start, j * b.column_bytes),
-                    fn.const(b.column_bytes),
-                    fn.at(end, j * compute.size),
-                    fn.const(pitch),
-                ]
-                if live is None and width - j >= lanes:
-                    fn.call(square, args)
-                else:
-                    columns = fn.const(lanes) if live is None else live
-                    fn.call(partial, [*args, fn.const(min(lanes, width - j)), columns])
+                columns = min(lanes, width - j)
+                square = square_transpose(module, target, b.dtype, compute, lanes, partial=columns < lanes)
+                args = [fn.at(start, j * b.column_bytes), fn.const(b.column_bytes), fn.at(end, j * compute.size)]
+                fn.call(square, [*args, fn.const(pitch), *([fn.const(columns)] if columns < lanes else [])])
 
+        whole = depth // lanes * lanes
         fn.loop(whole, [], squares, step=lanes)
-        rest = depth - whole
-        fn.if_(fn.compare("ne", rest, fn.const(0)), lambda: squares(whole, rest))
+        # What is left of k is less than a square: the last square overlaps the one before it.
+        fn.if_(fn.compare("ne", whole, depth), lambda: squares(depth - lanes))
 
     return _shared(module, key, write)
 

@@ -26,6 +26,8 @@ _CHUNK_FLOPS = 2 << 20  # some 20 µs on one core: far above what claiming a chu
 _CHUNK_BYTES = 512 << 10
 _MOST_CHUNKS = 48
 _PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
+_PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a time
+_PACKED_COLUMNS = 128  # columns per item that repay packing its rows of a again for it
 _DOT_ROWS = 6  # up to here, sums along k cost less than transposing b
 
 
@@ -71,7 +73,7 @@ def plan_product(product: Product, target: Target) -> Plan:
     panel = lanes if form == "dot" else tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
-    item_rows, item_columns = _item(product, tile.rows, panel, pack_a != "none", pack_b != "none")
+    item_rows, item_columns = _item(product, tile.rows, panel, pack_a, pack_b)
     items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
     return Plan(
         form=form,
@@ -122,7 +124,7 @@ def _estimate(m: int, vectors: int, tile: Tile) -> float:
 def _sums_along_k(product: Product, lanes: int) -> bool:
     """Whether both operands are contiguous along k and there is too little reuse to repay a transposition."""
     a, b = product.a, product.b
-    contiguous = a.strides[-1] == 1 and b.strides[-2] == 1 and b.strides[-1] != 1
+    contiguous = a.strides[-1] == 1 and b.strides[-2] == 1 and (b.strides[-1] != 1 or product.n == 1)
     return contiguous and product.m <= _DOT_ROWS and product.k >= lanes
 
 
@@ -138,7 +140,7 @@ def _pack_b(product: Product, target: Target) -> Literal["none", "copy", "transp
     if b.strides[-1] != 1:
         if product.m <= 4:
             return "none"
-        return "transpose" if b.strides[-2] == 1 else "copy"
+        return "transpose" if b.strides[-2] == 1 and product.k >= target.lanes(product.compute) else "copy"
     reused = product.m >= 48
     far = product.k * abs(b.row_bytes) > target.l2_bytes // 2
     colliding = b.row_bytes % _PAGE == 0 and product.k > 32
@@ -161,7 +163,12 @@ def _k_block(product: Product, panel: int, lanes: int, target: Target) -> int:
     """All of k, or equal blocks of it such that b's panel takes at most half of L2."""
     most = max(lanes, target.l2_bytes // 2 // (panel * product.compute.size))
     blocks = max(1, -(-product.k // most))
-    return max(1, -(-product.k // blocks // lanes) * lanes) if blocks > 1 else max(1, product.k)
+    if blocks == 1:
+        return max(1, product.k)
+    block = -(-product.k // blocks // lanes) * lanes
+    while 0 < product.k % block < lanes:  # a transposed panel needs a whole square
+        block += lanes
+    return block
 
 
 def _wanted_chunks(product: Product) -> int:
@@ -173,17 +180,17 @@ def _footprint(x: Operand) -> int:
     return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
 
 
-def _item(product: Product, tile_rows: int, panel: int, packs_a: bool, packs_b: bool) -> tuple[int, int]:
+def _item(product: Product, tile_rows: int, panel: int, pack_a: str, pack_b: str) -> tuple[int, int]:
     """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be."""
     wanted = -(-_wanted_chunks(product) // product.batches)
-    least = -(-_PACKED_ROWS // tile_rows) * tile_rows if packs_b else tile_rows
+    least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
     rows = _share(product.m, wanted, least, tile_rows)
     wanted = -(-wanted // -(-product.m // rows))
-    columns = _share(product.n, wanted, 8 * panel if packs_a else panel, panel)
+    columns = _share(product.n, wanted, _PACKED_COLUMNS if pack_a != "none" else 1, panel)
     return rows, columns
 
 
 def _share(size: int, parts: int, least: int, unit: int) -> int:
     """`size` cut into about `parts` equal multiples of `unit`, each at least `least`; all of it if one is left."""
-    share = max(least, -(-size // parts // unit) * unit)
-    return share if share < size else size
+    share = -(-max(least, -(-size // parts)) // unit) * unit
+    return min(share, size)
