@@ -12,12 +12,13 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from tinytorch.ir.errors import TinyTorchError, VerifyError
+from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS, Array
 from tinytorch.ir.printer import array_of
 from tinytorch.ir.types import DTYPES, TensorType
+from tinytorch.ir.verify import inferred_types
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t]+|\#[^\n]*|//[^\n]*)
@@ -197,11 +198,9 @@ class _Parser:
         self, name: str, inputs: tuple[Value, ...], attrs: dict[str, Any], types: list[TensorType], line: int
     ) -> None:
         try:
-            inferred = OPS[name].result_types([v.type for v in inputs], attrs)
-        except TinyTorchError as error:
+            inferred = inferred_types(OPS[name], [v.type for v in inputs], attrs)
+        except VerifyError as error:
             self.fail(str(error), line)
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
-            self.fail(f"{name} does not take these operands and attributes: {error}", line)
         if list(inferred) != types:
             self.fail(f"{name} gives {', '.join(map(str, inferred))}, not {', '.join(map(str, types))}", line)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.op import OPS
+from tinytorch.ir.op import OPS, Attrs, Op
 from tinytorch.ir.printer import Names, print_node
+from tinytorch.ir.types import TensorType
 
 
 def verify(graph: Graph) -> None:
@@ -42,16 +43,26 @@ def _check_node(graph: Graph, node: Node, defined: set[Value]) -> None:
         _check_kernel(graph, node, node.attrs["body"])
 
 
+def inferred_types(op: Op, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
+    """The types of the results; VerifyError where the op does not take these operands and attributes."""
+    if isinstance(op.vjp, tuple) and len(op.vjp) != len(types):
+        raise VerifyError(f"{op.name} takes {len(op.vjp)} operands, got {len(types)}")
+    try:
+        return op.result_types(types, attrs)
+    except TinyTorchError as error:
+        raise VerifyError(str(error)) from None
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise VerifyError(f"{op.name} does not take these operands and attributes: {error}") from None
+
+
 def _check_types(graph: Graph, node: Node) -> None:
     try:
-        inferred = node.op.result_types([v.type for v in node.inputs], node.attrs)
-    except TinyTorchError as error:
+        inferred = inferred_types(node.op, [v.type for v in node.inputs], node.attrs)
+    except VerifyError as error:
         _reject(graph, node, str(error))
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        _reject(graph, node, f"the op does not take these operands and attributes: {error}")
     stated = tuple(v.type for v in node.outputs)
     if inferred != stated:
-        _reject(graph, node, f"the op gives {_join(inferred)}, the node says {_join(stated)}")
+        _reject(graph, node, f"{node.op.name} gives {_join(inferred)}, the node says {_join(stated)}")
 
 
 def _check_kernel(graph: Graph, node: Node, body: Graph) -> None:
