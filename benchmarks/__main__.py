@@ -1,0 +1,86 @@
+"""`python -m benchmarks`: run, print, save."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import harness, machine, report, startup, workloads
+from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
+
+app = typer.Typer(add_completion=False)
+
+
+def chosen(suite: str, only: list[str]) -> list[Workload]:
+    """The workloads of a suite, or those whose names match one of the patterns."""
+    assert workloads.__all__  # importing them registers the rows
+    if only:
+        return [w for w in WORKLOADS.values() if any(fnmatch.fnmatch(w.name, pattern) for pattern in only)]
+    return [w for w in WORKLOADS.values() if suite in w.suites]
+
+
+def contestants_of(peers: str, console: Console) -> list[str]:
+    """Ours first, then those of the frameworks that are asked for and installed; a line for each that is not."""
+    names = [OURS]
+    for framework in filter(None, peers.split(",")):
+        if framework not in FRAMEWORKS:
+            raise typer.BadParameter(f"{framework} is not one of {', '.join(FRAMEWORKS)}", param_hint="--peers")
+        module = "tinytorch" if framework == "eager" else framework
+        if importlib.util.find_spec(module) is None:
+            console.print(f"[yellow]skipped {framework}: not installed")
+        else:
+            names += [name for name in FRAMEWORKS[framework] if name not in names]
+    return names
+
+
+@app.command()
+def main(
+    suite: Annotated[str, typer.Option(help="Which workloads: core.")] = "core",
+    peers: Annotated[str, typer.Option(help="torch, jax, numpy, onnxruntime, eager (ours, not compiled).")] = (
+        "torch,jax,numpy,onnxruntime"
+    ),
+    threads: Annotated[str, typer.Option(help="Numbers of threads, one table each.")] = "1,2",
+    only: Annotated[list[str] | None, typer.Option(help="Names or patterns (mlp_*), instead of a suite.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant per workload.")] = 15,
+    seconds: Annotated[float, typer.Option(min=1e-4, help="Length of a turn.")] = 0.05,
+    new_processes: Annotated[int, typer.Option(min=0, help="Rounds of the import and compile times; 0: none.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
+) -> None:
+    """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    picked = chosen(suite, only or [])
+    if not picked:
+        raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")
+    counts = sorted({int(count) for count in threads.split(",")})
+    contestants = contestants_of(peers, console)
+    description = machine.describe()
+    console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
+    console.print(f"unset for all workers, so that numpy takes its best kernels: {', '.join(harness.UNSET)}")
+    rows: list[harness.Row] = []
+    for count in counts:
+        measured, _ = harness.run(picked, contestants, count, rounds, seconds, console)
+        console.print(report.table(measured, contestants, count))
+        rows += measured
+    report.print_peaks(console, rows)
+    startups: list[startup.Startup] = []
+    if new_processes and not only:
+        for result in startup.measure(contestants, max(counts), new_processes):
+            if isinstance(result, str):
+                console.print(f"[yellow]not timed: {result}")
+            else:
+                startups.append(result)
+        console.print(report.startup_table(startups))
+    if json is not None:
+        options = {"suite": suite, "only": only, "rounds": rounds, "seconds": seconds, "unset": harness.UNSET}
+        report.write_json(json, report.as_json(description, options, rows, startups))
+        console.print(f"written to {json}")
+
+
+if __name__ == "__main__":
+    app()

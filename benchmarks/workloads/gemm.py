@@ -1,0 +1,113 @@
+"""Matrix products A·B (nn), A·Bᵀ (nt) and Aᵀ·B (tn); row-major storage, sizes (M, N, K)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from benchmarks.registry import Case, Targets, Workload, random, register
+from benchmarks.workloads.onnx_models import session_of
+
+SIZES = (
+    (64, 128, 784),
+    (512, 128, 784),
+    (2048, 384, 384),
+    (2048, 1536, 384),
+    (2048, 384, 1536),
+    (1024, 1024, 1024),
+    (2048, 2048, 2048),
+)
+ODD_SIZES = ((333, 777, 129), (127, 131, 257), (1000, 1001, 999), (65, 10, 130))
+GOALS = {"nn": 0.90, "nt": 0.85, "tn": 0.85}
+ODD_GOAL = 0.70
+
+
+def operands(kind: str, m: int, n: int, k: int) -> tuple[Any, Any]:
+    """A and B as they are stored."""
+    a = random(*((k, m) if kind[0] == "t" else (m, k)), seed=1)
+    b = random(*((n, k) if kind[1] == "t" else (k, n)), seed=2)
+    return a, b
+
+
+def _product(kind: str) -> Any:
+    """The product of arrays that have `.T`."""
+    if kind == "nt":
+        return lambda a, b: a @ b.T
+    if kind == "tn":
+        return lambda a, b: a.T @ b
+    return lambda a, b: a @ b
+
+
+def tinytorch_gemm(kind: str, m: int, n: int, k: int) -> Case:
+    import tinytorch as tt
+
+    def product(a: Any, b: Any) -> Any:
+        return (a.transpose(0, 1) if kind[0] == "t" else a) @ (b.transpose(0, 1) if kind[1] == "t" else b)
+
+    compiled = tt.compile(product)
+    a, b = map(tt.Tensor, operands(kind, m, n, k))
+    return Case(lambda: compiled(a, b), lambda: {"c": compiled(a, b).numpy()})
+
+
+def numpy_gemm(kind: str, m: int, n: int, k: int) -> Case:
+    a, b = operands(kind, m, n, k)
+    a, b = (a.T if kind[0] == "t" else a), (b.T if kind[1] == "t" else b)
+    c = np.empty((m, n), np.float32)
+    return Case(lambda: np.matmul(a, b, out=c), lambda: {"c": c})
+
+
+def torch_gemm(kind: str, m: int, n: int, k: int) -> Case:
+    import torch
+
+    a, b = map(torch.from_numpy, operands(kind, m, n, k))
+    a, b = (a.T if kind[0] == "t" else a), (b.T if kind[1] == "t" else b)
+    c = torch.empty(m, n)
+    return Case(lambda: torch.mm(a, b, out=c), lambda: {"c": c.numpy()})
+
+
+def jax_gemm(kind: str, m: int, n: int, k: int) -> Case:
+    import jax
+    import jax.numpy as jnp
+
+    product = jax.jit(_product(kind))
+    a, b = map(jnp.asarray, operands(kind, m, n, k))
+    return Case(lambda: product(a, b).block_until_ready(), lambda: {"c": np.asarray(product(a, b))})
+
+
+def onnxruntime_gemm(kind: str, m: int, n: int, k: int) -> Case:
+    from onnx import helper
+
+    a, b = operands(kind, m, n, k)
+    node = helper.make_node("Gemm", ["a", "b"], ["y"], transA=int(kind[0] == "t"), transB=int(kind[1] == "t"))
+    run = session_of([node], {"a": a, "b": b}, (m, n))
+    return Case(run, lambda: {"c": run()})
+
+
+def _register(kind: str, m: int, n: int, k: int, goal: float | None) -> None:
+    builders = {
+        "tinytorch": tinytorch_gemm,
+        "numpy": numpy_gemm,
+        "torch": torch_gemm,
+        "jax": jax_gemm,
+        "onnxruntime": onnxruntime_gemm,
+    }
+    register(
+        Workload(
+            f"gemm_{kind}_{m}x{n}x{k}",
+            {name: functools.partial(builder, kind, m, n, k) for name, builder in builders.items()},
+            flops=2.0 * m * n * k,
+            limit="fma",
+            rtol=1e-3,
+            atol=1e-5 * k**0.5 * 4,
+            targets=Targets(limit=goal),
+        )
+    )
+
+
+for _kind in ("nn", "nt", "tn"):
+    for _size in SIZES:
+        _register(_kind, *_size, GOALS[_kind])
+    for _size in ODD_SIZES:
+        _register(_kind, *_size, ODD_GOAL if _size == ODD_SIZES[0] else None)
