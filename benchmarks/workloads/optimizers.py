@@ -88,8 +88,9 @@ def torch_adamw(compiled: bool = False) -> Case:
     for parameter, grad in zip(parameters, gradients(), strict=True):
         parameter.grad = torch.from_numpy(grad)
     kind = {"foreach": True} if compiled else {"fused": True}
-    rate = torch.tensor(LEARNING_RATE) if compiled else LEARNING_RATE  # a tensor: no recompiles as it changes
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=DECAY, **kind)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=DECAY, **kind
+    )
     step = torch.compile(optimizer.step, options={"cpp_wrapper": True}) if compiled else optimizer.step
     return Case(lambda: step(), lambda: _named([p.detach().numpy() for p in parameters]))
 
