@@ -1,0 +1,132 @@
+"""Making tensors: filled, counted, from data. Under a trace they are constants of the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend.random import require_cpu, shape_of
+from tinytorch.frontend.tensor import Tensor, as_array, from_numpy, mode
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
+from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, i64
+
+
+def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
+    require_cpu(device)
+    return Tensor(data, requires_grad, dtype)
+
+
+def as_tensor(data: Any, dtype: object = None, device: str = "cpu") -> Tensor:
+    """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
+    require_cpu(device)
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.cast(dtype)
+    return from_numpy(as_array(data, dtype))
+
+
+def _finish(array: Array, requires_grad: bool) -> Tensor:
+    out = from_numpy(array)
+    return out.requires_grad_() if requires_grad else out
+
+
+def _filled(what: str, size: tuple[Any, ...], value: Any, dtype: DType, requires_grad: bool, device: object) -> Tensor:
+    require_cpu(device)
+    shape = shape_of(what, size)
+    if TensorType(dtype, shape).bytes > MAX_BYTES:
+        raise ShapeError(f"{what}: {TensorType(dtype, shape)} is larger than any memory", user_loc())
+    if mode.trace is not None and not requires_grad:
+        return mode.trace.constant(np.asarray(value).astype(dtype.numpy)).broadcast_to(shape)
+    return _finish(np.full(shape, value, dtype.numpy), requires_grad)
+
+
+def zeros(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    return _filled("zeros", size, 0, dtype_of(dtype), requires_grad, device)
+
+
+def ones(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    return _filled("ones", size, 1, dtype_of(dtype), requires_grad, device)
+
+
+def empty(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    """Zeros: memory without a value would make results depend on what was there before."""
+    return _filled("empty", size, 0, dtype_of(dtype), requires_grad, device)
+
+
+def full(size: Any, value: Any, dtype: object = None, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    """`value` everywhere; without `dtype`, bools give bool, integers i64 and floats f32."""
+    kind = bool_ if isinstance(value, bool) else i64 if isinstance(value, int) else f32
+    shape = size if isinstance(size, (tuple, list)) else (size,)
+    return _filled("full", tuple(shape), value, kind if dtype is None else dtype_of(dtype), requires_grad, device)
+
+
+def zeros_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def ones_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def empty_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    return zeros_like(x, dtype, requires_grad)
+
+
+def full_like(x: Tensor, value: Any, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    return full(x.shape, value, dtype or x.dtype, requires_grad)
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: str = "cpu",
+) -> Tensor:
+    """`start` (0 where only the end is given), `start + step`, … before `stop`; i64 if all are integers, else f32."""
+    require_cpu(device)
+    if stop is None:
+        start, stop = 0, start
+    if step == 0:
+        raise TinyTorchError("arange: step must not be 0", user_loc())
+    whole = all(isinstance(x, (int, np.integer)) for x in (start, stop, step))
+    target = (i64 if whole else f32) if dtype is None else dtype_of(dtype)
+    array = np.arange(start, stop, step).astype(target.numpy)
+    if mode.trace is not None and whole and not requires_grad:
+        return _counted(array.size).cast(target) * step + start
+    return _finish(array, requires_grad)
+
+
+def _counted(count: int) -> Tensor:
+    """0, 1, … count - 1, computed where it is used instead of stored."""
+    if mode.trace is None:
+        return from_numpy(np.arange(count))
+    return mode.trace.apply(ops.core.iota, (), {"shape": (count,), "axis": 0})
+
+
+def linspace(
+    start: float, end: float, steps: int, dtype: object = f32, requires_grad: bool = False, device: str = "cpu"
+) -> Tensor:
+    """`steps` numbers at equal distances from `start` to `end`, both included."""
+    require_cpu(device)
+    (count,) = shape_of("linspace", (steps,))
+    return _finish(np.linspace(start, end, count).astype(dtype_of(dtype).numpy), requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+    """[n, m] with ones on the diagonal."""
+    require_cpu(device)
+    rows, columns = shape_of("eye", (n, n if m is None else m))
+    if mode.trace is not None and not requires_grad:
+        return (band(rows, columns, 0) & ~band(rows, columns, -1)).cast(dtype)
+    return _finish(np.eye(rows, columns, dtype=dtype_of(dtype).numpy), requires_grad)
+
+
+def band(rows: int, columns: int, diagonal: int) -> Tensor:
+    """bool[rows, columns]: true on and below the `diagonal`, counted from the main one upwards."""
+    return _counted(rows).unsqueeze(1) + diagonal >= _counted(columns).unsqueeze(0)

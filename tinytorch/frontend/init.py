@@ -1,0 +1,99 @@
+"""Initialisation of weights.
+
+A layer y = W x keeps the variance of the activations if the entries of W have variance 1 / fan_in, that of the
+gradients if 1 / fan_out. Xavier (Glorot & Bengio 2010) takes the mean of both, for activations like tanh; He
+(He et al. 2015) doubles 1 / fan_in, because ReLU drops half of the signal. Weights are [out, in, ...].
+"""
+
+from __future__ import annotations
+
+import math
+
+from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.random import Generator, normal_, uniform_
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+__all__ = [
+    "constant_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_", "xavier_normal_",
+    "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+_GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+
+
+def gain(nonlinearity: str, slope: float = 0.0) -> float:
+    """How much larger weights have to be in front of a nonlinearity for the signal to keep its size."""
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + slope**2))
+    if nonlinearity not in _GAINS:
+        names = ", ".join([*_GAINS, "leaky_relu"])
+        raise TinyTorchError(f"gain: {nonlinearity!r} is not one of {names}", user_loc())
+    return _GAINS[nonlinearity]
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of weights [out, in, ...]: how many values each output sums, and each input reaches."""
+    if weight.ndim < 2:
+        raise ShapeError(f"fans: weights have at least two axes, got {weight.type}", user_loc())
+    window = math.prod(weight.shape[2:])
+    return weight.shape[1] * window, weight.shape[0] * window
+
+
+def _he_std(weight: Tensor, fan: str, nonlinearity: str, slope: float) -> float:
+    if fan not in ("fan_in", "fan_out"):
+        raise TinyTorchError(f'mode is "fan_in" or "fan_out", got {fan!r}', user_loc())
+    size = fans(weight)[fan == "fan_out"]
+    return gain(nonlinearity, slope) / math.sqrt(max(size, 1))
+
+
+def kaiming_uniform_(
+    weight: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """He: uniform with variance gain**2 / fan; `a` is the slope of leaky_relu."""
+    bound = math.sqrt(3) * _he_std(weight, mode, nonlinearity, a)
+    return uniform_(weight, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    weight: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """He: normal with variance gain**2 / fan."""
+    return normal_(weight, 0.0, _he_std(weight, mode, nonlinearity, a), generator)
+
+
+def _xavier_std(weight: Tensor, scale: float) -> float:
+    return scale * math.sqrt(2 / max(sum(fans(weight)), 1))
+
+
+def xavier_uniform_(weight: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Xavier: uniform with variance gain**2 * 2 / (fan_in + fan_out)."""
+    bound = math.sqrt(3) * _xavier_std(weight, gain)
+    return uniform_(weight, -bound, bound, generator)
+
+
+def xavier_normal_(weight: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Xavier: normal with variance gain**2 * 2 / (fan_in + fan_out)."""
+    return normal_(weight, 0.0, _xavier_std(weight, gain), generator)
+
+
+def constant_(tensor: Tensor, value: float) -> Tensor:
+    with grad_mode(False):
+        return tensor.fill_(value)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    return constant_(tensor, 1.0)
