@@ -1,0 +1,179 @@
+"""The iteration domain of a loop kernel: which loop axes there are, and how far each operand moves along them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.ops.core import iota
+from tinytorch.ir.ops.reduce import argmax, argmin
+from tinytorch.ir.types import Shape, contiguous_strides
+
+Walk = tuple[int, ...]  # what one step along each loop axis adds, in elements
+_Map = tuple[int | None, ...]  # the domain axis behind each axis of a value; None where the value has size 1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A loop axis; `reduced` if the kernel's reductions run along it."""
+
+    size: int
+    reduced: bool
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Loop axes, kept ones first, each kind from the outermost in; the walks of inputs, of outputs, and of what iota,
+    random and position nodes count; and the states of random nodes with the stride between their two words. States
+    do not lie in the domain: they are read once, and their walk is zero."""
+
+    axes: tuple[Axis, ...]
+    inputs: tuple[Walk, ...]
+    outputs: tuple[Walk, ...]
+    counters: dict[Node, Walk]
+    states: dict[Value, int]
+
+
+def is_reduction(node: Node) -> bool:
+    """Whether a node reduces, and not only along axes of size 1."""
+    return node.op.kind == "reduce" and any(node.inputs[0].type.shape[a] != 1 for a in node.attrs["axes"])
+
+
+def domain_of(body: Graph, strides: Sequence[Sequence[int]]) -> Domain:
+    """The domain of `body`, whose inputs have these `strides` in elements; neighbouring axes that all operands step
+    through evenly are one. CompileError if the values do not lie in one domain."""
+    random = {node.inputs[0] for node in body.nodes if node.op.kind == "random"}
+    states = {v: own[0] for v, own in zip(body.inputs, strides, strict=True) if v in random}
+    shape, maps = _map_axes(body, states)
+    reduced = _reduced_axes(body, maps)
+
+    def walk(value: Value, steps: Sequence[int]) -> Walk:
+        step_of = dict(zip(maps[value], steps, strict=True))
+        return tuple(step_of.get(axis, 0) for axis in range(len(shape)))
+
+    still = (0,) * len(shape)
+    inputs = [still if v in states else walk(v, own) for v, own in zip(body.inputs, strides, strict=True)]
+    outputs = [walk(v, contiguous_strides(v.type.shape)) for v in body.outputs]
+    counters = {node: walk(*counted) for node in body.nodes if (counted := _counted(node)) is not None}
+    order = sorted((a for a in range(len(shape)) if shape[a] != 1), key=lambda a: (a in reduced, a))
+    groups = _merge(order, shape, reduced, [*inputs, *outputs, *counters.values()])
+
+    def pick(whole: Walk) -> Walk:
+        return tuple(whole[group[-1]] for group in groups)
+
+    return Domain(
+        tuple(Axis(math.prod(shape[a] for a in group), group[0] in reduced) for group in groups),
+        tuple(map(pick, inputs)),
+        tuple(map(pick, outputs)),
+        {node: pick(w) for node, w in counters.items()},
+        states,
+    )
+
+
+def _counted(node: Node) -> tuple[Value, Sequence[int]] | None:
+    """What a node counts along: a value, and the count's step along each of its axes."""
+    if node.op is iota or node.op in (argmax, argmin):
+        value = node.output if node.op is iota else node.inputs[0]
+        axis = node.attrs["axis"] if node.op is iota else node.attrs["axes"][0]
+        return value, [int(i == axis) for i in range(value.type.rank)]
+    if node.op.kind == "random":
+        return node.output, contiguous_strides(node.output.type.shape)
+    return None
+
+
+def _map_axes(body: Graph, states: Container[Value]) -> tuple[Shape, dict[Value, _Map]]:
+    """The domain's shape, which is that of the largest value, and the domain axes of every value.
+
+    Maps spread from the largest value along the nodes in both directions; what they do not reach has its last axes
+    on the domain's last axes, as in broadcasting.
+    """
+    values = [v for v in body.inputs if v not in states] + [v for node in body.nodes for v in node.outputs]
+    largest = max(values, key=lambda v: (sum(d != 1 for d in v.type.shape), v.type.size))
+    shape = largest.type.shape
+    maps: dict[Value, _Map] = {largest: _last_axes(largest, shape)}
+    _spread(body, states, maps)
+    for value in values:
+        if value not in maps:
+            maps[value] = _last_axes(value, shape)
+            _spread(body, states, maps)
+    for value, axes in maps.items():
+        if any(a is not None and shape[a] != d for a, d in zip(axes, value.type.shape, strict=True)):
+            raise CompileError(f"loop kernel {body.name}: {value} does not lie in the domain {list(shape)}")
+    return shape, maps
+
+
+def _last_axes(value: Value, shape: Shape) -> _Map:
+    lead = len(shape) - value.type.rank
+    if any(d != 1 and lead + i < 0 for i, d in enumerate(value.type.shape)):
+        raise CompileError(f"a loop kernel's value {value} has more axes than the domain {list(shape)}")
+    return tuple(None if d == 1 else lead + i for i, d in enumerate(value.type.shape))
+
+
+def _spread(body: Graph, states: Container[Value], maps: dict[Value, _Map]) -> None:
+    known = -1
+    while known != len(maps):
+        known = len(maps)
+        for nodes in (body.nodes, reversed(body.nodes)):
+            for node in nodes:
+                for value in node.inputs:
+                    if value not in states:
+                        pairs = _axis_pairs(node, value)
+                        _carry(maps, value, node.output, pairs)
+                        _carry(maps, node.output, value, [(b, a) for a, b in pairs])
+
+
+def _carry(maps: dict[Value, _Map], source: Value, target: Value, pairs: Sequence[tuple[int, int]]) -> None:
+    """Give `target` the map of `source` through pairs of their axes, if those reach all its axes but size-1 ones."""
+    if source not in maps or target in maps:
+        return
+    axis_of = {b: maps[source][a] for a, b in pairs}
+    sizes = target.type.shape
+    if all(d == 1 or axis_of.get(i) is not None for i, d in enumerate(sizes)):
+        maps[target] = tuple(None if d == 1 else axis_of[i] for i, d in enumerate(sizes))
+
+
+def _axis_pairs(node: Node, value: Value) -> list[tuple[int, int]]:
+    """Which axis of an operand is which axis of the result."""
+    shape, result = value.type.shape, node.output.type.shape
+    if node.op.kind == "reduce":
+        return [(i, i) for i, d in enumerate(shape) if i not in node.attrs["axes"] or d == 1]
+    if node.op.kind != "view":
+        return [(i, i) for i in range(len(shape))]
+    if node.op.name == "broadcast":
+        return [(i, len(result) - len(shape) + i) for i, d in enumerate(shape) if d != 1]
+    if node.op.name == "permute":
+        return [(axis, i) for i, axis in enumerate(node.attrs["axes"])]
+    long, short = ([i for i, d in enumerate(s) if d != 1] for s in (shape, result))
+    if node.op.name != "reshape" or [shape[i] for i in long] != [result[i] for i in short]:
+        raise CompileError(f"a loop kernel cannot hold {node.op.name} from {list(shape)} to {list(result)}")
+    return list(zip(long, short, strict=True))
+
+
+def _reduced_axes(body: Graph, maps: dict[Value, _Map]) -> frozenset[int]:
+    """The domain axes that reductions run along: the same for all of them."""
+    found: frozenset[int] = frozenset()
+    for node in body.nodes:
+        if is_reduction(node):
+            axes = maps[node.inputs[0]]
+            own = frozenset(a for i in node.attrs["axes"] if (a := axes[i]) is not None)
+            if found and own != found:
+                raise CompileError(f"loop kernel {body.name}: reductions over axes {sorted(own)} and {sorted(found)}")
+            found = own
+    return found
+
+
+def _merge(order: Sequence[int], shape: Shape, reduced: frozenset[int], walks: Sequence[Walk]) -> list[list[int]]:
+    """Neighbours in `order` of one kind joined where every walk steps evenly through both."""
+    groups: list[list[int]] = []
+    for axis in order:
+        if groups:
+            before = groups[-1][-1]
+            same = (before in reduced) == (axis in reduced)
+            if same and all(w[before] == w[axis] * shape[axis] for w in walks):
+                groups[-1].append(axis)
+                continue
+        groups.append([axis])
+    return groups
