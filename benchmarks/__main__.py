@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False)
 
 def chosen(suite: str, only: list[str]) -> list[Workload]:
     """The workloads of a suite, or those whose names match one of the patterns."""
-    assert workloads.__all__  # importing them registers the rows
+    workloads.load()
     if only:
         return [w for w in WORKLOADS.values() if any(fnmatch.fnmatch(w.name, pattern) for pattern in only)]
     return [w for w in WORKLOADS.values() if suite in w.suites]

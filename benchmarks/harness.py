@@ -161,14 +161,14 @@ def _build(row: Row, running: Iterable[Contestant]) -> list[Contestant]:
         ready.append(contestant)
         if contestant.name != LIMIT:
             results[contestant.name] = numbers
-    for name in _outvoted(row, results):
+    for name in outvoted(row, results):
         row.notes.append(f"{name} not timed: its numbers differ from the others'")
         ready = [contestant for contestant in ready if contestant.name != name]
         del row.timings[name]
     return ready
 
 
-def _outvoted(row: Row, results: Mapping[str, Mapping[str, Digest]]) -> list[str]:
+def outvoted(row: Row, results: Mapping[str, Mapping[str, Digest]]) -> list[str]:
     """Contestants that agree with fewer others than not; a wrong answer is not timed. Notes what ours agrees with."""
     wrong: list[str] = []
     for name, numbers in results.items():

@@ -65,6 +65,7 @@ def _cold_and_warm(times: Startup, threads: int) -> None:
                     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
                     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
                 }
+            variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
             command = [sys.executable, "-m", "benchmarks.startup", times.contestant]
             done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
             answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
