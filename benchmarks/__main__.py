@@ -21,7 +21,8 @@ def chosen(suite: str, only: list[str]) -> list[Workload]:
     """The workloads of a suite, or those whose names match one of the patterns."""
     workloads.load()
     if only:
-        return [w for w in WORKLOADS.values() if any(fnmatch.fnmatch(w.name, pattern) for pattern in only)]
+        patterns = [pattern for names in only for pattern in names.split(",")]
+        return [w for w in WORKLOADS.values() if any(fnmatch.fnmatch(w.name, pattern) for pattern in patterns)]
     return [w for w in WORKLOADS.values() if suite in w.suites]
 
 
@@ -46,7 +47,9 @@ def main(
         "torch,jax,numpy,onnxruntime"
     ),
     threads: Annotated[str, typer.Option(help="Numbers of threads, one table each.")] = "1,2",
-    only: Annotated[list[str] | None, typer.Option(help="Names or patterns (mlp_*), instead of a suite.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Names or patterns (mlp_*,perceptron_train), instead of a suite.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant per workload.")] = 15,
     seconds: Annotated[float, typer.Option(min=1e-4, help="Length of a turn.")] = 0.05,
     new_processes: Annotated[int, typer.Option(min=0, help="Rounds of the import and compile times; 0: none.")] = 3,
