@@ -20,6 +20,8 @@ from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 from tinytorch.runtime.llvm.transpose import square_transpose
 
+_AHEAD = 8  # rows of k to prefetch: each lies on another page, out of the hardware prefetcher's sight
+
 
 def row_pitch(k: int, lanes: int) -> int:
     """Elements from row to row: whole vectors, and one more so that rows do not collide in the cache."""
@@ -84,6 +86,7 @@ def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: 
         def one(j: Value, tile: Value, live: int) -> None:
             start = fn.at(fn.at(source, j * a.column_bytes), tile * (tile_rows * a.row_bytes))
             end = fn.at(fn.at(to, j * (tile_rows * compute.size)), tile * pitch)
+            fn.prefetch(start, _AHEAD * a.column_bytes)
             loaded = emitter.load_strided(start, a.dtype, a.strides[-2], mask=fn.lane_mask(wide, live))
             # The overhang of a vector wider than the tile is overwritten by the next k.
             emitter.store(loaded.cast(compute), end)
@@ -113,6 +116,7 @@ def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Tar
             start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
             for j in range(0, width, lanes):
                 mask = fn.lane_mask(lanes, width - j)
+                fn.prefetch(start, j * b.column_bytes + _AHEAD * b.row_bytes)
                 loaded = emitter.load_strided(start, b.dtype, b.strides[-1], j * b.column_bytes, mask=mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 

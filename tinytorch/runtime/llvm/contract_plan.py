@@ -25,10 +25,11 @@ _PAGE = 4096
 _CHUNK_FLOPS = 2 << 20  # some 20 µs on one core: far above what claiming a chunk costs
 _CHUNK_BYTES = 512 << 10
 _MOST_CHUNKS = 48
+_FEW_CHUNKS = 8
 _PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
 _PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a time
-_PACKED_COLUMNS = 128  # columns per item that repay packing its rows of a again for it
-_DOT_ROWS = 6  # up to here, sums along k cost less than transposing b
+_PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
+_DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def plan_product(product: Product, target: Target) -> Plan:
     panel = lanes if form == "dot" else tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
-    item_rows, item_columns = _item(product, tile.rows, panel, pack_a, pack_b)
+    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, target)
     items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
     return Plan(
         form=form,
@@ -122,10 +123,14 @@ def _estimate(m: int, vectors: int, tile: Tile) -> float:
 
 
 def _sums_along_k(product: Product, lanes: int) -> bool:
-    """Whether both operands are contiguous along k and there is too little reuse to repay a transposition."""
+    """Whether both operands are contiguous along k and there is too little reuse to repay transposing b.
+
+    Transposing costs about half a step per element of b; a dot product adds some eight steps across lanes to each
+    sum, and a further row reads b again.
+    """
     a, b = product.a, product.b
     contiguous = a.strides[-1] == 1 and b.strides[-2] == 1 and (b.strides[-1] != 1 or product.n == 1)
-    return contiguous and product.m <= _DOT_ROWS and product.k >= lanes
+    return contiguous and product.k >= lanes and product.m <= max(4, min(_DOT_ROWS, product.k // 12))
 
 
 def _dot_tile(product: Product, lanes: int, most: int) -> Tile:
@@ -180,17 +185,28 @@ def _footprint(x: Operand) -> int:
     return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
 
 
-def _item(product: Product, tile_rows: int, panel: int, pack_a: str, pack_b: str) -> tuple[int, int]:
-    """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be."""
+def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, target: Target) -> tuple[int, int]:
+    """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be.
+
+    Cuts that would pack more than a few percent again are made only where a few threads would be left idle.
+    """
     wanted = -(-_wanted_chunks(product) // product.batches)
-    least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
-    rows = _share(product.m, wanted, least, tile_rows)
-    wanted = -(-wanted // -(-product.m // rows))
-    columns = _share(product.n, wanted, _PACKED_COLUMNS if pack_a != "none" else 1, panel)
+    rows_least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
+    columns_least = _PACKED_COLUMNS if pack_a != "none" else 1
+    packed = product.m * product.k * product.compute.size if pack_a != "none" else 0
+    rows = _share(product.m, max(wanted, packed // target.l2_bytes), rows_least, tile.rows)
+    columns = _share(product.n, -(-wanted // -(-product.m // rows)), columns_least, panel)
+    few = min(wanted, _FEW_CHUNKS)
+    if -(-product.m // rows) * -(-product.n // columns) < few:
+        rows = _share(product.m, few, -(-rows_least // 2), tile.rows)
+        columns = _share(product.n, -(-few // -(-product.m // rows)), min(columns_least, panel), panel)
     return rows, columns
 
 
 def _share(size: int, parts: int, least: int, unit: int) -> int:
-    """`size` cut into about `parts` equal multiples of `unit`, each at least `least`; all of it if one is left."""
-    share = -(-max(least, -(-size // parts)) // unit) * unit
-    return min(share, size)
+    """`size` cut into up to `parts` multiples of `unit`, as equal as may be, each about `least` or more."""
+    for count in range(max(1, min(parts, size // least)), 1, -1):
+        share = -(-size // count // unit) * unit
+        if size % share == 0 or size % share * 2 >= share:
+            return min(size, share)
+    return size
