@@ -38,7 +38,6 @@ class Function(Instructions):
         ret: LLType,
         linkage: str,
         attributes: str,
-        noalias: bool,
     ) -> None:
         super().__init__(module)
         self.module = module
@@ -47,7 +46,6 @@ class Function(Instructions):
         self.params = [Value(f"%p{i}", t, self) for i, t in enumerate(params)]
         self._linkage = linkage
         self._attributes = attributes
-        self._noalias = noalias
         self._entry: list[str] = []
         self._block = "entry"
 
@@ -60,8 +58,7 @@ class Function(Instructions):
         self._block = label
 
     def text(self) -> str:
-        alias = " noalias" if self._noalias else ""
-        params = ", ".join(f"{p.type}{alias if p.type is PTR else ''} {p.ref}" for p in self.params)
+        params = ", ".join(f"{p.type} {p.ref}" for p in self.params)
         head = f"define {self._linkage}{self.result} @{self.name}({params}) {self._attributes} {{\nentry:"
         return "\n".join([head, *self._entry, *self._lines, "}", ""])
 
@@ -95,16 +92,13 @@ class Function(Instructions):
             return self.op(f"load {type.text}, ptr {where.ref}, align {align}", type)
         wide = type.widen(mask.type.lanes)
         if wide.lanes == 1:
-            return self._guarded_load(where, type, mask)
+            return self.if_(mask, lambda: [self.load(where, type)], lambda: [self.zero(type)])[0]
         name = f"llvm.masked.load.{wide.mangled}.p0"
         self.module.declare(name, wide, (PTR, mask.type, wide))
         zero = f"{wide.text} zeroinitializer"
         return self.op(
             f"call {wide.text} @{name}(ptr align {align} {where.ref}, {mask.type.text} {mask.ref}, {zero})", wide
         )
-
-    def _guarded_load(self, where: Value, type: LLType, condition: Value) -> Value:
-        return self.if_(condition, lambda: [self.load(where, type)], lambda: [self.zero(type)])[0]
 
     def store(
         self,
@@ -216,8 +210,7 @@ class Function(Instructions):
 
     def fill(self, target: Value, byte: Value | int, bytes: Value | int) -> None:
         """memset."""
-        value = self.value(byte, I8)
-        self.call("llvm.memset.p0.i64", [target, value, self.value(bytes), self.const(0, I1)])
+        self.call("llvm.memset.p0.i64", [target, self.value(byte, I8), self.value(bytes), self.const(0, I1)])
 
     # Atomics
 
@@ -265,15 +258,8 @@ class Function(Instructions):
         self.do(text)
         return Value("void", VOID, self)
 
-    def asm(self, text: str, constraints: str, args: Sequence[Value] = (), ret: LLType = VOID) -> Value:
-        """Inline assembly with side effects."""
-        return self._call(f'asm sideeffect "{text}", "{constraints}"', args, ret)
-
     def ret(self, value: Value | None = None) -> None:
         self.do("ret void" if value is None else f"ret {value}")
-
-    def unreachable(self) -> None:
-        self.do("unreachable")
 
     def loop(
         self,
@@ -390,11 +376,10 @@ class Module:
         *,
         internal: bool = False,
         noinline: bool = False,
-        noalias: bool = False,
     ) -> Function:
-        """A new function. `noalias` promises that no two pointer arguments overlap where one is written."""
+        """A new function. Internal ones are seen by this module alone."""
         attributes = self.attributes + (" noinline" if noinline else "")
-        function = Function(self, name, params, ret, "internal " if internal else "", attributes, noalias)
+        function = Function(self, name, params, ret, "internal " if internal else "", attributes)
         self.functions.append(function)
         return function
 
@@ -412,10 +397,6 @@ class Module:
     def constant(self, name: str, text: str) -> None:
         """A constant global: `text` is its LLVM type and initialiser. Read it through `Function.address`."""
         self._globals[name] = f"@{name} = internal constant {text}"
-
-    def variable(self, name: str, text: str) -> None:
-        """A writable global of the loaded code."""
-        self._globals[name] = f"@{name} = internal global {text}"
 
     def text(self) -> str:
         defined = {f.name for f in self.functions}
