@@ -145,6 +145,31 @@ def test_atomics():
     assert cell[0] == 21
 
 
+def test_count_trailing_zeros():
+    call = function([I64], I64, lambda fn, x: fn.count_trailing_zeros(x))
+    assert [call(x) for x in (1, 40, -(2**63), 0)] == [0, 3, 63, 64]
+
+
+def test_shared_functions_may_ask_for_others():
+    module = Module(HOST.attributes)
+
+    def leaf(name):
+        inner = module.function(name, [I64], I64, internal=True)
+        inner.ret(inner.params[0] + 1)
+        return inner
+
+    def twice(name):
+        inner = module.function(name, [I64], I64, internal=True)
+        once = inner.call(module.shared("leaf", leaf), inner.params)
+        inner.ret(inner.call(module.shared("leaf", leaf), [once]))
+        return inner
+
+    fn = module.function("f", [I64], I64)
+    fn.ret(fn.call(module.shared("twice", twice), fn.params))
+    code = load_object(compile_object(module.text(), HOST))
+    assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code.address("f"))(5) == 7
+
+
 def test_calls_share_functions_by_key():
     module = Module(HOST.attributes)
     built = []

@@ -170,6 +170,10 @@ class Instructions:
         """A one-operand overloaded intrinsic: `llvm.{name}.{type}`."""
         return self.intrinsic(name, [a])
 
+    def count_trailing_zeros(self, a: Value) -> Value:
+        """Of integers: the place of the lowest bit that is set; the width where none is."""
+        return self.intrinsic("cttz", [a, self.const(0, I1)])
+
     def fneg(self, a: Value) -> Value:
         return self.op(f"fneg {a.type.text} {a.ref}", a.type)
 
@@ -178,7 +182,7 @@ class Instructions:
         return self.intrinsic("fma", [a, b, c])
 
     def intrinsic(self, name: str, args: Sequence[Value]) -> Value:
-        """`llvm.{name}`, overloaded on the type of its first argument, which it returns."""
+        """`llvm.{name}`, overloaded on the type of its first argument alone, which it returns."""
         type = args[0].type
         full = f"llvm.{name}.{type.mangled}"
         self._declarations.declare(full, type, [a.type for a in args])
