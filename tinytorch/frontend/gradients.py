@@ -50,7 +50,8 @@ def outside_leaves(output: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
 def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool) -> list[Tensor | None]:
     """The cotangents of `wrt` for the cotangent `seed` of `output`; None where `output` does not depend on one.
 
-    With `create_graph` they can be differentiated again. Nothing is added to any `grad`.
+    Each of `wrt` counts as a variable of its own: its gradient does not flow on to what it was computed from. With
+    `create_graph` the gradients can be differentiated again. Nothing is added to any `grad`.
     """
     if seed.type != output.type:
         raise ShapeError(f"the cotangent of {output.type} is {seed.type}", user_loc())
@@ -60,14 +61,15 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
             if gradient is not None:
                 gradient.requires_grad = create_graph
         return found
-    tape = tape_of(output)
-    active = {id(x) for x in wrt}
+    wanted = {id(x) for x in wrt}
+    tape = [record for record in tape_of(output) if id(record.output) not in wanted]
+    active = set(wanted)
     for record in tape:
         if any(id(x) in active for x in record.inputs):
             active.add(id(record.output))
     cotangents: dict[Hashable, Any] = {id(output): seed}
     with grad_mode(create_graph):
-        pullback(tape, cotangents, active=lambda x: id(x) in active, key=id, wanted={id(x) for x in wrt})
+        pullback(tape, cotangents, active=lambda x: id(x) in active, key=id, wanted=wanted)
     return [cotangents.get(id(x)) for x in wrt]
 
 

@@ -1,0 +1,142 @@
+"""Module 02: activations, each with its derivative in closed form.
+
+`backward(grad)` is the derivative at the input of the last `forward`, times `grad`: what autograd does by itself, in
+reach of the hand. Formulas are those of the ops.
+
+| activation | saturates | gradient at 0 | cost per element |
+| --- | --- | --- | --- |
+| sigmoid | both sides, gradient at most 1/4 | 1/4 | one exp, one division |
+| tanh | both sides | 1 | about two exp |
+| ReLU | below 0: half of the units are silent | 0 | one comparison |
+| GELU | below, smoothly | 1/2 | one erf, or one tanh in the approximation, which is off by at most 5e-4 |
+| SiLU | below, smoothly | 1/2 | one exp, one division |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Attrs, Op, apply
+from tinytorch.ir.ops.core import normalize_axis
+from tinytorch.ir.types import f32
+
+
+@dataclass(frozen=True)
+class _Application:
+    """An op at an input, as its vjp reads it; the output is computed only where the rule needs it."""
+
+    op: Op
+    inputs: tuple[Tensor, ...]
+    attrs: Attrs
+
+    @property
+    def output(self) -> Tensor:
+        return apply(self.op, *self.inputs, **self.attrs)
+
+
+class Activation(Module):
+    """One op of one operand, applied elementwise or along an axis. Results have the shape and dtype of the input
+    (f32 for integers)."""
+
+    __slots__ = ("_last",)  # beside the attributes, so that a compiled function does not take it for a setting
+    op: ClassVar[Op]
+    _last: _Application
+
+    def attrs(self, x: Tensor) -> dict[str, Any]:
+        """The attributes that `op` takes."""
+        return {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = require_tensor(type(self).__name__, x)
+        x = x if x.dtype.is_float else x.cast(f32)
+        attrs = self.attrs(x)
+        object.__setattr__(self, "_last", _Application(self.op, (x.detach(),), attrs))
+        return apply(self.op, x, **attrs)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        """The cotangent of the last input, for the cotangent `grad` of its result."""
+        last = getattr(self, "_last", None)
+        if last is None:
+            raise TinyTorchError(f"{type(self).__name__}.backward: forward has not been called", user_loc())
+        (x,) = last.inputs
+        if require_tensor(f"{type(self).__name__}.backward", grad).shape != x.shape:
+            raise ShapeError(f"{type(self).__name__}.backward: {grad.type} does not fit {x.type}", user_loc())
+        return self.op.cotangent(grad.cast(x.dtype), last, 0)
+
+
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x)), without overflow; s' = s (1 - s)."""
+
+    op = ops.composite.sigmoid
+
+
+class Tanh(Activation):
+    """tanh(x); t' = 1 - t**2."""
+
+    op = ops.elementwise.tanh
+
+
+class ReLU(Activation):
+    """max(x, 0); its derivative is 1 above 0, and 0 at and below it."""
+
+    op = ops.composite.relu
+
+
+class SiLU(Activation):
+    """x sigmoid(x) (Elfwing, Uchibe & Doya 2017)."""
+
+    op = ops.composite.silu
+
+
+class GELU(Activation):
+    """x Phi(x), Phi being the normal distribution function (Hendrycks & Gimpel 2016).
+
+    `approximate`: "none" computes Phi by erf, "tanh" by 0.5 (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))).
+    """
+
+    op = ops.composite.gelu
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise TinyTorchError(f'GELU: approximate is "none" or "tanh", got {approximate!r}', user_loc())
+        self.approximate = approximate
+
+    def attrs(self, x: Tensor) -> dict[str, Any]:
+        return {"approximate": self.approximate == "tanh"}
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class _Along(Activation):
+    """An activation along one axis, the last by default."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def attrs(self, x: Tensor) -> dict[str, Any]:
+        return {"axis": normalize_axis(type(self).__name__, self.dim, x.ndim)}
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(_Along):
+    """exp(x) / sum(exp(x)) along `dim`, shifted by the maximum."""
+
+    op = ops.composite.softmax
+
+
+class LogSoftmax(_Along):
+    """x - log(sum(exp(x))) along `dim`, shifted by the maximum."""
+
+    op = ops.composite.log_softmax

@@ -1,0 +1,197 @@
+"""Module 03: layers with parameters, and what joins them.
+
+Memory of `Linear(i, o)` in training, in elements: weights i o + o, as much again for their gradients (and for each
+moment that the optimizer keeps), activations b o per batch of b.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast, overload
+
+from tinytorch.frontend import functional, init
+from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.random import Generator
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import f32
+
+
+def _positive(what: str, **sizes: Any) -> None:
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise TinyTorchError(f"{what}: {name} is a positive integer, got {size!r}", user_loc())
+
+
+class Linear(Module):
+    """x @ weight.T + bias: x [..., in_features] to [..., out_features]; weight is [out_features, in_features].
+
+    `initialization` of the weight: "default" as in PyTorch, uniform with bound 1 / sqrt(in_features) (as the bias);
+    "xavier" or "he", uniform with the variances given in `init`, with a bias of zeros.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: object = f32,
+        initialization: str = "default",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        _positive("Linear", in_features=in_features, out_features=out_features)
+        if initialization not in ("default", "xavier", "he"):
+            raise TinyTorchError(
+                f'Linear: initialization is "default", "xavier" or "he": {initialization!r}', user_loc()
+            )
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(functional.zeros(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(functional.zeros(out_features, dtype=dtype)) if bias else None
+        self._initialize(initialization, generator)
+
+    def _initialize(self, initialization: str, generator: Generator | None) -> None:
+        if initialization == "xavier":
+            init.xavier_uniform_(self.weight, generator=generator)
+        elif initialization == "he":
+            init.kaiming_uniform_(self.weight, nonlinearity="relu", generator=generator)
+        else:
+            bound = 1 / math.sqrt(self.in_features)
+            init.uniform_(self.weight, -bound, bound, generator)
+            if self.bias is not None:
+                init.uniform_(self.bias, -bound, bound, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class _Container(Module):
+    """Modules under the names 0, 1, …"""
+
+    def __init__(self, modules: Iterable[Any]) -> None:
+        super().__init__()
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Any) -> None:
+        if not isinstance(module, Module):
+            kind = type(self).__name__
+            raise TinyTorchError(f"{kind}: expected a Module, got {type(module).__name__}", user_loc())
+        setattr(self, str(len(self)), module)
+
+    def _items(self) -> list[Module]:
+        return [value for name, value in vars(self).items() if name.isdigit()]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._items())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Container: ...
+    def __getitem__(self, index: int | slice) -> Module | _Container:
+        items = self._items()
+        if isinstance(index, slice):
+            part = cast(_Container, type(self).__new__(type(self)))
+            _Container.__init__(part, items[index])
+            return part
+        return items[index]
+
+
+class Sequential(_Container):
+    """Each layer applied to the result of the one before it."""
+
+    def __init__(self, *layers: Any) -> None:
+        given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
+        super().__init__(cast(Sequence[Any], given))
+
+    def forward(self, x: Any) -> Any:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+class ModuleList(_Container):
+    """A list of modules, whose parameters belong to the module that holds it."""
+
+    def __init__(self, modules: Iterable[Any] = ()) -> None:
+        super().__init__(modules)
+
+
+class Dropout(Module):
+    """Elements set to 0 with probability `p` in training, the others scaled by 1 / (1 - p).
+
+    Each step trains another thinned network; inference averages them all (Srivastava et al. 2014). `forward(x,
+    training)` drops only where both `training` and the module's own mode say so.
+    """
+
+    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise TinyTorchError(f"Dropout: p is a probability, got {p!r}", user_loc())
+        self.p, self.generator = p, generator
+
+    def forward(self, x: Tensor, training: bool = True) -> Tensor:
+        return functional.dropout(x, self.p, training and self.training, self.generator)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(variance + eps) over the last axes, of shape `normalized_shape`, times weight plus bias
+    (Ba, Kiros & Hinton 2016)."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: object = f32,
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        for size in shape:
+            _positive("LayerNorm", normalized_shape=size)
+        self.normalized_shape, self.eps = shape, eps
+        self.weight = Parameter(functional.ones(shape, dtype=dtype)) if elementwise_affine else None
+        self.bias = Parameter(functional.zeros(shape, dtype=dtype)) if elementwise_affine and bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+
+
+class Flatten(Module):
+    """Axes `start_dim` to `end_dim` as one; by default all but the batch."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """The input, unchanged; arguments are accepted and not used."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        return x

@@ -1,0 +1,133 @@
+"""Module 04: losses.
+
+Cross entropy is -log softmax(x)[target] = logsumexp(x) - x[target], which needs no softmax in memory: one pass finds
+the maximum, one the sum of exp(x - max), which cannot overflow. Its gradient is softmax(x) - onehot(target). The
+entropy of the targets and the KL divergence add up to it: H(t, p) = H(t) + KL(t || p).
+"""
+
+from __future__ import annotations
+
+from tinytorch.frontend import functional
+from tinytorch.frontend.functional import log_softmax
+from tinytorch.frontend.gradients import grad_mode, gradients, ones_like, require_tensor, variable
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "Loss", "MSELoss", "NLLLoss", "log_softmax"]
+
+
+class Loss(Module):
+    """A loss of a prediction and a target. `reduction` over all elements: "mean", "sum" or "none".
+
+    `backward()` is the gradient of the last result with respect to its prediction.
+    """
+
+    __slots__ = ("_last",)  # beside the attributes, so that a compiled function does not take it for a setting
+    _last: tuple[Tensor, Tensor]
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            kind = type(self).__name__
+            raise TinyTorchError(f'{kind}: reduction is "mean", "sum" or "none", got {reduction!r}', user_loc())
+        self.reduction = reduction
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        raise TinyTorchError(f"{type(self).__name__} has no loss()", user_loc())
+
+    def forward(self, prediction: Tensor, target: Tensor, /) -> Tensor:
+        result = self.loss(prediction, target)
+        object.__setattr__(self, "_last", (prediction.detach(), target.detach()))
+        return result
+
+    def backward(self, grad: Tensor | None = None) -> Tensor:
+        """The cotangent of the last prediction, for the cotangent `grad` of the loss (1 by default)."""
+        last = getattr(self, "_last", None)
+        if last is None:
+            raise TinyTorchError(f"{type(self).__name__}.backward: forward has not been called", user_loc())
+        prediction, target = variable(last[0]), last[1]
+        with grad_mode(True):
+            result = self.loss(prediction, target)
+        if grad is not None and require_tensor(f"{type(self).__name__}.backward", grad).shape != result.shape:
+            raise ShapeError(f"{type(self).__name__}.backward: {grad.type} does not fit {result.type}", user_loc())
+        seed = ones_like(result) if grad is None else grad.cast(result.dtype)
+        (gradient,) = gradients(result, [prediction], seed, create_graph=False)
+        assert gradient is not None, "a loss depends on its prediction"
+        return gradient
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
+class CrossEntropyLoss(Loss):
+    """-log softmax(logits) at the target, as `functional.cross_entropy`: logits [N, C] or [N, C, d1, …], targets class
+    indices without the axis C, or probabilities with it."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction)
+        self.weight, self.ignore_index, self.label_smoothing = weight, ignore_index, label_smoothing
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return super().forward(logits, targets)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            prediction, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
+
+class NLLLoss(Loss):
+    """-log_probabilities at the target class, for the results of log_softmax."""
+
+    def __init__(self, weight: Tensor | None = None, ignore_index: int | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight, self.ignore_index = weight, ignore_index
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.nll_loss(prediction, target, self.weight, self.ignore_index, self.reduction)
+
+
+class MSELoss(Loss):
+    """(prediction - target)**2."""
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(prediction, target, self.reduction)
+
+
+class L1Loss(Loss):
+    """|prediction - target|."""
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.l1_loss(prediction, target, self.reduction)
+
+
+class BCELoss(Loss):
+    """-(y log p + (1 - y) log(1 - p)) of probabilities p, with logarithms not below -100."""
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = weight
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy(prediction, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(Loss):
+    """BCELoss of sigmoid(logits), without overflow; `pos_weight` scales the targets that are 1."""
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
+        super().__init__(reduction)
+        self.weight, self.pos_weight = weight, pos_weight
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            prediction, target, self.weight, self.reduction, self.pos_weight
+        )

@@ -1,0 +1,209 @@
+"""Functions of tensors under PyTorch's names: the operators in prefix form, joining, choosing, products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend import creation
+from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import apply
+from tinytorch.ir.operators import broadcast_shapes, promote
+from tinytorch.ir.ops.core import normalize_axis
+from tinytorch.ir.types import bool_
+
+
+def _prefix(name: str) -> Callable[..., Tensor]:
+    """The method `name` of Tensor as a function of anything that a tensor can be made of."""
+    method = getattr(Tensor, name)
+
+    def function(x: Any, *args: Any, **options: Any) -> Tensor:
+        return method(as_tensor(x), *args, **options)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = method.__doc__
+    return function
+
+
+abs = _prefix("abs")
+all = _prefix("all")
+amax = _prefix("amax")
+amin = _prefix("amin")
+any = _prefix("any")
+argmax = _prefix("argmax")
+argmin = _prefix("argmin")
+broadcast_to = _prefix("broadcast_to")
+ceil = _prefix("ceil")
+clamp = clip = _prefix("clamp")
+cos = _prefix("cos")
+erf = _prefix("erf")
+exp = _prefix("exp")
+expm1 = _prefix("expm1")
+flatten = _prefix("flatten")
+flip = _prefix("flip")
+floor = _prefix("floor")
+isfinite = _prefix("isfinite")
+isinf = _prefix("isinf")
+isnan = _prefix("isnan")
+log = _prefix("log")
+log1p = _prefix("log1p")
+logsumexp = _prefix("logsumexp")
+matmul = _prefix("matmul")
+max = _prefix("max")
+maximum = _prefix("maximum")
+mean = _prefix("mean")
+min = _prefix("min")
+minimum = _prefix("minimum")
+permute = _prefix("permute")
+pow = _prefix("pow")
+reshape = _prefix("reshape")
+round = _prefix("round")
+rsqrt = _prefix("rsqrt")
+sign = _prefix("sign")
+sin = _prefix("sin")
+sqrt = _prefix("sqrt")
+square = _prefix("square")
+squeeze = _prefix("squeeze")
+std = _prefix("std")
+sum = _prefix("sum")
+tanh = _prefix("tanh")
+transpose = _prefix("transpose")
+trunc = _prefix("trunc")
+unsqueeze = _prefix("unsqueeze")
+var = _prefix("var")
+
+
+# Joining.
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`; their dtypes are promoted to one."""
+    if isinstance(tensors, Tensor) or not tensors:
+        raise ShapeError("cat: needs a list of at least one tensor", user_loc())
+    parts = [require_tensor("cat", t) for t in tensors]
+    axis = normalize_axis("cat", dim, parts[0].ndim)
+    widest = reduce(lambda a, b: a if promote(a.type, b.type) == a.dtype else b.cast(promote(a.type, b.type)), parts)
+    return apply(ops.view.concat, *(p.cast(widest.dtype) for p in parts), axis=axis)
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors, all of one shape, along a new axis `dim`."""
+    if isinstance(tensors, Tensor) or not tensors:
+        raise ShapeError("stack: needs a list of at least one tensor", user_loc())
+    shapes = {require_tensor("stack", t).shape for t in tensors}
+    if len(shapes) > 1:
+        raise ShapeError(f"stack: tensors must have one shape, got {' and '.join(map(str, shapes))}", user_loc())
+    return cat([t.unsqueeze(dim) for t in tensors], normalize_axis("stack", dim, tensors[0].ndim + 1))
+
+
+def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
+    """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
+    axis = normalize_axis("split", dim, x.ndim)
+    length = x.shape[axis]
+    if isinstance(size, int):
+        if size < 1:
+            raise ShapeError(f"split: the size of a part is at least 1, got {size}", user_loc())
+        bounds = [*range(0, length, size), length] if length else [0, 0]
+    else:
+        bounds = [0, *np.cumsum(size).tolist()]
+        if bounds[-1] != length or np.min(size) < 0:
+            raise ShapeError(f"split: sizes {list(size)} do not add up to axis {axis} of {x.type}", user_loc())
+    lead = (slice(None),) * axis
+    return [x[(*lead, slice(a, b))] for a, b in pairwise(bounds)]
+
+
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
+    """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller."""
+    if chunks < 1:
+        raise ShapeError(f"chunk: needs at least one chunk, got {chunks}", user_loc())
+    length = x.shape[normalize_axis("chunk", dim, x.ndim)]
+    return split(x, -(-length // chunks) or 1, dim)
+
+
+# Choosing.
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """`a` where the condition is true, else `b`; all three broadcast, `a` and `b` may be numbers."""
+    chosen = as_tensor(condition).cast(bool_)
+    left, right = _operand(a, b), _operand(b, a)
+    dtype = promote(left.type, right.type)
+    shape = broadcast_shapes("where", chosen.shape, broadcast_shapes("where", left.shape, right.shape))
+    return apply(
+        ops.core.where,
+        chosen.broadcast_to(shape),
+        left.cast(dtype).broadcast_to(shape),
+        right.cast(dtype).broadcast_to(shape),
+    )
+
+
+_KINDS = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+
+
+def _operand(value: Any, other: Any) -> Tensor:
+    """`value` as a tensor; a number takes the dtype of `other` where that can hold its kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (int, float)) or not isinstance(other, Tensor):
+        return as_tensor(value)
+    own = creation.full((), value)
+    return own if _KINDS[own.dtype.kind] > _KINDS[other.dtype.kind] else creation.full((), value, other.dtype)
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
+    return where(creation.band(*_matrix("tril", x), diagonal), x, creation.zeros_like(x))
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
+    return where(creation.band(*_matrix("triu", x), diagonal - 1), creation.zeros_like(x), x)
+
+
+def _matrix(what: str, x: Tensor) -> tuple[int, int]:
+    if x.ndim < 2:
+        raise ShapeError(f"{what}: needs at least two axes, got {x.type}", user_loc())
+    return x.shape[-2], x.shape[-1]
+
+
+# Products.
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of two vectors."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError(f"dot: needs two vectors, got {a.type} and {b.type}", user_loc())
+    return a.matmul(b)
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """Every product of an element of vector `a`, by rows, with one of vector `b`."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError(f"outer: needs two vectors, got {a.type} and {b.type}", user_loc())
+    return a.unsqueeze(1) * b.unsqueeze(0)
+
+
+def cumsum(x: Tensor, dim: int) -> Tensor:
+    """Sums of all elements so far along `dim`, as a product with a triangle of ones (quadratic in that axis)."""
+    axis = normalize_axis("cumsum", dim, x.ndim)
+    size = x.shape[axis]
+    return x.transpose(axis, -1).matmul(creation.band(size, size, 0).T.cast(x.dtype)).transpose(axis, -1)
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether |a - b| <= atol + rtol * |b| everywhere; needs values, so not under tt.compile."""
+    x, y = (as_tensor(t).numpy() for t in (a, b))
+    broadcast_shapes("allclose", x.shape, y.shape)
+    wide = [t.astype(np.float64) if t.dtype.kind in "fV" else t for t in (x, y)]
+    return bool(np.allclose(*wide, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether shapes and all values are the same; needs values, so not under tt.compile."""
+    return bool(np.array_equal(as_tensor(a).numpy(), as_tensor(b).numpy()))
