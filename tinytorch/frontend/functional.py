@@ -67,8 +67,8 @@ __all__ = [
     "empty", "empty_like", "equal", "exp", "eye", "full", "full_like", "gelu", "l1_loss", "layer_norm", "leaky_relu",
     "linear", "linspace", "log", "log_softmax", "logsigmoid", "logsumexp", "matmul", "maximum", "minimum", "mse_loss",
     "nll_loss", "normalize", "one_hot", "ones", "ones_like", "outer", "pad", "relu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softplus", "split", "sqrt", "stack", "tanh", "tensor", "tril", "triu", "where", "zeros",
-    "zeros_like",
+    "smooth_l1_loss", "softmax", "softplus", "split", "sqrt", "stack", "tanh", "tensor", "tril", "triu", "where",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -165,10 +165,8 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generat
         raise TinyTorchError(f"dropout: p is a probability, got {p}", user_loc())
     if not training or p == 0:
         return x
-    source = generator or default_generator
-    out = apply(ops.composite.dropout, x, source.state, p=float(p))
-    source.advance(x.numel())
-    return out
+    state = (generator or default_generator).take(x.numel())
+    return apply(ops.composite.dropout, x, state, p=float(p))
 
 
 def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tensor:

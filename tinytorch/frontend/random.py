@@ -3,6 +3,7 @@ same numbers as an eager one, and a saved state resumes exactly."""
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any
 
@@ -56,16 +57,13 @@ class Generator:
         self.state.copy_(values)
         return self
 
-    def advance(self, count: int) -> None:
-        """Move on by `count` blocks of random bits, which have been used."""
+    def take(self, count: int) -> Tensor:
+        """The state for one application of a random op, which uses `count` blocks of bits; the generator moves on."""
+        state = self.state if mode.trace is not None else Tensor.wrap(self.state.numpy().copy())
         with grad_mode(False):
-            self.state.copy_(self.state + np.array([0, count], np.int64))
-
-    def draw(self, op: Op, shape: Shape, **attrs: Any) -> Tensor:
-        """One application of a random op, which uses a block of bits per element."""
-        out = apply(op, self.state, shape=shape, **attrs)
-        self.advance(out.numel())
-        return out
+            used = state.detach()  # what the state is now, also once it has moved on
+            self.state.copy_(used + np.array([0, count], np.int64))
+        return used
 
 
 default_generator = Generator()
@@ -98,7 +96,8 @@ def shape_of(what: str, size: tuple[Any, ...]) -> Shape:
 def _random(
     what: str, op: Op, size: tuple[Any, ...], dtype: object, generator: Generator | None, requires_grad: bool
 ) -> Tensor:
-    out = (generator or default_generator).draw(op, shape_of(what, size), dtype=dtype_of(dtype))
+    shape = shape_of(what, size)
+    out = apply(op, (generator or default_generator).take(math.prod(shape)), shape=shape, dtype=dtype_of(dtype))
     return out.requires_grad_() if requires_grad else out
 
 
@@ -148,9 +147,8 @@ def randint(
     shape = shape_of("randint", (size if isinstance(size, (tuple, list)) else (size,),))
     if not 0 < high - low <= 2**31:
         raise TinyTorchError(f"randint: needs low < high <= low + 2**31, got {low} and {high}", user_loc())
-    source = generator or default_generator
-    upper, lower = (_unsigned(apply(random_bits, source.state, shape=shape, word=word)) for word in (0, 1))
-    source.advance(upper.numel())
+    state = (generator or default_generator).take(math.prod(shape))
+    upper, lower = (_unsigned(apply(random_bits, state, shape=shape, word=word)) for word in (0, 1))
     carry = (lower * (high - low)) >> 32
     return (((upper * (high - low) + carry) >> 32) + low).cast(dtype)
 
@@ -165,9 +163,8 @@ def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     if mode.trace is not None:
         raise TraceError("randperm cannot be traced; draw the order outside of the compiled function", user_loc())
     (count,) = shape_of("randperm", (n,))
-    source = generator or default_generator
-    keys = np.stack([apply(random_bits, source.state, shape=(count,), word=word).numpy() for word in (0, 1)])
-    source.advance(count)
+    state = (generator or default_generator).take(count)
+    keys = np.stack([apply(random_bits, state, shape=(count,), word=word).numpy() for word in (0, 1)])
     return Tensor.wrap(np.lexsort(keys).astype(i64.numpy))
 
 
