@@ -39,7 +39,7 @@ def test_text_is_what_the_design_shows() -> None:
     assert [v.name for v in graph.outputs] == ["loss", "w.1"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs())
 def test_random_graphs_round_trip(graph: Graph) -> None:
     text = print_graph(graph)

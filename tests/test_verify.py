@@ -29,7 +29,7 @@ def graph_of(*nodes: Node, inputs: tuple[Value, ...] = (X,), state: tuple[tuple[
     return Graph("g", inputs, nodes, nodes[-1].outputs if nodes else inputs, state)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs())
 def test_random_graphs_are_valid(graph: Graph) -> None:
     verify(graph)
@@ -74,7 +74,7 @@ def test_attributes_are_those_of_the_op(attrs: dict[str, object]) -> None:
 
 
 def test_number_of_operands() -> None:
-    with pytest.raises(VerifyError, match="exp takes 1 operands, got 2"):
+    with pytest.raises(VerifyError, match="exp: wrong number of operands: 2 instead of 1"):
         verify(graph_of(node(exp, X, X)))
 
 

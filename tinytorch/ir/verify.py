@@ -45,8 +45,8 @@ def _check_node(graph: Graph, node: Node, defined: set[Value]) -> None:
 
 def inferred_types(op: Op, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
     """The types of the results; VerifyError where the op does not take these operands and attributes."""
-    if isinstance(op.vjp, tuple) and len(op.vjp) != len(types):
-        raise VerifyError(f"{op.name} takes {len(op.vjp)} operands, got {len(types)}")
+    if isinstance(op.vjp, tuple) and len(op.vjp) != len(types):  # one rule for each operand
+        raise VerifyError(f"{op.name}: wrong number of operands: {len(types)} instead of {len(op.vjp)}")
     try:
         return op.result_types(types, attrs)
     except TinyTorchError as error:

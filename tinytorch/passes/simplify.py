@@ -37,6 +37,7 @@ def simplify(graph: Graph) -> Graph:
 
     It drops `detach` and `custom_grad`, so gradients come before it.
     """
+    graph = dce(graph)  # rules count readers
     rewritten = rewrite(graph, RULES)
     return graph if rewritten is graph else dce(rewritten)
 

@@ -1,13 +1,15 @@
-"""Rules for views: compose them, drop those that do nothing, and move them to the operands of elementwise ops, so
-that chains of elementwise ops stand together and can become one kernel."""
+"""Rules for views: compose them, drop those that do nothing, and move them out of chains of elementwise ops, reshapes
+behind them and the others in front, so that a chain can become one kernel."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.op import OPS, Op
+from tinytorch.ir.ops.composite import dropout
 from tinytorch.ir.ops.core import constant, custom_grad
 from tinytorch.ir.ops.reduce import max_, min_, sum_
 from tinytorch.ir.ops.view import broadcast, concat, flip, pad, permute, reshape, slice_
@@ -56,6 +58,26 @@ def _reshape_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
     return None if small is None else source.reshape(_without_leading_ones(small)).broadcast_to(shape)
 
 
+def matching_axes(shape: Shape, new_shape: Shape) -> list[tuple[range, range]]:
+    """The smallest runs of axes that a reshape turns into each other, in order; both shapes have elements."""
+    found: list[tuple[range, range]] = []
+    i = j = 0
+    while i < len(shape) or j < len(new_shape):
+        first, other = i, j
+        rows = cols = 1
+        if i < len(shape):
+            rows, i = shape[i], i + 1
+        if j < len(new_shape) and (rows != 1 or first == len(shape)):
+            cols, j = new_shape[j], j + 1
+        while rows != cols:
+            if rows < cols:
+                rows, i = rows * shape[i], i + 1
+            else:
+                cols, j = cols * new_shape[j], j + 1
+        found.append((range(first, i), range(other, j)))
+    return found
+
+
 def reshaped_source(source: Shape, shape: Shape, new_shape: Shape) -> Shape | None:
     """The shape in which `source`, which was broadcast to `shape`, broadcasts to `new_shape` with the elements in the
     same order; None where there is none."""
@@ -63,23 +85,11 @@ def reshaped_source(source: Shape, shape: Shape, new_shape: Shape) -> Shape | No
         return None
     source = _padded(source, len(shape))
     found: list[int] = []
-    i = j = 0
-    while i < len(shape) or j < len(new_shape):
-        i0, j0 = i, j
-        rows = cols = 1
-        if i < len(shape):
-            rows, i = shape[i], i + 1
-        if j < len(new_shape) and (rows != 1 or i == len(shape)):
-            cols, j = new_shape[j], j + 1
-        while rows != cols:  # the smallest groups of axes with as many elements
-            if rows < cols:
-                rows, i = rows * shape[i], i + 1
-            else:
-                cols, j = cols * new_shape[j], j + 1
-        if source[i0:i] == shape[i0:i]:
-            found += new_shape[j0:j]
-        elif all(d == 1 for d in source[i0:i]):
-            found += [1] * (j - j0)
+    for old, new in matching_axes(shape, new_shape):
+        if all(source[i] == shape[i] for i in old):
+            found += [new_shape[j] for j in new]
+        elif all(source[i] == 1 for i in old):
+            found += [1] * len(new)
         else:
             return None
     return tuple(found)
@@ -115,10 +125,13 @@ def _permute_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
 @local(broadcast)
 def _broadcast(rewriter: Rewriter, node: Node) -> Term | None:
     """broadcast(x: s, s) == x;  broadcast(broadcast(x), s) == broadcast(x, s);  broadcast(reshape(x), s) ==
-    broadcast(x, s) where the reshape only adds or drops axes of size 1 in front"""
+    broadcast(x, s) where the reshape only adds or drops axes of size 1 in front;  broadcast(x, s) == reshape(x, s)
+    where it repeats nothing"""
     operand, shape = rewriter.term(node.inputs[0]), node.output.type.shape
     if operand.shape == shape:
         return operand
+    if math.prod(shape) == operand.numel() > 0:
+        return operand.reshape(shape)
     inner = _source(rewriter, node.inputs[0], broadcast)
     if inner is not None:
         return inner.broadcast_to(shape)
@@ -139,11 +152,10 @@ def _slice(rewriter: Rewriter, node: Node) -> Term | None:
     if inner is None:
         return None
     steps = tuple(s * t for s, t in zip(inner.attrs["steps"], attrs["steps"], strict=True))
-    starts = tuple(
-        a + c * s for a, s, c in zip(inner.attrs["starts"], inner.attrs["steps"], attrs["starts"], strict=True)
-    )
     sizes = node.output.type.shape
-    limits = tuple(a + (n - 1) * s + 1 if n else a for a, n, s in zip(starts, sizes, steps, strict=True))
+    offsets = zip(inner.attrs["starts"], inner.attrs["steps"], attrs["starts"], sizes, strict=True)
+    starts = tuple(a + c * s if n else 0 for a, s, c, n in offsets)
+    limits = tuple(a + (n - 1) * s + 1 if n else 0 for a, n, s in zip(starts, sizes, steps, strict=True))
     return _sliced(rewriter.term(inner.inputs[0]), starts, limits, steps)
 
 
@@ -218,6 +230,61 @@ def _concat(rewriter: Rewriter, node: Node) -> Term | None:
     return rewriter.term(node.inputs[0]) if len(node.inputs) == 1 else None
 
 
+# Reshapes move behind what reads them, which leaves chains in the shape in which they began.
+@local(*_ELEMENTWISE)
+def _elementwise_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
+    """f(reshape(a), broadcast(b)) == reshape(f(a, broadcast(reshape(b)))): behind a product of rows, its bias and
+    activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank."""
+    shape = node.output.type.shape
+    for value in node.inputs:
+        source = _source(rewriter, value, reshape)
+        if source is None or rewriter.producer(source.value, constant) is not None:
+            continue
+        if all(_takes_shape(rewriter, v, source.shape, len(source.shape) < len(shape)) for v in node.inputs):
+            operands = [rewriter.term(v).reshape(source.shape) for v in node.inputs]
+            return operands[0].apply_op(node.op, operands, node.attrs).reshape(shape)
+    return None
+
+
+def _takes_shape(rewriter: Rewriter, value: Value, shape: Shape, free: bool) -> bool:
+    """Whether a reshape of `value` merges into what computes it; or, if that is `free`, at least copies nothing."""
+    node = rewriter.producers.get(value)
+    if node is None:
+        return free
+    if node.op is constant:
+        return True
+    if node.op is broadcast:
+        return reshaped_source(node.inputs[0].type.shape, value.type.shape, shape) is not None
+    return (node.op is reshape and node.inputs[0].type.shape == shape) or (free and node.op not in _STRIDED)
+
+
+@local(sum_, max_, min_)
+def _reduce_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
+    """reduce(reshape(x), axes) == reshape(reduce(x, axes')), where the reshape keeps reduced and kept axes apart"""
+    source, shape = _source(rewriter, node.inputs[0], reshape), node.inputs[0].type.shape
+    if source is None or 0 in shape:
+        return None
+    reduced: list[int] = []
+    for old, new in matching_axes(source.shape, shape):
+        hit = [j in node.attrs["axes"] for j in new if shape[j] != 1]
+        if any(hit) and not all(hit):
+            return None
+        reduced += old if any(hit) else []
+    if not reduced:
+        return None
+    return source.apply_op(node.op, [source], {"axes": tuple(reduced)}).reshape(node.output.type.shape)
+
+
+@local(dropout)
+def _dropout_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
+    """dropout(reshape(x)) == reshape(dropout(x)): which elements it drops depends on their order alone"""
+    source = _source(rewriter, node.inputs[0], reshape)
+    if source is None:
+        return None
+    dropped = source.apply_op(dropout, [source, rewriter.term(node.inputs[1])], node.attrs)
+    return dropped.reshape(node.output.type.shape)
+
+
 # Views of elementwise ops.
 View = Callable[[Term], Term]
 
@@ -236,35 +303,6 @@ def _apply_to_views(rewriter: Rewriter, node: Node, view: View) -> Term:
     return operands[0].apply_op(node.op, operands, node.attrs)
 
 
-@local(reshape)
-def _reshape_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
-    """reshape(f(a, b)) == f(reshape(a), reshape(b)), where that adds no reshape and copies no strided view"""
-    inner, shape = _elementwise(rewriter, node.inputs[0]), node.output.type.shape
-    if inner is None:
-        return None
-    added = [value for value in inner.inputs if not _absorbs_reshape(rewriter, value, shape)]
-    if len(added) > 1 or any(_producing_op(rewriter, value) in _STRIDED for value in added):
-        return None
-    return _apply_to_views(rewriter, inner, lambda x: x.reshape(shape))
-
-
-def _producing_op(rewriter: Rewriter, value: Value) -> Op | None:
-    node = rewriter.producers.get(value)
-    return None if node is None else node.op
-
-
-def _absorbs_reshape(rewriter: Rewriter, value: Value, shape: Shape) -> bool:
-    """Whether a reshape of `value` merges into what computes it."""
-    node = rewriter.producers.get(value)
-    if node is None:
-        return False
-    if node.op is broadcast:
-        return reshaped_source(node.inputs[0].type.shape, value.type.shape, shape) is not None
-    if node.op is not reshape:
-        return False
-    return rewriter.single_use(value) or _producing_op(rewriter, node.inputs[0]) not in _STRIDED
-
-
 @local(slice_)
 def _slice_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
     """f(a, b)[w] == f(a[w], b[w]), which computes only what is read"""
@@ -280,9 +318,10 @@ def _reads_views_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
     """g(permute(f(a, b))) == g(f(permute(a), permute(b))), and so for flip: g and f can then be one kernel, which
     reads a and b by strides"""
     moved = [_moved(rewriter, value) for value in node.inputs]
-    if not any(moved):
+    if all(new is None for new in moved):
         return None
-    operands = [new or rewriter.term(value) for new, value in zip(moved, node.inputs, strict=True)]
+    pairs = zip(moved, node.inputs, strict=True)
+    operands = [rewriter.term(value) if new is None else new for new, value in pairs]
     return operands[0].apply_op(node.op, operands, node.attrs)
 
 
@@ -301,7 +340,6 @@ def _moved(rewriter: Rewriter, value: Value) -> Term | None:
 VIEW_RULES: list[Rule] = [
     _reshape,
     _reshape_of_broadcast,
-    _reshape_of_elementwise,
     _permute,
     _permute_of_broadcast,
     _broadcast,
@@ -313,4 +351,7 @@ VIEW_RULES: list[Rule] = [
     _pad,
     _concat,
     _reads_views_of_elementwise,
+    _elementwise_of_reshape,
+    _reduce_of_reshape,
+    _dropout_of_reshape,
 ]
