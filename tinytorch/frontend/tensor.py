@@ -24,9 +24,11 @@ class Trace(Protocol):
     def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor: ...
     def constant(self, array: Array) -> Tensor: ...
     def created(self, tensor: Tensor) -> None: ...
+    def holds(self, tensor: Tensor) -> bool: ...
     def leaf(self, tensor: Tensor) -> None: ...
     def update(self, tensor: Tensor, value: Tensor) -> None: ...
     def backward(self, tensor: Tensor, grad: Tensor) -> None: ...
+    def gradients(self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor) -> list[Tensor | None]: ...
     def read_grad(self, tensor: Tensor) -> None: ...
     def write_grad(self, tensor: Tensor) -> None: ...
     def use_grad(self, tensor: Tensor) -> None: ...
@@ -77,8 +79,6 @@ class Tensor(Operators):
     name: str
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
-        if isinstance(data, Tensor) and data._expr is not None:
-            raise TraceError("a traced value cannot be copied into a new Tensor; use it as it is", user_loc())
         self._set_up(as_array(data, dtype, copy=True))
         if mode.trace is not None:
             mode.trace.created(self)
@@ -124,7 +124,7 @@ class Tensor(Operators):
 
     # Values.
     def _concrete(self, what: str) -> Array:
-        if self._expr is not None:
+        if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
             raise TraceError(
                 f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
                 "choice), return it from the compiled function, or do this outside of it",
@@ -301,6 +301,10 @@ class Tensor(Operators):
         return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]
 
     # Changing the storage.
+    def touch(self) -> None:
+        """Note that the storage was written to: a tape that needs the old values will say so."""
+        self._version += 1
+
     def _writable(self, what: str) -> None:
         if mode.grad and self.requires_grad:
             raise TinyTorchError(f"{what} on a tensor that requires grad; do it under tt.no_grad()", user_loc())
@@ -308,6 +312,8 @@ class Tensor(Operators):
     def copy_(self, value: Any) -> Self:
         """Overwrite the values in place; not differentiable."""
         self._writable("copy_")
+        if self._expr is None and not self._data.flags.writeable:
+            raise TinyTorchError("copy_: the storage of this tensor is read-only", user_loc())
         new = self._like(value).detach().cast(self.dtype).broadcast_to(self.shape)
         if mode.trace is not None:
             mode.trace.update(self, new)
@@ -464,9 +470,8 @@ def _index_parts(item: Any) -> list[Any]:
     tensor = item if isinstance(item, Tensor) else Tensor(item)
     if tensor.dtype != bool_:
         return [tensor]
-    return [
-        Tensor.wrap(part) for part in np.nonzero(tensor._concrete("a boolean mask (its result has no static shape)"))
-    ]  # pyright: ignore[reportPrivateUsage]
+    mask = tensor._concrete("a boolean mask (its result has no static shape)")  # pyright: ignore[reportPrivateUsage]
+    return [Tensor.wrap(part) for part in np.nonzero(mask)]
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
@@ -479,7 +484,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     except (ShapeError, IndexError) as error:
         raise located(error) from None
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
-    if mode.grad and any(o.requires_grad for o in operands):
+    if mode.grad and op is not ops.core.detach and any(o.requires_grad for o in operands):
         out.requires_grad = out.dtype.is_float
         versions = tuple(o._version for o in operands)  # pyright: ignore[reportPrivateUsage]
         out._node = _TapeNode(op, tuple(operands), attrs, versions)  # pyright: ignore[reportPrivateUsage]

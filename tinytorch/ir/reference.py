@@ -37,7 +37,10 @@ def evaluate(graph: Any, inputs: Sequence[Array]) -> tuple[Array, ...]:
     kept = set(graph.outputs)
     with np.errstate(all="ignore"):
         for node in graph.nodes:
-            results = node.op.eval(*(known[v] for v in node.inputs), **node.attrs)
+            try:
+                results = node.op.eval(*(known[v] for v in node.inputs), **node.attrs)
+            except IndexError as error:
+                raise IndexError(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
             for value, array in zip(node.outputs, results if len(node.outputs) > 1 else [results], strict=True):
                 known[value] = np.asarray(array[0] if isinstance(array, tuple) else array)
             for value in node.inputs:

@@ -79,7 +79,7 @@ def _sigmoid(x: Any) -> Any:
 
 relu = _composite(
     "relu", "max(x, 0), NaN kept; derivative 0 at 0", _float_type("relu"), lambda x: apply(maximum, x, zeros_like(x)),
-    (lambda g, n: apply(where, n.inputs[0] > 0.0, g, zeros_like(g)),),
+    (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
 )  # fmt: skip
 sigmoid = _composite(
     "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),)

@@ -1,0 +1,316 @@
+"""`tt.compile`: joins trace, passes and runtime."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from tinytorch.frontend.guards import Guards, freeze, snapshot
+from tinytorch.frontend.tensor import Consumed, Tensor, mode
+from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
+from tinytorch.ir import ops
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.reference import evaluate
+from tinytorch.passes.autodiff import append_gradients
+from tinytorch.passes.cse import cse
+from tinytorch.passes.fuse import fuse
+from tinytorch.passes.materialize import materialize
+from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, run_passes
+from tinytorch.runtime.interpreter import Interpreter
+from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+
+Backend = Literal["llvm", "interpreter"]
+BACKENDS = ("llvm", "interpreter")
+MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one is dropped
+_CONSUMED = Consumed()
+_log = logging.getLogger("tinytorch")
+
+
+def _same_flag(tensor: Any, flag: bool) -> bool:
+    return type(tensor) is Tensor and tensor.requires_grad is flag
+
+
+def compile(function: Callable[..., Any], *, backend: Backend | None = None) -> Compiled:
+    """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
+    compiled graph.
+
+    On the first call with new shapes, dtypes or static arguments, Python runs once with traced tensors; after that,
+    the graph runs. `backend` is "llvm" (machine code) or "interpreter" (numpy); by default TT_BACKEND, or "llvm".
+    """
+    chosen = backend or os.environ.get("TT_BACKEND") or "llvm"
+    if chosen not in BACKENDS:
+        raise CompileError(f"backend is one of {', '.join(BACKENDS)}, got {chosen!r}")
+    if not callable(function):
+        raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
+    return Compiled(function, chosen)
+
+
+@dataclass
+class Specialization:
+    """One traced and compiled signature of a function."""
+
+    traced: Traced
+    calls: _Calls
+    guards: Guards
+    grad_mode: bool
+    flags: tuple[bool, ...]  # which argument tensors required grad
+    plain: bool  # the result is the only output, and there is nothing else to do
+    gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether backward() outside of the graph may ask for its gradient."""
+        return any(self.traced.differentiable)
+
+    def takes(self, args: tuple[Any, ...]) -> bool:
+        """Whether these are tensors that require grad as it was compiled for; shapes and dtypes are the call's to check."""
+        return len(args) == len(self.flags) and all(map(_same_flag, args, self.flags))
+
+    def valid(self) -> bool:
+        """The quick look at everything but the arguments."""
+        return (
+            self.guards.unchanged()
+            and self.grad_mode is mode.grad
+            and all(raw_grad(leaf) is grad for leaf, grad in self.traced.grad_guards)
+        )
+
+
+class Compiled:
+    """A compiled function. `graph` is the last graph that ran, after the passes; `traced_graph` the one before."""
+
+    def __init__(self, function: Callable[..., Any], backend: Backend | str) -> None:
+        self.function = function
+        self.backend = backend
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
+        self._hot: Specialization | None = None
+        self._last: Specialization | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        hot = self._hot
+        if hot is not None and not kwargs and mode.trace is None and hot.takes(args) and hot.valid():
+            result = hot.calls.fast(*args)
+            if result is not MISMATCH:
+                return result if hot.plain else self._finish(hot, result, args)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The general call: containers, arrays, new signatures."""
+        if mode.trace is not None:
+            return self.function(*args, **kwargs)
+        leaves: list[Any] = []
+        spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
+        tensors = [x if isinstance(x, Tensor) else Tensor.wrap(x) for x in leaves]
+        unique = list({id(t): t for t in tensors}.values())
+        index = {id(t): i for i, t in enumerate(unique)}
+        pattern = tuple(index[id(t)] for t in tensors)
+        flags = tuple(t.requires_grad for t in unique)
+        key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
+        found = self._find(key)
+        if found is None:
+            found = self._specialize(key, unflatten(spec, tensors), unique, flags)
+        self._last = found
+        if spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
+            self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
+        if found.differentiable and found.traced.graph.state:
+            _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
+            args, kwargs = unflatten(spec, tensors)
+            return self.function(*args, **kwargs)
+        result = found.calls.fast(*unique)
+        if result is MISMATCH:
+            result = found.calls.careful(*unique)
+        if result is MISMATCH:
+            self._explain_failure(found, unique)
+        return self._finish(found, result, unique)
+
+    def _explain_failure(self, item: Specialization, args: Sequence[Tensor]) -> NoReturn:
+        """Raise what the reference raises where a guard of the graph failed; nothing has been changed."""
+        tensors = [*args, *item.traced.inputs[len(args) :]]
+        evaluate(item.traced.graph, [t.data for t in tensors])
+        raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
+
+    def _find(self, key: Any) -> Specialization | None:
+        """A specialization that fits the key, and what Python holds now."""
+        reason = "the first call" if not self._known else "a new signature"
+        for item in self._known.get(key, ()):
+            changed = None if item.guards.unchanged() else item.guards.changed()
+            if changed is None and not item.valid():
+                changed = "a gradient is there that was not, or the other way round"
+            if changed is None:
+                self._known.move_to_end(key)
+                return item
+            reason = changed
+        if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
+            print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
+        return None
+
+    def _specialize(
+        self, key: Any, arguments: Any, tensors: Sequence[Tensor], flags: tuple[bool, ...]
+    ) -> Specialization:
+        args, kwargs = arguments
+        guards = snapshot(self.function, (args, kwargs))
+        names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
+        traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+        guards.check_untouched()
+        found = self._build(traced, guards, len(tensors), flags)
+        entries = self._known.setdefault(key, [])
+        entries.append(found)
+        del entries[:-8]
+        while len(self._known) > MAX_SPECIALIZATIONS:
+            self._known.popitem(last=False)
+        return found
+
+    def _build(self, traced: Traced, guards: Guards, arguments: int, flags: tuple[bool, ...]) -> Specialization:
+        calls = _make_calls(traced.graph, arguments, traced.inputs[arguments:], self.backend)
+        effects = traced.effects
+        quiet = not (effects.dropped or effects.consumed or effects.kept or any(traced.differentiable))
+        plain = quiet and traced.result == Slot(0) and traced.sources == (0,)
+        return Specialization(traced, calls, guards, mode.grad, flags, plain)
+
+    def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
+        """The nested result of a call, after its effects on gradients."""
+        traced = item.traced
+        outputs = () if result is None else result if isinstance(result, tuple) else (result,)
+        for leaf in traced.effects.dropped:
+            set_raw_grad(leaf, None)
+        for leaf in traced.effects.consumed:
+            set_raw_grad(leaf, _CONSUMED)
+        for leaf, i in traced.effects.kept:
+            set_raw_grad(leaf, outputs[i])
+        leaves = [outputs[s] if s >= 0 else args[~s] for s in traced.sources]
+        if item.differentiable and mode.grad:
+            leaves = [
+                self._differentiable(x, i, item, args) if d else x
+                for i, (x, d) in enumerate(zip(leaves, traced.differentiable, strict=True))
+            ]
+        return unflatten(traced.result, leaves)
+
+    def _differentiable(self, output: Tensor, index: int, item: Specialization, args: Sequence[Any]) -> Tensor:
+        """`output` on the tape: its cotangent goes through the compiled gradient of the traced graph."""
+        inputs = [*args, *item.traced.inputs[len(args) :]]
+        wrt = [i for i, t in enumerate(inputs) if t.requires_grad]
+        if index not in item.gradients:
+            item.gradients[index] = _gradient_call(item.traced.graph, index, wrt, self.backend)
+        call = item.gradients[index]
+
+        def backward(ct: Tensor) -> Sequence[Tensor | None]:
+            return call(*inputs, ct)
+
+        return ops.core.apply(ops.core.custom_grad, output, *(inputs[i] for i in wrt), backward=backward)
+
+    # Looking inside.
+    @property
+    def _shown(self) -> Specialization:
+        if self._last is None:
+            raise CompileError(f"{self._name} has not been called yet, so there is no graph to show")
+        return self._last
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the last call, after the passes."""
+        return self._shown.calls.graph
+
+    @property
+    def traced_graph(self) -> Graph:
+        """The graph of the last call, as it was traced."""
+        return self._shown.traced.graph
+
+    @property
+    def passes(self) -> list[PassRecord]:
+        """What each pass did to the graph of the last call."""
+        return self._shown.calls.passes
+
+    @property
+    def executable(self) -> Any:
+        """What ran in the last call."""
+        return self._shown.calls.executable
+
+    def save_svg(self, path: str) -> None:
+        """Draw the graph of the last call."""
+        from tinytorch.ir.dot import save_svg
+
+        save_svg(self.graph, path)
+
+    def _repr_svg_(self) -> str:
+        from tinytorch.ir.dot import to_svg
+
+        return to_svg(self.graph)
+
+    def __repr__(self) -> str:
+        return f"Compiled({self._name}, backend={self.backend!r}, signatures={len(self._known)})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+
+PIPELINE = (*DEFAULT_PASSES, materialize, cse, fuse)
+
+
+def _make_calls(graph: Graph, arguments: int, captured: Sequence[Tensor], backend: str) -> _Calls:
+    """Compile a graph, and bind all but its first inputs to tensors."""
+    passed, records = run_passes(graph, PIPELINE if backend == "llvm" else DEFAULT_PASSES)
+    if backend == "interpreter":
+        interpreter = Interpreter(passed)
+        call = _interpreted(interpreter, captured)
+        return _Calls(passed, records, interpreter, call, call)
+    from tinytorch.runtime.executable import Executable
+
+    executable = Executable(passed)
+    bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_version", on_status=_failed)
+    return _Calls(passed, records, executable, *bound)
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """A compiled graph, what the passes did, and its fast and its careful call."""
+
+    graph: Graph
+    passes: list[PassRecord]
+    executable: Any
+    fast: Callable[..., Any]
+    careful: Callable[..., Any]
+
+
+def _failed(status: int) -> object:
+    """A guard in the graph failed: nothing has changed, and the reference will say what is wrong."""
+    return MISMATCH
+
+
+def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> Callable[..., Any]:
+    """The interpreter behind the interface of a native call."""
+
+    def call(*args: Tensor) -> Any:
+        tensors = [*args, *captured]
+        results = tuple(map(Tensor.wrap, interpreter.run([t.data for t in tensors])))
+        for index, _ in interpreter.graph.state:
+            tensors[index].touch()
+        return results[0] if len(results) == 1 else results or None
+
+    return call
+
+
+def _gradient_call(graph: Graph, index: int, wrt: Sequence[int], backend: str) -> Callable[..., tuple[Tensor, ...]]:
+    """The compiled vjp of output `index` with respect to the inputs `wrt`, as a function of inputs and cotangent."""
+    builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
+    output = graph.outputs[index]
+    ct = builder.input(output.type, "ct")
+    variables = [graph.inputs[i] for i in wrt]
+    found = append_gradients(builder, {output: ct}, variables)
+    calls = _make_calls(builder.build([v for v in found if v is not None]), len(builder.inputs), (), backend)
+
+    def call(*tensors: Tensor) -> tuple[Tensor, ...]:
+        result = calls.fast(*tensors)
+        result = calls.careful(*tensors) if result is MISMATCH else result
+        some = iter(result if isinstance(result, tuple) else (result,))
+        return tuple(None if v is None else next(some) for v in found)  # pyright: ignore[reportReturnType]
+
+    return call

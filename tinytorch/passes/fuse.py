@@ -1,0 +1,254 @@
+"""Group nodes into kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+
+from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.types import Shape
+
+Axes = tuple[int, ...]
+
+
+@dataclass(eq=False)
+class _Group:
+    """Nodes that will be one kernel. `domain` is what its loops run over, `axes` those of them that it reduces."""
+
+    family: str
+    domain: Shape
+    axes: Axes | None
+    nodes: list[Node]
+    needs: list[_Group] = field(default_factory=list["_Group"])  # groups that must run before it
+    apart: list[_Group] = field(default_factory=list["_Group"])  # of these, the ones read through a memory layout
+    absorbed_by: _Group | None = None
+
+    def reduced(self) -> Shape:
+        return tuple(1 if i in (self.axes or ()) else d for i, d in enumerate(self.domain))
+
+
+def _find(group: _Group) -> _Group:
+    """The group that `group` has become a part of."""
+    while group.absorbed_by is not None:
+        group = group.absorbed_by
+    return group
+
+
+def fuse(graph: Graph) -> Graph:
+    """Every node that computes becomes part of a kernel; views between kernels stay, as strides.
+
+        %2 = matmul(%x, %w)
+        %3 = broadcast(%b)          -->   %5 = kernel(%x, %w, %3) {family="matmul", body=graph(…) {
+        %4 = add(%2, %3)                           matmul, add, maximum }}
+        %5 = maximum(%4, %zero)
+
+    A node joins the group of an operand if both run over the same domain (elementwise ops behind a contraction are
+    its epilogue; reductions over the same axes and what follows from them make a row kernel), and if no path leads
+    from the group through another one back to the node, so that the groups can still be put in an order.
+    """
+    return _Fusion(graph).run()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.producers = graph.producers()
+        self.groups: dict[Node, _Group] = {}
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            if _computes(node):
+                self.groups[node] = self._place(node)
+        return self._rebuild()
+
+    # Grouping.
+    def _place(self, node: Node) -> _Group:
+        group = _alone(node)
+        for value in node.inputs:
+            found, direct = self._source(value)
+            if found is not None:
+                group.needs.append(found)
+                if not direct:
+                    group.apart.append(found)
+        if group.family == "loop":
+            candidates = dict.fromkeys(map(_find, group.needs))
+            for candidate in sorted(candidates, key=lambda g: g.family != "matmul"):  # results in registers first
+                merged = _union(candidate, group)
+                if merged and not _ordered_between(candidate, group):
+                    group = _absorb(candidate, group, merged)
+        return group
+
+    def _source(self, value: Value) -> tuple[_Group | None, bool]:
+        """The group that computes `value`, through views; and whether at most broadcasts stand between."""
+        direct = True
+        maker = self.producers.get(value)
+        while maker is not None and maker.op.kind == "view" and maker not in self.groups:
+            direct = direct and _stays_inside(maker)
+            maker = self.producers.get(maker.inputs[0])
+        group = self.groups.get(maker) if maker is not None else None
+        return (None, False) if group is None else (_find(group), direct)
+
+    # Writing the kernels.
+    def _rebuild(self) -> Graph:
+        members: dict[_Group, list[Node]] = {}
+        for node, group in self.groups.items():  # in the order of the graph
+            members.setdefault(_find(group), []).append(node)
+        bodies = {group: self._body_inputs(group, nodes) for group, nodes in members.items()}
+        demanded = {self._base(v) for inputs in bodies.values() for v in inputs}
+        demanded |= {self._base(v) for v in self.graph.outputs}
+
+        builder = Builder(self.graph.name, list(self.graph.inputs))
+        known: dict[Value, Value] = {value: value for value in self.graph.inputs}
+        order = TopologicalSorter({group: [g for g in map(_find, group.needs) if g is not group] for group in members})
+        for group in order.static_order():
+            nodes, inputs = members[group], bodies[group]
+            outputs = [v for n in nodes for v in n.outputs if v in demanded]
+            operands = [self._emit(builder, known, v) for v in inputs]
+            body = self._body(group, nodes, inputs, outputs)
+            builder.loc = nodes[-1].loc
+            made = builder.append(kernel, operands, {"family": group.family, "body": body}, [v.name for v in outputs])
+            known.update(zip(outputs, made.outputs, strict=True))
+        return builder.build([self._emit(builder, known, v) for v in self.graph.outputs], self.graph.state)
+
+    def _base(self, value: Value) -> Value:
+        """The value that `value` is a view of."""
+        maker = self.producers.get(value)
+        while maker is not None and maker not in self.groups and maker.inputs:
+            value = maker.inputs[0]
+            maker = self.producers.get(value)
+        return value
+
+    def _emit(self, builder: Builder, known: dict[Value, Value], value: Value) -> Value:
+        """`value` in the new graph: the views and constants that lead to it are emitted where they are needed."""
+        chain: list[Node] = []
+        at = value
+        while at not in known:
+            chain.append(self.producers[at])
+            if not chain[-1].inputs:
+                break
+            at = chain[-1].inputs[0]
+        for node in reversed(chain):
+            builder.loc = node.loc
+            inputs = [known[v] for v in node.inputs]
+            known[node.output] = builder.append(node.op, inputs, node.attrs, [node.output.name]).output
+        return known[value]
+
+    def _inside(self, value: Value, group: _Group) -> Node | None:
+        """The node of a body that gives `value`: of the group itself, a literal, or a broadcast of either."""
+        maker = self.producers.get(value)
+        if maker is None:
+            return None
+        if maker in self.groups:
+            return maker if _find(self.groups[maker]) is group else None
+        if _is_literal(maker):
+            return maker
+        return maker if _stays_inside(maker) and self._inside(maker.inputs[0], group) else None
+
+    def _body_inputs(self, group: _Group, nodes: Sequence[Node]) -> list[Value]:
+        """The values that a group reads from outside."""
+        return list(dict.fromkeys(v for n in nodes for v in n.inputs if self._inside(v, group) is None))
+
+    def _body(self, group: _Group, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+        builder = Builder()
+        known = {v: builder.input(v.type, v.name) for v in inputs}
+
+        def value_of(value: Value) -> Value:
+            if value not in known:
+                maker = self._inside(value, group)
+                assert maker is not None
+                append(maker)
+            return known[value]
+
+        def append(node: Node) -> None:
+            operands = [value_of(v) for v in node.inputs]
+            builder.loc = node.loc
+            known[node.output] = builder.append(node.op, operands, node.attrs, [node.output.name]).output
+
+        for node in nodes:
+            append(node)
+        return builder.build([known[v] for v in outputs])
+
+
+def _is_literal(node: Node) -> bool:
+    return node.op.name == "constant" and node.output.type.size == 1
+
+
+def _computes(node: Node) -> bool:
+    """Whether a node needs a kernel: views are strides, but for those that move elements; constants are data."""
+    return node.op.name != "constant" and (node.op.kind != "view" or node.op.name in ("pad", "concat"))
+
+
+def _stays_inside(node: Node) -> bool:
+    """Whether a loop can read the operand of a view at its own index: broadcasts of the same rank, or of a scalar."""
+    return node.op.name == "broadcast" and node.inputs[0].type.rank in (0, len(node.attrs["shape"]))
+
+
+def _in_epilogue(node: Node) -> bool:
+    """Whether a node can be computed on the results of a contraction, which do not know their index."""
+    return node.op.kind == "elementwise" and bool(node.inputs) and node.op.guard is None
+
+
+def _alone(node: Node) -> _Group:
+    shape = node.output.type.shape
+    if node.op.kind in ("elementwise", "random"):
+        return _Group("loop", shape, None, [node])
+    if node.op.kind == "reduce":
+        return _Group("loop", node.inputs[0].type.shape, tuple(node.attrs["axes"]), [node])
+    return _Group(node.op.name, shape, None, [node])
+
+
+@dataclass(frozen=True)
+class _Union:
+    family: str
+    domain: Shape
+    axes: Axes | None
+
+
+def _union(a: _Group, b: _Group) -> _Union | None:
+    """What both groups together run over; None if one kernel cannot hold both."""
+    if any(_find(g) is b for g in a.apart) or any(_find(g) is a for g in b.apart):
+        return None
+    if {a.family, b.family} == {"matmul", "loop"}:
+        a, b = (a, b) if a.family == "matmul" else (b, a)
+        fits = a.domain == b.domain and b.axes is None and all(map(_in_epilogue, b.nodes))
+        return _Union("matmul", a.domain, None) if fits else None
+    if a.family != "loop" or b.family != "loop":
+        return None
+    if a.domain == b.domain and (a.axes is None or b.axes is None or a.axes == b.axes):
+        return _Union("loop", a.domain, a.axes if b.axes is None else b.axes)
+    if a.axes is not None and b.axes is None and b.domain == a.reduced():
+        return _Union("loop", a.domain, a.axes)
+    if b.axes is not None and a.axes is None and a.domain == b.reduced():
+        return _Union("loop", b.domain, b.axes)
+    return None
+
+
+def _ordered_between(a: _Group, b: _Group) -> bool:
+    """Whether a third group must run after one of the two and before the other."""
+    return any(_reaches(g, target) for x, target in ((b, a), (a, b)) for g in map(_find, x.needs) if g is not target)
+
+
+def _reaches(start: _Group, target: _Group) -> bool:
+    """Whether `start` needs `target`, directly or not."""
+    seen: set[_Group] = set()
+    stack = [start]
+    while stack:
+        group = _find(stack.pop())
+        if group is target:
+            return True
+        if group not in seen:
+            seen.add(group)
+            stack.extend(group.needs)
+    return False
+
+
+def _absorb(a: _Group, b: _Group, union: _Union) -> _Group:
+    """Make `b` a part of `a`."""
+    a.family, a.domain, a.axes = union.family, union.domain, union.axes
+    a.nodes += b.nodes
+    a.needs = [g for g in dict.fromkeys(map(_find, a.needs + b.needs)) if g is not a and g is not b]
+    a.apart = list(dict.fromkeys(map(_find, a.apart + b.apart)))
+    b.absorbed_by = a
+    return a

@@ -1,0 +1,57 @@
+"""Give a buffer to every value that needs one."""
+
+from __future__ import annotations
+
+from tinytorch.ir.graph import Builder, Graph, Value
+from tinytorch.ir.layout import Layout, of_view, own
+from tinytorch.ir.ops.core import copy
+
+MOVES = ("pad", "concat")  # views whose elements always move
+
+
+def materialize(graph: Graph) -> Graph:
+    """Insert copies where a view cannot be expressed by strides, and where an output would not have a row-major
+    buffer of its own.
+
+        reshape(permute(%x))  -->  reshape(copy(permute(%x)))
+        outputs (%x, %y, %y)  -->  outputs (copy(%x), %y, copy(%y))
+    """
+    builder = Builder(graph.name, list(graph.inputs))
+    known: dict[Value, Value] = {value: value for value in graph.inputs}
+    layouts: dict[Value, Layout] = {value: own(value) for value in graph.inputs}
+
+    def copied(value: Value) -> Value:
+        node = builder.append(copy, [value], {}, [value.name])
+        layouts[node.output] = own(node.output)
+        return node.output
+
+    for node in graph.nodes:
+        builder.loc = node.loc
+        inputs = [known[v] for v in node.inputs]
+        layout = None
+        if node.op.kind == "view" and node.op.name not in MOVES:
+            layout = of_view(node, layouts[inputs[0]])
+            if layout is None:
+                inputs = [copied(inputs[0])]
+                layout = of_view(node, layouts[inputs[0]])
+        new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])
+        for old, value in zip(node.outputs, new.outputs, strict=True):
+            known[old] = value
+            layouts[value] = layout or own(value)
+
+    produced = {value for node in builder.nodes if node.op.name != "constant" for value in node.outputs}
+    taken: set[Value] = set()
+    outputs: list[Value] = []
+    for old in graph.outputs:
+        value = known[old]
+        if not _is_whole(value, layouts[value]) or layouts[value].base in taken or layouts[value].base not in produced:
+            value = copied(value)
+        taken.add(layouts[value].base)
+        outputs.append(value)
+    return builder.build(outputs, graph.state)
+
+
+def _is_whole(value: Value, layout: Layout) -> bool:
+    """Whether a value is all of its buffer in row-major order, under whatever shape."""
+    base = layout.base.type
+    return layout.offset == 0 and value.type.size == base.size and layout.is_contiguous(value.type.shape)

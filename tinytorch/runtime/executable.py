@@ -1,0 +1,82 @@
+"""A graph as machine code: scheduled, generated or taken from the disk cache, loaded, and bound to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.op import Array
+from tinytorch.ir.printer import print_graph
+from tinytorch.runtime import cache
+from tinytorch.runtime.llvm import jit
+from tinytorch.runtime.llvm.lower import lower
+from tinytorch.runtime.llvm.pool import get_num_threads, shared_pool
+from tinytorch.runtime.llvm.pycall import CallSpec, Operand, Output, make_call, make_careful_call
+from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.schedule import schedule
+
+SHORT_FLOPS = 200_000  # a graph with less work keeps Python's global lock: giving it up would cost more
+
+
+class Executable:
+    """Machine code of a graph of kernels (what `fuse` makes)."""
+
+    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+        self.graph = graph
+        self.target = target or Target.host()
+        self.schedule = schedule(graph)
+        slots = get_num_threads()
+        text = print_graph(graph)
+        key = cache.key(cache.source_digest(), self.target.key, str(slots), text)
+        entry = cache.fetch(key, lambda: self._compile(slots))
+        self.arena_bytes: int = entry.metadata["arena_bytes"]
+        self.kernels: int = entry.metadata["kernels"]
+        self._pool = shared_pool()
+        self._code = jit.load_object(entry.object_code)
+
+    def _compile(self, slots: int) -> cache.Entry:
+        lowered = lower(self.schedule, self.target, slots)
+        code = jit.compile_object(lowered.text, self.target)
+        return cache.Entry({"arena_bytes": lowered.arena_bytes, "kernels": lowered.kernels}, code)
+
+    def bind(
+        self,
+        arguments: int,
+        tensors: Sequence[object],
+        tensor_type: type,
+        wrap: Callable[[Array], object],
+        version_slot: str | None = None,
+        *,
+        on_status: Callable[[int], object],
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """(fast, careful) functions of the first `arguments` inputs; the other inputs are the values of `tensors`.
+
+        The fast one answers MISMATCH to whatever is not exactly as compiled; see `pycall`.
+        """
+        graph = self.graph
+        written = {index for index, _ in graph.state}
+        renewed = {output for _, output in graph.state}
+        operands = [
+            Operand(v.name or f"input {i}", v.type.dtype.numpy, v.type.shape, written=i in written)
+            for i, v in enumerate(graph.inputs)
+        ]
+        outputs = [Output(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed]
+        constants = self.schedule.constants
+        flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
+        spec = CallSpec(
+            arguments=tuple(operands[:arguments]),
+            states=tuple(operands[arguments:]),
+            state_objects=tuple(tensors),
+            outputs=tuple(outputs),
+            tensor_type=tensor_type,
+            wrap=wrap,
+            constants=(self._pool.address, *(c.ctypes.data for c in constants)),
+            arena_bytes=self.arena_bytes,
+            releases_gil=flops > SHORT_FLOPS,
+            version_slot=version_slot,
+            keep=(self._code, self._pool, constants),
+            on_status=on_status,
+        )
+        entry = self._code.address("entry")
+        return make_call(entry, spec), make_careful_call(entry, spec)

@@ -1,0 +1,243 @@
+"""Order kernels into waves, and give every value a place in memory.
+
+A wave is a set of kernels that do not depend on each other: one fork and join of the thread pool runs them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.layout import Layout, layouts
+from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import copy, kernel
+from tinytorch.runtime.arena import Interval, place
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a buffer lies: graph input or output `index`, constant `index`, or `index` bytes into the arena."""
+
+    kind: Literal["input", "output", "constant", "arena"]
+    index: int
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A kernel's operand or result: dtype and shape from `value`, where it lies, and how."""
+
+    value: Value
+    place: Place
+    offset: int  # in elements
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel with its arguments, operands then results."""
+
+    node: Node
+    operands: tuple[Argument, ...]
+    results: tuple[Argument, ...]
+
+    @property
+    def body(self) -> Graph:
+        return self.node.attrs["body"]
+
+    @property
+    def family(self) -> str:
+        return self.node.attrs["family"]
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the kernel checks something, and may stop the graph."""
+        return any(n.op.guard is not None for n in self.body.nodes)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The waves, the size of the arena in bytes, and the constants, which the runtime keeps in memory."""
+
+    graph: Graph
+    waves: tuple[tuple[Call, ...], ...]
+    arena_bytes: int
+    constants: tuple[Array, ...]
+
+
+def schedule(graph: Graph) -> Schedule:
+    """Plan a graph of kernels and views: outputs are written where they belong, new values of state into the old
+    ones' storage where nothing still reads them, and all else into one arena whose space is used again."""
+    return _Planner(graph).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.layouts = layouts(graph)
+        self.kernels = [node for node in graph.nodes if node.op is kernel]
+        self.after: dict[Node, set[Node]] = {node: set() for node in self.kernels}  # what must run before
+        self.readers: dict[Value, list[Node]] = {}
+        maker = {v: n for n in self.kernels for v in n.outputs}
+        for node in self.kernels:
+            for base in {self.layouts[v].base for v in node.inputs}:
+                self.readers.setdefault(base, []).append(node)
+                if base in maker:
+                    self.after[node].add(maker[base])
+        self.makers = maker
+        self.places: dict[Value, Place] = {}
+        self.shared: dict[Value, Value] = {}  # results that take over the buffer of an operand
+
+    def plan(self) -> Schedule:
+        self._place_inputs_and_outputs()
+        levels = self._levels()
+        self._share_buffers(levels)
+        arena_bytes = self._place_arena(levels)
+        waves: list[list[Call]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
+        for node in self.kernels:
+            waves[levels[node]].append(self._call(node))
+        return Schedule(self.graph, tuple(map(tuple, waves)), arena_bytes, tuple(self.constants))
+
+    # Inputs, constants, outputs and state.
+    def _place_inputs_and_outputs(self) -> None:
+        self.constants: list[Array] = []
+        for i, value in enumerate(self.graph.inputs):
+            self.places[value] = Place("input", i)
+        for node in self.graph.nodes:
+            if node.op.name == "constant":
+                self.places[node.output] = Place("constant", len(self.constants))
+                self.constants.append(np.ascontiguousarray(node.attrs["value"]))
+        state = {output: index for index, output in self.graph.state}
+        guards = [n for n in self.kernels if any(b.op.guard for b in n.attrs["body"].nodes)]
+        for i, output in enumerate(self.graph.outputs):
+            value = self.layouts[output].base  # a whole buffer, maybe under another shape
+            if i in state:
+                self._place_state(value, self.graph.inputs[state[i]], guards)
+            else:
+                self.places[value] = Place("output", i)
+
+    def _place_state(self, new: Value, old: Value, guards: Sequence[Node]) -> None:
+        """Write `new` into the storage of `old`: at once if everything else that reads `old` or checks something
+        can run before, else by a copy at the end."""
+        maker = self.makers[new]
+        before = {n for n in [*self.readers.get(old, ()), *guards] if n is not maker}
+        if _reads_in_step(maker, old, self.layouts) and not any(self._reaches(n, maker) for n in before):
+            writer = maker
+            self.places[new] = self.places[old]
+        else:
+            writer, target = self._copy_of(new)
+            before.add(maker)
+            self.places[target] = self.places[old]
+        self.after[writer] |= before
+
+    def _copy_of(self, value: Value) -> tuple[Node, Value]:
+        """A kernel that copies `value`."""
+        body = Builder()
+        body_graph = body.build([body.append(copy, [body.input(value.type)], {}).output])
+        target = Value(value.type, value.name)
+        node = Node(kernel, (value,), {"family": "loop", "body": body_graph}, (target,), None)
+        self.kernels.append(node)
+        self.after[node] = set()
+        self.makers[target] = node
+        self.readers.setdefault(value, []).append(node)
+        self.layouts[target] = Layout(target, 0, self.layouts[value].strides)
+        return node, target
+
+    def _reaches(self, late: Node, early: Node) -> bool:
+        """Whether `late` must run after `early`."""
+        seen: set[Node] = set()
+        stack = [late]
+        while stack:
+            node = stack.pop()
+            if node is early:
+                return True
+            if node not in seen:
+                seen.add(node)
+                stack.extend(self.after[node])
+        return False
+
+    # Waves.
+    def _levels(self) -> dict[Node, int]:
+        """The wave of each kernel: the first in which all that it needs has run."""
+        levels: dict[Node, int] = {}
+        for root in self.kernels:
+            stack = [root]
+            while stack:
+                node = stack[-1]
+                waiting = [n for n in self.after[node] if n not in levels]
+                if waiting:
+                    stack.extend(waiting)
+                    continue
+                levels[node] = 1 + max((levels[n] for n in self.after[node]), default=-1)
+                stack.pop()
+        return levels
+
+    # The arena.
+    def _last_use(self, value: Value, levels: dict[Node, int]) -> int:
+        return max((levels[n] for n in self.readers.get(value, ())), default=levels[self.makers[value]])
+
+    def _share_buffers(self, levels: dict[Node, int]) -> None:
+        """Let an elementwise kernel write its result over an operand that nothing reads afterwards."""
+        taken: set[Value] = set()
+        for node in sorted(self.kernels, key=levels.__getitem__):
+            for result in node.outputs:
+                if result in self.places:
+                    continue
+                for operand in dict.fromkeys(self.layouts[v].base for v in node.inputs):
+                    dies = operand in self.makers and self._last_use(operand, levels) == levels[node]
+                    alone = all(n is node or levels[n] < levels[node] for n in self.readers.get(operand, ()))
+                    free = dies and alone and operand not in self.places and operand not in taken
+                    if free and operand.type.bytes == result.type.bytes and _reads_in_step(node, operand, self.layouts):
+                        taken.add(operand)
+                        self.shared[result] = operand
+                        break
+
+    def _place_arena(self, levels: dict[Node, int]) -> int:
+        spans: dict[Value, tuple[int, int]] = {}
+        for node in self.kernels:
+            for value in node.outputs:
+                if value not in self.places:
+                    root = self._root(value)
+                    first, last = spans.get(root, (levels[node], levels[node]))
+                    spans[root] = (min(first, levels[node]), max(last, self._last_use(value, levels)))
+        intervals = [Interval(first, last, root.type.bytes) for root, (first, last) in spans.items()]
+        offsets, size = place(intervals, ALIGNMENT)
+        placed = dict(zip(spans, offsets, strict=True))
+        for node in self.kernels:
+            for value in node.outputs:
+                if value not in self.places:
+                    self.places[value] = Place("arena", placed[self._root(value)])
+        return size
+
+    def _root(self, value: Value) -> Value:
+        while value in self.shared:
+            value = self.shared[value]
+        return value
+
+    def _call(self, node: Node) -> Call:
+        return Call(node, tuple(map(self._argument, node.inputs)), tuple(map(self._argument, node.outputs)))
+
+    def _argument(self, value: Value) -> Argument:
+        layout = self.layouts[value]
+        return Argument(value, self.places[layout.base], layout.offset, layout.strides)
+
+
+def _reads_in_step(node: Node, operand: Value, known: dict[Value, Layout]) -> bool:
+    """Whether the kernel reads `operand` only at the index that it writes, so that the result may take its place:
+    elementwise code, over the whole buffer in row-major order."""
+    body: Graph = node.attrs["body"]
+    if node.attrs["family"] not in ("loop", "matmul") or any(n.op.kind == "reduce" for n in body.nodes):
+        return False
+    for value, inner in zip(node.inputs, body.inputs, strict=True):
+        layout = known[value]
+        if layout.base is not operand:
+            continue
+        whole = layout.offset == 0 and value.type == node.outputs[0].type and layout.is_contiguous(value.type.shape)
+        if not whole or any(n.op.kind not in ("elementwise", "random") and inner in n.inputs for n in body.nodes):
+            return False
+    return True
