@@ -458,9 +458,11 @@ def test_detached_and_integer_paths_have_no_gradient() -> None:
     assert np.array_equal(evaluate(autodiff(graph, [0]), [np.ones(3, np.float32)])[1], [0, 0, 0])
 
 
-def test_gradients_flow_through_casts() -> None:
-    graph = autodiff(build(lambda x: (x.cast(f64) * x.cast(f64)).sum(), f(3)), [0])
-    assert evaluate(graph, [np.array([1, 2, 3], np.float32)])[1].tolist() == [2, 4, 6]
+@pytest.mark.parametrize("shape", [(), (3,), (0, 2)], ids=str)
+def test_gradients_flow_through_casts(shape: tuple[int, ...]) -> None:
+    graph = autodiff(build(lambda x: (x.cast(f64) * x.cast(f64)).sum(), f(*shape)), [0])
+    x = np.full(shape, 3, np.float32)
+    assert same_bits(evaluate(graph, [x])[1], np.asarray(2 * x))
 
 
 def test_autodiff_needs_a_float_scalar() -> None:
