@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
+CHEAP = 2  # instructions that are not worth a trip through memory
 
 
 @dataclass(eq=False)
@@ -55,12 +57,16 @@ class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.producers = graph.producers()
+        self.readers = graph.users()
         self.groups: dict[Node, _Group] = {}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
             if _computes(node):
                 self.groups[node] = self._place(node)
+        for node in reversed(self.graph.nodes):
+            if node in self.groups and node.op.kind == "elementwise":
+                self._sink(node)
         return self._rebuild()
 
     # Grouping.
@@ -89,6 +95,36 @@ class _Fusion:
             maker = self.producers.get(maker.inputs[0])
         group = self.groups.get(maker) if maker is not None else None
         return (None, False) if group is None else (_find(group), direct)
+
+    def _sink(self, node: Node) -> None:
+        """Move a node into the only kernel that reads it, where that reads what the node reads instead: a mask or a
+        product with a constant is computed again from memory rather than stored for later."""
+        group = _find(self.groups[node])
+        readers = {_find(self.groups[n]) for n in self.readers.get(node.output, ()) if n in self.groups}
+        if len(readers) != 1 or group in readers or not self._is_read_in_place(node.output):
+            return
+        (reader,) = readers
+        fits = reader.domain == node.output.type.shape and (reader.family == "loop" or _in_epilogue(node))
+        if reader.family not in ("loop", "matmul") or not fits or lane_cost(node) > CHEAP:
+            return
+        if any(self._inside(v, group) and not self._is_kept(v, group) for v in node.inputs):
+            return
+        group.nodes.remove(node)
+        reader.nodes.append(node)
+        reader.needs += [found for found, _ in map(self._source, node.inputs) if found is not None]
+        self.groups[node] = reader
+
+    def _is_read_in_place(self, value: Value) -> bool:
+        """Whether every reader takes `value` as it is: no view, no output of the graph."""
+        return value not in self.graph.outputs and all(n in self.groups for n in self.readers.get(value, ()))
+
+    def _is_kept(self, value: Value, group: _Group) -> bool:
+        """Whether a value of a group is stored anyway, or is a literal."""
+        maker = self.producers[value]
+        if maker not in self.groups:
+            return True
+        outside = (n for n in self.readers.get(value, ()) if n not in self.groups or _find(self.groups[n]) is not group)
+        return value in self.graph.outputs or any(True for _ in outside)
 
     # Writing the kernels.
     def _rebuild(self) -> Graph:
