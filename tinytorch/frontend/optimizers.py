@@ -1,0 +1,222 @@
+"""Module 06: optimizers. Updates are ops on state, so that a compiled step holds them too.
+
+| optimizer | state per parameter | memory in training, with parameters and gradients |
+| --- | --- | --- |
+| SGD | none | 2 n |
+| SGD with momentum | one moment | 3 n |
+| Adam, AdamW | two moments | 4 n |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup, named, working_dtype
+from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.tensor_functions import where
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import f64
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "ParamGroup"]
+
+Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
+
+
+def _fraction(name: str, value: Any) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise TinyTorchError(f"{name}: expected a number in [0, 1), got {value!r}", user_loc())
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum (Polyak 1964, in the form of Sutskever et al. 2013):
+
+        g = grad + weight_decay * p
+        m = momentum * m + (1 - dampening) * g      (m = g at a parameter's first step)
+        p = p - lr * (g + momentum * m if nesterov else m)
+
+    Weight decay here is an L2 penalty: it goes through the momentum.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        dampening: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "nesterov": nesterov,
+                "weight_decay": weight_decay,
+                "dampening": dampening,
+            },
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        _fraction("momentum", settings["momentum"])
+        _fraction("dampening", settings["dampening"])
+        if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
+            raise TinyTorchError("SGD: nesterov needs a momentum and no dampening", user_loc())
+
+    def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
+        states: list[dict[str, Tensor]] = []
+        for p in group.params:
+            state = {"momentum_buffer": self.zeros(p, "momentum")} if group["momentum"] else {}
+            if group["momentum"] and group["dampening"]:
+                state["started"] = named(np.zeros((), np.bool_), f"{p.name}.started".lstrip("."))
+            states.append(state)
+        return states
+
+    def update(self, group: ParamGroup, entries: Entries) -> None:
+        lr, decay = group.live("lr"), group.live("weight_decay")
+        assert lr is not None
+        for p, grad, state in entries:
+            dtype = working_dtype(p)
+            value, g = p.cast(dtype), grad.cast(dtype)
+            g = g if decay is None else g + decay.cast(dtype) * value
+            p.copy_(value - lr.cast(dtype) * self._direction(group, g, state))
+
+    def _direction(self, group: ParamGroup, g: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """The gradient with its momentum, which is updated."""
+        momentum, dampening = group["momentum"], group["dampening"]
+        if "momentum_buffer" not in state:
+            if momentum:
+                raise TinyTorchError("SGD: momentum must be set when the optimizer is made", user_loc())
+            return g
+        moment = state["momentum_buffer"]
+        new = moment * momentum + (g * (1 - dampening) if dampening else g)
+        if "started" in state:  # without dampening, a moment of zeros gives the same
+            new = where(state["started"], new, g)
+            state["started"].fill_(True)
+        moment.copy_(new)
+        return g + new * momentum if group["nesterov"] else new
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015):
+
+        g = grad + weight_decay * p
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    t counts a parameter's steps; the powers are computed in f64.
+    """
+
+    decoupled = False
+    slots = ("exp_avg", "exp_avg_sq")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        if len(settings["betas"]) != 2:
+            raise TinyTorchError(f"betas: expected two numbers, got {settings['betas']!r}", user_loc())
+        for beta in settings["betas"]:
+            _fraction("betas", beta)
+        if not settings["eps"] >= 0:
+            raise TinyTorchError(f"eps: expected a number that is not negative, got {settings['eps']!r}", user_loc())
+
+    def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
+        """The moments; the step count is one tensor, shared for as long as the parameters step together."""
+        step = named(np.zeros((), np.int64), "step")
+        return [{**state, "step": step} for state in super().initial_state(group)]
+
+    def update(self, group: ParamGroup, entries: Entries) -> None:
+        self._part(entries)
+        corrections: dict[int, tuple[Tensor, Tensor]] = {}
+        for p, grad, state in entries:
+            step = state["step"]
+            if id(step) not in corrections:
+                step.copy_(step + 1)
+                corrections[id(step)] = self._corrections(group, step)
+            self._update(group, p, grad, state, corrections[id(step)])
+
+    def _part(self, entries: Entries) -> None:
+        """Parameters that step now get a count of their own if others, which do not, shared it with them."""
+        stepping = {id(state) for _, _, state in entries}
+        staying = {id(state["step"]) for state in self.state if id(state) not in stepping}
+        parted: dict[int, Tensor] = {}
+        for _, _, state in entries:
+            step = state["step"]
+            if id(step) in staying:
+                if id(step) not in parted:
+                    parted[id(step)] = _twin(step)
+                state["step"] = parted[id(step)]
+
+    def _corrections(self, group: ParamGroup, step: Tensor) -> tuple[Tensor, Tensor]:
+        """lr / (1 - beta1**t) and sqrt(1 - beta2**t), in f64."""
+        t = step.cast(f64)
+        lr = group.live("lr")
+        assert lr is not None
+        first, second = (1.0 - beta**t for beta in group["betas"])
+        return lr.cast(f64) / first, second.sqrt()
+
+    def _update(
+        self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Tensor], corrections: tuple[Tensor, Tensor]
+    ) -> None:
+        dtype = working_dtype(p)
+        size, root = (c.cast(dtype) for c in corrections)
+        lr, decay = group.live("lr"), group.live("weight_decay")
+        value, g = p.cast(dtype), grad.cast(dtype)
+        if decay is not None and self.decoupled:
+            assert lr is not None
+            value = value * (1.0 - lr.cast(f64) * decay.cast(f64)).cast(dtype)
+        elif decay is not None:
+            g = g + decay.cast(dtype) * value
+        (beta1, beta2), mean, square = group["betas"], state["exp_avg"], state["exp_avg_sq"]
+        mean.copy_(mean + (g - mean) * (1 - beta1))
+        square.copy_(square * beta2 + g * g * (1 - beta2))
+        p.copy_(value - size * (mean / (square.sqrt() / root + group["eps"])))
+
+    def load_state(self, states: list[dict[str, Any]]) -> None:
+        """Parameters of one count share its tensor again; the tensors stay the same where that split is the same."""
+        counts = [int(np.asarray(state["step"])) for state in states]
+        pairs = {(id(own["step"]), count) for own, count in zip(self.state, counts, strict=True)}
+        if len({tensor for tensor, _ in pairs}) != len(pairs):
+            fresh: dict[tuple[int, int], Tensor] = {}
+            for own, count in zip(self.state, counts, strict=True):
+                own["step"] = fresh.setdefault((id(own["step"]), count), _twin(own["step"]))
+        super().load_state(states)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay does not pass through the moments (Loshchilov & Hutter 2019): p = p - lr * weight_decay
+    * p, before the step of Adam without it."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def _twin(step: Tensor) -> Tensor:
+    """A copy of a step count as it is between calls, also while a call is traced."""
+    running, mode.trace = mode.trace, None
+    try:
+        return named(step.numpy().copy(), step.name)
+    finally:
+        mode.trace = running
