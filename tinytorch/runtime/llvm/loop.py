@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.loop_emit import Scratch, emit_phase, phases_of
+from tinytorch.runtime.llvm.loop_columns import ColumnsWriter
+from tinytorch.runtime.llvm.loop_cross import CrossWriter
+from tinytorch.runtime.llvm.loop_phase import PhaseWriter, Scratch, phases_of
 from tinytorch.runtime.llvm.loop_plan import Plan, plan_loop
+from tinytorch.runtime.llvm.loop_rows import RowsWriter
 from tinytorch.runtime.llvm.loop_stages import Level
 from tinytorch.runtime.llvm.target import Target
 
@@ -52,12 +55,18 @@ def emit_loop(module: Module, name: str, body: Graph, strides: Sequence[Sequence
     phases: list[Phase] = []
     for number in range(count if any(v.type.size for v in body.outputs) else 0):
         function = name if count == 1 else f"{name}_{number}"
-        emit_phase(module, function, plan, scratch, number)
+        _writer(plan)(module, function, plan, scratch, number).write()
         parts = plan.division.parts if number < len(plan.stages) else 1
         phases.append(Phase(function, max(1, plan.division.groups) * parts))
     live = plan.values.live
     guards = tuple(n for n in body.nodes if n in live and n.op.guard is not None)
     return LoopKernel(tuple(phases), scratch.bytes, _in_place(plan), guards)
+
+
+def _writer(plan: Plan) -> type[PhaseWriter]:
+    if not plan.values.across:
+        return RowsWriter
+    return ColumnsWriter if plan.values.cross is None else CrossWriter
 
 
 def _in_place(plan: Plan) -> frozenset[tuple[int, int]]:

@@ -65,8 +65,9 @@ class Plan:
 
     @property
     def outer_axes(self) -> list[int]:
-        """The kept axes that are not in vectors."""
-        return [a for a in range(len(self.values.sizes)) if a not in self.values.reduced and a != self.values.vector]
+        """The kept axes that items count: all but the vector axis and the one walked through in squares."""
+        others = self.values.reduced | {self.values.vector, self.values.cross}
+        return [a for a in range(len(self.values.sizes)) if a not in others]
 
     @property
     def inner_axes(self) -> list[int]:
@@ -119,6 +120,9 @@ def _divide(values: Values, unroll: int) -> Division:
     inner = math.prod(values.sizes[a] for a in values.reduced)
     outer = math.prod(d for a, d in enumerate(values.sizes) if a not in values.reduced and a != values.vector)
     width, blocks, block = 1, 1, 0
+    if values.cross is not None:
+        outer = outer // values.sizes[values.cross] * -(-values.sizes[values.cross] // values.lanes)
+        inner = values.lanes  # the rows of a square
     if values.across and values.vector is not None:
         tile = values.lanes * unroll
         width = block = values.sizes[values.vector]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
@@ -20,12 +20,14 @@ from tinytorch.runtime.llvm.loop_stages import Level
 
 @dataclass(frozen=True)
 class Place:
-    """Some axes bound to indices, and the pointer of every operand there."""
+    """Some axes bound to indices, and the pointer of every operand there; `turned` operands are read from copies,
+    in which the lanes of the vector axis lie side by side."""
 
     fn: Function
     plan: Plan
     pointers: tuple[Value, ...]
     index: Mapping[int, Value]
+    turned: Mapping[int, Value] = field(default_factory=dict[int, Value])
 
     def bind(self, axis: int, index: Value) -> Place:
         """The place at `index` of one more axis."""
@@ -41,7 +43,7 @@ class Place:
             return self.fn.at(pointer, moved[step])
 
         pointers = tuple(advance(o, p) for o, p in enumerate(self.pointers))
-        return Place(self.fn, self.plan, pointers, {**self.index, axis: index})
+        return replace(self, pointers=pointers, index={**self.index, axis: index})
 
     def _restarts(self, o: int, axis: int) -> bool:
         """Whether the operand is a buffer of a tile, which starts at the tile's first column."""
@@ -129,6 +131,8 @@ class Point:
 
     def _load(self, o: int) -> Lane:
         operand = self.place.plan.operands[o]
+        if o in self.place.turned:
+            return self.e.load(self.place.turned[o], operand.dtype)
         step = self._step(o)
         pointer, e = self.place.pointers[o], self.e
         offset = self.shift * step * operand.dtype.size
@@ -152,7 +156,7 @@ class Point:
         elif streaming and self.mask is None and e.lanes == self.place.plan.values.lanes:
             bits = e.value(lane)
             bits = e.fn.convert("zext", bits, I8.widen(e.lanes)) if lane.dtype is bool_ else bits
-            e.fn.store(bits, pointer, offset, align=bits.type.bytes, streaming=True)
+            e.fn.store(bits, pointer, offset, align=min(bits.type.bytes, 64), streaming=True)
         else:
             e.store_strided(lane, pointer, step, offset, mask=self.mask)
 

@@ -12,6 +12,8 @@ from tinytorch.runtime.llvm.loop_domain import Domain, Walk, is_reduction
 from tinytorch.runtime.llvm.loop_lane import computed, node_weight
 from tinytorch.runtime.llvm.target import Target
 
+_LIGHT = 12  # instructions of a body that four vectors side by side keep busy
+_SQUARE = 8  # shorter axes are not worth transposing
 _CHEAP = 12  # instructions; what costs more is kept for the next stage, not computed again
 _CHEAP_UNCACHED = 60  # the same where keeping means going to memory
 
@@ -80,6 +82,7 @@ class Values:
         self.sizes = [axis.size for axis in domain.axes]
         self.reduced = frozenset(a for a, axis in enumerate(domain.axes) if axis.reduced)
         self.across = vector is not None and vector not in self.reduced
+        self.cross = self._cross()
         self.producers = body.producers()
         self.live = live_nodes(body)
         self.used = {v for node in self.live for v in node.inputs} | set(body.outputs)
@@ -92,6 +95,21 @@ class Values:
         for pair in self.words.values():
             self.levels.update(dict.fromkeys(pair, Level.UNIFORM))
         self.lanes = self._lanes()
+
+    def _cross(self) -> int | None:
+        """In an elementwise kernel, the axis along which most of the inputs lie that jump along the vector axis: it is
+        walked through in squares, which are transposed."""
+        if self.vector is None or self.reduced:
+            return None
+        counts = {a: len(self.turned(a)) for a in range(len(self.sizes)) if self.sizes[a] >= _SQUARE}
+        best = max(counts, key=lambda a: counts[a], default=None)
+        return best if best is not None and counts[best] and self.sizes[self.vector] >= _SQUARE else None
+
+    def turned(self, axis: int) -> list[int]:
+        """The inputs that lie side by side along `axis` and jump along the vector axis."""
+        assert self.vector is not None
+        walks = enumerate(self.domain.inputs)
+        return [o for o, walk in walks if walk[axis] == 1 and abs(walk[self.vector]) > 1]
 
     def _trace(self) -> None:
         for value, walk in zip(self.body.inputs, self.domain.inputs, strict=True):
@@ -116,12 +134,17 @@ class Values:
         return Level.ITEM if axes or stage else Level.UNIFORM
 
     def _lanes(self) -> int:
-        """As many as fit a register of the widest value in vectors, but not more than the axis has."""
+        """As many as fit a register of the widest value in vectors, twice as many where chains of instructions are so
+        long that two must run side by side to hide their latency; but not more than the axis has."""
         if self.vector is None:
             return 1
         deep = (Level.FULL, Level.TILE) if self.across else (Level.FULL,)
         widest = max((computed(v.type.dtype).size for v, level in self.levels.items() if level in deep), default=4)
-        return min(max(1, self.target.vector_bytes // widest), 1 << max(self.sizes[self.vector] - 1, 0).bit_length())
+        lanes = max(1, self.target.vector_bytes // widest)
+        weight = sum(self.weight(level, list(self.live)) for level in deep)
+        most = 1 << max(self.sizes[self.vector] - 1, 0).bit_length()
+        self.register_lanes = min(lanes, most)
+        return min(2 * lanes if weight > _LIGHT and self.cross is None else lanes, most)
 
     def weight(self, level: Level, nodes: Sequence[Node]) -> int:
         """About how many instructions the nodes of a level take per vector."""
@@ -130,10 +153,12 @@ class Values:
     def unroll(self, weight: int) -> int:
         """Vectors side by side: enough to hide latency, few where the body is long."""
         size = self.sizes[self.vector] if self.vector is not None else 1
-        wanted = 4 if weight <= 12 else 2 if weight <= 40 else 1
+        if self.cross is not None:
+            return 1
+        wanted = (4 if weight <= _LIGHT else 2) * self.register_lanes // self.lanes
         while wanted * self.lanes > max(size, self.lanes):
             wanted //= 2
-        return wanted
+        return max(wanted, 1)
 
     def operands_of(self, node: Node) -> Sequence[Value]:
         return self.words[node.inputs[0]] if node.op.kind == "random" else node.inputs
