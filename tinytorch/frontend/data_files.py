@@ -19,7 +19,6 @@ from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from tinytorch.ir.errors import TinyTorchError
 
@@ -120,6 +119,8 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
 
 
 def _transfer(url: str, name: str, target: IO[bytes]) -> str:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     digest = hashlib.sha256()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as source, Progress(*columns) as progress:

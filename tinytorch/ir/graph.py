@@ -94,7 +94,7 @@ class Graph:
     def __str__(self) -> str:
         from tinytorch.ir.printer import print_graph
 
-        return print_graph(self)
+        return print_graph(self, elide=True)
 
     def _repr_svg_(self) -> str:
         from tinytorch.ir.dot import to_svg

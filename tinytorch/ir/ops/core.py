@@ -116,9 +116,7 @@ def cast_array(x: Array, dtype: DType) -> Array:
         wide = x.astype(np.float64)
         info = np.iinfo(dtype.numpy)
         inside = np.clip(np.nan_to_num(wide, nan=0.0), info.min, info.max)
-        result = inside.astype(dtype.numpy)
-        result[...] = np.where(wide >= float(info.max), info.max, result)
-        return result
+        return np.where(wide >= float(info.max), info.max, inside.astype(dtype.numpy)).astype(dtype.numpy)
     return x.astype(dtype.numpy)
 
 
