@@ -224,7 +224,7 @@ def _one_hot_type(indices: TensorType, *, size: int, dtype: DType) -> TensorType
 def _is_class(indices: Any, size: int) -> Any:
     """bool[..., size]: which class each index names."""
     shape = (*indices.type.shape, size)
-    checked = apply(reshape, apply(checked_index, indices, size=size), shape=(*indices.type.shape, 1))
+    checked = apply(reshape, apply(checked_index, indices, size=size, wrap=False), shape=(*indices.type.shape, 1))
     classes = indices.apply_op(iota, (), {"shape": shape, "axis": len(shape) - 1})
     return apply(eq, _along(checked, shape), classes)
 
