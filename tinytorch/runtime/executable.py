@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,11 +11,10 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm import jit
-from tinytorch.runtime.llvm.lower import lower
 from tinytorch.runtime.llvm.pool import get_num_threads, shared_pool
 from tinytorch.runtime.llvm.pycall import CallSpec, Operand, Output, make_call, make_careful_call
 from tinytorch.runtime.llvm.target import Target
-from tinytorch.runtime.schedule import schedule
+from tinytorch.runtime.schedule import Schedule, constants_of, schedule
 
 SHORT_FLOPS = 200_000  # a graph with less work keeps Python's global lock: giving it up would cost more
 
@@ -25,7 +25,6 @@ class Executable:
     def __init__(self, graph: Graph, target: Target | None = None) -> None:
         self.graph = graph
         self.target = target or Target.host()
-        self.schedule = schedule(graph)
         slots = get_num_threads()
         text = print_graph(graph)
         key = cache.key(cache.source_digest(), self.target.key, str(slots), text)
@@ -35,7 +34,14 @@ class Executable:
         self._pool = shared_pool()
         self._code = jit.load_object(entry.object_code)
 
+    @functools.cached_property
+    def schedule(self) -> Schedule:
+        """Waves and buffers; made when code is generated or somebody looks."""
+        return schedule(self.graph)
+
     def _compile(self, slots: int) -> cache.Entry:
+        from tinytorch.runtime.llvm.lower import lower  # with the code generators, which a warm start does not need
+
         lowered = lower(self.schedule, self.target, slots)
         code = jit.compile_object(lowered.text, self.target)
         return cache.Entry({"arena_bytes": lowered.arena_bytes, "kernels": lowered.kernels}, code)
@@ -62,7 +68,7 @@ class Executable:
             for i, v in enumerate(graph.inputs)
         ]
         outputs = [Output(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed]
-        constants = self.schedule.constants
+        constants = constants_of(graph)
         flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
         spec = CallSpec(
             arguments=tuple(operands[:arguments]),

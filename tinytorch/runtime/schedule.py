@@ -76,6 +76,15 @@ def schedule(graph: Graph) -> Schedule:
     return _Planner(graph).plan()
 
 
+def constants_of(graph: Graph) -> tuple[Array, ...]:
+    """The constants that kernels read from memory, as the schedule numbers them."""
+    return tuple(np.ascontiguousarray(node.attrs["value"]) for node in filter(_is_constant, graph.nodes))
+
+
+def _is_constant(node: Node) -> bool:
+    return node.op.name == "constant"
+
+
 class _Planner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -101,17 +110,14 @@ class _Planner:
         waves: list[list[Call]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
         for node in self.kernels:
             waves[levels[node]].append(self._call(node))
-        return Schedule(self.graph, tuple(map(tuple, waves)), arena_bytes, tuple(self.constants))
+        return Schedule(self.graph, tuple(map(tuple, waves)), arena_bytes, constants_of(self.graph))
 
     # Inputs, constants, outputs and state.
     def _place_inputs_and_outputs(self) -> None:
-        self.constants: list[Array] = []
         for i, value in enumerate(self.graph.inputs):
             self.places[value] = Place("input", i)
-        for node in self.graph.nodes:
-            if node.op.name == "constant":
-                self.places[node.output] = Place("constant", len(self.constants))
-                self.constants.append(np.ascontiguousarray(node.attrs["value"]))
+        for i, node in enumerate(filter(_is_constant, self.graph.nodes)):
+            self.places[node.output] = Place("constant", i)
         state = {output: index for index, output in self.graph.state}
         guards = [n for n in self.kernels if any(b.op.guard for b in n.attrs["body"].nodes)]
         for i, output in enumerate(self.graph.outputs):
