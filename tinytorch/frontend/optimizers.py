@@ -134,9 +134,11 @@ class Adam(Optimizer):
             raise TinyTorchError(f"eps: expected a number that is not negative, got {settings['eps']!r}", user_loc())
 
     def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
-        """The moments; the step count is one tensor, shared for as long as the parameters step together."""
-        step = named(np.zeros((), np.int64), "step")
-        return [{**state, "step": step} for state in super().initial_state(group)]
+        """The moments; the step count is one tensor, shared for as long as the parameters step together (frozen ones
+        will not step with the others)."""
+        steps = [named(np.zeros((), np.int64), "step") for _ in range(2)]
+        moments = super().initial_state(group)
+        return [{**m, "step": steps[p.requires_grad]} for m, p in zip(moments, group.params, strict=True)]
 
     def update(self, group: ParamGroup, entries: Entries) -> None:
         self._part(entries)
