@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, run_passes
 from tinytorch.runtime.interpreter import Interpreter
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+
+if TYPE_CHECKING:
+    from tinytorch.explain import Report
 
 Backend = Literal["llvm", "interpreter"]
 BACKENDS = ("llvm", "interpreter")
@@ -231,6 +234,12 @@ class Compiled:
     def executable(self) -> Any:
         """What ran in the last call."""
         return self._shown.calls.executable
+
+    def explain(self, measure: bool = False) -> Report:
+        """What each pass did to the graph of the last call, and each kernel against the roofline; see `Report`."""
+        from tinytorch.explain import explain
+
+        return explain(self, measure)
 
     def save_svg(self, path: str) -> None:
         """Draw the graph of the last call."""
