@@ -200,6 +200,22 @@ def test_dtypes_are_exact(name, dtype, shape):
 
 
 @each_target
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+@pytest.mark.parametrize("shape", [(64, 64), (33, 20), (3, 70, 19)])
+def test_operands_that_lie_across_are_transposed(name, dtype, shape):
+    rng = np.random.default_rng(19)
+    across, along_ = values(rng, shape[::-1], dtype).T, values(rng, shape, dtype)
+    rows, columns = values(rng, (shape[-2], 1), dtype), values(rng, shape[-1:], dtype)
+
+    def function(a, b, r, c):
+        r, c = along(r, shape), along(c, shape)
+        return op("where", op("maximum", a, r) < c, a, b), a.apply_op(OPS["copy"], (a,), {})
+
+    compiled = check(function, [across, along_, rows, columns], name)
+    assert (0, 0) not in compiled.kernel.in_place and (1, 0) in compiled.kernel.in_place
+
+
+@each_target
 @pytest.mark.parametrize("dtype", [f16, bf16])
 def test_narrow_floats_round_each_result(name, dtype):
     rng = np.random.default_rng(1)
@@ -380,6 +396,22 @@ def test_cross_entropy(name, rows):
 
 
 @each_target
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((40, 70), 1), ((40, 70), 0), ((3, 6000), 1), ((2000, 130), 0), ((9, 4, 50), 1)]
+)
+def test_values_kept_between_stages_in_memory_of_their_own(name, shape, axis):
+    """The weights of a softmax have no output of their dtype to wait in."""
+    x = values(np.random.default_rng(20), shape)
+
+    def function(a):
+        y = op("softmax", a, axis=axis)
+        return op("cast", y * 100.0, dtype=f64), op("sum", y * y, axes=(axis,))
+
+    compiled = check(function, [x], name, 3e-6)
+    assert (compiled.kernel.scratch_bytes > 0) == (x.size > 4000)
+
+
+@each_target
 def test_one_long_row_runs_in_phases(name):
     x = values(np.random.default_rng(10), (150_000,))
     compiled = check(lambda a: op("softmax", a, axis=0), [x], name, 2e-6)
@@ -445,6 +477,11 @@ def test_outputs_that_no_cache_holds(shift):
     np.testing.assert_array_equal(out, x * np.float32(3) + np.float32(1))
     compiled.run([x], [x])
     np.testing.assert_array_equal(out, x)
+
+
+def test_what_is_too_much_to_keep_is_computed_again():
+    body = body_of(lambda a: op("cast", op("softmax", a, axis=1), dtype=f64), TensorType(f32, (64, 1 << 18)))
+    assert emit_loop(Module(), "k", body, [(1 << 18, 1)], Target.host()).scratch_bytes == 0
 
 
 def test_chunks_depend_on_the_shape_alone():

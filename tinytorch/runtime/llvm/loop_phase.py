@@ -14,10 +14,8 @@ from tinytorch.runtime.llvm.lltypes import I1, I64, PTR
 from tinytorch.runtime.llvm.loop_plan import Plan
 from tinytorch.runtime.llvm.loop_point import Place, Point
 from tinytorch.runtime.llvm.loop_reduce import Accumulators, Lanes, Reduction, Slot, is_float_sum, reduction_of
-from tinytorch.runtime.llvm.loop_stages import Level, Stage
+from tinytorch.runtime.llvm.loop_stages import STACK_BYTES, Level, Stage
 from tinytorch.runtime.llvm.loop_sweep import Span, State
-
-_STACK_BYTES = 16 << 10  # kept buffers up to this size live on the stack
 
 
 class Scratch:
@@ -25,7 +23,7 @@ class Scratch:
 
     def __init__(self, plan: Plan) -> None:
         division, values = plan.division, plan.values
-        self.on_stack = plan.buffer_bytes <= _STACK_BYTES
+        self.on_stack = plan.buffer_bytes <= STACK_BYTES
         self.buffers = 0
         self.bytes = 0 if self.on_stack else plan.buffer_bytes * max(1, division.groups)
         self.columns = values.sizes[values.vector] if values.across and values.vector is not None else 1

@@ -100,7 +100,7 @@ def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> 
     unroll = values.unroll(values.weight(Level.TILE, nodes) + values.weight(Level.FULL, nodes)) if values.across else 1
     division = _divide(values, unroll)
     streamed = _streamed(values)
-    planner = StagePlanner(values, streamed, division.split is not None, unroll)
+    planner = StagePlanner(values, streamed, division.split is not None, division.groups, unroll)
     stages = planner.plan()
     ends = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
     operands = [Operand(v.type.dtype, walk) for v, walk in ends]

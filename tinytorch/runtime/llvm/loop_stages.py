@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.types import DType, TensorType, i64
 from tinytorch.runtime.llvm.loop_domain import Domain, Walk, is_reduction
-from tinytorch.runtime.llvm.loop_lane import computed, node_weight
+from tinytorch.runtime.llvm.loop_lane import computed
 from tinytorch.runtime.llvm.target import Target
 
 _LIGHT = 12  # instructions of a body that four vectors side by side keep busy
+_RANDOM = 120  # instructions of a random block
+STACK_BYTES = 16 << 10  # kept values of a chunk up to this size live on the stack
+_MOST_SCRATCH = 8 << 20  # bytes of kept values for all chunks together
 _SQUARE = 8  # shorter axes are not worth transposing
 _CHEAP = 12  # instructions; what costs more is kept for the next stage, not computed again
 _CHEAP_UNCACHED = 60  # the same where keeping means going to memory
@@ -88,6 +92,7 @@ class Values:
         self.used = {v for node in self.live for v in node.inputs} | set(body.outputs)
         word = TensorType(i64, ())
         self.words = {state: (Value(word), Value(word)) for state in domain.states}
+        self._weights: dict[Node, int] = {}
         self._varies: dict[Value, frozenset[int]] = {}
         self.stage_of: dict[Value, int] = {}
         self._trace()
@@ -148,7 +153,13 @@ class Values:
 
     def weight(self, level: Level, nodes: Sequence[Node]) -> int:
         """About how many instructions the nodes of a level take per vector."""
-        return sum(node_weight(n, self.target) for n in nodes if self.levels[n.output] == level)
+        return sum(self.node_weight(n) for n in nodes if self.levels[n.output] == level)
+
+    def node_weight(self, node: Node) -> int:
+        """About how many instructions a node takes per vector."""
+        if node not in self._weights:
+            self._weights[node] = _RANDOM if node.op.kind == "random" else lane_cost(_widened(node))
+        return self._weights[node]
 
     def unroll(self, weight: int) -> int:
         """Vectors side by side: enough to hide latency, few where the body is long."""
@@ -169,6 +180,11 @@ class Values:
         return [Kept(value, o) for o, (value, walk) in walks if any(walk[a] for a in self.reduced)]
 
 
+def _widened(node: Node) -> Node:
+    """The node on operands of the dtype that it is computed in."""
+    return replace(node, inputs=tuple(Value(TensorType(computed(v.type.dtype), v.type.shape)) for v in node.inputs))
+
+
 def _moving(walk: Walk) -> frozenset[int]:
     return frozenset(a for a, step in enumerate(walk) if step)
 
@@ -176,13 +192,15 @@ def _moving(walk: Walk) -> frozenset[int]:
 class StagePlanner:
     """Decides, from the last stage back, what each computes and what it needs kept from the ones before.
 
-    `streamed` outputs cannot hold kept values; in a `split` kernel a chunk has no memory of its own either.
+    `streamed` outputs cannot hold kept values; a chunk's own memory must come out small for all `chunks`, and in a
+    `split` kernel there is none.
     """
 
-    def __init__(self, values: Values, streamed: frozenset[int], split: bool, tile_unroll: int) -> None:
+    def __init__(self, values: Values, streamed: frozenset[int], split: bool, chunks: int, tile_unroll: int) -> None:
         self._values = values
         self._streamed = streamed
         self._split = split
+        self._chunks = chunks
         self._tile_unroll = tile_unroll
         self._kept: dict[Value, int] = {}
         self._operands = len(values.body.inputs) + len(values.body.outputs)
@@ -236,9 +254,11 @@ class StagePlanner:
         if self._cost(value) <= (_CHEAP_UNCACHED if self._split else _CHEAP):
             return False
         buffer = self._output_for(value, t)
-        if buffer is None and self._split:
+        if buffer is None:
+            buffer = None if self._split else self._new_buffer(value)
+        if buffer is None:
             return False
-        self._kept[value] = self._new_buffer(value) if buffer is None else buffer
+        self._kept[value] = buffer
         return True
 
     def _cost(self, value: Value) -> int:
@@ -251,7 +271,7 @@ class StagePlanner:
                 continue
             seen.add(found)
             node = self._values.producers.get(found)
-            cost += 1 if node is None else node_weight(node, self._values.target)
+            cost += 1 if node is None else self._values.node_weight(node)
             pending += [] if node is None else self._values.operands_of(node)
         return cost
 
@@ -266,8 +286,9 @@ class StagePlanner:
                     return k.operand
         return None
 
-    def _new_buffer(self, value: Value) -> int:
-        """A contiguous buffer of a chunk's own: a row, or a tile of columns (in which the vector axis restarts)."""
+    def _new_buffer(self, value: Value) -> int | None:
+        """A contiguous buffer of a chunk's own: a row, or a tile of columns (in which the vector axis restarts); none
+        where that would be too much memory."""
         values = self._values
         assert values.vector is not None
         walk = [0] * len(values.sizes)
@@ -275,7 +296,11 @@ class StagePlanner:
         step = values.lanes * self._tile_unroll if values.across else values.sizes[values.vector]
         for a in sorted(values.reduced - {values.vector}, reverse=True):
             walk[a], step = step, step * values.sizes[a]
+        size = -(-step * value.type.dtype.size // 64) * 64
+        total = self.bytes + size
+        if total > STACK_BYTES and total * self._chunks > _MOST_SCRATCH:
+            return None
         self.buffers.append(Operand(value.type.dtype, tuple(walk)))
         self.offsets.append(self.bytes)
-        self.bytes += -(-step * value.type.dtype.size // 64) * 64
+        self.bytes += size
         return self._operands + len(self.buffers) - 1
