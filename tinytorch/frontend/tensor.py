@@ -534,9 +534,8 @@ def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> l
     if root.is_leaf:
         leaves[id(root)] = root
     if not retain:
-        freed = _TapeNode(_FREED, (), {}, ())
         for r in tape:
-            r.output._node = freed  # pyright: ignore[reportPrivateUsage]
+            r.output._node = _FREED  # pyright: ignore[reportPrivateUsage]
     return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
 
 
@@ -556,9 +555,15 @@ def tape_of(root: Tensor) -> Sequence[Any]:
     return _tape(root)
 
 
-_FREED = Op(
-    "freed", "elementwise", "A tape node after backward().", lambda: None, lambda: None, _freed, lambda t, o, a: 0
-)
+def _freed_node() -> _TapeNode:
+    """What stands in the place of a node that backward() freed. Its operand makes the walk call its rule."""
+    op = Op("freed", "elementwise", "Was freed.", lambda x: x, lambda x: x, _freed, lambda t, o, a: 0)
+    operand = Tensor.wrap(np.zeros(()))
+    operand.requires_grad = True
+    return _TapeNode(op, (operand,), {}, (0,))
+
+
+_FREED = _freed_node()
 
 
 def from_numpy(array: Array) -> Tensor:
