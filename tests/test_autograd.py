@@ -1,0 +1,450 @@
+"""Module 05: the tape, modes, Function, gradients of functions, checkpointing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from tinytorch.frontend import functional as F
+from tinytorch.frontend import random
+from tinytorch.frontend.autograd import (
+    Function,
+    checkpoint,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+    value_and_grad,
+)
+from tinytorch.frontend.layers import Dropout, Linear, Sequential
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+
+RNG = np.random.default_rng(3)
+
+
+def leaf(*shape: int) -> Tensor:
+    return Tensor(RNG.normal(size=shape), requires_grad=True)
+
+
+# The tape.
+def test_a_network_matches_torch():
+    torch = pytest.importorskip("torch")
+    x, w, b, v = (RNG.normal(size=s) for s in ((5, 3), (3, 4), (4,), (4, 2)))
+
+    def loss(x, w, b, v):
+        h = (x @ w + b).tanh()
+        return ((h @ v).softmax(-1) * h.sum() + (h * h).mean(0).sum()).sum()
+
+    ours = [Tensor(a, requires_grad=True) for a in (x, w, b, v)]
+    theirs = [torch.tensor(a, requires_grad=True) for a in (x, w, b, v)]
+    loss(*ours).backward()
+    loss(*theirs).backward()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_value_used_twice_gets_both_contributions():
+    x = Tensor(3.0, requires_grad=True)
+    y = x * x
+    (y * y + y).backward()
+    assert x.grad.item() == 4 * 27 + 6
+
+
+def test_gradients_accumulate_until_they_are_cleared():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for expected in ([2.0, 4.0], [4.0, 8.0]):
+        (x * x).sum().backward()
+        assert x.grad.tolist() == expected
+    x.grad = None
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_broadcast_operands_get_summed_gradients():
+    x, bias, scale = leaf(4, 3), leaf(3), Tensor(2.0, requires_grad=True, dtype="f64")
+    ((x + bias) * scale).sum().backward()
+    assert bias.grad.tolist() == [8.0] * 3
+    np.testing.assert_allclose(scale.grad.item(), (x.numpy() + bias.numpy()).sum())
+
+
+def test_backward_errors():
+    x = leaf(3)
+    with pytest.raises(ShapeError, match="more than one element"):
+        (x * 2).backward()
+    with pytest.raises(ShapeError, match="cotangent"):
+        (x * 2).backward(F.ones(2))
+    with pytest.raises(TinyTorchError, match="requires grad"):
+        (F.ones(1) * 2).backward()
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(TinyTorchError, match="freed"):
+        y.backward()
+    with pytest.raises(ShapeError, match="float tensors"):
+        Tensor([1, 2], requires_grad=True)
+
+
+def test_retain_graph():
+    x = Tensor(2.0, requires_grad=True)
+    y = x**3
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 24.0
+
+
+def test_changing_an_operand_in_place_is_noticed():
+    x, y = leaf(2), F.ones(2, dtype="f64")
+    z = (x * y).sum()
+    y.add_(1)
+    with pytest.raises(TinyTorchError, match="changed in place"):
+        z.backward()
+    with pytest.raises(TinyTorchError, match="no_grad"):
+        x.add_(1)
+    with no_grad():
+        x.add_(1)
+
+
+def test_the_tape_is_freed_by_backward_and_not_kept_without_gradients():
+    x = leaf(10)
+    middle = x * 2
+    watched = weakref.ref(middle)
+    y = (middle * middle).sum()
+    del middle
+    assert watched() is not None
+    y.backward()
+    gc.collect()
+    assert watched() is None
+    with no_grad():
+        middle = x * 2
+        watched = weakref.ref(middle)
+        y = middle.sum()
+        del middle
+    assert watched() is None and not y.requires_grad
+
+
+def test_a_deep_graph_needs_no_deep_stack():
+    x = Tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(5000):
+        y = y + 1
+    y.backward()
+    assert x.grad.item() == 1.0
+
+
+def test_detach_and_copies():
+    x = Tensor([2.0], requires_grad=True)
+    assert not x.detach().requires_grad and x.detach().numpy() is not None
+    (x.detach() * x).sum().backward()
+    assert x.grad.tolist() == [2.0]
+    assert x.clone().requires_grad and not x.clone().is_leaf
+
+
+# Modes.
+def test_modes_nest_decorate_and_belong_to_a_thread():
+    x = leaf(1)
+    with no_grad():
+        assert not is_grad_enabled() and not (x * 2).requires_grad
+        with enable_grad():
+            assert (x * 2).requires_grad
+        with set_grad_enabled(False):
+            assert not is_grad_enabled()
+        seen: list[bool] = []
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+        assert seen == [True]
+    assert is_grad_enabled()
+
+    @no_grad()
+    def doubled(x):
+        return x * 2
+
+    @set_grad_enabled(False)
+    def tripled(x):
+        return x * 3
+
+    assert is_grad_enabled()
+    assert not doubled(x).requires_grad and not tripled(x).requires_grad and is_grad_enabled()
+    block = no_grad()
+    with block, block:
+        pass
+    assert is_grad_enabled()
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert is_grad_enabled()
+    set_grad_enabled(False)
+    assert not is_grad_enabled()
+    set_grad_enabled(True)
+    assert is_grad_enabled()
+
+
+# Function.
+class Cube(Function):
+    def forward(self, x: Tensor) -> Tensor:
+        self.save_for_backward(x)
+        return x * x * x
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        (x,) = self.saved_tensors
+        return grad_output * 3 * x * x
+
+
+class Exp(Function):
+    """Saves its result."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.exp()
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        (y,) = self.saved_tensors
+        return grad_output * y
+
+
+class Polar(Function):
+    """Two results, and an input that is no tensor."""
+
+    def forward(self, r: Tensor, angle: Tensor, turns: int) -> tuple[Tensor, Tensor, Tensor]:
+        full = angle + turns * 2 * np.pi
+        self.save_for_backward(r, full)
+        return r * full.cos(), r * full.sin(), r > 0
+
+    def backward(self, gx: Tensor, gy: Tensor, g_sign: Tensor) -> tuple[Tensor, Tensor, None]:
+        r, angle = self.saved_tensors
+        assert not g_sign.numpy().any()
+        return gx * angle.cos() + gy * angle.sin(), r * (gy * angle.cos() - gx * angle.sin()), None
+
+
+def test_function_forms():
+    for call in (Cube(), Cube.apply):
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        y = call(x)
+        assert y.tolist() == [1.0, 8.0] and y.requires_grad
+        y.sum().backward()
+        assert x.grad.tolist() == [3.0, 12.0]
+    cube = Cube()
+    assert cube.forward(Tensor([2.0])).tolist() == [8.0] and cube.backward(Tensor([1.0])).tolist() == [12.0]
+    assert not Cube()(Tensor([1.0])).requires_grad
+    with no_grad():
+        assert not Cube()(x).requires_grad
+
+
+def test_one_function_object_may_be_called_twice():
+    f, a, b = Cube(), Tensor([1.0], requires_grad=True), Tensor([2.0], requires_grad=True)
+    (f(a) + f(b)).sum().backward()
+    assert (a.grad.tolist(), b.grad.tolist()) == ([3.0], [12.0])
+
+
+def test_function_with_several_results():
+    values = RNG.uniform(0.5, 1.0, (2, 3))
+    r, angle = (Tensor(v, requires_grad=True) for v in values)
+    x, y, positive = Polar()(r, angle, 2)
+    assert positive.dtype.name == "bool" and not positive.requires_grad
+    (x * 2 + y * y).sum().backward()
+    a, b = (Tensor(v, requires_grad=True) for v in values)
+    (a * b.cos() * 2 + (a * b.sin()) ** 2).sum().backward()
+    np.testing.assert_allclose(r.grad.numpy(), a.grad.numpy(), rtol=1e-9)
+    np.testing.assert_allclose(angle.grad.numpy(), b.grad.numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [Cube, Exp])
+def test_second_derivatives_of_functions(kind):
+    x = Tensor([0.5, 1.5], dtype="f64")
+    second = grad(lambda t: grad(lambda u: kind()(u).sum())(t).sum())(x)
+    expected = 6 * x.numpy() if kind is Cube else np.exp(x.numpy())
+    np.testing.assert_allclose(second.numpy(), expected, rtol=1e-12)
+
+
+def test_backward_of_a_function_runs_once_for_all_operands():
+    calls: list[int] = []
+
+    class Product(Function):
+        def forward(self, a, b, c):
+            self.save_for_backward(a, b, c)
+            return a * b * c
+
+        def backward(self, g):
+            calls.append(1)
+            a, b, c = self.saved_tensors
+            return g * b * c, g * a * c, g * a * b
+
+    a, b, c = leaf(2), leaf(2), leaf(2)
+    Product()(a, b, c).sum().backward()
+    np.testing.assert_allclose(b.grad.numpy(), a.numpy() * c.numpy())
+    assert len(calls) == 1
+
+
+def test_function_errors():
+    def made(backward, forward=lambda self, x: x * 2):
+        return type("Mine", (Function,), {"forward": forward, "backward": backward})()
+
+    x = leaf(2)
+    with pytest.raises(TinyTorchError, match="2 gradients for 1 inputs"):
+        made(lambda self, g: (g, g))(x).sum().backward()
+    with pytest.raises(ShapeError, match=r"f64\[1\], the input f64\[2\]"):
+        made(lambda self, g: g[:1])(x).sum().backward()
+    with pytest.raises(TinyTorchError, match="expected a Tensor, got float"):
+        made(lambda self, g: g, lambda self, x: 1.0)(x)
+    with pytest.raises(TinyTorchError, match=r"Function has no forward\(\)"):
+        Function()(x)
+    with pytest.raises(TinyTorchError, match=r"Mine has no backward\(\)"):
+        type("Mine", (Function,), {"forward": lambda self, x: x * 2})()(x).sum().backward()
+
+
+# Gradients of functions.
+def test_grad_of_several_arguments_and_containers():
+    a, b = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    ga, gb = grad(lambda a, b: (a * a * b).sum(), argnums=(0, 1))(a, b)
+    assert ga.tolist() == [6.0, 16.0] and gb.tolist() == [1.0, 4.0]
+    params = {"w": a, "rest": [b, (Tensor(2.0),)]}
+    value, gradient = value_and_grad(lambda p: (p["w"] * p["rest"][0]).sum() * p["rest"][1][0])(params)
+    assert value.item() == 22.0 and not value.requires_grad
+    assert gradient["w"].tolist() == [6.0, 8.0] and gradient["rest"][1][0].item() == 11.0
+    assert a.grad is None and not a.requires_grad
+
+
+def test_grad_of_numbers_keywords_and_unused_arguments():
+    assert grad(lambda x, scale: x * x * scale)(3.0, scale=2.0).item() == 12.0
+    assert grad(lambda x: x.sum())(np.ones(3, np.float32)).tolist() == [1.0] * 3
+    unused = grad(lambda a, b: a.sum(), argnums=1)(F.ones(2), F.ones(3))
+    assert unused.tolist() == [0.0] * 3
+
+
+def test_grad_with_aux():
+    gradient, aux = grad(lambda x: ((x * x).sum(), {"x2": x * 2}), has_aux=True)(Tensor([3.0]))
+    assert gradient.tolist() == [6.0] and aux["x2"].tolist() == [6.0] and not aux["x2"].requires_grad
+    (value, _), gradient = value_and_grad(lambda x: ((x * x).sum(), None), has_aux=True)(Tensor([3.0]))
+    assert value.item() == 9.0
+
+
+def test_nested_grad():
+    derivative = lambda x: x**4  # noqa: E731
+    for expected in (32.0, 48.0, 48.0, 24.0):
+        derivative = grad(derivative)
+        assert derivative(Tensor(2.0)).item() == expected
+    # The inner variable is not the outer one, also where they are the same tensor.
+    assert grad(lambda x: x * grad(lambda y: x + y)(x))(Tensor(3.0)).item() == 1.0
+    x = Tensor(3.0)
+    assert grad(lambda y: y * x)(x).item() == 3.0
+
+
+def test_hessian_vector_product_matches_torch():
+    torch = pytest.importorskip("torch")
+    values, direction = RNG.normal(size=(2, 4))
+
+    def f(x):
+        return (x.tanh() * x.exp()).sum() + (x * x).sum() ** 2
+
+    product = grad(lambda x: (grad(f)(x) * Tensor(direction)).sum())(Tensor(values))
+    _, expected = torch.autograd.functional.hvp(f, torch.tensor(values), torch.tensor(direction))
+    np.testing.assert_allclose(product.numpy(), expected.numpy(), rtol=1e-9)
+
+
+def test_a_gradient_penalty_reaches_the_parameters():
+    model, x = Linear(3, 1).double(), Tensor(RNG.normal(size=(2, 3)))
+    norm = grad(lambda x: model(x).tanh().sum())(x).square().sum()
+    norm.backward()
+    step, weight = 1e-6, model.weight
+    analytic = weight.grad.numpy()[0, 1]
+    values = []
+    for sign in (1, -1):
+        weight.data[0, 1] += sign * step
+        values.append(grad(lambda x: model(x).tanh().sum())(x).square().sum().item())
+        weight.data[0, 1] -= sign * step
+    np.testing.assert_allclose(analytic, (values[0] - values[1]) / (2 * step), rtol=1e-6)
+
+
+def test_create_graph():
+    x = Tensor(2.0, requires_grad=True)
+    (x**3).backward(create_graph=True)
+    first = x.grad
+    x.grad = None
+    first.backward()
+    assert x.grad.item() == 12.0
+
+
+def test_grad_works_within_no_grad_and_leaves_no_graph():
+    with no_grad():
+        gradient = grad(lambda x: (x * x).sum())(leaf(2))
+    assert not gradient.requires_grad
+    x = leaf(2)
+    assert grad(lambda y: (y * y).sum())(x).requires_grad  # x is a variable here
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: grad(lambda x: x * 2)(F.ones(2)), "float scalar"),
+        (lambda: grad(lambda x: 1.0)(F.ones(2)), "expected a Tensor"),
+        (lambda: grad(lambda x: x)(Tensor([1])), "float tensors"),
+        (lambda: grad(lambda x: x, argnums=1)(F.ones(2)), "argnums"),
+        (lambda: grad(lambda x: x)("text"), "no tensor"),
+        (lambda: grad(lambda x: x.sum(), has_aux=True)(F.ones(2)), "pair"),
+    ],
+)
+def test_grad_errors(call, message):
+    with pytest.raises(TinyTorchError, match=message):
+        call()
+
+
+# Checkpointing.
+def blocks() -> Sequential:
+    random.manual_seed(5)
+    return Sequential(*(Sequential(Linear(8, 8), Dropout(0.3)) for _ in range(4)))
+
+
+def test_checkpoint_gives_the_same_gradients():
+    found = []
+    for keep in (True, False):
+        model = blocks()
+        x = h = random.randn(4, 8).requires_grad_()
+        for block in model:
+            h = block(h).tanh() if keep else checkpoint(lambda h, block=block: block(h).tanh(), h)
+        h.square().sum().backward()
+        found.append([x.grad, *(p.grad for p in model.parameters()), random.get_state()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_checkpoint_keeps_no_intermediate_results():
+    x, made = leaf(4), []
+
+    def piece(x):
+        middle = x * 2
+        made.append(weakref.ref(middle))
+        return (middle * middle).exp()
+
+    y = checkpoint(piece, x)
+    gc.collect()
+    assert len(made) == 1 and made[0]() is None and y.requires_grad
+    y.sum().backward()
+    assert len(made) == 2
+    expected = grad(lambda x: piece(x).sum())(x.detach())
+    np.testing.assert_allclose(x.grad.numpy(), expected.numpy())
+
+
+def test_checkpoint_with_several_results_and_second_derivatives():
+    def piece(x, y):
+        return x * y, x.exp()
+
+    def through(x, y):
+        a, b = checkpoint(piece, x, y)
+        return (a * b).sum()
+
+    def plain(x, y):
+        a, b = piece(x, y)
+        return (a * b).sum()
+
+    x, y = Tensor(RNG.normal(size=3)), Tensor(RNG.normal(size=3))
+    for f in (lambda f: grad(f, (0, 1)), lambda f: grad(lambda x, y: grad(f)(x, y).square().sum(), (0, 1))):
+        for a, b in zip(f(through)(x, y), f(plain)(x, y), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10)
+    with no_grad():
+        assert not checkpoint(piece, x, y)[0].requires_grad
