@@ -19,7 +19,6 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.cse import cse
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, run_passes
@@ -261,7 +260,7 @@ class Compiled:
         return getattr(self.function, name)
 
 
-PIPELINE = (*DEFAULT_PASSES, materialize, cse, fuse)
+PIPELINE = (*DEFAULT_PASSES, materialize, fuse)
 
 
 def _make_calls(graph: Graph, arguments: int, captured: Sequence[Tensor], backend: str) -> _Calls:

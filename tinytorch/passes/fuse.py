@@ -13,6 +13,7 @@ from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
 CHEAP = 2  # instructions that are not worth a trip through memory
+LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
 
 
 @dataclass(eq=False)
@@ -183,8 +184,9 @@ class _Fusion:
         return maker if _stays_inside(maker) and self._inside(maker.inputs[0], group) else None
 
     def _body_inputs(self, group: _Group, nodes: Sequence[Node]) -> list[Value]:
-        """The values that a group reads from outside."""
-        return list(dict.fromkeys(v for n in nodes for v in n.inputs if self._inside(v, group) is None))
+        """The values that a group reads from outside: literals too, where a node needs them in memory."""
+        read = (v for n in nodes for v in n.inputs if n.op.kind not in LANEWISE or self._inside(v, group) is None)
+        return list(dict.fromkeys(read))
 
     def _body(self, group: _Group, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         builder = Builder()

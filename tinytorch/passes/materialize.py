@@ -19,6 +19,7 @@ def materialize(graph: Graph) -> Graph:
     builder = Builder(graph.name, list(graph.inputs))
     known: dict[Value, Value] = {value: value for value in graph.inputs}
     layouts: dict[Value, Layout] = {value: own(value) for value in graph.inputs}
+    moved: dict[Value, Value] = {}  # copies that views share; outputs have copies of their own
 
     def copied(value: Value) -> Value:
         node = builder.append(copy, [value], {}, [value.name])
@@ -32,7 +33,7 @@ def materialize(graph: Graph) -> Graph:
         if node.op.kind == "view" and node.op.name not in MOVES:
             layout = of_view(node, layouts[inputs[0]])
             if layout is None:
-                inputs = [copied(inputs[0])]
+                inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
         new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])
         for old, value in zip(node.outputs, new.outputs, strict=True):

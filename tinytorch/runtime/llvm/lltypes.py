@@ -110,10 +110,13 @@ _FLOAT_TEXT: dict[str, Callable[[float], str]] = {
 
 
 @functools.lru_cache(4096)
+def _float_text(scalar: str, digits: str) -> str:
+    return _FLOAT_TEXT[scalar](float.fromhex(digits))
+
+
 def _scalar_constant(scalar: str, value: float) -> str:
-    write = _FLOAT_TEXT.get(scalar)
-    if write is not None:
-        return write(float(value))
+    if scalar in _FLOAT_TEXT:
+        return _float_text(scalar, float(value).hex())  # 0.0 and -0.0 are equal, their digits are not
     if scalar == "i1":
         return "true" if value else "false"
     bits = int(scalar[1:])

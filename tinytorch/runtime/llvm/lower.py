@@ -105,8 +105,10 @@ class _Generator:
             return Kernel(tuple((p.function, p.chunks) for p in loop.phases), everything, loop.scratch_bytes)
         if call.family == "matmul":
             return self._matmul(call.body, operands, results, name)
-        index = emit_index(self.module, name, call.body.nodes[-1], operands, results, self.target)
-        return Kernel(index.phases, everything, private_bytes=index.scratch_bytes)
+        (node,) = call.body.nodes
+        order = [call.body.inputs.index(v) for v in node.inputs]  # one value may be several operands
+        index = emit_index(self.module, name, node, [operands[i] for i in order], results, self.target)
+        return Kernel(index.phases, (*order, len(operands)), private_bytes=index.scratch_bytes)
 
     def _matmul(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
         product = next(n for n in body.nodes if n.op.kind == "contract")
