@@ -236,6 +236,7 @@ def test_large(name, dtype, op):
 def test_cut_along_any_axis(shape, op):
     rng = np.random.default_rng(2)
     x = random(rng, shape, f32)
+    every_other = random(rng, tuple(2 * size for size in shape), f32)[tuple(slice(None, None, -2) for _ in shape)]
     for axis in range(len(shape)):
         indices = rng.integers(0, shape[axis], (37,) if math.prod(shape) // shape[axis] > 100 else (900,))
         around = tuple(2 if i == axis else 0 for i in range(len(shape)))
@@ -243,11 +244,24 @@ def test_cut_along_any_axis(shape, op):
         operands, attrs = {
             gather: ([x, indices], {"axis": axis}),
             scatter_add: ([x, indices, updates], {"axis": axis}),
-            pad: ([x], {"low": around, "high": around, "interior": (0,) * len(shape), "value": -1.0}),
-            concat: ([x, x, x], {"axis": axis}),
+            pad: ([every_other], {"low": around, "high": around, "interior": (0,) * len(shape), "value": -1.0}),
+            concat: ([x, every_other, x], {"axis": axis}),
         }[op]
         ((_, chunks),) = check(op, operands, attrs).phases
         assert chunks > 1 or op is gather
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+def test_transposed_operands(name, dtype):
+    rng = np.random.default_rng(10)
+    x = random(rng, (2, 3, 70, 101), dtype).transpose(0, 3, 2, 1)  # contiguous along axis 1
+    y = random(rng, (2, 70, 3, 101), dtype).transpose(0, 3, 2, 1)
+    for chunk_bytes in (index_loops.CHUNK_BYTES, 4096):
+        how = {"target": target_of(name), "chunk_bytes": chunk_bytes}
+        check(concat, [y, y[..., :1, :]], {"axis": 2}, **how)
+        check(pad, [x], {"low": (0, 1, 1, 0), "high": (0, 1, 0, 0), "interior": (0,) * 4, "value": 0.0}, **how)
+        check(concat, [x[0, :, :, 0], x[1, :, :, 2]], {"axis": 0}, **how)
 
 
 def test_small_results_are_one_chunk_and_empty_ones_none():

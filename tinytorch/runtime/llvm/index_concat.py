@@ -3,74 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinytorch.ir.graph import Node
 from tinytorch.runtime.llvm.builder import Function, Value
 from tinytorch.runtime.llvm.contract_layout import Operand
 from tinytorch.runtime.llvm.index_loops import (
+    Axis,
     Extent,
-    Region,
     Size,
     axes_of,
     byte_steps,
+    coalesced,
     cut_evenly,
+    enter,
     frame_pointers,
     least,
     most,
     moved,
+    nest,
     region_of,
+    sizes_of,
 )
 from tinytorch.runtime.llvm.index_runs import copy_block
 from tinytorch.runtime.llvm.target import Target
 
 
 def write_concat(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
-    """Operands of any strides, alike but for their sizes along node.attrs["axis"]."""
-    axis = node.attrs["axis"] % len(result.shape)
-    cut = cut_evenly(result.shape, result.dtype.size)
+    """Operands of any strides, alike but for their sizes along node.attrs["axis"].
+
+    The result is written front to back, whichever axis is joined.
+    """
+    axis = node.attrs["axis"]
+    axes = axes_of(result.shape, *map(byte_steps, (result, *operands)))
+    outer, joined, inner = coalesced(axes[:axis]), axes[axis], coalesced(axes[axis + 1 :])
+    # Every operand counts the joined axis from its own start: no pointer moves along it until we know which.
+    axes = [*outer, replace(joined, steps=(0,) * len(joined.steps)), *inner]
+    cut = cut_evenly(sizes_of(axes), result.dtype.size)
+    region = region_of(fn, fn.params[1], cut)
     *sources, to = frame_pointers(fn, len(operands) + 1)
-    writer = _Writer(fn, axis, cut.axis, region_of(fn, fn.params[1], cut), result, target)
-    start = 0
-    for operand, source in zip(operands, sources, strict=True):
-        if operand.shape[axis]:
-            writer.operand(operand, start, to, source)
-        start += operand.shape[axis]
+    inside, pointers = enter(fn, axes, cut, region, (to, *sources))
+    place = len(outer)
+    if cut.axis > place:  # a single index of the joined axis
+        first, last, lead = region.index[place], None, []
+    elif cut.axis == place:
+        first, last, lead, inside = region.first, region.first + region.count, [], inside[1:]
+    else:
+        first, last, lead, inside = 0, result.shape[axis], inside[: place - cut.axis], inside[place + 1 - cut.axis :]
+    sizes = [operand.shape[axis] for operand in operands]
+    writer = _Writer(fn, result, target, sizes, first, last, joined.steps, inside)
+    nest(fn, lead, pointers, writer.write)
     return Extent(cut.chunks)
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """Copies into one chunk, cut along `cut`, of a result joined along `axis`."""
+    """Writes indices [first, last) of the joined axis, `last` None for the single index `first`. Axes and `steps`,
+    those of the joined axis, are of (result, *operands)."""
 
     fn: Function
-    axis: int
-    cut: int
-    region: Region
     result: Operand
     target: Target
+    sizes: Sequence[int]
+    first: Size
+    last: Size | None
+    steps: Sequence[int]
+    inner: Sequence[Axis]
 
-    def operand(self, x: Operand, start: int, to: Value, source: Value) -> None:
-        """What of `x`, whose place along the axis begins at `start`, belongs to the chunk."""
-        fn, axis, region = self.fn, self.axis, self.region
-        size = x.shape[axis]
-        index, first, last = list(region.index), region.first, region.first + region.count
-        if axis == self.cut:
-            first = most(fn, first - start, 0)
-            last = least(fn, last - start, size)
-        elif axis < self.cut:
-            index[axis] = index[axis] - start
-        (to,) = moved(fn, (to,), start, (byte_steps(self.result)[axis],))
-        if axis < self.cut:
-            here = fn.compare("ult", fn.value(index[axis]), fn.const(size))
-            fn.if_(here, lambda: self._copy(x, index, first, last, to, source))
+    def write(self, to: Value, *sources: Value) -> None:
+        start = 0
+        for number, (size, source) in enumerate(zip(self.sizes, sources, strict=True), 1):
+            if size:
+                self._operand(number, start, to, source)
+            start += size
+
+    def _operand(self, number: int, start: int, to: Value, source: Value) -> None:
+        """Operand `number`, counted from 1, whose indices begin at `start`."""
+        fn, size = self.fn, self.sizes[number - 1]
+        if self.last is None:
+            index = self.first - start
+            here = fn.compare("ult", fn.value(index), fn.const(size))
+            fn.if_(here, lambda: self._copy(number, start, index, 1, to, source))
         else:
-            self._copy(x, index, first, last, to, source)
+            begin = most(fn, self.first - start, 0)
+            end = least(fn, self.last - start, size)
+            self._copy(number, start, begin, most(fn, end - begin, 0), to, source)
 
-    def _copy(self, x: Operand, index: Sequence[Size], first: Size, last: Size, to: Value, source: Value) -> None:
-        """Elements [first, last) along the cut, at `index` before it; `to` is the place of the operand's first."""
-        fn, rows, steps = self.fn, byte_steps(self.result), byte_steps(x)
-        for at, *both in zip([*index, first], rows, steps, strict=False):
-            to, source = moved(fn, (to, source), at, both)
-        axes = axes_of((last - first, *x.shape[self.cut + 1 :]), rows[self.cut :], steps[self.cut :])
-        copy_block(fn, axes, to, source, x.dtype, self.target)
+    def _copy(self, number: int, start: int, begin: Size, count: Size, to: Value, source: Value) -> None:
+        """`count` indices of an operand, from `begin` on."""
+        steps = (self.steps[0], self.steps[number])
+        (to,) = moved(self.fn, (to,), start + begin, steps[:1])
+        (source,) = moved(self.fn, (source,), begin, steps[1:])
+        axes = [Axis(count, steps), *(Axis(a.size, (a.steps[0], a.steps[number])) for a in self.inner)]
+        copy_block(self.fn, axes, to, source, self.result.dtype, self.target)

@@ -45,6 +45,7 @@ def write_gather(fn: Function, node: Node, operands: Sequence[Operand], result: 
         pairs = [Axis(a.size, a.steps[:2]) for a in inner]
         copy_block(fn, pairs, to, source, x.dtype, target)
 
+    # Single elements one by one: gather instructions are no faster where index and result are loaded and stored anyway.
     def elements_at(to: Value, x_at: Value, indices_at: Value) -> None:
         to_step, _, index_step = rest[-1].steps
 

@@ -131,10 +131,10 @@ class _Writer:
             self.value(span, to, first, least(fn, begin + span.low, last))
         pitch = span.row * span.spacing
         start = fn.at(to, span.low * span.row)
-        if not inner:
-            axis = Axis(end - begin, (pitch, span.step))
-            start, from_ = moved(fn, (start, source), begin, axis.steps)
-            copy_block(fn, [axis], start, from_, self.dtype, self.target)
+        if all(other.is_plain for other in inner):
+            axes = [Axis(end - begin, (pitch, span.step)), *(Axis(x.size, (x.row, x.step)) for x in inner)]
+            start, from_ = moved(fn, (start, source), begin, axes[0].steps)
+            copy_block(fn, axes, start, from_, self.dtype, self.target)
         else:
             fn.loop(
                 end,

@@ -1,15 +1,17 @@
-"""Copies and fills: contiguous runs by whole vectors, anything else element by element."""
+"""Copies and fills: contiguous runs by whole vectors, transposes by squares, anything else element by element."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from tinytorch.ir.types import DType
+from tinytorch.ir.types import DType, bool_, u8
 from tinytorch.runtime.llvm.builder import Function, Value
 from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.index_loops import Axis, Size, coalesced, least, nest, settled
 from tinytorch.runtime.llvm.lltypes import LLType, vector
 from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.transpose import square_transpose
 
 _UNROLL = 4
 
@@ -22,12 +24,69 @@ def raw_type(dtype: DType, lanes: int = 1) -> LLType:
 
 
 def copy_block(fn: Function, axes: Iterable[Axis], to: Value, source: Value, dtype: DType, target: Target) -> None:
-    """Copy elements; `axes` has the steps of (to, source), and only the first size may be unknown here.
+    """Copy elements; `axes` has the steps of (to, source), and only the first size, which is not negative, may be
+    unknown here.
 
     Source and destination may be the very same memory, but must not overlap otherwise.
     """
     *outer, inner = coalesced(axes) or [Axis(1, (dtype.size, dtype.size))]
-    nest(fn, outer, (to, source), lambda t, s: _copy_run(fn, inner, t, s, dtype, target))
+
+    def runs() -> None:
+        nest(fn, outer, (to, source), lambda t, s: _copy_run(fn, inner, t, s, dtype, target))
+
+    lanes = target.lanes(dtype)
+    columns = _columns(outer, inner, dtype, lanes)
+    if columns is None:
+        runs()
+        return
+    rest = [axis for axis in outer if axis is not columns]
+    write = _Squares(fn, target, dtype, lanes, columns, inner).write
+    if isinstance(columns.size, int):
+        nest(fn, rest, (to, source), write)
+    else:
+        enough = fn.compare("sge", columns.size, fn.const(lanes))
+        fn.if_(enough, lambda: nest(fn, rest, (to, source), write), runs)
+
+
+def _columns(outer: Sequence[Axis], inner: Axis, dtype: DType, lanes: int) -> Axis | None:
+    """The axis along which the source is contiguous, where that makes the copy a transpose of whole squares."""
+    size = dtype.size
+    if not isinstance(inner.size, int) or inner.size < lanes:
+        return None
+    if lanes == 1 or inner.steps[0] != size or abs(inner.steps[1]) in (0, size):
+        return None
+    fitting = (a for a in outer if a.steps[1] == size and not (isinstance(a.size, int) and a.size < lanes))
+    return next(fitting, None)
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """A transpose by squares of `lanes` × `lanes`; the last ones overlap the ones before."""
+
+    fn: Function
+    target: Target
+    dtype: DType
+    lanes: int
+    columns: Axis  # contiguous in the source
+    rows: Axis  # contiguous in the destination
+
+    def write(self, to: Value, source: Value) -> None:
+        fn, lanes, size = self.fn, self.lanes, self.dtype.size
+        bits = u8 if self.dtype is bool_ else self.dtype
+        square = square_transpose(fn.module, self.target, bits, bits, lanes, partial=False)
+        pitch, row = fn.const(self.columns.steps[0]), fn.const(self.rows.steps[1])
+
+        def one(column: Size, i: Size) -> None:
+            i = least(fn, i, self.rows.size - lanes)
+            from_ = fn.at(fn.at(source, column * size), i * self.rows.steps[1])
+            into = fn.at(fn.at(to, column * self.columns.steps[0]), i * size)
+            fn.call(square, [from_, row, into, pitch])
+
+        def band(i: Size) -> None:
+            column = least(fn, i, self.columns.size - lanes)
+            fn.loop(self.rows.size, [], lambda j: one(column, j), step=lanes)
+
+        fn.loop(self.columns.size, [], band, step=lanes)
 
 
 def fill(fn: Function, to: Value, bytes: Size, pattern: Value, target: Target) -> None:

@@ -40,7 +40,7 @@ from tinytorch.runtime.llvm.target import Target
 
 _ENOUGH_CHUNKS = 16  # to keep every thread busy; cutting rows into columns gains nothing beyond it
 _COLUMN_BYTES = 256  # of each row in a column block, at least
-_SCAN_SHARE = 16  # elements to move, at least, for every index that a chunk looks at
+_SCAN_SHARE = 32  # elements to move, at least, for every index that a chunk looks at
 
 
 def write_scatter_add(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
