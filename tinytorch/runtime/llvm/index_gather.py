@@ -30,7 +30,7 @@ def write_gather(fn: Function, node: Node, operands: Sequence[Operand], result: 
     """result[outer…, indices…, inner…] = x[outer…, index, inner…]; x [outer…, size, inner…] and indices of any
     strides, indices i64 in [0, size)."""
     x, indices = operands
-    axis = node.attrs["axis"] % len(x.shape)
+    axis = node.attrs["axis"]
     along = byte_steps(x)
     lead, inner = _axes(x, indices, result, axis)
     axes = [*lead, *inner]

@@ -49,7 +49,7 @@ def write_scatter_add(fn: Function, node: Node, operands: Sequence[Operand], res
     Any strides of the operands. 16-bit floats are summed in f32, in scratch, and rounded at the end. The result may
     be the buffer of base.
     """
-    problem = _problem_of(node.attrs["axis"] % len(result.shape), operands, result)
+    problem = _problem_of(node.attrs["axis"], operands, result)
     cut = cut_evenly(sizes_of(problem.outer), problem.entry_elements * result.dtype.size)
     split = _split(problem) if cut.axis == len(problem.outer) else _Split(problem.size, 1, 1)
     chunk = fn.params[1]
