@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def user_loc(scope: str = "") -> Loc | None:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE):
+        if not file.startswith(_PACKAGE) or file == _SAMPLES:
             return Loc(file, frame.f_lineno, scope)
         frame = frame.f_back
     return None

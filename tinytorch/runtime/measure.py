@@ -78,10 +78,10 @@ def _seconds_per_call(entry: int, frame: npt.NDArray[np.uint64]) -> float:
         call(entry, frame.ctypes.data, repeats)
         return perf_counter() - before
 
+    run(1)  # starts the threads
     repeats = 1
-    while (spent := run(repeats)) < _SECONDS / 10:
-        repeats *= 4
-    repeats = max(1, int(repeats * _SECONDS / _ROUNDS / spent))
+    while run(repeats) < _SECONDS / _ROUNDS or run(repeats) < _SECONDS / _ROUNDS:  # twice: the first may have waited
+        repeats *= 2
     return min(run(repeats) for _ in range(_ROUNDS)) / repeats
 
 

@@ -82,10 +82,10 @@ def _rate(pool: Pool, function: int, working_set: int) -> float:
         pool.run(function, arguments.ctypes.data, threads)
         return perf_counter() - before
 
+    run(1)  # starts the threads
     repeats = 1
-    while (seconds := run(repeats)) < _SECONDS / 4:
-        repeats *= 4
-    repeats = max(1, int(repeats * _SECONDS / seconds))
+    while run(repeats) < _SECONDS or run(repeats) < _SECONDS:  # twice: the first may have waited for a thread
+        repeats *= 2
     return repeats * unit / min(run(repeats) for _ in range(_ROUNDS))
 
 

@@ -1,0 +1,119 @@
+"""The `tinytorch` command. What a command needs is imported when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Neural networks as graphs, compiled for this machine.",
+)
+_FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_FILE_WIDTH = 140  # of tables, where the output is not a terminal
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
+
+
+def _fail(message: str) -> typer.Exit:
+    typer.echo(f"tinytorch: {message}", err=True)
+    return typer.Exit(2)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where mlp.svg is written.")] = Path("."),
+) -> None:
+    """Trace, compile and train a small MLP; compare with eager execution and the interpreter."""
+    from tinytorch.demo import demo as run
+
+    if not run(_console(), folder):
+        raise typer.Exit(1)
+
+
+@app.command()
+def graph(
+    target: Annotated[
+        str, typer.Argument(help="mlp, mlp-forward, perceptron, or module:callable (a function, model or model class).")
+    ],
+    svg: Annotated[Path | None, typer.Option(help="Draw the graph after the passes to this file.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="Type of an argument, such as f32[64,784]; once for each.")
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Also say what each pass did and what each kernel costs.")] = False,
+    measure: Annotated[bool, typer.Option(help="The same, with each kernel's measured time.")] = False,
+) -> None:
+    """Trace and compile something, and print its graph before and after the passes."""
+    from tinytorch.cli_graph import compiled_target
+    from tinytorch.ir.errors import TinyTorchError
+    from tinytorch.ir.printer import print_graph
+
+    try:
+        compiled = compiled_target(target, inputs or [])
+    except TinyTorchError as error:
+        raise _fail(f"{type(error).__name__}: {error}") from None
+    for title, shown in (("as traced", compiled.traced_graph), ("after the passes", compiled.graph)):
+        typer.echo(f"# {title}\n{print_graph(shown, elide=True)}\n")
+    if explain or measure:
+        _console().print(compiled.explain(measure=measure))
+    if svg is not None:
+        compiled.save_svg(str(svg))
+        typer.echo(f"drawn in {svg}")
+
+
+@app.command(context_settings=_FORWARDED)
+def bench(context: typer.Context) -> None:
+    """Time workloads against other frameworks: names or patterns, then the options of `python -m benchmarks`."""
+    from benchmarks.__main__ import app as benchmarks
+
+    names = _leading_names(context.args)
+    options = context.args[len(names) :]
+    only = ["--only", ",".join(names)] if names else []
+    benchmarks(args=[*only, *options], prog_name="tinytorch bench")
+
+
+def _leading_names(arguments: list[str]) -> list[str]:
+    first = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    return arguments[:first]
+
+
+@app.command()
+def doctor() -> None:
+    """What TinyTorch finds on this machine: CPU, threads, cache, Graphviz, versions, and what it can do at best."""
+    from tinytorch.doctor import findings
+
+    if not findings(_console()):
+        raise typer.Exit(1)
+
+
+MILESTONES = {1: "perceptron", 2: "mlp"}
+
+
+@app.command(context_settings=_FORWARDED)
+def milestone(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(min=min(MILESTONES), max=max(MILESTONES), help="1: perceptron, 2: MLP.")],
+) -> None:
+    """Run a milestone: a model of history, trained to its criterion."""
+    import runpy
+
+    name = f"milestones.{MILESTONES[number]}"
+    sys.path.insert(0, os.getcwd())
+    sys.argv = [name, *context.args]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    app()

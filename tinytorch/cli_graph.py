@@ -1,0 +1,78 @@
+"""What `tinytorch graph` is given: a built-in model's name, or `module:callable` with the types of its arguments."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytorch.compile import Compiled, compile
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.types import DTYPES, TensorType
+from tinytorch.samples import SAMPLES
+
+_TYPE = re.compile(r"(\w+)\[((?:\d+(?:,\d+)*)?)\]")
+
+
+def compiled_target(target: str, inputs: Sequence[str]) -> Compiled:
+    """The target, compiled and called once with made tensors of the types `inputs`."""
+    if target in SAMPLES:
+        sample = SAMPLES[target]()
+        found, args = compile(sample.step), sample.args
+    else:
+        function = _load(target)
+        found = function if isinstance(function, Compiled) else compile(function)
+        args = tuple(_example(parse_type(text)) for text in inputs)
+        _check_count(target, function, len(args))
+    found(*args)
+    return found
+
+
+def parse_type(text: str) -> TensorType:
+    """`f32[64,784]` as a type."""
+    match = _TYPE.fullmatch(text.replace(" ", ""))
+    if match is None or match[1] not in DTYPES:
+        raise TinyTorchError(f"{text!r} is no type; write a dtype and a shape such as f32[64,784]")
+    return TensorType(DTYPES[match[1]], tuple(map(int, filter(None, match[2].split(",")))))
+
+
+def _example(type: TensorType) -> Tensor:
+    """Normally distributed floats; integers and booleans are 0, which every index may be."""
+    values = np.random.default_rng(0).standard_normal(type.shape) if type.dtype.is_float else np.zeros(type.shape)
+    return Tensor(values.astype(type.dtype.numpy))
+
+
+def _load(target: str) -> Any:
+    """The callable that `module:name` names; a class is instantiated."""
+    module_name, _, path = target.partition(":")
+    if not path:
+        raise TinyTorchError(f"{target!r} is neither one of {', '.join(SAMPLES)} nor of the form module:callable")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise TinyTorchError(f"cannot import {module_name!r}: {error}") from None
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise TinyTorchError(f"{module_name!r} has no {path!r}")
+        found = getattr(found, name)
+    found = found() if isinstance(found, type) else found
+    if not callable(found):
+        raise TinyTorchError(f"{target} is a {type(found).__name__}, which cannot be called")
+    return found
+
+
+def _check_count(target: str, function: Any, count: int) -> None:
+    called = function.function if isinstance(function, Compiled) else function
+    called = getattr(called, "forward", called)
+    try:
+        inspect.signature(called).bind(*range(count))
+    except TypeError as error:
+        raise TinyTorchError(f"{target}: {error}; give the type of each with --input, such as f32[64,784]") from None

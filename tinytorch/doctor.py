@@ -1,0 +1,124 @@
+"""`tinytorch doctor`: what the compiler finds on this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tinytorch.compile import compile
+from tinytorch.explain_tables import size
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.dot import renderer
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.types import f32
+from tinytorch.runtime import cache
+from tinytorch.runtime.llvm.peaks import peaks
+from tinytorch.runtime.llvm.pool import get_num_threads
+from tinytorch.runtime.llvm.target import Target
+
+_PACKAGES = ("tinytorch", "numpy", "llvmlite", "networkx", "graphviz", "graphviz-pure", "matplotlib", "safetensors")
+_PEERS = ("torch", "jax", "onnxruntime")
+
+
+def findings(console: Console) -> bool:
+    """Print them; whether everything that compiled code needs is there."""
+    target = Target.host()
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("CPU", f"{_cpu_name()}, {_usable_cpus()} usable")
+    table.add_row("code for", f"{target.name}: {target.cpu}, {target.triple}")
+    table.add_row("vectors", f"{target.vector_bytes * 8} bits, {target.lanes(f32)} × f32; {_instructions(target)}")
+    table.add_row("caches", f"L1 {size(target.l1_bytes)}, L2 {size(target.l2_bytes)}")
+    table.add_row("threads", f"{get_num_threads()} (TT_NUM_THREADS={os.environ.get('TT_NUM_THREADS', 'not set')})")
+    cached, cache_works = _cache()
+    table.add_row("disk cache", cached)
+    drawing, draws = _drawing()
+    table.add_row("drawing", drawing)
+    table.add_row("data", _data())
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    table.add_row("packages", _versions(_PACKAGES))
+    table.add_row("peers", _versions(_PEERS) or "none installed")
+    compiled, compiles = _compiles()
+    table.add_row("compiling", compiled)
+    table.add_row("at best", _peaks())
+    console.print(table)
+    return cache_works and draws and compiles
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _instructions(target: Target) -> str:
+    known = {"fma": target.has_fma, "f16": target.has_half, "vnni": target.has_vnni, "bf16": target.has_bf16}
+    return "with " + ", ".join(name for name, has in known.items() if has) if any(known.values()) else "plain"
+
+
+def _cache() -> tuple[str, bool]:
+    folder = cache.folder()
+    entries = list(folder.glob("*.ttc")) if folder.is_dir() else []
+    held = f"{folder}: {len(entries)} entries, {size(sum(entry.stat().st_size for entry in entries))}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return f"[red]{held}; not writable ({error}): every process compiles anew[/]", False
+    return f"{held}; writable", True
+
+
+def _drawing() -> tuple[str, bool]:
+    try:
+        return renderer(), True
+    except TinyTorchError as error:
+        return f"[red]{error}[/]", False
+
+
+def _data() -> str:
+    chosen = os.environ.get("TINYTORCH_DATA")
+    if not chosen:
+        return "TINYTORCH_DATA is not set: data sets are downloaded to the cache folder"
+    return chosen if Path(chosen).is_dir() else f"[yellow]TINYTORCH_DATA={chosen} is no folder[/]"
+
+
+def _versions(names: tuple[str, ...]) -> str:
+    found: list[str] = []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def _compiles() -> tuple[str, bool]:
+    """Compile something and check what it computes."""
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    try:
+        result = compile(lambda a: (a @ a.T).relu())(Tensor(x))
+    except TinyTorchError as error:
+        return f"[red]fails: {error}[/]", False
+    right = np.array_equal(result.numpy(), x @ x.T)
+    return ("works", True) if right else ("[red]gives wrong numbers[/]", False)
+
+
+def _peaks() -> str:
+    found = peaks()
+    rates = ", ".join(f"{rate / 1e9:.0f} GB/s in {size(held)}" for held, rate in found.bandwidths)
+    return f"{found.flops / 1e9:.0f} GFLOP/s (f32, {found.threads} threads); copy {rates}"
