@@ -1,0 +1,363 @@
+"""Module 07: training.
+
+What a batch of b samples costs, of a model with n parameters and a activations per sample, in elements:
+
+| kept in memory | elements | grows with the batch |
+| --- | --- | --- |
+| parameters, gradients, moments of the optimizer | 2 n to 4 n | no |
+| activations for the backward pass | a b | yes |
+| sums of gradients, with accumulation over k micro-batches | n | no: the batch counts as k b, the memory as b |
+
+A larger batch has less noisy gradients and takes fewer, faster steps per epoch; it needs a larger rate, which warm-up
+makes safe (Goyal et al. 2017), and converges in more epochs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from tinytorch.compile import compile as compiled
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.optimizers import Optimizer
+from tinytorch.frontend.training_checkpoint import (
+    Checkpoint,
+    generators_of,
+    load_generators,
+    load_optimizer,
+    optimizer_arrays,
+    under,
+)
+from tinytorch.frontend.training_progress import progress
+from tinytorch.frontend.training_schedule import CosineSchedule, EarlyStopping, Metrics
+from tinytorch.frontend.training_steps import (
+    AccumulateStep,
+    EvaluateStep,
+    Hits,
+    LossFunction,
+    Totals,
+    TrainStep,
+    UpdateStep,
+    binary_hits,
+    class_hits,
+    clip_grad_norm,
+)
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
+
+__all__ = [
+    "CosineSchedule",
+    "EarlyStopping",
+    "Metrics",
+    "Schedule",
+    "Trainer",
+    "binary_hits",
+    "class_hits",
+    "clip_grad_norm",
+]
+
+
+class Schedule(Protocol):
+    """A learning rate for each epoch, which may be a fraction."""
+
+    def get_lr(self, epoch: float) -> float: ...
+
+
+class Trainer:
+    """Trains and evaluates `model` on batches (inputs, targets); each step is one compiled graph.
+
+    loss_fn: (prediction, targets) -> scalar Tensor; a mean over samples, or a Loss with reduction "sum".
+    compile: False runs the same steps eagerly.
+    accumulate: micro-batches per update, whose gradients make one of the larger batch. An epoch's last update takes
+        what is left.
+    max_norm: clip the norm of all gradients together to this before each update.
+    schedule, schedule_by: sets `optimizer.lr`, before every "epoch", or before every "step" at the fraction of the
+        epoch that is done.
+    early_stopping: ends `fit` early.
+    hits: (prediction, targets) -> bool Tensor that `accuracy` is the mean of, or None for no accuracy.
+    progress: bars on stderr; by default if that is a terminal.
+
+    `epoch` and `step` count finished epochs and updates, `history` has one dict per epoch of `fit`, `seconds` is the
+    time in training epochs, compilation included.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_fn: LossFunction,
+        *,
+        compile: bool = True,
+        accumulate: int = 1,
+        max_norm: float | None = None,
+        schedule: Schedule | None = None,
+        schedule_by: str = "epoch",
+        early_stopping: EarlyStopping | None = None,
+        hits: Hits | None = class_hits,
+        progress: bool | None = None,
+    ) -> None:
+        if accumulate < 1 or schedule_by not in ("epoch", "step"):
+            raise TinyTorchError('Trainer: needs accumulate >= 1 and schedule_by "epoch" or "step"', user_loc())
+        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
+        self.accumulate, self.schedule, self.schedule_by = accumulate, schedule, schedule_by
+        self.early_stopping, self.progress = early_stopping, progress
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        self._totals, self._tested = Totals(), Totals()
+        self._wrap: Callable[[Any], Any] = compiled if compile else _as_it_is
+        steps = (model, loss_fn, hits, self._totals, optimizer, max_norm)
+        self._sums = AccumulateStep(*steps) if accumulate > 1 else None
+        self.train_step = self._wrap(self._sums or TrainStep(*steps))
+        self.update_step = self._wrap(UpdateStep(self._sums)) if self._sums else None
+        self.evaluate_step = self._wrap(EvaluateStep(model, loss_fn, hits, self._tested))
+        self._batch = 0  # batches of this epoch that are done
+        self._pending = 0  # micro-batches since the last update
+        self._skip = 0  # batches that a loader without a state must give again before a resumed epoch goes on
+        self._resumed = False
+        self._best: dict[str, Array] = {}
+
+    # Epochs.
+    def train_epoch(self, dataloader: Iterable[Any]) -> Metrics:
+        """One pass over the batches of `dataloader`, with an update after each (or after every `accumulate`).
+
+        Returns the means of loss and accuracy over its samples, each at the weights that it met. TinyTorchError,
+        with the number of the step, where the loss is not finite.
+        """
+        return self._train_epoch(dataloader, None)
+
+    def evaluate(self, dataloader: Iterable[Any]) -> Metrics:
+        """The means of loss and accuracy over all samples of `dataloader`, in evaluation mode; changes nothing."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+        self._tested.set([0, 0, 0, 0])
+        try:
+            with progress("evaluating", _length(dataloader), self.progress) as advance:
+                for done, batch in enumerate(dataloader, 1):
+                    self.evaluate_step(*_pair(batch))
+                    if advance is not None:
+                        advance(done, self._tested.loss)
+        finally:
+            for module, training in modes:
+                if module.training != training:
+                    module.training = training
+        return _means("evaluate", self._tested)
+
+    def _train_epoch(self, dataloader: Iterable[Any], after_update: Callable[[], None] | None) -> Metrics:
+        self.model.train()
+        self._begin()
+        length = _length(dataloader)
+        if self.schedule_by == "epoch":
+            self._set_rate(0.0)
+        started = time.perf_counter()
+        before = self.seconds
+        with progress(f"epoch {self.epoch + 1}", length, self.progress) as advance:
+            for batch in self._remaining(dataloader):
+                inputs, targets = _pair(batch)
+                if self.schedule_by == "step":
+                    self._set_rate(self._fraction(length))
+                self._train_batch(inputs, targets)
+                if self._pending == 0 and after_update is not None:
+                    self.seconds = before + time.perf_counter() - started
+                    after_update()
+                if advance is not None:
+                    advance(self._batch, self._totals.loss)
+            if self._pending:
+                self._update()
+        self.seconds = before + time.perf_counter() - started
+        metrics = _means("train_epoch", self._totals)
+        self.epoch, self._batch = self.epoch + 1, 0
+        return metrics
+
+    def _begin(self) -> None:
+        """Start an epoch, or go on with the one of a checkpoint."""
+        if not self._resumed:
+            self._batch = self._skip = 0
+            self._totals.set([0, 0, 0, 0])
+        self._resumed = False
+        self._pending = 0
+        if self._sums is not None:
+            self._sums.clear()
+
+    def _remaining(self, dataloader: Iterable[Any]) -> Iterator[Any]:
+        skip, self._skip = self._skip, 0
+        return islice(iter(dataloader), skip, None)
+
+    def _train_batch(self, inputs: Any, targets: Any) -> None:
+        self.train_step(inputs, targets)
+        self._batch += 1
+        if not math.isfinite(self._totals.values[0]):
+            raise TinyTorchError(
+                f"the loss is not finite (NaN or infinity) at step {self.step + 1}: epoch {self.epoch + 1}, batch "
+                f"{self._batch}. Lower the learning rate, clip the gradients (max_norm) or look at this batch; the "
+                "weights may be spoilt, so go on from a checkpoint",
+                user_loc(),
+            )
+        self._pending += 1
+        if self._pending == self.accumulate:
+            self._update()
+
+    def _update(self) -> None:
+        if self._sums is not None and self.update_step is not None:
+            self.update_step(tuple(self._sums.reached.tolist()))
+        self._pending = 0
+        self.step += 1
+
+    def _set_rate(self, fraction: float) -> None:
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule.get_lr(self.epoch + fraction)
+
+    def _fraction(self, length: int | None) -> float:
+        if length is None:
+            raise TinyTorchError('Trainer: schedule_by="step" needs a loader with a length', user_loc())
+        return self._batch / length
+
+    # Whole runs.
+    def fit(
+        self,
+        train_loader: Iterable[Any],
+        val_loader: Iterable[Any] | None = None,
+        epochs: int = 10,
+        *,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int = 0,
+        resume: bool = True,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Train until `epochs` epochs are done in all, or early stopping says so; the history, one dict per epoch.
+
+        With `checkpoint`, the run is saved there after every epoch, and after every `checkpoint_every` updates; if
+        the file is there and `resume` is set, the run goes on from it, and ends with the same bits as one that was
+        never interrupted. Early stopping looks at `val_loader` if there is one, else at the training epoch; after
+        the last checkpoint it puts the best weights back. `on_epoch` gets the dict of each epoch.
+        """
+        if checkpoint is not None and resume and Path(checkpoint).exists():
+            self.load_checkpoint(checkpoint, train_loader, val_loader)
+
+        def save() -> None:
+            if checkpoint is not None:
+                self.save_checkpoint(checkpoint, train_loader, val_loader)
+
+        def save_sometimes() -> None:
+            if self.step % checkpoint_every == 0:
+                save()
+
+        stopping = self.early_stopping
+        while self.epoch < epochs and not (stopping is not None and stopping.stopped):
+            trained = self._train_epoch(train_loader, save_sometimes if checkpoint_every and checkpoint else None)
+            tested = None if val_loader is None else self.evaluate(val_loader)
+            self._record(trained, tested)
+            save()
+            if on_epoch is not None:
+                on_epoch(self.history[-1])
+        if stopping is not None and stopping.restore_best and self._best:
+            self.model.load_state_dict(self._best)
+        return self.history
+
+    def _record(self, trained: Metrics, tested: Metrics | None) -> None:
+        record = {"epoch": self.epoch, "lr": self.optimizer.lr}
+        record |= {f"train_{name}": value for name, value in trained._asdict().items()}
+        record |= {f"val_{name}": value for name, value in (tested._asdict() if tested else {}).items()}
+        self.history.append(record)
+        stopping = self.early_stopping
+        if stopping is not None and stopping.update(tested or trained, self.epoch) and stopping.restore_best:
+            self._best = {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
+
+    # Checkpoints.
+    def save_checkpoint(
+        self,
+        path: str | PathLike[str],
+        train_loader: Iterable[Any] | None = None,
+        val_loader: Iterable[Any] | None = None,
+    ) -> None:
+        """Write the whole state of the run to `path`: model, optimizer, random generators, counters, history, early
+        stopping and the positions of the loaders. The file appears whole or not at all, and the old one stays until
+        then."""
+        self._snapshot(train_loader, val_loader).save(path)
+
+    def load_checkpoint(
+        self,
+        path: str | PathLike[str],
+        train_loader: Iterable[Any] | None = None,
+        val_loader: Iterable[Any] | None = None,
+    ) -> None:
+        """Go on exactly where `save_checkpoint` was called. On any error everything is as it was before."""
+        loaders = (train_loader, val_loader)
+        saved, before, resumed = Checkpoint.load(path), self._snapshot(*loaders), self._resumed
+        try:
+            self._restore(saved, *loaders)
+        except Exception:
+            self._restore(before, *loaders)
+            self._resumed = resumed
+            raise
+
+    def _snapshot(self, *loaders: Any) -> Checkpoint:
+        arrays = {
+            **under("model", self.model.state_dict()),
+            **under("optimizer", optimizer_arrays(self.optimizer)),
+            **under("generator", {name: g.state for name, g in generators_of(self.model).items()}),
+            **under("best", self._best),
+            "totals": self._totals.values.copy(),
+        }
+        state = {
+            "epoch": self.epoch,
+            "batch": self._batch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": list(self.history),
+            "param_groups": self.optimizer.state_dict()["param_groups"],
+            "early_stopping": None if self.early_stopping is None else asdict(self.early_stopping),
+            "loaders": [x.state_dict() if hasattr(x, "state_dict") else None for x in loaders],
+        }
+        return Checkpoint(arrays, state)
+
+    def _restore(self, saved: Checkpoint, *loaders: Any) -> None:
+        state = saved.state
+        for loader, position in zip(loaders, state["loaders"], strict=True):
+            if hasattr(loader, "load_state_dict") and position is not None:
+                loader.load_state_dict(position)
+        self.model.load_state_dict(saved.part("model"))
+        load_optimizer(self.optimizer, saved.part("optimizer"), state["param_groups"])
+        load_generators(generators_of(self.model), saved.part("generator"))
+        self._totals.set(saved.arrays["totals"])
+        self._best = saved.part("best")
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.history[:] = state["history"]
+        self._batch, self._resumed = state["batch"], state["batch"] > 0
+        placed = hasattr(loaders[0], "load_state_dict") and state["loaders"][0] is not None
+        self._skip = 0 if placed else self._batch
+        if self.early_stopping is not None and state["early_stopping"] is not None:
+            for name in ("best", "best_epoch", "waited"):
+                setattr(self.early_stopping, name, state["early_stopping"][name])
+
+
+def _as_it_is(step: Any) -> Any:
+    return step
+
+
+def _length(dataloader: Iterable[Any]) -> int | None:
+    """The number of batches, if the loader knows it."""
+    return len(cast(Any, dataloader)) if hasattr(dataloader, "__len__") else None
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, (tuple, list)) or len(cast(Any, batch)) != 2:
+        kind = type(batch).__name__
+        raise TinyTorchError(f"Trainer: a batch is a pair (inputs, targets), got {kind}", user_loc())
+    inputs, targets = cast(Any, batch)
+    return inputs, targets
+
+
+def _means(what: str, totals: Totals) -> Metrics:
+    if not totals.samples:
+        raise TinyTorchError(
+            f"{what}: the loader has no batches; is the data set empty, or smaller than a batch with drop_last?",
+            user_loc(),
+        )
+    return Metrics(totals.loss, totals.accuracy)
