@@ -70,6 +70,7 @@ from tinytorch.frontend.loss_functions import (
 )
 from tinytorch.frontend.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Optimizer, ParamGroup
 from tinytorch.frontend.random import (
     Generator,
     bernoulli,
@@ -96,6 +97,15 @@ from tinytorch.frontend.tensor_functions import (
     triu,
     where,
 )
+from tinytorch.frontend.training import (
+    CosineSchedule,
+    EarlyStopping,
+    Metrics,
+    Trainer,
+    binary_hits,
+    class_hits,
+    clip_grad_norm,
+)
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
@@ -107,14 +117,19 @@ __all__ = [
     "CIFAR10",
     "GELU",
     "MNIST",
+    "SGD",
+    "Adam",
+    "AdamW",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CompileError",
     "Compiled",
+    "CosineSchedule",
     "CrossEntropyLoss",
     "DataLoader",
     "Dataset",
     "Dropout",
+    "EarlyStopping",
     "Flatten",
     "Function",
     "Generator",
@@ -124,9 +139,12 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MSELoss",
+    "Metrics",
     "Module",
     "ModuleList",
     "NLLLoss",
+    "Optimizer",
+    "ParamGroup",
     "Parameter",
     "PassError",
     "ReLU",
@@ -142,6 +160,7 @@ __all__ = [
     "TinyShakespeare",
     "TinyTorchError",
     "TraceError",
+    "Trainer",
     "VerifyError",
     "allclose",
     "arange",
@@ -150,10 +169,13 @@ __all__ = [
     "bf16",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "binary_hits",
     "bool",
     "cat",
     "checkpoint",
     "chunk",
+    "class_hits",
+    "clip_grad_norm",
     "compile",
     "cross_entropy",
     "cumsum",
