@@ -17,13 +17,17 @@ class Interpreter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._state = {output: index for index, output in graph.state}
+        self._constants = [n.attrs["value"] for n in graph.nodes if n.op.name == "constant"]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs that are not state; new values of state are written into their inputs, all at the end, so
-        that an error on the way leaves them as they were."""
-        outputs = evaluate(self.graph, inputs)
+        """The outputs that are not state, in arrays of their own; new values of state are written into their inputs,
+        all at the end, so that an error on the way leaves them as they were."""
+        taken = {id(a) for a in (*inputs, *self._constants)}
+        outputs: list[Array] = []
+        for array in evaluate(self.graph, inputs):
+            shared = id(array) in taken or array.base is not None
+            outputs.append(np.array(array) if shared else array)
+            taken.add(id(array))
         for i, index in self._state.items():
             np.copyto(inputs[index], outputs[i])
-        aliases = {id(a) for a in inputs}
-        results = [a for i, a in enumerate(outputs) if i not in self._state]
-        return [np.array(a) if id(a) in aliases or a.base is not None else a for a in results]
+        return [a for i, a in enumerate(outputs) if i not in self._state]
