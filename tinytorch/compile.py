@@ -35,10 +35,6 @@ _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
 
-def _same_flag(tensor: Any, flag: bool) -> bool:
-    return type(tensor) is Tensor and tensor.requires_grad is flag
-
-
 def compile(function: Callable[..., Any], *, backend: Backend | None = None) -> Compiled:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
@@ -63,7 +59,8 @@ class Specialization:
     guards: Guards
     grad_mode: bool
     flags: tuple[bool, ...]  # which argument tensors required grad
-    plain: bool  # the result is the only output, and there is nothing else to do
+    single: bool  # the result is the only output, and has no gradient outside
+    plain: bool  # and the call does nothing to gradients
     gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
 
     @property
@@ -72,16 +69,20 @@ class Specialization:
         return any(self.traced.differentiable)
 
     def takes(self, args: tuple[Any, ...]) -> bool:
-        """Whether these are tensors that require grad as it was compiled for; shapes and dtypes are the call's to check."""
-        return len(args) == len(self.flags) and all(map(_same_flag, args, self.flags))
+        """Whether these are tensors that require grad as they did then; the call checks shapes and dtypes itself."""
+        if len(args) != len(self.flags):
+            return False
+        for tensor, flag in zip(args, self.flags, strict=True):
+            if type(tensor) is not Tensor or tensor.requires_grad is not flag:
+                return False
+        return True
 
     def valid(self) -> bool:
         """The quick look at everything but the arguments."""
-        return (
-            self.guards.unchanged()
-            and self.grad_mode is mode.grad
-            and all(raw_grad(leaf) is grad for leaf, grad in self.traced.grad_guards)
-        )
+        if self.grad_mode is not mode.grad or not self.guards.unchanged():
+            return False
+        guards = self.traced.grad_guards
+        return not guards or all(raw_grad(leaf) is grad for leaf, grad in guards)
 
 
 class Compiled:
@@ -172,19 +173,24 @@ class Compiled:
     def _build(self, traced: Traced, guards: Guards, arguments: int, flags: tuple[bool, ...]) -> Specialization:
         calls = _make_calls(traced.graph, arguments, traced.inputs[arguments:], self.backend)
         effects = traced.effects
-        quiet = not (effects.dropped or effects.consumed or effects.kept or any(traced.differentiable))
-        plain = quiet and traced.result == Slot(0) and traced.sources == (0,)
-        return Specialization(traced, calls, guards, mode.grad, flags, plain)
+        single = (
+            traced.result == Slot(0) and traced.sources == (0,) and not (effects.kept or any(traced.differentiable))
+        )
+        plain = single and not (effects.dropped or effects.consumed)
+        return Specialization(traced, calls, guards, mode.grad, flags, single, plain)
 
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
         traced = item.traced
-        outputs = () if result is None else result if isinstance(result, tuple) else (result,)
-        for leaf in traced.effects.dropped:
+        effects = traced.effects
+        for leaf in effects.dropped:
             set_raw_grad(leaf, None)
-        for leaf in traced.effects.consumed:
+        for leaf in effects.consumed:
             set_raw_grad(leaf, _CONSUMED)
-        for leaf, i in traced.effects.kept:
+        if item.single:
+            return result
+        outputs = () if result is None else result if isinstance(result, tuple) else (result,)
+        for leaf, i in effects.kept:
             set_raw_grad(leaf, outputs[i])
         leaves = [outputs[s] if s >= 0 else args[~s] for s in traced.sources]
         if item.differentiable and mode.grad:

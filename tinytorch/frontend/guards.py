@@ -28,6 +28,8 @@ def freeze(item: Any) -> Any:
         return (type(item), item if item == item else "nan")
     if isinstance(item, (list, tuple)):
         return (type(item), tuple(map(freeze, item)))
+    if isinstance(item, set):
+        return (set, frozenset(map(freeze, item)))
     if isinstance(item, dict):
         return (dict, tuple((key, freeze(value)) for key, value in item.items()))
     return _Identity(item)
@@ -47,8 +49,8 @@ class _Identity:
 
 
 @dataclass(frozen=True)
-class _Name:
-    """A variable that a function reads: a global, or what a closure's cell holds."""
+class _Place:
+    """Where a function finds something: a name in a dict of variables or attributes, or a closure's cell."""
 
     owner: Any
     name: str
@@ -67,14 +69,38 @@ class Guards:
     """A snapshot of attributes and variables; `changed` names the first that differs now."""
 
     attributes: list[tuple[Any, dict[str, Any]]]
-    names: list[tuple[_Name, Any, Any]]
+    names: list[tuple[_Place, Any]]  # with what was there, frozen
     epoch: int
 
+    def __post_init__(self) -> None:
+        self._remember()
+
+    def _remember(self) -> None:
+        """What the quick look compares with: the very objects, and the content of containers that hold values."""
+        cells = [place for place, _ in self.names if not isinstance(place.owner, dict)]
+        self._cells = [(place.owner, place.read()) for place in cells if hasattr(place.owner, "cell_contents")]
+        self._globals = [(p.owner, p.name, p.read()) for p, _ in self.names if isinstance(p.owner, dict)]
+        places = [p for p, _ in self.names]
+        places += [_Place(vars(owner), name) for owner, known in self.attributes for name in known]
+        containers = [(p, p.read()) for p in places]
+        containers = [(p, item) for p, item in containers if isinstance(item, (list, dict, set))]
+        self._contents = [(p, freeze(item)) for p, item in containers if _holds_values(item)]
+        self._lengths = [(item, len(item)) for _, item in containers if not _holds_values(item)]
+
     def unchanged(self) -> bool:
-        """The quick look: no attribute was set, every variable is the same object."""
+        """The quick look: no attribute was set, every variable is the same object, no container has changed."""
         if Epoch.now != self.epoch:
             return False
-        return all(name.read() is item for name, item, _ in self.names)
+        for cell, item in self._cells:
+            if cell.cell_contents is not item:
+                return False
+        for variables, name, item in self._globals:
+            if variables.get(name) is not item:
+                return False
+        for container, length in self._lengths:
+            if len(container) != length:
+                return False
+        return not self._contents or all(freeze(place.read()) == content for place, content in self._contents)
 
     def changed(self) -> str | None:
         """The slow look: which attribute or variable has another value, or None."""
@@ -83,10 +109,10 @@ class Guards:
             for name, value in known.items():
                 if name not in now or freeze(now[name]) != value:
                     return f"{type(owner).__name__}.{name} changed"
-        for name, _, frozen in self.names:
-            if freeze(name.read()) != frozen:
-                return f"{name.name} changed"
-        self.names = [(name, name.read(), frozen) for name, _, frozen in self.names]
+        for place, frozen in self.names:
+            if freeze(place.read()) != frozen:
+                return f"{place.name} changed"
+        self._remember()
         self.epoch = Epoch.now
         return None
 
@@ -100,17 +126,26 @@ class Guards:
             )
 
 
+def _holds_values(item: Any) -> bool:
+    """Whether a container holds plain values, at any depth, which can change without an attribute being set."""
+    if isinstance(item, dict):
+        return any(map(_holds_values, item.values()))
+    if isinstance(item, (list, tuple, set)):
+        return any(map(_holds_values, item))
+    return isinstance(item, _PLAIN) and item is not None
+
+
 def snapshot(function: Callable[..., Any], arguments: Any) -> Guards:
     """Everything of Python that a call of `function` with `arguments` may read and that can be watched."""
     attributes: dict[int, tuple[Any, dict[str, Any]]] = {}
-    names: dict[tuple[int, str], _Name] = {}
+    names: dict[tuple[int, str], _Place] = {}
     _visit(function, attributes, names, set())
     _visit(arguments, attributes, names, set())
-    watched = [(name, name.read(), freeze(name.read())) for name in names.values()]
+    watched = [(place, freeze(place.read())) for place in names.values()]
     return Guards(list(attributes.values()), watched, Epoch.now)
 
 
-def _visit(item: Any, attributes: dict[int, Any], names: dict[tuple[int, str], _Name], seen: set[int]) -> None:
+def _visit(item: Any, attributes: dict[int, Any], names: dict[tuple[int, str], _Place], seen: set[int]) -> None:
     if id(item) in seen or isinstance(item, (*_PLAIN, Tensor)):
         return
     seen.add(id(item))
@@ -139,13 +174,13 @@ def _visit(item: Any, attributes: dict[int, Any], names: dict[tuple[int, str], _
             _visit(name.read(), attributes, names, seen)
 
 
-def _variables(function: types.FunctionType) -> list[_Name]:
+def _variables(function: types.FunctionType) -> list[_Place]:
     """The globals and closure cells that the code of `function`, and of functions in it, names."""
     found = [
-        _Name(cell, name) for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        _Place(cell, name) for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     ]
     codes = [function.__code__]
     for code in codes:
         codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
-        found += [_Name(function.__globals__, n) for n in code.co_names if n in function.__globals__]
+        found += [_Place(function.__globals__, n) for n in code.co_names if n in function.__globals__]
     return found

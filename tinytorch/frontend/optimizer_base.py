@@ -90,6 +90,7 @@ class Optimizer(Tracked):
     parameter number i is `state[i]`, a dict of tensors.
     """
 
+    unwatched: ClassVar[frozenset[str]] = frozenset({"defaults"})
     slots: ClassVar[tuple[str, ...]] = ()  # names of the per-parameter state that starts as zeros
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:

@@ -136,6 +136,7 @@ class Trace:
     leaves: list[Tensor] = field(default_factory=list[Tensor])
     grads: dict[int, _Grad] = field(default_factory=dict[int, _Grad])
     arguments: int = 0
+    went_backward: bool = False  # then the tape is used up, as it would be in eager mode
 
     def argument(self, tensor: Tensor, name: str) -> None:
         """Make an argument an input."""
@@ -215,6 +216,7 @@ class Trace:
         return [None if v is None else Tensor.wrap(None, Expr(self.builder, v)) for v in found]  # pyright: ignore[reportArgumentType]
 
     def backward(self, tensor: Tensor, grad: Tensor) -> None:
+        self.went_backward = True
         wrt = [leaf for leaf in self.leaves if leaf.requires_grad]
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad), strict=True):
             if cotangent is not None:
@@ -279,7 +281,10 @@ class Trace:
             inputs=tuple(map(self.tensor_of, self.builder.inputs)),
             result=spec,
             sources=tuple(sources),
-            differentiable=tuple(s >= 0 and leaf.requires_grad for s, leaf in zip(sources, leaves, strict=True)),
+            differentiable=tuple(
+                s >= 0 and leaf.requires_grad and not self.went_backward
+                for s, leaf in zip(sources, leaves, strict=True)
+            ),
             effects=Effects(tuple(dropped), tuple(consumed), keep),
             grad_guards=tuple((r.leaf, r.initial) for r in self.grads.values() if r.read),
         )

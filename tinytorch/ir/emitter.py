@@ -7,7 +7,7 @@ instructions, the numpy emitter (used by tests) evaluates it. Comparisons are IE
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from tinytorch.ir.types import DType
 
@@ -63,7 +63,7 @@ class Lane:
 
     emitter: Emitter
     dtype: DType
-    ref: object  # what the emitter keeps: an SSA name, a numpy array
+    ref: Any  # what the emitter keeps: an SSA name, a numpy array
 
     def _other(self, other: Lane | Number) -> Lane:
         return other if isinstance(other, Lane) else self.emitter.const(other, self.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.graph import Node
-from tinytorch.ir.types import DType, bool_
+from tinytorch.ir.types import DType, bool_, f32
 
 DIVISION = 8  # instructions that a division or a square root is worth
 
@@ -52,5 +52,7 @@ def lane_cost(node: Node) -> int:
     if node.op.scalar is None or not node.inputs:
         return 0
     counter = _Counter()
-    node.op.scalar(counter, *(Lane(counter, v.type.dtype, None) for v in node.inputs), **node.attrs)
+    dtypes = [v.type.dtype for v in node.inputs]
+    wide = [f32 if d.is_float and d.bits == 16 else d for d in dtypes]  # as kernels compute them
+    node.op.scalar(counter, *(Lane(counter, d, None) for d in wide), **node.attrs)
     return counter.count

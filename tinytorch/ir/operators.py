@@ -143,8 +143,8 @@ class Operators:
 
     def _scalar(self, value: Any) -> Array:
         if self.dtype.kind in ("int", "uint"):
-            info = np.iinfo(self.dtype.numpy)
-            if not info.min <= int(value) <= info.max:
+            low, high = self.dtype.limits
+            if not low <= int(value) <= high:
                 raise ShapeError(f"{value} does not fit dtype {self.dtype}")
         return np.asarray(value).astype(self.dtype.numpy)
 
@@ -206,11 +206,9 @@ class Operators:
     def __pow__(self, other: Any) -> Self:
         if isinstance(other, int) and not isinstance(other, bool) and other >= 0 and not self.dtype.is_float:
             return math.prod([self] * other, start=self * 0 + 1)
-        return (
-            self * self
-            if other == 2 and isinstance(other, (int, float))
-            else self._float()._binary(elementwise.pow_, other)
-        )
+        if isinstance(other, (int, float)) and float(other) == 2.0:
+            return self * self
+        return self._float()._binary(elementwise.pow_, other)
 
     def __rpow__(self, other: Any) -> Self:
         return self._float()._binary(elementwise.pow_, other, swap=True)
@@ -534,7 +532,7 @@ class Operators:
                 windows.append(item)
                 shape.append(None)
             else:
-                windows.append(self._one(operator.index(item), len(windows)))
+                windows.append(self._one(operator.index(item), len(windows)))  # pyright: ignore[reportArgumentType]
         return self._windows(windows, index, shape)
 
     def _one(self, at: int, axis: int) -> slice:

@@ -30,6 +30,12 @@ class DType:
         return self.numpy.itemsize
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest value of an integer dtype."""
+        low = -(1 << (self.bits - 1)) if self.kind == "int" else 0
+        return low, low + (1 << self.bits) - 1
+
+    @property
     def is_float(self) -> bool:
         return self.kind == "float"
 

@@ -93,7 +93,7 @@ _SQRT_HALF, _SQRT_2_OVER_PI, _CUBIC = math.sqrt(0.5), math.sqrt(2 / math.pi), 0.
 
 
 def _gelu_inner(x: Any) -> Any:
-    return (x + x * x * x * _CUBIC) * _SQRT_2_OVER_PI
+    return x * (x * x * (_CUBIC * _SQRT_2_OVER_PI) + _SQRT_2_OVER_PI)
 
 
 def _gelu(x: Any, *, approximate: bool) -> Any:
@@ -125,7 +125,7 @@ def _shifted(x: Any, axis: int) -> Any:
 
 def _softmax(x: Any, *, axis: int) -> Any:
     weights = apply(exp, _shifted(x, axis))
-    return weights / _along(_sum(weights, axis), x.type.shape)
+    return weights * _along(1.0 / _sum(weights, axis), x.type.shape)
 
 
 def _log_softmax(x: Any, *, axis: int) -> Any:

@@ -114,9 +114,9 @@ def cast_array(x: Array, dtype: DType) -> Array:
     """Convert as kernels do: float to integer truncates, NaN gives 0, out of range saturates."""
     if x.dtype.kind in "fV" and dtype.kind in ("int", "uint"):
         wide = x.astype(np.float64)
-        info = np.iinfo(dtype.numpy)
-        inside = np.clip(np.nan_to_num(wide, nan=0.0), info.min, info.max)
-        return np.where(wide >= float(info.max), info.max, inside.astype(dtype.numpy)).astype(dtype.numpy)
+        low, high = dtype.limits
+        inside = np.clip(np.nan_to_num(wide, nan=0.0), low, high)
+        return np.where(wide >= float(high), high, inside.astype(dtype.numpy)).astype(dtype.numpy)
     return x.astype(dtype.numpy)
 
 
@@ -124,11 +124,10 @@ def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:
     if x.dtype == dtype:
         return x
     if x.dtype.is_float and dtype.kind in ("int", "uint"):
-        info = np.iinfo(dtype.numpy)
-        low, high = float(info.min), float(info.max)  # in f32, i32's and i64's maxima round up to a power of two
-        safe = e.select((x > low) & (x < high), x, e.const(0, x.dtype)).cast(dtype)
-        safe = e.select(x >= high, e.const(info.max, dtype), safe)
-        return e.select(x <= low, e.const(info.min, dtype), safe)
+        low, high = dtype.limits  # in f32, i32's and i64's maxima round up to a power of two
+        safe = e.select((x > float(low)) & (x < float(high)), x, e.const(0, x.dtype)).cast(dtype)
+        safe = e.select(x >= float(high), e.const(high, dtype), safe)
+        return e.select(x <= float(low), e.const(low, dtype), safe)
     return x.cast(dtype)
 
 
@@ -136,7 +135,7 @@ cast = define(Op(
     name="cast", kind="elementwise",
     doc="Values converted to `dtype`; float to integer truncates and saturates, NaN gives 0.",
     infer=lambda x, *, dtype: TensorType(dtype, x.shape), eval=lambda x, *, dtype: cast_array(x, dtype),
-    vjp=(lambda g, n: (n.inputs[0].type.dtype.is_float and apply(cast, g, dtype=n.inputs[0].type.dtype)) or None,),
+    vjp=(lambda g, n: apply(cast, g, dtype=n.inputs[0].type.dtype) if n.inputs[0].type.dtype.is_float else None,),
     flops=one_per_result, scalar=_cast_lane,
 ))  # fmt: skip
 
