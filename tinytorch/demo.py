@@ -8,7 +8,7 @@ import os
 import statistics
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -150,7 +150,7 @@ def _torch_run() -> Run:
 
 # Measuring.
 @contextlib.contextmanager
-def _empty_cache() -> Iterator[None]:
+def _empty_cache() -> Generator[None]:
     before = os.environ.get("TT_CACHE_DIR")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TT_CACHE_DIR"] = folder
