@@ -95,7 +95,8 @@ class _Grad:
 
     leaf: Tensor
     initial: Any
-    read: bool = False
+    read: bool = False  # before anything was written
+    written: bool = False
     used: Tensor | Consumed | None = None
 
 
@@ -227,10 +228,10 @@ class Trace:
 
     def read_grad(self, tensor: Tensor) -> None:
         record = self._grad(tensor)
-        record.read = record.read or raw_grad(tensor) is record.initial
+        record.read = record.read or not record.written
 
     def write_grad(self, tensor: Tensor) -> None:
-        self._grad(tensor)
+        self._grad(tensor).written = True
 
     def use_grad(self, tensor: Tensor) -> None:
         self._grad(tensor).used = raw_grad(tensor)
