@@ -1,0 +1,359 @@
+"""Samples of every op: operands and attributes that reach its corners, and points where it is differentiable.
+
+`run_samples` runs them on a backend; to test another way of running graphs, add it to BACKENDS.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinytorch.compile import compile
+from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.ir.graph import Builder, Expr
+from tinytorch.ir.op import OPS, Array, Op
+from tinytorch.ir.types import DTYPES, DType, TensorType, bool_, dtype_of, f32, i64
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One application of an op.
+
+    tolerance: how far a result may be from `eval`, in units of its dtype's epsilon times its largest finite value
+    (`relative`: times each value); 0 means equal. smooth: the op is twice differentiable there, in f64.
+    """
+
+    op: Op
+    arrays: tuple[Array, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 0
+    relative: bool = True
+    smooth: bool = False
+
+    @property
+    def types(self) -> list[TensorType]:
+        return [TensorType(dtype_of(a.dtype), a.shape) for a in self.arrays]
+
+    @property
+    def expected(self) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(self.op.eval(*self.arrays, **self.attrs))
+
+    def __repr__(self) -> str:
+        attrs = ", ".join(f"{k}={v!r}" for k, v in self.attrs.items() if not callable(v))
+        return f"{self.op.name}({', '.join(map(str, self.types))}{', ' if attrs else ''}{attrs})"
+
+
+# Running.
+def apply_sample(sample: Sample, operands: Sequence[Tensor]) -> Tensor:
+    """The op on tensors: eager, or traced."""
+    if not operands and mode.trace is not None:
+        return mode.trace.apply(sample.op, (), sample.attrs)
+    if not operands:
+        return Tensor.wrap(sample.expected)
+    return operands[0].apply_op(sample.op, operands, sample.attrs)
+
+
+def _eager(samples: Sequence[Sample]) -> list[Array]:
+    return [apply_sample(s, [Tensor(a) for a in s.arrays]).numpy() for s in samples]
+
+
+def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Array]]:
+    def run(samples: Sequence[Sample]) -> list[Array]:
+        counts = [len(s.arrays) for s in samples]
+
+        def together(*operands: Tensor) -> list[Tensor]:
+            rest = iter(operands)
+            return [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
+
+        arguments = [Tensor(a) for s in samples for a in s.arrays]
+        return [t.numpy() for t in compile(together, backend=backend)(*arguments)]
+
+    return run
+
+
+BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Array]]] = {
+    "eager": _eager,
+    "interpreter": _compiled("interpreter"),
+    "llvm": _compiled("llvm"),
+}
+
+
+def run_samples(samples: Sequence[Sample], backend: str) -> list[Array]:
+    """The results of all samples, which a compiling backend runs as one graph."""
+    return BACKENDS[backend](samples)
+
+
+def run_sample(sample: Sample, backend: str) -> Array:
+    return run_samples([sample], backend)[0]
+
+
+def check(sample: Sample, result: Array, tolerance: float | None = None) -> None:
+    """Fail unless `result` is what `eval` gives, up to the sample's tolerance."""
+    expected = sample.expected
+    assert result.dtype == expected.dtype and result.shape == expected.shape, sample
+    allowed = sample.tolerance if tolerance is None else tolerance
+    if dtype_of(expected.dtype).name == "bf16":  # numpy's comparisons do not know its NaN
+        eps = 2.0**-7
+        result, expected = result.astype(np.float32), expected.astype(np.float32)
+    else:
+        eps = float(np.spacing(np.ones((), expected.dtype))) if expected.dtype.kind == "f" else 0.0
+    if not allowed:
+        np.testing.assert_array_equal(result, expected, err_msg=repr(sample))
+        return
+    a, b = result.astype(np.float64), expected.astype(np.float64)
+    largest = np.abs(b[np.isfinite(b)]).max(initial=0)
+    tiny = float(np.finfo(np.float32).tiny) if eps > 1e-10 else 1e-307
+    scale = {"rtol": allowed * eps, "atol": tiny if sample.relative else allowed * eps * largest}
+    np.testing.assert_allclose(a, b, err_msg=repr(sample), **scale)
+
+
+# Operands.
+def _rng(name: str) -> np.random.Generator:
+    return np.random.default_rng(list(name.encode()))
+
+
+_FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan]
+
+
+def _corners(dtype: DType) -> Array:
+    """Values at the edges of a dtype."""
+    if dtype.is_float:
+        info = {"f64": (1e308, 5e-324), "f32": (3e38, 1e-45), "f16": (6e4, 6e-8), "bf16": (3e38, 1e-40)}[dtype.name]
+        return np.array([*_FLOATS, *info, -info[0]]).astype(dtype.numpy)
+    if dtype == bool_:
+        return np.array([True, False])
+    limits = np.iinfo(dtype.numpy)
+    return np.array(
+        [0, 1, 2, 7, limits.max, limits.min, limits.max - 1, *([-1, -3] if limits.min else [])], dtype.numpy
+    )
+
+
+def _random(dtype: DType, shape: tuple[int, ...], rng: np.random.Generator, scale: float = 3.0) -> Array:
+    if dtype.is_float:
+        return (rng.normal(size=shape) * scale).astype(dtype.numpy)
+    if dtype == bool_:
+        return rng.integers(0, 2, shape).astype(bool)
+    limits = np.iinfo(dtype.numpy)
+    return rng.integers(limits.min, limits.max, shape, dtype.numpy, endpoint=True)
+
+
+def _operands(dtype: DType, count: int, rng: np.random.Generator) -> tuple[Array, ...]:
+    """Every combination of corners, then random values."""
+    corners = np.stack(np.meshgrid(*[_corners(dtype)] * count, indexing="ij")).reshape(count, -1)
+    return tuple(np.concatenate([c, _random(dtype, (50,), rng)]) for c in corners)
+
+
+def _kinds(op: Op, count: int) -> list[DType]:
+    """The dtypes that an op on operands of one type takes."""
+    found: list[DType] = []
+    for dtype in DTYPES.values():
+        try:
+            op.infer(*[TensorType(dtype, (2,))] * count)
+            found.append(dtype)
+        except ValueError:
+            pass
+    return found
+
+
+# Elementwise ops on operands of one type: number of operands, tolerance of floats, points for derivatives.
+_ANY, _POSITIVE, _AWAY_FROM_0 = (-2.0, 2.0), (0.3, 3.0), (0.4, 2.0)
+ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
+    "copy": (1, 0, _ANY), "detach": (1, 0, None), "neg": (1, 0, _ANY), "abs": (1, 0, _AWAY_FROM_0),
+    "sign": (1, 0, None), "not": (1, 0, None), "floor": (1, 0, None), "ceil": (1, 0, None), "trunc": (1, 0, None),
+    "round": (1, 0, None), "exp": (1, 2, _ANY), "expm1": (1, 3, _ANY), "log": (1, 2, _POSITIVE),
+    "log1p": (1, 3, _POSITIVE), "sqrt": (1, 0, _POSITIVE), "rsqrt": (1, 2, _POSITIVE), "tanh": (1, 4, _ANY),
+    "erf": (1, 4, _ANY), "sin": (1, 4, _ANY), "cos": (1, 4, _ANY),
+    "add": (2, 0, _ANY), "sub": (2, 0, _ANY), "mul": (2, 0, _ANY), "div": (2, 0, _AWAY_FROM_0),
+    "floordiv": (2, 0, None), "mod": (2, 2, _AWAY_FROM_0), "maximum": (2, 0, _ANY), "minimum": (2, 0, _ANY),
+    "pow": (2, 4, _POSITIVE), "eq": (2, 0, None), "ne": (2, 0, None), "lt": (2, 0, None), "le": (2, 0, None),
+    "gt": (2, 0, None), "ge": (2, 0, None), "and": (2, 0, None), "or": (2, 0, None), "xor": (2, 0, None),
+    "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
+}  # fmt: skip
+
+
+def _elementwise() -> list[Sample]:
+    samples: list[Sample] = []
+    for name, (count, tolerance, interval) in ELEMENTWISE.items():
+        op, rng = OPS[name], _rng(name)
+        for dtype in _kinds(op, count):
+            arrays = _operands(dtype, count, rng)
+            if name in ("sin", "cos"):  # far from 0 their accuracy fades, see lanemath
+                arrays = tuple(a[~(np.abs(a.astype(np.float64)) > 1e6)] for a in arrays)
+            samples.append(Sample(op, arrays, tolerance=tolerance if dtype.is_float else 0))
+        if interval is not None:
+            points = tuple(rng.uniform(*interval, (3, 4)) for _ in range(count))
+            samples.append(Sample(op, points, tolerance=tolerance, smooth=True))
+    return samples
+
+
+def _casts() -> list[Sample]:
+    rng, op = _rng("cast"), OPS["cast"]
+    pairs = itertools.product(DTYPES.values(), DTYPES.values())
+    samples = [Sample(op, _operands(a, 1, rng), {"dtype": b}) for a, b in pairs]
+    return [*samples, Sample(op, (rng.normal(size=5),), {"dtype": DTYPES["f64"]}, smooth=True)]
+
+
+def _other_elementwise() -> list[Sample]:
+    rng = _rng("elementwise")
+    x, y = rng.normal(size=(2, 3, 5))
+    halves = x.astype(DTYPES["bf16"].numpy)
+    index = np.array([[0, 6, -7], [3, -1, 2]])
+    constants = [np.array(2.5, np.float32), rng.normal(size=(2, 3)), np.array([], np.int32), np.array([True, False])]
+    return [
+        *(Sample(OPS["constant"], (), {"value": c}) for c in constants),
+        Sample(OPS["iota"], (), {"shape": (4, 3), "axis": 0}),
+        Sample(OPS["iota"], (), {"shape": (4, 3), "axis": 1, "dtype": f32}),
+        Sample(OPS["iota"], (), {"shape": (0,), "axis": 0}),
+        Sample(OPS["where"], (x > 0, x, y), smooth=True),
+        Sample(OPS["where"], (x > 0, halves, -halves)),
+        Sample(OPS["where"], (x > 0, index.repeat(3, 1)[:1].repeat(3, 0)[:, :5], np.ones((3, 5), np.int64))),
+        Sample(OPS["custom_grad"], (x, y), {"backward": lambda ct: [ct]}),
+        Sample(OPS["checked_index"], (index,), {"size": 7}),
+        Sample(OPS["checked_index"], (np.abs(index) % 7,), {"size": 7, "wrap": False}),
+        Sample(OPS["checked_index"], (np.zeros((0,), np.int64),), {"size": 0}),
+        Sample(OPS["random_bits"], (np.array([7, 0]),), {"shape": (3, 5), "word": 0}),
+        Sample(OPS["random_bits"], (np.array([-3, 2**40]),), {"shape": (17,), "word": 3}),
+    ]
+
+
+def _kernel() -> list[Sample]:
+    x, y = _rng("kernel").normal(size=(2, 4)).astype(np.float32)
+    builder = Builder("body")
+    a, b = (Expr(builder, builder.input(TensorType(f32, (4,)))) for _ in range(2))
+    return [Sample(OPS["kernel"], (x, y), {"body": builder.build([((a + b) * a).value])})]
+
+
+def _views() -> list[Sample]:
+    rng = _rng("view")
+    x = rng.normal(size=(3, 4, 5))
+    row, ints = x[:1, :, :1], rng.integers(0, 99, (3, 4), np.int32)
+    empty = np.zeros((0, 4), np.float32)
+    cut = {"starts": (1, 0, 4), "limits": (3, 4, 5), "steps": (1, 3, 1)}
+    around = {"low": (1, 0, 2), "high": (0, 3, 0), "interior": (0, 1, 2), "value": 0.0}
+    plain = {"low": (0, 1), "high": (2, 0), "interior": (0, 0), "value": 7.0}
+    return [
+        Sample(OPS["reshape"], (x,), {"shape": (5, 12)}, smooth=True),
+        Sample(OPS["reshape"], (x.transpose(2, 0, 1),), {"shape": (60,)}, smooth=True),
+        Sample(OPS["reshape"], (empty,), {"shape": (2, 0, 3)}),
+        *(Sample(OPS["permute"], (x,), {"axes": axes}, smooth=True) for axes in itertools.permutations(range(3))),
+        Sample(OPS["permute"], (ints,), {"axes": (1, 0)}),
+        Sample(OPS["broadcast"], (row,), {"shape": (2, 3, 4, 5)}, smooth=True),
+        Sample(OPS["broadcast"], (np.array(2, np.int8),), {"shape": (3, 2)}),
+        Sample(OPS["broadcast"], (empty,), {"shape": (2, 0, 4)}),
+        Sample(OPS["slice"], (x,), cut, smooth=True),
+        Sample(OPS["slice"], (ints,), {"starts": (2, 1), "limits": (2, 4), "steps": (1, 2)}),
+        Sample(OPS["pad"], (x,), around, smooth=True),
+        Sample(OPS["pad"], (ints,), plain),
+        Sample(OPS["pad"], (empty,), plain),
+        Sample(OPS["concat"], (x, x[:1] * 2, x[:0]), {"axis": 0}, smooth=True),
+        Sample(OPS["concat"], (x, x[:, :, :2]), {"axis": 2}, smooth=True),
+        Sample(OPS["concat"], (ints,), {"axis": 1}),
+        Sample(OPS["flip"], (x,), {"axes": (0, 2)}, smooth=True),
+        Sample(OPS["flip"], (ints,), {"axes": (1,)}),
+    ]
+
+
+def _reductions() -> list[Sample]:
+    rng = _rng("reduce")
+    samples: list[Sample] = []
+    many = rng.permutation(105).reshape(3, 5, 7) / 10 - 4
+    axes_of_many = [(0,), (1,), (2,), (0, 2), (0, 1, 2), ()]
+    for name in ("sum", "max", "min"):
+        op, exact = OPS[name], name != "sum"
+        for axes in axes_of_many:
+            samples.append(Sample(op, (many,), {"axes": axes}, 0 if exact else 8, False, smooth=True))
+        long = rng.normal(size=(2, 1037))
+        for dtype in ("f32", "bf16", "f16"):
+            array = long.astype(DTYPES[dtype].numpy)
+            samples.append(Sample(op, (array,), {"axes": (1,)}, 0 if exact else 40 if dtype == "f32" else 1, False))
+        for dtype in ("i64", "i32", "i8", "u8"):
+            samples.append(Sample(op, (_random(DTYPES[dtype], (5, 33), rng),), {"axes": (1,)}))
+        samples.append(Sample(op, (np.array([[1, np.nan], [np.inf, 2]], np.float32),), {"axes": (1,)}))
+    samples.append(Sample(OPS["sum"], (np.zeros((3, 0), np.float32),), {"axes": (1,)}))
+    samples += [Sample(OPS[n], (rng.integers(0, 2, (4, 9)).astype(bool),), {"axes": (0,)}) for n in ("max", "min")]
+    ties = np.array([[1, 3, 3, -2, -2], [np.nan, 1, np.inf, 0, np.nan], [0, -0.0, 0, 0, 0]], np.float32)
+    for name in ("argmax", "argmin"):
+        samples += [Sample(OPS[name], (ties,), {"axes": (a,)}) for a in (0, 1)]
+        samples.append(Sample(OPS[name], (_random(DTYPES["i32"], (6, 41), rng),), {"axes": (1,)}))
+    return samples
+
+
+def _products() -> list[Sample]:
+    rng, op = _rng("matmul"), OPS["matmul"]
+    shapes = [((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 2)), ((1, 7), (7, 1))]
+    samples = [Sample(op, (rng.normal(size=a), rng.normal(size=b)), {}, 8, False, smooth=True) for a, b in shapes]
+    odd = [((33, 17), (17, 65)), ((5, 3, 9, 20), (5, 3, 20, 6)), ((0, 4), (4, 3)), ((3, 0), (0, 2))]
+    for a, b in odd:
+        samples.append(Sample(op, tuple(rng.normal(size=s).astype(np.float32) for s in (a, b)), {}, 16, False))
+    for dtype in ("bf16", "f16", "i8", "u8", "i32", "i64"):
+        arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((7, 19), (19, 11)))
+        samples.append(Sample(op, arrays, {}, 2 if DTYPES[dtype].is_float else 0, False))
+    return samples
+
+
+def _indexing() -> list[Sample]:
+    rng = _rng("index")
+    x = rng.normal(size=(4, 5, 3))
+    samples: list[Sample] = []
+    for axis, places in ((0, [3, 0, 0]), (1, [[1, 4], [4, 4]]), (2, 2), (0, [])):
+        index = np.array(places, np.int64)
+        updates = rng.normal(size=(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
+        samples.append(Sample(OPS["gather"], (x, index), {"axis": axis}, smooth=True))
+        samples.append(Sample(OPS["scatter_add"], (x, index, updates), {"axis": axis}, 8, False, smooth=True))
+    rows, index = _random(DTYPES["i32"], (6, 4), rng), np.array([5, 5, 1, 0])
+    samples.append(Sample(OPS["gather"], (rows, index), {"axis": 0}))
+    samples.append(Sample(OPS["scatter_add"], (rows, index, rows[:4]), {"axis": 0}))
+    half = rng.normal(size=(6, 4)).astype(DTYPES["bf16"].numpy)
+    samples.append(Sample(OPS["gather"], (half, index), {"axis": 0}))
+    return samples
+
+
+def _composites() -> list[Sample]:
+    rng = _rng("composite")
+    x = rng.uniform(0.2, 2.0, (3, 4)) * rng.choice([-1, 1], (3, 4))
+    wide = np.concatenate([_corners(f32), _random(f32, (50,), rng)])
+    rows = _random(f32, (5, 37), rng)
+    spikes = np.array([[1e4, -1e4, 0], [-np.inf, 0, 1], [np.nan, 0, 1], [np.inf, 0, 1]], np.float32)
+    targets, state = np.array([2, 0, 3]), np.array([5, 123])
+    samples: list[Sample] = []
+    halves = rows.astype(DTYPES["bf16"].numpy)
+    activations: list[tuple[str, dict[str, Any]]] = [("relu", {}), ("sigmoid", {}), ("silu", {})]
+    activations += [("gelu", {"approximate": approximate}) for approximate in (False, True)]
+    for name, attrs in activations:
+        exact = name == "relu"
+        samples.append(Sample(OPS[name], (x,), attrs, 0 if exact else 8, smooth=True))
+        samples.append(Sample(OPS[name], (wide,), attrs, 0 if exact else 8, name != "gelu"))
+        samples.append(Sample(OPS[name], (halves,), attrs, 0 if exact else 4, False))
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        samples += [Sample(OPS[name], (x,), {"axis": axis}, 16, False, smooth=True) for axis in (0, 1)]
+        samples += [Sample(OPS[name], (a,), {"axis": 1}, 16, False) for a in (rows, spikes)]
+    for axes in ((0,), (1,), (0, 1)):
+        samples.append(Sample(OPS["mean"], (x,), {"axes": axes}, 8, False, smooth=True))
+        samples.append(Sample(OPS["layernorm"], (x,), {"axes": axes, "eps": 1e-5}, 64, False, smooth=True))
+    samples.append(Sample(OPS["mean"], (np.zeros((2, 0), np.float32),), {"axes": (1,)}))
+    samples.append(Sample(OPS["layernorm"], (rows,), {"axes": (1,), "eps": 1e-5}, 32, False))
+    for smoothing in (0.0, 0.1):
+        samples.append(Sample(OPS["cross_entropy"], (x, targets), {"smoothing": smoothing}, 16, False, smooth=True))
+        samples.append(Sample(OPS["cross_entropy"], (rows, np.arange(5) * 9), {"smoothing": smoothing}, 16, False))
+    samples += [Sample(OPS["one_hot"], (targets,), {"size": 4, "dtype": d}) for d in (f32, i64, bool_)]
+    for dtype in ("f32", "f64", "bf16"):
+        attrs = {"shape": (7, 5), "dtype": DTYPES[dtype]}
+        samples.append(Sample(OPS["uniform"], (state,), attrs))
+        samples.append(Sample(OPS["normal"], (state,), attrs, 2 if dtype == "bf16" else 16 if dtype == "f32" else 1e10))
+    samples += [Sample(OPS["dropout"], (x, state), {"p": p}, 1, smooth=True) for p in (0.0, 0.4, 1.0)]
+    return samples
+
+
+SAMPLES: list[Sample] = [
+    *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(),
+    *_indexing(), *_composites(),
+]  # fmt: skip
+
+
+def samples_of(op: Op) -> list[Sample]:
+    return [s for s in SAMPLES if s.op is op]

@@ -1,0 +1,254 @@
+"""Every op, on its samples: the record is complete, all backends agree with `eval`, derivatives are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.op_samples import BACKENDS, SAMPLES, Sample, apply_sample, check, run_sample, run_samples, samples_of
+from tinytorch.frontend.gradients import gradients
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.graph import Builder
+from tinytorch.ir.numpy_emitter import NumpyEmitter
+from tinytorch.ir.op import OPS, Array, Nondiff
+from tinytorch.ir.types import f32, f64
+
+SMOOTH = [s for s in SAMPLES if s.smooth]
+NO_SMOOTH_POINT = {"custom_grad"}  # its derivative is what the user says; see test_autograd
+HALVES = ("bf16", "f16")  # computed in f32 lanes by the code that loads and stores them
+LANES = [s for s in SAMPLES if s.op.scalar is not None and not any(t.dtype.name in HALVES for t in s.types)]
+LANES = [s for s in LANES if s.op.name != "constant" or s.attrs["value"].size == 1]
+
+
+# The registry.
+@pytest.mark.parametrize("name", OPS)
+def test_record_is_complete(name):
+    op = OPS[name]
+    samples = samples_of(op)
+    assert samples, f"{name} has no samples"
+    assert op.name == name and op.doc
+    differentiable = not isinstance(op.vjp, Nondiff)
+    assert any(s.smooth for s in samples) == (differentiable and name not in NO_SMOOTH_POINT)
+    assert (op.scalar is not None) == (op.kind in ("elementwise", "random"))
+    assert (op.expand is not None) == (op.kind == "composite")
+    for sample in samples:
+        (inferred,) = op.result_types(sample.types, sample.attrs)
+        expected = sample.expected[0] if op.kind == "kernel" else sample.expected
+        assert (inferred.dtype.numpy, inferred.shape) == (expected.dtype, expected.shape), sample
+        flops = op.flops(sample.types, inferred, sample.attrs)
+        assert isinstance(flops, int) and flops >= 0, sample
+        if isinstance(op.vjp, tuple):
+            assert len(op.vjp) == len(sample.arrays), sample
+
+
+def test_flops_of_known_cases():
+    def flops(name: str, index: int = 0) -> int:
+        s = samples_of(OPS[name])[index]
+        return s.op.flops(s.types, s.op.result_types(s.types, s.attrs)[0], s.attrs)
+
+    assert flops("matmul") == 2 * 3 * 4 * 5 and flops("matmul", 1) == 2 * 2 * 3 * 4 * 2
+    assert flops("sum") == 105 and flops("reshape") == 0 and flops("gather") == 0
+    assert flops("relu") == 12
+
+
+# Backends.
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", [n for n in OPS if n != "kernel"])
+def test_backend_agrees_with_eval(name, backend):
+    samples = samples_of(OPS[name])
+    for sample, result in zip(samples, run_samples(samples, backend), strict=True):
+        check(sample, result)
+
+
+def test_run_sample_runs_one():
+    sample = samples_of(OPS["matmul"])[0]
+    check(sample, run_sample(sample, "interpreter"))
+
+
+def test_kernel_evaluates_its_body():
+    (sample,) = samples_of(OPS["kernel"])
+    x, y = sample.arrays
+    np.testing.assert_array_equal(sample.expected[0], (x + y) * x)
+
+
+@pytest.mark.parametrize("sample", LANES, ids=repr)
+def test_lanes_agree_with_eval(sample):
+    """`scalar` on the numpy emitter; the exact ops are exact, the others within the sample's tolerance."""
+    emitter = NumpyEmitter()
+    lanes = [emitter.lane(a) for a in sample.arrays]
+    if sample.op.name == "iota":
+        shape, axis = sample.attrs["shape"], sample.attrs["axis"]
+        lanes = [emitter.lane(np.indices(shape)[axis].astype(np.int64))]
+    if sample.op.name == "random_bits":
+        state, shape = sample.arrays[0], sample.attrs["shape"]
+        lanes = [emitter.lane(x) for x in (np.arange(np.prod(shape)).reshape(shape), *state)]
+    with np.errstate(all="ignore"):
+        result: Any = sample.op.scalar(emitter, *lanes, **sample.attrs).ref
+    check(sample, np.asarray(result))
+
+
+def test_guards_are_true_where_eval_is_defined():
+    op, emitter = OPS["checked_index"], NumpyEmitter()
+    for wrap, good in ((True, [False, True, True, True, False]), (False, [False, False, True, True, False])):
+        x = np.array([-4, -3, 0, 2, 3])
+        result: Any = op.guard(emitter, emitter.lane(x), size=3, wrap=wrap).ref
+        assert result.tolist() == good
+        for value, fine in zip(x, good, strict=True):
+            if not fine:
+                with pytest.raises(IndexError, match="out of range"):
+                    op.eval(np.array([value]), size=3, wrap=wrap)
+
+
+# Derivatives.
+def _is_float(array: Array) -> bool:
+    return array.dtype == np.float64
+
+
+def _pulled(sample: Sample, arrays: list[Array], ct: Array) -> list[Array]:
+    """The cotangents of the float operands, zeros where there is none."""
+    operands = [Tensor(a, requires_grad=_is_float(a)) for a in arrays]
+    out = apply_sample(sample, operands)
+    wrt = [x for x in operands if x.requires_grad]
+    found = gradients(out, wrt, Tensor(ct), create_graph=False)
+    return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(found, wrt, strict=True)]
+
+
+def _pulled_twice(sample: Sample, arrays: list[Array], ct: Array, weights: list[Array]) -> list[Array]:
+    """Derivatives of the sum of the cotangents times `weights`, with respect to the operands and to `ct`."""
+    operands = [Tensor(a, requires_grad=_is_float(a)) for a in arrays]
+    seed = Tensor(ct, requires_grad=True)
+    wrt = [x for x in operands if x.requires_grad]
+    found = gradients(apply_sample(sample, operands), wrt, seed, create_graph=True)
+    total = Tensor(0.0, dtype="f64")
+    for g, w in zip(found, weights, strict=True):
+        total = total if g is None else total + (g * Tensor(w)).sum()
+    if not total.requires_grad:
+        return [np.zeros(x.shape) for x in (*wrt, seed)]
+    second = gradients(total, [*wrt, seed], Tensor(1.0, dtype="f64"), create_graph=False)
+    return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(second, (*wrt, seed), strict=True)]
+
+
+def _differences(function: Callable[[list[Array]], float], arrays: list[Array], step: float) -> list[Array]:
+    """Central differences with respect to every element of the float arrays."""
+    found: list[Array] = []
+    for k, array in enumerate(arrays):
+        if not _is_float(array):
+            continue
+        slope = np.zeros(array.shape)
+        for i in np.ndindex(array.shape):
+            ends: list[float] = []
+            for sign in (1, -1):
+                moved = [a.copy() for a in arrays]
+                moved[k][i] += sign * step
+                ends.append(function(moved))
+            slope[i] = (ends[0] - ends[1]) / (2 * step)
+        found.append(slope)
+    return found
+
+
+@pytest.mark.parametrize("sample", SMOOTH, ids=repr)
+def test_vjp_matches_finite_differences(sample):
+    arrays = list(sample.arrays)
+    ct = np.random.default_rng(1).normal(size=sample.expected.shape)
+    slopes = _differences(lambda xs: float((sample.op.eval(*xs, **sample.attrs) * ct).sum()), arrays, 1e-5)
+    for analytic, numeric in zip(_pulled(sample, arrays, ct), slopes, strict=True):
+        np.testing.assert_allclose(analytic, numeric, rtol=2e-7, atol=2e-8)
+
+
+@pytest.mark.parametrize("sample", SMOOTH, ids=repr)
+def test_second_derivatives_match_finite_differences(sample):
+    rng = np.random.default_rng(2)
+    arrays, ct = list(sample.arrays), rng.normal(size=sample.expected.shape)
+    weights = [rng.normal(size=a.shape) for a in arrays if _is_float(a)]
+
+    def weighted(moved: list[Array]) -> float:
+        pulled = _pulled(sample, moved[:-1], moved[-1])
+        return float(sum((g * w).sum() for g, w in zip(pulled, weights, strict=True)))
+
+    slopes = _differences(weighted, [*arrays, ct], 1e-5)
+    for analytic, numeric in zip(_pulled_twice(sample, arrays, ct, weights), slopes, strict=True):
+        np.testing.assert_allclose(analytic, numeric, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "expected"),
+    [
+        ("abs", [[0.0, -0.0]], [[0.0, 0.0]]),
+        ("relu", [[0.0, -0.0]], [[0.0, 0.0]]),
+        ("maximum", [[1.0], [1.0]], [[0.5], [0.5]]),
+        ("minimum", [[1.0], [1.0]], [[0.5], [0.5]]),
+        ("pow", [[0.0, 0.0, 0.0], [2.0, 0.0, 1.0]], [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]),
+        ("pow", [[-2.0], [3.0]], [[12.0], [np.nan]]),
+    ],
+)
+def test_gradients_where_there_are_several_choices(name, arrays, expected):
+    sample = Sample(OPS[name], tuple(np.array(a) for a in arrays))
+    found = _pulled(sample, list(sample.arrays), np.ones(sample.arrays[0].shape))
+    np.testing.assert_array_equal([*found], expected)
+
+
+def test_ties_of_max_share_the_gradient():
+    sample = Sample(OPS["max"], (np.array([[1.0, 3.0, 3.0, 2.0]]),), {"axes": (1,)})
+    assert _pulled(sample, list(sample.arrays), np.ones((1, 1)))[0].tolist() == [[0, 0.5, 0.5, 0]]
+
+
+def test_the_gradient_of_a_cast_has_the_dtype_of_the_operand():
+    x = Tensor([1.5, 2.5], requires_grad=True)
+    x.cast(f64).sum().backward()
+    assert x.grad is not None and x.grad.dtype == f32
+    y = Tensor([1.5], requires_grad=True)
+    assert not y.cast("i32").requires_grad
+
+
+# PyTorch as an oracle, where it is installed.
+def _axis(attrs: Any) -> int:
+    return attrs["axis"]
+
+
+TORCH: dict[str, Callable[..., Any]] = {
+    "neg": lambda t, a, x: -x, "abs": lambda t, a, x: x.abs(), "add": lambda t, a, x, y: x + y,
+    "sub": lambda t, a, x, y: x - y, "mul": lambda t, a, x, y: x * y, "div": lambda t, a, x, y: x / y,
+    "mod": lambda t, a, x, y: t.remainder(x, y), "maximum": lambda t, a, x, y: t.maximum(x, y),
+    "minimum": lambda t, a, x, y: t.minimum(x, y), "pow": lambda t, a, x, y: x**y,
+    "where": lambda t, a, c, x, y: t.where(c, x, y), "matmul": lambda t, a, x, y: x @ y,
+    **{n: (lambda t, a, x, n=n: getattr(t, n)(x)) for n in (
+        "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "relu", "sigmoid",
+    )},
+    "silu": lambda t, a, x: t.nn.functional.silu(x),
+    "gelu": lambda t, a, x: t.nn.functional.gelu(x, approximate="tanh" if a["approximate"] else "none"),
+    "softmax": lambda t, a, x: x.softmax(_axis(a)), "log_softmax": lambda t, a, x: x.log_softmax(_axis(a)),
+    "logsumexp": lambda t, a, x: x.logsumexp(_axis(a), keepdim=True),
+    "sum": lambda t, a, x: x.sum(a["axes"], keepdim=True) if a["axes"] else x,
+    "mean": lambda t, a, x: x.mean(a["axes"], keepdim=True),
+    "max": lambda t, a, x: x.amax(a["axes"], keepdim=True) if a["axes"] else x,
+    "min": lambda t, a, x: x.amin(a["axes"], keepdim=True) if a["axes"] else x,
+    "reshape": lambda t, a, x: x.reshape(a["shape"]), "permute": lambda t, a, x: x.permute(a["axes"]),
+    "broadcast": lambda t, a, x: x.broadcast_to(a["shape"]), "flip": lambda t, a, x: x.flip(a["axes"]),
+    "concat": lambda t, a, *xs: t.cat(xs, _axis(a)),
+    "cross_entropy": lambda t, a, x, y: t.nn.functional.cross_entropy(
+        x, y, reduction="none", label_smoothing=a["smoothing"]
+    ),
+}  # fmt: skip
+WITH_ORACLE = [s for s in SMOOTH if s.op.name in TORCH]
+
+
+@pytest.mark.parametrize("sample", WITH_ORACLE, ids=repr)
+def test_value_and_gradient_match_torch(sample):
+    torch = pytest.importorskip("torch")
+    theirs = [torch.tensor(np.ascontiguousarray(a), requires_grad=_is_float(a)) for a in sample.arrays]
+    out = TORCH[sample.op.name](torch, sample.attrs, *theirs)
+    np.testing.assert_allclose(sample.expected, out.detach().numpy(), rtol=1e-13, atol=1e-14)
+    ct = np.random.default_rng(3).normal(size=sample.expected.shape)
+    out.backward(torch.tensor(ct))
+    for ours, other in zip(
+        _pulled(sample, list(sample.arrays), ct), [x for x in theirs if x.requires_grad], strict=True
+    ):
+        np.testing.assert_allclose(ours, other.grad.numpy(), rtol=1e-11, atol=1e-13)
+
+
+def test_samples_print_as_ops():
+    builder = Builder()
+    assert repr(samples_of(OPS["matmul"])[0]) == "matmul(f64[3,4], f64[4,5])" and not builder.nodes
