@@ -39,11 +39,12 @@ def _number(like: Any, value: float) -> Any:
 
 # Arithmetic. g is the cotangent of the result, n the application.
 add = _elementwise(
-    "add", "a + b", np.add, lambda e, a, b: a + b, (lambda g, n: g, lambda g, n: g), "float", "int", "uint", "bool"
-)
+    "add", "a + b; of bools, a or b", np.add, lambda e, a, b: a | b if a.dtype.kind == "bool" else a + b,
+    (lambda g, n: g, lambda g, n: g), "float", "int", "uint", "bool",
+)  # fmt: skip
 sub = _elementwise("sub", "a - b", np.subtract, lambda e, a, b: a - b, (lambda g, n: g, lambda g, n: -g))
 mul = _elementwise(
-    "mul", "a * b", np.multiply, lambda e, a, b: a * b, (lambda g, n: g * n.inputs[1], lambda g, n: g * n.inputs[0]),
+    "mul", "a * b; of bools, a and b", np.multiply, lambda e, a, b: a & b if a.dtype.kind == "bool" else a * b, (lambda g, n: g * n.inputs[1], lambda g, n: g * n.inputs[0]),
     "float", "int", "uint", "bool",
 )  # fmt: skip
 div = _elementwise(
