@@ -44,8 +44,8 @@ add = _elementwise(
 )  # fmt: skip
 sub = _elementwise("sub", "a - b", np.subtract, lambda e, a, b: a - b, (lambda g, n: g, lambda g, n: -g))
 mul = _elementwise(
-    "mul", "a * b; of bools, a and b", np.multiply, lambda e, a, b: a & b if a.dtype.kind == "bool" else a * b, (lambda g, n: g * n.inputs[1], lambda g, n: g * n.inputs[0]),
-    "float", "int", "uint", "bool",
+    "mul", "a * b; of bools, a and b", np.multiply, lambda e, a, b: a & b if a.dtype.kind == "bool" else a * b,
+    (lambda g, n: g * n.inputs[1], lambda g, n: g * n.inputs[0]), "float", "int", "uint", "bool",
 )  # fmt: skip
 div = _elementwise(
     "div", "a / b of floats", np.divide, lambda e, a, b: a / b,
