@@ -10,6 +10,7 @@ from typing import Any
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.op import OPS, Op
 from tinytorch.ir.ops.composite import dropout
+from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant, custom_grad
 from tinytorch.ir.ops.reduce import max_, min_, sum_
 from tinytorch.ir.ops.view import broadcast, concat, flip, pad, permute, reshape, slice_
@@ -109,6 +110,18 @@ def _permute(rewriter: Rewriter, node: Node) -> Term | None:
     if inner is None:
         return None
     return rewriter.term(inner.inputs[0]).permute(tuple(inner.attrs["axes"][axis] for axis in axes))
+
+
+@local(permute)
+def _permute_of_matmul(rewriter: Rewriter, node: Node) -> Term | None:
+    """transpose(a @ b) == transpose(b) @ transpose(a): what is done to the result next can then be its epilogue"""
+    product = rewriter.producer(node.inputs[0], matmul)
+    rank = node.output.type.rank
+    swapped = (*range(rank - 2), rank - 1, rank - 2)
+    if product is None or node.attrs["axes"] != swapped or not rewriter.single_use(node.inputs[0]):
+        return None
+    a, b = (rewriter.term(v).mT for v in product.inputs)
+    return b @ a
 
 
 @local(permute)
@@ -341,6 +354,7 @@ VIEW_RULES: list[Rule] = [
     _reshape,
     _reshape_of_broadcast,
     _permute,
+    _permute_of_matmul,
     _permute_of_broadcast,
     _broadcast,
     _slice,
