@@ -1,6 +1,6 @@
 """TinyTorch: neural networks traced into a graph you can read, and run by kernels generated for exactly its shapes."""
 
-from tinytorch.compile import Compiled, compile
+from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinytorch.frontend.autograd import (
     Function,
@@ -246,6 +246,7 @@ __all__ = [
     "triu",
     "u8",
     "value_and_grad",
+    "verify",
     "where",
     "zeros",
     "zeros_like",

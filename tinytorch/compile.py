@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from tinytorch.frontend.guards import Guards, freeze, snapshot
-from tinytorch.frontend.tensor import Consumed, Tensor, mode
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
 from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError
@@ -27,6 +27,7 @@ from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
 if TYPE_CHECKING:
     from tinytorch.explain import Report
+    from tinytorch.lockstep import Lockstep
 
 Backend = Literal["llvm", "interpreter"]
 BACKENDS = ("llvm", "interpreter")
@@ -41,6 +42,7 @@ def compile(function: Callable[..., Any], *, backend: Backend | None = None) -> 
 
     On the first call with new shapes, dtypes or static arguments, Python runs once with traced tensors; after that,
     the graph runs. `backend` is "llvm" (machine code) or "interpreter" (numpy); by default TT_BACKEND, or "llvm".
+    With TT_NANS=1 the graph runs on the interpreter, which names the line that makes the first NaN.
     """
     chosen = backend or os.environ.get("TT_BACKEND") or "llvm"
     if chosen not in BACKENDS:
@@ -48,6 +50,16 @@ def compile(function: Callable[..., Any], *, backend: Backend | None = None) -> 
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
     return Compiled(function, chosen)
+
+
+def verify(function: Callable[..., Any], *args: Any, folder: str = "tt-verify", **kwargs: Any) -> Lockstep:
+    """Run `function(*args, **kwargs)` eagerly, by the interpreter and as machine code, and compare what they give.
+
+    Everything is afterwards as it was. VerifyError names the first node that differs; a reproducer is in `folder`.
+    """
+    from tinytorch.lockstep import verify
+
+    return verify(function, *args, folder=folder, **kwargs)
 
 
 @dataclass
@@ -271,9 +283,11 @@ PIPELINE = (*DEFAULT_PASSES, materialize, fuse)
 
 def _make_calls(graph: Graph, arguments: int, captured: Sequence[Tensor], backend: str) -> _Calls:
     """Compile a graph, and bind all but its first inputs to tensors."""
-    passed, records = run_passes(graph, PIPELINE if backend == "llvm" else DEFAULT_PASSES)
-    if backend == "interpreter":
-        interpreter = Interpreter(passed)
+    check_nans = wants_nan_checks()
+    interpreted = backend == "interpreter" or check_nans
+    passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else PIPELINE)
+    if interpreted:
+        interpreter = Interpreter(passed, check_nans)
         call = _interpreted(interpreter, captured)
         return _Calls(passed, records, interpreter, call, call)
     from tinytorch.runtime.executable import Executable
