@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
+from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64
 from tinytorch.ir.vjp import pullback
 
@@ -483,12 +485,19 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
             result = op.eval(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
+    if wants_nan_checks():
+        refuse_new_nans(op, arrays, result, user_loc())
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
     if mode.grad and op is not ops.core.detach and any(o.requires_grad for o in operands):
         out.requires_grad = out.dtype.is_float
         versions = tuple(o._version for o in operands)  # pyright: ignore[reportPrivateUsage]
         out._node = _TapeNode(op, tuple(operands), attrs, versions)  # pyright: ignore[reportPrivateUsage]
     return out
+
+
+def wants_nan_checks() -> bool:
+    """Whether TT_NANS=1 asks that the op which makes the first NaN raise an error."""
+    return os.environ.get("TT_NANS") == "1"
 
 
 def located(error: Exception) -> Exception:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.types import TensorType, dtype_of
@@ -30,8 +32,23 @@ class Numbers(Operators):
         return Numbers(array)
 
 
-def evaluate(graph: Any, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    """Run a graph node by node; buffers are dropped after their last use."""
+def refuse_new_nans(op: Op, operands: Sequence[Array], results: Any, loc: Loc | None) -> None:
+    """TinyTorchError if `op` made a NaN of operands that hold none."""
+    made = results if isinstance(results, tuple) else (results,)
+    if any(map(_has_nan, made)) and not any(map(_has_nan, operands)):
+        raise TinyTorchError(f"{op.name} made the first NaN, from operands without any", loc)
+
+
+def _has_nan(array: Any) -> bool:
+    array = np.asarray(array)
+    return dtype_of(array.dtype).is_float and bool(np.isnan(array).any())
+
+
+def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> tuple[Array, ...]:
+    """Run a graph node by node; buffers are dropped after their last use.
+
+    With `check_nans`, TinyTorchError names the first node that makes a NaN.
+    """
     last = {value: node for node in graph.nodes for value in node.inputs}
     known: dict[Any, Array] = dict(zip(graph.inputs, inputs, strict=True))
     kept = set(graph.outputs)
@@ -41,6 +58,8 @@ def evaluate(graph: Any, inputs: Sequence[Array]) -> tuple[Array, ...]:
                 results = node.op.eval(*(known[v] for v in node.inputs), **node.attrs)
             except IndexError as error:
                 raise IndexError(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
+            if check_nans:
+                refuse_new_nans(node.op, [known[v] for v in node.inputs], results, node.loc)
             for value, array in zip(node.outputs, results if len(node.outputs) > 1 else [results], strict=True):
                 known[value] = np.asarray(array[0] if isinstance(array, tuple) else array)
             for value in node.inputs:

@@ -12,10 +12,11 @@ from tinytorch.ir.reference import evaluate
 
 
 class Interpreter:
-    """Runs a graph node by node; what the compiled kernels are compared with."""
+    """Runs a graph node by node; what the compiled kernels are compared with. It can name the node that makes a NaN."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, check_nans: bool = False) -> None:
         self.graph = graph
+        self._check_nans = check_nans
         self._state = {output: index for index, output in graph.state}
         self._constants = [n.attrs["value"] for n in graph.nodes if n.op.name == "constant"]
 
@@ -24,7 +25,7 @@ class Interpreter:
         all at the end, so that an error on the way leaves them as they were."""
         taken = {id(a) for a in (*inputs, *self._constants)}
         outputs: list[Array] = []
-        for array in evaluate(self.graph, inputs):
+        for array in evaluate(self.graph, inputs, self._check_nans):
             shared = id(array) in taken or array.base is not None
             outputs.append(np.array(array) if shared else array)
             taken.add(id(array))
