@@ -24,7 +24,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Attrs, Op, apply
-from tinytorch.ir.ops.core import normalize_axis
+from tinytorch.ir.operators import normalize_axis
 from tinytorch.ir.types import f32
 
 

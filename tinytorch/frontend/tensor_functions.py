@@ -17,8 +17,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.operators import broadcast_shapes, promote
-from tinytorch.ir.ops.core import normalize_axis
+from tinytorch.ir.operators import broadcast_shapes, normalize_axis, promote
 from tinytorch.ir.types import bool_
 
 

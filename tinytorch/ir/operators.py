@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import DType, Shape, TensorType, bool_, dtype_of, f32, i64
 
@@ -47,9 +48,18 @@ def broadcast_shapes(name: str, a: Shape, b: Shape) -> Shape:
     for axis, (m, n) in enumerate(zip(x, y, strict=True)):
         if m != n and 1 not in (m, n):
             raise ShapeError(
-                f"{name}: shapes {list(a)} and {list(b)} do not broadcast: axis {axis - rank} is {m} and {n}"
+                f"{name}: shapes {list(a)} and {list(b)} do not broadcast: axis {axis - rank} is {m} and {n}",
+                user_loc(),
             )
     return tuple(n if m == 1 else m for m, n in zip(x, y, strict=True))
+
+
+def normalize_axis(name: str, axis: int, rank: int) -> int:
+    """`axis` counted from the front; ShapeError with the user's line if it is out of range."""
+    try:
+        return core.normalize_axis(name, axis, rank)
+    except ShapeError as error:
+        raise ShapeError(str(error), user_loc()) from None
 
 
 def _ints(args: tuple[Any, ...]) -> tuple[int, ...]:
@@ -58,7 +68,7 @@ def _ints(args: tuple[Any, ...]) -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, items))
     except TypeError:
-        raise ShapeError(f"expected integers, got {args}") from None
+        raise ShapeError(f"expected integers, got {args}", user_loc()) from None
 
 
 class Operators:
@@ -145,7 +155,7 @@ class Operators:
         if self.dtype.kind in ("int", "uint"):
             low, high = self.dtype.limits
             if not low <= int(value) <= high:
-                raise ShapeError(f"{value} does not fit dtype {self.dtype}")
+                raise ShapeError(f"{value} does not fit dtype {self.dtype}", user_loc())
         return np.asarray(value).astype(self.dtype.numpy)
 
     def _pair(self, name: str, other: Any, dtype: DType | None = None) -> tuple[Self, Self]:
@@ -375,9 +385,9 @@ class Operators:
     # Reductions.
     def _axes(self, name: str, axis: Axis) -> tuple[int, ...]:
         given = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        axes = sorted(core.normalize_axis(name, a, self.ndim) for a in given)
+        axes = sorted(normalize_axis(name, a, self.ndim) for a in given)
         if len(set(axes)) != len(axes):
-            raise ShapeError(f"{name}: axis {axis} names one axis twice")
+            raise ShapeError(f"{name}: axis {axis} names one axis twice", user_loc())
         return tuple(axes)
 
     def _reduce(self, op: Op, axis: Axis, keepdims: bool) -> Self:
@@ -439,13 +449,13 @@ class Operators:
         return self._position(reduce.argmin, dim, keepdim)
 
     def softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.softmax, axis=core.normalize_axis("softmax", dim, self.ndim))
+        return self._float()._apply(composite.softmax, axis=normalize_axis("softmax", dim, self.ndim))
 
     def log_softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.log_softmax, axis=core.normalize_axis("log_softmax", dim, self.ndim))
+        return self._float()._apply(composite.log_softmax, axis=normalize_axis("log_softmax", dim, self.ndim))
 
     def logsumexp(self, dim: int = -1, keepdim: bool = False) -> Self:
-        axis = core.normalize_axis("logsumexp", dim, self.ndim)
+        axis = normalize_axis("logsumexp", dim, self.ndim)
         return self._float()._apply(composite.logsumexp, axis=axis)._dropping((axis,), keepdim)
 
     # Views.
@@ -455,20 +465,20 @@ class Operators:
         if target.count(-1) == 1:
             known = -math.prod(target)
             if known == 0 or self.numel() % known:
-                raise ShapeError(f"reshape: {self.type} does not divide into {list(target)}")
+                raise ShapeError(f"reshape: {self.type} does not divide into {list(target)}", user_loc())
             target = tuple(self.numel() // known if d == -1 else d for d in target)
         return self if target == self.shape else self._apply(view.reshape, shape=target)
 
     view = reshape
 
     def permute(self, *axes: Any) -> Self:
-        order = tuple(core.normalize_axis("permute", a, self.ndim) for a in _ints(axes))
+        order = tuple(normalize_axis("permute", a, self.ndim) for a in _ints(axes))
         return self._apply(view.permute, axes=order)
 
     def transpose(self, dim0: int, dim1: int) -> Self:
         """Axes `dim0` and `dim1` exchanged."""
         order = list(range(self.ndim))
-        a, b = (core.normalize_axis("transpose", d, self.ndim) for d in (dim0, dim1))
+        a, b = (normalize_axis("transpose", d, self.ndim) for d in (dim0, dim1))
         order[a], order[b] = b, a
         return self._apply(view.permute, axes=tuple(order))
 
@@ -486,7 +496,7 @@ class Operators:
         return self.transpose(-1, -2)
 
     def unsqueeze(self, dim: int) -> Self:
-        at = core.normalize_axis("unsqueeze", dim, self.ndim + 1)
+        at = normalize_axis("unsqueeze", dim, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def squeeze(self, dim: Axis = None) -> Self:
@@ -497,11 +507,11 @@ class Operators:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
         if self.ndim == 0:
             return self.reshape((1,))
-        a, b = (core.normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
+        a, b = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
         return self.reshape((*self.shape[:a], math.prod(self.shape[a : b + 1]), *self.shape[b + 1 :]))
 
     def flip(self, *dims: Any) -> Self:
-        axes = tuple(core.normalize_axis("flip", a, self.ndim) for a in _ints(dims))
+        axes = tuple(normalize_axis("flip", a, self.ndim) for a in _ints(dims))
         return self._apply(view.flip, axes=axes)
 
     def pad(self, amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Self:
@@ -569,10 +579,12 @@ class Operators:
         dtype = promote(self.type, that.type)
         a, b = self.cast(dtype), that.cast(dtype)
         if 0 in (a.ndim, b.ndim):
-            raise ShapeError(f"matmul: operands need at least one axis, got {a.type} and {b.type}")
+            raise ShapeError(f"matmul: operands need at least one axis, got {a.type} and {b.type}", user_loc())
         inner = max(b.ndim - 2, 0)
         if a.shape[-1] != b.shape[inner]:
-            raise ShapeError(f"matmul: lhs axis {a.ndim - 1} is {a.shape[-1]}, rhs axis {inner} is {b.shape[inner]}")
+            raise ShapeError(
+                f"matmul: lhs axis {a.ndim - 1} is {a.shape[-1]}, rhs axis {inner} is {b.shape[inner]}", user_loc()
+            )
         drop = tuple(i for i, x in ((-2, a), (-1, b)) if x.ndim == 1)
         a = a.unsqueeze(0) if a.ndim == 1 else a
         b = b.unsqueeze(1) if b.ndim == 1 else b
