@@ -31,6 +31,11 @@ def inputs_of(graph: Graph) -> list[np.ndarray]:
     return [np.asarray(a) for a in arrays(graph, 0)]
 
 
+def moderate(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Without the numbers of which sums cancel and whose sine takes hundreds of digits of pi."""
+    return [np.where(np.abs(a) > 1e4, a.dtype.type(3), a) if a.dtype.kind in "fV" else a for a in arrays]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=60)
 @given(graphs(exact=True))
@@ -45,7 +50,7 @@ def test_random_graphs_give_the_same_bits(target: str, graph: Graph) -> None:
 @settings(max_examples=40)
 @given(graphs())
 def test_random_graphs_with_sums_and_functions(target: str, graph: Graph) -> None:
-    inputs = inputs_of(graph)
+    inputs = moderate(inputs_of(graph))
     wanted = expected(graph, inputs)
     assert_near(interpreted(graph, inputs), wanted)
     assert_near(compiled(graph, inputs, target_of(target)), wanted)
@@ -303,3 +308,24 @@ def test_zeros_keep_their_sign_beside_each_other() -> None:
     }""")
     inputs = [np.array([1.0, np.nan], np.float32)]
     assert_same(compiled(graph, inputs), expected(graph, inputs))
+
+
+def test_what_a_product_reads_is_not_its_epilogue() -> None:
+    check("""graph @square(%x: f32[8,8], %w: f32[8,8]) -> (%y, %s) {
+      %z = constant() : f32[] {value=f32[](0.0)}
+      %b = broadcast(%z) : f32[8,8] {shape=(8, 8)}
+      %s = sum(%x) : f32[8,1] {axes=(1,)}
+      %r = maximum(%x, %b) : f32[8,8]
+      %y = matmul(%r, %w) : f32[8,8]
+    }""")
+
+
+def test_a_kernel_whose_nodes_all_moved_away() -> None:
+    check("""graph @sunk(%x: i32[2,1]) -> (%f, %f, %g) {
+      %zero = constant() : i64[1] {value=i64[1](0)}
+      %g = gather(%x, %zero) : i32[1,1] {axis=0}
+      %c = cast(%g) : f32[1,1] {dtype=f32}
+      %t = permute(%c) : f32[1,1] {axes=(1, 0)}
+      %p = matmul(%c, %t) : f32[1,1]
+      %f = flip(%p) : f32[1,1] {axes=(0,)}
+    }""")

@@ -116,8 +116,9 @@ class _Fusion:
         self.groups[node] = reader
 
     def _is_read_in_place(self, value: Value) -> bool:
-        """Whether every reader takes `value` as it is: no view, no output of the graph."""
-        return value not in self.graph.outputs and all(n in self.groups for n in self.readers.get(value, ()))
+        """Whether every reader takes `value` lane by lane: no view, no operand of a product, no output of the graph."""
+        readers = self.readers.get(value, ())
+        return value not in self.graph.outputs and all(n in self.groups and n.op.kind in LANEWISE for n in readers)
 
     def _is_kept(self, value: Value, group: _Group) -> bool:
         """Whether a value of a group is stored anyway, or is a literal."""
@@ -138,7 +139,9 @@ class _Fusion:
 
         builder = Builder(self.graph.name, list(self.graph.inputs))
         known: dict[Value, Value] = {value: value for value in self.graph.inputs}
-        order = TopologicalSorter({group: [g for g in map(_find, group.needs) if g is not group] for group in members})
+        # A group whose nodes have all moved into their readers is no longer there; the readers need what it needed.
+        needs = {group: [g for g in map(_find, group.needs) if g is not group and g in members] for group in members}
+        order = TopologicalSorter(needs)
         for group in order.static_order():
             nodes, inputs = members[group], bodies[group]
             outputs = [v for n in nodes for v in n.outputs if v in demanded]

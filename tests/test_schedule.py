@@ -1,0 +1,192 @@
+"""The memory plan: who runs when, and who lies where."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.execution import kernels
+from tests.graphs import graphs
+from tinytorch.ir.graph import Graph, Value
+from tinytorch.ir.layout import layouts
+from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.parser import parse_graph
+from tinytorch.runtime.arena import Interval, place
+from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Schedule, schedule
+
+INTERVALS = st.lists(
+    st.builds(
+        lambda first, length, size: Interval(first, first + length, size),
+        st.integers(0, 12),
+        st.integers(0, 6),
+        st.sampled_from([0, 1, 4, 60, 64, 65, 128, 1000]),
+    ),
+    max_size=20,
+)
+
+
+# The arena.
+@given(INTERVALS, st.sampled_from([1, 16, 64]))
+def test_live_buffers_do_not_overlap(intervals: list[Interval], alignment: int) -> None:
+    offsets, size = place(intervals, alignment)
+    assert size % alignment == 0
+    for i, (a, at) in enumerate(zip(intervals, offsets, strict=True)):
+        assert at % alignment == 0
+        assert at + a.bytes <= size
+        for b, other in zip(intervals[:i], offsets[:i], strict=True):
+            together = a.first <= b.last and b.first <= a.last
+            apart = at + a.bytes <= other or other + b.bytes <= at
+            assert apart or not together or not a.bytes or not b.bytes
+
+
+@given(INTERVALS)
+def test_the_arena_is_no_larger_than_all_buffers(intervals: list[Interval]) -> None:
+    assert place(intervals, 64)[1] <= sum(-(-i.bytes // 64) * 64 for i in intervals)
+
+
+def test_space_is_used_again() -> None:
+    chain = [Interval(i, i + 1, 1 << 20) for i in range(10)]
+    assert place(chain, 64)[1] == 2 << 20
+
+
+# The schedule.
+def spans(argument: Argument) -> tuple[int, int]:
+    """The bytes of its buffer, from the first to behind the last, that a kernel touches."""
+    type = argument.value.type
+    ends = [(d - 1) * s for d, s in zip(type.shape, argument.strides, strict=True)]
+    low = argument.offset + sum(min(e, 0) for e in ends)
+    high = argument.offset + sum(max(e, 0) for e in ends) + 1
+    return low * type.dtype.size, high * type.dtype.size
+
+
+def memory(argument: Argument) -> tuple[object, int, int] | None:
+    """(which memory, from, to) of an argument; None if it has no elements."""
+    if argument.value.type.size == 0:
+        return None
+    low, high = spans(argument)
+    if argument.place.kind == "arena":
+        return "arena", argument.place.index + low, argument.place.index + high
+    return argument.place, low, high
+
+
+def overlap(a: Argument, b: Argument) -> bool:
+    x, y = memory(a), memory(b)
+    return x is not None and y is not None and x[0] == y[0] and x[1] < y[2] and y[1] < x[2]
+
+
+def check_data_flow(plan: Schedule) -> None:
+    """Run the plan on paper: every byte that a kernel reads was written last by the value that it wants."""
+    known = layouts(plan.graph)
+    owner: dict[object, Value] = {("input", i): v for i, v in enumerate(plan.graph.inputs)}
+    written: list[tuple[Argument, Value]] = []
+    for wave in plan.waves:
+        for call in wave:
+            for operand, value in zip(call.operands, call.node.inputs, strict=True):
+                base = known[value].base if value in known else value
+                last = next((v for a, v in reversed(written) if overlap(a, operand)), None)
+                if last is None and operand.place.kind != "constant" and operand.value.type.size:
+                    assert owner[operand.place.kind, operand.place.index] is base
+                elif last is not None:
+                    assert last is base, f"{operand.value} is read after {last} was written over it"
+        for call in wave:
+            written += [(result, value) for result, value in zip(call.results, call.node.outputs, strict=True)]
+
+
+def check_waves(plan: Schedule) -> None:
+    """In a wave, no kernel writes what another one reads or writes."""
+    for wave in plan.waves:
+        for i, a in enumerate(wave):
+            for j, b in enumerate(wave):
+                if i != j:
+                    assert not any(overlap(r, o) for r in a.results for o in (*b.operands, *b.results))
+
+
+def check_in_place(call: Call) -> None:
+    """A kernel writes over an operand only where it reads at the index that it writes."""
+    for result in call.results:
+        for operand in call.operands:
+            if overlap(result, operand):
+                assert (result.place, result.offset, result.strides) == (operand.place, operand.offset, operand.strides)
+                assert call.family in ("loop", "matmul")
+
+
+def check_places(plan: Schedule) -> None:
+    graph = plan.graph
+    state = {o: i for i, o in graph.state}
+    calls = [call for wave in plan.waves for call in wave]
+    assert sum(node.op is kernel for node in graph.nodes) <= len(calls)
+    final = {result.place for call in calls for result in call.results}
+    for i in range(len(graph.outputs)):
+        assert any((p.kind, p.index) == (("input", state[i]) if i in state else ("output", i)) for p in final)
+    for call in calls:
+        for result in call.results:
+            assert result.place.kind != "constant"
+            if result.place.kind == "input":
+                assert result.place.index in state.values()
+            if result.place.kind == "arena":
+                assert result.place.index % ALIGNMENT == 0
+                assert result.place.index + result.value.type.bytes <= plan.arena_bytes
+
+
+@settings(max_examples=200)
+@given(graphs())
+def test_plans_of_random_graphs(graph: Graph) -> None:
+    plan = schedule(kernels(graph))
+    check_places(plan)
+    check_waves(plan)
+    check_data_flow(plan)
+    for wave in plan.waves:
+        for call in wave:
+            check_in_place(call)
+
+
+def plan_of(text: str) -> Schedule:
+    return schedule(kernels(parse_graph(text)))
+
+
+def test_independent_kernels_share_a_wave() -> None:
+    plan = plan_of("""graph @wide(%x: f32[8,4], %y: f32[4,8]) -> (%a, %b) {
+      %a = matmul(%x, %y) : f32[8,8]
+      %b = matmul(%y, %x) : f32[4,4]
+    }""")
+    assert [len(wave) for wave in plan.waves] == [2]
+
+
+def test_state_is_updated_in_place() -> None:
+    plan = plan_of("""graph @sgd(%w: f32[64] = state, %g: f32[64]) -> (%n => %w) {
+      %n = sub(%w, %g) : f32[64]
+    }""")
+    ((call,),) = plan.waves
+    assert call.results[0].place.kind == "input" and plan.arena_bytes == 0
+
+
+def test_a_guard_runs_before_any_state_changes() -> None:
+    plan = plan_of("""graph @lookup(%t: f32[9,2], %i: i64[3], %n: f32[] = state) -> (%r, %m => %n) {
+      %one = constant() : f32[] {value=f32[](1.0)}
+      %c = checked_index(%i) : i64[3] {size=9}
+      %r = gather(%t, %c) : f32[3,2] {axis=0}
+      %m = add(%n, %one) : f32[]
+    }""")
+    guard = next(i for i, wave in enumerate(plan.waves) if any(call.guarded for call in wave))
+    update = next(
+        i for i, wave in enumerate(plan.waves) for call in wave if any(r.place.kind == "input" for r in call.results)
+    )
+    assert guard < update
+
+
+def test_a_long_chain_runs_in_two_buffers() -> None:
+    steps = "\n".join(f"%{i + 1} = matmul(%{i}, %w) : f32[64,64]" for i in range(12))
+    plan = plan_of(f"graph @chain(%0: f32[64,64], %w: f32[64,64]) -> (%12) {{\n{steps}\n}}")
+    assert plan.arena_bytes == 2 * 64 * 64 * 4
+    assert len(plan.waves) == 12
+
+
+def test_constants_are_kept_row_major() -> None:
+    graph = parse_graph("""graph @c(%x: f32[2,2]) -> (%y) {
+      %c = constant() : f32[2,2] {value=f32[2,2](1.0, 2.0, 3.0, 4.0)}
+      %t = permute(%c) : f32[2,2] {axes=(1, 0)}
+      %y = matmul(%x, %t) : f32[2,2]
+    }""")
+    assert all(c.flags.c_contiguous for c in schedule(kernels(graph)).constants)
+    assert all(isinstance(c, np.ndarray) for c in schedule(kernels(graph)).constants)
