@@ -335,6 +335,11 @@ def _composites() -> list[Sample]:
     for axes in ((0,), (1,), (0, 1)):
         samples.append(Sample(OPS["mean"], (x,), {"axes": axes}, 8, False, smooth=True))
         samples.append(Sample(OPS["layernorm"], (x,), {"axes": axes, "eps": 1e-5}, 64, False, smooth=True))
+    for dtype in ("f16", "bf16"):
+        half = (rows + 3).astype(DTYPES[dtype].numpy)
+        samples.append(Sample(OPS["mean"], (np.full((2, 70_000), 1.5, half.dtype),), {"axes": (1,)}))
+        samples.append(Sample(OPS["softmax"], (half,), {"axis": 1}, 1, False))
+        samples.append(Sample(OPS["layernorm"], (half,), {"axes": (1,), "eps": 1e-5}, 1, False))
     samples.append(Sample(OPS["mean"], (np.zeros((2, 0), np.float32),), {"axes": (1,)}))
     samples.append(Sample(OPS["layernorm"], (rows,), {"axes": (1,), "eps": 1e-5}, 32, False))
     for smoothing in (0.0, 0.1):

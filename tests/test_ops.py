@@ -90,6 +90,17 @@ def test_lanes_agree_with_eval(sample):
     check(sample, np.asarray(result))
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "layernorm", "mean", "gelu", "cross_entropy"])
+def test_composites_of_halves_are_rounded_once(name, dtype):
+    sample = next(s for s in samples_of(OPS[name]) if s.smooth)
+    half = Tensor(sample.arrays[0]).cast(dtype).numpy()
+    rest = sample.arrays[1:]
+    narrow = apply_sample(sample, [Tensor(half), *map(Tensor, rest)]).numpy()
+    wide = apply_sample(sample, [Tensor(half.astype(np.float32)), *map(Tensor, rest)]).numpy()
+    assert narrow.tobytes() == wide.astype(half.dtype).tobytes()
+
+
 def test_guards_are_true_where_eval_is_defined():
     op, emitter = OPS["checked_index"], NumpyEmitter()
     for wrap, good in ((True, [False, True, True, True, False]), (False, [False, False, True, True, False])):

@@ -34,8 +34,22 @@ Axes = tuple[int, ...]
 Vjp = tuple[Rule | None, ...] | Nondiff
 
 
-def _composite(name: str, doc: str, infer: Callable[..., TensorType], expand: Callable[..., Any], vjp: Vjp) -> Op:
+def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
+    """`expand`, with half-precision operands computed in f32 throughout and rounded once."""
+
+    def run(*operands: Any, **attrs: Any) -> Any:
+        dtype = operands[0].type.dtype
+        if not dtype.is_float or dtype.bits > 16:
+            return expand(*operands, **attrs)
+        wide = [apply(cast, x, dtype=f32) if x.type.dtype == dtype else x for x in operands]
+        return apply(cast, expand(*wide, **attrs), dtype=dtype)
+
+    return run
+
+
+def _composite(name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp) -> Op:
     """A composite whose `eval` and `flops` follow from its expansion."""
+    expand = _in_f32(definition)
 
     def evaluate(*arrays: Array, **attrs: Any) -> Array:
         from tinytorch.ir.reference import Numbers
