@@ -16,7 +16,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.reference import refuse_new_nans
-from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64
+from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
 
 
@@ -108,7 +108,7 @@ class Tensor(Operators):
     def type(self) -> TensorType:
         if self._expr is not None:
             return self._expr.type
-        return TensorType(dtype_of(self._data.dtype), self._data.shape)
+        return type_of(self._data.dtype, self._data.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:

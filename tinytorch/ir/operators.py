@@ -64,7 +64,7 @@ def normalize_axis(name: str, axis: int, rank: int) -> int:
 
 def _ints(args: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
-    items = args[0] if len(args) == 1 and isinstance(args[0], Sequence) else args
+    items = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list, Sequence)) else args
     try:
         return tuple(map(operator.index, items))
     except TypeError:

@@ -12,7 +12,7 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
-from tinytorch.ir.types import TensorType, dtype_of
+from tinytorch.ir.types import TensorType, dtype_of, type_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Numbers(Operators):
 
     @property
     def type(self) -> TensorType:
-        return TensorType(dtype_of(self.array.dtype), self.array.shape)
+        return type_of(self.array.dtype, self.array.shape)
 
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Numbers:
         return Numbers(np.asarray(op.eval(*(o.array for o in operands), **attrs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -61,6 +62,8 @@ def dtype_of(dtype: object) -> DType:
     """The DType that `dtype` (a DType, its name, or anything numpy takes) means; ShapeError if none."""
     if isinstance(dtype, DType):
         return dtype
+    if isinstance(dtype, np.dtype) and dtype in _BY_NUMPY:
+        return _BY_NUMPY[dtype]
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
     try:
@@ -96,6 +99,12 @@ class TensorType:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+@functools.lru_cache(maxsize=4096)
+def type_of(dtype: np.dtype[np.generic], shape: Shape) -> TensorType:
+    """The type of an array, made once for each dtype and shape."""
+    return TensorType(dtype_of(dtype), shape)
 
 
 def contiguous_strides(shape: Shape) -> tuple[int, ...]:
