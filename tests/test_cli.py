@@ -1,0 +1,152 @@
+"""The `tinytorch` command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tinytorch.cli import app
+from tinytorch.cli_graph import parse_type
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.types import TensorType, f32, i64
+
+ROOT = Path(__file__).parent.parent
+MODELS = """
+import tinytorch as tt
+
+class Net(tt.Module):
+    def __init__(self):
+        self.layer = tt.Linear(4, 2)
+    def forward(self, x):
+        return self.layer(x).relu()
+
+def double(x):
+    return x * 2.0
+"""
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 2
+    return result.output
+
+
+def test_help_names_the_commands_and_loads_nothing_that_compiles() -> None:
+    code = (
+        "import sys\nfrom tinytorch.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('llvmlite', 'graphviz', 'torch', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    for command in ("demo", "graph", "bench", "doctor", "milestone"):
+        assert command in done.stdout
+    assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(("name", "op"), [("mlp", "cross_entropy"), ("mlp-forward", "relu"), ("perceptron", "log1p")])
+def test_graph_of_built_in_models(name: str, op: str) -> None:
+    output = run("graph", name)
+    traced, passed = output.split("# after the passes")
+    assert op in traced and "kernel(" not in traced and "kernel(" in passed
+
+
+def test_graph_draws_and_explains(tmp_path: Path) -> None:
+    drawing = tmp_path / "p.svg"
+    output = run("graph", "perceptron", "--svg", str(drawing), "--explain")
+    assert ET.parse(drawing).getroot().tag.endswith("svg")
+    assert "Kernels" in output and str(drawing.name) in output
+
+
+def test_graph_of_a_module_and_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert "matmul" in run("graph", "cli_models:Net", "--input", "f32[3,4]")
+    assert "mul" in run("graph", "cli_models:double", "--input", "f64[3]")
+    assert "f32[64,784]" in refused("graph", "cli_models:double")
+    assert "has no 'other'" in refused("graph", "cli_models:other")
+    assert "cli_models.py:8" in refused("graph", "cli_models:Net", "--input", "f32[3,5]")
+
+
+@pytest.mark.parametrize("target", ["nosuch", "no_such_module:f"])
+def test_graph_refuses_what_it_cannot_find(target: str) -> None:
+    assert target.split(":")[0] in refused("graph", target)
+
+
+def test_types_are_parsed() -> None:
+    assert parse_type("f32[64, 784]") == TensorType(f32, (64, 784))
+    assert parse_type("i64[]") == TensorType(i64, ())
+    for wrong in ("f32", "f33[2]", "f32[2", "f32[-1]", "f32[2,]"):
+        with pytest.raises(TinyTorchError, match="is no type"):
+            parse_type(wrong)
+
+
+def test_demo_agrees_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinytorch import demo
+
+    monkeypatch.setattr(demo, "ROUNDS", 1)
+    monkeypatch.setattr(demo, "ROUND_SECONDS", 1e-3)
+    monkeypatch.setattr(demo, "STEPS", 3)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)  # without torch
+    output = run("demo", "--folder", str(tmp_path))
+    for part in ("as traced", "After the passes", "Passes", "Kernels", "eager", "interpreter", "compiled", "cached"):
+        assert part in output
+    assert "interpreter agrees" in output and "compiled agrees" in output and "DIFFERS" not in output
+    assert ET.parse(tmp_path / "mlp.svg").getroot().tag.endswith("svg")
+
+
+def test_demo_fails_where_numbers_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinytorch import demo
+
+    monkeypatch.setattr(demo, "ROUNDS", 1)
+    monkeypatch.setattr(demo, "ROUND_SECONDS", 1e-3)
+    monkeypatch.setattr(demo, "STEPS", 2)
+    monkeypatch.setattr(demo, "TOLERANCE", -1.0)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path)])
+    assert result.exit_code == 1 and "DIFFERS" in result.output
+
+
+def test_doctor_says_what_it_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path))
+    output = run("doctor")
+    for part in ("vectors", "threads", "writable", "numpy", "works", "GFLOP/s"):
+        assert part in output
+
+
+def test_doctor_sees_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.warns(RuntimeWarning):
+        result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1 and "not writable" in result.output
+
+
+def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr("runpy.run_module", lambda name, **_: called.append((name, sys.argv[1:])))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    run("milestone", "1")
+    run("milestone", "2", "--quick")
+    assert called == [("milestones.perceptron", []), ("milestones.mlp", ["--quick"])]
+    assert "number" in refused("milestone", "3")
+
+
+def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr("benchmarks.__main__.app", lambda args, **_: called.append(args))
+    run("bench", "mlp_*", "perceptron_train", "--threads", "1")
+    run("bench")
+    assert called == [["--only", "mlp_*,perceptron_train", "--threads", "1"], []]
