@@ -13,7 +13,7 @@ import numpy as np
 
 from tinytorch.frontend.guards import Guards, freeze, snapshot
 from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
-from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
+from tinytorch.frontend.trace import Slot, TraceAgain, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder, Graph
@@ -172,7 +172,10 @@ class Compiled:
         args, kwargs = arguments
         guards = snapshot(self.function, (args, kwargs))
         names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
-        traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+        try:
+            traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+        except TraceAgain:
+            return self._specialize(key, arguments, tensors, flags)
         guards.check_untouched()
         found = self._build(traced, guards, len(tensors), flags)
         entries = self._known.setdefault(key, [])

@@ -17,6 +17,7 @@ import numpy as np
 from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup, named, working_dtype
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.trace import TraceAgain
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64
@@ -154,13 +155,15 @@ class Adam(Optimizer):
         """Parameters that step now get a count of their own if others, which do not, shared it with them."""
         stepping = {id(state) for _, _, state in entries}
         staying = {id(state["step"]) for state in self.state if id(state) not in stepping}
-        parted: dict[int, Tensor] = {}
+        parting = {id(state["step"]): state["step"] for _, _, state in entries if id(state["step"]) in staying}
+        if not parting:
+            return
+        twins = {key: _twin(step) for key, step in parting.items()}
         for _, _, state in entries:
-            step = state["step"]
-            if id(step) in staying:
-                if id(step) not in parted:
-                    parted[id(step)] = _twin(step)
-                state["step"] = parted[id(step)]
+            state["step"] = twins.get(id(state["step"]), state["step"])
+        self.state = list(self.state)  # a change that compiled functions see
+        if mode.trace is not None:
+            raise TraceAgain
 
     def _corrections(self, group: ParamGroup, step: Tensor) -> tuple[Tensor, Tensor]:
         """lr / (1 - beta1**t) and sqrt(1 - beta2**t), in f64."""
@@ -195,6 +198,7 @@ class Adam(Optimizer):
             fresh: dict[tuple[int, int], Tensor] = {}
             for own, count in zip(self.state, counts, strict=True):
                 own["step"] = fresh.setdefault((id(own["step"]), count), _twin(own["step"]))
+            self.state = list(self.state)  # a change that compiled functions see
         super().load_state(states)
 
 

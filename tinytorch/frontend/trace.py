@@ -39,6 +39,10 @@ class Tracked:
         object.__delattr__(self, name)
 
 
+class TraceAgain(Exception):
+    """Raised in a trace by code that had to prepare Python state before anything else, and has: start over."""
+
+
 # Nested containers of tensors.
 @dataclass(frozen=True)
 class Slot:
