@@ -83,14 +83,16 @@ def explain(compiled: Any, measure: bool = False) -> Report:
 
     The first report on a machine measures its peaks, which takes a fraction of a second.
     """
+    from tinytorch.runtime.executable import Executable
+
     graph: Graph = compiled.graph
     totals = cost(graph)
-    native = compiled.backend == "llvm"
+    native = isinstance(compiled.executable, Executable)  # and not the interpreter
     peaks = _peaks() if native else None
     plan: Schedule | None = compiled.executable.schedule if native else None
     return Report(
         name=graph.name,
-        backend=compiled.backend,
+        backend="llvm" if native else "interpreter",
         passes=tuple(compiled.passes),
         nodes_traced=len(compiled.traced_graph.nodes),
         nodes=len(graph.nodes),
