@@ -6,17 +6,22 @@ and globals) is fixed in its graph. These are recorded here and looked at again 
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import Epoch, Slot, Tracked
 from tinytorch.ir.errors import TraceError
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_FOREIGN = tuple({_PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))})
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -24,14 +29,18 @@ def freeze(item: Any) -> Any:
     """What of `item` can be compared later: plain values by value, everything else by identity."""
     if isinstance(item, Slot):
         return item
+    if isinstance(item, float):
+        return (float, item.hex())  # NaN is itself, and -0.0 is not 0.0
     if isinstance(item, _PLAIN):
-        return (type(item), item if item == item else "nan")
+        return (type(item), item)
     if isinstance(item, (list, tuple)):
         return (type(item), tuple(map(freeze, item)))
     if isinstance(item, set):
         return (set, frozenset(map(freeze, item)))
     if isinstance(item, dict):
         return (dict, tuple((key, freeze(value)) for key, value in item.items()))
+    if isinstance(item, np.ndarray) and not item.dtype.hasobject:
+        return (np.ndarray, item.dtype, item.shape, item.tobytes())
     return _Identity(item)
 
 
@@ -48,6 +57,19 @@ class _Identity:
         return id(self.item)
 
 
+class _Slots:
+    """The attributes of an object that keeps them in slots."""
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+    def get(self, name: str) -> Any:
+        return getattr(self.item, name, None)
+
+
+_VARIABLES = (dict, types.MappingProxyType, _Slots)
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a function finds something: a name in a dict of variables or attributes, or a closure's cell."""
@@ -56,7 +78,7 @@ class _Place:
     name: str
 
     def read(self) -> Any:
-        if isinstance(self.owner, dict):
+        if isinstance(self.owner, _VARIABLES):
             return self.owner.get(self.name)
         try:
             return self.owner.cell_contents
@@ -77,13 +99,13 @@ class Guards:
 
     def _remember(self) -> None:
         """What the quick look compares with: the very objects, and the content of containers that hold values."""
-        cells = [place for place, _ in self.names if not isinstance(place.owner, dict)]
+        cells = [place for place, _ in self.names if not isinstance(place.owner, _VARIABLES)]
         self._cells = [(place.owner, place.read()) for place in cells if hasattr(place.owner, "cell_contents")]
-        self._globals = [(p.owner, p.name, p.read()) for p, _ in self.names if isinstance(p.owner, dict)]
+        self._globals = [(p.owner, p.name, p.read()) for p, _ in self.names if isinstance(p.owner, _VARIABLES)]
         places = [p for p, _ in self.names]
         places += [_Place(vars(owner), name) for owner, known in self.attributes for name in known]
         containers = [(p, p.read()) for p in places]
-        containers = [(p, item) for p, item in containers if isinstance(item, (list, dict, set))]
+        containers = [(p, item) for p, item in containers if isinstance(item, (list, dict, set, np.ndarray))]
         self._contents = [(p, freeze(item)) for p, item in containers if _holds_values(item)]
         self._lengths = [(item, len(item)) for _, item in containers if not _holds_values(item)]
 
@@ -132,55 +154,122 @@ def _holds_values(item: Any) -> bool:
         return any(map(_holds_values, item.values()))
     if isinstance(item, (list, tuple, set)):
         return any(map(_holds_values, item))
-    return isinstance(item, _PLAIN) and item is not None
+    return isinstance(item, (*_PLAIN, np.ndarray)) and item is not None
 
 
 def snapshot(function: Callable[..., Any], arguments: Any) -> Guards:
     """Everything of Python that a call of `function` with `arguments` may read and that can be watched."""
-    attributes: dict[int, tuple[Any, dict[str, Any]]] = {}
-    names: dict[tuple[int, str], _Place] = {}
-    _visit(function, attributes, names, set())
-    _visit(arguments, attributes, names, set())
-    watched = [(place, freeze(place.read())) for place in names.values()]
-    return Guards(list(attributes.values()), watched, Epoch.now)
+    found = _Reachable({}, {}, set())
+    named = _names_in(_code_of(function))
+    found.visit(function, named)
+    found.visit(arguments, named)
+    watched = [(place, freeze(place.read())) for place in found.names.values()]
+    return Guards(list(found.attributes.values()), watched, Epoch.now)
 
 
-def _visit(item: Any, attributes: dict[int, Any], names: dict[tuple[int, str], _Place], seen: set[int]) -> None:
-    if id(item) in seen or isinstance(item, (*_PLAIN, Tensor)):
-        return
-    seen.add(id(item))
-    if isinstance(item, Tracked):
-        attributes[id(item)] = (
-            item,
-            {name: freeze(value) for name, value in vars(item).items() if name not in item.unwatched},
-        )
-        for name, value in vars(item).items():
-            if name in item.unwatched:
-                continue
-            _visit(value, attributes, names, seen)
-        forward = getattr(type(item), "forward", None)
-        _visit(forward, attributes, names, seen)
-    elif isinstance(item, (list, tuple)):
-        for part in item:
-            _visit(part, attributes, names, seen)
-    elif isinstance(item, dict):
-        _visit(list(item.values()), attributes, names, seen)
-    elif isinstance(item, types.MethodType):
-        _visit(item.__self__, attributes, names, seen)
-        _visit(item.__func__, attributes, names, seen)
-    elif isinstance(item, types.FunctionType) and not item.__code__.co_filename.startswith(_PACKAGE):
-        for name in _variables(item):
-            names[id(name.owner), name.name] = name
-            _visit(name.read(), attributes, names, seen)
+@dataclass
+class _Reachable:
+    """What can be reached from a function: attributes of modules, and the variables and attributes that code names."""
+
+    attributes: dict[int, tuple[Any, dict[str, Any]]]
+    names: dict[tuple[int, str], _Place]
+    seen: set[int]
+
+    def visit(self, item: Any, named: frozenset[str]) -> None:
+        """Look at `item`, whose attributes are read under the names `named`."""
+        if id(item) in self.seen or isinstance(item, (*_PLAIN, Tensor, np.ndarray)):
+            return
+        self.seen.add(id(item))
+        if isinstance(item, Tracked):
+            self._tracked(item)
+        elif isinstance(item, (list, tuple, set)):
+            for part in item:
+                self.visit(part, named)
+        elif isinstance(item, dict):
+            self.visit(list(item.values()), named)
+        elif isinstance(item, types.MethodType):
+            self.visit(item.__self__, _names_in(_code_of(item.__func__)))
+            self.visit(item.__func__, named)
+        elif isinstance(item, types.FunctionType):
+            self._function(item)
+        elif not _is_foreign(item):
+            self._object(item, named)
+
+    def _tracked(self, item: Tracked) -> None:
+        known = {name: value for name, value in vars(item).items() if name not in item.unwatched}
+        self.attributes[id(item)] = (item, {name: freeze(value) for name, value in known.items()})
+        named = self._methods(item, frozenset(["forward"]))
+        for value in known.values():
+            self.visit(value, named)
+
+    def _methods(self, item: Any, named: frozenset[str]) -> frozenset[str]:
+        """Visit the methods that code names, and those that they name; all names in their code and in `named`."""
+        methods = [getattr(type(item), name, None) for name in named]
+        new = [m for m in methods if isinstance(m, types.FunctionType) and id(m) not in self.seen]
+        for method in new:
+            self.visit(method, named)
+        found = named.union(*(_names_in(m.__code__) for m in methods if isinstance(m, types.FunctionType)))
+        return found if found == named else self._methods(item, found)
+
+    def _function(self, item: types.FunctionType) -> None:
+        if item.__code__.co_filename.startswith(_PACKAGE):
+            return
+        for place in _variables(item):
+            self._place(place, _names_in(item.__code__))
+
+    def _object(self, item: Any, named: frozenset[str]) -> None:
+        """A module, a class, or an object of a class of the user's: the attributes that the code names."""
+        if not isinstance(item, types.ModuleType):
+            named = self._methods(item, named | {"__call__"})
+        worlds = [vars(item)] if hasattr(item, "__dict__") else []
+        worlds += [vars(kind) for kind in (item if isinstance(item, type) else type(item)).__mro__]
+        for name in named:
+            found = [world for world in worlds if name in world and _is_watched(world[name])]
+            slot = any(isinstance(world[name], types.MemberDescriptorType) for world in found)
+            for world in [_Slots(item)] if slot else [*worlds[:1], *found] if found else []:
+                self._place(_Place(world, name), named)
+
+    def _place(self, place: _Place, named: frozenset[str]) -> None:
+        self.names[id(place.owner), place.name] = place
+        self.visit(place.read(), named)
+
+
+def _is_foreign(item: Any) -> bool:
+    """Whether a module, or what an object is made of, comes from Python, an installed package or this one."""
+    if isinstance(item, types.ModuleType):
+        return (getattr(item, "__file__", None) or _PACKAGE).startswith(_FOREIGN)
+    home = sys.modules.get((item if isinstance(item, type) else type(item)).__module__)
+    return home is None or (getattr(home, "__file__", None) or "").startswith(_FOREIGN) or home.__name__ == "builtins"
+
+
+def _is_watched(value: Any) -> bool:
+    """Whether an attribute is data or a function; other callables and properties belong to their class."""
+    return isinstance(value, types.FunctionType) or not (callable(value) or isinstance(value, property))
+
+
+def _code_of(function: Any) -> types.CodeType | None:
+    function = getattr(function, "__func__", function)
+    return getattr(function, "__code__", None)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code of a function, and of the functions in it."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from _codes(part)
+
+
+def _names_in(code: types.CodeType | None) -> frozenset[str]:
+    """The names of globals and attributes in a piece of code."""
+    return frozenset() if code is None else frozenset(name for part in _codes(code) for name in part.co_names)
 
 
 def _variables(function: types.FunctionType) -> list[_Place]:
     """The globals and closure cells that the code of `function`, and of functions in it, names."""
-    found = [
-        _Place(cell, name) for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    variables = function.__globals__
+    return [
+        *(_Place(cell, name) for name, cell in cells),
+        *(_Place(variables, name) for name in sorted(_names_in(function.__code__)) if name in variables),
     ]
-    codes = [function.__code__]
-    for code in codes:
-        codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
-        found += [_Place(function.__globals__, n) for n in code.co_names if n in function.__globals__]
-    return found

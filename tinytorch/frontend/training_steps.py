@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 
@@ -194,9 +194,11 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
 class AccumulateStep(TrainStep):
     """Forward and backward; gradients are added up, weighted so that micro-batches make one large batch.
 
-    `reached` notes which parameters the loss depends on: the others must stay without a gradient. It is an array,
-    which a trace may write to: what the loss reaches is the same in every call of a compiled step.
+    `reached` notes which parameters the loss depends on: the others must stay without a gradient. A trace may write to
+    it: what the loss reaches is the same in every call of a compiled step.
     """
+
+    unwatched: ClassVar[frozenset[str]] = frozenset({"reached"})
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
