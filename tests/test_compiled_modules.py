@@ -226,6 +226,13 @@ def test_parameters_that_get_gradients_in_some_steps_only():
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_traced_value_that_was_kept_is_refused():
+    activation = tt.ReLU()
+    tt.compile(lambda x: activation(x), backend="interpreter")(F.ones(2))
+    with pytest.raises(tt.TraceError, match="after it"):
+        activation.backward(F.ones(2))
+
+
 def test_scopes_name_the_module_that_ran():
     class Double(tt.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -479,6 +479,8 @@ def _index_parts(item: Any) -> list[Any]:
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     """Evaluate on numpy and, where a gradient may be asked for, record."""
     arrays = [o._data for o in operands]  # pyright: ignore[reportPrivateUsage]
+    if any(o._expr is not None for o in operands):  # pyright: ignore[reportPrivateUsage]
+        raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
     try:
         op.infer(*(o.type for o in operands), **attrs)
         with np.errstate(all="ignore"):
