@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ class Executable:
     def __init__(self, graph: Graph, target: Target | None = None) -> None:
         self.graph = graph
         self.target = target or Target.host()
-        slots = get_num_threads()
+        slots = max(get_num_threads(), os.cpu_count() or 1)  # the number of threads may be raised later
         text = print_graph(graph)
         key = cache.key(cache.source_digest(), self.target.key, str(slots), text)
         entry = cache.fetch(key, lambda: self._compile(slots))
