@@ -72,13 +72,13 @@ def demo(console: Console, folder: Path) -> bool:
 
 def _show_graph(compiled: Compiled, console: Console, drawing: Path) -> None:
     console.print("\n[bold]The graph as traced[/]: forward, backward and update in one", highlight=False)
-    console.print(print_graph(compiled.traced_graph, elide=True), markup=False, highlight=False)
+    console.print(print_graph(compiled.traced_graph, elide=True), markup=False, highlight=False, soft_wrap=True)
     console.print("\n[bold]After the passes[/]: every kernel holds a small graph of its own", highlight=False)
-    console.print(print_graph(compiled.graph, elide=True), markup=False, highlight=False)
+    console.print(print_graph(compiled.graph, elide=True), markup=False, highlight=False, soft_wrap=True)
     console.print()
     console.print(compiled.explain())
     save_svg(compiled.graph, drawing)
-    console.print(f"\nDrawn in {drawing}\n", markup=False, highlight=False)
+    console.print(f"\nDrawn in {drawing}\n", markup=False, highlight=False, soft_wrap=True)
 
 
 # The runs. All start from the same weights and see the same batches.
