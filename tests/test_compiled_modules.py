@@ -226,6 +226,22 @@ def test_parameters_that_get_gradients_in_some_steps_only():
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_modules_in_default_arguments_are_watched():
+    layer = tt.Linear(2, 2)
+
+    def positional(x: Tensor, layer: tt.Module = layer) -> Tensor:
+        return layer(x) * (2.0 if layer.training else 1.0)
+
+    def keyword(x: Tensor, *, layer: tt.Module = layer) -> Tensor:
+        return positional(x, layer)
+
+    for function in (positional, keyword):
+        compiled = tt.compile(function, backend="interpreter")
+        for training in (True, False, True):
+            layer.train(training)
+            assert compiled(F.ones(1, 2)).tolist() == function(F.ones(1, 2)).tolist()
+
+
 def test_a_traced_value_that_was_kept_is_refused():
     activation = tt.ReLU()
     tt.compile(lambda x: activation(x), backend="interpreter")(F.ones(2))

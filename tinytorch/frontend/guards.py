@@ -214,7 +214,8 @@ class _Reachable:
     def _function(self, item: types.FunctionType) -> None:
         if item.__code__.co_filename.startswith(_PACKAGE):
             return
-        for place in _variables(item):
+        defaults = [_Place(_Slots(item), name) for name in ("__defaults__", "__kwdefaults__") if getattr(item, name)]
+        for place in (*_variables(item), *defaults):
             self._place(place, _names_in(item.__code__))
 
     def _object(self, item: Any, named: frozenset[str]) -> None:
