@@ -205,7 +205,14 @@ def _seconds_per_step(run: Run) -> float:
 def _table(runs: Sequence[Run]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
-    for name in ("time per step", "speed", "first call", "memory", "kernels", f"loss after {STEPS} steps"):
+    for name in (
+        "time per step",
+        "speed",
+        "compile and first call",
+        "intermediates",
+        "kernels",
+        f"loss after {STEPS} steps",
+    ):
         table.add_column(name, justify="right")
     eager = runs[0].seconds
     for run in runs:
