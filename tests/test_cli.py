@@ -79,6 +79,11 @@ def test_graph_of_a_module_and_of_a_function(tmp_path: Path, monkeypatch: pytest
     assert "cli_models.py:8" in refused("graph", "cli_models:Net", "--input", "f32[3,5]")
 
 
+def test_drawings_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    assert "cannot write" in refused("graph", "perceptron", "--svg", str(tmp_path / "no" / "p.svg"))
+    assert "nofolder" in refused("demo", "--folder", str(tmp_path / "nofolder")).replace("\n", "")
+
+
 @pytest.mark.parametrize("target", ["nosuch", "no_such_module:f"])
 def test_graph_refuses_what_it_cannot_find(target: str) -> None:
     assert target.split(":")[0] in refused("graph", target)

@@ -34,7 +34,9 @@ def _fail(message: str) -> typer.Exit:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where mlp.svg is written.")] = Path("."),
+    folder: Annotated[
+        Path, typer.Option(help="Where mlp.svg is written.", exists=True, file_okay=False, writable=True)
+    ] = Path("."),
 ) -> None:
     """Trace, compile and train a small MLP; compare with eager execution and the interpreter."""
     from tinytorch.demo import demo as run
@@ -69,7 +71,10 @@ def graph(
     if explain or measure:
         _console().print(compiled.explain(measure=measure))
     if svg is not None:
-        compiled.save_svg(str(svg))
+        try:
+            compiled.save_svg(str(svg))
+        except OSError as error:
+            raise _fail(f"cannot write {svg}: {error.strerror}") from None
         typer.echo(f"drawn in {svg}")
 
 
