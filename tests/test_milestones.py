@@ -1,0 +1,111 @@
+"""Milestones end to end, shortened: what they write, what they say, and what their exit status means."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from milestones import common, mlp, perceptron
+from milestones.common import Criterion, Report
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def pictures(folder):
+    found = sorted(folder.glob("*.png"))
+    assert all(path.read_bytes().startswith(PNG) and path.stat().st_size > 5000 for path in found)
+    return [path.stem for path in found]
+
+
+@pytest.fixture
+def short_perceptron(monkeypatch):
+    monkeypatch.setattr(perceptron, "SEEDS", range(2))
+    monkeypatch.setattr(perceptron, "BATCHES", (16, 64))
+
+
+@pytest.mark.parametrize("flags", [[], ["--eager"]], ids=["compiled", "eager"])
+def test_the_perceptron_meets_its_criterion(tmp_path, capsys, short_perceptron, flags):
+    assert perceptron.main(["--out", str(tmp_path), "--epochs", "6", *flags]) == 0
+    assert pictures(tmp_path) == ["boundary", "convergence", "memory"]
+    report = json.loads((tmp_path / "perceptron.json").read_text())
+    (criterion,) = report["criteria"]
+    assert criterion["met"] and criterion["goal"] == 0.95 and criterion["figure"] >= 0.95
+    runs = report["figures"]["runs"]
+    assert set(runs) == set(perceptron.VARIANTS)
+    assert criterion["figure"] == min(run["accuracy"] for run in runs[perceptron.MAIN])
+    assert all(len(run["history"]) == 6 for results in runs.values() for run in results)
+    assert f"{criterion['figure']:.2%}" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_criterion_that_is_not_met_is_said_and_fails(tmp_path, capsys, monkeypatch, short_perceptron):
+    monkeypatch.setattr(perceptron, "RATE", 1e-6)
+    assert perceptron.main(["--out", str(tmp_path), "--epochs", "1"]) == 1
+    assert "NOT met" in capsys.readouterr().out.splitlines()[-1]
+    assert not json.loads((tmp_path / "perceptron.json").read_text())["criteria"][0]["met"]
+
+
+def test_separable_points_keep_their_distance_and_both_classes():
+    for seed in range(5):
+        points, labels = perceptron.separable(1000, seed)
+        assert points.shape == (1000, 2) and labels.shape == (1000, 1) and 0.1 < labels.mean() < 0.9
+        again, _ = perceptron.separable(1000, seed)
+        np.testing.assert_array_equal(points, again)
+
+
+def test_the_profile_adds_up():
+    profile = perceptron.profile(64)
+    assert profile.batch_bytes == 64 * 3 * 4
+    # weight, bias, their moments, rate, totals
+    assert profile.state == 4 * (2 + 1) * 2 + 4 + 4 * 8
+    assert 0 < profile.arena < profile.graph < profile.eager
+    assert profile.seconds < profile.eager_seconds
+
+
+def test_an_aim_does_not_decide_the_status(tmp_path):
+    report = Report("x", tmp_path)
+    report.criteria.append(Criterion("a", 0.951, 0.95, strict=True))
+    report.criteria.append(Criterion("b", 0.951, 0.98, aim=True))
+    assert report.finish() == 0
+    report.criteria.append(Criterion("c", 0.95, 0.95, strict=True))
+    assert report.finish() == 1
+    assert [c.met for c in report.criteria] == [True, False, False]
+    assert not Criterion("d", 60.0, 60.0, below=True).met
+
+
+def test_peak_bytes_sees_numpy():
+    assert 8_000_000 <= common.peak_bytes(lambda: np.ones(10**6)) < 8_100_000
+
+
+def test_without_data_the_mlp_says_so(tmp_path, capsys, monkeypatch):
+    def missing(**options):
+        raise mlp.DataError("MNIST: nothing found; set TINYTORCH_DATA")
+
+    monkeypatch.setattr(mlp.tt, "MNIST", missing)
+    assert mlp.main(["--out", str(tmp_path)]) == 2
+    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs MNIST: set TINYTORCH_DATA")
+def test_the_mlp_on_a_part_of_mnist(tmp_path, monkeypatch):
+    class Part(mlp.tt.MNIST):
+        """The first tenth of a set."""
+
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.arrays = tuple(a[: len(a) // 10] for a in self.arrays)
+
+    monkeypatch.setattr(mlp.tt, "MNIST", Part)
+    monkeypatch.setattr(mlp, "VALIDATION", 500)
+    monkeypatch.setattr(mlp, "BATCHES", (32,))
+    status = mlp.main(["--out", str(tmp_path), "--epochs", "3"])
+    report = json.loads((tmp_path / "mlp.json").read_text())
+    baseline, network = report["figures"]["runs"]
+    assert network["test_accuracy"] > baseline["test_accuracy"] > 0.8
+    assert report["figures"]["mistakes"] == round((1 - network["test_accuracy"]) * 1000)
+    assert network["parameters"] == 784 * 256 + 256 + 256 * 10 + 10
+    met = [c["met"] for c in report["criteria"] if not c["aim"]]
+    assert status == (0 if all(met) else 1)
+    assert pictures(tmp_path) == ["curves", "memory", "mistakes"]
