@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from tinytorch.runtime.llvm.pycall_layout import (
     CONTIGUOUS,
     OPERAND,
     OUTPUT,
+    OWNDATA,
     PLAN,
     WORD,
     WRITEABLE,
@@ -58,6 +60,7 @@ __all__ = [
     "make_careful_call",
 ]
 
+LARGE = 1 << 20  # bytes: mapping fresh pages for an array of this size costs more than filling it
 _FASTCALL = 0x80  # METH_FASTCALL: the function gets (self, arguments, their number)
 
 
@@ -177,13 +180,30 @@ class _Plan:
         return [int(record[name]) for name in OPERAND]
 
     def _output(self, output: Output) -> list[int]:
+        large = math.prod(output.shape) * output.dtype.itemsize >= LARGE
         record = {
+            "kept": self._cell() if large else 0,
+            "kept_form": self._array(self._kept_form(output)) if large else 0,
             "descr": self._object(output.dtype),
             "rank": len(output.shape),
             "dims": self._array(output.shape),
             "wrapped": output.is_tensor,
         }
         return [int(record[name]) for name in OUTPUT]
+
+    def _cell(self) -> int:
+        """The address of a reference to an object, at first None; it is given back with the plan."""
+        cell = np.empty(1, object)
+        self.kept.append(cell)
+        return cell.ctypes.data
+
+    def _kept_form(self, output: Output) -> list[int]:
+        """The operand record that an array which was this output, and has not been reshaped or frozen since, fits."""
+        record = dict.fromkeys(OPERAND, 0)
+        record.update(array_type=id(np.ndarray), descr=self._object(output.dtype), type_number=output.dtype.num)
+        record.update(flags=CONTIGUOUS | OWNDATA | ALIGNED | WRITEABLE, rank=len(output.shape))
+        record.update(dims=self._array(output.shape))
+        return list(record.values())
 
 
 class _MethodDef(ctypes.Structure):

@@ -94,7 +94,7 @@ def call_text(layout: Layout, target: Target) -> str:
 
     resolve = _write_resolve(function("resolve", [PTR, PTR], PTR))
     disjoint = _write_disjoint(function("disjoint", [PTR, PTR], I1))
-    make = _write_make_outputs(function("make_outputs", [PTR, PTR, PTR], I1))
+    make = _write_make_outputs(function("make_outputs", [PTR, PTR, PTR], I1), resolve)
     execute = _write_execute(function("execute", [PTR, PTR, PTR], I1))
     bump = _write_bump_versions(function("bump_versions", [PTR, PTR], I1))
     wrap = _write_wrap(function("wrap", [PTR, PTR], PTR))
@@ -182,19 +182,47 @@ def _write_disjoint(w: _Writer) -> Function:
     return f
 
 
-def _write_make_outputs(w: _Writer) -> Function:
+def _write_make_outputs(w: _Writer, resolve: Function) -> Function:
     """make_outputs(plan, frame, outputs) -> whether there was memory for all. `outputs` owns a reference each."""
     f = w.f
     _, frame, outputs = f.params
     records = w.pointer("outputs")
     first = f.at(frame, w.word("operand_count") * WORD)
 
-    def make(i: Value) -> Value:
-        record = f.at(records, i * (len(OUTPUT) * WORD))
+    def new(record: Value) -> Value:
         descr = f.load(record, PTR, OUTPUT["descr"])
         w.keep(descr)  # PyArray_Empty takes the reference over
         rank = f.load(record, I32, OUTPUT["rank"])
-        array = w.api("PyArray_Empty", [rank, f.load(record, PTR, OUTPUT["dims"]), descr, f.const(0, I32)])
+        return w.api("PyArray_Empty", [rank, f.load(record, PTR, OUTPUT["dims"]), descr, f.const(0, I32)])
+
+    def again_or_new(record: Value, cell: Value) -> Value:
+        """The array of an earlier call if only `cell` holds it by now, else a new one, which `cell` holds from now."""
+        last = f.load(cell, PTR)
+
+        def replaced() -> list[Value]:
+            array = new(record)
+
+            def remember() -> None:
+                w.keep(array)
+                f.store(array, cell)
+                w.drop(last)
+
+            f.if_(w.exists(array), remember)
+            return [array]
+
+        def again() -> list[Value]:
+            w.keep(last)
+            return [last]
+
+        alone = f.compare("eq", f.load(last, I32), f.const(1, I32))  # the reference count, or its lower half
+        form = f.load(record, PTR, OUTPUT["kept_form"])
+        fits = w.both(alone, lambda: w.exists(f.call(resolve, [form, last])))
+        return f.if_(fits, again, replaced)[0]
+
+    def make(i: Value) -> Value:
+        record = f.at(records, i * (len(OUTPUT) * WORD))
+        cell = f.load(record, PTR, OUTPUT["kept"])
+        array = f.if_(w.is_null(cell), lambda: [new(record)], lambda: [again_or_new(record, cell)])[0]
         f.store(array, outputs, i * WORD)
 
         def publish() -> None:

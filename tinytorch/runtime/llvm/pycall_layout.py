@@ -68,7 +68,14 @@ OPERAND = _words(
     "version_slot",  # where a written tensor counts its versions, or 0
 )
 
-OUTPUT = _words("descr", "rank", "dims", "wrapped")
+OUTPUT = _words(
+    "descr",
+    "rank",
+    "dims",
+    "wrapped",
+    "kept",  # where the last array of a large output is held, to be used again once nobody else holds it; or 0
+    "kept_form",  # the OPERAND record that it must still fit
+)
 
 PYTHON_API = (
     "Py_IncRef",
@@ -86,7 +93,7 @@ PYTHON_API = (
 )
 API = _words(*PYTHON_API, "PyArray_Empty", "versions")  # `versions` is no function but the counter of versions
 
-CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400  # numpy's NPY_ARRAY_* flags
+CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x1, 0x4, 0x100, 0x400  # numpy's NPY_ARRAY_* flags
 SWAPPED = ">"  # the byte order that is not this machine's; other machines have no layout
 _ARRAY_TYPE, _ARRAY_EMPTY = 2, 184  # PyArray_Type and PyArray_Empty in numpy's C API table
 
