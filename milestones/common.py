@@ -112,7 +112,8 @@ class StepProfile:
     """One training step at one batch size: bytes, and seconds per step.
 
     `state` is parameters and moments, `batch_bytes` the batch. Beyond those a step needs: `eager` bytes at its peak
-    (measured), `graph` if the traced graph ran node by node (computed), `arena` compiled (what is allocated).
+    (measured), `graph` if the traced graph ran node by node (computed), `arena` compiled (what is allocated; the
+    interpreter has none, and no kernels).
     """
 
     batch: int
@@ -143,8 +144,8 @@ def profile_step(make: Callable[[bool], tt.Trainer], inputs: Any, targets: Any, 
         batch_bytes=batch_bytes,
         eager=peak_bytes(lambda: eager(x, y)),
         graph=totals.peak_bytes - held,
-        arena=compiled.executable.arena_bytes,
-        kernels=compiled.executable.kernels,
+        arena=getattr(compiled.executable, "arena_bytes", 0),
+        kernels=getattr(compiled.executable, "kernels", 0),
         flops=totals.flops,
         seconds=median_seconds(lambda: compiled(x, y), repeats),
         eager_seconds=median_seconds(lambda: eager(x, y), repeats),
