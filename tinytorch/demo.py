@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import statistics
@@ -125,10 +126,9 @@ def _compiled_run(console: Console, drawing: Path) -> Run:
 
 
 def _torch_run() -> Run:
-    import torch
-
     from tinytorch.runtime.llvm.pool import get_num_threads
 
+    torch: Any = importlib.import_module("torch")
     torch.set_num_threads(get_num_threads())
     start = mlp_model().state_dict()
     model: Any = torch.nn.Sequential(torch.nn.Linear(FEATURES, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 10))
