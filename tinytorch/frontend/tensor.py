@@ -12,6 +12,7 @@ import numpy as np
 
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.indexing import array_index, basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
@@ -257,41 +258,8 @@ class Tensor(Operators):
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
         if not any(isinstance(i, (Tensor, np.ndarray, list)) for i in items):
-            return self._basic_index(items)
-        return self._array_index(items)
-
-    def _array_index(self, items: tuple[Any, ...]) -> Self:
-        """Integer and boolean arrays as numpy has them: adjacent index arrays broadcast against each other, and
-        their axes replace the indexed ones (they come first where a slice or None stands between them)."""
-        rest = self.ndim - sum(_axes_of(i) for i in items)
-        at = next((n for n, i in enumerate(items) if i is Ellipsis), None)
-        if at is not None:
-            items = (*items[:at], *[slice(None)] * rest, *items[at + 1 :])
-        expanded = [part for item in items for part in _index_parts(item)]
-        arrays = [n for n, i in enumerate(expanded) if isinstance(i, Tensor)]
-        advanced = [n for n, i in enumerate(expanded) if isinstance(i, (Tensor, int, np.integer))]
-        x = self._basic_index(tuple(slice(None) if n in advanced else i for n, i in enumerate(expanded)))
-        axes = {n: n for n in advanced}
-        indices = [expanded[n] if n in arrays else Tensor.wrap(np.asarray(expanded[n], np.int64)) for n in advanced]
-        together = advanced == list(range(advanced[0], advanced[-1] + 1))
-        front = advanced[0] if together else 0
-        order = [*[n for n in range(x.ndim) if n not in axes][:front], *advanced]
-        order += [n for n in range(x.ndim) if n not in order]
-        return x.permute(order)._gather(indices, front)
-
-    def _gather(self, indices: list[Any], axis: int) -> Self:
-        """Elements at `indices`, one for each of the axes from `axis` on, which become one axis first."""
-        sizes = self.shape[axis : axis + len(indices)]
-        flat = indices[0]._checked(sizes[0])
-        for index, size in zip(indices[1:], sizes[1:], strict=True):
-            flat = flat * size + index._checked(size)
-        merged = self.reshape((*self.shape[:axis], int(np.prod(sizes)), *self.shape[axis + len(indices) :]))
-        return merged._apply(ops.index.gather, flat, axis=axis)
-
-    def _checked(self, size: int) -> Tensor:
-        if self.dtype.kind not in ("int", "uint"):
-            raise IndexError(f"an index needs an integer dtype, got {self.type}")
-        return self.cast(i64)._apply(ops.elementwise.checked_index, size=size)
+            return basic_index(self, items)
+        return array_index(self, tuple(part for item in items for part in _index_parts(item)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write into the storage (not differentiable)."""
@@ -454,15 +422,6 @@ def _plain_index(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index.numpy() if isinstance(index, Tensor) else index
-
-
-def _axes_of(item: Any) -> int:
-    """How many axes an index item takes."""
-    if item is None or item is Ellipsis:
-        return 0
-    if isinstance(item, (np.ndarray, Tensor)) and item.dtype in (np.bool_, bool_):
-        return item.ndim
-    return 1
 
 
 def _index_parts(item: Any) -> list[Any]:

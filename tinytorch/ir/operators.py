@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from types import EllipsisType
 from typing import Any, Self
 
 import numpy as np
@@ -520,57 +519,9 @@ class Operators:
         return self._apply(view.pad, low=tuple(low), high=tuple(high), interior=(0,) * self.ndim, value=value)
 
     def __getitem__(self, index: Any) -> Self:
-        return self._basic_index(index if isinstance(index, tuple) else (index,))
+        from tinytorch.ir.indexing import basic_index
 
-    def _basic_index(self, index: tuple[int | slice | EllipsisType | None, ...]) -> Self:
-        """Integers, slices, `...` and None, as numpy has them."""
-        taken = sum(1 for i in index if i is not None and i is not Ellipsis)
-        if taken > self.ndim or sum(1 for i in index if i is Ellipsis) > 1:
-            raise IndexError(f"too many indices for {self.type}: {index}")
-        if not any(i is Ellipsis for i in index):
-            index = (*index, Ellipsis)
-        windows: list[slice] = []
-        shape: list[int | None] = []  # None: the axis takes its size from the slice
-        for item in index:
-            if item is None:
-                shape.append(1)
-            elif item is Ellipsis:
-                rest = self.ndim - taken
-                windows += [slice(None)] * rest
-                shape += [None] * rest
-            elif isinstance(item, slice):
-                windows.append(item)
-                shape.append(None)
-            else:
-                windows.append(self._one(operator.index(item), len(windows)))  # pyright: ignore[reportArgumentType]
-        return self._windows(windows, index, shape)
-
-    def _one(self, at: int, axis: int) -> slice:
-        size = self.shape[axis]
-        if not -size <= at < size:
-            raise IndexError(f"index {at} is out of range for axis {axis} of {self.type}")
-        return slice(at % size, at % size + 1)
-
-    def _windows(self, windows: list[slice], index: tuple[Any, ...], shape: list[int | None]) -> Self:
-        ranges = [range(*w.indices(d)) for w, d in zip(windows, self.shape, strict=True)]
-        flips = tuple(i for i, r in enumerate(ranges) if r.step < 0)
-        ranges = [r[::-1] if r.step < 0 else r for r in ranges]
-        starts = tuple(r.start if len(r) else 0 for r in ranges)
-        limits = tuple(r[-1] + 1 if len(r) else 0 for r in ranges)
-        out = self
-        if starts != (0,) * self.ndim or limits != self.shape or any(r.step != 1 for r in ranges):
-            out = out._apply(view.slice_, starts=starts, limits=limits, steps=tuple(r.step for r in ranges))
-        out = out._apply(view.flip, axes=flips) if flips else out
-        kept = iter([d for d, i in zip(out.shape, self._axis_items(index), strict=True) if isinstance(i, slice)])
-        return out.reshape(tuple(next(kept) if d is None else d for d in shape))
-
-    def _axis_items(self, index: tuple[Any, ...]) -> list[Any]:
-        """What was asked of each axis; `...` stands for full slices."""
-        items: list[Any] = []
-        rest = self.ndim - sum(1 for i in index if i is not None and i is not Ellipsis)
-        for item in index:
-            items += [slice(None)] * rest if item is Ellipsis else [] if item is None else [item]
-        return items
+        return basic_index(self, index if isinstance(index, tuple) else (index,))
 
     # Products.
     def matmul(self, other: Any) -> Self:
