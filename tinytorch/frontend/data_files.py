@@ -9,7 +9,6 @@ import math
 import os
 import secrets
 import tarfile
-import urllib.request
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -119,6 +118,8 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
 
 
 def _transfer(url: str, name: str, target: IO[bytes]) -> str:
+    import urllib.request
+
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     digest = hashlib.sha256()
