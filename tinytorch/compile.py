@@ -13,7 +13,17 @@ import numpy as np
 
 from tinytorch.frontend.guards import Guards, freeze, snapshot
 from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
-from tinytorch.frontend.trace import Slot, TraceAgain, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
+from tinytorch.frontend.trace import (
+    Effects,
+    Slot,
+    TraceAgain,
+    Traced,
+    flatten,
+    raw_grad,
+    set_raw_grad,
+    trace,
+    unflatten,
+)
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder, Graph
@@ -73,7 +83,27 @@ class Specialization:
     flags: tuple[bool, ...]  # which argument tensors required grad
     single: bool  # the result is the only output, and has no gradient outside
     plain: bool  # and the call does nothing to gradients
+    pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
     gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
+
+    def __post_init__(self) -> None:
+        count = len(self.flags)
+        captured = self.traced.inputs[count:]
+        state = {i for i, _ in self.traced.graph.state}
+        self.captured = frozenset(map(id, captured))
+        self.positions = {id(t): i for i, t in enumerate(self.traced.inputs[:count])}
+        guards = self.traced.grad_guards
+        self.grad_guards = tuple((leaf, grad) for leaf, grad in guards if id(leaf) not in self.positions)
+        self.argument_guards = tuple(
+            (self.positions[id(leaf)], grad) for leaf, grad in guards if id(leaf) in self.positions
+        )
+        watched = [t for i, t in enumerate(captured, count) if t.dtype.is_float and (t.requires_grad or i not in state)]
+        self.active = tuple(t for t in watched if t.requires_grad)
+        self.passive = tuple(t for t in watched if not t.requires_grad)
+        self.picky = bool(self.pinned or self.argument_guards)
+        effects = self.traced.effects
+        leaves = (*effects.dropped, *effects.consumed, *(leaf for leaf, _ in effects.kept))
+        self.touches_arguments = not self.positions.keys().isdisjoint(map(id, leaves))
 
     @property
     def differentiable(self) -> bool:
@@ -87,13 +117,39 @@ class Specialization:
         for tensor, flag in zip(args, self.flags, strict=True):
             if type(tensor) is not Tensor or tensor.requires_grad is not flag:
                 return False
-        return True
+        return not self.picky or self.fits(args)
+
+    def fits(self, args: Sequence[Tensor]) -> bool:
+        """Whether the arguments are tensors that Python code reaches in another way where they were, and only there;
+        and whether those whose gradient the function reads have the gradient that they had."""
+        return (
+            all(args[i] is tensor for i, tensor in self.pinned)
+            and self.captured.isdisjoint(map(id, args))
+            and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
+        )
+
+    def effects(self, args: Sequence[Tensor]) -> Effects:
+        """The effects on gradients, with the arguments of this call in the place of those of the trace."""
+        effects = self.traced.effects
+
+        def leaf(tensor: Tensor) -> Tensor:
+            position = self.positions.get(id(tensor))
+            return tensor if position is None else args[position]
+
+        dropped, consumed = (tuple(map(leaf, tensors)) for tensors in (effects.dropped, effects.consumed))
+        return Effects(dropped, consumed, tuple((leaf(tensor), i) for tensor, i in effects.kept))
 
     def valid(self) -> bool:
         """The quick look at everything but the arguments."""
         if self.grad_mode is not mode.grad or not self.guards.unchanged():
             return False
-        guards = self.traced.grad_guards
+        for tensor in self.active:
+            if not tensor.requires_grad:
+                return False
+        for tensor in self.passive:
+            if tensor.requires_grad:
+                return False
+        guards = self.grad_guards
         return not guards or all(raw_grad(leaf) is grad for leaf, grad in guards)
 
 
@@ -128,9 +184,9 @@ class Compiled:
         pattern = tuple(index[id(t)] for t in tensors)
         flags = tuple(t.requires_grad for t in unique)
         key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
-        found = self._find(key)
+        found = self._find(key, unique)
         if found is None:
-            found = self._specialize(key, unflatten(spec, tensors), unique, flags)
+            found = self._specialize(key, spec, tensors, unique)
         self._last = found
         if spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
             self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
@@ -151,13 +207,13 @@ class Compiled:
         evaluate(item.traced.graph, [t.data for t in tensors])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
-    def _find(self, key: Any) -> Specialization | None:
+    def _find(self, key: Any, args: Sequence[Tensor]) -> Specialization | None:
         """A specialization that fits the key, and what Python holds now."""
         reason = "the first call" if not self._known else "a new signature"
         for item in self._known.get(key, ()):
             changed = None if item.guards.unchanged() else item.guards.changed()
-            if changed is None and not item.valid():
-                changed = "a gradient is there that was not, or the other way round"
+            if changed is None and not (item.valid() and item.fits(args)):
+                changed = "another tensor is captured or requires grad, or a gradient is there that was not"
             if changed is None:
                 self._known.move_to_end(key)
                 return item
@@ -166,18 +222,16 @@ class Compiled:
             print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
         return None
 
-    def _specialize(
-        self, key: Any, arguments: Any, tensors: Sequence[Tensor], flags: tuple[bool, ...]
-    ) -> Specialization:
-        args, kwargs = arguments
-        guards = snapshot(self.function, (args, kwargs))
+    def _specialize(self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Specialization:
+        guards = snapshot(self.function, spec)
+        args, kwargs = unflatten(spec, leaves)
         names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
         try:
             traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
         except TraceAgain:
-            return self._specialize(key, arguments, tensors, flags)
+            return self._specialize(key, spec, leaves, tensors)
         guards.check_untouched()
-        found = self._build(traced, guards, len(tensors), flags)
+        found = self._build(traced, guards, tensors)
         entries = self._known.setdefault(key, [])
         entries.append(found)
         del entries[:-8]
@@ -185,19 +239,21 @@ class Compiled:
             self._known.popitem(last=False)
         return found
 
-    def _build(self, traced: Traced, guards: Guards, arguments: int, flags: tuple[bool, ...]) -> Specialization:
-        calls = _make_calls(traced.graph, arguments, traced.inputs[arguments:], self.backend)
+    def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
+        calls = _make_calls(traced.graph, len(args), traced.inputs[len(args) :], self.backend)
         effects = traced.effects
         single = (
             traced.result == Slot(0) and traced.sources == (0,) and not (effects.kept or any(traced.differentiable))
         )
         plain = single and not (effects.dropped or effects.consumed)
-        return Specialization(traced, calls, guards, mode.grad, flags, single, plain)
+        flags = tuple(t.requires_grad for t in args)
+        pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
+        return Specialization(traced, calls, guards, mode.grad, flags, single, plain, pinned)
 
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
         traced = item.traced
-        effects = traced.effects
+        effects = item.effects(args) if item.touches_arguments else traced.effects
         for leaf in effects.dropped:
             set_raw_grad(leaf, None)
         for leaf in effects.consumed:
@@ -319,8 +375,13 @@ def _failed(status: int) -> object:
 def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> Callable[..., Any]:
     """The interpreter behind the interface of a native call."""
 
+    types = [v.type for v in interpreter.graph.inputs]
+    inside = frozenset(map(id, captured))
+
     def call(*args: Tensor) -> Any:
         tensors = [*args, *captured]
+        if [t.type for t in tensors] != types or not inside.isdisjoint(map(id, args)):
+            return MISMATCH
         results = tuple(map(Tensor.wrap, interpreter.run([t.data for t in tensors])))
         for index, _ in interpreter.graph.state:
             tensors[index].touch()

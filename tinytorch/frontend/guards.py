@@ -11,6 +11,8 @@ import sysconfig
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,7 @@ class _Place:
 
     owner: Any
     name: str
+    private: bool = False  # an attribute of a class of this package, which replaces containers instead of changing them
 
     def read(self) -> Any:
         if isinstance(self.owner, _VARIABLES):
@@ -93,6 +96,7 @@ class Guards:
     attributes: list[tuple[Any, dict[str, Any]]]
     names: list[tuple[_Place, Any]]  # with what was there, frozen
     epoch: int
+    tensors: frozenset[int]  # ids of the tensors that were found
 
     def __post_init__(self) -> None:
         self._remember()
@@ -103,11 +107,15 @@ class Guards:
         self._cells = [(place.owner, place.read()) for place in cells if hasattr(place.owner, "cell_contents")]
         self._globals = [(p.owner, p.name, p.read()) for p, _ in self.names if isinstance(p.owner, _VARIABLES)]
         places = [p for p, _ in self.names]
-        places += [_Place(vars(owner), name) for owner, known in self.attributes for name in known]
+        places += [
+            _Place(vars(owner), name, private=_is_foreign(owner)) for owner, known in self.attributes for name in known
+        ]
         containers = [(p, p.read()) for p in places]
-        containers = [(p, item) for p, item in containers if isinstance(item, (list, dict, set, np.ndarray))]
+        containers = [(p, item) for p, item in containers if _is_mutable(item)]
         self._contents = [(p, freeze(item)) for p, item in containers if _holds_values(item)]
-        self._lengths = [(item, len(item)) for _, item in containers if not _holds_values(item)]
+        others = [(p, item) for p, item in containers if not _holds_values(item)]
+        self._lengths = [(item, len(item)) for _, item in others]
+        self._items = [(item, _items(item)) for p, item in others if not p.private]
 
     def unchanged(self) -> bool:
         """The quick look: no attribute was set, every variable is the same object, no container has changed."""
@@ -121,6 +129,9 @@ class Guards:
                 return False
         for container, length in self._lengths:
             if len(container) != length:
+                return False
+        for container, items in self._items:
+            if not all(map(is_, _items(container), items)):
                 return False
         return not self._contents or all(freeze(place.read()) == content for place, content in self._contents)
 
@@ -148,6 +159,14 @@ class Guards:
             )
 
 
+def _is_mutable(item: Any) -> bool:
+    return isinstance(item, (list, dict, set, np.ndarray)) or (isinstance(item, tuple) and any(map(_is_mutable, item)))
+
+
+def _items(container: Any) -> Any:
+    return tuple(container.values() if isinstance(container, dict) else container)
+
+
 def _holds_values(item: Any) -> bool:
     """Whether a container holds plain values, at any depth, which can change without an attribute being set."""
     if isinstance(item, dict):
@@ -158,13 +177,16 @@ def _holds_values(item: Any) -> bool:
 
 
 def snapshot(function: Callable[..., Any], arguments: Any) -> Guards:
-    """Everything of Python that a call of `function` with `arguments` may read and that can be watched."""
-    found = _Reachable({}, {}, set())
+    """Everything of Python that a call of `function` with `arguments` may read and that can be watched.
+
+    Slots stand in `arguments` for the tensors among them.
+    """
+    found = _Reachable({}, {}, set(), set())
     named = _names_in(_code_of(function))
     found.visit(function, named)
     found.visit(arguments, named)
     watched = [(place, freeze(place.read())) for place in found.names.values()]
-    return Guards(list(found.attributes.values()), watched, Epoch.now)
+    return Guards(list(found.attributes.values()), watched, Epoch.now, frozenset(found.tensors))
 
 
 @dataclass
@@ -174,10 +196,13 @@ class _Reachable:
     attributes: dict[int, tuple[Any, dict[str, Any]]]
     names: dict[tuple[int, str], _Place]
     seen: set[int]
+    tensors: set[int]
 
     def visit(self, item: Any, named: frozenset[str]) -> None:
         """Look at `item`, whose attributes are read under the names `named`."""
-        if id(item) in self.seen or isinstance(item, (*_PLAIN, Tensor, np.ndarray)):
+        if isinstance(item, Tensor):
+            self.tensors.add(id(item))
+        if id(item) in self.seen or isinstance(item, (*_PLAIN, Tensor, Slot, np.ndarray)):
             return
         self.seen.add(id(item))
         if isinstance(item, Tracked):
@@ -192,6 +217,9 @@ class _Reachable:
             self.visit(item.__func__, named)
         elif isinstance(item, types.FunctionType):
             self._function(item)
+        elif isinstance(item, partial):
+            self.visit((item.func, item.args, item.keywords), named)
+            self._place(_Place({"partial": (item.args, item.keywords)}, "partial"), named)
         elif not _is_foreign(item):
             self._object(item, named)
 
@@ -205,6 +233,7 @@ class _Reachable:
     def _methods(self, item: Any, named: frozenset[str]) -> frozenset[str]:
         """Visit the methods that code names, and those that they name; all names in their code and in `named`."""
         methods = [getattr(type(item), name, None) for name in named]
+        methods = [m.fget if isinstance(m, property) else m for m in methods]
         new = [m for m in methods if isinstance(m, types.FunctionType) and id(m) not in self.seen]
         for method in new:
             self.visit(method, named)

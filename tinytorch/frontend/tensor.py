@@ -266,6 +266,8 @@ class Tensor(Operators):
         self._writable("item assignment")
         self._concrete("item assignment")[_plain_index(index)] = as_array(value)
         self._version += 1
+        if mode.trace is not None:  # made in the trace, as a constant: from here on another one
+            mode.trace.created(self)
 
     def index_select(self, dim: int, index: Any) -> Self:
         return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]

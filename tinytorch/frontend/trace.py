@@ -91,6 +91,7 @@ class _Known:
     tensor: Tensor
     input: Value | None
     expr: Expr
+    overwritten: bool = False
 
 
 @dataclass
@@ -152,8 +153,13 @@ class Trace:
             self.leaf(tensor)
 
     def holds(self, tensor: Tensor) -> bool:
-        """Whether the value of `tensor` is only known when the graph runs and stands in no expression of its own:
-        it comes from outside."""
+        """Whether the value of a tensor without an expression of its own is only known when the graph runs: it comes
+        from outside, or was made in the trace and overwritten since."""
+        known = self.known.get(id(tensor))
+        return self.is_outside(tensor) or (known is not None and known.overwritten)
+
+    def is_outside(self, tensor: Tensor) -> bool:
+        """Whether `tensor` was not made in this trace."""
         known = self.known.get(id(tensor))
         return expr_of(tensor) is None and (known is None or known.input is not None)
 
@@ -205,7 +211,8 @@ class Trace:
             set_expr(tensor, expr)
             return
         self.lift(tensor)
-        self.known[id(tensor)].expr = expr
+        known = self.known[id(tensor)]
+        known.expr, known.overwritten = expr, True
 
     # Gradients.
     def leaf(self, tensor: Tensor) -> None:
@@ -266,7 +273,9 @@ class Trace:
         inputs = list(self.builder.inputs)
         arguments = [id(self.tensor_of(value)) for value in inputs[: self.arguments]]
         leaves: list[Tensor] = []
-        spec = flatten(result, leaves, lambda x: isinstance(x, Tensor) and (id(x) in arguments or not self.holds(x)))
+        spec = flatten(
+            result, leaves, lambda x: isinstance(x, Tensor) and (id(x) in arguments or not self.is_outside(x))
+        )
         outputs: list[Value] = []
         sources: list[int] = []
         for leaf in leaves:
