@@ -24,6 +24,7 @@ from tinytorch.ir.errors import TraceError
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _FOREIGN = tuple({_PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))})
+_NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Python's, but with the user's attributes
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -268,7 +269,10 @@ def _is_foreign(item: Any) -> bool:
     """Whether a module, or what an object is made of, comes from Python, an installed package or this one."""
     if isinstance(item, types.ModuleType):
         return (getattr(item, "__file__", None) or _PACKAGE).startswith(_FOREIGN)
-    home = sys.modules.get((item if isinstance(item, type) else type(item)).__module__)
+    kind: type = item if isinstance(item, type) else type(item)
+    if (kind.__module__, kind.__name__) in _NAMESPACES:
+        return False
+    home = sys.modules.get(kind.__module__)
     return home is None or (getattr(home, "__file__", None) or "").startswith(_FOREIGN) or home.__name__ == "builtins"
 
 
