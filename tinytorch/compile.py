@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from tinytorch.frontend.guards import Guards, freeze, snapshot
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, version_of, wants_nan_checks
 from tinytorch.frontend.trace import (
     Effects,
     Slot,
@@ -25,8 +25,9 @@ from tinytorch.frontend.trace import (
     unflatten,
 )
 from tinytorch.ir import ops
-from tinytorch.ir.errors import CompileError
+from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.fuse import fuse
@@ -188,12 +189,12 @@ class Compiled:
         if found is None:
             found = self._specialize(key, spec, tensors, unique)
         self._last = found
-        if spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
-            self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
         if found.differentiable and found.traced.graph.state:
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
             args, kwargs = unflatten(spec, tensors)
             return self.function(*args, **kwargs)
+        if spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
+            self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
         result = found.calls.fast(*unique)
         if result is MISMATCH:
             result = found.calls.careful(*unique)
@@ -279,7 +280,11 @@ class Compiled:
             item.gradients[index] = _gradient_call(item.traced.graph, index, wrt, self.backend)
         call = item.gradients[index]
 
+        versions = tuple(map(version_of, inputs))
+
         def backward(ct: Tensor) -> Sequence[Tensor | None]:
+            if tuple(map(version_of, inputs)) != versions:
+                raise TinyTorchError(f"backward: an input of {self._name} was changed in place since", user_loc())
             return call(*inputs, ct)
 
         return ops.core.apply(ops.core.custom_grad, output, *(inputs[i] for i in wrt), backward=backward)

@@ -385,6 +385,11 @@ class Tensor(Operators):
         raise TinyTorchError("gradients of intermediate tensors come from tt.grad", user_loc())
 
 
+def version_of(tensor: Tensor) -> int:
+    """A number that is another one whenever the storage has been written to."""
+    return tensor._version  # pyright: ignore[reportPrivateUsage]
+
+
 class Consumed:
     """Stands in `grad` for a gradient that a compiled step used and did not keep."""
 
