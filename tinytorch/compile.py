@@ -179,7 +179,7 @@ class Compiled:
             return self.function(*args, **kwargs)
         leaves: list[Any] = []
         spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
-        tensors = [x if isinstance(x, Tensor) else Tensor.wrap(x) for x in leaves]
+        tensors = [x if isinstance(x, Tensor) else Tensor.wrap(np.asarray(x)) for x in leaves]
         unique = list({id(t): t for t in tensors}.values())
         index = {id(t): i for i, t in enumerate(unique)}
         pattern = tuple(index[id(t)] for t in tensors)

@@ -448,7 +448,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     if any(o._expr is not None for o in operands):  # pyright: ignore[reportPrivateUsage]
         raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
     try:
-        op.infer(*(o.type for o in operands), **attrs)
+        op.result_types([o.type for o in operands], attrs)
         with np.errstate(all="ignore"):
             result = op.eval(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
@@ -549,7 +549,7 @@ def from_numpy(array: Array) -> Tensor:
         raise ShapeError(
             f"from_numpy: byte order {array.dtype.byteorder!r} cannot be shared; use Tensor(array)", user_loc()
         )
-    tensor = Tensor.wrap(array)
+    tensor = Tensor.wrap(np.asarray(array))  # subclasses have operators of their own
     if mode.trace is not None:
         mode.trace.created(tensor)
     return tensor

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.types import TensorType
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.types import MAX_BYTES, TensorType
 
 Kind = Literal["elementwise", "reduce", "view", "contract", "index", "random", "composite", "kernel"]
 Array = np.ndarray[Any, Any]
@@ -75,9 +76,13 @@ class Op:
     guard: Callable[..., Lane] | None = None
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
-        """The types of the results; only kernels have more than one."""
+        """The types of the results; only kernels have more than one. ShapeError if no memory could hold one."""
         found = self.infer(*types, **attrs)
-        return (found,) if isinstance(found, TensorType) else tuple(found)
+        found = (found,) if isinstance(found, TensorType) else tuple(found)
+        for result in found:
+            if result.bytes > MAX_BYTES:
+                raise ShapeError(f"{self.name}: a result of {result} is larger than any memory")
+        return found
 
     def cotangent(self, ct: Any, applied: Applied, index: int) -> Any:
         """The cotangent of operand `index`, or None where no gradient flows."""
