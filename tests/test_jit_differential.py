@@ -329,3 +329,11 @@ def test_a_kernel_whose_nodes_all_moved_away() -> None:
       %p = matmul(%c, %t) : f32[1,1]
       %f = flip(%p) : f32[1,1] {axes=(0,)}
     }""")
+
+
+def test_an_operand_of_a_product_that_its_epilogue_reads_too() -> None:
+    check("""graph @gate(%x: f32[8,8]) -> (%y) {
+      %e = exp(%x) : f32[8,8]
+      %p = matmul(%e, %x) : f32[8,8]
+      %y = mul(%e, %p) : f32[8,8]
+    }""")

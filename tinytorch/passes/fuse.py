@@ -25,7 +25,7 @@ class _Group:
     axes: Axes | None
     nodes: list[Node]
     needs: list[_Group] = field(default_factory=list["_Group"])  # groups that must run before it
-    apart: list[_Group] = field(default_factory=list["_Group"])  # of these, the ones read through a memory layout
+    apart: list[_Group] = field(default_factory=list["_Group"])  # of these, the ones read in memory, not lane by lane
     absorbed_by: _Group | None = None
 
     def reduced(self) -> Shape:
@@ -77,7 +77,7 @@ class _Fusion:
             found, direct = self._source(value)
             if found is not None:
                 group.needs.append(found)
-                if not direct:
+                if not direct or node.op.kind not in LANEWISE:
                     group.apart.append(found)
         if group.family == "loop":
             candidates = dict.fromkeys(map(_find, group.needs))
