@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tests import graphs as random_graphs
 from tests.execution import assert_near, assert_same, compiled, expected, interpreted
 from tests.graphs import arrays, graphs
-from tinytorch.ir.graph import Graph
+from tinytorch.ir.graph import Builder, Expr, Graph
 from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.types import f32
+from tinytorch.passes.autodiff import autodiff
 from tinytorch.runtime.llvm.pool import get_num_threads, set_num_threads
 from tinytorch.runtime.llvm.target import Target
 
@@ -21,6 +23,13 @@ LARGE = [(), (1,), (37,), (5, 19), (1, 19), (5, 1), (3, 1, 19), (4, 5, 19), (19,
 TARGETS: list[str] = ["host"]
 if Target.host().name in ("avx512", "avx2"):
     TARGETS += ["avx2", "sse2"]
+
+
+PRODUCTS = [
+    *[random_graphs._matmul] * 4, *[random_graphs._binary] * 3, random_graphs._unary, random_graphs._permute,
+    random_graphs._float_sum, random_graphs._extremum, random_graphs._transcendental, random_graphs._softmax,
+    random_graphs._broadcast,
+]  # fmt: skip
 
 
 def target_of(name: str) -> Target:
@@ -63,6 +72,36 @@ def test_random_graphs_over_whole_vectors(data: st.DataObject) -> None:
         graph = data.draw(graphs(exact=True))
     inputs = inputs_of(graph)
     assert_same(compiled(graph, inputs), expected(graph, inputs))
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_random_graphs_whose_shapes_coincide(data: st.DataObject) -> None:
+    squares = [(), (1, 1), (3, 3), (3, 3), (2, 3, 3), (1, 3), (3, 1)]
+    with mock.patch.object(random_graphs, "SHAPES", squares), mock.patch.object(random_graphs, "_STEPS", PRODUCTS):
+        graph = data.draw(graphs())
+    inputs = moderate(inputs_of(graph))
+    assert_near(compiled(graph, inputs), expected(graph, inputs))
+
+
+@settings(max_examples=80)
+@given(graphs(nodes=10))
+def test_gradients_of_random_graphs(graph: Graph) -> None:
+    graph = weighted_sum(graph)
+    wrt = [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float]
+    with_gradients = autodiff(graph, wrt)
+    inputs = [np.nan_to_num(a) if a.dtype.kind == "f" else a for a in moderate(inputs_of(with_gradients))]
+    wanted = expected(with_gradients, inputs)
+    assert_near(interpreted(with_gradients, inputs), wanted)
+    assert_near(compiled(with_gradients, inputs), wanted)
+
+
+def weighted_sum(graph: Graph) -> Graph:
+    """A scalar that depends on every element of the first output, on each in another way."""
+    builder = Builder(graph.name, list(graph.inputs), list(graph.nodes))
+    out = Expr(builder, graph.outputs[0]).cast(f32)
+    weights = np.linspace(-1, 2, out.numel()).astype(np.float32).reshape(out.shape)
+    return builder.build([(out * out.constant(weights)).sum().value])
 
 
 @settings(max_examples=25)
