@@ -540,3 +540,18 @@ def test_backward_after_an_input_was_overwritten_is_refused(compiled: Any) -> No
             result.backward()
     function(x).backward()
     assert p.grad is not None and p.grad.tolist() == [4, 4]
+
+
+def test_a_failed_guard_moves_no_version() -> None:
+    table, count = tt.ones(5), tt.zeros(1)
+
+    @tt.compile
+    def lookup(i: tt.Tensor) -> tt.Tensor:
+        count.copy_(count + 1)
+        return table[i]
+
+    lookup(tt.tensor([0]))
+    before = count._version
+    with pytest.raises(IndexError):
+        lookup(tt.tensor([9]))
+    assert (count._version, count.item()) == (before, 1.0)

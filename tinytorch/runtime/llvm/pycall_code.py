@@ -402,8 +402,8 @@ def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, co
     w.each(operands, lambda i: w.keep(w.item(arrays, i)))
 
     def bump_if_written() -> Value:
-        writes = w.nonzero(w.word("writes"))
-        return f.if_(writes, lambda: [f.call(bump, [plan, objects])], lambda: [f.const(1, I1)])[0]
+        written = w.nonzero(w.word("writes")) & f.compare("eq", f.load(status, I64), f.const(0, I64))
+        return f.if_(written, lambda: [f.call(bump, [plan, objects])], lambda: [f.const(1, I1)])[0]
 
     def ran() -> Value:
         return w.both(f.call(execute, [plan, frame, status]), bump_if_written)

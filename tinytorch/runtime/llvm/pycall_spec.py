@@ -66,7 +66,7 @@ class CallSpec:
 
     - the data of the arguments, of the states and of the outputs, then the `constants`, which are given as addresses;
     - an arena of `arena_bytes`, aligned to 64 bytes, whose content is undefined;
-    - a 64-bit status word, which is 0, and which the graph sets to report an error.
+    - a 64-bit status word, which is 0, and which the graph sets to report an error, and then has written nothing.
 
     A tensor is an instance of `tensor_type`, whose slot `data_slot` holds a numpy array; `wrap(array)` makes one.
     `state_objects` are the tensors or arrays of `states`; which array a tensor holds is looked up in every call. A
@@ -205,9 +205,9 @@ def make_careful_call(entry: int, spec: CallSpec) -> Call:
         addresses = [array.ctypes.data for array in (*ready, *outputs)]
         addresses += [*spec.constants, arena.ctypes.data, status.ctypes.data]
         run((ctypes.c_void_p * spec.frame_words)(*addresses))
-        _write_back(spec, arrays, ready, (*arguments, *spec.state_objects))
         if status[0]:
             return spec.on_status(int(status[0]))
+        _write_back(spec, arrays, ready, (*arguments, *spec.state_objects))
         results = [spec.wrap(a) if o.is_tensor else a for a, o in zip(outputs, spec.outputs, strict=True)]
         return tuple(results) if len(results) > 1 else results[0] if results else None
 
