@@ -89,7 +89,7 @@ def test_the_dearest_node_has_the_deepest_colour() -> None:
 @settings(max_examples=5)
 @given(graph=graphs())
 def test_any_graph_draws_as_well_formed_xml(graph: Graph) -> None:
-    ET.fromstring(to_svg(graph))
+    assert ET.fromstring(to_svg(graph)).tag.endswith("svg")
 
 
 def test_save_and_notebook(tmp_path: Path) -> None:

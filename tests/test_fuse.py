@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
 from hypothesis import given, settings
 
 from tests.execution import assert_same, expected, kernels
 from tests.graphs import arrays, graphs
+from tests.test_golden import GOLDEN, SEPARATOR
 from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.layout import layouts
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 
-GOLDEN = Path(__file__).parent / "golden"
-SEPARATOR = "---\n"
-PASSES: dict[str, Callable[[Graph], Graph]] = {"fuse": fuse, "materialize": materialize}
-CASES = sorted(path for name in PASSES for path in (GOLDEN / name).glob("*.ir"))
 IN_MEMORY = ("contract", "index", "random", "view")  # kinds of ops whose operands a kernel reads by address
-
-
-@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
-    source, _, wanted = path.read_text().partition(SEPARATOR)
-    after = PASSES[path.parent.name](parse_graph(source))
-    verify(after)
-    found = print_graph(after) + "\n"
-    if request.config.getoption("--bless"):
-        path.write_text(source + SEPARATOR + found)
-    else:
-        assert found == wanted
 
 
 def materialized(graph: Graph) -> Graph:

@@ -22,6 +22,8 @@ from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold
+from tinytorch.passes.fuse import fuse
+from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import run_passes
 from tinytorch.passes.simplify import simplify
 
@@ -40,6 +42,8 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "dce": dce,
     "expand": expand,
     "fold": fold,
+    "fuse": fuse,
+    "materialize": materialize,
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
     "simplify": simplify,
 }
