@@ -1,5 +1,16 @@
 """The ops, by family; importing this enters them all in the registry."""
 
-from tinytorch.ir.ops import composite, contract, core, elementwise, index, random, reduce, view
+from tinytorch.ir.ops import composite, contract, convolution, core, elementwise, index, pooling, random, reduce, view
 
-__all__ = ["composite", "contract", "core", "elementwise", "index", "random", "reduce", "view"]
+__all__ = [
+    "composite",
+    "contract",
+    "convolution",
+    "core",
+    "elementwise",
+    "index",
+    "pooling",
+    "random",
+    "reduce",
+    "view",
+]

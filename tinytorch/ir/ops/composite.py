@@ -47,7 +47,9 @@ def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _composite(name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp) -> Op:
+def define_composite(
+    name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp
+) -> Op:
     """A composite whose `eval` and `flops` follow from its expansion."""
     expand = _in_f32(definition)
 
@@ -91,14 +93,14 @@ def _sigmoid(x: Any) -> Any:
     return 1.0 / (apply(exp, -x) + 1.0)
 
 
-relu = _composite(
+relu = define_composite(
     "relu", "max(x, 0), NaN kept; derivative 0 at 0", _float_type("relu"), lambda x: apply(maximum, x, zeros_like(x)),
     (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
 )  # fmt: skip
-sigmoid = _composite(
+sigmoid = define_composite(
     "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),)
 )
-silu = _composite(
+silu = define_composite(
     "silu", "x * sigmoid(x) (Elfwing, Uchibe & Doya 2017)", _float_type("silu"), lambda x: x * apply(sigmoid, x),
     (lambda g, n: g * ((s := apply(sigmoid, n.inputs[0])) + n.output * (1.0 - s)),),
 )  # fmt: skip
@@ -125,7 +127,7 @@ def _gelu_rule(g: Any, n: Any) -> Any:
     return g * ((apply(erf, x * _SQRT_HALF) + 1.0) * 0.5 + x * density)
 
 
-gelu = _composite(
+gelu = define_composite(
     "gelu", "x * Phi(x), Phi the normal distribution, exact or by tanh (Hendrycks & Gimpel 2016)",
     _float_type("gelu"), _gelu, (_gelu_rule,),
 )  # fmt: skip
@@ -156,8 +158,10 @@ def _log_softmax_rule(g: Any, n: Any) -> Any:
     return g - apply(exp, n.output) * _along(_sum(g, n.attrs["axis"]), g.type.shape)
 
 
-softmax = _composite("softmax", "exp(x) / sum(exp(x)) along `axis`", _float_type("softmax"), _softmax, (_softmax_rule,))
-log_softmax = _composite(
+softmax = define_composite(
+    "softmax", "exp(x) / sum(exp(x)) along `axis`", _float_type("softmax"), _softmax, (_softmax_rule,)
+)
+log_softmax = define_composite(
     "log_softmax", "x - log(sum(exp(x))) along `axis`", _float_type("log_softmax"), _log_softmax, (_log_softmax_rule,)
 )
 
@@ -175,7 +179,7 @@ def _logsumexp(x: Any, *, axis: int) -> Any:
     return shift + apply(log, _sum(apply(exp, x - _along(shift, x.type.shape)), axis))
 
 
-logsumexp = _composite(
+logsumexp = define_composite(
     "logsumexp", "log(sum(exp(x))) along `axis`, which stays with size 1", _logsumexp_type, _logsumexp,
     (lambda g, n: _along(g, n.inputs[0].type.shape) * apply(softmax, n.inputs[0], axis=n.attrs["axis"]),),
 )  # fmt: skip
@@ -190,7 +194,7 @@ def _mean_rule(g: Any, n: Any) -> Any:
     return _along(g * (g.type.size / x.size if x.size else 0.0), x.shape)
 
 
-mean = _composite(
+mean = define_composite(
     "mean",
     "Sum over `axes` divided by their size; NaN if that is 0",
     _mean_type,
@@ -222,7 +226,7 @@ def _layernorm_rule(g: Any, n: Any) -> Any:
     return projected * _along(scale, shape)
 
 
-layernorm = _composite(
+layernorm = define_composite(
     "layernorm", "(x - mean) / sqrt(variance + eps) over `axes` (Ba, Kiros & Hinton 2016), without scale and shift",
     _layernorm_type, _layernorm, (_layernorm_rule,),
 )  # fmt: skip
@@ -243,7 +247,7 @@ def _is_class(indices: Any, size: int) -> Any:
     return apply(eq, _along(checked, shape), classes)
 
 
-one_hot = _composite(
+one_hot = define_composite(
     "one_hot", "1 at each index of a new last axis, 0 elsewhere", _one_hot_type,
     lambda indices, *, size, dtype: apply(cast, _is_class(indices, size), dtype=dtype), NONDIFF,
 )  # fmt: skip
@@ -279,7 +283,7 @@ def _cross_entropy_rule(g: Any, n: Any) -> Any:
     return (apply(softmax, logits, axis=len(shape) - 1) - weights) * _along(column, shape)
 
 
-cross_entropy = _composite(
+cross_entropy = define_composite(
     "cross_entropy", "-log softmax(logits)[target] of each row of the last axis", _cross_entropy_type, _cross_entropy,
     (_cross_entropy_rule, None),
 )  # fmt: skip
@@ -306,11 +310,11 @@ def _normal(state: Any, *, shape: Shape, dtype: DType = f32) -> Any:
     return apply(cast, radius * apply(cos, _unit(state, shape, 1) * (2 * math.pi)), dtype=dtype)
 
 
-uniform = _composite(
+uniform = define_composite(
     "uniform", "Uniform on [0, 1) in steps of 2**-24", _random_type,
     lambda state, *, shape, dtype=f32: apply(cast, _unit(state, shape, 0), dtype=dtype), NONDIFF,
 )  # fmt: skip
-normal = _composite("normal", "Normal, mean 0 and variance 1", _random_type, _normal, NONDIFF)
+normal = define_composite("normal", "Normal, mean 0 and variance 1", _random_type, _normal, NONDIFF)
 
 
 def _dropout_type(x: TensorType, state: TensorType, *, p: float) -> TensorType:
@@ -328,7 +332,7 @@ def _dropout(x: Any, state: Any, *, p: float) -> Any:
     return apply(where, kept, x * (1 / (1 - p)), zeros_like(x))
 
 
-dropout = _composite(
+dropout = define_composite(
     "dropout", "0 with probability p, else x / (1 - p) (Srivastava et al. 2014); the state decides which",
     _dropout_type, _dropout, (lambda g, n: apply(dropout, g, n.inputs[1], p=n.attrs["p"]), None),
 )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Max pooling of images with channels last: the largest element of each window, and where it was.
+
+Images are [batch, height, width, channels]; spatial attributes are pairs (height, width). Outside of the image there
+is nothing to choose. An index is the place in the window, counted in row-major order: the first of equal ones, and
+of NaNs, which count as largest. Average pooling needs no ops of its own: it is a mean or a convolution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
+from tinytorch.ir.ops.convolution import Pair, output_size
+from tinytorch.ir.ops.core import computed_in_f32, no_flops
+from tinytorch.ir.types import DType, TensorType, i32, type_of, u8
+
+_SPATIAL = ("window", "stride", "low", "dilation")
+
+
+def index_dtype(window: Pair) -> DType:
+    """The dtype of places in the window."""
+    return u8 if window[0] * window[1] <= 256 else i32
+
+
+def lowest(dtype: DType) -> float:
+    """What the largest of no elements is."""
+    return -math.inf if dtype.is_float else dtype.limits[0]
+
+
+def _outputs(
+    name: str, x: TensorType, window: Pair, stride: Pair, low: Pair, high: Pair, dilation: Pair
+) -> tuple[int, int, int, int]:
+    if x.rank != 4 or x.dtype.kind == "bool":
+        raise ShapeError(f"{name}: needs numbers with 4 axes, got {x}")
+    if min(*window, *stride, *dilation) < 1 or min(*low, *high) < 0:
+        raise ShapeError(f"{name}: window {window}, stride {stride}, dilation {dilation}, padding {low} and {high}")
+    sizes: list[int] = []
+    for i, axis in enumerate((1, 2)):
+        size = output_size(x.shape[axis], window[i], stride[i], low[i], high[i], dilation[i])
+        if size < 1:
+            raise ShapeError(
+                f"{name}: a window of {window[i]} does not fit axis {axis} of {x}, padded {low} and {high}"
+            )
+        sizes.append(size)
+    return (x.shape[0], sizes[0], sizes[1], x.shape[3])
+
+
+def _places(x: TensorType, out: TensorType, attrs: Attrs) -> Iterator[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
+    """For each place of the window: its number, the outputs that have an element there, and those elements."""
+    window, stride, low, dilation = (attrs[key] for key in _SPATIAL)
+    for place in range(window[0] * window[1]):
+        inner: list[slice] = []
+        outer: list[slice] = []
+        for i, k in enumerate(divmod(place, window[1])):
+            start = k * dilation[i] - low[i]
+            first = max(0, -(start // stride[i]))
+            last = max(first, min(out.shape[1 + i], (x.shape[1 + i] - 1 - start) // stride[i] + 1))
+            begin = start + first * stride[i]
+            inner.append(slice(begin, begin + (last - first) * stride[i], stride[i]))
+            outer.append(slice(first, last))
+        yield place, (slice(None), *outer), (slice(None), *inner)
+
+
+def _searched(x: Array, **attrs: Any) -> tuple[Array, Array]:
+    """The largest element of each window, and its place."""
+    kind = type_of(x.dtype, x.shape)
+    out = TensorType(kind.dtype, _outputs("max_pool2d", kind, **attrs))
+    best = np.full(out.shape, lowest(kind.dtype), x.dtype)
+    index = np.full(out.shape, -1, np.int32)
+    for place, outer, inner in _places(kind, out, attrs):
+        found, old, at = x[inner], best[outer], index[outer]
+        better = (at < 0) | (found > old) | ((found != found) & (old == old))
+        old[better], at[better] = found[better], place
+    return best, np.maximum(index, 0)
+
+
+def _pool_flops(types: Any, out: TensorType, attrs: Attrs) -> int:
+    return out.size * (attrs["window"][0] * attrs["window"][1] - 1)
+
+
+def _max_pool_rule(g: Any, n: Any) -> Any:
+    x = n.inputs[0]
+    return _unpooled(g, apply(max_pool2d_index, x, **n.attrs), x.type, n.attrs)
+
+
+def _unpooled(g: Any, index: Any, x: TensorType, attrs: Attrs) -> Any:
+    return apply(max_unpool2d, g, index, size=(x.shape[1], x.shape[2]), **{key: attrs[key] for key in _SPATIAL})
+
+
+max_pool2d = define(Op(
+    name="max_pool2d", kind="index", doc="The largest element of each window.",
+    infer=lambda x, **attrs: TensorType(x.dtype, _outputs("max_pool2d", x, **attrs)),
+    eval=lambda x, **attrs: _searched(x, **attrs)[0], vjp=(_max_pool_rule,), flops=_pool_flops,
+))  # fmt: skip
+
+max_pool2d_index = define(Op(
+    name="max_pool2d_index", kind="index", doc="Where in each window its largest element is.",
+    infer=lambda x, **attrs: TensorType(index_dtype(attrs["window"]), _outputs("max_pool2d_index", x, **attrs)),
+    eval=lambda x, **attrs: _searched(x, **attrs)[1].astype(index_dtype(attrs["window"]).numpy),
+    vjp=NONDIFF, flops=_pool_flops,
+))  # fmt: skip
+
+
+def _check_chosen(name: str, outputs: TensorType, index: TensorType, size: Pair, attrs: Attrs) -> None:
+    """Check that `index` can hold the places of these outputs, in images of `size`."""
+    if outputs.rank != 4 or outputs.shape != index.shape or index.dtype != index_dtype(attrs["window"]):
+        raise ShapeError(f"{name}: {outputs} has no places {index}")
+    for i, axis in enumerate((1, 2)):
+        if size[i] < 1 or (outputs.shape[axis] - 1) * attrs["stride"][i] - attrs["low"][i] >= size[i]:
+            raise ShapeError(f"{name}: axis {axis} of {outputs} has more windows than fit {size[i]} elements")
+
+
+def _unpool_type(g: TensorType, index: TensorType, *, size: Pair, **attrs: Any) -> TensorType:
+    _check_chosen("max_unpool2d", g, index, size, attrs)
+    return TensorType(g.dtype, (g.shape[0], *size, g.shape[3]))
+
+
+def _unpool(g: Array, index: Array, *, size: Pair, **attrs: Any) -> Array:
+    out = np.zeros((g.shape[0], *size, g.shape[3]), g.dtype)
+    for place, outer, inner in _places(type_of(out.dtype, out.shape), type_of(g.dtype, g.shape), attrs):
+        out[inner] += np.where(index[outer] == place, g[outer], np.zeros((), g.dtype))
+    return out
+
+
+def _added(types: Any, out: TensorType, attrs: Attrs) -> int:
+    return types[0].size
+
+
+max_unpool2d = define(Op(
+    name="max_unpool2d", kind="index", doc="Elements put back to where their windows' largest were; 0 elsewhere.",
+    infer=_unpool_type, eval=computed_in_f32(_unpool), flops=_added,
+    vjp=(lambda ct, n: _taken(ct, n.inputs[1], n.attrs), None),
+))  # fmt: skip
+
+
+def _taken(x: Any, index: Any, attrs: Attrs) -> Any:
+    return apply(max_pool2d_take, x, index, **{key: attrs[key] for key in _SPATIAL})
+
+
+def _take_type(x: TensorType, index: TensorType, **attrs: Any) -> TensorType:
+    if x.rank != 4 or index.rank != 4:
+        raise ShapeError(f"max_pool2d_take: needs images and places with 4 axes, got {x} and {index}")
+    out = TensorType(x.dtype, (x.shape[0], *index.shape[1:3], x.shape[3]))
+    _check_chosen("max_pool2d_take", out, index, (x.shape[1], x.shape[2]), attrs)
+    return out
+
+
+def _take(x: Array, index: Array, **attrs: Any) -> Array:
+    out = np.zeros(index.shape, x.dtype)
+    for place, outer, inner in _places(type_of(x.dtype, x.shape), type_of(out.dtype, out.shape), attrs):
+        np.copyto(out[outer], x[inner], where=index[outer] == place)
+    return out
+
+
+max_pool2d_take = define(Op(
+    name="max_pool2d_take", kind="index", doc="The element of each window at a given place; 0 outside of the image.",
+    infer=_take_type, eval=_take, flops=no_flops,
+    vjp=(lambda ct, n: _unpooled(ct, n.inputs[1], n.inputs[0].type, n.attrs), None),
+))  # fmt: skip
