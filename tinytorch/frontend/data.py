@@ -13,12 +13,13 @@ step: a fourth of the memory for a conversion that the step hides.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 
+from tinytorch.frontend.data_augment import Compose, Cutout, RandomCrop, RandomHorizontalFlip, Transform
 from tinytorch.frontend.data_files import DataError
 from tinytorch.frontend.data_prefetch import prefetched
 from tinytorch.frontend.data_sets import (
@@ -40,17 +41,19 @@ __all__ = [
     "CIFAR10",
     "MNIST",
     "ArrayDataset",
+    "Compose",
+    "Cutout",
     "DataError",
     "DataLoader",
     "Dataset",
+    "RandomCrop",
+    "RandomHorizontalFlip",
     "Subset",
     "TensorDataset",
     "TinyShakespeare",
     "collate",
     "random_split",
 ]
-
-Transform: TypeAlias = Callable[[Batch, np.random.Generator], Batch]
 
 
 class DataLoader:
@@ -60,9 +63,9 @@ class DataLoader:
     shuffle: a new order each epoch, which `seed` and the number of the epoch determine.
     drop_last: leave out a last batch that is smaller than `batch_size`.
     prefetch: how many batches a background thread may be ahead; 0 works in the loop itself.
-    transform: `transform(batch, generator) -> batch`, for augmentation, on arrays as they are stored (images: uint8),
-        before they are scaled. The generator depends on seed, epoch and batch alone, so that a resumed run sees the
-        same crops and flips.
+    transform: `transform(batch, generator) -> batch`, for augmentation (see `data_augment`), on arrays as they are
+        stored (images: uint8), before they are scaled. The generator depends on seed, epoch and batch alone, so that
+        a resumed run sees the same crops and flips.
     """
 
     def __init__(
