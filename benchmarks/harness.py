@@ -117,7 +117,8 @@ def run(
     with ExitStack() as stack:
         running: list[Contestant] = []
         versions: dict[str, str] = {}
-        for name in (*contestants, LIMIT):
+        wanted = {LIMIT}.union(*(workload.builders for workload in workloads))
+        for name in filter(wanted.__contains__, (*contestants, LIMIT)):
             contestant = Contestant(name, threads)
             stack.callback(contestant.close)
             try:

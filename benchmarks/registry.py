@@ -16,7 +16,7 @@ LIMIT = "limit"  # the contestant that runs at the machine's peak
 FRAMEWORKS = {  # what `--peers` takes → the contestants it brings
     "tinytorch": (OURS,),
     "eager": ("tinytorch eager",),
-    "torch": ("torch", "torch.compile"),
+    "torch": ("torch", "torch channels_last", "torch.compile"),
     "jax": ("jax",),
     "numpy": ("numpy",),
     "onnxruntime": ("onnxruntime",),
@@ -55,6 +55,7 @@ class Workload:
         that is worth a comparison (steps of a few microseconds are bound by the call).
     check_steps: after how many steps from the start the contestants are compared.
     builders: contestant → a function that builds its case; it imports its framework itself.
+    prepare: makes the numbers that the builders start from, once, where that should not count as building.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Workload:
     check_steps: int = 1
     rtol: float = 1e-4
     atol: float = 1e-5
+    prepare: Callable[[], object] = lambda: None
     suites: tuple[str, ...] = ("core",)
     targets: Targets = field(default_factory=Targets)
 

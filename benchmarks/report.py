@@ -56,7 +56,7 @@ def table(rows: Sequence[Row], contestants: Sequence[str], threads: int) -> Tabl
     out.add_column(OURS, justify="right", no_wrap=True)
     out.add_column("rate", justify="right", no_wrap=True)
     out.add_column("of limit", justify="right", no_wrap=True)
-    others = [name for name in contestants if name != OURS]
+    others = [name for name in contestants if name != OURS and any(name in row.workload.builders for row in rows)]
     for name in others:
         out.add_column(name, justify="right", no_wrap=True)
     out.add_column("targets", no_wrap=True)
@@ -104,9 +104,9 @@ def _reached(row: Row, name: str) -> str:
     return f"{value:.0%}" if name == LIMIT else f"{value:.2f}×"
 
 
-def startup_table(results: Iterable[Startup]) -> Table:
-    """Import, and the first training step of the MLP in a new process."""
-    out = Table(title="new process: import, then the first step of mlp_train_b64", title_justify="left")
+def startup_table(results: Iterable[Startup], workload: str) -> Table:
+    """Import, and the first training step in a new process."""
+    out = Table(title=f"new process: import, then the first step of {workload}", title_justify="left")
     for name in ("", "import", "first step, cold", "first step, warm"):
         out.add_column(name, justify="right" if name else "left")
     for result in results:

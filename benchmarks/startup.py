@@ -1,6 +1,6 @@
-"""What a new process waits for: the import, and the first training step of the MLP, cold and from the disk cache.
+"""What a new process waits for: the import, and the first training step, cold and from the disk cache.
 
-`python -m benchmarks.startup CONTESTANT` is the process that is measured; it prints one line of JSON.
+`python -m benchmarks.startup CONTESTANT WORKLOAD` is the process that is measured; it prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import workloads
 from benchmarks.harness import environment
+from benchmarks.registry import WORKLOADS
 
 MODULES = {"torch.compile": "torch", "torch": "torch", "jax": "jax", "tinytorch": "tinytorch"}
+STEPS = {"core": "mlp_train_b64", "vision": "cnn_train_b128"}  # which workload, by suite
 _TIMEOUT = 300.0
 
 
@@ -37,7 +40,7 @@ class Startup:
         }
 
 
-def measure(contestants: Sequence[str], threads: int, rounds: int) -> Iterator[Startup | str]:
+def measure(workload: str, contestants: Sequence[str], threads: int, rounds: int) -> Iterator[Startup | str]:
     """For each contestant that compiles (or is torch eager) its times, or a line that says why not."""
     for name in contestants:
         if name not in MODULES:
@@ -45,14 +48,14 @@ def measure(contestants: Sequence[str], threads: int, rounds: int) -> Iterator[S
         times = Startup(name)
         try:
             for _ in range(rounds):
-                _cold_and_warm(times, threads)
+                _cold_and_warm(workload, times, threads)
         except subprocess.SubprocessError as error:
             yield f"{name}: {getattr(error, 'stderr', None) or error}".strip().splitlines()[-1]
             continue
         yield times
 
 
-def _cold_and_warm(times: Startup, threads: int) -> None:
+def _cold_and_warm(workload: str, times: Startup, threads: int) -> None:
     """One process with empty caches, one more with what the first has left."""
     with tempfile.TemporaryDirectory(prefix="benchmark-cache-") as cache:
         for temperature in (times.cold, times.warm):
@@ -66,31 +69,25 @@ def _cold_and_warm(times: Startup, threads: int) -> None:
                     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
                 }
             variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
-            command = [sys.executable, "-m", "benchmarks.startup", times.contestant]
+            command = [sys.executable, "-m", "benchmarks.startup", times.contestant, workload]
             done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
             answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
             times.imports.append(answer["import"])
             temperature.append(answer["first_step"])
 
 
-def _child(contestant: str) -> dict[str, Any]:
+def _child(contestant: str, workload: str) -> dict[str, Any]:
     begin = time.perf_counter()
     __import__(MODULES[contestant])
     imported = time.perf_counter() - begin
 
-    from benchmarks.workloads import mlp
-
-    mlp.parameters(), mlp.batches(64)  # made before the clock starts
-    build = {
-        "tinytorch": mlp.tinytorch_train,
-        "torch": mlp.torch_train,
-        "torch.compile": mlp.torch_compile_train,
-        "jax": mlp.jax_train,
-    }[contestant]
+    workloads.load()
+    entry = WORKLOADS[workload]
+    entry.prepare()
     begin = time.perf_counter()
-    build(64).step()
+    entry.builders[contestant]().step()
     return {"import": imported, "first_step": time.perf_counter() - begin}
 
 
 if __name__ == "__main__":
-    print(json.dumps(_child(sys.argv[1])))
+    print(json.dumps(_child(*sys.argv[1:])))

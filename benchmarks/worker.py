@@ -21,7 +21,12 @@ from benchmarks.registry import LIMIT, WORKLOADS, Case
 
 SAMPLE = 1 << 14  # numbers of an array that are compared one by one; of the rest, the sum
 
-_MODULES = {"torch.compile": "torch", "tinytorch eager": "tinytorch", LIMIT: "llvmlite"}
+_MODULES = {
+    "torch.compile": "torch",
+    "torch channels_last": "torch",
+    "tinytorch eager": "tinytorch",
+    LIMIT: "llvmlite",
+}
 
 
 @dataclass(frozen=True)

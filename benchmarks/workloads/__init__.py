@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-FAMILIES = ("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers")  # in the order of the table
+# In the order of the table.
+FAMILIES = ("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution")
 
 
 def load() -> None:

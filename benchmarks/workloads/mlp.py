@@ -327,6 +327,7 @@ def _register_training(size: int, targets: Targets) -> None:
             flops=flops,
             limit="fma",
             check_steps=5,
+            prepare=lambda: (parameters(), batches(size)),
             targets=targets,
         )
     )
