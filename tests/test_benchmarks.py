@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import tinytorch as tt
 from benchmarks import harness, report, workloads
 from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case, Targets, Workload
 from benchmarks.worker import Worker, digest
+from benchmarks.workloads import cnn, convolution
 
 workloads.load()
 
@@ -108,3 +110,61 @@ def test_every_workload_has_ours_and_a_peer_to_check_it():
     for entry in WORKLOADS.values():
         assert OURS in entry.builders and len(entry.builders.keys() - {OURS, "tinytorch eager"}) >= 2
         assert {"fma": entry.flops, "copy": entry.bytes, None: 1}[entry.limit] > 0
+
+
+def test_a_table_has_a_column_for_those_who_take_part():
+    row = harness.Row(Workload("sample", {OURS: dict, "torch": dict}), 1)
+    columns = [column.header for column in report.table([row], [OURS, "torch", "torch channels_last"], 1).columns]
+    assert columns == ["workload", OURS, "rate", "of limit", "torch", "targets"]
+
+
+def test_suites_are_apart():
+    vision = {name for name, entry in WORKLOADS.items() if entry.suites == ("vision",)}
+    assert {name for name, entry in WORKLOADS.items() if "vision" in entry.suites} == vision
+    assert {"cnn_train_b128", "cnn_infer_b1", "cnn_infer_b128_frozen", "conv3x3_b128_32to64_16x16_dx"} <= vision
+    assert WORKLOADS["cnn_train_b128"].flops == pytest.approx(8.1e9, rel=0.01)
+    assert WORKLOADS["conv7x7s2_b8_3to64_112x112_forward"].flops == 2 * 8 * 64 * 56 * 56 * 3 * 49
+
+
+SMALL = [
+    convolution.Shape(2, 3, 5, (6, 7), 3, padding=1),
+    convolution.Shape(2, 4, 4, (5, 4), 3, padding=1, groups=4),
+    convolution.Shape(1, 3, 6, (9, 8), 5, stride=2, padding=2),
+    convolution.Shape(3, 6, 2, (3, 4), 1),
+]
+
+
+@pytest.mark.parametrize("direction", ["forward", "dx", "dw"])
+@pytest.mark.parametrize("shape", SMALL, ids=lambda shape: shape.name)
+def test_convolutions_of_all_frameworks_agree(shape, direction, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TT_BACKEND", "interpreter")
+    expected = convolution.torch_convolution(shape, direction).read()["y"]
+    others = [convolution.tinytorch_convolution, convolution.torch_convolution]
+    for builder, options in zip(others, ({}, {"last": True}), strict=True):
+        found = builder(shape, direction, **options).read()["y"]
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("direction", "op"), [("forward", "conv2d"), ("dx", "conv2d"), ("dw", "conv2d_weight_grad")])
+def test_a_single_convolution_is_all_that_runs(direction, op):
+    shape = SMALL[0]
+    step = tt.compile(convolution.tinytorch_function(shape, direction), backend="interpreter")
+    x, g = (tt.zeros(2, 6, 7, channels) for channels in (3, 5))
+    w = tt.zeros(*shape.weights)
+    step(*{"forward": (x, w), "dx": (x, g, w), "dw": (w, x, g)}[direction])
+    names = [node.op.name for node in step.graph.nodes]
+    assert [name for name in names if name.startswith("conv2d")] == [op]
+    assert not {"mul", "broadcast", "sum"} & set(names)
+
+
+def test_networks_of_tinytorch_and_torch_train_alike(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TT_BACKEND", "interpreter")
+    ours, theirs = cnn.tinytorch_train(2), cnn.torch_train(2)
+    ours.step()
+    theirs.step()
+    expected = theirs.read()
+    for name, found in ours.read().items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5)

@@ -121,7 +121,7 @@ def channels_first(x: Array) -> Array:
 # ---- TinyTorch ----------------------------------------------------------------------------------------------
 
 
-def _tinytorch_function(shape: Shape, direction: Direction) -> Callable[..., Any]:
+def tinytorch_function(shape: Shape, direction: Direction) -> Callable[..., Any]:
     """Takes and gives images with channels last; weights as the framework has them."""
     import tinytorch as tt
 
@@ -137,11 +137,11 @@ def _tinytorch_function(shape: Shape, direction: Direction) -> Callable[..., Any
     return {"forward": convolved, "dx": dx, "dw": dw}[direction]
 
 
-def tinytorch_convolution(shape: Shape, direction: Direction, **options: Any) -> Case:
-    """A gradient is that of the product with `g`; of its own argument, which it does not read, only the shape counts."""
+def tinytorch_convolution(shape: Shape, direction: Direction) -> Case:
+    """A gradient is that of the product with `g`; of its own argument, which is not read, only the shape counts."""
     import tinytorch as tt
 
-    function = tt.compile(_tinytorch_function(shape, direction), **options)
+    function = tt.compile(tinytorch_function(shape, direction))
     arrays = [channels_last(a) if a.shape != shape.weights else a for a in operands(shape, direction)]
     if direction == "dx":
         arrays.insert(0, channels_last(np.zeros(shape.images, np.float32)))
