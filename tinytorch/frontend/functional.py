@@ -31,6 +31,15 @@ from tinytorch.frontend.loss_functions import (
     smooth_l1_loss,
 )  # fmt: skip
 from tinytorch.frontend.random import Generator, default_generator
+from tinytorch.frontend.spatial_functions import batch_norm, conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from tinytorch.frontend.spatial_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)  # fmt: skip
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import (
     allclose,
@@ -62,13 +71,14 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.types import dtype_of, i64
 
 __all__ = [
-    "allclose", "arange", "as_tensor", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cat", "chunk",
-    "clamp", "concat", "concatenate", "cross_entropy", "cumsum", "dot", "dropout", "einsum", "elu", "embedding",
-    "empty", "empty_like", "equal", "exp", "eye", "full", "full_like", "gelu", "l1_loss", "layer_norm", "leaky_relu",
-    "linear", "linspace", "log", "log_softmax", "logsigmoid", "logsumexp", "matmul", "maximum", "minimum", "mse_loss",
-    "nll_loss", "normalize", "one_hot", "ones", "ones_like", "outer", "pad", "relu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softplus", "split", "sqrt", "stack", "tanh", "tensor", "tril", "triu", "where",
-    "zeros", "zeros_like",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "allclose", "arange", "as_tensor", "avg_pool1d", "avg_pool2d",
+    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cat", "chunk", "clamp", "concat",
+    "concatenate", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cross_entropy", "cumsum", "dot",
+    "dropout", "einsum", "elu", "embedding", "empty", "empty_like", "equal", "exp", "eye", "full", "full_like", "gelu",
+    "l1_loss", "layer_norm", "leaky_relu", "linear", "linspace", "log", "log_softmax", "logsigmoid", "logsumexp",
+    "matmul", "max_pool1d", "max_pool2d", "maximum", "minimum", "mse_loss", "nll_loss", "normalize", "one_hot", "ones",
+    "ones_like", "outer", "pad", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "split", "sqrt",
+    "stack", "tanh", "tensor", "tril", "triu", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
 

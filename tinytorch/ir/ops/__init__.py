@@ -1,6 +1,18 @@
 """The ops, by family; importing this enters them all in the registry."""
 
-from tinytorch.ir.ops import composite, contract, convolution, core, elementwise, index, pooling, random, reduce, view
+from tinytorch.ir.ops import (
+    composite,
+    contract,
+    convolution,
+    core,
+    elementwise,
+    index,
+    normalization,
+    pooling,
+    random,
+    reduce,
+    view,
+)
 
 __all__ = [
     "composite",
@@ -9,6 +21,7 @@ __all__ = [
     "core",
     "elementwise",
     "index",
+    "normalization",
     "pooling",
     "random",
     "reduce",

@@ -1,0 +1,151 @@
+"""What the user's images and windows are, checked: errors name axes as the user counts them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.ops.convolution import Pair, output_size
+
+Ints = tuple[int, ...]
+Size = int | Sequence[int]  # one number for all spatial axes, or one for each
+SPATIAL = {1: ("length",), 2: ("height", "width")}  # by number of spatial axes
+
+
+def error(message: str) -> ShapeError:
+    return ShapeError(message, user_loc())
+
+
+def sizes(name: str, what: str, value: Any, rank: int, least: int = 1) -> Ints:
+    """`value` for each of `rank` spatial axes; ShapeError unless they are integers of at least `least`."""
+    found: list[Any] = list(cast("Sequence[Any]", value)) if isinstance(value, (tuple, list)) else [value] * rank
+    try:
+        numbers = tuple(operator.index(v) for v in found if not isinstance(v, bool))
+    except TypeError:
+        numbers = ()
+    if len(numbers) != len(found):
+        raise error(f"{name}: {what} is made of integers, got {value!r}")
+    if len(numbers) != rank:
+        raise error(f"{name}: {what} is one integer or one for each of {', '.join(SPATIAL[rank])}, got {value!r}")
+    if min(numbers) < least:
+        raise error(f"{name}: {what} is at least {least}, got {value!r}")
+    return numbers
+
+
+def count(name: str, what: str, value: Any) -> int:
+    """`value`, if it is a positive integer."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise error(f"{name}: {what} is a positive integer, got {value!r}")
+    return operator.index(value)
+
+
+def pair(values: Ints, other: int) -> Pair:
+    """`values` as (height, width); a length is a width, and `other` stands for the height that it has not."""
+    return (other, values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images as the user gave them to the function `name`: [batch, channels, height, width] or, with one spatial axis,
+    [batch, channels, length]; or a single one without the batch."""
+
+    name: str
+    x: Tensor
+    rank: int
+
+    def __post_init__(self) -> None:
+        require_tensor(self.name, self.x)
+        if self.x.ndim not in (self.rank + 1, self.rank + 2):
+            raise error(
+                f"{self.name}: x is [batch, channels, {', '.join(SPATIAL[self.rank])}], with or without the batch, "
+                f"got {self.x.type}"
+            )
+        for i, size in enumerate(self.x.shape):
+            if size == 0:
+                raise error(f"{self.name}: {self._axis(i)} is empty")
+
+    def _axis(self, index: int) -> str:
+        label = ("batch", "channels", *SPATIAL[self.rank])[index - self.x.ndim]
+        return f"axis {index} ({label}) of x {self.x.type}"
+
+    @property
+    def channel_axis(self) -> str:
+        return self._axis(self.x.ndim - self.rank - 1)
+
+    def spatial_axis(self, index: int) -> str:
+        return self._axis(self.x.ndim - self.rank + index)
+
+    @property
+    def batched(self) -> bool:
+        return self.x.ndim == self.rank + 2
+
+    @property
+    def channels(self) -> int:
+        return self.x.shape[-self.rank - 1]
+
+    @property
+    def spatial(self) -> Ints:
+        return self.x.shape[-self.rank :]
+
+    def require_float(self) -> None:
+        if not self.x.dtype.is_float:
+            raise error(f"{self.name}: needs a float dtype, got x {self.x.type}; convert it, as in x.float()")
+
+    def channels_last(self) -> Tensor:
+        """[batch, height, width, channels], a length being a width."""
+        x = self.x if self.batched else self.x.reshape(1, *self.x.shape)
+        if self.rank == 2:
+            return x.permute(0, 2, 3, 1)
+        batch, channels, length = x.shape
+        return x.permute(0, 2, 1).reshape(batch, 1, length, channels)
+
+    def channels_first(self, y: Tensor) -> Tensor:
+        """`y` [batch, height, width, channels] in the axes of these images."""
+        if self.rank == 2:
+            out = y.permute(0, 3, 1, 2)
+        else:
+            batch, _, length, channels = y.shape
+            out = y.reshape(batch, length, channels).permute(0, 2, 1)
+        return out if self.batched else out.reshape(out.shape[1:])
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How windows move over images: for each spatial axis their size, their step, the padding before and after the
+    image, and the distance of the elements that they read."""
+
+    kernel: Ints
+    stride: Ints
+    low: Ints
+    high: Ints
+    dilation: Ints
+
+    @property
+    def spans(self) -> Ints:
+        """How far from its first element to its last a window reaches, both included."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def outputs(self, images: Images) -> Ints:
+        """Positions along each spatial axis; ShapeError where a window does not fit the padded image."""
+        found: list[int] = []
+        for i, (size, span) in enumerate(zip(images.spatial, self.spans, strict=True)):
+            if span > size + self.low[i] + self.high[i]:
+                raise error(
+                    f"{images.name}: a window spans {span} (kernel {self.kernel[i]}, dilation {self.dilation[i]}), but "
+                    f"{images.spatial_axis(i)} has {size}, padded by {self.low[i]} and {self.high[i]}"
+                )
+            found.append(output_size(size, self.kernel[i], self.stride[i], self.low[i], self.high[i], self.dilation[i]))
+        return tuple(found)
+
+    def attrs(self) -> dict[str, Pair]:
+        """The attributes that ops on windows have in common, but for their size."""
+        return {
+            "stride": pair(self.stride, 1), "low": pair(self.low, 0), "high": pair(self.high, 0),
+            "dilation": pair(self.dilation, 1),
+        }  # fmt: skip
