@@ -1,4 +1,4 @@
-"""Kernels that move elements: gather, scatter-add, pad and concat.
+"""Kernels that move elements: gather, scatter-add, pad, concat and max pooling.
 
 `emit_index` writes functions `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
 
@@ -8,7 +8,8 @@ each to element [0, …, 0] of its operand, whose layout is compiled in: any str
 row-major results. `scratch`, where a kernel asks for some, is memory of the calling thread, 64-byte aligned. Chunks
 write disjoint parts of the results and may run in any order, on any thread; the result is the same to the bit.
 
-What the kernels share is in `index_loops` (strided blocks, chunks) and `index_runs` (copies, fills); each has a file.
+What the kernels share is in `index_loops` (strided blocks, chunks), `index_runs` (copies, fills) and
+`index_pool_windows` (windows of an image).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import gather, scatter_add
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.runtime.llvm.builder import Function, Module
 from tinytorch.runtime.llvm.contract_layout import Operand
@@ -27,19 +29,31 @@ from tinytorch.runtime.llvm.index_concat import write_concat
 from tinytorch.runtime.llvm.index_gather import write_gather
 from tinytorch.runtime.llvm.index_loops import Extent
 from tinytorch.runtime.llvm.index_pad import write_pad
+from tinytorch.runtime.llvm.index_pool import write_max_pool, write_max_pool_take
+from tinytorch.runtime.llvm.index_pool_put import write_max_unpool
 from tinytorch.runtime.llvm.index_scatter import write_scatter_add
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
 __all__ = ["INDEX_KERNELS", "IndexKernel", "emit_index"]
 
-Write = Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]
+Write = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target], Extent]
+
+
+def _alone(write: Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]) -> Write:
+    """A kernel of one node with one result."""
+    return lambda fn, nodes, operands, results, target: write(fn, nodes[0], operands, results[0], target)
+
 
 INDEX_KERNELS: dict[Op, Write] = {
-    gather: write_gather,
-    scatter_add: write_scatter_add,
-    pad: write_pad,
-    concat: write_concat,
+    gather: _alone(write_gather),
+    scatter_add: _alone(write_scatter_add),
+    pad: _alone(write_pad),
+    concat: _alone(write_concat),
+    max_pool2d: write_max_pool,
+    max_pool2d_index: write_max_pool,
+    max_unpool2d: _alone(write_max_unpool),
+    max_pool2d_take: _alone(write_max_pool_take),
 }
 
 
@@ -53,29 +67,55 @@ class IndexKernel:
 
 
 def emit_index(
-    module: Module, name: str, node: Node, operands: Sequence[Operand], results: Sequence[Operand], target: Target
+    module: Module,
+    name: str,
+    nodes: Sequence[Node],
+    operands: Sequence[Operand],
+    results: Sequence[Operand],
+    target: Target,
 ) -> IndexKernel:
-    """Write the kernel of `node`, whose operands and result lie in memory as told; operands in the node's order.
+    """Write the kernel of a node, or of a max_pool2d and a max_pool2d_index that search the same windows, in any
+    order. Operands and results lie in memory as told: the operands as the (first) node has them, a result per node.
 
-    Indices must be in range, as `checked_index` leaves them. CompileError if there is no kernel for the node's op,
-    if operands are missing, or if the result is not row-major.
+    Indices must be in range, as `checked_index` leaves them; those of max_unpool2d and max_pool2d_take need not be.
+    CompileError if there is no kernel for an op or for several nodes together, if operands are missing, or if a
+    result is not row-major.
     """
-    write = INDEX_KERNELS.get(node.op)
-    if write is None:
-        raise CompileError(f"there is no index kernel for {node.op.name}; there is one for {_known_names()}")
-    if len(operands) != len(node.inputs) or len(results) != 1:
+    node = nodes[0]
+    for other in nodes:
+        if other.op not in INDEX_KERNELS:
+            raise CompileError(f"there is no index kernel for {other.op.name}; there is one for {_known_names()}")
+    if len(nodes) > 1 and not _one_search(nodes):
+        raise CompileError(f"no index kernel is for {', '.join(n.op.name for n in nodes)} together")
+    if len(operands) != len(node.inputs) or len(results) != len(nodes):
         raise CompileError(
             f"{node.op.name} kernel: got {len(operands)} operands and {len(results)} results, "
-            f"the node has {len(node.inputs)} and 1"
+            f"{len(nodes)} nodes have {len(node.inputs)} and {len(nodes)}"
         )
-    result = Operand.contiguous(results[0].dtype, results[0].shape)
-    if not _same_layout(results[0], result):
-        raise CompileError(f"{node.op.name} kernel: the result must be row-major, its strides are {results[0].strides}")
+    for result in results:
+        if not _same_layout(result, _row_major(result)):
+            raise CompileError(f"{node.op.name} kernel: the result must be row-major, its strides are {result.strides}")
     fn = module.function(name, [PTR, I64])
-    empty = 0 in result.shape
-    extent = Extent(0) if empty else write(fn, node, operands, result, target)
+    empty = 0 in results[0].shape
+    extent = (
+        Extent(0)
+        if empty
+        else INDEX_KERNELS[node.op](fn, nodes, operands, [_row_major(result) for result in results], target)
+    )
     fn.ret()
     return IndexKernel(((name, extent.chunks),), extent.scratch_bytes)
+
+
+def _one_search(nodes: Sequence[Node]) -> bool:
+    """Whether the nodes are the largest elements of windows, and where these are."""
+    a, *others = nodes
+    return {node.op for node in nodes} == {max_pool2d, max_pool2d_index} and all(
+        len(nodes) == 2 and b.inputs == a.inputs and b.attrs == a.attrs for b in others
+    )
+
+
+def _row_major(result: Operand) -> Operand:
+    return Operand.contiguous(result.dtype, result.shape)
 
 
 def _known_names() -> str:

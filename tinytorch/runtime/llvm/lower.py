@@ -16,7 +16,8 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.graph import Value as GraphValue
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.builder import Function, Module, Value
-from tinytorch.runtime.llvm.contract import Epilogue, EpilogueContext, Operand, emit_matmul
+from tinytorch.runtime.llvm.contract import Epilogue, EpilogueContext, Operand
+from tinytorch.runtime.llvm.contract_kernels import emit_contract
 from tinytorch.runtime.llvm.index import emit_index
 from tinytorch.runtime.llvm.lltypes import I1, I64, PTR
 from tinytorch.runtime.llvm.loop import emit_loop
@@ -33,7 +34,8 @@ class Kernel:
     """A generated kernel: `phases` of (function, chunks), run one after the other.
 
     Its frame holds pointers to the buffers, operands then results in the given `order`, to scratch, and to the status
-    word. `shared_bytes` of scratch belong to the whole kernel, or `private_bytes` to each thread.
+    word. `shared_bytes` of scratch belong to the whole kernel, `private_bytes` to each thread: one pointer to scratch,
+    or two in this order.
     """
 
     phases: tuple[tuple[str, int], ...]
@@ -103,15 +105,15 @@ class _Generator:
         if call.family == "loop":
             loop = emit_loop(self.module, name, call.body, [o.strides for o in operands], self.target)
             return Kernel(tuple((p.function, p.chunks) for p in loop.phases), everything, loop.scratch_bytes)
-        if call.family == "matmul":
-            return self._matmul(call.body, operands, results, name)
+        if any(n.op.kind == "contract" for n in call.body.nodes):
+            return self._contract(call.body, operands, results, name)
         (node,) = call.body.nodes
         order = [call.body.inputs.index(v) for v in node.inputs]  # one value may be several operands
-        index = emit_index(self.module, name, node, [operands[i] for i in order], results, self.target)
+        index = emit_index(self.module, name, [node], [operands[i] for i in order], results, self.target)
         return Kernel(index.phases, (*order, len(operands)), private_bytes=index.scratch_bytes)
 
-    def _matmul(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
-        product = next(n for n in body.nodes if n.op.kind == "contract")
+    def _contract(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
+        product = next(n for n in body.nodes if n.op.kind == "contract")  # the others are its epilogue
         a, b = (body.inputs.index(v) for v in product.inputs)
         extra = list(range(len(operands)))  # every operand, should the epilogue read a or b as well
         used = [i for i in extra if any(body.inputs[i] in n.inputs for n in body.nodes if n is not product)]
@@ -119,9 +121,8 @@ class _Generator:
         order = (a, b, first, *range(first + 1, first + len(results)), *used)
         plain = len(body.nodes) == 1
         epilogue = None if plain else _epilogue(body, product.output, [body.inputs[i] for i in used], operands, results)
-        out = results[0]
-        made = emit_matmul(self.module, name, operands[a], operands[b], out, self.target, epilogue)
-        return Kernel(((made.name, made.chunks),), order, private_bytes=made.scratch_bytes)
+        made = emit_contract(self.module, name, product, operands[a], operands[b], results[0], self.target, epilogue)
+        return Kernel(made.phases, order, made.shared_bytes, made.private_bytes)
 
 
 def _operand(argument: Argument) -> Operand:
@@ -230,7 +231,7 @@ class _Entry:
         frames: list[Value] = []
         shared = self.areas.shared
         for call, kernel in wave:
-            frames.append(self._frame(call, kernel, shared if kernel.shared_bytes else self.areas.private))
+            frames.append(self._frame(call, kernel, shared))
             shared += _aligned(kernel.shared_bytes)
         most = max((len(kernel.phases) for _, kernel in wave), default=0)
         return [
@@ -242,11 +243,13 @@ class _Entry:
             for phase in range(most)
         ]
 
-    def _frame(self, call: Call, kernel: Kernel, scratch: int) -> Value:
+    def _frame(self, call: Call, kernel: Kernel, shared: int) -> Value:
         fn = self.fn
         arguments = [*call.operands, *call.results]
         pointers = [self._pointer(arguments[which]) for which in kernel.order]
-        pointers += [fn.at(self.arena, scratch), self.status]
+        scratch = [shared] if kernel.shared_bytes else []
+        scratch += [self.areas.private] if kernel.private_bytes or not scratch else []
+        pointers += [*(fn.at(self.arena, at) for at in scratch), self.status]
         frame = fn.alloca(len(pointers) * 8, 8)
         for i, pointer in enumerate(pointers):
             fn.store(pointer, frame, i * 8)
@@ -322,10 +325,10 @@ def _run_chunk(fn: Function, frame: Value, launch: _Launch, i: int, chunk: Value
         return
     arena = fn.load(frame, PTR)
     slot = _claim(fn, arena)
-    pointers = len(launch.kernel.order)
-    copied = fn.alloca((pointers + 2) * 8, 8)
-    fn.copy(copied, own, pointers * 8)
-    fn.store(fn.at(arena, slot * areas.private_bytes + areas.private), copied, pointers * 8)
+    private = len(launch.kernel.order) + (launch.kernel.shared_bytes > 0)  # the place of the pointer
+    copied = fn.alloca((private + 2) * 8, 8)
+    fn.copy(copied, own, (private + 2) * 8)
+    fn.store(fn.at(arena, slot * areas.private_bytes + areas.private), copied, private * 8)
     fn.call(launch.function, [copied, chunk])
     fn.atomic_rmw("or", arena, fn.const(1, I64) << slot)
 
