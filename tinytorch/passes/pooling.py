@@ -1,0 +1,159 @@
+"""Max pooling: what can be done on the few largest elements is not done on all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.op import apply
+from tinytorch.ir.ops.core import constant, where, zeros_like
+from tinytorch.ir.ops.elementwise import gt, maximum
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_unpool2d
+from tinytorch.ir.ops.reduce import sum_
+from tinytorch.ir.ops.view import broadcast
+from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
+from tinytorch.passes.dce import dce
+
+POOLS = (max_pool2d, max_pool2d_index)
+
+
+def pooling(graph: Graph) -> Graph:
+    """Take ReLU, and its derivative, behind max pooling where nothing else reads it; sum gradients before they are
+    spread.
+
+        %r = maximum(%x, 0)                            %p = max_pool2d(%x)
+        %y = max_pool2d(%r)                            %y = maximum(%p, 0)
+        %i = max_pool2d_index(%r)               -->    %i = max_pool2d_index(%x)
+        %d = max_unpool2d(%g, %i)                      %m = where(%y > 0, %g, 0)
+        %e = where(%r > 0, %d, 0)                      %e = max_unpool2d(%m, %i)
+        %b = sum(%e) {axes=(0, 1, 2)}                  %b = sum(%m) {axes=(0, 1, 2)}
+
+    Of the large arrays, only %x is read, by the pool and its index, and a convolution can do both on its results.
+    NaNs go the same ways; a largest element of zero may have another sign. A bias stays in front of the pool: it costs
+    nothing there, and the index is that of the sums as they were rounded.
+    """
+    sites = _sites(graph)
+    if sites:
+        graph = dce(_Pooling(graph, sites).run())
+    rewritten = rewrite(graph, table([_sum_of_unpooled]))
+    return graph if rewritten is graph else dce(rewritten)
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A ReLU that only max pooling and its gradient read."""
+
+    x: Value
+    pool: Node
+    index: Node | None
+    unpools: tuple[Node, ...]
+    masks: tuple[Node, ...]  # where(relu > 0, unpooled, 0), one for each of `unpools`
+
+
+def _sites(graph: Graph) -> list[_Site]:
+    if not any(node.op is max_pool2d for node in graph.nodes):
+        return []
+    producers, readers = graph.producers(), graph.users()
+    outputs = set(graph.outputs)
+    order = {node: i for i, node in enumerate(graph.nodes)}
+
+    def is_zero(value: Value) -> bool:
+        node = producers.get(value)
+        while node is not None and node.op is broadcast:
+            node = producers.get(node.inputs[0])
+        return node is not None and node.op is constant and node.output.type.size == 1 and not node.attrs["value"].any()
+
+    def site(relu: Node) -> _Site | None:
+        """
+        relu(x) feeds one pool, and max_pool(max(x, 0)) == max(max_pool(x), 0), as max(·, 0) is monotone;
+        an index of relu(x) is the index of x where the largest is positive, and elsewhere the derivative is 0
+        """
+        (x,) = (v for v in relu.inputs if not is_zero(v))
+        found: dict[Any, list[Node]] = {max_pool2d: [], max_pool2d_index: [], gt: []}
+        for node in readers[relu.output]:
+            if node.op not in found or (node.op is gt and not is_zero(node.inputs[1])):
+                return None
+            found[node.op].append(node)
+        pools, indices = found[max_pool2d], found[max_pool2d_index]
+        if len(pools) != 1 or len(indices) > 1 or any(n.attrs != pools[0].attrs for n in indices):
+            return None
+        unpools = [n for index in indices for n in readers[index.output]]
+        masks = [n for mask in found[gt] for n in readers[mask.output]]
+        hidden = {v.output for v in (*indices, *unpools, *found[gt])}
+        if not _has_elements(pools[0]) or not outputs.isdisjoint({relu.output, *hidden}):
+            return None
+        spread = {n.output: n for n in unpools}
+        paired = len(masks) == len(unpools) and {n.inputs[1] for n in masks if n.op is where} == spread.keys()
+        single = all(n.op is max_unpool2d and len(readers[n.output]) == 1 for n in unpools)
+        late = all(order[n] > order[pools[0]] for n in unpools)
+        if not (paired and single and late and all(n.op is where and is_zero(n.inputs[2]) for n in masks)):
+            return None
+        return _Site(x, pools[0], next(iter(indices), None), tuple(spread[n.inputs[1]] for n in masks), tuple(masks))
+
+    relus = (n for n in graph.nodes if n.op is maximum and sum(map(is_zero, n.inputs)) == 1)
+    return [found for relu in relus if (found := site(relu)) is not None]
+
+
+def _has_elements(pool: Node) -> bool:
+    """Whether every window has an element inside of the image."""
+    window, stride, low, dilation = (pool.attrs[key] for key in ("window", "stride", "low", "dilation"))
+    x, out = pool.inputs[0].type.shape, pool.output.type.shape
+    return all(
+        any(0 <= i * stride[a] - low[a] + k * dilation[a] < x[1 + a] for k in range(window[a]))
+        for a in (0, 1)
+        for i in range(out[1 + a])
+    )
+
+
+class _Pooling:
+    """One walk over the graph that writes the nodes of each site anew."""
+
+    def __init__(self, graph: Graph, sites: list[_Site]) -> None:
+        self.graph = graph
+        self.builder = Builder(graph.name, list(graph.inputs))
+        self.known = {value: value for value in graph.inputs}
+        self.pools = {site.pool: site for site in sites}
+        self.indices = {site.index: site for site in sites if site.index is not None}
+        self.unpools = {node: site for site in sites for node in site.unpools}
+        self.spread = {mask: node for site in sites for mask, node in zip(site.masks, site.unpools, strict=True)}
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            self.builder.loc = node.loc
+            self.known[node.outputs[0]] = self._write(node)
+        return self.builder.build([self.known[v] for v in self.graph.outputs], self.graph.state)
+
+    def _write(self, node: Node) -> Value:
+        if node in self.pools:
+            pooled = self._expr(self._append(node, [self.known[self.pools[node].x]]))
+            return apply(maximum, pooled, zeros_like(pooled)).value
+        if node in self.indices:
+            return self._append(node, [self.known[self.indices[node].x]])
+        if node in self.unpools:
+            g = self._expr(self.known[node.inputs[0]])
+            positive = self._expr(self.known[self.unpools[node].pool.output]) > 0.0
+            masked = apply(where, positive, g, zeros_like(g))
+            return self._append(node, [masked.value, self.known[node.inputs[1]]])
+        if node in self.spread:
+            return self.known[self.spread[node].output]
+        return self._append(node, [self.known[v] for v in node.inputs])
+
+    def _expr(self, value: Value) -> Expr:
+        return Expr(self.builder, value)
+
+    def _append(self, node: Node, inputs: list[Value]) -> Value:
+        return self.builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs]).output
+
+
+@local(sum_)
+def _sum_of_unpooled(rewriter: Rewriter, node: Node) -> Term | None:
+    """sum(max_unpool2d(g, index), height and width) == sum(g): each window's element is put somewhere, once"""
+    spread = rewriter.producer(node.inputs[0], max_unpool2d)
+    if spread is None or not {1, 2} <= set(node.attrs["axes"]):
+        return None
+    index = rewriter.producer(spread.inputs[1], max_pool2d_index)
+    if index is None or not _has_elements(index):
+        return None
+    g = rewriter.term(spread.inputs[0])
+    return g.apply_op(sum_, [g], node.attrs)
