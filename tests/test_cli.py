@@ -145,8 +145,9 @@ def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "path", list(sys.path))
     run("milestone", "1")
     run("milestone", "2", "--quick")
-    assert called == [("milestones.perceptron", []), ("milestones.mlp", ["--quick"])]
-    assert "number" in refused("milestone", "3")
+    run("milestone", "3")
+    assert called == [("milestones.perceptron", []), ("milestones.mlp", ["--quick"]), ("milestones.cnn", [])]
+    assert "number" in refused("milestone", "4")
 
 
 def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,13 +103,15 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-MILESTONES = {1: "perceptron", 2: "mlp"}
+MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn"}
 
 
 @app.command(context_settings=_FORWARDED)
 def milestone(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(min=min(MILESTONES), max=max(MILESTONES), help="1: perceptron, 2: MLP.")],
+    number: Annotated[
+        int, typer.Argument(min=min(MILESTONES), max=max(MILESTONES), help="1: perceptron, 2: MLP, 3: CNN.")
+    ],
 ) -> None:
     """Run a milestone: a model of history, trained to its criterion."""
     import runpy
