@@ -153,10 +153,13 @@ class _Layout:
             return own.source
         node = self.producers.get(value)
         if node is not None and node.op is broadcast:
-            small = reshaped_source(node.inputs[0].type.shape, value.type.shape, to.permuted)
+            source, target = node.inputs[0], to.source.type.shape
+            if source.type.shape == ():
+                return self._broadcast(self._plain(source), target)
+            small = reshaped_source(source.type.shape, value.type.shape, to.permuted)
             if small is not None:
-                source = self._permute(self._reshape(self._plain(node.inputs[0]), small), inverse(to.axes))
-                return self._broadcast(source, to.source.type.shape)
+                turned = self._permute(self._reshape(self._plain(source), small), inverse(to.axes))
+                return self._broadcast(turned, target)
         moves = [axis for axis in to.axes if to.source.type.shape[axis] != 1]
         free = value in self.fixed or moves == sorted(moves)
         return self._turned(value, to) if free else None
