@@ -354,9 +354,101 @@ def _composites() -> list[Sample]:
     return samples
 
 
+# Images.
+_PLAIN = {"stride": (1, 1), "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}
+_WINDOWS: list[dict[str, Any]] = [
+    {**_PLAIN, "low": (1, 1), "high": (1, 1)},
+    {"stride": (2, 1), "low": (1, 0), "high": (0, 2), "dilation": (1, 2)},
+    {"stride": (3, 2), "low": (0, 1), "high": (2, 1), "dilation": (2, 1)},
+]
+
+
+def _without(attrs: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in attrs.items() if key not in names}
+
+
+def _convolution_samples(
+    x: Array, w: Array, attrs: Mapping[str, Any], tolerance: float, rng: np.random.Generator, smooth: bool = False
+) -> list[Sample]:
+    """A convolution and its two transposes, on gradients of its shape."""
+    forward = Sample(OPS["conv2d"], (x, w), attrs, tolerance, False, smooth)
+    (out,) = forward.op.result_types(forward.types, attrs)
+    g = _random(out.dtype, out.shape, rng)
+    shared, image, window = _without(attrs, "high"), (x.shape[1], x.shape[2]), (w.shape[0], w.shape[1])
+    return [
+        forward,
+        Sample(OPS["conv2d_weight_grad"], (x, g), {**shared, "window": window}, tolerance, False, smooth),
+        Sample(OPS["conv2d_input_grad"], (g, w), {**shared, "size": image}, tolerance, False, smooth),
+    ]
+
+
+def _convolutions() -> list[Sample]:
+    rng = _rng("conv2d")
+    samples: list[Sample] = []
+    for attrs, groups in zip(_WINDOWS, (1, 2, 4), strict=True):
+        x, w = rng.normal(size=(2, 6, 5, 4)), rng.normal(size=(2, 3, 4 // groups, 4))
+        samples += _convolution_samples(x, w, {**attrs, "groups": groups}, 32, rng, smooth=True)
+    shapes = [
+        ((2, 9, 7, 3), (3, 3, 3, 5), 1), ((1, 8, 8, 16), (3, 3, 16, 33), 1), ((3, 4, 4, 8), (1, 1, 8, 17), 1),
+        ((2, 7, 9, 12), (3, 3, 1, 12), 12), ((2, 6, 6, 6), (3, 2, 2, 9), 3), ((1, 1, 30, 4), (1, 5, 4, 6), 1),
+    ]  # fmt: skip
+    for (shape, window, groups), attrs in itertools.product(shapes, _WINDOWS[:2]):
+        x, w = (rng.normal(size=s).astype(np.float32) for s in (shape, window))
+        samples += _convolution_samples(x, w, {**attrs, "groups": groups}, 64, rng)
+    for dtype in ("bf16", "f16", "i8", "i32"):
+        x, w = (_random(DTYPES[dtype], s, rng) for s in ((2, 5, 6, 4), (3, 3, 2, 6)))
+        tolerance = 2 if DTYPES[dtype].is_float else 0
+        samples += _convolution_samples(x, w, {**_WINDOWS[0], "groups": 2}, tolerance, rng)
+    return samples
+
+
+def _pool_samples(x: Array, attrs: Mapping[str, Any], smooth: bool = False) -> list[Sample]:
+    """A pool, its places, and elements taken from and put to them."""
+    index = Sample(OPS["max_pool2d_index"], (x,), attrs)
+    g = _random(dtype_of(x.dtype), index.expected.shape, _rng("max_pool2d"))
+    shared, image = _without(attrs, "high"), (x.shape[1], x.shape[2])
+    return [
+        Sample(OPS["max_pool2d"], (x,), attrs, smooth=smooth),
+        index,
+        Sample(OPS["max_unpool2d"], (g, index.expected), {**shared, "size": image}, 4, False, smooth),
+        Sample(OPS["max_pool2d_take"], (x, index.expected), shared, smooth=smooth),
+    ]
+
+
+def _pools() -> list[Sample]:
+    rng = _rng("pool")
+    samples: list[Sample] = []
+    windows: list[tuple[int, int]] = [(2, 2), (3, 2), (2, 3)]
+    for window, attrs in zip(windows, ({**_PLAIN, "stride": (2, 2)}, *_WINDOWS[1:]), strict=True):
+        x = rng.permutation(2 * 6 * 7 * 3).reshape(2, 6, 7, 3) / 10
+        samples += _pool_samples(x, {"window": window, **attrs}, smooth=True)
+    ties = rng.integers(-2, 3, (2, 8, 9, 5)).astype(np.float32)
+    ties[rng.random(ties.shape) < 0.1] = np.nan
+    wide = _random(f32, (3, 8, 8, 33), rng)
+    for x, (window, attrs) in itertools.product((ties, wide), zip(windows, _WINDOWS, strict=True)):
+        samples += _pool_samples(x, {"window": window, **attrs})
+    samples += _pool_samples(rng.normal(size=(1, 20, 20, 2)), {"window": (17, 17), **_PLAIN})
+    for dtype in ("bf16", "f16", "i64", "i8", "u8"):
+        x = _random(DTYPES[dtype], (2, 6, 6, 4), rng)
+        samples += _pool_samples(x, {"window": (2, 2), **_PLAIN, "stride": (2, 2)})
+    return samples
+
+
+def _normalizations() -> list[Sample]:
+    rng, op, eps = _rng("batchnorm"), OPS["batchnorm"], {"eps": 1e-5}
+    samples: list[Sample] = []
+    for shape in ((5, 3), (3, 2, 2, 4)):
+        arrays = (rng.normal(size=shape), rng.normal(size=shape[-1]), rng.normal(size=shape[-1]))
+        samples.append(Sample(op, arrays, eps, 128, False, smooth=True))
+    for dtype, tolerance in (("f32", 128), ("bf16", 1), ("f16", 1)):
+        arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((4, 6, 5, 19), (19,), (19,)))
+        samples.append(Sample(op, arrays, eps, tolerance, False))
+    return samples
+
+
 SAMPLES: list[Sample] = [
     *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(),
-    *_indexing(), *_composites(),
+    *_indexing(), *_composites(), *_convolutions(), *_pools(), *_normalizations(),
 ]  # fmt: skip
 
 
