@@ -30,9 +30,13 @@ from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
+from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
+from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, run_passes
+from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, PassRecord, run_passes
+from tinytorch.passes.pooling import pooling
 from tinytorch.runtime.interpreter import Interpreter
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
@@ -342,7 +346,7 @@ class Compiled:
         return getattr(self.function, name)
 
 
-PIPELINE = (*DEFAULT_PASSES, materialize, fuse)
+PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, CLEAN, materialize, fuse)
 
 
 def _make_calls(graph: Graph, arguments: int, captured: Sequence[Tensor], backend: str) -> _Calls:
