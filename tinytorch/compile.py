@@ -31,11 +31,13 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.fold import fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
+from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, PassRecord, run_passes
+from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, Pass, PassRecord, run_passes
 from tinytorch.passes.pooling import pooling
 from tinytorch.runtime.interpreter import Interpreter
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
@@ -51,20 +53,25 @@ _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
 
-def compile(function: Callable[..., Any], *, backend: Backend | None = None) -> Compiled:
+def compile(function: Callable[..., Any], *, backend: Backend | None = None, freeze: bool = False) -> Compiled:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
 
     On the first call with new shapes, dtypes or static arguments, Python runs once with traced tensors; after that,
     the graph runs. `backend` is "llvm" (machine code) or "interpreter" (numpy); by default TT_BACKEND, or "llvm".
     With TT_NANS=1 the graph runs on the interpreter, which names the line that makes the first NaN.
+
+    With `freeze`, for inference, captured tensors are constants of the graph: batch normalisation is folded into the
+    weights, and those are laid out as the kernels want them, once. Changing such a tensor (`copy_`, an optimizer's
+    step, assigning `data`) compiles anew in the next call; writing into its numpy array is not seen. CompileError if
+    the function itself changes one.
     """
     chosen = backend or os.environ.get("TT_BACKEND") or "llvm"
     if chosen not in BACKENDS:
         raise CompileError(f"backend is one of {', '.join(BACKENDS)}, got {chosen!r}")
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
-    return Compiled(function, chosen)
+    return Compiled(function, chosen, freeze)
 
 
 def verify(function: Callable[..., Any], *args: Any, folder: str = "tt-verify", **kwargs: Any) -> Lockstep:
@@ -89,6 +96,7 @@ class Specialization:
     single: bool  # the result is the only output, and has no gradient outside
     plain: bool  # and the call does nothing to gradients
     pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
+    frozen: tuple[tuple[Tensor, int], ...]  # captured tensors that are constants, and the versions that they had
     gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
 
     def __post_init__(self) -> None:
@@ -144,6 +152,11 @@ class Specialization:
         dropped, consumed = (tuple(map(leaf, tensors)) for tensors in (effects.dropped, effects.consumed))
         return Effects(dropped, consumed, tuple((leaf(tensor), i) for tensor, i in effects.kept))
 
+    def outdated(self) -> str | None:
+        """Which frozen tensor was changed, so that these constants will never be right again; or None."""
+        changed = next((t for t, version in self.frozen if version_of(t) != version), None)
+        return None if changed is None else f"a frozen tensor was changed: {changed.name or changed.type}"
+
     def valid(self) -> bool:
         """The quick look at everything but the arguments."""
         if self.grad_mode is not mode.grad or not self.guards.unchanged():
@@ -154,6 +167,9 @@ class Specialization:
         for tensor in self.passive:
             if tensor.requires_grad:
                 return False
+        for tensor, version in self.frozen:
+            if version_of(tensor) != version:
+                return False
         guards = self.grad_guards
         return not guards or all(raw_grad(leaf) is grad for leaf, grad in guards)
 
@@ -161,9 +177,10 @@ class Specialization:
 class Compiled:
     """A compiled function. `graph` is the last graph that ran, after the passes; `traced_graph` the one before."""
 
-    def __init__(self, function: Callable[..., Any], backend: Backend | str) -> None:
+    def __init__(self, function: Callable[..., Any], backend: Backend | str, frozen: bool = False) -> None:
         self.function = function
         self.backend = backend
+        self.frozen = frozen
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
         self._hot: Specialization | None = None
@@ -215,7 +232,12 @@ class Compiled:
     def _find(self, key: Any, args: Sequence[Tensor]) -> Specialization | None:
         """A specialization that fits the key, and what Python holds now."""
         reason = "the first call" if not self._known else "a new signature"
-        for item in self._known.get(key, ()):
+        for item in tuple(self._known.get(key, ())):
+            outdated = item.outdated()
+            if outdated is not None:
+                self._known[key].remove(item)
+                reason = outdated
+                continue
             changed = None if item.guards.unchanged() else item.guards.changed()
             if changed is None and not (item.valid() and item.fits(args)):
                 changed = "another tensor is captured or requires grad, or a gradient is there that was not"
@@ -245,7 +267,13 @@ class Compiled:
         return found
 
     def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
-        calls = _make_calls(traced.graph, len(args), traced.inputs[len(args) :], self.backend)
+        captured = traced.inputs[len(args) :]
+        if self.frozen:
+            frozen = tuple((tensor, version_of(tensor)) for tensor in captured)
+            calls = _make_calls(_frozen(traced, len(args)), len(args), (), self.backend, FROZEN_PIPELINE)
+        else:
+            frozen = ()
+            calls = _make_calls(traced.graph, len(args), captured, self.backend)
         effects = traced.effects
         single = (
             traced.result == Slot(0) and traced.sources == (0,) and not (effects.kept or any(traced.differentiable))
@@ -253,7 +281,7 @@ class Compiled:
         plain = single and not (effects.dropped or effects.consumed)
         flags = tuple(t.requires_grad for t in args)
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        return Specialization(traced, calls, guards, mode.grad, flags, single, plain, pinned)
+        return Specialization(traced, calls, guards, mode.grad, flags, single, plain, pinned, frozen)
 
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
@@ -346,14 +374,35 @@ class Compiled:
         return getattr(self.function, name)
 
 
+_LEAVE_WEIGHTS = (CLEAN, layout)  # passes after which there may be something to compute of weights
 PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, CLEAN, materialize, fuse)
+FROZEN_PIPELINE = tuple(
+    step for each in PIPELINE for step in ((each, fold_weights) if each in _LEAVE_WEIGHTS else (each,))
+)
 
 
-def _make_calls(graph: Graph, arguments: int, captured: Sequence[Tensor], backend: str) -> _Calls:
+def _frozen(traced: Traced, arguments: int) -> Graph:
+    """The graph with all but its first inputs as constants."""
+    graph = traced.graph
+    changed = next((traced.inputs[i] for i, _ in graph.state if i >= arguments), None)
+    if changed is not None:
+        what = changed.name or f"a tensor of {changed.type}"
+        raise CompileError(f"{graph.name}: freeze=True, but the function changes {what}; compile it without freeze")
+    tensors = zip(graph.inputs[arguments:], traced.inputs[arguments:], strict=True)
+    return freeze_inputs(graph, {value: tensor.data for value, tensor in tensors})
+
+
+def _make_calls(
+    graph: Graph,
+    arguments: int,
+    captured: Sequence[Tensor],
+    backend: str,
+    pipeline: Sequence[Pass | Sequence[Pass]] = PIPELINE,
+) -> _Calls:
     """Compile a graph, and bind all but its first inputs to tensors."""
     check_nans = wants_nan_checks()
     interpreted = backend == "interpreter" or check_nans
-    passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else PIPELINE)
+    passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else pipeline)
     if interpreted:
         interpreter = Interpreter(passed, check_nans)
         call = _interpreted(interpreter, captured)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from tinytorch.ir.graph import Graph, Node, Value
@@ -13,12 +15,12 @@ MAX_BYTES = 64 * 1024  # of one folded constant
 _FREE_ELEMENTS = 16  # a constant of this size costs nothing
 
 
-def fold(graph: Graph) -> Graph:
+def fold(graph: Graph, *, max_bytes: int = MAX_BYTES) -> Graph:
     """Replace nodes of constant operands by constants, computed by the numpy reference.
 
         %1 = constant(2.0); %2 = sqrt(%1); %3 = mul(%x, %2)  -->  %2 = constant(1.4142135); %3 = mul(%x, %2)
 
-    A result has at most `MAX_BYTES` and no more elements than its operands together; broadcast constants stay
+    A result has at most `max_bytes` and no more elements than its operands together; broadcast constants stay
     broadcasts. What raises, such as an index out of range, is left to raise when the graph runs.
     """
     arrays: dict[Value, Array] = {}
@@ -31,7 +33,7 @@ def fold(graph: Graph) -> Graph:
             sizes[node.output] = node.output.type.size
         elif node.inputs and all(v in arrays for v in node.inputs) and len(node.outputs) == 1:
             size = sum(sizes[v] for v in node.inputs)
-            array = _evaluated(node, arrays, size)
+            array = _evaluated(node, arrays, size, max_bytes)
             if array is not None:
                 arrays[node.output] = array
                 sizes[node.output] = size if node.op is broadcast else array.size
@@ -42,13 +44,21 @@ def fold(graph: Graph) -> Graph:
     return graph.with_nodes(nodes) if folded else graph
 
 
-def _evaluated(node: Node, arrays: dict[Value, Array], size: int) -> Array | None:
+def fold_weights(graph: Graph) -> Graph:
+    """`fold` for frozen graphs, whose constants are weights: of any size, as long as they do not grow.
+
+    %w = constant(…); %1 = permute(%w); %2 = conv2d(%x, %1)  -->  %1 = constant(…); %2 = conv2d(%x, %1)
+    """
+    return fold(graph, max_bytes=sys.maxsize)
+
+
+def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int) -> Array | None:
     """The value of `node`, whose operands take up `size` elements; None if that is too large or raises."""
     out = node.output.type
     operands = [arrays[v] for v in node.inputs]
     if node.op is broadcast:
         return node.op.eval(*operands, **node.attrs)  # a view of its operand
-    if out.bytes > MAX_BYTES or out.size > max(size, _FREE_ELEMENTS):
+    if out.bytes > max_bytes or out.size > max(size, _FREE_ELEMENTS):
         return None
     try:
         with np.errstate(all="ignore"):

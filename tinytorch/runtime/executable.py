@@ -27,7 +27,7 @@ class Executable:
         self.graph = graph
         self.target = target or Target.host()
         slots = max(get_num_threads(), os.cpu_count() or 1)  # the number of threads may be raised later
-        text = print_graph(graph)
+        text = print_graph(graph, elide=True)  # large constants are read through pointers: the code is the same
         key = cache.key(cache.source_digest(), self.target.key, str(slots), text)
         entry = cache.fetch(key, lambda: self._compile(slots))
         self.arena_bytes: int = entry.metadata["arena_bytes"]
