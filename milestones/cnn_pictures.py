@@ -49,7 +49,8 @@ def draw_filters(filters: Any, path: Path) -> None:
     """The filters [n, 3, k, k] of the first layer in colour, each scaled to its own range about grey."""
     columns = int(np.ceil(np.sqrt(len(filters))))
     rows = -(-len(filters) // columns)
-    figure, grid = pyplot.subplots(rows, columns, figsize=(0.7 * columns, 0.7 * rows + 0.4), layout="constrained")
+    size = max(0.7 * columns, 3.5), 0.7 * rows + 0.4
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, layout="constrained")
     for axes in grid.flat:
         axes.axis("off")
     for axes, weights in zip(grid.flat, filters, strict=False):

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from milestones import common, mlp, perceptron
+from milestones import cnn, common, mlp, perceptron
 from milestones.common import Criterion, Report
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -88,6 +88,15 @@ def test_without_data_the_mlp_says_so(tmp_path, capsys, monkeypatch):
     assert "set TINYTORCH_DATA" in capsys.readouterr().out
 
 
+def test_without_data_the_cnn_says_so(tmp_path, capsys, monkeypatch):
+    def missing(**options):
+        raise cnn.DataError("CIFAR10: nothing found; set TINYTORCH_DATA")
+
+    monkeypatch.setattr(cnn.tt, "CIFAR10", missing)
+    assert cnn.main(["--out", str(tmp_path)]) == 2
+    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs MNIST: set TINYTORCH_DATA")
 def test_the_mlp_on_a_part_of_mnist(tmp_path, monkeypatch):
     class Part(mlp.tt.MNIST):
@@ -109,3 +118,76 @@ def test_the_mlp_on_a_part_of_mnist(tmp_path, monkeypatch):
     met = [c["met"] for c in report["criteria"] if not c["aim"]]
     assert status == (0 if all(met) else 1)
     assert pictures(tmp_path) == ["curves", "memory", "mistakes"]
+
+
+def test_the_cnn_is_what_it_says():
+    model = cnn.RECIPES[0].make()
+    assert [type(layer).__name__ for layer in model].count("Conv2d") == 3
+    trainer = cnn.make_trainer(cnn.RECIPES[0], 2, compile=False)
+    decayed, others = trainer.optimizer.param_groups
+    assert [p.ndim for p in decayed.params] == [4, 4, 4, 2] and all(p.ndim == 1 for p in others.params)
+    assert decayed["weight_decay"] > 0 == others["weight_decay"]
+    inputs = 3 * np.prod(model[0].weight.shape[2:])
+    assert np.std(decayed.params[0].numpy()) == pytest.approx(np.sqrt(2 / inputs), rel=0.1)
+
+
+def test_waiting_is_counted():
+    class Slow(cnn.tt.DataLoader):
+        def __iter__(self):
+            for batch in super().__iter__():
+                cnn.time.sleep(0.01)
+                yield batch
+
+    loader = cnn.Timed(Slow(cnn.tt.TensorDataset(np.arange(6)), 2))
+    assert len(loader) == 3
+    assert [int(batch[0].numpy()[0]) for batch in loader] == [0, 2, 4]
+    assert 0.03 <= loader.waited < 1
+
+
+@pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs CIFAR-10: set TINYTORCH_DATA")
+@pytest.mark.parametrize("flags", [[], ["--eager"]], ids=["compiled", "eager"])
+def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
+    class Part(cnn.tt.CIFAR10):
+        """The first images of a set."""
+
+        def __init__(self, train, **options):
+            super().__init__(train=train, **options)
+            self.images, self.labels = self.arrays = tuple(a[: 512 if train else 200] for a in self.arrays)
+
+    recipes = tuple(
+        cnn.Recipe(name, make, rate)
+        for name, make, rate in (
+            ("CNN", lambda: cnn.make_cnn((8, 8, 16)), 0.1),
+            ("CNN, narrow", lambda: cnn.make_cnn((4, 4, 8)), 0.1),
+            ("MLP", lambda: cnn.make_mlp((32, 16)), 0.02),
+            ("MLP, narrow", lambda: cnn.make_mlp((4,)), 0.02),
+        )
+    )
+    monkeypatch.setattr(cnn.tt, "CIFAR10", Part)
+    monkeypatch.setattr(cnn, "RECIPES", recipes)
+    monkeypatch.setattr(cnn, "WATCHED", 100)
+    monkeypatch.setattr(cnn.profiles, "BATCHES", (4,))
+    monkeypatch.setattr(cnn.profiles, "SIZES", ((3, 4, 4),))
+    monkeypatch.setattr(cnn.profiles, "REPEATS", 1)
+    monkeypatch.setattr(cnn.profiles, "LOADED", 2)
+    status = cnn.main(["--out", str(tmp_path), "--epochs", "2", *flags])
+    assert pictures(tmp_path) == ["augmentation", "confusion", "curves", "efficiency", "filters"]
+    report = json.loads((tmp_path / "cnn.json").read_text())
+    figures = report["figures"]
+    run, narrow, mlp_run, _ = figures["runs"]
+    assert "data_batch_5" in figures["held_out"] or "official" in figures["held_out"]
+    assert [run["parameters"], narrow["parameters"]] == [
+        9 * (3 * 8 + 8 * 8 + 8 * 16) + 2 * (8 + 8 + 16) + 2570,
+        9 * (3 * 4 + 4 * 4 + 4 * 8) + 2 * (4 + 4 + 8) + 1290,
+    ]
+    assert mlp_run["parameters"] == 3072 * 32 + 32 + 32 * 16 + 16 + 170
+    confusion = np.array(figures["cnn"]["confusion"])
+    assert confusion.sum() == 200 and np.trace(confusion) / 200 == pytest.approx(run["test_accuracy"])
+    assert run["history"][1]["train_loss"] < run["history"][0]["train_loss"]
+    assert 0 < run["waited_seconds"] < run["training_seconds"] < run["fit_seconds"]
+    assert ("flops_per_sample" in run) == (not flags)
+    assert figures["layers"][0]["linear_parameters"] == 3072 * 8 * 1024
+    assert [step["weights"] for step in figures["steps"]] == [9 * 3 * 4, 3 * 4 * 4**4]
+    assert status == (0 if report["criteria"][0]["met"] else 1)
+    weights = cnn.tt.load_safetensors(tmp_path / "cnn.safetensors")
+    assert weights["0.weight"].shape == (8, 3, 3, 3)
