@@ -26,14 +26,17 @@ def _windows(
     kernel = sizes(name, "kernel_size", kernel_size, rank)
     steps = kernel if stride is None else sizes(name, "stride", stride, rank)
     low, spread = sizes(name, "padding", padding, rank, 0), sizes(name, "dilation", dilation, rank)
+    check_padding(name, low, kernel)
     windows = Windows(kernel, steps, low, low, spread)
-    for i, (amount, span) in enumerate(zip(low, windows.spans, strict=True)):
-        if amount > span // 2:
-            raise error(
-                f"{name}: padding is at most half of what a window spans, got {amount} for {span} along "
-                f"{images.spatial_axis(i)}"
-            )
     return _rounded_up(images, windows) if ceil_mode else windows
+
+
+def check_padding(name: str, padding: Ints, kernel: Ints) -> None:
+    """No window may lie in the padding alone."""
+    for i, (amount, size) in enumerate(zip(padding, kernel, strict=True)):
+        if amount > size // 2:
+            axis = SPATIAL[len(kernel)][i]
+            raise error(f"{name}: padding is at most half of the window, got {amount} for a window of {size} ({axis})")
 
 
 def _rounded_up(images: Images, windows: Windows) -> Windows:
@@ -91,7 +94,7 @@ def max_pool2d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of x [batch, channels, height, width], NaN if one is.
 
-    `stride` is the window's size unless given; padding, at most half of what a window spans, is never chosen. The
+    `stride` is the window's size unless given; padding, at most half of the window, is never chosen. The
     result has (size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1 elements along each spatial axis,
     rounded down, or up with `ceil_mode`. With `return_indices`, also where in its image of height * width elements each
     one was (i64); of equal ones, the first.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tinytorch.frontend import functional
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.spatial_arguments import Images, Size, count, error, sizes
+from tinytorch.frontend.spatial_arguments import Images, Size, count, sizes
+from tinytorch.frontend.spatial_pooling import check_padding
 from tinytorch.frontend.tensor import Tensor
 
 
@@ -21,6 +22,7 @@ class _Pool(Module):
         self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         self.stride = self.kernel_size if stride is None else sizes(name, "stride", stride, rank)
         self.padding, self.ceil_mode = sizes(name, "padding", padding, rank, 0), ceil_mode
+        check_padding(name, self.padding, self.kernel_size)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -39,8 +41,6 @@ class _MaxPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = sizes(type(self).__name__, "dilation", dilation, self.rank)
         self.return_indices = return_indices
-        for pad, size, spread in zip(self.padding, self.kernel_size, self.dilation, strict=True):
-            _check_padding(type(self).__name__, pad, spread * (size - 1) + 1)
 
 
 class MaxPool1d(_MaxPool):
@@ -85,7 +85,6 @@ class AvgPool1d(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
-        _check_padding("AvgPool1d", self.padding[0], self.kernel_size[0])
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.avg_pool1d(
@@ -112,19 +111,12 @@ class AvgPool2d(_Pool):
         self.divisor_override = (
             None if divisor_override is None else count("AvgPool2d", "divisor_override", divisor_override)
         )
-        for pad, size in zip(self.padding, self.kernel_size, strict=True):
-            _check_padding("AvgPool2d", pad, size)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.avg_pool2d(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
             self.divisor_override,
         )  # fmt: skip
-
-
-def _check_padding(name: str, padding: int, span: int) -> None:
-    if padding > span // 2:
-        raise error(f"{name}: padding is at most half of what a window spans, got {padding} for {span}")
 
 
 class _AdaptiveAvgPool(Module):
