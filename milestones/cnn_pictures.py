@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot
 
 import tinytorch as tt
 
 
 def _save(figure: Any, path: Path) -> None:
+    from matplotlib import pyplot
+
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
 def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
     """Accuracy over epochs, on augmented training images (dashed) and on held-out images."""
+    from matplotlib import pyplot
+
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     for i, run in enumerate(runs):
         epochs = [h["epoch"] for h in run["history"]]
@@ -32,6 +35,8 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
 
 def draw_efficiency(runs: Sequence[dict[str, Any]], path: Path) -> None:
     """Accuracy over the number of parameters."""
+    from matplotlib import pyplot
+
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for kind, marker in (("CNN", "o"), ("MLP", "s")):
         chosen = sorted((r["parameters"], r["test_accuracy"]) for r in runs if r["name"].startswith(kind))
@@ -47,6 +52,8 @@ def draw_efficiency(runs: Sequence[dict[str, Any]], path: Path) -> None:
 
 def draw_filters(filters: Any, path: Path) -> None:
     """The filters [n, 3, k, k] of the first layer in colour, each scaled to its own range about grey."""
+    from matplotlib import pyplot
+
     columns = int(np.ceil(np.sqrt(len(filters))))
     rows = -(-len(filters) // columns)
     size = max(0.7 * columns, 3.5), 0.7 * rows + 0.4
@@ -61,6 +68,8 @@ def draw_filters(filters: Any, path: Path) -> None:
 
 def draw_confusion(confusion: Any, classes: Sequence[str], path: Path) -> None:
     """Which class [row] is read as which [column], in counts."""
+    from matplotlib import pyplot
+
     figure, axes = pyplot.subplots(figsize=(6.5, 5.8), layout="constrained")
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -75,6 +84,8 @@ def draw_confusion(confusion: Any, classes: Sequence[str], path: Path) -> None:
 
 def draw_augmented(training: tt.CIFAR10, transform: Any, path: Path) -> None:
     """A few training images (top row), and what the network may see of them."""
+    from matplotlib import pyplot
+
     images = training.images[:10]
     generator = np.random.default_rng(0)
     rows = [images, *(transform(images, generator) for _ in range(3))]
