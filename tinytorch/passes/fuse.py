@@ -24,6 +24,7 @@ class _Group:
     domain: Shape
     axes: Axes | None
     nodes: list[Node]
+    contracts: bool = False  # it may have an epilogue
     needs: list[_Group] = field(default_factory=list["_Group"])  # groups that must run before it
     apart: list[_Group] = field(default_factory=list["_Group"])  # of these, the ones read in memory, not lane by lane
     absorbed_by: _Group | None = None
@@ -81,7 +82,7 @@ class _Fusion:
                     group.apart.append(found)
         if group.family == "loop":
             candidates = dict.fromkeys(map(_find, group.needs))
-            for candidate in sorted(candidates, key=lambda g: g.family != "matmul"):  # results in registers first
+            for candidate in sorted(candidates, key=lambda g: not g.contracts):  # results in registers first
                 merged = _union(candidate, group)
                 if merged and not _ordered_between(candidate, group):
                     group = _absorb(candidate, group, merged)
@@ -106,7 +107,7 @@ class _Fusion:
             return
         (reader,) = readers
         fits = reader.domain == node.output.type.shape and (reader.family == "loop" or _in_epilogue(node))
-        if reader.family not in ("loop", "matmul") or not fits or lane_cost(node) > CHEAP:
+        if not (reader.family == "loop" or reader.contracts) or not fits or lane_cost(node) > CHEAP:
             return
         if any(self._inside(v, group) and not self._is_kept(v, group) for v in node.inputs):
             return
@@ -237,7 +238,7 @@ def _alone(node: Node) -> _Group:
         return _Group("loop", shape, None, [node])
     if node.op.kind == "reduce":
         return _Group("loop", node.inputs[0].type.shape, tuple(node.attrs["axes"]), [node])
-    return _Group(node.op.name, shape, None, [node])
+    return _Group(node.op.name, shape, None, [node], node.op.kind == "contract")
 
 
 @dataclass(frozen=True)
@@ -251,10 +252,10 @@ def _union(a: _Group, b: _Group) -> _Union | None:
     """What both groups together run over; None if one kernel cannot hold both."""
     if any(_find(g) is b for g in a.apart) or any(_find(g) is a for g in b.apart):
         return None
-    if {a.family, b.family} == {"matmul", "loop"}:
-        a, b = (a, b) if a.family == "matmul" else (b, a)
-        fits = a.domain == b.domain and b.axes is None and all(map(_in_epilogue, b.nodes))
-        return _Union("matmul", a.domain, None) if fits else None
+    if a.contracts != b.contracts:
+        a, b = (a, b) if a.contracts else (b, a)
+        fits = a.domain == b.domain and b.family == "loop" and b.axes is None and all(map(_in_epilogue, b.nodes))
+        return _Union(a.family, a.domain, None) if fits else None
     if a.family != "loop" or b.family != "loop":
         return None
     if a.domain == b.domain and (a.axes is None or b.axes is None or a.axes == b.axes):
@@ -288,6 +289,7 @@ def _reaches(start: _Group, target: _Group) -> bool:
 def _absorb(a: _Group, b: _Group, union: _Union) -> _Group:
     """Make `b` a part of `a`."""
     a.family, a.domain, a.axes = union.family, union.domain, union.axes
+    a.contracts |= b.contracts
     a.nodes += b.nodes
     a.needs = [g for g in dict.fromkeys(map(_find, a.needs + b.needs)) if g is not a and g is not b]
     a.apart = list(dict.fromkeys(map(_find, a.apart + b.apart)))

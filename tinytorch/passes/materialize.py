@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.layout import Layout, of_view, own
+from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import copy
 
 MOVES = ("pad", "concat")  # views whose elements always move
 
 
 def materialize(graph: Graph) -> Graph:
-    """Insert copies where a view cannot be expressed by strides, and where an output would not have a row-major
-    buffer of its own.
+    """Insert copies where a view cannot be expressed by strides, where a kernel could not read it as vectors, and
+    where an output would not have a row-major buffer of its own.
 
         reshape(permute(%x))  -->  reshape(copy(permute(%x)))
         outputs (%x, %y, %y)  -->  outputs (copy(%x), %y, copy(%y))
@@ -35,6 +36,8 @@ def materialize(graph: Graph) -> Graph:
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
+        elif node.op in (conv2d, conv2d_weight_grad) and not _runs_along_last(inputs[1], layouts[inputs[1]]):
+            inputs[1] = moved.get(inputs[1]) or moved.setdefault(inputs[1], copied(inputs[1]))
         new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])
         for old, value in zip(node.outputs, new.outputs, strict=True):
             known[old] = value
@@ -50,6 +53,12 @@ def materialize(graph: Graph) -> Graph:
         taken.add(layouts[value].base)
         outputs.append(value)
     return builder.build(outputs, graph.state)
+
+
+def _runs_along_last(value: Value, layout: Layout) -> bool:
+    """Whether vectors of neighbours along the last axis can be loaded: what the kernels want of a convolution's
+    weights, and of the gradients that give those."""
+    return value.type.shape[-1] == 1 or layout.strides[-1] == 1
 
 
 def _is_whole(value: Value, layout: Layout) -> bool:

@@ -237,7 +237,7 @@ def _reads_in_step(node: Node, operand: Value, known: dict[Value, Layout]) -> bo
     """Whether the kernel reads `operand` only at the index that it writes, so that the result may take its place:
     elementwise code, over the whole buffer in row-major order."""
     body: Graph = node.attrs["body"]
-    if node.attrs["family"] not in ("loop", "matmul") or any(n.op.kind == "reduce" for n in body.nodes):
+    if any(n.op.kind in ("reduce", "index", "view") and n.op.name != "broadcast" for n in body.nodes):
         return False
     for value, inner in zip(node.inputs, body.inputs, strict=True):
         layout = known[value]

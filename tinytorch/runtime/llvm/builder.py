@@ -120,6 +120,10 @@ class Function(Instructions):
         if mask.type.lanes == 1:
             self.if_(mask, lambda: self.store(value, where))
             return
+        if mask.ref == self.constants([lane == 0 for lane in range(mask.type.lanes)], mask.type).ref:
+            # LLVM 22 stores four bytes for the one lane of a vector that was truncated to two-byte elements.
+            self.store(self.extract(value, 0), where)
+            return
         name = f"llvm.masked.store.{value.type.mangled}.p0"
         self.module.declare(name, VOID, (value.type, PTR, mask.type))
         self.do(

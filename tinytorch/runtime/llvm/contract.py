@@ -15,7 +15,6 @@ microkernels are `contract_tile`'s, the copies `contract_pack`'s, and what follo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.builder import Function, Module, Value
@@ -35,6 +34,7 @@ from tinytorch.runtime.llvm.contract_pack import (
     panel_pitch,
     row_pitch,
 )
+from tinytorch.runtime.llvm.contract_parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract_plan import Plan, Tile, plan_product
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.lltypes import I64, PTR
@@ -110,9 +110,9 @@ class _Kernel:
             a = rows // plan.tile.rows * panel_pitch(product.k, plan.tile.rows, plan.lanes)
         b = -(-plan.k_block // plan.lanes) * plan.lanes * plan.panel if plan.pack_b != "none" else 0
         waiting = rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
-        self.b_at = _aligned(a * self.size)
-        self.sums_at = self.b_at + _aligned(b * self.size)
-        self.scratch_bytes = self.sums_at + _aligned(waiting * self.size)
+        self.b_at = aligned(a * self.size)
+        self.sums_at = self.b_at + aligned(b * self.size)
+        self.scratch_bytes = self.sums_at + aligned(waiting * self.size)
 
     def write(self) -> None:
         fn, product = self.fn, self.product
@@ -130,7 +130,7 @@ class _Kernel:
             fn.loop(self.plan.items, [], self._item)
             return
         first = chunk * count
-        last = _least(first + count, self.plan.items) if self.plan.items % count else first + count
+        last = least(first + count, self.plan.items) if self.plan.items % count else first + count
         if count == 1:
             self._item(chunk)
         else:
@@ -152,9 +152,9 @@ class _Kernel:
         column = item % across * plan.item_columns
         row = item // across % down * plan.item_rows
         batch = item // (across * down)
-        rows = _least(product.m - row, plan.item_rows) if product.m % plan.item_rows else fn.const(plan.item_rows)
+        rows = least(product.m - row, plan.item_rows) if product.m % plan.item_rows else fn.const(plan.item_rows)
         columns = (
-            _least(product.n - column, plan.item_columns)
+            least(product.n - column, plan.item_columns)
             if product.n % plan.item_columns
             else fn.const(plan.item_columns)
         )
@@ -171,7 +171,7 @@ class _Kernel:
         fn.loop(whole, [], lambda j: self._panel(block, column + j, plan.panel), step=plan.panel)
         rest = product.n % plan.panel
         if rest:
-            _where_differ(fn, columns, whole, lambda: self._panel(block, column + whole, rest))
+            where_differ(fn, columns, whole, lambda: self._panel(block, column + whole, rest))
 
     def _pack_a(self, block: _Block) -> None:
         plan, a = self.plan, self.product.a
@@ -188,7 +188,7 @@ class _Kernel:
         plan, depth = self.plan, self.product.k
 
         def k_block(start: Value) -> None:
-            count = _least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
+            count = least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
             b = self._panel_of_b(block, column, width, start, count)
             span = _Span(column, width, start, count, b)
             self._rows(block, span)
@@ -215,7 +215,7 @@ class _Kernel:
         self.fn.loop(whole, [], lambda i: self._tile(block, span, i, tall), step=tall)
         rest = self.product.m % tall
         if rest:
-            _where_differ(self.fn, block.rows, whole, lambda: self._tile(block, span, whole, rest))
+            where_differ(self.fn, block.rows, whole, lambda: self._tile(block, span, whole, rest))
 
     def _tile(self, block: _Block, span: _Span, i: Value, tall: int) -> None:
         fn, plan = self.fn, self.plan
@@ -318,25 +318,3 @@ class _Span:
     start: Value
     count: Value
     b: Value
-
-
-def _aligned(bytes_: int) -> int:
-    return -(-bytes_ // 64) * 64
-
-
-def _least(value: Value, most: int) -> Value:
-    """min(value, most)."""
-    fn = value.fn
-    if isinstance(value.literal, int):
-        return fn.const(min(value.literal, most))
-    limit = fn.const(most)
-    return fn.select(fn.compare("slt", value, limit), value, limit)
-
-
-def _where_differ(fn: Function, a: Value, b: Value, body: Callable[[], None]) -> None:
-    """`body` where a and b differ, decided here if both are known."""
-    if isinstance(a.literal, int) and isinstance(b.literal, int):
-        if a.literal != b.literal:
-            body()
-    else:
-        fn.if_(fn.compare("ne", a, b), body)

@@ -29,6 +29,7 @@ _FEW_CHUNKS = 8
 _PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
 _PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a time
 _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
+TALLEST = 16  # rows of a tile
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
@@ -69,7 +70,7 @@ def plan_product(product: Product, target: Target) -> Plan:
     """The cut for a product without empty axes (an empty k is fine)."""
     lanes = target.lanes(product.compute)
     form = "dot" if _sums_along_k(product, lanes) else "outer"
-    most = _accumulators(product.compute, target)
+    most = accumulators(product.compute, target)
     tile = _dot_tile(product, lanes, most) if form == "dot" else choose_tile(product.m, product.n, lanes, most)
     panel = lanes if form == "dot" else tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
@@ -91,27 +92,27 @@ def plan_product(product: Product, target: Target) -> Plan:
     )
 
 
-def _accumulators(compute: DType, target: Target) -> int:
+def accumulators(compute: DType, target: Target) -> int:
     """Registers that may hold sums: a quarter is left for operands, more where fma needs a temporary."""
     most = target.vector_registers * 3 // 4
     return most if target.has_fma and compute.is_float else most - 2
 
 
-def choose_tile(m: int, n: int, lanes: int, most: int) -> Tile:
-    """The tile with the least estimated time over the whole result.
+def choose_tile(m: int, n: int, lanes: int, most: int, unit: int = 1) -> Tile:
+    """The tile with the least estimated time over the whole result, its rows a multiple of `unit`.
 
     A step of k costs one issue slot per accumulator, a fraction of one per operand loaded, and never less than the
     latency of a multiply-add; each further tile shape in use costs compile time.
     """
     vectors = -(-n // lanes)
-    return min(_candidates(m, vectors, most), key=lambda tile: _estimate(m, vectors, tile))
+    return min(_candidates(m, vectors, most, unit), key=lambda tile: _estimate(m, vectors, tile))
 
 
-def _candidates(m: int, vectors: int, most: int) -> Iterator[Tile]:
+def _candidates(m: int, vectors: int, most: int, unit: int) -> Iterator[Tile]:
     for wide in range(1, min(vectors, 16) + 1):
-        tallest = min(m, most // wide, 16)
+        tallest = min(m, most // wide, TALLEST) // unit
         for tall in range(max(1, tallest // 2), tallest + 1):
-            yield Tile(tall, wide)
+            yield Tile(tall * unit, wide)
 
 
 def _estimate(m: int, vectors: int, tile: Tile) -> float:
@@ -194,16 +195,16 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, ta
     rows_least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
     columns_least = _PACKED_COLUMNS if pack_a != "none" else 1
     packed = product.m * product.k * product.compute.size if pack_a != "none" else 0
-    rows = _share(product.m, max(wanted, packed // target.l2_bytes), rows_least, tile.rows)
-    columns = _share(product.n, -(-wanted // -(-product.m // rows)), columns_least, panel)
+    rows = share(product.m, max(wanted, packed // target.l2_bytes), rows_least, tile.rows)
+    columns = share(product.n, -(-wanted // -(-product.m // rows)), columns_least, panel)
     few = min(wanted, _FEW_CHUNKS)
     if -(-product.m // rows) * -(-product.n // columns) < few:
-        rows = _share(product.m, few, -(-rows_least // 2), tile.rows)
-        columns = _share(product.n, -(-few // -(-product.m // rows)), min(columns_least, panel), panel)
+        rows = share(product.m, few, -(-rows_least // 2), tile.rows)
+        columns = share(product.n, -(-few // -(-product.m // rows)), min(columns_least, panel), panel)
     return rows, columns
 
 
-def _share(size: int, parts: int, least: int, unit: int) -> int:
+def share(size: int, parts: int, least: int, unit: int) -> int:
     """`size` cut into up to `parts` multiples of `unit`, each about `least` or more, so that few threads end together.
 
     Two threads come first, to within 5 %, then four and eight: the cut must not depend on how many there are.

@@ -18,6 +18,8 @@ from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
+_BODY = 200  # multiply-adds in the body of a loop: more do not fit the cache of decoded instructions
+
 
 @dataclass(frozen=True)
 class Source:
@@ -29,9 +31,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """A fixed way through operands that no single step describes, in bytes: where each row of the tile begins in a
+    and in the sums, and the loops over k, outermost first, as (count, step in a, step in b)."""
+
+    rows: tuple[int, ...]
+    to: tuple[int, ...]
+    loops: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
 class TileKey:
     """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
-    to what `to` holds: it does where its last argument is not 0."""
+    to what `to` holds: it does where its last argument is not 0. With a `walk`, the stride and k are not read."""
 
     form: str
     tile: Tile
@@ -41,6 +53,7 @@ class TileKey:
     b: Source
     accumulates: bool
     target: Target
+    walk: Walk | None = None
 
     @property
     def compute(self) -> DType:
@@ -63,7 +76,8 @@ def tile_function(module: Module, key: TileKey) -> Function:
 
 
 class _OuterTile:
-    """Rank-1 updates: for each k, one element of each row of a times vectors of b's row."""
+    """Rank-1 updates: for each k, one element of each row of a times vectors of b's row. In the form `lanes`, rows of
+    a have an element for each column, and column meets column."""
 
     def __init__(self, fn: Function, key: TileKey) -> None:
         self.fn = fn
@@ -76,19 +90,38 @@ class _OuterTile:
     def write(self) -> None:
         a, b, to, stride, depth, accumulate = self.fn.params
         start = self._starting_sums(to, stride, accumulate)
+        if self.key.walk is not None:
+            sums = self._walk(self.key.walk.loops, a, b, start)
+        else:
 
-        def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
-            following = self._step(a, b, sums)
-            return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+            def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+                following = self._step(a, b, sums)
+                return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
 
-        sums = self.fn.loop(depth, [a, b, *start], step)[2:]
+            sums = self.fn.loop(depth, [a, b, *start], step)[2:]
         for place, (pointer, offset, mask) in enumerate(self._places(to, stride)):
             self.fn.store(sums[place], pointer, offset, mask=mask)
 
+    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after these loops; the innermost one is unrolled as far as the decoder likes it."""
+        if not loops:
+            return self._step(a, b, sums)
+        (count, a_step, b_step), *inner = loops
+        work = self.key.tile.rows * self.key.tile.vectors
+        unroll = 1 if inner else max(u for u in range(1, count + 1) if count % u == 0 and (u == 1 or u * work <= _BODY))
+
+        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            following: Sequence[Value] = sums
+            for i in range(unroll):
+                following = self._walk(inner, self.fn.at(a, i * a_step), self.fn.at(b, i * b_step), following)
+            return [self.fn.at(a, unroll * a_step), self.fn.at(b, unroll * b_step), *following]
+
+        return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
+
     def _places(self, to: Value, stride: Value) -> list[tuple[Value, int, Value | None]]:
         """Pointer, byte offset and mask of each vector of sums."""
-        step = self.key.lanes * self.key.compute.size
-        rows = [self.fn.at(to, stride * i) for i in range(self.key.tile.rows)]
+        step, walk = self.key.lanes * self.key.compute.size, self.key.walk
+        rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
         return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
 
     def _starting_sums(self, to: Value, stride: Value, accumulate: Value) -> list[Value]:
@@ -106,7 +139,12 @@ class _OuterTile:
         """One k: the side with fewer registers is held, the other streams past it."""
         rows, width = self.key.tile.rows, self.key.tile.vectors
         following = list(sums)
-        if width <= rows:
+        if self.key.form == "lanes":
+            for j in range(width):
+                y = self._b_vector(b, j)
+                for i in range(rows):
+                    following[i * width + j] = self._add(self._a_vector(a, i, j), y, following[i * width + j])
+        elif width <= rows:
             held = [self._b_vector(b, j) for j in range(width)]
             for i in range(rows):
                 x = self._a_element(a, i)
@@ -125,8 +163,17 @@ class _OuterTile:
 
     def _a_element(self, a: Value, row: int) -> Lane:
         source = self.key.a
-        element = self.scalars.load(a, source.dtype, row * source.step).cast(self.key.compute)
+        element = self.scalars.load(a, source.dtype, self._row(row)).cast(self.key.compute)
         return self.vectors.lane(self.scalars.value(element), self.key.compute)
+
+    def _a_vector(self, a: Value, row: int, column: int) -> Lane:
+        source = self.key.a
+        offset = self._row(row) + column * self.key.lanes * source.dtype.size
+        return self.vectors.load(a, source.dtype, offset, mask=self.masks[column]).cast(self.key.compute)
+
+    def _row(self, row: int) -> int:
+        """Where a row of the tile begins in a."""
+        return self.key.walk.rows[row] if self.key.walk else row * self.key.a.step
 
     def _b_vector(self, b: Value, column: int) -> Lane:
         source = self.key.b

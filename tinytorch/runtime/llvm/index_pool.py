@@ -278,6 +278,20 @@ class _Writer:
         else:
             state = places()
         reduction.store(emitter, state, others, self.axis)
+        if (rows, columns) == ((0, self.rows.window), (0, self.columns.window)):
+            self._prefetch(emitter, x_at)
+
+    def _prefetch(self, emitter: LaneEmitter, x_at: Value) -> None:
+        """Ask for what the windows one row further down read and these did not. Few processors see by themselves that
+        several rows of an image are read at a time."""
+        fn, (_, row, column, channel) = self.fn, byte_steps(self.x)
+        lane = column if self.axis == _WIDTH else channel
+        if lane != self.x.dtype.size or self.rows.stride * self.columns.stride > _UNROLLED:
+            return
+        apart = lane * emitter.lanes if self.axis == _WIDTH else column
+        for y in range(self.rows.stride):
+            for x in range(self.columns.stride):
+                fn.prefetch(x_at, (self.rows.reach + 1 + y) * row + x * apart, locality=2)
 
     def _walk(
         self, emitter: LaneEmitter, rows: Range, columns: Range, x_at: Value, others: Sequence[Value]

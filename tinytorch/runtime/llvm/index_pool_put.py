@@ -81,6 +81,10 @@ class _Blocks:
         last = min(span.windows, (span.size + span.low) // span.stride)
         return first, max(first, last)
 
+    def contains(self, q: Size, element: Size) -> Value | bool:
+        """Whether an element of block q lies inside of the axis."""
+        return _compare("ult", q * self.span.stride + element - self.span.low, self.span.size)
+
     def place(self, element: Size, d: Size) -> tuple[Size, list[Value | bool]]:
         """Which place of window q - d is an element of block q, and the conditions that it is one."""
         distance = element + d * self.span.stride
@@ -140,58 +144,74 @@ class _Writer:
         return [byte_steps(o) for o in (self.g, self.index, self.result)]
 
     def row(self, q: Size, pointers: Sequence[Value]) -> None:
-        """A row of blocks; the pointers are those of the image."""
+        """A row of blocks, each row of elements by itself, so that memory is written in order. The pointers are those
+        of the image."""
         fn = self.fn
         first, last = self.rows.whole
         pointers = self._at_block(pointers, q, self.rows, 1)
 
-        def whole() -> None:
-            start, stop = self.columns.whole
-            border = self.columns.count - (stop - start)
-            fn.loop(stop, [], lambda p: self._channels((q, p), True, pointers), start=start)
-            fn.loop(border, [], lambda i: self._channels((q, self._border(i)), False, pointers))
+        def elements(whole: bool) -> None:
+            if self._is_short:
+                for y in range(self.rows.span.stride):
+                    self._elements(q, y, whole, pointers)
+            else:
+                fn.loop(self.rows.span.stride, [], lambda y: self._elements(q, y, whole, pointers))
 
-        def every() -> None:
-            fn.loop(self.columns.end, [], lambda p: self._channels((q, p), False, pointers), start=self.columns.begin)
-
-        if first == last:
-            every()
-        elif (first, last) == (self.rows.begin, self.rows.end):
-            whole()
+        if (first, last) == (self.rows.begin, self.rows.end):
+            elements(True)
+        elif first == last:
+            elements(False)
         else:
-            fn.if_(fn.compare("ult", fn.value(q - first), fn.const(last - first)), whole, every)
+            inside = fn.compare("ult", fn.value(q - first), fn.const(last - first))
+            fn.if_(inside, lambda: elements(True), lambda: elements(False))
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether the elements of a block are written as straight-line code."""
+        rows, columns = self.rows.span, self.columns.span
+        return max(rows.stride * columns.stride, rows.window * columns.window) <= _UNROLLED
+
+    def _elements(self, q: Size, y: Size, whole: bool, pointers: Sequence[Value]) -> None:
+        """Row y of a row of blocks, where the image has it."""
+        fn, columns = self.fn, self.columns
+
+        def write() -> list[Value]:
+            start, stop = columns.whole if whole else (columns.begin, columns.begin)
+            fn.loop(stop, [], lambda p: self._channels((q, p), y, True, pointers), start=start)
+            border = columns.count - (stop - start)
+            fn.loop(border, [], lambda i: self._channels((q, self._border(i, start, stop)), y, False, pointers))
+            return []
+
+        _where(fn, [] if whole else [self.rows.contains(q, y)], write, [])
 
     def _at_block(self, pointers: Sequence[Value], q: Size, blocks: _Blocks, axis: int) -> list[Value]:
         span, (g, index, to) = blocks.span, (step[axis] for step in self.steps)
         return moved(self.fn, moved(self.fn, pointers, q, (g, index, to * span.stride)), -span.low, (0, 0, to))
 
-    def _border(self, number: Size) -> Value:
-        """The column of blocks that is number `number` of those that are not whole."""
-        fn, (first, last) = self.fn, self.columns.whole
+    def _border(self, number: Size, first: int, last: int) -> Value:
+        """The column of blocks that is number `number` of those before `first` and from `last` on."""
+        fn = self.fn
         at = fn.value(number + self.columns.begin)
         return fn.select(fn.compare("slt", at, fn.const(first)), at, at + (last - first))
 
-    def _channels(self, numbers: tuple[Size, Size], whole: bool, pointers: Sequence[Value]) -> None:
-        pointers = self._at_block(pointers, numbers[1], self.columns, 2)
+    def _channels(self, numbers: tuple[Size, Size], y: Size, whole: bool, pointers: Sequence[Value]) -> None:
+        """Row y of a block; a whole one has all of its elements and windows."""
+        fn, columns = self.fn, self.columns
+        pointers = self._at_block(pointers, numbers[1], columns, 2)
 
         def lanes(emitter: LaneEmitter, c: Size) -> None:
-            at = moved(self.fn, pointers, c, [step[_CHANNELS] for step in self.steps])
-            self._elements(emitter, _Block(numbers, whole, at))
-
-        over_overlapping_lanes(self.fn, self.target, self.g.dtype, self.g.shape[_CHANNELS], lanes)
-
-    def _elements(self, emitter: LaneEmitter, block: _Block) -> None:
-        fn, height, width = self.fn, self.rows.span.stride, self.columns.span.stride
-        places = self.rows.span.window * self.columns.span.window
-        if height * width <= _UNROLLED and places <= _UNROLLED:
-            for y in range(height):
-                for x in range(width):
+            at = moved(fn, pointers, c, [step[_CHANNELS] for step in self.steps])
+            block = _Block(numbers, whole, at)
+            if self._is_short:
+                for x in range(columns.span.stride):
                     self._element(emitter, block, (y, x))
-        else:
-            fn.loop(height, [], lambda y: fn.loop(width, [], lambda x: self._element(emitter, block, (y, x))))
+            else:
+                fn.loop(columns.span.stride, [], lambda x: self._element(emitter, block, (y, x)))
+
+        over_overlapping_lanes(fn, self.target, self.g.dtype, self.g.shape[_CHANNELS], lanes)
 
     def _element(self, emitter: LaneEmitter, block: _Block, element: tuple[Size, Size]) -> None:
-        """Write an element of the block, where the image has it."""
+        """Write an element of the block, where the row has it."""
         fn, (_, _, to_step) = self.fn, self.steps
 
         def write() -> list[Value]:
@@ -200,12 +220,7 @@ class _Writer:
             emitter.store(emitter.lane(total, self._sum_dtype).cast(self.g.dtype), block.pointers[2], offset)
             return []
 
-        inside: list[Value | bool] = []
-        if not block.whole:
-            for q, r, blocks in zip(block.numbers, element, (self.rows, self.columns), strict=True):
-                span = blocks.span
-                inside.append(_compare("ult", q * span.stride + r - span.low, span.size))
-        _where(fn, inside, write, [])
+        _where(fn, [] if block.whole else [self.columns.contains(block.numbers[1], element[1])], write, [])
 
     @property
     def _sum_dtype(self) -> DType:

@@ -1,0 +1,59 @@
+"""The kernels of contractions, by op."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinytorch.ir.graph import Node
+from tinytorch.ir.ops.contract import matmul
+from tinytorch.ir.ops.convolution import conv2d
+from tinytorch.runtime.llvm.builder import Module
+from tinytorch.runtime.llvm.contract import emit_matmul
+from tinytorch.runtime.llvm.contract_epilogue import Epilogue
+from tinytorch.runtime.llvm.contract_layout import Operand
+from tinytorch.runtime.llvm.conv import emit_conv
+from tinytorch.runtime.llvm.conv_layout import Convolution, Pair
+from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
+from tinytorch.runtime.llvm.target import Target
+
+
+@dataclass(frozen=True)
+class ContractKernel:
+    """An emitted contraction: `phases` of (function, chunks), run one after the other, and scratch memory, of the
+    whole kernel and of each thread."""
+
+    phases: tuple[tuple[str, int], ...]
+    shared_bytes: int = 0
+    private_bytes: int = 0
+
+
+def emit_contract(
+    module: Module,
+    name: str,
+    node: Node,
+    a: Operand,
+    b: Operand,
+    out: Operand,
+    target: Target,
+    epilogue: Epilogue | None,
+) -> ContractKernel:
+    """Write the kernel of a contraction of a and b, whose frame is [a, b, out, *outputs and operands of the epilogue,
+    scratch]."""
+    if node.op is matmul:
+        product = emit_matmul(module, name, a, b, out, target, epilogue)
+        return ContractKernel(((product.name, product.chunks),), 0, product.scratch_bytes)
+    attrs = {key: node.attrs[key] for key in ("stride", "low", "dilation", "groups")}
+    columns = out.shape[3] // node.attrs["groups"]
+    if node.op is conv2d:
+        conv = Convolution(a, _pair(out.shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
+        made = emit_conv(module, name, conv, b, out, target, epilogue)
+        return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
+    conv = Convolution(a, _pair(b.shape[1:3]), _pair(out.shape[:2]), columns=columns, **attrs)
+    grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
+    return ContractKernel(grad.phases, grad.shared_bytes, grad.private_bytes)
+
+
+def _pair(sizes: Sequence[int]) -> Pair:
+    height, width = sizes
+    return height, width

@@ -1,0 +1,30 @@
+"""Arithmetic that the kernels of the contract family share: pieces of an axis, the last of which may be smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinytorch.runtime.llvm.builder import Function, Value
+
+
+def aligned(bytes_: int) -> int:
+    """Whole cache lines."""
+    return -(-bytes_ // 64) * 64
+
+
+def least(value: Value, most: int) -> Value:
+    """min(value, most)."""
+    fn = value.fn
+    if isinstance(value.literal, int):
+        return fn.const(min(value.literal, most))
+    limit = fn.const(most)
+    return fn.select(fn.compare("slt", value, limit), value, limit)
+
+
+def where_differ(fn: Function, a: Value, b: Value, body: Callable[[], None]) -> None:
+    """`body` where a and b differ, decided here if both are known."""
+    if isinstance(a.literal, int) and isinstance(b.literal, int):
+        if a.literal != b.literal:
+            body()
+    else:
+        fn.if_(fn.compare("ne", a, b), body)

@@ -1,0 +1,123 @@
+"""Padded copies of images in scratch memory: zeros where a convolution reads outside of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.builder import Function, Module, Value
+from tinytorch.runtime.llvm.conv_layout import Convolution, Picture
+from tinytorch.runtime.llvm.emit import LaneEmitter
+from tinytorch.runtime.llvm.lltypes import I64, PTR
+from tinytorch.runtime.llvm.target import Target
+
+
+def copy_images(module: Module, conv: Convolution, picture: Picture, target: Target) -> Function:
+    """`(from, to, first, rows, images)`: rows `first`, which may lie outside, and following of so many images.
+
+    `from` is the first image's element [0, 0] of the first channel wanted.
+    """
+
+    def build(name: str) -> Function:
+        fn = module.function(name, [PTR, PTR, I64, I64, I64], internal=True, noinline=True)
+        _Copy(fn, conv, picture, target).write()
+        fn.ret()
+        return fn
+
+    key = ("images", conv.images, conv.outputs[1], conv.window, conv.stride, conv.low, conv.dilation, conv.groups)
+    return module.shared((*key, picture, target), build)
+
+
+class _Copy:
+    def __init__(self, fn: Function, conv: Convolution, picture: Picture, target: Target) -> None:
+        self.fn = fn
+        self.conv = conv
+        self.picture = picture
+        self.emitter = LaneEmitter(fn, target, target.lanes(conv.compute))
+        x = conv.images
+        self.channels = conv.groups if conv.depthwise else conv.channels
+        self.planar = picture.channel > picture.column
+        self.steps = [s * x.dtype.size for s in x.strides]
+        columns = conv.reach(1, conv.outputs[1])
+        self.left = min(columns, max(0, conv.low[1]))
+        self.begin = max(0, -conv.low[1])  # the first column of the image that is read
+        self.middle = max(0, min(columns - self.left, x.shape[2] - self.begin))
+        self.right = columns - self.left - self.middle
+
+    def write(self) -> None:
+        fn, height = self.fn, self.conv.images.shape[1]
+        source, to, first, rows, images = fn.params
+
+        def one(n: Value) -> None:
+            def row(r: Value) -> None:
+                y = first + r
+                start = fn.at(fn.at(source, n * self.steps[0]), y * self.steps[1] + self.begin * self.steps[2])
+                end = fn.at(fn.at(to, n * self.picture.image), r * self.picture.row)
+                exists = fn.compare("ult", y, fn.const(height))
+                fn.if_(exists, lambda: self._row(start, end), lambda: self._row(None, end))
+
+            fn.loop(rows, [], row)
+
+        fn.loop(images, [], one)
+
+    def _row(self, source: Value | None, to: Value) -> None:
+        """One row, of all channels; zeros without a source."""
+        if not self.planar:
+            self._line(source, to, self.channels)
+            return
+
+        def plane(c: Value) -> None:
+            start = None if source is None else self.fn.at(source, c * self.steps[3])
+            self._line(start, self.fn.at(to, c * self.picture.channel), 1)
+
+        self.fn.loop(self.channels, [], plane)
+
+    def _line(self, source: Value | None, to: Value, width: int) -> None:
+        """Columns side by side, each of `width` elements, with zeros on both sides."""
+        column = width * self.conv.compute.size
+        if source is None:
+            self._zeros(to, (self.left + self.middle + self.right) * width)
+            return
+        self._zeros(to, self.left * width)
+        self._columns(source, self.fn.at(to, self.left * column), width)
+        self._zeros(self.fn.at(to, (self.left + self.middle) * column), self.right * width)
+
+    def _columns(self, source: Value, to: Value, width: int) -> None:
+        x = self.conv.images
+        step = x.strides[2] if width == 1 else x.strides[3]
+        if width == 1 or (x.strides[3] == 1 and x.strides[2] == width):
+            self._run(source, to, self.middle * width, step)
+            return
+
+        def column(i: Value) -> None:
+            start = self.fn.at(source, i * self.steps[2])
+            self._run(start, self.fn.at(to, i * (width * self.conv.compute.size)), width, step)
+
+        self.fn.loop(self.middle, [], column)
+
+    def _run(self, source: Value, to: Value, count: int, step: int) -> None:
+        """Elements `step` apart, put side by side."""
+        dtype: DType = self.conv.images.dtype
+
+        def vector(i: Value, mask: Value | None = None) -> None:
+            start = self.fn.at(source, i * (step * dtype.size))
+            lane = self.emitter.load_strided(start, dtype, step, mask=mask)
+            self.emitter.store(lane.cast(self.conv.compute), to, i * self.conv.compute.size, mask=mask)
+
+        self._over(count, vector)
+
+    def _zeros(self, to: Value, count: int) -> None:
+        zero = self.emitter.const(0, self.conv.compute)
+
+        def vector(i: Value, mask: Value | None = None) -> None:
+            self.emitter.store(zero, to, i * self.conv.compute.size, mask=mask)
+
+        self._over(count, vector)
+
+    def _over(self, count: int, vector: Callable[..., None]) -> None:
+        """`vector(index)` for each whole vector, then `vector(index, mask)` for the rest."""
+        lanes = self.emitter.lanes
+        whole = count // lanes * lanes
+        self.fn.loop(whole, [], vector, step=lanes)
+        if count - whole:
+            vector(self.fn.const(whole), self.fn.lane_mask(lanes, count - whole))
