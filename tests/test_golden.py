@@ -18,13 +18,17 @@ from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff
+from tinytorch.passes.convolutions import convolutions
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold
+from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
+from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import run_passes
+from tinytorch.passes.pooling import pooling
 from tinytorch.passes.simplify import simplify
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,13 +42,17 @@ def all_gradients(graph: Graph) -> Graph:
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "autodiff": all_gradients,
+    "convolutions": convolutions,
     "cse": cse,
     "dce": dce,
     "expand": expand,
     "fold": fold,
+    "fold_batch_norm": fold_batch_norm,
     "fuse": fuse,
+    "layout": layout,
     "materialize": materialize,
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
+    "pooling": pooling,
     "simplify": simplify,
 }
 
