@@ -56,7 +56,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 240)
     picked = chosen(suite, only or [])
     if not picked:
         raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")

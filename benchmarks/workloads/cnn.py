@@ -195,6 +195,7 @@ def torch_compile_train(size: int) -> Case:
             w.mul_(1 - LEARNING_RATE * DECAY).sub_(rate * m / (v.sqrt() * correction + EPSILON))
         return loss
 
+    torch.compiler.reset()
     compiled = torch.compile(train, fullgraph=True, options={"cpp_wrapper": True})
     data = _torch_data(size, channels_last=True)
     return Case(lambda: compiled(*next(data)), _torch_read(weights))
@@ -216,6 +217,7 @@ def torch_infer(size: int, channels_last: bool = False) -> Case:
 def torch_compile_infer(size: int) -> Case:
     import torch
 
+    torch.compiler.reset()  # else, it compiles the second batch size for any
     model = torch.compile(_torch_model(channels_last=True), fullgraph=True, options={"freezing": True})
     x = _torch_images(batches(size)[0][0], channels_last=True)
 

@@ -179,6 +179,7 @@ def torch_convolution(shape: Shape, direction: Direction, last: bool = False, co
             return torch.nn.functional.conv2d(a, b, **shape.options)
         return gradient(a, unread, b) if direction == "dx" else gradient(b, a, unread)
 
+    torch.compiler.reset()  # what it knows of other shapes would make it compile for any, and give up after eight
     called = torch.compile(function, fullgraph=True) if compiled else function
 
     def step() -> Any:
