@@ -40,13 +40,12 @@ def draw_efficiency(runs: Sequence[dict[str, Any]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for kind, marker in (("CNN", "o"), ("MLP", "s")):
         chosen = sorted((r["parameters"], r["test_accuracy"]) for r in runs if r["name"].startswith(kind))
-        axes.plot(*zip(*chosen, strict=True), f"{marker}-", label=kind)
+        axes.plot(*zip(*chosen, strict=True), f"{marker}-")
     for run in runs:
         place = run["parameters"], run["test_accuracy"]
         axes.annotate(run["name"], place, textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
     axes.set(xscale="log", xlabel="parameters", ylabel="held-out accuracy", title="What a parameter is worth")
     axes.margins(0.2)
-    axes.legend(loc="lower left")
     _save(figure, path)
 
 

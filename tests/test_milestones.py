@@ -152,7 +152,7 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
 
         def __init__(self, train, **options):
             super().__init__(train=train, **options)
-            self.images, self.labels = self.arrays = tuple(a[: 512 if train else 200] for a in self.arrays)
+            self.images, self.labels = self.arrays = tuple(a[: 256 if train else 100] for a in self.arrays)
 
     recipes = tuple(
         cnn.Recipe(name, make, rate)
@@ -165,7 +165,7 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
     )
     monkeypatch.setattr(cnn.tt, "CIFAR10", Part)
     monkeypatch.setattr(cnn, "RECIPES", recipes)
-    monkeypatch.setattr(cnn, "WATCHED", 100)
+    monkeypatch.setattr(cnn, "BATCH", 64)
     monkeypatch.setattr(cnn.profiles, "BATCHES", (4,))
     monkeypatch.setattr(cnn.profiles, "SIZES", ((3, 4, 4),))
     monkeypatch.setattr(cnn.profiles, "REPEATS", 1)
@@ -182,7 +182,7 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
     ]
     assert mlp_run["parameters"] == 3072 * 32 + 32 + 32 * 16 + 16 + 170
     confusion = np.array(figures["cnn"]["confusion"])
-    assert confusion.sum() == 200 and np.trace(confusion) / 200 == pytest.approx(run["test_accuracy"])
+    assert confusion.sum() == 100 and np.trace(confusion) / 100 == pytest.approx(run["test_accuracy"])
     assert run["history"][1]["train_loss"] < run["history"][0]["train_loss"]
     assert 0 < run["waited_seconds"] < run["training_seconds"] < run["fit_seconds"]
     assert ("flops_per_sample" in run) == (not flags)
