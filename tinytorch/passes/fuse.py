@@ -8,7 +8,9 @@ from graphlib import TopologicalSorter
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
@@ -50,7 +52,9 @@ def fuse(graph: Graph) -> Graph:
 
     A node joins the group of an operand if both run over the same domain (elementwise ops behind a contraction are
     its epilogue; reductions over the same axes and what follows from them make a row kernel), and if no path leads
-    from the group through another one back to the node, so that the groups can still be put in an order.
+    from the group through another one back to the node, so that the groups can still be put in an order. A search for
+    the largest elements and for their places is one kernel; where its windows tile what a convolution gives, and
+    nothing else reads that, it is a part of the convolution's, which goes on with the smaller domain.
     """
     return _Fusion(graph).run()
 
@@ -74,6 +78,9 @@ class _Fusion:
     # Grouping.
     def _place(self, node: Node) -> _Group:
         group = _alone(node)
+        host = self._search(node) if node.op in (max_pool2d, max_pool2d_index) else None
+        if host is not None:
+            return _absorb(host, group, _Union(host.family, group.domain, None))
         for value in node.inputs:
             found, direct = self._source(value)
             if found is not None:
@@ -87,6 +94,22 @@ class _Fusion:
                 if merged and not _ordered_between(candidate, group):
                     group = _absorb(candidate, group, merged)
         return group
+
+    def _search(self, node: Node) -> _Group | None:
+        """The group that a pooling is a part of: that of another one over the same windows, or a convolution's."""
+        operand = node.inputs[0]
+        readers = self.readers[operand]
+        for other in readers:
+            if other in self.groups and _same_windows(other, node):
+                return _find(self.groups[other])
+        group, _ = self._source(operand)
+        if group is None or group.family != conv2d.name or self.producers[operand] not in self.groups:
+            return None
+        inside = {n for n in self.groups if _find(self.groups[n]) is group}
+        alone = all(_same_windows(n, node) for n in readers) and operand not in self.graph.outputs
+        for value in (v for n in inside for v in n.outputs if v is not operand):
+            alone = alone and value not in self.graph.outputs and inside.issuperset(self.readers.get(value, ()))
+        return group if alone and _tiles(node) else None
 
     def _source(self, value: Value) -> tuple[_Group | None, bool]:
         """The group that computes `value`, through views; and whether at most broadcasts stand between."""
@@ -189,8 +212,12 @@ class _Fusion:
 
     def _body_inputs(self, group: _Group, nodes: Sequence[Node]) -> list[Value]:
         """The values that a group reads from outside: literals too, where a node needs them in memory."""
-        read = (v for n in nodes for v in n.inputs if n.op.kind not in LANEWISE or self._inside(v, group) is None)
-        return list(dict.fromkeys(read))
+
+        def is_read(node: Node, value: Value) -> bool:
+            maker = self._inside(value, group)
+            return maker is None or (node.op.kind not in LANEWISE and maker not in self.groups)
+
+        return list(dict.fromkeys(v for n in nodes for v in n.inputs if is_read(n, v)))
 
     def _body(self, group: _Group, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         builder = Builder()
@@ -230,6 +257,20 @@ def _stays_inside(node: Node) -> bool:
 def _in_epilogue(node: Node) -> bool:
     """Whether a node can be computed on the results of a contraction, which do not know their index."""
     return node.op.kind == "elementwise" and bool(node.inputs) and node.op.guard is None
+
+
+def _same_windows(a: Node, b: Node) -> bool:
+    """Whether both search the same windows of the same operand."""
+    pools = (max_pool2d, max_pool2d_index)
+    return a.op in pools and b.op in pools and a.inputs == b.inputs and a.attrs == b.attrs
+
+
+def _tiles(node: Node) -> bool:
+    """Whether a pooling's windows lie side by side and cover its operand."""
+    attrs, sizes = node.attrs, node.inputs[0].type.shape[1:3]
+    whole = all(size % window == 0 for size, window in zip(sizes, attrs["window"], strict=True))
+    plain = attrs["low"] == attrs["high"] == (0, 0) and attrs["dilation"] == (1, 1)
+    return whole and plain and attrs["stride"] == attrs["window"]
 
 
 def _alone(node: Node) -> _Group:

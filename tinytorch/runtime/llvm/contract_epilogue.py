@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.runtime.llvm.builder import Function, Module, Value
@@ -40,6 +41,15 @@ class EpilogueContext:
         self._inputs = inputs
         self._results = results
 
+    @property
+    def sums(self) -> list[Lane]:
+        """The sums at all places of a window, of which there is one here: see `conv_pool.PoolContext`."""
+        return [self.acc]
+
+    def window(self, index: int) -> list[Lane]:
+        """The epilogue's operand `index` at those places."""
+        return [self.load(index)]
+
     def load(self, index: int) -> Lane:
         """The epilogue's operand `index` at the same elements, in its own dtype."""
         operand, pointer = self._inputs[index]
@@ -62,9 +72,10 @@ class Epilogue:
     """
 
     key: Hashable
-    body: Callable[[EpilogueContext], None] = field(compare=False)
+    body: Callable[[Any], None] = field(compare=False)
     operands: tuple[Operand, ...] = ()
     outputs: tuple[Operand, ...] = ()
+    pool: tuple[int, int] | None = None  # windows of a convolution's outputs: `body` takes a `conv_pool.PoolContext`
 
 
 def store_sums(context: EpilogueContext) -> None:

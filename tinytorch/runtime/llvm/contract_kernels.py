@@ -44,12 +44,13 @@ def emit_contract(
         product = emit_matmul(module, name, a, b, out, target, epilogue)
         return ContractKernel(((product.name, product.chunks),), 0, product.scratch_bytes)
     attrs = {key: node.attrs[key] for key in ("stride", "low", "dilation", "groups")}
-    columns = out.shape[3] // node.attrs["groups"]
+    shape = node.output.type.shape  # out's own may be that of pooled elements
+    columns = shape[3] // node.attrs["groups"]
     if node.op is conv2d:
-        conv = Convolution(a, _pair(out.shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
+        conv = Convolution(a, _pair(shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
         made = emit_conv(module, name, conv, b, out, target, epilogue)
         return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
-    conv = Convolution(a, _pair(b.shape[1:3]), _pair(out.shape[:2]), columns=columns, **attrs)
+    conv = Convolution(a, _pair(b.shape[1:3]), _pair(shape[:2]), columns=columns, **attrs)
     grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
     return ContractKernel(grad.phases, grad.shared_bytes, grad.private_bytes)
 

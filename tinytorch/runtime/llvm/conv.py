@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
@@ -23,6 +24,7 @@ from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_fun
 from tinytorch.runtime.llvm.conv_image import copy_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_plan import plan_convolution
+from tinytorch.runtime.llvm.conv_pool import pool_function
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
@@ -96,27 +98,47 @@ class _Forward:
         outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
         self.groups, self.all_columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
         places = (conv.images.shape[0], *conv.outputs)
-        self.product = as_product(conv.images.dtype, self.groups, self.all_columns, places, (out, *outputs), operands)
-        self.flat = len(self.product.batch) == 1
-        self.plan = plan_convolution(conv, (1, 1), target)
+        self.pool = epilogue.pool if epilogue else None
+        self.plan = plan_convolution(conv, self.pool or (1, 1), target)
         self.picture = picture_of(conv, self.plan.rows)
-        self.scratch_bytes = aligned(self.picture.bytes(self.plan.images))
+        self.sums_at = aligned(self.picture.bytes(self.plan.images))
+        self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
+        self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pool else 0)
+        self.scratch_word = 2 + len((out, *outputs, *operands))
+        seen = ((), ()) if self.pool else ((out, *outputs), operands)  # what is pooled is no product any more
+        self.product = as_product(conv.images.dtype, self.groups, self.all_columns, places, *seen)
+        self.flat = len(self.product.batch) == 1
         plain = epilogue is None and self.flat and out.dtype is conv.compute and out.strides[-1] == 1
         self.epilogue = None if plain else epilogue or Epilogue("store sums", store_sums)
+        self.result = out
+
+    def _sums(self) -> int:
+        """Outputs whose sums wait for an epilogue: a tile's, or whole rows that are pooled together."""
+        if self.pool and self.plan.cut == "x":
+            return self.pool[0] * self.conv.outputs[1]
+        return self.plan.tile.rows
 
     def write(self) -> None:
-        fn, plan, product = self.fn, self.plan, self.product
+        fn, plan = self.fn, self.plan
         frame, chunk = fn.params
         self.frame = frame
         self.x, self.w, self.out = (fn.load(frame, PTR, 8 * i) for i in range(3))
         if self.scratch_bytes:
-            self.scratch = fn.load(frame, PTR, (2 + len(product.results) + len(product.inputs)) * 8)
+            self.scratch = fn.load(frame, PTR, self.scratch_word * 8)
         if self.epilogue is not None:
-            self.finish = epilogue_function(self.module, product, self.epilogue, plan.lanes, plan.panel, self.target)
-            self.sums = fn.alloca(plan.tile.rows * plan.panel * self.size)
+            self._prepare_epilogue(self.epilogue)
         first = chunk * plan.items_per_chunk
         last = least(first + plan.items_per_chunk, plan.items)
         fn.loop(last, [], self._item, start=first)
+
+    def _prepare_epilogue(self, epilogue: Epilogue) -> None:
+        module, lanes, panel = self.module, self.plan.lanes, self.plan.panel
+        if self.pool:
+            self.sums = self.fn.at(self.scratch, self.sums_at)
+            self.finish = pool_function(module, self.conv, epilogue, self.result, lanes, panel, self.target)
+        else:
+            self.sums = self.fn.alloca(self.sums_bytes)
+            self.finish = epilogue_function(module, self.product, epilogue, lanes, panel, self.target)
 
     def _item(self, number: Value) -> None:
         """Item `number`: columns run fastest, then strips of rows, runs of images, groups."""
@@ -165,27 +187,41 @@ class _Forward:
                 where_differ(fn, count, whole, lambda: tile(whole, rest))
 
         if cut == "n":
-            along(
-                item.images, self.conv.images.shape[0] % part, lambda n, p: self._tile(item, j, width, n, none, none, p)
-            )
+            height = self.conv.outputs[0]
+
+            def whole_images(n: Value, count: int) -> None:
+                self._tile(item, j, width, n, none, none, count)
+                for i in range(count):
+                    self._pool(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
+
+            along(item.images, self.conv.images.shape[0] % part, whole_images)
             return
 
         def image(n: Value) -> None:
             if cut == "y":
-                rest = self.conv.outputs[0] % part
-                along(item.rows, rest, lambda y, p: self._tile(item, j, width, n, y, none, p))
+
+                def whole_rows(y: Value, count: int) -> None:
+                    self._tile(item, j, width, n, y, none, count)
+                    self._pool(item, j, width, n, y, count)
+
+                along(item.rows, self.conv.outputs[0] % part, whole_rows)
                 return
             columns = self.conv.outputs[1]
+            band = self.pool[0] if self.pool else 1
 
-            def row(y: Value) -> None:
-                along(fn.const(columns), columns % part, lambda x, p: self._tile(item, j, width, n, y, x, p))
+            def rows(y: Value) -> None:
+                for i in range(band):
+                    tile = partial(self._tile, item, j, width, n, y + i, slot=i * columns)
+                    along(fn.const(columns), columns % part, tile)
+                self._pool(item, j, width, n, y, band)
 
-            fn.loop(item.rows, [], row)
+            fn.loop(item.rows, [], rows, step=band)
 
         fn.loop(item.images, [], image)
 
-    def _tile(self, item: _Item, j: Value, width: int, n: Value, y: Value, x: Value, part: int) -> None:
-        """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j."""
+    def _tile(self, item: _Item, j: Value, width: int, n: Value, y: Value, x: Value, part: int, slot: int = 0) -> None:
+        """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
+        waits as outputs `slot` + x and following."""
         fn, conv, picture = self.fn, self.conv, self.picture
         steps = (picture.image, conv.stride[0] * picture.row, conv.stride[1] * picture.column)
         a = fn.at(item.a, n * steps[0] + y * steps[1] + x * steps[2])
@@ -194,21 +230,32 @@ class _Forward:
             a = fn.at(a, column * picture.channel)
         rows = self._rows(steps, part)
         place = ((item.image + n) * conv.outputs[0] + item.row + y) * conv.outputs[1] + x
-        stride = self.plan.panel * self.size
+        stride = self.plan.panel * self.size if self.epilogue else self.product.results[0].row_bytes
         to = self.sums if self.epilogue else self._result(item.group, place, column)
-        out = stride if self.epilogue else self.product.results[0].row_bytes
+        if self.pool:
+            to = fn.at(to, (x + slot) * stride)
         b = fn.at(item.b, j * self.weights.dtype.size)
-        self._call_tile(a, b, to, rows, [i * out for i in range(len(rows))], width)
-        if self.epilogue is None:
+        self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
+        if self.pool or not self.epilogue:
             return
         wide = fn.const(width)
         if self.flat:
             fn.call(self.finish, [self.frame, to, fn.const(len(rows)), wide, place, column, item.group])
             return
-        run = min(part, len(rows)) if self.plan.cut == "x" else conv.outputs[1]
+        run = part if self.plan.cut == "x" else conv.outputs[1]
         for i in range(0, len(rows), run):
             line = item.group * (conv.images.shape[0] * conv.outputs[0]) + place // conv.outputs[1] + i // run
             fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
+
+    def _pool(self, item: _Item, j: Value, width: int, n: Value, y: Value, rows: int, slot: int = 0) -> None:
+        """Pool `rows` rows of outputs from row y of image n, which wait from output `slot` on."""
+        if not self.pool:
+            return
+        fn = self.fn
+        sums = fn.at(self.sums, slot * self.plan.panel * self.size)
+        column = item.group * self.all_columns + item.column + j
+        where = [item.image + n, item.row + y, column]
+        fn.call(self.finish, [self.frame, sums, fn.const(rows), fn.const(width), *where])
 
     def _result(self, group: Value, place: Value, column: Value) -> Value:
         """Where a plain result goes."""

@@ -25,7 +25,7 @@ _MOST_CHUNKS = 48
 @dataclass(frozen=True)
 class ConvPlan:
     """The cut. `rows` of output height and `images` to an item, `columns` of a group; `part` steps of the axis `cut`
-    to a tile. `band` rows of outputs are finished together."""
+    to a tile."""
 
     form: Literal["outer", "lanes"]
     lanes: int
@@ -35,7 +35,6 @@ class ConvPlan:
     images: int
     rows: int
     columns: int
-    band: int
     items: int
     items_per_chunk: int
 
@@ -84,7 +83,6 @@ def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
         images=images,
         rows=rows,
         columns=across,
-        band=pool[0] if cut == "x" else part if cut == "y" else height,
         items=items,
         items_per_chunk=-(-items // wanted),
     )

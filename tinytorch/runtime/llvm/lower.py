@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract import Epilogue, EpilogueContext, Operand
 from tinytorch.runtime.llvm.contract_kernels import emit_contract
+from tinytorch.runtime.llvm.conv_pool import PoolContext, largest
 from tinytorch.runtime.llvm.index import emit_index
 from tinytorch.runtime.llvm.lltypes import I1, I64, PTR
 from tinytorch.runtime.llvm.loop import emit_loop
@@ -107,10 +109,14 @@ class _Generator:
             return Kernel(tuple((p.function, p.chunks) for p in loop.phases), everything, loop.scratch_bytes)
         if any(n.op.kind == "contract" for n in call.body.nodes):
             return self._contract(call.body, operands, results, name)
-        (node,) = call.body.nodes
-        order = [call.body.inputs.index(v) for v in node.inputs]  # one value may be several operands
-        index = emit_index(self.module, name, [node], [operands[i] for i in order], results, self.target)
-        return Kernel(index.phases, (*order, len(operands)), private_bytes=index.scratch_bytes)
+        nodes = call.body.nodes
+        order = [call.body.inputs.index(v) for v in nodes[0].inputs]  # one value may be several operands
+        # Results come in the order of the body's outputs, the kernel wants them in that of its nodes.
+        places = [call.body.outputs.index(n.output) for n in nodes]
+        given = [results[i] for i in places]
+        index = emit_index(self.module, name, nodes, [operands[i] for i in order], given, self.target)
+        order += [len(operands) + i for i in places]
+        return Kernel(index.phases, tuple(order), private_bytes=index.scratch_bytes)
 
     def _contract(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
         product = next(n for n in body.nodes if n.op.kind == "contract")  # the others are its epilogue
@@ -146,26 +152,34 @@ def _epilogue(
     """The elementwise nodes behind a product as a contract epilogue."""
     position = {value: i for i, value in enumerate(inputs)}
 
-    def run(context: EpilogueContext) -> None:
-        known: dict[GraphValue, Lane] = {sums: context.acc.cast(computed(sums.type.dtype))}
+    def run(context: EpilogueContext | PoolContext) -> None:
+        # A value has a lane for each place of a window before it is pooled, else one.
+        known: dict[GraphValue, list[Lane]] = {sums: [x.cast(computed(sums.type.dtype)) for x in context.sums]}
 
-        def lane(value: GraphValue) -> Lane:
+        def lanes(value: GraphValue) -> list[Lane]:
             if value not in known:
-                known[value] = context.load(position[value]).cast(computed(value.type.dtype))
+                known[value] = [x.cast(computed(value.type.dtype)) for x in context.window(position[value])]
             return known[value]
 
         for node in body.nodes:
-            operands = [lane(v) for v in node.inputs if node.output is not sums]
+            if node.output is sums:
+                continue
+            operands = [lanes(v) for v in node.inputs]
             if node.op.name == "broadcast":  # of a literal: every lane holds it
                 known[node.output] = operands[0]
-            elif node.output is not sums:
-                rounded = node_lane(context.emitter, node, operands)
-                known[node.output] = rounded.cast(computed(node.output.type.dtype))
+            elif node.op in (max_pool2d, max_pool2d_index):
+                known[node.output] = [largest(context.emitter, operands[0])[node.op is max_pool2d_index]]
+            else:
+                dtype, places = computed(node.output.type.dtype), max(map(len, operands), default=1)
+                each = [[x[i % len(x)] for x in operands] for i in range(places)]
+                known[node.output] = [node_lane(context.emitter, node, x).cast(dtype) for x in each]
         for i, value in enumerate(body.outputs):
-            context.store(i, lane(value).cast(value.type.dtype))
+            context.store(i, lanes(value)[0].cast(value.type.dtype))
 
     extra = tuple(operands[body.inputs.index(v)] for v in inputs)
-    return Epilogue(print_graph(_without_names(body)), run, extra, tuple(results[1:]))
+    pooling = next((n for n in body.nodes if n.op in (max_pool2d, max_pool2d_index)), None)
+    pool = pooling.attrs["window"] if pooling else None
+    return Epilogue(print_graph(_without_names(body)), run, extra, tuple(results[1:]), pool)
 
 
 @dataclass(frozen=True)
