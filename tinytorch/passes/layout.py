@@ -141,7 +141,8 @@ class _Layout:
         if to is None:
             return None
         operands = [self._as(value, to) for value in node.inputs]
-        if None in operands and node.output not in self.wanted:
+        costly = [value for value, x in zip(node.inputs, operands, strict=True) if x is None]
+        if costly and not (node.output in self.wanted and all(to.is_permute or self._is_dense(v) for v in costly)):
             return None
         read = [self._turned(v, to) if x is None else x for v, x in zip(node.inputs, operands, strict=True)]
         return _Moved(self._append(node, read), to.axes, to.shape, image=True)
@@ -163,6 +164,13 @@ class _Layout:
         moves = [axis for axis in to.axes if to.source.type.shape[axis] != 1]
         free = value in self.fixed or moves == sorted(moves)
         return self._turned(value, to) if free else None
+
+    def _is_dense(self, value: Value) -> bool:
+        """Whether a reshape of `value` surely is a view."""
+        node = self.producers.get(value)
+        while node is not None and node.op is reshape:
+            value, node = node.inputs[0], self.producers.get(node.inputs[0])
+        return value in self.known and (node is None or node.op.kind != "view")
 
     def _turned(self, value: Value, to: _Moved) -> Value:
         """The x for which `value` is reshape(permute(x, to.axes), to.shape), as a view of `value`."""
@@ -251,10 +259,12 @@ def _whole(value: Value, image: bool) -> _Moved:
 
 
 def _reaching_images(graph: Graph) -> set[Value]:
-    """The values that a convolution or pooling reads, if only through elementwise ops and views."""
+    """The values that a convolution or pooling reads, if only through elementwise ops and views, but no reshape that
+    leaves the four axes of images: what comes behind it may want another order."""
     found: set[Value] = set()
     for node in reversed(graph.nodes):
         through = node.op.kind in ("elementwise", "view") and not found.isdisjoint(node.outputs)
+        through = through and not (node.op is reshape and node.output.type.rank != 4)
         if through or node.op in _READERS:
             found.update(node.inputs)
     return found
