@@ -17,6 +17,7 @@ from tinytorch.frontend.spatial_functions import batch_norm, conv2d, conv_transp
 from tinytorch.frontend.spatial_pooling import avg_pool2d, max_pool2d
 from tinytorch.ir.errors import CompileError, PassError
 from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.layout import layouts
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
 from tinytorch.ir.reference import evaluate
@@ -26,6 +27,7 @@ from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.layout import layout
+from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 from tinytorch.passes.pooling import pooling as pooling_pass
 
@@ -150,6 +152,21 @@ def test_frozen_networks_keep_their_values(graph: Graph) -> None:
     assert len(after.inputs) == 1
     for a, b in zip(evaluate(graph, arrays), evaluate(after, arrays[:1]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def converted(graph: Graph) -> int:
+    """Elements of images that are copied, or read in an order in which they do not lie, but for outputs."""
+    found = layouts(graph)
+    total = sum(n.output.type.size for n in graph.nodes if n.op is core.copy and n.output not in graph.outputs)
+    read = [n.inputs[0] for n in graph.nodes if "2d" in n.op.name]
+    return total + sum(v.type.size for v in read if not found[v].is_contiguous(v.type.shape))
+
+
+@settings(max_examples=60)
+@given(networks())
+def test_networks_convert_no_more_than_before(graph: Graph) -> None:
+    before = run_passes(graph, (*DEFAULT_PASSES, materialize))[0]
+    assert converted(run_passes(graph, BEFORE_FUSION)[0]) <= converted(before)
 
 
 # Layout.

@@ -180,7 +180,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], backend: Backend | str, frozen: bool = False) -> None:
         self.function = function
         self.backend = backend
-        self.frozen = frozen
+        self._freezes = frozen
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
         self._hot: Specialization | None = None
@@ -268,7 +268,7 @@ class Compiled:
 
     def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
         captured = traced.inputs[len(args) :]
-        if self.frozen:
+        if self._freezes:
             frozen = tuple((tensor, version_of(tensor)) for tensor in captured)
             calls = _make_calls(_frozen(traced, len(args)), len(args), (), self.backend, FROZEN_PIPELINE)
         else:
