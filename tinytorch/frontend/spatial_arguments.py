@@ -50,25 +50,18 @@ def pair(values: Ints, other: int) -> Pair:
     return (other, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
-@dataclass(frozen=True, eq=False)
 class Images:
     """Images as the user gave them to the function `name`: [batch, channels, height, width] or, with one spatial axis,
     [batch, channels, length]; or a single one without the batch."""
 
-    name: str
-    x: Tensor
-    rank: int
-
-    def __post_init__(self) -> None:
-        require_tensor(self.name, self.x)
-        if self.x.ndim not in (self.rank + 1, self.rank + 2):
-            raise error(
-                f"{self.name}: x is [batch, channels, {', '.join(SPATIAL[self.rank])}], with or without the batch, "
-                f"got {self.x.type}"
-            )
-        for i, size in enumerate(self.x.shape):
+    def __init__(self, name: str, x: Tensor, rank: int) -> None:
+        self.name, self.x, self.rank = name, require_tensor(name, x), rank
+        if x.ndim not in (rank + 1, rank + 2):
+            axes = ", ".join(SPATIAL[rank])
+            raise error(f"{name}: x is [batch, channels, {axes}], with or without the batch, got {x.type}")
+        for i, size in enumerate(x.shape):
             if size == 0:
-                raise error(f"{self.name}: {self._axis(i)} is empty")
+                raise error(f"{name}: {self._axis(i)} is empty")
 
     def _axis(self, index: int) -> str:
         label = ("batch", "channels", *SPATIAL[self.rank])[index - self.x.ndim]

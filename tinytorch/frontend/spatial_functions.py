@@ -194,8 +194,8 @@ def _check_groups(images: Images, weight: Tensor, groups: int, channels: int, ou
         raise error(f"{name}: {images.channel_axis} is {images.channels}, which {groups} groups do not divide")
     if channels != images.channels:
         raise error(
-            f"{name}: {images.channel_axis} is {images.channels}, but weight {weight.type} takes {channels} channels "
-            f"in {groups} groups"
+            f"{name}: {images.channel_axis} is {images.channels}, but weight {weight.type} takes {channels} "
+            f"channels (groups={groups})"
         )
     if out % groups:
         raise error(

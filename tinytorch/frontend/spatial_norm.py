@@ -86,18 +86,19 @@ class _BatchNorm(Module):
             raise error(
                 f"{type(self).__name__}: x is {self.axes} with {self.num_features} channels along axis 1, got {x.type}"
             )
-        return functional.batch_norm(
+        out = functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, self._fraction(), self.eps,
         )  # fmt: skip
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return out
 
     def _fraction(self) -> float | Tensor:
-        """How far the running statistics move; counts the batch in training."""
-        counter = self.num_batches_tracked
-        if counter is None or not self.training:
-            return 0.0
-        counter.add_(1)
-        return 1.0 / counter.cast(f32) if self.momentum is None else self.momentum
+        """How far the running statistics move towards those of this batch."""
+        if self.momentum is not None or self.num_batches_tracked is None:
+            return self.momentum or 0.0
+        return 1.0 / (self.num_batches_tracked + 1).cast(f32)
 
     def extra_repr(self) -> str:
         return (
