@@ -11,7 +11,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm import index_loops
+from tinytorch.runtime.llvm import index_loops, index_pool_put
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract_layout import Operand
 from tinytorch.runtime.llvm.index import emit_index
@@ -251,6 +251,18 @@ def test_sums_of_overlapping_windows_are_formed_in_the_order_of_the_places():
     x[:, ::4, ::4] = 1.0
     index = max_pool2d_index.eval(x, **attrs)
     check([max_unpool2d], [g, index], {**without_high(attrs), "size": (9, 9)})
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", [f32, f64, i8], ids=str)
+def test_results_that_no_cache_holds(name, dtype, monkeypatch):
+    rng = np.random.default_rng(106)
+    monkeypatch.setattr(index_pool_put, "_STREAMED_BYTES", 1)
+    for attrs in COMMON[:2]:
+        index = max_pool2d_index.eval(with_ties(rng, (3, 16, 16, 64), f32), **attrs)
+        arrays, used = [random(rng, index.shape, dtype), index], {**without_high(attrs), "size": (16, 16)}
+        check([max_unpool2d], arrays, used, target=target_of(name), chunk_bytes=4096)
+        assert "nontemporal" in emit([max_unpool2d], arrays, used, target_of(name))[1].text()
 
 
 # The generated code and its interface

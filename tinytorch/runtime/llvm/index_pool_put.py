@@ -6,8 +6,9 @@ where k*dilation = r + d*stride: the same few windows for all blocks, none but w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
@@ -24,9 +25,12 @@ from tinytorch.runtime.llvm.index_pool_windows import (
     over_overlapping_lanes,
     place_lanes,
 )
+from tinytorch.runtime.llvm.lltypes import I64
 from tinytorch.runtime.llvm.target import Target
 
 _UNROLLED = 16  # elements of a block, and places of a window, in straight-line code, at most
+
+_STREAMED_BYTES = 32 << 20  # a result that no cache holds is written past the caches
 
 _CHANNELS = 3
 
@@ -40,14 +44,34 @@ def write_max_unpool(fn: Function, node: Node, operands: Sequence[Operand], resu
         _Blocks(Span(result.shape[1 + i], g.shape[1 + i], window[i], stride[i], low[i], dilation[i])) for i in range(2)
     )
     writer = _Writer(fn, target, g, index, result, rows, columns)
-    g_at, index_at, to = frame_pointers(fn, 3)
-
-    def row(image: Size, number: Size) -> None:
-        writer.row(number + rows.begin, moved(fn, (g_at, index_at, to), image, [s[0] for s in writer.steps]))
-
+    pointers = frame_pointers(fn, 3)
     read = g.shape[2] * g.shape[3] * (g.dtype.size + index.dtype.size)
     written = stride[0] * byte_steps(result)[1]
-    return image_rows(fn, result.shape[0], rows.count, read + written, row)
+
+    def chunk(writer: _Writer) -> Extent:
+        def row(image: Size, number: Size) -> None:
+            writer.row(number + rows.begin, moved(fn, pointers, image, [step[0] for step in writer.steps]))
+
+        return image_rows(fn, result.shape[0], rows.count, read + written, row)
+
+    if not _may_stream(result, target):
+        return chunk(writer)
+    extents: list[Extent] = []
+
+    def streamed() -> None:
+        extents.append(chunk(replace(writer, streaming=True)))
+        fn.fence()
+
+    aligned = fn.compare("eq", fn.convert("ptrtoint", pointers[2], I64) & 63, fn.const(0))
+    fn.if_(aligned, streamed, lambda: extents.append(chunk(writer)))
+    return extents[0]
+
+
+def _may_stream(result: Operand, target: Target) -> bool:
+    """Whether no cache holds the result, and its vectors lie at whole multiples of their size."""
+    lanes = target.lanes(compared_dtype(result.dtype))
+    whole = result.shape[_CHANNELS] % lanes == 0 and lanes * result.dtype.size >= 16
+    return whole and math.prod(result.shape) * result.dtype.size >= _STREAMED_BYTES
 
 
 @dataclass(frozen=True)
@@ -138,6 +162,7 @@ class _Writer:
     result: Operand
     rows: _Blocks
     columns: _Blocks
+    streaming: bool = False  # past the caches
 
     @property
     def steps(self) -> list[tuple[int, ...]]:
@@ -151,7 +176,7 @@ class _Writer:
         pointers = self._at_block(pointers, q, self.rows, 1)
 
         def elements(whole: bool) -> None:
-            if self._is_short:
+            if self._is_short and whole:
                 for y in range(self.rows.span.stride):
                     self._elements(q, y, whole, pointers)
             else:
@@ -167,7 +192,7 @@ class _Writer:
 
     @property
     def _is_short(self) -> bool:
-        """Whether the elements of a block are written as straight-line code."""
+        """Whether the elements of a whole block are written as straight-line code."""
         rows, columns = self.rows.span, self.columns.span
         return max(rows.stride * columns.stride, rows.window * columns.window) <= _UNROLLED
 
@@ -202,7 +227,7 @@ class _Writer:
         def lanes(emitter: LaneEmitter, c: Size) -> None:
             at = moved(fn, pointers, c, [step[_CHANNELS] for step in self.steps])
             block = _Block(numbers, whole, at)
-            if self._is_short:
+            if self._is_short and whole:
                 for x in range(columns.span.stride):
                     self._element(emitter, block, (y, x))
             else:
@@ -217,7 +242,9 @@ class _Writer:
         def write() -> list[Value]:
             total = self._sum(emitter, block, element)
             offset = element[0] * to_step[1] + element[1] * to_step[2]
-            emitter.store(emitter.lane(total, self._sum_dtype).cast(self.g.dtype), block.pointers[2], offset)
+            value = emitter.value(emitter.lane(total, self._sum_dtype).cast(self.g.dtype))
+            align = value.type.bytes if self.streaming else 0
+            fn.store(value, block.pointers[2], offset, align=align, streaming=self.streaming)
             return []
 
         _where(fn, [] if block.whole else [self.columns.contains(block.numbers[1], element[1])], write, [])
