@@ -31,6 +31,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.cse import cse
 from tinytorch.passes.fold import fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.freeze import freeze_inputs
@@ -39,6 +40,7 @@ from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, Pass, PassRecord, run_passes
 from tinytorch.passes.pooling import pooling
+from tinytorch.passes.simplify import simplify
 from tinytorch.runtime.interpreter import Interpreter
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
@@ -375,7 +377,7 @@ class Compiled:
 
 
 _LEAVE_WEIGHTS = (CLEAN, layout)  # passes after which there may be something to compute of weights
-PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, CLEAN, materialize, fuse)
+PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, simplify, cse, materialize, fuse)
 FROZEN_PIPELINE = tuple(
     step for each in PIPELINE for step in ((each, fold_weights) if each in _LEAVE_WEIGHTS else (each,))
 )

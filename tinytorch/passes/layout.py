@@ -78,12 +78,12 @@ class _Layout:
             if found is not None:
                 self.moved[node.output] = found
                 continue
-            made = self.builder.append(
-                node.op, [self._plain(v) for v in node.inputs], node.attrs, [v.name for v in node.outputs]
-            )
-            self.known.update(zip(node.outputs, made.outputs, strict=True))
+            inputs = tuple(self._plain(v) for v in node.inputs)
+            same = inputs == node.inputs
+            self.builder.nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
+            self.known.update((v, v) for v in node.outputs)
             if node.op in _IMAGES:
-                self.moved[node.output] = _whole(made.output, image=True)
+                self.moved[node.output] = _whole(node.output, image=True)
         return self.builder.build([self._plain(v) for v in self.graph.outputs], self.graph.state)
 
     def _plain(self, value: Value) -> Value:

@@ -112,7 +112,7 @@ class _Pooling:
     def __init__(self, graph: Graph, sites: list[_Site]) -> None:
         self.graph = graph
         self.builder = Builder(graph.name, list(graph.inputs))
-        self.known = {value: value for value in graph.inputs}
+        self.known: dict[Value, Value] = {}  # what stands for values that changed
         self.pools = {site.pool: site for site in sites}
         self.indices = {site.index: site for site in sites if site.index is not None}
         self.unpools = {node: site for site in sites for node in site.unpools}
@@ -121,29 +121,41 @@ class _Pooling:
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self.builder.loc = node.loc
-            self.known[node.outputs[0]] = self._write(node)
-        return self.builder.build([self.known[v] for v in self.graph.outputs], self.graph.state)
+            value = self._write(node)
+            if value is None:
+                self._keep(node, tuple(self.known.get(v, v) for v in node.inputs))
+            else:
+                self.known[node.output] = value
+        outputs = [self.known.get(v, v) for v in self.graph.outputs]
+        return self.builder.build(outputs, self.graph.state)
 
-    def _write(self, node: Node) -> Value:
+    def _write(self, node: Node) -> Value | None:
+        """What replaces the result of `node`; None if the node stays."""
         if node in self.pools:
-            pooled = self._expr(self._append(node, [self.known[self.pools[node].x]]))
+            pooled = self._expr(self._read(node, self.pools[node].x))
             return apply(maximum, pooled, zeros_like(pooled)).value
         if node in self.indices:
-            return self._append(node, [self.known[self.indices[node].x]])
+            return self._read(node, self.indices[node].x)
         if node in self.unpools:
-            g = self._expr(self.known[node.inputs[0]])
-            positive = self._expr(self.known[self.unpools[node].pool.output]) > 0.0
+            g = self._expr(node.inputs[0])
+            positive = self._expr(self.unpools[node].pool.output) > 0.0
             masked = apply(where, positive, g, zeros_like(g))
-            return self._append(node, [masked.value, self.known[node.inputs[1]]])
+            self._keep(node, (masked.value, self.known[node.inputs[1]]))
+            return node.output
         if node in self.spread:
-            return self.known[self.spread[node].output]
-        return self._append(node, [self.known[v] for v in node.inputs])
+            return self.spread[node].output
+        return None
 
     def _expr(self, value: Value) -> Expr:
-        return Expr(self.builder, value)
+        return Expr(self.builder, self.known.get(value, value))
 
-    def _append(self, node: Node, inputs: list[Value]) -> Value:
-        return self.builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs]).output
+    def _read(self, node: Node, x: Value) -> Value:
+        """The result of `node` with `x` for its operand."""
+        return self.builder.append(node.op, [self.known.get(x, x)], node.attrs, [node.output.name]).output
+
+    def _keep(self, node: Node, inputs: tuple[Value, ...]) -> None:
+        same = inputs == node.inputs
+        self.builder.nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
 
 
 @local(sum_)
