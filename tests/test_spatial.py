@@ -15,7 +15,7 @@ from tinytorch.frontend import functional as F
 from tinytorch.frontend.tensor import Tensor
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding:UserWarning", "ignore:TF32:UserWarning")
 TF = torch.nn.functional
 
 BACKENDS = ["eager", "interpreter", "llvm"]

@@ -348,3 +348,18 @@ def test_inference_in_any_batch_size(backend: str) -> None:
     for size in (5, 1, 3):
         with tt.no_grad():
             close(function(Tensor(normal(12, 5, 3, 8, 8)[:size])), whole[:size])
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_frozen_models_have_no_normalisation_left(backend: str) -> None:
+    net = tt.Sequential(tt.Conv2d(3, 8, 3), tt.BatchNorm2d(8), tt.ReLU(), tt.GlobalAvgPool2d())
+    for i in range(3):
+        net(Tensor(normal(i, 6, 3, 8, 8) * 2 + 1))
+    net.eval()
+    x = Tensor(normal(13, 4, 3, 8, 8))
+    with tt.no_grad():
+        wanted = net(x).numpy()
+        frozen = tt.compile(net, backend=backend, freeze=True)
+        close(frozen(x), wanted)
+    bodies = [n.attrs["body"].nodes if n.op.name == "kernel" else [n] for n in frozen.graph.nodes]
+    assert "rsqrt" not in {n.op.name for body in bodies for n in body}
