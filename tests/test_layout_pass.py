@@ -387,6 +387,25 @@ def test_a_frozen_function_may_not_change_what_it_captures() -> None:
     assert weight.data.tolist() == [1, 1, 1]
 
 
+def test_frozen_machine_code_agrees() -> None:
+    classify, _ = _classifier()
+    x = tt.randn(2, 3, 8, 8)
+    np.testing.assert_allclose(tt.compile(classify, freeze=True)(x).data, classify(x).data, rtol=1e-3, atol=1e-3)
+
+
+def test_linear_layers_take_up_batch_normalisation() -> None:
+    weight, bias, mean, var, gain = tt.randn(6, 4), tt.randn(6), tt.randn(6), tt.rand(6) + 0.5, tt.randn(6)
+
+    def layer(x: tt.Tensor) -> tt.Tensor:
+        return batch_norm(x @ weight.mT + bias, mean, var, gain, bias)
+
+    compiled = tt.compile(layer, freeze=True)
+    x = tt.randn(3, 4)
+    np.testing.assert_allclose(compiled(x).data, layer(x).data, rtol=1e-4, atol=1e-5)
+    (kernel,) = (node for node in compiled.graph.nodes if node.op is core.kernel)
+    assert op_names(kernel.attrs["body"]) == ["matmul", "add"]
+
+
 def test_gradients_of_frozen_functions() -> None:
     weight = tt.randn(4, 4)
     compiled = tt.compile(lambda x: (x @ weight).tanh().sum(), freeze=True)

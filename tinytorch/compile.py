@@ -389,7 +389,8 @@ def _frozen(traced: Traced, arguments: int) -> Graph:
     changed = next((traced.inputs[i] for i, _ in graph.state if i >= arguments), None)
     if changed is not None:
         what = changed.name or f"a tensor of {changed.type}"
-        raise CompileError(f"{graph.name}: freeze=True, but the function changes {what}; compile it without freeze")
+        advice = "compile without freeze, or after eval()"
+        raise CompileError(f"{graph.name}: freeze=True, but the function changes {what}; {advice}")
     tensors = zip(graph.inputs[arguments:], traced.inputs[arguments:], strict=True)
     return freeze_inputs(graph, {value: tensor.data for value, tensor in tensors})
 
