@@ -133,6 +133,9 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "statistics": (
         lambda: F.batch_norm(t(*IMAGES), t(6), t(6, dtype="f64")), r"so running_var is f32\[6\], got f64\[6\]"
     ),
+    "half of the statistics": (
+        lambda: F.batch_norm(t(*IMAGES), t(6), None, training=True), "needs running_mean and running_var together"
+    ),
     "no statistics": (lambda: F.batch_norm(t(*IMAGES), None, None), "needs running_mean and running_var"),
     "one value": (
         lambda: F.batch_norm(t(1, 6, 1, 1), None, None, training=True), "training needs more than one value per channel"

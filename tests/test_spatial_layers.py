@@ -237,8 +237,9 @@ def test_running_statistics_are_state_of_a_compiled_model() -> None:
             close(compiled.state_dict()[name], wanted.numpy())
 
 
-def test_batch_norm_takes_two_sums_there_and_two_back() -> None:
-    norm = tt.BatchNorm2d(3)
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_batch_norm_takes_two_sums_there_and_two_back(dtype: str) -> None:
+    norm = tt.BatchNorm2d(3, dtype=dtype)
 
     def step(x: Tensor) -> Any:
         out = norm(x)
@@ -246,7 +247,7 @@ def test_batch_norm_takes_two_sums_there_and_two_back() -> None:
         return out
 
     compiled = tt.compile(step, backend="interpreter")
-    x = Tensor(normal(8, 4, 3, 5, 5), requires_grad=True)
+    x = Tensor(normal(8, 4, 3, 5, 5)).cast(dtype).requires_grad_()
     compiled(x)
     sums = [n for n in compiled.graph.nodes if n.op.name == "sum"]
     assert len(sums) == 4 and x.grad is not None

@@ -15,6 +15,7 @@ from tinytorch.frontend.spatial_arguments import SPATIAL, Images, Ints, Size, Wi
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
+from tinytorch.ir.types import f32
 
 __all__ = ["batch_norm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
@@ -262,6 +263,8 @@ def _check_norm(x: Tensor, others: dict[str, Tensor | None]) -> None:
     for axis, size in enumerate(x.shape):
         if size == 0:
             raise error(f"batch_norm: axis {axis} of x {x.type} is empty")
+    if (others["running_mean"] is None) != (others["running_var"] is None):
+        raise error("batch_norm: needs running_mean and running_var together")
     for what, tensor in others.items():
         if tensor is not None and (tensor.shape != x.shape[1:2] or tensor.dtype != x.dtype):
             raise error(
@@ -286,6 +289,7 @@ def _update(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: floa
     size = math.prod(x.shape[:-1])
     axes = tuple(range(x.ndim - 1))
     with grad_mode(False):
+        x = x.cast(f32) if x.dtype.bits == 16 else x
         mean = x.mean(axes, keepdim=True)
         centred = x - mean
         variance = (centred * centred).mean(axes) * (size / (size - 1))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import apply
+from tinytorch.ir.op import Rule, apply
 from tinytorch.ir.ops.composite import define_composite
+from tinytorch.ir.ops.core import cast
 from tinytorch.ir.ops.elementwise import sqrt
 from tinytorch.ir.ops.reduce import mean_of, sum_
 from tinytorch.ir.ops.view import broadcast, reshape
-from tinytorch.ir.types import TensorType
+from tinytorch.ir.types import TensorType, f32
 
 
 def _batchnorm_type(x: TensorType, weight: TensorType, bias: TensorType, *, eps: float) -> TensorType:
@@ -52,25 +54,37 @@ def _sum(x: Any) -> Any:
 
 # With s = 1 / sqrt(variance + eps), c = x - mean, n elements per channel and the sums b = Σ g and w = s Σ g c:
 # d/d bias = b, d/d weight = w, d/dx = weight s (g - b / n - c s w / n)        (Ioffe & Szegedy 2015, section 3)
-def _x_rule(g: Any, n: Any) -> Any:
-    x, weight, _ = n.inputs
-    centred, scale = _parts(x, n.attrs["eps"])
+def _x_grad(g: Any, x: Any, weight: Any, eps: float) -> Any:
+    centred, scale = _parts(x, eps)
     mean = mean_of(g, _axes(g))
     slope = mean_of(g * centred, _axes(g)) * scale * scale
     return (g - _along(mean, g) - centred * _along(slope, g)) * _along(scale * _row(weight, x), g)
 
 
-def _weight_rule(g: Any, n: Any) -> Any:
-    centred, scale = _parts(n.inputs[0], n.attrs["eps"])
-    return apply(reshape, _sum(g * centred) * scale, shape=n.inputs[1].type.shape)
+def _weight_grad(g: Any, x: Any, weight: Any, eps: float) -> Any:
+    centred, scale = _parts(x, eps)
+    return apply(reshape, _sum(g * centred) * scale, shape=weight.type.shape)
 
 
-def _bias_rule(g: Any, n: Any) -> Any:
-    return apply(reshape, _sum(g), shape=n.inputs[2].type.shape)
+def _bias_grad(g: Any, x: Any, weight: Any, eps: float) -> Any:
+    return apply(reshape, _sum(g), shape=weight.type.shape)
+
+
+def _rule(grad: Callable[..., Any]) -> Rule:
+    """A rule that computes `grad` in f32 at least, as the definition does, so that they share what they can."""
+
+    def run(g: Any, n: Any) -> Any:
+        dtype = g.type.dtype
+        if dtype.bits > 16:
+            return grad(g, *n.inputs[:2], n.attrs["eps"])
+        wide = (apply(cast, x, dtype=f32) for x in (g, *n.inputs[:2]))
+        return apply(cast, grad(*wide, n.attrs["eps"]), dtype=dtype)
+
+    return run
 
 
 batchnorm = define_composite(
     "batchnorm",
     "(x - mean) / sqrt(variance + eps) over all axes but the last, times weight plus bias (Ioffe & Szegedy 2015)",
-    _batchnorm_type, _batchnorm, (_x_rule, _weight_rule, _bias_rule),
+    _batchnorm_type, _batchnorm, (_rule(_x_grad), _rule(_weight_grad), _rule(_bias_grad)),
 )  # fmt: skip
