@@ -64,10 +64,9 @@ def emit_conv(
 
 @dataclass(frozen=True)
 class _Item:
-    """What is being computed: pointers to the first element that its outputs read and to the first column of the
-    weights; the group, and the first and the number of images, rows and columns of outputs."""
+    """What is being computed: a pointer to the first column of the weights; the group, and the first and the number of
+    images and rows of outputs, and the first column."""
 
-    a: Value
     b: Value
     group: Value
     image: Value
@@ -75,7 +74,6 @@ class _Item:
     row: Value
     rows: Value
     column: Value
-    columns: Value
 
 
 class _Forward:
@@ -100,7 +98,7 @@ class _Forward:
         places = (conv.images.shape[0], *conv.outputs)
         self.pool = epilogue.pool if epilogue else None
         self.plan = plan_convolution(conv, self.pool or (1, 1), target)
-        self.picture = picture_of(conv, self.plan.rows)
+        self.picture = picture_of(conv, self.plan.rows, self.plan.panel)
         self.sums_at = aligned(self.picture.bytes(self.plan.images))
         self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
         self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pool else 0)
@@ -153,30 +151,34 @@ class _Forward:
         rows = least(conv.outputs[0] - row, plan.rows)
         images = least(conv.images.shape[0] - image, plan.images)
         columns = least(self.all_columns - column, plan.columns)
-        size = self.weights.dtype.size
-        b = fn.at(self.w, (group * self.all_columns + column) * size)
-        item = _Item(self._images(group, image, images, row, rows), b, group, image, images, row, rows, column, columns)
+        b = fn.at(self.w, (group * self.all_columns + column) * self.weights.dtype.size)
+        item = _Item(b, group, image, images, row, rows, column)
+        a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
+
+        def panel(j: Value, width: int) -> None:
+            self._panel(item, a or self._images(item, column + j, width), j, width)
+
         whole = columns // plan.panel * plan.panel
-        fn.loop(whole, [], lambda j: self._panel(item, j, plan.panel), step=plan.panel)
+        fn.loop(whole, [], lambda j: panel(j, plan.panel), step=plan.panel)
         rest = self.all_columns % plan.panel
         if rest:
-            where_differ(fn, columns, whole, lambda: self._panel(item, whole, rest))
+            where_differ(fn, columns, whole, lambda: panel(whole, rest))
 
-    def _images(self, group: Value, image: Value, images: Value, row: Value, rows: Value) -> Value:
-        """Where the item's outputs begin to read: in the images, or in a copy that is made here."""
+    def _images(self, item: _Item, channel: Value, channels: int) -> Value:
+        """Where the item's outputs begin to read these channels: in the images, or in a copy that is made here."""
         fn, conv, x = self.fn, self.conv, self.conv.images
         steps = [s * x.dtype.size for s in x.strides]
-        start = fn.at(self.x, image * steps[0] + group * (conv.channels * steps[3]))
-        first = row * conv.stride[0] - conv.low[0]
+        start = fn.at(self.x, item.image * steps[0] + channel * steps[3])
+        first = item.row * conv.stride[0] - conv.low[0]
         if not self.picture.copied:
             return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
-        copy = copy_images(self.module, conv, self.picture, self.target)
-        count = rows * conv.stride[0] + (conv.reach(0, 1) - conv.stride[0])
-        fn.call(copy, [start, self.scratch, first, count, images])
+        copy = copy_images(self.module, conv, self.picture, channels, self.target)
+        count = item.rows * conv.stride[0] + (conv.reach(0, 1) - conv.stride[0])
+        fn.call(copy, [start, self.scratch, first, count, item.images])
         return self.scratch
 
-    def _panel(self, item: _Item, j: Value, width: int) -> None:
-        """All outputs of an item for `width` columns, the first of them `j`."""
+    def _panel(self, item: _Item, a: Value, j: Value, width: int) -> None:
+        """All outputs of an item for `width` columns, the first of them `j`, which begin to read at `a`."""
         fn, cut, part = self.fn, self.plan.cut, self.plan.part
         none = fn.const(0)
 
@@ -190,7 +192,7 @@ class _Forward:
             height = self.conv.outputs[0]
 
             def whole_images(n: Value, count: int) -> None:
-                self._tile(item, j, width, n, none, none, count)
+                self._tile(item, a, j, width, n, none, none, count)
                 for i in range(count):
                     self._pool(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
 
@@ -201,7 +203,7 @@ class _Forward:
             if cut == "y":
 
                 def whole_rows(y: Value, count: int) -> None:
-                    self._tile(item, j, width, n, y, none, count)
+                    self._tile(item, a, j, width, n, y, none, count)
                     self._pool(item, j, width, n, y, count)
 
                 along(item.rows, self.conv.outputs[0] % part, whole_rows)
@@ -211,7 +213,7 @@ class _Forward:
 
             def rows(y: Value) -> None:
                 for i in range(band):
-                    tile = partial(self._tile, item, j, width, n, y + i, slot=i * columns)
+                    tile = partial(self._tile, item, a, j, width, n, y + i, slot=i * columns)
                     along(fn.const(columns), columns % part, tile)
                 self._pool(item, j, width, n, y, band)
 
@@ -219,15 +221,15 @@ class _Forward:
 
         fn.loop(item.images, [], image)
 
-    def _tile(self, item: _Item, j: Value, width: int, n: Value, y: Value, x: Value, part: int, slot: int = 0) -> None:
+    def _tile(
+        self, item: _Item, a: Value, j: Value, width: int, n: Value, y: Value, x: Value, part: int, slot: int = 0
+    ) -> None:
         """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
         waits as outputs `slot` + x and following."""
         fn, conv, picture = self.fn, self.conv, self.picture
         steps = (picture.image, conv.stride[0] * picture.row, conv.stride[1] * picture.column)
-        a = fn.at(item.a, n * steps[0] + y * steps[1] + x * steps[2])
+        a = fn.at(a, n * steps[0] + y * steps[1] + x * steps[2])
         column = item.column + j
-        if conv.depthwise:
-            a = fn.at(a, column * picture.channel)
         rows = self._rows(steps, part)
         place = ((item.image + n) * conv.outputs[0] + item.row + y) * conv.outputs[1] + x
         stride = self.plan.panel * self.size if self.epilogue else self.product.results[0].row_bytes

@@ -12,30 +12,30 @@ from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
 
-def copy_images(module: Module, conv: Convolution, picture: Picture, target: Target) -> Function:
+def copy_images(module: Module, conv: Convolution, picture: Picture, channels: int, target: Target) -> Function:
     """`(from, to, first, rows, images)`: rows `first`, which may lie outside, and following of so many images.
 
-    `from` is the first image's element [0, 0] of the first channel wanted.
+    `from` is the first image's element [0, 0] of the first of the channels wanted.
     """
 
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, I64, I64, I64], internal=True, noinline=True)
-        _Copy(fn, conv, picture, target).write()
+        _Copy(fn, conv, picture, channels, target).write()
         fn.ret()
         return fn
 
-    key = ("images", conv.images, conv.outputs[1], conv.window, conv.stride, conv.low, conv.dilation, conv.groups)
-    return module.shared((*key, picture, target), build)
+    key = ("images", conv.images, conv.outputs[1], conv.window, conv.stride, conv.low, conv.dilation)
+    return module.shared((*key, picture, channels, target), build)
 
 
 class _Copy:
-    def __init__(self, fn: Function, conv: Convolution, picture: Picture, target: Target) -> None:
+    def __init__(self, fn: Function, conv: Convolution, picture: Picture, channels: int, target: Target) -> None:
         self.fn = fn
         self.conv = conv
         self.picture = picture
         self.emitter = LaneEmitter(fn, target, target.lanes(conv.compute))
         x = conv.images
-        self.channels = conv.groups if conv.depthwise else conv.channels
+        self.channels = channels
         self.planar = picture.channel > picture.column
         self.steps = [s * x.dtype.size for s in x.strides]
         columns = conv.reach(1, conv.outputs[1])
@@ -74,24 +74,25 @@ class _Copy:
 
     def _line(self, source: Value | None, to: Value, width: int) -> None:
         """Columns side by side, each of `width` elements, with zeros on both sides."""
-        column = width * self.conv.compute.size
+        column = self.picture.column
+        pitch = column // self.conv.compute.size
         if source is None:
-            self._zeros(to, (self.left + self.middle + self.right) * width)
+            self._zeros(to, (self.left + self.middle + self.right) * pitch)
             return
-        self._zeros(to, self.left * width)
+        self._zeros(to, self.left * pitch)
         self._columns(source, self.fn.at(to, self.left * column), width)
-        self._zeros(self.fn.at(to, (self.left + self.middle) * column), self.right * width)
+        self._zeros(self.fn.at(to, (self.left + self.middle) * column), self.right * pitch)
 
     def _columns(self, source: Value, to: Value, width: int) -> None:
-        x = self.conv.images
+        x, pitch = self.conv.images, self.picture.column // self.conv.compute.size
         step = x.strides[2] if width == 1 else x.strides[3]
-        if width == 1 or (x.strides[3] == 1 and x.strides[2] == width):
+        if width == pitch and (width == 1 or (x.strides[3] == 1 and x.strides[2] == width)):
             self._run(source, to, self.middle * width, step)
             return
 
         def column(i: Value) -> None:
             start = self.fn.at(source, i * self.steps[2])
-            self._run(start, self.fn.at(to, i * (width * self.conv.compute.size)), width, step)
+            self._run(start, self.fn.at(to, i * self.picture.column), width, step)
 
         self.fn.loop(self.middle, [], column)
 

@@ -80,17 +80,18 @@ class Picture:
         return self.image * images if self.copied else 0
 
 
-def picture_of(conv: Convolution, outputs: int) -> Picture:
+def picture_of(conv: Convolution, outputs: int, panel: int) -> Picture:
     """The images in place where nothing is missing around them, else copies for so many rows of outputs.
 
-    Copies keep the order of the images: channels last, or planes where the source has those.
+    Copies have the channels of one group, in the order of the images: last, or planes where the source has those. Of
+    a depthwise convolution they have the channels of one panel, which lie together, so as not to collide in the cache.
     """
     x = conv.images
     image, row, column, channel = (s * x.dtype.size for s in x.strides)
     rows, columns = conv.reach(0, outputs), conv.reach(1, conv.outputs[1])
     if conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise):
         return Picture(x.dtype, image, row, column, channel, False, rows)
-    size, channels = conv.compute.size, conv.groups if conv.depthwise else conv.channels
+    size, channels = conv.compute.size, panel if conv.depthwise else conv.channels
     if x.strides[3] != 1 and x.strides[2] == 1 and not conv.depthwise:
         plane = rows * columns * size
         return Picture(conv.compute, channels * plane, columns * size, size, plane, True, rows)

@@ -18,6 +18,7 @@ from tinytorch.runtime.llvm.target import Target
 
 Cut = Literal["x", "y", "n"]
 _NARROW = 5  # outputs along an axis that fill a tile well enough without the next axis
+_STREAM = 8  # vectors side by side
 _CHUNK_FLOPS = 400_000  # some 4 µs on one core
 _MOST_CHUNKS = 48
 
@@ -60,7 +61,11 @@ def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
     if unit > min(most, TALLEST):
         cut, inner, size, unit = "x", 1, width, 1
     tile = choose_tile(inner * size, columns, lanes, most, unit)
+    if conv.depthwise:  # bound by memory, which is read and written in order by wide tiles
+        wide = min(-(-columns // lanes), most // unit, _STREAM)
+        tile = Tile(min(most // wide // unit * unit, TALLEST // unit * unit, inner * size), wide)
     part = tile.rows // inner
+    panel = tile.vectors * lanes
     wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
     images, rows = 1, height
     if cut == "n":
@@ -68,10 +73,9 @@ def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
     else:
         least = part if cut == "y" else pool[0]
         rows = share(height, -(-wanted // (batch * groups)), max(least, conv.window[0]), least)
-        while rows > least and picture_of(conv, rows).bytes(1) > target.l2_bytes // 4:
+        while rows > least and picture_of(conv, rows, panel).bytes(1) > target.l2_bytes // 4:
             rows = -(-rows // 2 // least) * least
     outer = groups * -(-batch // images) * -(-height // rows)
-    panel = tile.vectors * lanes
     across = share(columns, -(-min(wanted, 8) // outer), panel, panel)
     items = outer * -(-columns // across)
     return ConvPlan(

@@ -107,25 +107,28 @@ class _WeightGrad:
         self.epilogue = epilogue or Epilogue("store sums", store_sums)
         results = (out, *self.epilogue.outputs)
         self.product = as_product(out.dtype, 1, out.shape[3], out.shape[:3], results, self.epilogue.operands)
-        self._cut_outputs()
+        self._cut_outputs(self.lanes)
         self._cut_weights()
+        if conv.depthwise:  # its copies have the channels of a panel, whose width was not known before
+            self._cut_outputs(self.panel)
         self._cut_work()
 
-    def _cut_outputs(self) -> None:
+    def _cut_outputs(self, panel: int) -> None:
         """A visit is to `rows` rows of outputs of `images` images: as many as L2 holds well, and enough for a k."""
         conv, (height, width) = self.conv, self.conv.outputs
         batch = conv.images.shape[0]
         self.images, self.rows = 1, height
-        while self.rows > 1 and picture_of(conv, self.rows).bytes(1) > self.target.l2_bytes // 4:
+        while self.rows > 1 and picture_of(conv, self.rows, panel).bytes(1) > self.target.l2_bytes // 4:
             self.rows = -(-self.rows // 2)
-        self.picture = picture_of(conv, self.rows)
+        self.picture = picture_of(conv, self.rows, panel)
         while self.rows == height and self.images < batch and self.images * height * width < _VISIT:
             self.images += 1
         self.strips = -(-height // self.rows)
         self.visits = -(-batch // self.images) * self.strips
+        self.axes = self._axes()
 
-    def _cut_weights(self) -> None:
-        """Tiles: `part` steps of one of the axes of rows, and all of those inside it."""
+    def _axes(self) -> Loops:
+        """Rows of weights, the outermost axis first: how many, and steps in the images and in the rows."""
         conv, picture = self.conv, self.picture
         window = [
             (conv.window[0], conv.dilation[0] * picture.row, conv.window[1] * conv.channels),
@@ -134,12 +137,15 @@ class _WeightGrad:
         channels = (conv.channels, picture.channel, 1)
         # Where channels lie closest together, rows run along them first.
         planes = picture.channel > picture.column
-        self.axes = merged_loops([channels, *window] if planes else [*window, channels]) or ((1, 0, 0),)
+        return merged_loops([channels, *window] if planes else [*window, channels]) or ((1, 0, 0),)
+
+    def _cut_weights(self) -> None:
+        """Tiles: `part` steps of one of the axes of rows, and all of those inside it."""
         sizes = [size for size, _, _ in reversed(self.axes)]
         inside = cut_axis(sizes)
         self.cut = len(sizes) - 1 - inside
         unit = math.prod(sizes[:inside])
-        most = accumulators(conv.compute, self.target)
+        most = accumulators(self.conv.compute, self.target)
         tile = choose_tile(unit * sizes[inside], self.columns, self.lanes, most, unit)
         self.part, self.panel = tile.rows // unit, tile.vectors * self.lanes
 
@@ -199,7 +205,8 @@ class _WeightGrad:
         steps = [s * g.dtype.size for s in g.strides]
         column = at.group * self.columns + at.column
         b = fn.at(self.g, at.image * steps[0] + at.row * steps[1] + column * steps[3])
-        a = self._images(at, images, rows)
+        conv = self.conv
+        group = None if conv.depthwise else self._images(at, at.group * conv.channels, conv.channels, images, rows)
         loops = merged_loops(
             [
                 (images, self.picture.image, steps[0]),
@@ -209,7 +216,8 @@ class _WeightGrad:
         )
 
         def panel(j: Value, width: int) -> None:
-            self._rows(at, fn.at(a, j * self.picture.channel) if self.conv.depthwise else a, b, j, width, loops)
+            a = group or self._images(at, at.column + j, width, images, rows)
+            self._rows(at, a, b, j, width, loops)
 
         whole = at.columns // self.panel * self.panel
         fn.loop(whole, [], lambda j: panel(j, self.panel), step=self.panel)
@@ -217,19 +225,17 @@ class _WeightGrad:
         if rest:
             where_differ(fn, at.columns, whole, lambda: panel(whole, rest))
 
-    def _images(self, at: _Visit, images: int, rows: int) -> Value:
-        """Where the first output begins to read: in the images, or in a copy that is made here."""
+    def _images(self, at: _Visit, channel: Value, channels: int, images: int, rows: int) -> Value:
+        """Where the first output begins to read these channels: in the images, or in a copy that is made here."""
         fn, conv, x = self.fn, self.conv, self.conv.images
         steps = [s * x.dtype.size for s in x.strides]
-        channel = at.column if conv.depthwise else at.group * conv.channels
-        start = fn.at(self.x, at.image * steps[0])
+        start = fn.at(self.x, at.image * steps[0] + channel * steps[3])
         first = at.row * conv.stride[0] - conv.low[0]
         if not self.picture.copied:
-            return fn.at(start, first * steps[1] - conv.low[1] * steps[2] + channel * steps[3])
-        copy = copy_images(self.module, conv, self.picture, self.target)
-        source = start if conv.depthwise else fn.at(start, channel * steps[3])
-        fn.call(copy, [source, self.scratch, first, fn.const(conv.reach(0, rows)), fn.const(images)])
-        return fn.at(self.scratch, channel * self.picture.channel) if conv.depthwise else self.scratch
+            return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
+        copy = copy_images(self.module, conv, self.picture, channels, self.target)
+        fn.call(copy, [start, self.scratch, first, fn.const(conv.reach(0, rows)), fn.const(images)])
+        return self.scratch
 
     def _rows(self, at: _Visit, a: Value, b: Value, j: Value, width: int, loops: Loops) -> None:
         """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""

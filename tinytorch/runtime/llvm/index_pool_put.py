@@ -30,7 +30,7 @@ from tinytorch.runtime.llvm.target import Target
 
 _UNROLLED = 16  # elements of a block, and places of a window, in straight-line code, at most
 
-_STREAMED_BYTES = 32 << 20  # a result that no cache holds is written past the caches
+_STREAMED_BYTES = 32 << 20  # where no cache holds what is read and written, results are written past the caches
 
 _CHANNELS = 3
 
@@ -54,7 +54,7 @@ def write_max_unpool(fn: Function, node: Node, operands: Sequence[Operand], resu
 
         return image_rows(fn, result.shape[0], rows.count, read + written, row)
 
-    if not _may_stream(result, target):
+    if not _may_stream(operands, result, target):
         return chunk(writer)
     extents: list[Extent] = []
 
@@ -67,11 +67,11 @@ def write_max_unpool(fn: Function, node: Node, operands: Sequence[Operand], resu
     return extents[0]
 
 
-def _may_stream(result: Operand, target: Target) -> bool:
-    """Whether no cache holds the result, and its vectors lie at whole multiples of their size."""
+def _may_stream(operands: Sequence[Operand], result: Operand, target: Target) -> bool:
+    """Whether no cache holds all this, and the result's vectors lie at whole multiples of their size."""
     lanes = target.lanes(compared_dtype(result.dtype))
     whole = result.shape[_CHANNELS] % lanes == 0 and lanes * result.dtype.size >= 16
-    return whole and math.prod(result.shape) * result.dtype.size >= _STREAMED_BYTES
+    return whole and sum(math.prod(o.shape) * o.dtype.size for o in (*operands, result)) >= _STREAMED_BYTES
 
 
 @dataclass(frozen=True)
