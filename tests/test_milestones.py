@@ -125,7 +125,7 @@ def test_the_cnn_is_what_it_says():
     assert [type(layer).__name__ for layer in model].count("Conv2d") == 3
     trainer = cnn.make_trainer(cnn.RECIPES[0], 2, compile=False)
     decayed, others = trainer.optimizer.param_groups
-    assert [p.ndim for p in decayed.params] == [4, 4, 4, 2] and all(p.ndim == 1 for p in others.params)
+    assert [p.ndim for p in decayed.params] == [4, 4, 4, 2, 2] and all(p.ndim == 1 for p in others.params)
     assert decayed["weight_decay"] > 0 == others["weight_decay"]
     inputs = 3 * np.prod(model[0].weight.shape[2:])
     assert np.std(decayed.params[0].numpy()) == pytest.approx(np.sqrt(2 / inputs), rel=0.1)
@@ -159,8 +159,8 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
         for name, make, rate in (
             ("CNN", lambda: cnn.make_cnn((8, 8, 16)), 0.1),
             ("CNN, narrow", lambda: cnn.make_cnn((4, 4, 8)), 0.1),
-            ("MLP", lambda: cnn.make_mlp((32, 16)), 0.02),
-            ("MLP, narrow", lambda: cnn.make_mlp((4,)), 0.02),
+            ("MLP", lambda: cnn.make_mlp((3072, 32, 16)), 0.1),
+            ("MLP, narrow", lambda: cnn.make_mlp((3072, 4)), 0.1),
         )
     )
     monkeypatch.setattr(cnn.tt, "CIFAR10", Part)
@@ -177,10 +177,10 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
     run, narrow, mlp_run, _ = figures["runs"]
     assert "data_batch_5" in figures["held_out"] or "official" in figures["held_out"]
     assert [run["parameters"], narrow["parameters"]] == [
-        9 * (3 * 8 + 8 * 8 + 8 * 16) + 2 * (8 + 8 + 16) + 2570,
-        9 * (3 * 4 + 4 * 4 + 4 * 8) + 2 * (4 + 4 + 8) + 1290,
+        9 * (3 * 8 + 8 * 8 + 8 * 16) + 2 * (8 + 8 + 16) + 16 * 16 * 16 + 2 * 16 + 170,
+        9 * (3 * 4 + 4 * 4 + 4 * 8) + 2 * (4 + 4 + 8) + 16 * 8 * 8 + 2 * 8 + 90,
     ]
-    assert mlp_run["parameters"] == 3072 * 32 + 32 + 32 * 16 + 16 + 170
+    assert mlp_run["parameters"] == 3072 * 32 + 2 * 32 + 32 * 16 + 2 * 16 + 170
     confusion = np.array(figures["cnn"]["confusion"])
     assert confusion.sum() == 100 and np.trace(confusion) / 100 == pytest.approx(run["test_accuracy"])
     assert run["history"][1]["train_loss"] < run["history"][0]["train_loss"]
