@@ -18,7 +18,7 @@ from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
-_BODY = 200  # multiply-adds in the body of a loop: more do not fit the cache of decoded instructions
+_BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class _OuterTile:
             return self._step(a, b, sums)
         (count, a_step, b_step), *inner = loops
         work = self.key.tile.rows * self.key.tile.vectors
-        unroll = 1 if inner else max(u for u in range(1, count + 1) if count % u == 0 and (u == 1 or u * work <= _BODY))
+        unrolls = [1] if inner else [u for u in range(2, count + 1) if count % u == 0 and u * work <= _BODY]
+        unroll = max(unrolls, default=1)
 
         def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
             following: Sequence[Value] = sums
