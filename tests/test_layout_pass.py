@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinytorch as tt
+from tests.execution import compiled
 from tests.graphs import same_bits
 from tinytorch.compile import FROZEN_PIPELINE, PIPELINE
 from tinytorch.frontend.spatial_functions import batch_norm, conv2d, conv_transpose2d
@@ -154,6 +155,14 @@ def test_frozen_networks_keep_their_values(graph: Graph) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
+@settings(max_examples=20)
+@given(networks())
+def test_networks_as_machine_code(graph: Graph) -> None:
+    arrays = inputs(graph)
+    for a, b in zip(evaluate(graph, arrays), compiled(graph, arrays), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
 def converted(graph: Graph) -> int:
     """Elements of images that are copied, or read in an order in which they do not lie, but for outputs."""
     found = layouts(graph)
@@ -195,9 +204,9 @@ def _step(batch_norms: bool, pool: bool) -> tuple[Graph, Graph]:
             p.grad = None
         return loss
 
-    compiled = tt.compile(step, backend="interpreter")
-    compiled(tt.randn(4, 3, 8, 8), tt.Tensor(np.array([1, 2, 3, 4])))
-    traced = compiled.traced_graph
+    run = tt.compile(step, backend="interpreter")
+    run(tt.randn(4, 3, 8, 8), tt.Tensor(np.array([1, 2, 3, 4])))
+    traced = run.traced_graph
     return traced, run_passes(traced, BEFORE_FUSION, verify=True)[0]
 
 
@@ -243,10 +252,10 @@ def test_strided_and_transposed_convolutions_need_no_copies_around_relu() -> Non
         x = conv_transpose2d(x, weights[1], stride=2, padding=1).relu()
         return conv2d(avg_pool2d(x, 2), weights[2]).mean((2, 3))
 
-    compiled = tt.compile(network, backend="interpreter")
+    run = tt.compile(network, backend="interpreter")
     x = tt.randn(7, 3, 9, 9)
-    expected = compiled(x)
-    after = run_passes(compiled.traced_graph, BEFORE_FUSION, verify=True)[0]
+    expected = run(x)
+    after = run_passes(run.traced_graph, BEFORE_FUSION, verify=True)[0]
     joined = (7, 5, 2, 5, 2, 5)  # the four phases of the transposed convolution, put in order
     assert [shape for shape in copies(after) if shape[0] == 7] == [joined]
     np.testing.assert_allclose(evaluate(after, [x.data, *(w.data for w in weights)])[0], expected.data, atol=1e-4)
@@ -332,10 +341,10 @@ def _classifier() -> tuple[Callable[[tt.Tensor], tt.Tensor], list[tt.Tensor]]:
 
 def test_a_frozen_network_is_convolutions_of_constants() -> None:
     classify, tensors = _classifier()
-    compiled = tt.compile(classify, backend="interpreter", freeze=True)
+    run = tt.compile(classify, backend="interpreter", freeze=True)
     x = tt.randn(2, 3, 8, 8)
-    np.testing.assert_allclose(compiled(x).data, classify(x).data, rtol=1e-4, atol=1e-4)
-    traced = compiled._shown.traced
+    np.testing.assert_allclose(run(x).data, classify(x).data, rtol=1e-4, atol=1e-4)
+    traced = run._shown.traced
     captured = {v: t.data for v, t in zip(traced.graph.inputs[1:], traced.inputs[1:], strict=True)}
     after = run_passes(freeze_inputs(traced.graph, captured), FROZEN_BEFORE_FUSION, verify=True)[0]
     assert len(captured) == len(tensors)
@@ -351,17 +360,17 @@ def test_a_changed_frozen_tensor_compiles_anew(
     monkeypatch.setenv("TT_LOGS", "recompiles")
     weight = tt.randn(5, 4)
     weight.name = "head"
-    compiled = tt.compile(lambda x: x @ weight.mT, freeze=True)
+    run = tt.compile(lambda x: x @ weight.mT, freeze=True)
     x = tt.randn(3, 4)
     for _ in range(2):
-        np.testing.assert_allclose(compiled(x).data, (x @ weight.mT).data, rtol=1e-6)
+        np.testing.assert_allclose(run(x).data, (x @ weight.mT).data, rtol=1e-6)
     assert capsys.readouterr().out.count("compiling") == 1
     weight.copy_(weight * 2.0)
     for _ in range(2):
-        np.testing.assert_allclose(compiled(x).data, (x @ weight.mT).data, rtol=1e-6)
+        np.testing.assert_allclose(run(x).data, (x @ weight.mT).data, rtol=1e-6)
     assert capsys.readouterr().out == "[tinytorch] compiling <lambda>: a frozen tensor was changed: head\n"
     weight.data = np.zeros((5, 4), np.float32)
-    assert not compiled(x).data.any()
+    assert not run(x).data.any()
 
 
 def test_frozen_code_is_cached_without_its_weights(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,8 +378,8 @@ def test_frozen_code_is_cached_without_its_weights(tmp_path: Any, monkeypatch: p
     x = tt.randn(3, 40)
     for seed in (1, 2):
         weight = tt.Tensor(np.random.default_rng(seed).normal(size=(50, 40)).astype(np.float32))
-        compiled = tt.compile(lambda x, w=weight: x @ w.mT, freeze=True)
-        np.testing.assert_allclose(compiled(x).data, (x @ weight.mT).data, rtol=1e-5, atol=1e-5)
+        run = tt.compile(lambda x, w=weight: x @ w.mT, freeze=True)
+        np.testing.assert_allclose(run(x).data, (x @ weight.mT).data, rtol=1e-5, atol=1e-5)
         assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
 
 
@@ -399,18 +408,18 @@ def test_linear_layers_take_up_batch_normalisation() -> None:
     def layer(x: tt.Tensor) -> tt.Tensor:
         return batch_norm(x @ weight.mT + bias, mean, var, gain, bias)
 
-    compiled = tt.compile(layer, freeze=True)
+    run = tt.compile(layer, freeze=True)
     x = tt.randn(3, 4)
-    np.testing.assert_allclose(compiled(x).data, layer(x).data, rtol=1e-4, atol=1e-5)
-    (kernel,) = (node for node in compiled.graph.nodes if node.op is core.kernel)
+    np.testing.assert_allclose(run(x).data, layer(x).data, rtol=1e-4, atol=1e-5)
+    (kernel,) = (node for node in run.graph.nodes if node.op is core.kernel)
     assert op_names(kernel.attrs["body"]) == ["matmul", "add"]
 
 
 def test_gradients_of_frozen_functions() -> None:
     weight = tt.randn(4, 4)
-    compiled = tt.compile(lambda x: (x @ weight).tanh().sum(), freeze=True)
+    run = tt.compile(lambda x: (x @ weight).tanh().sum(), freeze=True)
     x = tt.randn(2, 4).requires_grad_()
-    compiled(x).backward()
+    run(x).backward()
     assert x.grad is not None
     found, x.grad = x.grad.data, None
     (x @ weight).tanh().sum().backward()
