@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
-from tinytorch.ir.op import apply
+from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.core import constant, where, zeros_like
 from tinytorch.ir.ops.elementwise import gt, maximum
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_unpool2d
@@ -14,8 +13,6 @@ from tinytorch.ir.ops.reduce import sum_
 from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.passes.dce import dce
-
-POOLS = (max_pool2d, max_pool2d_index)
 
 
 def pooling(graph: Graph) -> Graph:
@@ -33,7 +30,9 @@ def pooling(graph: Graph) -> Graph:
     NaNs go the same ways; a largest element of zero may have another sign. A bias stays in front of the pool: it costs
     nothing there, and the index is that of the sums as they were rounded.
     """
-    sites = _sites(graph)
+    if not any(node.op in (max_pool2d, max_unpool2d) for node in graph.nodes):
+        return graph
+    sites = _Finder(graph).sites()
     if sites:
         graph = dce(_Pooling(graph, sites).run())
     rewritten = rewrite(graph, table([_sum_of_unpooled]))
@@ -51,48 +50,55 @@ class _Site:
     masks: tuple[Node, ...]  # where(relu > 0, unpooled, 0), one for each of `unpools`
 
 
-def _sites(graph: Graph) -> list[_Site]:
-    if not any(node.op is max_pool2d for node in graph.nodes):
-        return []
-    producers, readers = graph.producers(), graph.users()
-    outputs = set(graph.outputs)
-    order = {node: i for i, node in enumerate(graph.nodes)}
+class _Finder:
+    """Looks for sites in a graph."""
 
-    def is_zero(value: Value) -> bool:
-        node = producers.get(value)
+    def __init__(self, graph: Graph) -> None:
+        self.producers, self.readers = graph.producers(), graph.users()
+        self.outputs = set(graph.outputs)
+        self.order = {node: i for i, node in enumerate(graph.nodes)}
+        self.relus = [n for n in graph.nodes if n.op is maximum and sum(map(self.is_zero, n.inputs)) == 1]
+
+    def sites(self) -> list[_Site]:
+        return [found for relu in self.relus if (found := self.site(relu)) is not None]
+
+    def is_zero(self, value: Value) -> bool:
+        node = self.producers.get(value)
         while node is not None and node.op is broadcast:
-            node = producers.get(node.inputs[0])
+            node = self.producers.get(node.inputs[0])
         return node is not None and node.op is constant and node.output.type.size == 1 and not node.attrs["value"].any()
 
-    def site(relu: Node) -> _Site | None:
-        """
-        relu(x) feeds one pool, and max_pool(max(x, 0)) == max(max_pool(x), 0), as max(·, 0) is monotone;
-        an index of relu(x) is the index of x where the largest is positive, and elsewhere the derivative is 0
-        """
-        (x,) = (v for v in relu.inputs if not is_zero(v))
-        found: dict[Any, list[Node]] = {max_pool2d: [], max_pool2d_index: [], gt: []}
-        for node in readers[relu.output]:
-            if node.op not in found or (node.op is gt and not is_zero(node.inputs[1])):
+    def site(self, relu: Node) -> _Site | None:
+        """max_pool(max(x, 0)) == max(max_pool(x), 0), as max(x, 0) is monotone in x; and where the largest is positive,
+        its index in relu(x) is that in x, and elsewhere the derivative is 0"""
+        (x,) = (v for v in relu.inputs if not self.is_zero(v))
+        found: dict[Op, list[Node]] = {max_pool2d: [], max_pool2d_index: [], gt: []}
+        for node in self.readers[relu.output]:
+            if node.op not in found or (node.op is gt and not self.is_zero(node.inputs[1])):
                 return None
             found[node.op].append(node)
-        pools, indices = found[max_pool2d], found[max_pool2d_index]
+        pools, indices, positive = found.values()
         if len(pools) != 1 or len(indices) > 1 or any(n.attrs != pools[0].attrs for n in indices):
             return None
-        unpools = [n for index in indices for n in readers[index.output]]
-        masks = [n for mask in found[gt] for n in readers[mask.output]]
-        hidden = {v.output for v in (*indices, *unpools, *found[gt])}
-        if not _has_elements(pools[0]) or not outputs.isdisjoint({relu.output, *hidden}):
+        unpools = self.read(indices)
+        masks = self.read(positive)
+        hidden = {node.output for node in (relu, *indices, *unpools, *positive)}
+        if not (_has_elements(pools[0]) and self.outputs.isdisjoint(hidden) and self.pairs(pools[0], unpools, masks)):
             return None
         spread = {n.output: n for n in unpools}
-        paired = len(masks) == len(unpools) and {n.inputs[1] for n in masks if n.op is where} == spread.keys()
-        single = all(n.op is max_unpool2d and len(readers[n.output]) == 1 for n in unpools)
-        late = all(order[n] > order[pools[0]] for n in unpools)
-        if not (paired and single and late and all(n.op is where and is_zero(n.inputs[2]) for n in masks)):
-            return None
         return _Site(x, pools[0], next(iter(indices), None), tuple(spread[n.inputs[1]] for n in masks), tuple(masks))
 
-    relus = (n for n in graph.nodes if n.op is maximum and sum(map(is_zero, n.inputs)) == 1)
-    return [found for relu in relus if (found := site(relu)) is not None]
+    def read(self, nodes: list[Node]) -> list[Node]:
+        return [reader for node in nodes for reader in self.readers[node.output]]
+
+    def pairs(self, pool: Node, unpools: list[Node], masks: list[Node]) -> bool:
+        """Whether every one of `masks` is where(…, unpooled, 0), the only reader of one of `unpools`; all of these
+        behind the pool, so that they can read its result."""
+        if any(n.op is not max_unpool2d or self.order[n] < self.order[pool] for n in unpools):
+            return False
+        if any(n.op is not where or not self.is_zero(n.inputs[2]) for n in masks):
+            return False
+        return sorted(map(id, self.read(unpools))) == sorted(map(id, masks))
 
 
 def _has_elements(pool: Node) -> bool:
