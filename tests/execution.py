@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tests.graphs import same_bits
-from tinytorch.compile import PIPELINE
+from tinytorch.calls import PIPELINE
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.reference import evaluate

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
+from tinytorch.calls import FROZEN_PIPELINE, Calls, frozen_graph, gradient_call, make_calls
 from tinytorch.frontend.guards import Guards, freeze, snapshot
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, version_of, wants_nan_checks
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, version_of
 from tinytorch.frontend.trace import (
     Effects,
     Slot,
@@ -26,22 +27,11 @@ from tinytorch.frontend.trace import (
 )
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.convolutions import convolutions
-from tinytorch.passes.cse import cse
-from tinytorch.passes.fold import fold_weights
-from tinytorch.passes.fold_batch_norm import fold_batch_norm
-from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.fuse import fuse
-from tinytorch.passes.layout import layout
-from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, Pass, PassRecord, run_passes
-from tinytorch.passes.pooling import pooling
-from tinytorch.passes.simplify import simplify
-from tinytorch.runtime.interpreter import Interpreter
+from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
 if TYPE_CHECKING:
@@ -91,7 +81,7 @@ class Specialization:
     """One traced and compiled signature of a function."""
 
     traced: Traced
-    calls: _Calls
+    calls: Calls
     guards: Guards
     grad_mode: bool
     flags: tuple[bool, ...]  # which argument tensors required grad
@@ -272,10 +262,10 @@ class Compiled:
         captured = traced.inputs[len(args) :]
         if self._freezes:
             frozen = tuple((tensor, version_of(tensor)) for tensor in captured)
-            calls = _make_calls(_frozen(traced, len(args)), len(args), (), self.backend, FROZEN_PIPELINE)
+            calls = make_calls(frozen_graph(traced, len(args)), len(args), (), self.backend, FROZEN_PIPELINE)
         else:
             frozen = ()
-            calls = _make_calls(traced.graph, len(args), captured, self.backend)
+            calls = make_calls(traced.graph, len(args), captured, self.backend)
         effects = traced.effects
         single = (
             traced.result == Slot(0) and traced.sources == (0,) and not (effects.kept or any(traced.differentiable))
@@ -311,7 +301,7 @@ class Compiled:
         inputs = [*args, *item.traced.inputs[len(args) :]]
         wrt = [i for i, t in enumerate(inputs) if t.requires_grad]
         if index not in item.gradients:
-            item.gradients[index] = _gradient_call(item.traced.graph, index, wrt, self.backend)
+            item.gradients[index] = gradient_call(item.traced.graph, index, wrt, self.backend)
         call = item.gradients[index]
 
         versions = tuple(map(version_of, inputs))
@@ -374,96 +364,3 @@ class Compiled:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.function, name)
-
-
-_LEAVE_WEIGHTS = (CLEAN, layout)  # passes after which there may be something to compute of weights
-PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, simplify, cse, materialize, fuse)
-FROZEN_PIPELINE = tuple(
-    step for each in PIPELINE for step in ((each, fold_weights) if each in _LEAVE_WEIGHTS else (each,))
-)
-
-
-def _frozen(traced: Traced, arguments: int) -> Graph:
-    """The graph with all but its first inputs as constants."""
-    graph = traced.graph
-    changed = next((traced.inputs[i] for i, _ in graph.state if i >= arguments), None)
-    if changed is not None:
-        what = changed.name or f"a tensor of {changed.type}"
-        advice = "compile without freeze, or after eval()"
-        raise CompileError(f"{graph.name}: freeze=True, but the function changes {what}; {advice}")
-    tensors = zip(graph.inputs[arguments:], traced.inputs[arguments:], strict=True)
-    return freeze_inputs(graph, {value: tensor.data for value, tensor in tensors})
-
-
-def _make_calls(
-    graph: Graph,
-    arguments: int,
-    captured: Sequence[Tensor],
-    backend: str,
-    pipeline: Sequence[Pass | Sequence[Pass]] = PIPELINE,
-) -> _Calls:
-    """Compile a graph, and bind all but its first inputs to tensors."""
-    check_nans = wants_nan_checks()
-    interpreted = backend == "interpreter" or check_nans
-    passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else pipeline)
-    if interpreted:
-        interpreter = Interpreter(passed, check_nans)
-        call = _interpreted(interpreter, captured)
-        return _Calls(passed, records, interpreter, call, call)
-    from tinytorch.runtime.executable import Executable
-
-    executable = Executable(passed)
-    bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_version", on_status=_failed)
-    return _Calls(passed, records, executable, *bound)
-
-
-@dataclass(frozen=True)
-class _Calls:
-    """A compiled graph, what the passes did, and its fast and its careful call."""
-
-    graph: Graph
-    passes: list[PassRecord]
-    executable: Any
-    fast: Callable[..., Any]
-    careful: Callable[..., Any]
-
-
-def _failed(status: int) -> object:
-    """A guard in the graph failed: nothing has changed, and the reference will say what is wrong."""
-    return MISMATCH
-
-
-def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> Callable[..., Any]:
-    """The interpreter behind the interface of a native call."""
-
-    types = [v.type for v in interpreter.graph.inputs]
-    inside = frozenset(map(id, captured))
-
-    def call(*args: Tensor) -> Any:
-        tensors = [*args, *captured]
-        if [t.type for t in tensors] != types or not inside.isdisjoint(map(id, args)):
-            return MISMATCH
-        results = tuple(map(Tensor.wrap, interpreter.run([t.data for t in tensors])))
-        for index, _ in interpreter.graph.state:
-            tensors[index].touch()
-        return results[0] if len(results) == 1 else results or None
-
-    return call
-
-
-def _gradient_call(graph: Graph, index: int, wrt: Sequence[int], backend: str) -> Callable[..., tuple[Tensor, ...]]:
-    """The compiled vjp of output `index` with respect to the inputs `wrt`, as a function of inputs and cotangent."""
-    builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
-    output = graph.outputs[index]
-    ct = builder.input(output.type, "ct")
-    variables = [graph.inputs[i] for i in wrt]
-    found = append_gradients(builder, {output: ct}, variables)
-    calls = _make_calls(builder.build([v for v in found if v is not None]), len(builder.inputs), (), backend)
-
-    def call(*tensors: Tensor) -> tuple[Tensor, ...]:
-        result = calls.fast(*tensors)
-        result = calls.careful(*tensors) if result is MISMATCH else result
-        some = iter(result if isinstance(result, tuple) else (result,))
-        return tuple(None if v is None else next(some) for v in found)  # pyright: ignore[reportReturnType]
-
-    return call

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.compile import PIPELINE, Compiled
+from tinytorch.calls import PIPELINE
+from tinytorch.compile import Compiled
 from tinytorch.frontend.guards import snapshot
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
