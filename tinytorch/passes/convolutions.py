@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.convolution import conv2d
@@ -34,5 +36,5 @@ def _one_place(rewriter: Rewriter, node: Node) -> Term | None:
     maker = rewriter.producers.get(x.value)
     if w.shape[:2] != (1, 1) or not every or (maker is not None and maker.op in _STRIDED):
         return None
-    rows, columns = x.reshape((-1, x.shape[3])), w.reshape(w.shape[2:])
+    rows, columns = x.reshape((math.prod(x.shape[:3]), x.shape[3])), w.reshape(w.shape[2:])
     return rows.apply_op(matmul, [rows, columns], {}).reshape(node.output.type.shape)

@@ -81,13 +81,14 @@ def _conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation
     sizes = [output_size(x.shape[1 + i], kernel[i], stride[i], low[i], high[i], dilation[i]) for i in (0, 1)]
     padded = _padded(x, low, high)
     total = np.zeros((x.shape[0], *sizes, groups, w.shape[3] // groups), x.dtype)
-    weights = w.reshape(*w.shape[:3], groups, -1)
+    split = (groups, x.shape[3] // groups)
+    weights = w.reshape(*w.shape[:3], groups, w.shape[3] // groups)
     for ky, kx, window in _taps(kernel, (sizes[0], sizes[1]), stride, dilation):
         part = padded[window]
         if groups == 1:
             total += np.matmul(part, w[ky, kx])[:, :, :, None]
         else:
-            total += np.einsum("nhwgc,cgo->nhwgo", part.reshape(*part.shape[:3], groups, -1), weights[ky, kx])
+            total += np.einsum("nhwgc,cgo->nhwgo", part.reshape(*part.shape[:3], *split), weights[ky, kx])
     return total.reshape(*total.shape[:3], w.shape[3])
 
 
@@ -144,14 +145,15 @@ def _conv2d_weight_grad(
     spans = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(outputs, stride, dilation, window, strict=True)]
     padded = _padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
     total = np.empty((*window, x.shape[3] // groups, g.shape[3]), x.dtype)
-    split = g.reshape(*g.shape[:3], groups, -1)
+    apart = (groups, x.shape[3] // groups)
+    split = g.reshape(*g.shape[:3], groups, g.shape[3] // groups)
     for ky, kx, places in _taps(window, outputs, stride, dilation):
         part = padded[places]
         if groups == 1:
             total[ky, kx] = np.tensordot(part, g, ((0, 1, 2), (0, 1, 2)))
         else:
-            found = np.einsum("nhwgc,nhwgo->cgo", part.reshape(*part.shape[:3], groups, -1), split)
-            total[ky, kx] = found.reshape(-1, g.shape[3])
+            found = np.einsum("nhwgc,nhwgo->cgo", part.reshape(*part.shape[:3], *apart), split)
+            total[ky, kx] = found.reshape(x.shape[3] // groups, g.shape[3])
     return total
 
 

@@ -89,7 +89,8 @@ def picture_of(conv: Convolution, outputs: int, panel: int) -> Picture:
     x = conv.images
     image, row, column, channel = (s * x.dtype.size for s in x.strides)
     rows, columns = conv.reach(0, outputs), conv.reach(1, conv.outputs[1])
-    if conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise):
+    readable = conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise)
+    if readable or conv.channels == 0:
         return Picture(x.dtype, image, row, column, channel, False, rows)
     size, channels = conv.compute.size, panel if conv.depthwise else conv.channels
     if x.strides[3] != 1 and x.strides[2] == 1 and not conv.depthwise:
@@ -126,15 +127,14 @@ def as_product(
     else they are the last of the places alone, and the others are batch axes, behind that of the groups.
     """
     operands = [*results, *inputs]
-    flat = all(
-        a == 1 or x.strides[i] == x.strides[i + 1] * b for x in operands for i, (a, b) in enumerate(pairwise(places))
-    )
+    axes = [i for i, size in enumerate(places) if size != 1] or [0]  # no stride matters along the others
+    flat = all(x.strides[i] == x.strides[j] * places[j] for x in operands for i, j in pairwise(axes))
     batch = () if flat else tuple(places[:-1])
     rows = math.prod(places) if flat else places[-1]
 
     def seen(x: Operand) -> Operand:
-        outer = () if flat else x.strides[:-2]
-        return Operand(x.dtype, (groups, *batch, rows, columns), (columns * x.strides[-1], *outer, *x.strides[-2:]))
+        outer, row = ((), x.strides[axes[-1]]) if flat else (x.strides[:-2], x.strides[-2])
+        return Operand(x.dtype, (groups, *batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
 
     side = Operand(dtype, (groups, *batch, rows, 1), (0,) * (len(batch) + 3))
     top = Operand(dtype, (groups, *batch, 1, columns), (0,) * (len(batch) + 3))

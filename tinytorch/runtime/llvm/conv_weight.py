@@ -56,8 +56,10 @@ def emit_conv_weight_grad(
     """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`.
 
     gradients [batch, *conv.outputs, groups * columns], the last stride 1; out [*conv.window, channels of a group,
-    groups * columns], of any strides.
+    groups * columns], of any strides. An empty result takes no functions.
     """
+    if 0 in out.shape:
+        return WeightGradKernel((), 0, 0)
     sums = module.function(name, [PTR, I64])
     writer = _WeightGrad(module, conv, gradients, out, target, epilogue)
     writer.write_sums(sums)
