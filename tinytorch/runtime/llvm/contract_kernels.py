@@ -15,6 +15,7 @@ from tinytorch.runtime.llvm.contract_layout import Operand
 from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair
 from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
+from tinytorch.runtime.llvm.conv_winograd import emit_winograd, suits_winograd
 from tinytorch.runtime.llvm.target import Target
 
 
@@ -48,6 +49,9 @@ def emit_contract(
     columns = shape[3] // node.attrs["groups"]
     if node.op is conv2d:
         conv = Convolution(a, _pair(shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
+        if suits_winograd(conv, target):
+            fewer = emit_winograd(module, name, conv, b, out, target, epilogue)
+            return ContractKernel(fewer.phases, fewer.shared_bytes, fewer.private_bytes)
         made = emit_conv(module, name, conv, b, out, target, epilogue)
         return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
     conv = Convolution(a, _pair(b.shape[1:3]), _pair(shape[:2]), columns=columns, **attrs)

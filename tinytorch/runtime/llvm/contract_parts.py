@@ -12,12 +12,12 @@ def aligned(bytes_: int) -> int:
     return -(-bytes_ // 64) * 64
 
 
-def least(value: Value, most: int) -> Value:
+def least(value: Value, most: Value | int) -> Value:
     """min(value, most)."""
     fn = value.fn
-    if isinstance(value.literal, int):
-        return fn.const(min(value.literal, most))
-    limit = fn.const(most)
+    limit = fn.value(most)
+    if isinstance(value.literal, int) and isinstance(limit.literal, int):
+        return fn.const(min(value.literal, limit.literal))
     return fn.select(fn.compare("slt", value, limit), value, limit)
 
 
