@@ -16,6 +16,8 @@ from tinytorch.ir.types import Shape
 Axes = tuple[int, ...]
 CHEAP = 2  # instructions that are not worth a trip through memory
 LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
+_POOLS = (max_pool2d, max_pool2d_index)
+_WIDEST = 64  # places of a window that is pooled behind a convolution, where each of them has code of its own
 
 
 @dataclass(eq=False)
@@ -78,7 +80,7 @@ class _Fusion:
     # Grouping.
     def _place(self, node: Node) -> _Group:
         group = _alone(node)
-        host = self._search(node) if node.op in (max_pool2d, max_pool2d_index) else None
+        host = self._search(node) if node.op in _POOLS else None
         if host is not None:
             return _absorb(host, group, _Union(host.family, group.domain, None))
         for value in node.inputs:
@@ -107,6 +109,7 @@ class _Fusion:
             return None
         inside = {n for n in self.groups if _find(self.groups[n]) is group}
         alone = all(_same_windows(n, node) for n in readers) and operand not in self.graph.outputs
+        alone = alone and not any(n.op in _POOLS for n in inside)
         for value in (v for n in inside for v in n.outputs if v is not operand):
             alone = alone and value not in self.graph.outputs and inside.issuperset(self.readers.get(value, ()))
         return group if alone and _tiles(node) else None
@@ -261,16 +264,16 @@ def _in_epilogue(node: Node) -> bool:
 
 def _same_windows(a: Node, b: Node) -> bool:
     """Whether both search the same windows of the same operand."""
-    pools = (max_pool2d, max_pool2d_index)
-    return a.op in pools and b.op in pools and a.inputs == b.inputs and a.attrs == b.attrs
+    return a.op in _POOLS and b.op in _POOLS and a.inputs == b.inputs and a.attrs == b.attrs
 
 
 def _tiles(node: Node) -> bool:
-    """Whether a pooling's windows lie side by side and cover its operand."""
+    """Whether a pooling's windows lie side by side, cover its operand, and are not too large."""
     attrs, sizes = node.attrs, node.inputs[0].type.shape[1:3]
     whole = all(size % window == 0 for size, window in zip(sizes, attrs["window"], strict=True))
     plain = attrs["low"] == attrs["high"] == (0, 0) and attrs["dilation"] == (1, 1)
-    return whole and plain and attrs["stride"] == attrs["window"]
+    small = attrs["window"][0] * attrs["window"][1] <= _WIDEST
+    return whole and plain and small and attrs["stride"] == attrs["window"]
 
 
 def _alone(node: Node) -> _Group:
