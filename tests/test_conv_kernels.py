@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.execution import assert_same, compiled, expected, kernels
-from tests.test_index_kernels import TARGETS, Guarded, dtype_of, operand_of, target_of
+from tests.test_index_kernels import TARGETS, Guarded, operand_of, target_of
 from tinytorch.ir.graph import Builder, Expr
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad, output_size
@@ -17,10 +17,12 @@ from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue
-from tinytorch.runtime.llvm.contract_kernels import emit_contract
+from tinytorch.runtime.llvm.contract_kernels import ContractKernel
+from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution
 from tinytorch.runtime.llvm.conv_plan import plan_convolution
 from tinytorch.runtime.llvm.conv_pool import largest
+from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.lltypes import PTR
@@ -156,17 +158,18 @@ class Result:
         return found
 
 
-def node_of(case, op, a, b):
-    builder = Builder()
-    inputs = [builder.input(TensorType(dtype_of(x), x.shape)) for x in (a, b)]
-    more = {"high": case.high} if op is conv2d else {"window": case.window}
-    return builder.append(op, inputs, {**case.attrs, **more})
+def convolution(case, images):
+    return Convolution(operand_of(images), case.outputs, case.window, columns=case.columns, **case.attrs)
 
 
 def emit(module, name, case, op, a, b, out, target, epilogue=None):
-    return emit_contract(
-        module, name, node_of(case, op, a, b), operand_of(a), operand_of(b), operand_of(out), target, epilogue
-    )
+    """The kernel, by its definition even where there are quicker ways."""
+    conv, b, out = convolution(case, a), operand_of(b), operand_of(out)
+    if op is conv2d:
+        made = emit_conv(module, name, conv, b, out, target, epilogue)
+        return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
+    grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
+    return ContractKernel(grad.phases, grad.shared_bytes, grad.private_bytes)
 
 
 def execute(module, kernel, arrays, target, seed=0, threads=1):
@@ -316,8 +319,7 @@ CUTS = {"x": Case(size=(6, 20)), "y": Case(size=(9, 4)), "n": Case(batch=50, siz
 def test_tiles_span_rows_and_images(cut):
     case = CUTS[cut]
     x = np.zeros(case.image_shape, np.float32)
-    conv = Convolution(operand_of(x), case.outputs, columns=case.columns, window=case.window, **case.attrs)
-    assert plan_convolution(conv, (1, 1), HOST).cut == cut
+    assert plan_convolution(convolution(case, x), (1, 1), HOST).cut == cut
     for layout in RESULTS:
         check_both(case, np.random.default_rng(4), results=layout)
 
