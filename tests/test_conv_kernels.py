@@ -228,13 +228,17 @@ def check(case, op, a, b, *, target=HOST, layout="channels last"):
     """Run, and compare with the reference; the kernel."""
     found, kernel = run(case, op, a, b, target=target, layout=layout)
     which = f"{op.name} for {target.name}, {case}, images {a.strides}, other operand {b.strides}, result {layout}"
+    assert_near(case, op, a, b, found, which)
+    return kernel
+
+
+def assert_near(case, op, a, b, found, which):
     wanted, bound = reference(case, op, a, b)
     if case.dtype.is_float:
         error = abs(found.astype(np.float64) - wanted)
         assert (error <= bound).all(), f"{which}: off by {np.max(error - bound)} more than rounding"
     else:
         assert (found == wanted).all(), which
-    return kernel
 
 
 def check_both(case, rng, *, images="channels last", others="channels last", results="channels last", target=HOST):
@@ -338,9 +342,9 @@ def test_any_order_and_number_of_threads_gives_the_same_bits(shape, op):
     rng, case = np.random.default_rng(5), MANY[shape]
     x = random(rng, case.image_shape, f32)
     other = random(rng, case.weight_shape if op is conv2d else case.result_shape, f32)
-    kernel = check(case, op, x, other)
+    once, kernel = run(case, op, x, other)
     assert kernel.phases[0][1] > 1, "one chunk shows nothing"
-    once, _ = run(case, op, x, other)
+    assert_near(case, op, x, other, once, shape)
     for seed, threads in [(1, 1), (2, 2), (3, 3)]:
         again, _ = run(case, op, x, other, seed=seed, threads=threads)
         assert_same([again], [once])
@@ -392,7 +396,8 @@ def bias_relu(context):
 
 @pytest.mark.parametrize("layout", ["channels last", "planes", "one for each channel", "one for each image", "cut"])
 @pytest.mark.parametrize(
-    "shape", ["images of one row", "images of one column", "a shifted image", "depthwise", "images of one place"]
+    "shape",
+    ["images of one row", "images of one column", "one output of a whole image", "a shifted image", "depthwise"],
 )
 def test_epilogue_operands_of_any_strides(shape, layout):
     rng = np.random.default_rng(8)
@@ -403,7 +408,9 @@ def test_epilogue_operands_of_any_strides(shape, layout):
     values = whole(rng, shape_made, f32)
     if layout == "planes":
         values = values.transpose(0, 2, 3, 1)
-    other = np.broadcast_to(values[:, :, :w], case.result_shape)
+    other = values[:, :, :w]
+    if other.shape != case.result_shape:  # else numpy would give axes of one element strides of 0
+        other = np.broadcast_to(other, case.result_shape)
     x, weights = whole(rng, case.image_shape, f32), whole(rng, case.weight_shape, f32)
     epilogue = Epilogue("bias relu", bias_relu, (operand_of(other),))
     plain = conv2d.eval(x, weights, high=case.high, **case.attrs)
@@ -452,10 +459,9 @@ POOLED = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("pool", [(2, 2), (1, 2), (4, 1), (2, 1)], ids=str)
 @pytest.mark.parametrize("shape", POOLED)
-def test_pooled_results(shape, pool, name):
+@pytest.mark.parametrize("pool,name", [((1, 2), "host"), ((4, 1), "host"), *(((2, 2), name) for name in TARGETS)])
+def test_pooled_results(pool, name, shape):
     rng, case = np.random.default_rng(10), POOLED[shape]
     n, h, w, c = case.result_shape
     if h % pool[0] or w % pool[1]:
