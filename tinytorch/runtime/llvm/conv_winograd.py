@@ -35,6 +35,7 @@ from tinytorch.runtime.llvm.target import Target
 _CHUNK_FLOPS = 400_000  # of the definition
 _MOST_CHUNKS = 48
 _TRANSFORM = 60  # instructions that a vector of images or sums takes, in multiply-adds
+_WEIGHTS = 200  # that a vector of weights takes, with its way to memory and back
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def suits_winograd(conv: Convolution, target: Target) -> bool:
         return False
     lanes = target.lanes(conv.compute)
     (height, width), channels, vectors = conv.outputs, conv.channels, -(-conv.columns // lanes)
-    tiles = -(-height // 2) * -(-width // 2)
-    transforms = _TRANSFORM * (-(-channels // lanes) + vectors)
-    return tiles * (1.1 * 16 * channels * vectors + transforms) < 0.85 * height * width * 9 * channels * vectors
+    products, batch = channels * vectors, conv.images.shape[0]
+    tile = 1.1 * 16 * products + _TRANSFORM * (-(-channels // lanes) + vectors)
+    time = batch * -(-height // 2) * -(-width // 2) * tile + _WEIGHTS * products
+    return time < 0.85 * batch * height * width * 9 * products
 
 
 def emit_winograd(
