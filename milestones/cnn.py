@@ -26,7 +26,7 @@ from tinytorch.frontend import init
 from tinytorch.frontend.data import DataError
 from tinytorch.passes.cost import cost
 
-EPOCHS, BATCH, SEED = 16, 128, 0
+EPOCHS, BATCH, SEED = 24, 128, 0
 WATCHED = 2000  # held-out images of the curve
 SMOOTHING, DECAY, WARMUP = 0.1, 5e-4, 0.15  # of labels, of weights, share of the epochs
 MEAN = tuple(round(255 * mean) for mean in tt.CIFAR10.mean)
