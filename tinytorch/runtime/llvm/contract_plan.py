@@ -24,6 +24,7 @@ from tinytorch.runtime.llvm.target import Target
 _PAGE = 4096
 _CHUNK_FLOPS = 2 << 20  # some 20 µs on one core: far above what claiming a chunk costs
 _CHUNK_BYTES = 512 << 10
+_FEW_ROWS = 4
 _MOST_CHUNKS = 48
 _FEW_CHUNKS = 8
 _PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
@@ -71,7 +72,12 @@ def plan_product(product: Product, target: Target) -> Plan:
     lanes = target.lanes(product.compute)
     form = "dot" if _sums_along_k(product, lanes) else "outer"
     most = accumulators(product.compute, target)
-    tile = _dot_tile(product, lanes, most) if form == "dot" else choose_tile(product.m, product.n, lanes, most)
+    if form == "dot":
+        tile = _dot_tile(product, lanes, most)
+    else:
+        # One tile of rows: what b's columns are cut into is all that threads can share.
+        parts = min(2, _wanted_chunks(product)) if product.m <= _FEW_ROWS else 1
+        tile = choose_tile(product.m, -(-product.n // parts), lanes, most)
     panel = lanes if form == "dot" else tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
