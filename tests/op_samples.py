@@ -402,6 +402,19 @@ def _convolutions() -> list[Sample]:
     return samples
 
 
+def _winograd() -> list[Sample]:
+    rng = _rng("conv2d_winograd")
+    attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
+    samples: list[Sample] = []
+    for shape, columns, dtype in (((2, 7, 9, 20), 33, "f32"), ((1, 4, 6, 3), 5, "f64"), ((1, 6, 5, 16), 16, "bf16")):
+        x, w = (_random(DTYPES[dtype], s, rng) for s in (shape, (3, 3, shape[3], columns)))
+        weights = Sample(OPS["winograd_weights"], (w,), tolerance=4, relative=False)
+        operands, smooth = (x, w, weights.expected), dtype == "f64"
+        whole = Sample(OPS["conv2d_winograd"], operands, attrs, tolerance=64, relative=False, smooth=smooth)
+        samples += [weights, whole]
+    return samples
+
+
 def _pool_samples(x: Array, attrs: Mapping[str, Any], smooth: bool = False) -> list[Sample]:
     """A pool, its places, and elements taken from and put to them."""
     index = Sample(OPS["max_pool2d_index"], (x,), attrs)
@@ -448,7 +461,7 @@ def _normalizations() -> list[Sample]:
 
 SAMPLES: list[Sample] = [
     *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(),
-    *_indexing(), *_composites(), *_convolutions(), *_pools(), *_normalizations(),
+    *_indexing(), *_composites(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
 ]  # fmt: skip
 
 

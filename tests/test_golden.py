@@ -30,6 +30,7 @@ from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import run_passes
 from tinytorch.passes.pooling import pooling
 from tinytorch.passes.simplify import simplify
+from tinytorch.passes.winograd import winograd
 
 GOLDEN = Path(__file__).parent / "golden"
 SEPARATOR = "---\n"
@@ -43,6 +44,7 @@ def all_gradients(graph: Graph) -> Graph:
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "autodiff": all_gradients,
     "convolutions": convolutions,
+    "winograd": winograd,
     "cse": cse,
     "dce": dce,
     "expand": expand,

@@ -216,7 +216,7 @@ def test_a_training_step_copies_no_images_between_convolutions(batch_norms: bool
     traced, after = _step(batch_norms, pool)
     images = [shape for shape in copies(after) if shape[0] == 4]
     assert images == [(4, 16, 2, 2) if pool else (4, 16, 8, 8)]  # the last ones, where they are flattened
-    convolved = [node for node in after.nodes if node.op.name in ("conv2d", "conv2d_weight_grad")]
+    convolved = [node for node in after.nodes if node.op.name in ("conv2d", "conv2d_winograd", "conv2d_weight_grad")]
     assert len(convolved) == 2 + 1 + 2  # forward, input gradient of the second, weight gradients
     moved = {node.output for node in after.nodes if node.op is view.permute}
     first = next(v for v in after.inputs if v.type.shape == (4, 3, 8, 8))

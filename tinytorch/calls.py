@@ -22,11 +22,12 @@ from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, Pass, PassRecord, run_passes
 from tinytorch.passes.pooling import pooling
 from tinytorch.passes.simplify import simplify
+from tinytorch.passes.winograd import winograd
 from tinytorch.runtime.interpreter import Interpreter
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
-_LEAVE_WEIGHTS = (CLEAN, layout)  # passes after which there may be something to compute of weights
-PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, simplify, cse, materialize, fuse)
+_LEAVE_WEIGHTS = (CLEAN, layout, winograd)  # passes after which there may be something to compute of weights
+PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, winograd, simplify, cse, materialize, fuse)
 FROZEN_PIPELINE = tuple(
     step for each in PIPELINE for step in ((each, fold_weights) if each in _LEAVE_WEIGHTS else (each,))
 )

@@ -15,13 +15,13 @@ MAX_BYTES = 64 * 1024  # of one folded constant
 _FREE_ELEMENTS = 16  # a constant of this size costs nothing
 
 
-def fold(graph: Graph, *, max_bytes: int = MAX_BYTES) -> Graph:
+def fold(graph: Graph, *, max_bytes: int = MAX_BYTES, growth: int = 1) -> Graph:
     """Replace nodes of constant operands by constants, computed by the numpy reference.
 
         %1 = constant(2.0); %2 = sqrt(%1); %3 = mul(%x, %2)  -->  %2 = constant(1.4142135); %3 = mul(%x, %2)
 
-    A result has at most `max_bytes` and no more elements than its operands together; broadcast constants stay
-    broadcasts. What raises, such as an index out of range, is left to raise when the graph runs.
+    A result has at most `max_bytes` and `growth` times the elements of its operands together; broadcast constants
+    stay broadcasts. What raises, such as an index out of range, is left to raise when the graph runs.
     """
     arrays: dict[Value, Array] = {}
     sizes: dict[Value, int] = {}  # elements in memory, of which a broadcast has few
@@ -33,7 +33,7 @@ def fold(graph: Graph, *, max_bytes: int = MAX_BYTES) -> Graph:
             sizes[node.output] = node.output.type.size
         elif node.inputs and all(v in arrays for v in node.inputs) and len(node.outputs) == 1:
             size = sum(sizes[v] for v in node.inputs)
-            array = _evaluated(node, arrays, size, max_bytes)
+            array = _evaluated(node, arrays, growth * size, max_bytes)
             if array is not None:
                 arrays[node.output] = array
                 sizes[node.output] = size if node.op is broadcast else array.size
@@ -45,15 +45,15 @@ def fold(graph: Graph, *, max_bytes: int = MAX_BYTES) -> Graph:
 
 
 def fold_weights(graph: Graph) -> Graph:
-    """`fold` for frozen graphs, whose constants are weights: of any size, as long as they do not grow.
+    """`fold` for frozen graphs, whose constants are weights: of any size, also where they grow to be transformed.
 
     %w = constant(…); %1 = permute(%w); %2 = conv2d(%x, %1)  -->  %1 = constant(…); %2 = conv2d(%x, %1)
     """
-    return fold(graph, max_bytes=sys.maxsize)
+    return fold(graph, max_bytes=sys.maxsize, growth=2)
 
 
 def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int) -> Array | None:
-    """The value of `node`, whose operands take up `size` elements; None if that is too large or raises."""
+    """The value of `node`, which may have `size` elements; None if that is too large or raises."""
     out = node.output.type
     operands = [arrays[v] for v in node.inputs]
     if node.op is broadcast:

@@ -11,10 +11,12 @@ from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
+from tinytorch.ir.ops.winograd import conv2d_winograd
 from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
 CHEAP = 2  # instructions that are not worth a trip through memory
+_CONVOLUTIONS = (conv2d.name, conv2d_winograd.name)
 LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
 _POOLS = (max_pool2d, max_pool2d_index)
 _WIDEST = 64  # places of a window that is pooled behind a convolution, where each of them has code of its own
@@ -105,7 +107,11 @@ class _Fusion:
             if other in self.groups and _same_windows(other, node):
                 return _find(self.groups[other])
         group, _ = self._source(operand)
-        if group is None or group.family != conv2d.name or self.producers[operand] not in self.groups:
+        if (
+            group is None
+            or group.family not in (conv2d.name, conv2d_winograd.name)
+            or self.producers[operand] not in self.groups
+        ):
             return None
         inside = {n for n in self.groups if _find(self.groups[n]) is group}
         alone = all(_same_windows(n, node) for n in readers) and operand not in self.graph.outputs

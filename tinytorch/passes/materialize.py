@@ -6,8 +6,10 @@ from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.layout import Layout, of_view, own
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import copy
+from tinytorch.ir.ops.winograd import conv2d_winograd
 
 MOVES = ("pad", "concat")  # views whose elements always move
+_VECTORS = {conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1)}  # operands that kernels load as vectors
 
 
 def materialize(graph: Graph) -> Graph:
@@ -36,8 +38,9 @@ def materialize(graph: Graph) -> Graph:
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
-        elif node.op in (conv2d, conv2d_weight_grad) and not _runs_along_last(inputs[1], layouts[inputs[1]]):
-            inputs[1] = moved.get(inputs[1]) or moved.setdefault(inputs[1], copied(inputs[1]))
+        for i in _VECTORS.get(node.op, ()):
+            if not _runs_along_last(inputs[i], layouts[inputs[i]]):
+                inputs[i] = moved.get(inputs[i]) or moved.setdefault(inputs[i], copied(inputs[i]))
         new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])
         for old, value in zip(node.outputs, new.outputs, strict=True):
             known[old] = value
@@ -56,8 +59,7 @@ def materialize(graph: Graph) -> Graph:
 
 
 def _runs_along_last(value: Value, layout: Layout) -> bool:
-    """Whether vectors of neighbours along the last axis can be loaded: what the kernels want of a convolution's
-    weights, and of the gradients that give those."""
+    """Whether vectors of neighbours along the last axis can be loaded."""
     return value.type.shape[-1] == 1 or layout.strides[-1] == 1
 
 

@@ -12,6 +12,7 @@ from tinytorch.ir.ops import (
     random,
     reduce,
     view,
+    winograd,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "random",
     "reduce",
     "view",
+    "winograd",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.convolution import conv2d
+from tinytorch.ir.ops.winograd import conv2d_winograd
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract import emit_matmul
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue
@@ -15,7 +16,7 @@ from tinytorch.runtime.llvm.contract_layout import Operand
 from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair
 from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
-from tinytorch.runtime.llvm.conv_winograd import emit_winograd, suits_winograd
+from tinytorch.runtime.llvm.conv_winograd import emit_winograd
 from tinytorch.runtime.llvm.target import Target
 
 
@@ -40,19 +41,17 @@ def emit_contract(
     epilogue: Epilogue | None,
 ) -> ContractKernel:
     """Write the kernel of a contraction of a and b, whose frame is [a, b, out, *outputs and operands of the epilogue,
-    scratch]."""
+    *further operands, scratch]."""
     if node.op is matmul:
         product = emit_matmul(module, name, a, b, out, target, epilogue)
         return ContractKernel(((product.name, product.chunks),), 0, product.scratch_bytes)
     attrs = {key: node.attrs[key] for key in ("stride", "low", "dilation", "groups")}
     shape = node.output.type.shape  # out's own may be that of pooled elements
     columns = shape[3] // node.attrs["groups"]
-    if node.op is conv2d:
+    if node.op in (conv2d, conv2d_winograd):
         conv = Convolution(a, _pair(shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
-        if suits_winograd(conv, target):
-            fewer = emit_winograd(module, name, conv, b, out, target, epilogue)
-            return ContractKernel(fewer.phases, fewer.shared_bytes, fewer.private_bytes)
-        made = emit_conv(module, name, conv, b, out, target, epilogue)
+        emit = emit_conv if node.op is conv2d else emit_winograd
+        made = emit(module, name, conv, b, out, target, epilogue)
         return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
     conv = Convolution(a, _pair(b.shape[1:3]), _pair(shape[:2]), columns=columns, **attrs)
     grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)

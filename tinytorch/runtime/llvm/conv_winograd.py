@@ -1,16 +1,15 @@
-"""Convolution with 3×3 windows in fewer multiplications: F(2×2, 3×3) of Winograd (Lavin & Gray 2016).
+"""Convolution with 3×3 windows in fewer multiplications: see `ir.ops.winograd`.
 
-Each 2×2 outputs are Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A, where d is the 4×4 elements of the image that they meet. Summed over the
-channels, the middle part is 16 products of matrices, which take 16 multiplications where the definition takes 36. The
-function pair and the frame are
+Summed over the channels, the middle part of its formula is 16 products of matrices, which take 16 multiplications
+where the definition takes 36. `emit_winograd` writes a function `void name(ptr frame, i64 chunk)`. `frame` is an array
+of pointers
 
-    void name_weights(ptr frame, i64 chunk), then void name(ptr frame, i64 chunk)
-    [images, weights, out, *epilogue.outputs, *epilogue.operands, shared scratch, scratch]
+    [images, weights, out, *epilogue.outputs, *epilogue.operands, transformed weights, scratch]
 
-Shared scratch holds the transformed weights; that of a thread the padded images of an item, their transforms, and
-for a panel of columns the transformed sums and the sums. An infinity or a NaN would reach outputs that do not meet
-it, and sums could overflow that do not by the definition: where a sum is not finite, the panel is computed again as
-defined, before anything is stored.
+The scratch of a thread holds the padded images of an item, their transforms, and for a panel of columns the
+transformed sums and the sums. An infinity or a NaN would reach outputs that do not meet it, and sums could overflow
+that do not by the definition: where a sum is not finite, the panel is computed again as defined, before anything is
+stored.
 """
 
 from __future__ import annotations
@@ -19,45 +18,24 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tinytorch.ir.graph import Node
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
-from tinytorch.runtime.llvm.contract_layout import Operand
+from tinytorch.runtime.llvm.contract_layout import Operand, accumulator
 from tinytorch.runtime.llvm.contract_parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.conv import ConvKernel
 from tinytorch.runtime.llvm.conv_image import copy_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_pool import pool_function
 from tinytorch.runtime.llvm.emit import LaneEmitter
+from tinytorch.runtime.llvm.index_loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
 from tinytorch.runtime.llvm.lltypes import I64, PTR, memory_type
 from tinytorch.runtime.llvm.target import Target
 
 _CHUNK_FLOPS = 400_000  # of the definition
 _MOST_CHUNKS = 48
-_TRANSFORM = 60  # instructions that a vector of images or sums takes, in multiply-adds
-_WEIGHTS = 200  # that a vector of weights takes, with its way to memory and back
-
-
-@dataclass(frozen=True)
-class WinogradKernel:
-    """Run each phase's function for each of its chunks, one phase after the other."""
-
-    phases: tuple[tuple[str, int], ...]
-    shared_bytes: int
-    private_bytes: int
-
-
-def suits_winograd(conv: Convolution, target: Target) -> bool:
-    """Whether there is something to gain: whole vectors of channels on both sides, and tiles that are mostly full."""
-    plain = conv.window == (3, 3) and conv.stride == conv.dilation == (1, 1) and conv.groups == 1
-    if not plain or not conv.compute.is_float or conv.images.strides[3] != 1 or 0 in conv.images.shape:
-        return False
-    lanes = target.lanes(conv.compute)
-    (height, width), channels, vectors = conv.outputs, conv.channels, -(-conv.columns // lanes)
-    products, batch = channels * vectors, conv.images.shape[0]
-    tile = 1.1 * 16 * products + _TRANSFORM * (-(-channels // lanes) + vectors)
-    time = batch * -(-height // 2) * -(-width // 2) * tile + _WEIGHTS * products
-    return time < 0.85 * batch * height * width * 9 * products
 
 
 def emit_winograd(
@@ -68,17 +46,53 @@ def emit_winograd(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> WinogradKernel:
-    """Write the kernel of `out = epilogue(images * weights)`; operands as for `conv.emit_conv`, which see."""
+) -> ConvKernel:
+    """Write the kernel of `out = epilogue(images * weights)`; operands as for `conv.emit_conv`, the images' channels
+    and the matrices of transformed weights without gaps."""
+    fn = module.function(name, [PTR, I64])
+    if 0 in out.shape:
+        fn.ret()
+        return ConvKernel(name, 0, 0)
     writer = _Winograd(module, conv, weights, out, target, epilogue or Epilogue("store sums", store_sums))
-    first = module.function(f"{name}_weights", [PTR, I64])
-    writer.write_weights(first)
-    first.ret()
-    second = module.function(name, [PTR, I64])
-    writer.write(second)
-    second.ret()
-    phases = ((first.name, writer.weight_chunks), (name, writer.chunks))
-    return WinogradKernel(phases, writer.weight_bytes, writer.private_bytes)
+    writer.write(fn)
+    fn.ret()
+    return ConvKernel(name, writer.chunks, writer.scratch_bytes)
+
+
+def write_winograd_weights(
+    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target
+) -> Extent:
+    """The kernel of `winograd_weights`: G w Gᵀ, a share of the input channels to a chunk."""
+    (w,) = operands
+    compute = accumulator(w.dtype)
+    lanes, (_, channels, columns) = target.lanes(compute), result.shape
+    pointers = frame_pointers(fn, 2)
+    emitter = LaneEmitter(fn, target, lanes)
+    row, column, channel, step = byte_steps(w)
+    chunks = max(1, min(channels, 16 * channels * columns * result.dtype.size // CHUNK_BYTES))
+    share = -(-channels // chunks)
+
+    def one(c: Value) -> None:
+        start = fn.at(pointers[0], c * channel)
+        end = fn.at(pointers[1], c * (columns * result.dtype.size))
+
+        def vector(j: Value, mask: Value | None = None) -> None:
+            at = fn.at(start, j * step)
+
+            def tap(y: int, x: int) -> Value:
+                loaded = emitter.load_strided(at, w.dtype, w.strides[3], y * row + x * column, mask=mask)
+                return emitter.value(loaded.cast(compute))
+
+            taps = [[tap(y, x) for x in range(3)] for y in range(3)]
+            for p, value in enumerate(_both(_weights, taps)):
+                lane = emitter.lane(value, compute).cast(result.dtype)
+                emitter.store(lane, end, (p * channels * columns + j) * result.dtype.size, mask=mask)
+
+        _over(fn, columns, lanes, vector)
+
+    first = fn.params[1] * share
+    fn.loop(least(first + share, channels), [], one, start=first)
+    return Extent(-(-channels // share))
 
 
 @dataclass(frozen=True)
@@ -143,39 +157,7 @@ class _Winograd:
         self.sums_at = self.images_at + aligned(16 * self.tiles * conv.channels * self.size)
         self.finished_at = self.sums_at + aligned(16 * self.tiles * self.panel * self.size)
         self.check_at = self.finished_at + aligned(_even(self.rows) * conv.outputs[1] * self.panel * self.size)
-        self.private_bytes = self.check_at + aligned(self.lanes * self.size)
-        self.weight_step = conv.channels * conv.columns * self.size  # from one of the 16 matrices to the next
-        self.weight_bytes = aligned(16 * self.weight_step)
-        self.weight_chunks = max(1, min(16, self.weight_bytes >> 15))
-
-    # The weights, transformed.
-
-    def write_weights(self, fn: Function) -> None:
-        """G w Gᵀ of some of the channels, for all columns."""
-        conv, w, lanes = self.conv, self.weights, self.lanes
-        frame, chunk = fn.params
-        source, to = fn.load(frame, PTR, 8), fn.load(frame, PTR, self.scratch_word * 8)
-        emitter = LaneEmitter(fn, self.target, lanes)
-        share = -(-conv.channels // self.weight_chunks)
-        row, column, channel = (s * w.dtype.size for s in w.strides[:3])
-
-        def one(c: Value) -> None:
-            start, end = fn.at(source, c * channel), fn.at(to, c * (conv.columns * self.size))
-
-            def vector(j: Value, mask: Value | None = None) -> None:
-                at = fn.at(start, j * w.dtype.size)
-                taps = [
-                    [_loaded(emitter, at, w, y * row + x * column, self.conv, mask) for x in range(3)] for y in range(3)
-                ]
-                for p, value in enumerate(_both(_weights, taps)):
-                    fn.store(value, end, j * self.size + p * self.weight_step, mask=mask)
-
-            _over(fn, conv.columns, lanes, vector)
-
-        first = chunk * share
-        fn.loop(least(first + share, conv.channels), [], one, start=first)
-
-    # The convolution.
+        self.scratch_bytes = self.check_at + aligned(self.lanes * self.size)
 
     def write(self, fn: Function) -> None:
         self.fn = fn
@@ -236,14 +218,14 @@ class _Winograd:
         walk = Walk(
             tuple(i * step for i in range(tall)),
             tuple(i * pitch for i in range(tall)),
-            ((conv.channels, size, conv.columns * size),),
+            ((conv.channels, size, conv.columns * self.weights.dtype.size),),
         )
-        source, none = Source(conv.compute, size, 0), fn.const(0)
-        function = self._tile_function(tall, width, source, source, walk)
+        images, weights = Source(conv.compute, size, 0), Source(self.weights.dtype, self.weights.dtype.size, 0)
+        function, none = self._tile_function(tall, width, images, weights, walk), fn.const(0)
 
         def product(p: Value) -> None:
             a = fn.at(self.scratch, p * (self.tiles * step) + self.images_at)
-            b = fn.at(self.u, p * self.weight_step + column * size)
+            b = fn.at(self.u, (p * (conv.channels * conv.columns) + column) * self.weights.dtype.size)
             c = fn.at(to, p * (self.tiles * pitch))
 
             def rows(i: Value) -> None:
@@ -361,7 +343,7 @@ class _Winograd:
                         if p % 2 < kept:
                             fn.store(value, end, j * self.size + (p // 2 * across + p % 2) * pitch)
                             exists = value if mask is None else fn.select(mask, value, zero)
-                            bad = fn.fma(exists, zero, bad)
+                            bad = bad + exists * zero
                     return [bad]
 
                 whole = width // lanes * lanes

@@ -23,8 +23,10 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import gather, scatter_add
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.view import concat, pad
+from tinytorch.ir.ops.winograd import winograd_weights
 from tinytorch.runtime.llvm.builder import Function, Module
 from tinytorch.runtime.llvm.contract_layout import Operand
+from tinytorch.runtime.llvm.conv_winograd import write_winograd_weights
 from tinytorch.runtime.llvm.index_concat import write_concat
 from tinytorch.runtime.llvm.index_gather import write_gather
 from tinytorch.runtime.llvm.index_loops import Extent
@@ -54,6 +56,7 @@ INDEX_KERNELS: dict[Op, Write] = {
     max_pool2d_index: write_max_pool,
     max_unpool2d: _alone(write_max_unpool),
     max_pool2d_take: _alone(write_max_pool_take),
+    winograd_weights: _alone(write_winograd_weights),
 }
 
 

@@ -120,11 +120,11 @@ class _Generator:
 
     def _contract(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
         product = next(n for n in body.nodes if n.op.kind == "contract")  # the others are its epilogue
-        a, b = (body.inputs.index(v) for v in product.inputs)
+        a, b, *further = (body.inputs.index(v) for v in product.inputs)
         extra = list(range(len(operands)))  # every operand, should the epilogue read a or b as well
         used = [i for i in extra if any(body.inputs[i] in n.inputs for n in body.nodes if n is not product)]
         first = len(operands)
-        order = (a, b, first, *range(first + 1, first + len(results)), *used)
+        order = (a, b, first, *range(first + 1, first + len(results)), *used, *further)
         plain = len(body.nodes) == 1
         epilogue = None if plain else _epilogue(body, product.output, [body.inputs[i] for i in used], operands, results)
         made = emit_contract(self.module, name, product, operands[a], operands[b], results[0], self.target, epilogue)
