@@ -44,6 +44,8 @@ def _suits(node: Node, frozen: bool) -> bool:
         return False
     lanes = _VECTOR_BYTES // x.dtype.size
     batch, height, width, columns = out.shape
+    if 2 * columns <= lanes:  # sums along the input channels waste no lanes
+        return False
     vectors = -(-columns // lanes)
     products = x.shape[3] * vectors
     tile = 1.1 * 16 * products + _TRANSFORM * (-(-x.shape[3] // lanes) + vectors)

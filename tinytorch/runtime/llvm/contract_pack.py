@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_layout import Operand, accumulator
+from tinytorch.runtime.llvm.contract_parts import over_vectors
 from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
@@ -58,12 +59,11 @@ def pack_rows(module: Module, a: Operand, lanes: int, target: Target) -> Functio
         def row(i: Value) -> None:
             start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(k, lanes) * compute.size))
 
-            def vector(j: Value, live: int = lanes) -> None:
-                mask = fn.lane_mask(lanes, live)
+            def vector(j: Value, mask: Value | None = None) -> None:
                 loaded = emitter.load_strided(start, a.dtype, a.strides[-1], j * a.column_bytes, mask=mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 
-            _over_vectors(fn, k, lanes, vector)
+            over_vectors(fn, k, lanes, vector)
 
         fn.loop(rows, [], row)
 
@@ -148,14 +148,6 @@ def pack_transposed(module: Module, b: Operand, width: int, lanes: int, target: 
         fn.if_(fn.compare("ne", whole, depth), lambda: squares(depth - lanes))
 
     return _shared(module, key, write)
-
-
-def _over_vectors(fn: Function, size: int, lanes: int, body: Callable[..., None]) -> None:
-    """`body(index)` for each whole vector, then `body(index, live)` for the rest."""
-    whole = size // lanes * lanes
-    fn.loop(whole, [], body, step=lanes)
-    if size - whole:
-        body(fn.const(whole), size - whole)
 
 
 def _shared(module: Module, key: _Key, write: Callable[[Function], None]) -> Function:

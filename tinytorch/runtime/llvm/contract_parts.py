@@ -28,3 +28,11 @@ def where_differ(fn: Function, a: Value, b: Value, body: Callable[[], None]) -> 
             body()
     else:
         fn.if_(fn.compare("ne", a, b), body)
+
+
+def over_vectors(fn: Function, size: int, lanes: int, vector: Callable[..., None]) -> None:
+    """`vector(index)` for each whole vector along an axis, then `vector(index, mask)` for the rest."""
+    whole = size // lanes * lanes
+    fn.loop(whole, [], vector, step=lanes)
+    if size - whole:
+        vector(fn.const(whole), fn.lane_mask(lanes, size - whole))

@@ -194,36 +194,66 @@ class _DotTile:
 
     def write(self) -> None:
         a, b, to, stride, depth, _ = self.fn.params
-        rows, columns, lanes = self.key.tile.rows, self.key.width, self.key.lanes
+        rows, columns, walk = self.key.tile.rows, self.key.width, self.key.walk
         zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+        zeros = [zero] * (rows * columns)
+        sums = self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
+        for i in range(rows):
+            row = self.fn.at(to, walk.to[i] if walk else stride * i)
+            for j in range(columns):
+                total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
+                self.fn.store(total, row, j * self.key.compute.size)
+
+    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after these loops, the innermost of which has the vectors."""
+        (count, a_step, b_step), *inner = loops
+        if not inner:
+            return self._along(self.fn.const(count), a, b, sums)
+
+        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            return [self.fn.at(a, a_step), self.fn.at(b, b_step), *self._walk(inner, a, b, sums)]
+
+        return self.fn.loop(count, [a, b, *sums], body)[2:]
+
+    def _along(self, depth: Value, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after `depth` elements of every row and column."""
+        lanes = self.key.lanes
 
         def step(i: Value, *sums: Value) -> Sequence[Value]:
             return self._step(a, b, i, sums, None)
 
         whole = depth // lanes * lanes
-        sums = self.fn.loop(whole, [zero] * (rows * columns), step, step=lanes)
+        sums = self.fn.loop(whole, sums, step, step=lanes)
         rest = depth - whole
-        some = self.fn.compare("ne", rest, self.fn.const(0))
+        if isinstance(rest.literal, int):
+            mask = self.fn.lane_mask(lanes, rest.literal)
+            return self._step(a, b, whole, sums, mask) if rest.literal else sums
         mask = self.fn.lane_mask(lanes, rest)
-        sums = self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
-        for i in range(rows):
-            row = self.fn.at(to, stride * i)
-            for j in range(columns):
-                total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
-                self.fn.store(total, row, j * self.key.compute.size)
+        some = self.fn.compare("ne", rest, self.fn.const(0))
+        return self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
 
     def _step(self, a: Value, b: Value, index: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
-        key = self.key
-        lefts = [self._vector(a, key.a, index, i, mask) for i in range(key.tile.rows)]
+        """Vectors of every row by vectors of every column: the fewer are held, the others stream past them."""
+        key, rows, columns = self.key, self.key.tile.rows, self.key.width
+        starts = key.walk.rows if key.walk else [i * key.a.step for i in range(rows)]
+
+        def row(i: int) -> Lane:
+            return self._vector(a, key.a, index, starts[i], mask)
+
+        def column(j: int) -> Lane:
+            return self._vector(b, key.b, index, j * key.b.step, mask)
+
         following = list(sums)
-        for j in range(key.width):
-            right = self._vector(b, key.b, index, j, mask)
-            for i, left in enumerate(lefts):
-                place = i * key.width + j
+        turned = columns < rows
+        held = [column(j) for j in range(columns)] if turned else [row(i) for i in range(rows)]
+        for n in range(rows if turned else columns):
+            passing = row(n) if turned else column(n)
+            for m, other in enumerate(held):
+                place = n * columns + m if turned else m * columns + n
                 total = self.vectors.lane(following[place], key.compute)
-                following[place] = self.vectors.value(self.vectors.fma(left, right, total))
+                following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
         return following
 
-    def _vector(self, pointer: Value, source: Source, index: Value, which: int, mask: Value | None) -> Lane:
+    def _vector(self, pointer: Value, source: Source, index: Value, start: int, mask: Value | None) -> Lane:
         at = self.fn.at(pointer, index * source.k_step)
-        return self.vectors.load(at, source.dtype, which * source.step, mask=mask).cast(self.key.compute)
+        return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)

@@ -11,6 +11,7 @@ are copied to scratch with the zeros, `conv_layout.picture_of` says how many byt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +19,14 @@ from functools import partial
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.contract_parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.conv_image import copy_images
+from tinytorch.runtime.llvm.conv_image import Part, read_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_plan import plan_convolution
 from tinytorch.runtime.llvm.conv_pool import pool_function
+from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
@@ -99,7 +101,9 @@ class _Forward:
         self.pool = epilogue.pool if epilogue else None
         self.plan = plan_convolution(conv, self.pool or (1, 1), target)
         self.picture = picture_of(conv, self.plan.rows, self.plan.panel)
-        self.sums_at = aligned(self.picture.bytes(self.plan.images))
+        self.packed_at = aligned(self.picture.bytes(self.plan.images))
+        dot = self.plan.form == "dot"
+        self.sums_at = self.packed_at + (aligned(math.prod(weights.shape) * self.size) if dot else 0)
         self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
         self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pool else 0)
         self.scratch_word = 2 + len((out, *outputs, *operands))
@@ -121,17 +125,45 @@ class _Forward:
         frame, chunk = fn.params
         self.frame = frame
         self.x, self.w, self.out = (fn.load(frame, PTR, 8 * i) for i in range(3))
-        if self.scratch_bytes:
-            self.scratch = fn.load(frame, PTR, self.scratch_word * 8)
+        self.scratch = fn.load(frame, PTR, self.scratch_word * 8) if self.scratch_bytes else None
         if self.epilogue is not None:
             self._prepare_epilogue(self.epilogue)
+        if plan.form == "dot":
+            self._pack_weights()
         first = chunk * plan.items_per_chunk
         last = least(first + plan.items_per_chunk, plan.items)
         fn.loop(last, [], self._item, start=first)
 
+    def _pack_weights(self) -> None:
+        """Put the input channels of a place of the window and an output channel side by side, as `dot` tiles read
+        them: the kernel goes on with weights [window height, window width, columns, channels]."""
+        fn, w, channels, compute = self.fn, self.weights, self.conv.channels, self.conv.compute
+        assert self.scratch is not None, "packed weights have scratch memory"
+        packed = fn.at(self.scratch, self.packed_at)
+        emitter = LaneEmitter(fn, self.target, self.plan.lanes)
+        height, width, _, columns = w.shape
+        steps = [s * w.dtype.size for s in w.strides]
+
+        def line(y: Value, x: Value, o: Value) -> None:
+            start = fn.at(self.w, y * steps[0] + x * steps[1] + o * steps[3])
+            to = fn.at(packed, ((y * width + x) * columns + o) * (channels * compute.size))
+
+            def vector(c: Value, mask: Value | None = None) -> None:
+                lane = emitter.load_strided(start, w.dtype, w.strides[2], c * steps[2], mask=mask)
+                emitter.store(lane.cast(compute), to, c * compute.size, mask=mask)
+
+            over_vectors(fn, channels, self.plan.lanes, vector)
+
+        def row(y: Value) -> None:
+            fn.loop(width, [], lambda x: fn.loop(columns, [], lambda o: line(y, x, o)))
+
+        fn.loop(height, [], row)
+        strides = (width * columns * channels, columns * channels, 1, channels)
+        self.w, self.weights = packed, Operand(compute, w.shape, strides)
+
     def _prepare_epilogue(self, epilogue: Epilogue) -> None:
         module, lanes, panel = self.module, self.plan.lanes, self.plan.panel
-        if self.pool:
+        if self.pool and self.scratch:
             self.sums = self.fn.at(self.scratch, self.sums_at)
             self.finish = pool_function(module, self.conv, epilogue, self.result, lanes, panel, self.target)
         else:
@@ -151,7 +183,8 @@ class _Forward:
         rows = least(conv.outputs[0] - row, plan.rows)
         images = least(conv.images.shape[0] - image, plan.images)
         columns = least(self.all_columns - column, plan.columns)
-        b = fn.at(self.w, (group * self.all_columns + column) * self.weights.dtype.size)
+        w = self.weights
+        b = fn.at(self.w, (group * self.all_columns + column) * (w.strides[3] * w.dtype.size))
         item = _Item(b, group, image, images, row, rows, column)
         a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
 
@@ -165,17 +198,8 @@ class _Forward:
             where_differ(fn, columns, whole, lambda: panel(whole, rest))
 
     def _images(self, item: _Item, channel: Value, channels: int) -> Value:
-        """Where the item's outputs begin to read these channels: in the images, or in a copy that is made here."""
-        fn, conv, x = self.fn, self.conv, self.conv.images
-        steps = [s * x.dtype.size for s in x.strides]
-        start = fn.at(self.x, item.image * steps[0] + channel * steps[3])
-        first = item.row * conv.stride[0] - conv.low[0]
-        if not self.picture.copied:
-            return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
-        copy = copy_images(self.module, conv, self.picture, channels, self.target)
-        count = item.rows * conv.stride[0] + (conv.reach(0, 1) - conv.stride[0])
-        fn.call(copy, [start, self.scratch, first, count, item.images])
-        return self.scratch
+        part = Part(item.image, item.images, channel, channels, item.row, item.rows)
+        return read_images(self.fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
 
     def _panel(self, item: _Item, a: Value, j: Value, width: int) -> None:
         """All outputs of an item for `width` columns, the first of them `j`, which begin to read at `a`."""
@@ -236,7 +260,7 @@ class _Forward:
         to = self.sums if self.epilogue else self._result(item.group, place, column)
         if self.pool:
             to = fn.at(to, (x + slot) * stride)
-        b = fn.at(item.b, j * self.weights.dtype.size)
+        b = fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
         self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
         if self.pool or not self.epilogue:
             return
@@ -279,8 +303,8 @@ class _Forward:
             tile=Tile(len(rows), vectors),
             width=width,
             lanes=lanes,
-            a=Source(self.picture.dtype, self.picture.column, 0),
-            b=Source(self.weights.dtype, self.weights.dtype.size, 0),
+            a=Source(self.picture.dtype, self.picture.column, self.picture.channel),
+            b=Source(self.weights.dtype, *(self.weights.strides[i] * self.weights.dtype.size for i in (3, 2))),
             accumulates=False,
             target=self.target,
             walk=Walk(rows, tuple(out), self._loops()),
@@ -297,5 +321,6 @@ class _Forward:
             (conv.window[1], conv.dilation[1] * picture.column, column),
         ]
         channels = (conv.channels, picture.channel, channel)
-        # The axis with the smallest steps is the innermost loop.
-        return merged_loops([channels, *window] if picture.channel > picture.column else [*window, channels])
+        # The innermost loop is that with the smallest steps, or that along which the vectors run.
+        planes = picture.channel > picture.column and self.plan.form != "dot"
+        return merged_loops([channels, *window] if planes else [*window, channels])

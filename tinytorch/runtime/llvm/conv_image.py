@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.builder import Function, Module, Value
+from tinytorch.runtime.llvm.contract_parts import over_vectors
 from tinytorch.runtime.llvm.conv_layout import Convolution, Picture
 from tinytorch.runtime.llvm.emit import LaneEmitter
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
 
-def copy_images(module: Module, conv: Convolution, picture: Picture, channels: int, target: Target) -> Function:
+@dataclass(frozen=True)
+class Part:
+    """What an item reads: which images, channels and rows of outputs, and how many of each; all that does not fit the
+    images is zeros."""
+
+    image: Value
+    images: Value
+    channel: Value
+    channels: int
+    row: Value
+    rows: Value
+
+
+def read_images(
+    fn: Function, conv: Convolution, picture: Picture, part: Part, images: Value, scratch: Value | None, target: Target
+) -> Value:
+    """Where a part's first output begins to read: in the images themselves, or in a copy that is made here."""
+    steps = [s * conv.images.dtype.size for s in conv.images.strides]
+    start = fn.at(images, part.image * steps[0] + part.channel * steps[3])
+    first = part.row * conv.stride[0] - conv.low[0]
+    if not picture.copied:
+        return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
+    assert scratch is not None, "a copy needs memory"
+    rows = part.rows * conv.stride[0] + (conv.reach(0, 1) - conv.stride[0])
+    copy = _copy_function(fn.module, conv, picture, part.channels, target)
+    fn.call(copy, [start, scratch, first, rows, part.images])
+    return scratch
+
+
+def _copy_function(module: Module, conv: Convolution, picture: Picture, channels: int, target: Target) -> Function:
     """`(from, to, first, rows, images)`: rows `first`, which may lie outside, and following of so many images.
 
-    `from` is the first image's element [0, 0] of the first of the channels wanted.
+    `from` is the first image's element [0, 0] of the first of the channels.
     """
 
     def build(name: str) -> Function:
@@ -105,7 +135,7 @@ class _Copy:
             lane = self.emitter.load_strided(start, dtype, step, mask=mask)
             self.emitter.store(lane.cast(self.conv.compute), to, i * self.conv.compute.size, mask=mask)
 
-        self._over(count, vector)
+        over_vectors(self.fn, count, self.emitter.lanes, vector)
 
     def _zeros(self, to: Value, count: int) -> None:
         zero = self.emitter.const(0, self.conv.compute)
@@ -113,12 +143,4 @@ class _Copy:
         def vector(i: Value, mask: Value | None = None) -> None:
             self.emitter.store(zero, to, i * self.conv.compute.size, mask=mask)
 
-        self._over(count, vector)
-
-    def _over(self, count: int, vector: Callable[..., None]) -> None:
-        """`vector(index)` for each whole vector, then `vector(index, mask)` for the rest."""
-        lanes = self.emitter.lanes
-        whole = count // lanes * lanes
-        self.fn.loop(whole, [], vector, step=lanes)
-        if count - whole:
-            vector(self.fn.const(whole), self.fn.lane_mask(lanes, count - whole))
+        over_vectors(self.fn, count, self.emitter.lanes, vector)

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.contract_parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.conv_image import copy_images
+from tinytorch.runtime.llvm.conv_image import Part, read_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_plan import cut_axis
 from tinytorch.runtime.llvm.emit import LaneEmitter
@@ -173,8 +173,7 @@ class _WeightGrad:
         self.x, self.g = fn.load(frame, PTR, 0), fn.load(frame, PTR, 8)
         scratch = (2 + len(self.product.results) + len(self.product.inputs)) * 8
         shared = fn.load(frame, PTR, scratch)
-        if self.private_bytes:
-            self.scratch = fn.load(frame, PTR, scratch + 8)
+        self.scratch = fn.load(frame, PTR, scratch + 8) if self.private_bytes else None
         blocks = -(-self.columns // self.across)
         column = item % blocks * self.across
         group = item // blocks % self.groups
@@ -228,16 +227,9 @@ class _WeightGrad:
             where_differ(fn, at.columns, whole, lambda: panel(whole, rest))
 
     def _images(self, at: _Visit, channel: Value, channels: int, images: int, rows: int) -> Value:
-        """Where the first output begins to read these channels: in the images, or in a copy that is made here."""
-        fn, conv, x = self.fn, self.conv, self.conv.images
-        steps = [s * x.dtype.size for s in x.strides]
-        start = fn.at(self.x, at.image * steps[0] + channel * steps[3])
-        first = at.row * conv.stride[0] - conv.low[0]
-        if not self.picture.copied:
-            return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
-        copy = copy_images(self.module, conv, self.picture, channels, self.target)
-        fn.call(copy, [start, self.scratch, first, fn.const(conv.reach(0, rows)), fn.const(images)])
-        return self.scratch
+        fn = self.fn
+        part = Part(at.image, fn.const(images), channel, channels, at.row, fn.const(rows))
+        return read_images(fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
 
     def _rows(self, at: _Visit, a: Value, b: Value, j: Value, width: int, loops: Loops) -> None:
         """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""
@@ -311,10 +303,7 @@ class _WeightGrad:
                 (total,) = fn.loop(self.parts, [zero], add)
                 fn.store(total, sums, j * self.size)
 
-            whole = columns // lanes * lanes
-            fn.loop(whole, [], vector, step=lanes)
-            if columns - whole:
-                vector(fn.const(whole), fn.lane_mask(lanes, columns - whole))
+            over_vectors(fn, columns, lanes, vector)
             line, place = (fn.const(0), i) if len(product.batch) == 1 else (i // product.m, i % product.m)
             fn.call(finish, [frame, sums, fn.const(1), fn.const(columns), place, fn.const(0), line])
 

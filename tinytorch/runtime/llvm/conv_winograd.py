@@ -22,11 +22,11 @@ from tinytorch.ir.graph import Node
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand, accumulator
-from tinytorch.runtime.llvm.contract_parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv import ConvKernel
-from tinytorch.runtime.llvm.conv_image import copy_images
+from tinytorch.runtime.llvm.conv_image import Part, read_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_pool import pool_function
 from tinytorch.runtime.llvm.emit import LaneEmitter
@@ -88,7 +88,7 @@ def write_winograd_weights(
                 lane = emitter.lane(value, compute).cast(result.dtype)
                 emitter.store(lane, end, (p * channels * columns + j) * result.dtype.size, mask=mask)
 
-        _over(fn, columns, lanes, vector)
+        over_vectors(fn, columns, lanes, vector)
 
     first = fn.params[1] * share
     fn.loop(least(first + share, channels), [], one, start=first)
@@ -178,8 +178,10 @@ class _Winograd:
         row = number // across % down * self.rows
         image = number // (across * down)
         rows = least(height - row, self.rows)
-        strip = _Strip(self._images(image, row, rows), image, row, rows)
         pairs = (rows + 1) // 2
+        part = Part(image, fn.const(1), fn.const(0), conv.channels, row, pairs * 2)
+        a = read_images(fn, self.paired, self.picture, part, self.x, self.scratch, self.target)
+        strip = _Strip(a, image, row, rows)
         fn.call(self._image_function(), [strip.a, fn.at(self.scratch, self.images_at), pairs])
         columns = least(conv.columns - column, self.across)
         whole = columns // self.panel * self.panel
@@ -187,17 +189,6 @@ class _Winograd:
         rest = conv.columns % self.panel
         if rest:
             where_differ(fn, columns, whole, lambda: self._panel(strip, column + whole, rest))
-
-    def _images(self, image: Value, row: Value, rows: Value) -> Value:
-        """Where the first output begins to read: in the image, or in a copy that is made here."""
-        fn, conv, x = self.fn, self.conv, self.conv.images
-        steps = [s * x.dtype.size for s in x.strides]
-        start, first = fn.at(self.x, image * steps[0]), row - conv.low[0]
-        if not self.picture.copied:
-            return fn.at(start, first * steps[1] - conv.low[1] * steps[2])
-        copy = copy_images(self.module, self.paired, self.picture, conv.channels, self.target)
-        fn.call(copy, [start, self.scratch, first, (rows + 1) // 2 * 2 + 2, fn.const(1)])
-        return self.scratch
 
     def _panel(self, strip: _Strip, column: Value, width: int) -> None:
         """All outputs of a strip for `width` columns."""
@@ -311,7 +302,7 @@ class _Winograd:
                     for p, value in enumerate(_both(_image, d)):
                         fn.store(value, end, c * self.size + p * step, mask=mask)
 
-                _over(fn, channels, lanes, vector)
+                over_vectors(fn, channels, lanes, vector)
 
             fn.loop(pairs, [], lambda y: fn.loop(self.pairs, [], lambda x: tile(y, x)))
             fn.ret()
@@ -394,14 +385,6 @@ def _loaded(
 ) -> Value:
     """A vector in the dtype of the sums."""
     return emitter.value(emitter.load(pointer, source.dtype, offset, mask=mask).cast(conv.compute))
-
-
-def _over(fn: Function, size: int, lanes: int, vector: Callable[..., None]) -> None:
-    """`vector(index)` for each whole vector, then `vector(index, mask)` for the rest."""
-    whole = size // lanes * lanes
-    fn.loop(whole, [], vector, step=lanes)
-    if size - whole:
-        vector(fn.const(whole), fn.lane_mask(lanes, size - whole))
 
 
 def _even(size: int) -> int:
