@@ -17,7 +17,6 @@ from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue
-from tinytorch.runtime.llvm.contract_kernels import ContractKernel
 from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution
 from tinytorch.runtime.llvm.conv_plan import plan_convolution
@@ -165,11 +164,8 @@ def convolution(case, images):
 def emit(module, name, case, op, a, b, out, target, epilogue=None):
     """The kernel, by its definition even where there are quicker ways."""
     conv, b, out = convolution(case, a), operand_of(b), operand_of(out)
-    if op is conv2d:
-        made = emit_conv(module, name, conv, b, out, target, epilogue)
-        return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
-    grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
-    return ContractKernel(grad.phases, grad.shared_bytes, grad.private_bytes)
+    write = emit_conv if op is conv2d else emit_conv_weight_grad
+    return write(module, name, conv, b, out, target, epilogue)
 
 
 def execute(module, kernel, arrays, target, seed=0, threads=1):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.contract import matmul
@@ -13,21 +12,12 @@ from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract import emit_matmul
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue
 from tinytorch.runtime.llvm.contract_layout import Operand
+from tinytorch.runtime.llvm.contract_parts import ContractKernel
 from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair
 from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv_winograd import emit_winograd
 from tinytorch.runtime.llvm.target import Target
-
-
-@dataclass(frozen=True)
-class ContractKernel:
-    """An emitted contraction: `phases` of (function, chunks), run one after the other, and scratch memory, of the
-    whole kernel and of each thread."""
-
-    phases: tuple[tuple[str, int], ...]
-    shared_bytes: int = 0
-    private_bytes: int = 0
 
 
 def emit_contract(
@@ -51,11 +41,9 @@ def emit_contract(
     if node.op in (conv2d, conv2d_winograd):
         conv = Convolution(a, _pair(shape[1:3]), _pair(b.shape[:2]), columns=columns, **attrs)
         emit = emit_conv if node.op is conv2d else emit_winograd
-        made = emit(module, name, conv, b, out, target, epilogue)
-        return ContractKernel(((made.name, made.chunks),), 0, made.scratch_bytes)
+        return emit(module, name, conv, b, out, target, epilogue)
     conv = Convolution(a, _pair(b.shape[1:3]), _pair(shape[:2]), columns=columns, **attrs)
-    grad = emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
-    return ContractKernel(grad.phases, grad.shared_bytes, grad.private_bytes)
+    return emit_conv_weight_grad(module, name, conv, b, out, target, epilogue)
 
 
 def _pair(sizes: Sequence[int]) -> Pair:

@@ -19,7 +19,7 @@ from functools import partial
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract_parts import ContractKernel, aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv_image import Part, read_images
@@ -31,15 +31,6 @@ from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
 
-@dataclass(frozen=True)
-class ConvKernel:
-    """An emitted convolution: run `name(frame, chunk)` for each chunk; `scratch_bytes` per thread."""
-
-    name: str
-    chunks: int
-    scratch_bytes: int
-
-
 def emit_conv(
     module: Module,
     name: str,
@@ -48,20 +39,19 @@ def emit_conv(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> ConvKernel:
+) -> ContractKernel:
     """Write the kernel of `out = epilogue(images * weights)`.
 
     weights [window height, window width, channels of a group, groups * columns], row-major; out [batch, height,
     width, groups * columns], of any strides.
     """
-    fn = module.function(name, [PTR, I64])
     if 0 in out.shape:
-        fn.ret()
-        return ConvKernel(name, 0, 0)
+        return ContractKernel(())
+    fn = module.function(name, [PTR, I64])
     writer = _Forward(module, fn, conv, weights, out, target, epilogue)
     writer.write()
     fn.ret()
-    return ConvKernel(name, writer.plan.chunks, writer.scratch_bytes)
+    return ContractKernel(((name, writer.plan.chunks),), 0, writer.scratch_bytes)
 
 
 @dataclass(frozen=True)

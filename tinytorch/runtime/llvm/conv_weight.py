@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract_parts import ContractKernel, aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv_image import Part, read_images
@@ -35,15 +35,6 @@ _LEAST_FLOPS = 400_000  # of an item
 _PART_BYTES = 256 << 10  # of the sums of an item: they stay in L2
 
 
-@dataclass(frozen=True)
-class WeightGradKernel:
-    """Run each phase's function for each of its chunks, one phase after the other."""
-
-    phases: tuple[tuple[str, int], ...]
-    shared_bytes: int
-    private_bytes: int
-
-
 def emit_conv_weight_grad(
     module: Module,
     name: str,
@@ -52,14 +43,14 @@ def emit_conv_weight_grad(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> WeightGradKernel:
+) -> ContractKernel:
     """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`.
 
     gradients [batch, *conv.outputs, groups * columns], the last stride 1; out [*conv.window, channels of a group,
     groups * columns], of any strides. An empty result takes no functions.
     """
     if 0 in out.shape:
-        return WeightGradKernel((), 0, 0)
+        return ContractKernel(())
     sums = module.function(name, [PTR, I64])
     writer = _WeightGrad(module, conv, gradients, out, target, epilogue)
     writer.write_sums(sums)
@@ -68,7 +59,7 @@ def emit_conv_weight_grad(
     writer.write_total(total)
     total.ret()
     phases = ((name, writer.items), (total.name, writer.total_chunks))
-    return WeightGradKernel(phases, writer.part_bytes * writer.parts, writer.private_bytes)
+    return ContractKernel(phases, writer.part_bytes * writer.parts, writer.private_bytes)
 
 
 Loops = tuple[tuple[int, int, int], ...]

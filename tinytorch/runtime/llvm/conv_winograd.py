@@ -22,10 +22,9 @@ from tinytorch.ir.graph import Node
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.contract_epilogue import Epilogue, epilogue_function, store_sums
 from tinytorch.runtime.llvm.contract_layout import Operand, accumulator
-from tinytorch.runtime.llvm.contract_parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract_parts import ContractKernel, aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract_plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract_tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.conv import ConvKernel
 from tinytorch.runtime.llvm.conv_image import Part, read_images
 from tinytorch.runtime.llvm.conv_layout import Convolution, Pair, as_product, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv_pool import pool_function
@@ -46,17 +45,16 @@ def emit_winograd(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> ConvKernel:
+) -> ContractKernel:
     """Write the kernel of `out = epilogue(images * weights)`; operands as for `conv.emit_conv`, the images' channels
     and the matrices of transformed weights without gaps."""
-    fn = module.function(name, [PTR, I64])
     if 0 in out.shape:
-        fn.ret()
-        return ConvKernel(name, 0, 0)
+        return ContractKernel(())
+    fn = module.function(name, [PTR, I64])
     writer = _Winograd(module, conv, weights, out, target, epilogue or Epilogue("store sums", store_sums))
     writer.write(fn)
     fn.ret()
-    return ConvKernel(name, writer.chunks, writer.scratch_bytes)
+    return ContractKernel(((name, writer.chunks),), 0, writer.scratch_bytes)
 
 
 def write_winograd_weights(
