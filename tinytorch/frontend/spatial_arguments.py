@@ -33,8 +33,9 @@ def sizes(name: str, what: str, value: Any, rank: int, least: int = 1) -> Ints:
         raise error(f"{name}: {what} is made of integers, got {value!r}")
     if len(numbers) != rank:
         raise error(f"{name}: {what} is one integer or one for each of {', '.join(SPATIAL[rank])}, got {value!r}")
-    if min(numbers) < least:
-        raise error(f"{name}: {what} is at least {least}, got {value!r}")
+    for axis, number in zip(SPATIAL[rank], numbers, strict=True):
+        if number < least:
+            raise error(f"{name}: {what} is at least {least}, got {value!r} ({axis})")
     return numbers
 
 
