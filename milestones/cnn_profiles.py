@@ -14,7 +14,7 @@ from milestones.common import StepProfile, kib, microseconds, profile_step, tabl
 
 BATCHES = (32, 128)  # of the profile of the whole network
 SIZES = ((3, 16, 16), (16, 32, 8), (64, 64, 8))  # channels in, channels out, height and width: a Linear fits
-BATCH, REPEATS = 64, 5
+BATCH, REPEATS = 64, 25
 LOADED = 100  # batches
 
 
