@@ -324,7 +324,10 @@ def test_grad_with_aux():
 
 
 def test_nested_grad():
-    derivative = lambda x: x**4  # noqa: E731
+    def fourth_power(x):
+        return x**4
+
+    derivative = fourth_power
     for expected in (32.0, 48.0, 48.0, 24.0):
         derivative = grad(derivative)
         assert derivative(Tensor(2.0)).item() == expected

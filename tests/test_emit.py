@@ -193,10 +193,14 @@ def test_f64_to_f16_rounds_once(name):
 def test_casts_between_all_dtypes(name):
     target = target_of(name)
     values = np.random.default_rng(7).integers(0, 100, 53)
+    sinks = list(DTYPES.values())
+
+    def cast_to_all(emitter, x):
+        return [x.cast(dtype) for dtype in sinks]
+
     for source in DTYPES.values():
         a = values.astype(source.numpy)
-        sinks = list(DTYPES.values())
-        got = run_map(lambda e, x: [x.cast(d) for d in sinks], [a], sinks, target, target.lanes(f32))  # noqa: B023
+        got = run_map(cast_to_all, [a], sinks, target, target.lanes(f32))
         for x, d in zip(got, sinks, strict=True):
             np.testing.assert_array_equal(x, a.astype(d.numpy), err_msg=f"{source} to {d}")
     negative = -values.astype(np.int8)

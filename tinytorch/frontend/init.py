@@ -97,3 +97,23 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
+
+
+def initialize_(
+    name: str, weight: Tensor, bias: Tensor | None, initialization: str, generator: Generator | None = None
+) -> None:
+    """The weights of layer `name`: "default" as in PyTorch, uniform with bound 1 / sqrt(fan_in), as the bias; "xavier"
+    or "he", uniform with the variances given above, and the bias left as it is. TinyTorchError for another name."""
+    if initialization not in ("default", "xavier", "he"):
+        raise TinyTorchError(
+            f'{name}: initialization is "default", "xavier" or "he", got {initialization!r}', user_loc()
+        )
+    if initialization == "xavier":
+        xavier_uniform_(weight, generator=generator)
+    elif initialization == "he":
+        kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
+    else:
+        bound = 1 / math.sqrt(fans(weight)[0])
+        uniform_(weight, -bound, bound, generator)
+        if bias is not None:
+            uniform_(bias, -bound, bound, generator)

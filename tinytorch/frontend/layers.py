@@ -6,7 +6,6 @@ moment that the optimizer keeps), activations b o per batch of b.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
@@ -43,25 +42,10 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         _positive("Linear", in_features=in_features, out_features=out_features)
-        if initialization not in ("default", "xavier", "he"):
-            raise TinyTorchError(
-                f'Linear: initialization is "default", "xavier" or "he": {initialization!r}', user_loc()
-            )
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(functional.zeros(out_features, in_features, dtype=dtype))
         self.bias = Parameter(functional.zeros(out_features, dtype=dtype)) if bias else None
-        self._initialize(initialization, generator)
-
-    def _initialize(self, initialization: str, generator: Generator | None) -> None:
-        if initialization == "xavier":
-            init.xavier_uniform_(self.weight, generator=generator)
-        elif initialization == "he":
-            init.kaiming_uniform_(self.weight, nonlinearity="relu", generator=generator)
-        else:
-            bound = 1 / math.sqrt(self.in_features)
-            init.uniform_(self.weight, -bound, bound, generator)
-            if self.bias is not None:
-                init.uniform_(self.bias, -bound, bound, generator)
+        init.initialize_("Linear", self.weight, self.bias, initialization, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)

@@ -19,8 +19,6 @@ Conv2d with i channels in, o out, windows of k by k, on a batch of b images, wit
 
 from __future__ import annotations
 
-import math
-
 from tinytorch.frontend import functional, init
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
@@ -37,8 +35,6 @@ from tinytorch.frontend.spatial_pools import (
     MaxPool2d,
 )
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
 __all__ = [
@@ -74,27 +70,12 @@ class _Convolution(Module):
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % self.groups:
                 raise error(f"{name}: {what} is {channels}, which {groups} groups do not divide")
-        if initialization not in ("default", "xavier", "he"):
-            raise TinyTorchError(
-                f'{name}: initialization is "default", "xavier" or "he", got {initialization!r}', user_loc()
-            )
         self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         self.stride, self.dilation = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(functional.zeros(first, second // groups, *self.kernel_size, dtype=dtype))
         self.bias = Parameter(functional.zeros(out_channels, dtype=dtype)) if bias else None
-        self._initialize(initialization, generator)
-
-    def _initialize(self, initialization: str, generator: Generator | None) -> None:
-        if initialization == "xavier":
-            init.xavier_uniform_(self.weight, generator=generator)
-        elif initialization == "he":
-            init.kaiming_uniform_(self.weight, nonlinearity="relu", generator=generator)
-        else:
-            bound = 1 / math.sqrt(init.fans(self.weight)[0])
-            init.uniform_(self.weight, -bound, bound, generator)
-            if self.bias is not None:
-                init.uniform_(self.bias, -bound, bound, generator)
+        init.initialize_(name, self.weight, self.bias, initialization, generator)
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
