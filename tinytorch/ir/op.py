@@ -12,7 +12,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
-Kind = Literal["elementwise", "reduce", "view", "contract", "index", "random", "composite", "kernel"]
+Kind = Literal["elementwise", "reduce", "view", "contract", "index", "update", "random", "composite", "kernel"]
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 
