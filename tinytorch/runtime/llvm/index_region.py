@@ -114,8 +114,9 @@ class RegionWriter:
             beneath = fn.at(under, span.low * span.under)
 
             def row(i: Value) -> None:
-                pointers = moved(fn, (start, source, beneath), i, (pitch, span.step, span.under * span.spacing))
-                self._results(inner, *pointers, 0, inner[0].results)
+                steps = (pitch, span.step, span.under * span.spacing)
+                to, element, under = moved(fn, (start, source, beneath), i, steps)
+                self._results(inner, to, element, under, 0, inner[0].results)
 
             fn.loop(end, [], row, start=begin)
         if span.spacing == 1:

@@ -52,8 +52,8 @@ def _write_region(
     cut = cut_evenly(sizes_of(axes), update.dtype.size)
     source, to = frame_pointers(fn, 3)[1:]
     first = fn.at(to, sum(a * r for a, r in zip(starts, rows, strict=True)))
-    inside, pointers = enter(fn, axes, cut, region_of(fn, fn.params[1], cut), (first, source))
-    copy_block(fn, inside, *pointers, update.dtype, target)
+    inside, (to, source) = enter(fn, axes, cut, region_of(fn, fn.params[1], cut), (first, source))
+    copy_block(fn, inside, to, source, update.dtype, target)
     return Extent(cut.chunks)
 
 
@@ -75,7 +75,8 @@ def _write_all(
     def kept(spans: Sequence[Span], to: Value, under: Value, first: Size, last: Size) -> None:
         span, *inner = spans
         axes = [Axis(last - first, (span.row, span.under)), *(Axis(x.results, (x.row, x.under)) for x in inner)]
-        copy_block(fn, axes, *moved(fn, (to, under), first, axes[0].steps), dtype, target)
+        to, under = moved(fn, (to, under), first, axes[0].steps)
+        copy_block(fn, axes, to, under, dtype, target)
 
     writer = RegionWriter(fn, dtype, target, kept)
     writer.region(spans, cut.axis, region_of(fn, fn.params[1], cut), to, source, under)
