@@ -77,7 +77,7 @@ def _scatter_eval(base: Array, indices: Array, updates: Array, *, axis: int) -> 
     rows, behind = np.unique(flat[::-1], return_index=True)
     lead: Any = (slice(None),) * axis
     each = updates.reshape((*base.shape[:axis], flat.size, *base.shape[axis + 1 :]))
-    out = base.copy()
+    out = np.array(base)
     out[(*lead, rows)] = each[(*lead, flat.size - 1 - behind)]
     return out
 
@@ -121,7 +121,7 @@ def _update_slice_type(base: TensorType, update: TensorType, *, starts: Ints, st
 
 def _update_slice_eval(base: Array, update: Array, *, starts: Ints, steps: Ints) -> Array:
     window = _window(update.shape, starts, steps)
-    out = base.copy()
+    out = np.array(base)
     out[tuple(map(slice, window["starts"], window["limits"], window["steps"]))] = update
     return out
 
