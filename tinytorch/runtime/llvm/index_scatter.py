@@ -35,7 +35,7 @@ from tinytorch.runtime.llvm.index_loops import (
     region_of,
     sizes_of,
 )
-from tinytorch.runtime.llvm.index_runs import copy_block, over_lanes
+from tinytorch.runtime.llvm.index_runs import copy_block, over_lanes, unrolled
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
@@ -250,7 +250,16 @@ class _Writer:
             else:
                 write()
 
-        nest(fn, problem.index, (self.indices, updates), one)
+        if axes or not problem.index:
+            nest(fn, problem.index, (self.indices, updates), one)
+            return
+        *outer, last = problem.index  # single elements, several per turn
+        nest(
+            fn,
+            outer,
+            (self.indices, updates),
+            lambda *at: unrolled(fn, last.size, lambda i: one(*moved(fn, at, i, last.steps))),
+        )
 
     def _add_row(self, axes: Sequence[Axis], sums: Value, updates: Value) -> None:
         fn, dtype, wide = self.fn, self.problem.dtype, self.problem.accumulator
