@@ -12,8 +12,10 @@ import numpy as np
 from tinytorch.calls import PIPELINE
 from tinytorch.compile import Compiled
 from tinytorch.frontend.guards import snapshot
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
+from tinytorch.frontend.trace import Leaf, Traced, raw_grad, set_raw_grad, trace
+from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Array
@@ -105,9 +107,10 @@ def verify(function: Callable[..., Any], *args: Any, folder: str | Path = "tt-ve
     surroundings = _Surroundings(function, (args, kwargs))
     try:
         traced = _trace(function, args, kwargs, unique)
-        surroundings.keep(traced.inputs)
-        inputs = [np.array(t.data) for t in traced.inputs]
-        eager = _eager_outputs(traced, function(*args, **kwargs))
+        tensors = [*unique, *traced.captured]
+        surroundings.keep(tensors)
+        inputs = [np.array(t.data) for t in tensors]
+        eager = _eager_outputs(traced, tensors, function(*args, **kwargs))
     finally:
         surroundings.restore()
     return _Check(traced.graph, inputs, _output_names(traced), Path(folder)).run(eager)
@@ -165,21 +168,25 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 # What eager execution gave, in the order of the traced graph's outputs.
-def _eager_outputs(traced: Traced, result: Any) -> list[Array | None]:
+def _eager_outputs(traced: Traced, tensors: Sequence[Tensor], result: Any) -> list[Array | None]:
     """None where eager execution has nothing to compare."""
     found: list[Array | None] = [None] * len(traced.graph.outputs)
     slots: dict[int, Any] = {}
     _match(traced.result, result, slots)
-    for slot, output in enumerate(traced.sources):
-        if output >= 0 and isinstance(slots.get(slot), Tensor):
-            found[output] = np.array(slots[slot].data)
+    for slot, part in enumerate(traced.results):
+        if part.source >= 0 and not part.steps and isinstance(slots.get(slot), Tensor):
+            found[part.source] = np.array(slots[slot].data)
+
+    def tensor(leaf: Leaf) -> Tensor:
+        return tensors[leaf] if isinstance(leaf, int) else leaf
+
     for leaf, output in traced.effects.kept:
-        grad = raw_grad(leaf)
+        grad = raw_grad(tensor(leaf))
         found[output] = np.array(grad.data) if isinstance(grad, Tensor) else None
-    owners = {id(grad): leaf for leaf, grad in traced.grad_guards if isinstance(grad, Tensor)}
+    owners = {id(grad): tensor(leaf) for leaf, grad in traced.grad_guards if isinstance(grad, Tensor)}
     for index, output in traced.graph.state:
-        tensor = traced.inputs[index]
-        now = raw_grad(owners[id(tensor)]) if id(tensor) in owners else tensor  # eager adds into a new tensor
+        state = tensors[index]
+        now = raw_grad(owners[id(state)]) if id(state) in owners else state  # it may have been assigned anew
         found[output] = np.array(now.data) if isinstance(now, Tensor) else None
     return found
 
@@ -200,11 +207,12 @@ def _output_names(traced: Traced) -> list[str]:
     names = ["?"] * len(traced.graph.outputs)
     labels = Names()
     inputs = [labels[v] for v in traced.graph.inputs]
-    for slot, output in enumerate(traced.sources):
-        if output >= 0:
-            names[output] = f"result {slot}"
+    for slot, part in enumerate(traced.results):
+        if part.source >= 0:
+            names[part.source] = f"result {slot}"
     for leaf, output in traced.effects.kept:
-        names[output] = f"the gradient of {leaf.name or 'a tensor'}"
+        owner = inputs[leaf] if isinstance(leaf, int) else leaf.name or "a tensor"
+        names[output] = f"the gradient of {owner}"
     for index, output in traced.graph.state:
         names[output] = f"the new {inputs[index]}"
     return names
@@ -243,7 +251,7 @@ def run_machine_code(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """All outputs of a graph of kernels, new values of state among them; the inputs are not changed."""
     executable = Executable(graph)
     tensors = [Tensor.wrap(np.array(array, order="C")) for array in inputs]
-    _, call = executable.bind(len(tensors), (), Tensor, Tensor.wrap, "_version", on_status=_guard_failed)
+    _, call = executable.bind(len(tensors), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_guard_failed)
     result = call(*tensors)
     results = iter(result if isinstance(result, tuple) else (result,))
     state = {output: index for index, output in graph.state}
