@@ -478,13 +478,13 @@ class _Past(Tensor):
         self._node, self._requires_grad = met.node, met.requires_grad
 
     @property
-    def _data(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def _data(self) -> Array:
         if version_of(self._met.tensor) != self._met.version:
             raise TinyTorchError(f"backward: an operand of {self._op.name} was changed in place since", user_loc())
         return self._met.tensor._data
 
     @_data.setter
-    def _data(self, value: Array) -> None:
+    def _data(self, value: Array) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         assert value is None
 
     @property
