@@ -8,18 +8,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import is_not
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
 from tinytorch.calls import FROZEN_PIPELINE, Calls, frozen_graph, gradient_call, make_calls
-from tinytorch.frontend.guards import Guards, freeze, snapshot
+from tinytorch.frontend.guards import Guards, Watch, freeze
 from tinytorch.frontend.storage import Storage, along, overlaps
 from tinytorch.frontend.tensor import Consumed, Tensor, mode, over, storage_of, version_of
 from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, raw_grad, set_raw_grad, strides_of, trace
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir import ops
-from tinytorch.ir.errors import CompileError, TinyTorchError
+from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
@@ -101,7 +102,7 @@ class Specialization:
         self.row_major = all(strides is None for _, strides in traced.layouts)
         effects, only = traced.effects, traced.results == (Result(0, (), False),)
         self.single = traced.result == Slot(0) and only and not effects.kept
-        self.plain = self.single and not (effects.dropped or effects.consumed)
+        self.plain = self.single and not (effects.dropped or effects.consumed or self.guards.left)
 
     @property
     def differentiable(self) -> bool:
@@ -191,7 +192,7 @@ class Compiled:
         if mode.trace is not None:
             return self.function(*args, **kwargs)
         leaves: list[Any] = []
-        spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
+        spec = flatten((args, kwargs), leaves, _is_tensor)
         tensors = [x if isinstance(x, Tensor) else over(x) for x in leaves]
         unique = list({id(t): t for t in tensors}.values())
         index = {id(t): i for i, t in enumerate(unique)}
@@ -248,14 +249,21 @@ class Compiled:
         return None
 
     def _specialize(self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Specialization:
-        guards = snapshot(self.function, spec)
+        watch = Watch()
         args, kwargs = unflatten(spec, leaves)
         names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
         try:
-            traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+            with watch.running(self.function, spec):
+                traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
         except TraceAgain:
             return self._specialize(key, spec, leaves, tensors)
-        guards.check_untouched()
+        after: list[Any] = []
+        if flatten((args, kwargs), after, _is_tensor) != spec or any(map(is_not, after, leaves)):
+            raise TraceError(
+                f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "
+                "what is new instead"
+            )
+        guards = Guards(watch, traced.arrays, self._freezes)
         found = self._build(traced, guards, tensors)
         entries = self._known.setdefault(key, [])
         entries.append(found)
@@ -289,6 +297,9 @@ class Compiled:
             set_raw_grad(tensor(leaf), None)
         for leaf in effects.consumed:
             set_raw_grad(tensor(leaf), _CONSUMED)
+        for owner, name, value in item.guards.left:
+            if vars(owner).get(name) is not value:
+                setattr(owner, name, value)
         if item.single:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
@@ -367,6 +378,10 @@ class Compiled:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.function, name)
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, (Tensor, np.ndarray))
 
 
 def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:

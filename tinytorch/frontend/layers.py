@@ -13,6 +13,7 @@ from tinytorch.frontend import functional, init
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tracked import parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
@@ -69,7 +70,7 @@ class _Container(Module):
         setattr(self, str(len(self)), module)
 
     def _items(self) -> list[Module]:
-        return [value for name, value in vars(self).items() if name.isdigit()]
+        return [value for name, value in parts_of(self).items() if name.isdigit()]
 
     def __len__(self) -> int:
         return len(self._items())

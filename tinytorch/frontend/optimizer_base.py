@@ -9,7 +9,7 @@ import numpy as np
 
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.frontend.trace import Tracked
+from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32
@@ -43,7 +43,7 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        known = vars(self).get(name)
+        known = attributes_of(self).get(name)
         if name not in LIVE:
             setattr(self, name, value)
         elif isinstance(known, Tensor):
@@ -55,9 +55,9 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
             setattr(self, name, None)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in vars(self):
+        if name not in attributes_of(self):
             raise KeyError(name)
-        value = vars(self)[name]
+        value = getattr(self, name)
         if name not in LIVE:
             return value
         if value is None:
@@ -69,14 +69,14 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         delattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(vars(self))
+        return iter(parts_of(self))
 
     def __len__(self) -> int:
-        return len(vars(self))
+        return len(parts_of(self))
 
     def live(self, name: str) -> Tensor | None:
         """The tensor of a setting; None for a weight decay of 0."""
-        return vars(self)[name]
+        return getattr(self, name)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")

@@ -17,6 +17,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.random import Generator, default_generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tracked import attributes_of
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -80,7 +81,7 @@ def generators_of(model: Module) -> dict[str, Generator]:
     """The default generator, and those that modules of `model` keep, each once."""
     found = {"default": default_generator}
     for path, module in model.named_modules():
-        for name, value in vars(module).items():
+        for name, value in attributes_of(module).items():
             if isinstance(value, Generator) and all(value is not known for known in found.values()):
                 found[f"model.{path}.{name}"] = value
     return found

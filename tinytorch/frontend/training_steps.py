@@ -13,7 +13,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import stack
-from tinytorch.frontend.trace import Tracked
+from tinytorch.frontend.tracked import Tracked
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32, f64

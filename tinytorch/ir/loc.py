@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,16 @@ class Loc:
         return f"{self}: {text}" if text else str(self)
 
 
+def is_package_file(path: str) -> bool:
+    """Whether code is of this package; its samples stand for the user's."""
+    return path.startswith(_PACKAGE + os.sep) and path != _SAMPLES
+
+
 def user_loc(scope: str = "") -> Loc | None:
     """The first frame outside the package, or None where there is none."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) or file == _SAMPLES:
-            return Loc(file, frame.f_lineno, scope)
+        if not is_package_file(frame.f_code.co_filename):
+            return Loc(frame.f_code.co_filename, frame.f_lineno, scope)
         frame = frame.f_back
     return None
