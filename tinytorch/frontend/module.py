@@ -83,6 +83,13 @@ class Module(Tracked):
     def __getstate__(self) -> dict[str, Any]:
         return dict(attributes_of(self))
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # object would take any arguments, as __new__ does: a module without settings must refuse them.
+        if (args or kwargs) and type(self).__init__ is Module.__init__:
+            given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+            raise TypeError(f"{type(self).__name__} takes no arguments, got {given}")
+        super().__init__(*args, **kwargs)
+
     # Running.
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise TinyTorchError(f"{type(self).__name__} has no forward()", user_loc())
