@@ -92,4 +92,11 @@ def choice(what: str, name: str, value: Any, *choices: str) -> str:
 def instance(what: str, name: str, value: Any, kind: type, *, optional: bool = False) -> None:
     """An error unless `value` is a `kind` (or, if `optional`, None)."""
     if not isinstance(value, kind) and not (optional and value is None):
-        raise wrong_type(what, name, f"a {kind.__name__}{' or None' if optional else ''}", value)
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise wrong_type(what, name, f"{article} {kind.__name__}{' or None' if optional else ''}", value)
+
+
+def function(what: str, name: str, value: Any, *, optional: bool = False) -> None:
+    """An error unless `value` can be called (or, if `optional`, is None)."""
+    if not callable(value) and not (optional and value is None):
+        raise wrong_type(what, name, f"a function{' or None' if optional else ''}", value)

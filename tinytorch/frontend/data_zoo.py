@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend import data_files as files
 from tinytorch.frontend.data_files import Bytes, DataError, Remote
 from tinytorch.frontend.data_sets import Array, ArrayDataset
@@ -60,8 +61,8 @@ class ImageDataset(ArrayDataset):
         self.images = images
         self.labels = labels
         self.note = note
-        self.flatten = flatten
-        self.normalize = normalize
+        self.flatten = arguments.flag(type(self).__name__, "flatten", flatten)
+        self.normalize = arguments.flag(type(self).__name__, "normalize", normalize)
 
     def decode(self, batch: tuple[Bytes, Bytes]) -> tuple[Array, Array]:
         images = batch[0].astype(np.float32)
@@ -101,7 +102,8 @@ class MNIST(ImageDataset):
         normalize: bool = False,
         download: bool = True,
     ) -> None:
-        prefix = "train" if train else "t10k"
+        arguments.flag("MNIST", "download", download)
+        prefix = "train" if arguments.flag("MNIST", "train", train) else "t10k"
         names = [f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"]
         sources = _find_mnist(root, names, download)
         images, labels = files.cached_arrays(sources, ("images", "labels"), lambda: _read_mnist(sources))
@@ -170,7 +172,8 @@ class CIFAR10(ImageDataset):
         normalize: bool = False,
         download: bool = True,
     ) -> None:
-        batches = _find_cifar10(root, download)
+        arguments.flag("CIFAR10", "train", train)
+        batches = _find_cifar10(root, arguments.flag("CIFAR10", "download", download))
         names, note = _split_cifar10("test_batch" in batches, train)
         sources = {name: batches[name] for name in names}
         read = partial(_read_cifar10, sources, self.images_per_file)
@@ -237,6 +240,7 @@ class TinyShakespeare:
     """
 
     def __init__(self, root: Folder | None = None, *, download: bool = True) -> None:
+        arguments.flag("TinyShakespeare", "download", download)
         folders = files.search_folders(root, ("tinyshakespeare",))
         paths = [path for folder in folders if (path := files.first_file(folder, (_TEXT.name,))) is not None]
         path = paths[0] if paths else _download_all("TinyShakespeare", [_TEXT], "tinyshakespeare", folders, download)[0]

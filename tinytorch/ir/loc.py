@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
@@ -34,11 +35,16 @@ def is_package_file(path: str) -> bool:
     return path.startswith(_PACKAGE + os.sep) and path != _SAMPLES
 
 
+def _is_generated(frame: FrameType) -> bool:
+    """Whether this is the __init__ of a dataclass of the package."""
+    return frame.f_code.co_filename == "<string>" and frame.f_globals.get("__name__", "").startswith("tinytorch.")
+
+
 def user_loc(scope: str = "") -> Loc | None:
     """The first frame outside the package, or None where there is none."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        if not is_package_file(frame.f_code.co_filename):
+        if not (is_package_file(frame.f_code.co_filename) or _is_generated(frame)):
             return Loc(frame.f_code.co_filename, frame.f_lineno, scope)
         frame = frame.f_back
     return None
