@@ -29,6 +29,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.training_checkpoint import (
     Checkpoint,
+    does_not_fit,
     generators_of,
     load_generators,
     load_optimizer,
@@ -299,10 +300,10 @@ class Trainer:
         saved, before, resumed = Checkpoint.load(path), self._snapshot(*loaders), self._resumed
         try:
             self._restore(saved, *loaders)
-        except Exception:
+        except Exception as error:
             self._restore(before, *loaders)
             self._resumed = resumed
-            raise
+            raise does_not_fit(path, error) from error
 
     def _snapshot(self, *loaders: Any) -> Checkpoint:
         arrays = {
