@@ -56,13 +56,19 @@ def mutants(content: bytes):
         yield content + more
 
 
+def fresh(path: Path, content: bytes) -> None:
+    """A new file, since some file systems wait for the disk where an old one is emptied and written again."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 def test_every_changed_byte_of_a_checkpoint_is_found(saved):
     path, trainer, loader = saved
     content = path.read_bytes()
     assert len(content) < 4000
     before = trainer._snapshot(loader, None)
     for number, bad in enumerate(mutants(content)):
-        path.write_bytes(bad)
+        fresh(path, bad)
         with pytest.raises(TinyTorchError, match="run"):
             Checkpoint.load(path) if number % 100 else trainer.load_checkpoint(path, loader)
     after = trainer._snapshot(loader, None)
@@ -76,7 +82,7 @@ def test_every_changed_byte_of_saved_weights_is_found(tmp_path):
     path = tmp_path / "weights.safetensors"
     Linear(2, 3).save(path)
     for bad in mutants(path.read_bytes()):
-        path.write_bytes(bad)
+        fresh(path, bad)
         with pytest.raises(TinyTorchError, match=r"weights\.safetensors"):
             Linear(2, 3).load(path)
 
