@@ -2,9 +2,9 @@
 
 | what | memory | time |
 | --- | --- | --- |
-| a data set of arrays, memory-mapped | the pages that are touched, shared between processes | one gather per batch |
-| the same in RAM as uint8 | n bytes for n pixels | the same |
-| the same in RAM as float32 | 4 n bytes | no conversion per batch |
+| images in RAM as uint8: MNIST, CIFAR-10 | n bytes for n pixels, in every process | one gather per batch |
+| arrays of your own, memory-mapped | the pages that are touched, shared between processes | the same |
+| images in RAM as float32 | 4 n bytes | no conversion per batch |
 
 Images stay uint8 in storage and become float32 a batch at a time, in the thread that works ahead of the training
 step: a fourth of the memory for a conversion that the step hides.
