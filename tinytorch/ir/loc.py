@@ -26,7 +26,8 @@ class Loc:
 
     def describe(self) -> str:
         """`model.py:14: h = x @ self.w1`, with the source text where it can be read."""
-        text = linecache.getline(self.file, self.line).strip()
+        readable = self.file in linecache.cache or os.path.isfile(self.file)  # a name in text may be a device
+        text = linecache.getline(self.file, self.line).strip() if readable else ""
         return f"{self}: {text}" if text else str(self)
 
 
