@@ -55,7 +55,7 @@ def _is_number_of(dtype: DType, value: Any) -> bool:
     if dtype.is_float:
         return True
     low, high = (0, 1) if dtype.kind == "bool" else dtype.limits
-    return math.isfinite(value) and value == int(value) and low <= value <= high
+    return math.isfinite(value) and low <= value == int(value) <= high
 
 
 # Kinds of attributes.
@@ -64,7 +64,7 @@ def _anything(value: Any) -> bool:
 
 
 def _is_int(value: Any, least: int = -MAX_BYTES) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= value <= MAX_BYTES
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= int(value) <= MAX_BYTES
 
 
 def _is_number(value: Any) -> bool:
