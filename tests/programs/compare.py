@@ -18,9 +18,11 @@ TOLERANCES = {"float32": 2e-4, "float64": 1e-9}
 REFUSALS = {
     "a value that Python needs": r"needs the value of a tensor that is being traced",
     "memory shared partly": r"share(s)? memory|overlap",
+    "a gradient that a compiled step used up": r"used this gradient up",
     "an operand of a gradient that was changed": r"was changed in place since",
 }
-# What eager execution refuses, and a graph of values need not: its operands are never overwritten.
+# What eager execution refuses: operands of any op that were changed, where torch keeps only those that it needs, and
+# a graph of values never overwrites any.
 LOST = r"changed in place since|tape has been freed"
 _EXPECTED = (TinyTorchError, IndexError, TypeError, ValueError, RuntimeError)
 
@@ -96,14 +98,16 @@ class _Pair:
             self._same_state(i, self.eager[i - 1], b, "refuses, and changes ")
         return reason or ""
 
-    def _not_raised(self, i: int, a: Moment, b: Moment) -> str | None:
-        if self.party != "torch" and re.search(LOST, str(a.error)):
-            return None
-        if self.reference is not None and len(self.reference) > i and self.reference[i].error is None:
-            _Pair(self.program, self.party, self.reference[: i + 1], self.other[: i + 1], None).compare()
-            return None
-        self._fail(i, f"does not raise {type(a.error).__name__}: {a.error}")
-        return None
+    def _not_raised(self, i: int, a: Moment, b: Moment) -> None:
+        """Where eager execution raises, torch may be less strict, and then says what is right."""
+        lost = re.search(LOST, str(a.error)) is not None
+        reference = self.reference
+        if self.party == "torch" and lost:
+            return
+        if reference is not None and len(reference) > i and reference[i].error is None:
+            _Pair(self.program, f"{self.party} (against torch)", reference, self.other, None)._same(i, reference[i], b)
+        elif not lost:
+            self._fail(i, f"does not raise {type(a.error).__name__}: {a.error}")
 
     def _same(self, i: int, a: Moment, b: Moment) -> None:
         for path, x, y in _parts(a.result, b.result):
@@ -117,9 +121,18 @@ class _Pair:
                 self._same_leaf(i, f"{what}{name}.grad", a.gradients[name], b.gradients[name])
 
     def _same_leaf(self, i: int, name: str, a: Any, b: Any) -> None:
-        difference = _difference(a, b)
+        difference = _difference(a, b, self._compared)
         if difference:
             self._fail(i, f"{name}: {difference}")
+
+    @property
+    def _compared(self) -> tuple[str, ...]:
+        """What is compared of a tensor beside its values. torch makes a new tensor where nothing changes
+        (`x.reshape(-1)`), and says of views of leaves made under no_grad that they require grad."""
+        if "torch" not in self.party:
+            return ("dtype", "requires_grad", "same")
+        quiet = any(segment.call and "no_grad" in segment.text for segment in self.program.segments)
+        return ("dtype",) if quiet else ("dtype", "requires_grad")
 
     def _fail(self, i: int, what: str) -> None:
         head = "the setup" if i == 0 else self.program.segments[i - 1].text
@@ -136,11 +149,11 @@ def _parts(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     return [(path, a, b)]
 
 
-def _difference(a: Any, b: Any) -> str:
+def _difference(a: Any, b: Any, compared: tuple[str, ...]) -> str:
     """What differs between two leaves, or nothing."""
     if not (isinstance(a, Leaf) and isinstance(b, Leaf)):
         return "" if a == b else f"eager {_short(a)}, here {_short(b)}"
-    for what in ("dtype", "requires_grad", "same"):
+    for what in compared:
         if getattr(a, what) != getattr(b, what):
             return f"{what} is {getattr(a, what)} eagerly, here {getattr(b, what)}"
     if a.array.shape != b.array.shape:

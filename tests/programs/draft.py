@@ -36,6 +36,7 @@ class Var:
     contiguous: bool = True
     view: bool = False
     detached: bool = False
+    itself: bool = False  # an argument or a captured tensor, or what is the same object
     storage: Storage = field(default_factory=Storage)
 
     @property
@@ -78,7 +79,9 @@ class Draft:
         return (not feature or feature in self.on) and self.draw(st.booleans())
 
     def rarely(self, feature: str = "") -> bool:
-        return (not feature or feature in self.on) and self.draw(st.integers(0, 9)) == 9
+        return (not feature or feature in self.on) and self.draw(
+            st.integers(0, 9)
+        ) == 7  # not an end of the range, which is drawn more often
 
     def number(self, dtype: str = "f32") -> str:
         value = self.one(NUMBERS)
@@ -100,7 +103,14 @@ class Draft:
 
     def new(self, text: str, like: Var, shape: Shape | None = None, **known: Any) -> Var:
         """`v3 = text`, a value of its own unless `known` says otherwise."""
-        known = {"leaf": False, "view": False, "detached": False, "contiguous": True, "storage": Storage()} | known
+        known = {
+            "leaf": False,
+            "view": False,
+            "detached": False,
+            "itself": False,
+            "contiguous": True,
+            "storage": Storage(),
+        } | known
         name = f"v{next(self.names)}"
         if "grad" not in known:
             known["grad"] = like.grad and not self.no_grad
@@ -108,6 +118,11 @@ class Draft:
         self.line(f"{name} = {text}")
         self.variables.append(made)
         return made
+
+    def leaf_changed(self) -> None:
+        """A leaf has been written to: what was computed of it before is not differentiated, unless that is on."""
+        if "late_backward" not in self.on:
+            self.variables = [v for v in self.variables if v.leaf or not v.grad]
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:

@@ -39,10 +39,12 @@ def read_gradient(d: Draft) -> None:
             with d.without_gradients():
                 d.line(d.one(choices).format(x=x.name))
     x.exact = False
+    d.leaf_changed()
 
 
 def step(d: Draft) -> None:
     d.line("opt.step()")
+    d.leaf_changed()
     for v in d.variables:
         if v.name == "m.w":
             v.exact = False

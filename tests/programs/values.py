@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.programs.draft import Draft, Shape, Var
+from tests.programs.draft import Draft, Shape, Storage, Var
 
 
 def elementwise(d: Draft) -> None:
@@ -70,20 +70,23 @@ def views(d: Draft) -> None:
     x = d.some()
     if x is None:
         return
-    text, shape, known = d.one(_views_of(x))
+    choices = _views_of(x, "flip" in d.on)
+    # A view of a leaf under no_grad says in PyTorch that it requires grad, and has no gradient.
+    text, shape, known = choices[0] if d.no_grad and x.grad else d.one(choices)
     known = {"view": True, "storage": x.storage, "detached": x.detached, "contiguous": False} | known
     d.new(f"{x.name}{text}", x, shape, **known)
 
 
-def _views_of(x: Var) -> list[tuple[str, Shape, dict[str, object]]]:
+def _views_of(x: Var, flip: bool) -> list[tuple[str, Shape, dict[str, object]]]:
     """(text behind the name, shape, what else is known of it)."""
     s, same = x.shape, {"contiguous": x.contiguous}
-    own = {"view": False} if x.contiguous else {"view": False, "storage": type(x.storage)()}
+    own = {"view": False} if x.contiguous else {"view": False, "storage": Storage()}
+    flat = {**own, "view": x.contiguous, "contiguous": True, "itself": x.itself and len(s) == 1}
     found: list[tuple[str, Shape, dict[str, object]]] = [
         (".detach()", s, {"grad": False, "detached": True, **same}),
         ("[None]", (1, *s), same),
         (".unsqueeze(-1)", (*s, 1), same),
-        (".reshape(-1)", (x.size,), {**own, "view": True, "contiguous": True} if x.contiguous else own),
+        (".reshape(-1)", (x.size,), flat),
         (f".expand(2, {', '.join(map(str, s))})" if s else ".expand(2)", (2, *s), {}),
     ]
     if s and s[0] > 1:
@@ -93,8 +96,8 @@ def _views_of(x: Var) -> list[tuple[str, Shape, dict[str, object]]]:
             ("[1:]", (s[0] - 1, *s[1:]), same),
             ("[:-1]", (s[0] - 1, *s[1:]), same),
             ("[::2]", (math.ceil(s[0] / 2), *s[1:]), {}),
-            (".flip(0)", s, {"view": False, "storage": type(x.storage)()}),
         ]
+        found += [(".flip(0)", s, {"view": False, "storage": Storage()})] if flip else []
     if len(s) > 1:
         found += [
             ("[..., 0]", s[:-1], {}),
@@ -143,12 +146,19 @@ def cast(d: Draft) -> None:
     x = d.some(lambda v: v.is_float)
     if x is None:
         return
-    dtype = d.one(["f32", "f64"])
+    dtype = d.one(["f32", "f64"]) if x.exact else "f32"  # f64 of what is exact only to f32 would be compared too well
     if dtype == x.dtype:  # the tensor itself
-        known = {"storage": x.storage, "view": x.view, "leaf": x.leaf, "contiguous": x.contiguous, "grad": x.grad}
+        known = {
+            "itself": x.itself,
+            "storage": x.storage,
+            "view": x.view,
+            "leaf": x.leaf,
+            "contiguous": x.contiguous,
+            "grad": x.grad,
+        }
         d.new(f"{x.name}.to(tt.{dtype})", x, detached=x.detached, **known)
     else:
-        d.new(f"{x.name}.to(tt.{dtype})", x, dtype=dtype, exact=x.exact and dtype == "f64")
+        d.new(f"{x.name}.to(tt.{dtype})", x, dtype=dtype, exact=dtype == "f64")
 
 
 def module_call(d: Draft) -> None:

@@ -44,7 +44,6 @@ class M(tt.Module):
         self.scale = 2.0
 """
 _FORWARD = """\
-
     def forward(self, x):
         if self.training:
             with tt.no_grad():
@@ -68,6 +67,10 @@ _RESULTS: list[tuple[str, str, list[str]]] = [
     ("ordered_dicts", "collections.OrderedDict(a={0}, b={1})", ['["a"]', '["b"]']),
     ("dataclasses", "Record({0}, {1})", [".a", ".b"]),
 ]
+
+
+def _nothing(d: Draft) -> None:
+    """What a step shrinks to."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,9 @@ class _Writer:
         optimizers = ["SGD([m.w], lr=0.5, momentum=0.0)", "SGD([m.w], lr=0.5, momentum=0.5)", "Adam([m.w], lr=0.5)"]
         grad = d.maybe()
         d.variables += [
-            Var("m.b", (3,), "f32", storage=Storage(outside=True)),
-            Var("m.w", (3,), "f32", grad=True, leaf=True, storage=Storage(outside=True)),
-            Var("c", (3,), "f32", grad=grad, leaf=grad, storage=Storage(outside=True)),
+            Var("m.b", (3,), "f32", itself=True, storage=Storage(outside=True)),
+            Var("m.w", (3,), "f32", grad=True, leaf=True, itself=True, storage=Storage(outside=True)),
+            Var("c", (3,), "f32", grad=grad, leaf=grad, itself=True, storage=Storage(outside=True)),
         ]
         return d.one(changes), d.one(optimizers), self._tensor((3,), "f32", grad)
 
@@ -183,11 +186,11 @@ class _Writer:
         d = self.d
         for name, pool in zip("xy", pools, strict=True):
             storage = Storage(outside=True, argument=True)
-            d.variables.append(Var(name, pool.shape, pool.dtype, pool.grad, pool.grad, storage=storage))
+            d.variables.append(Var(name, pool.shape, pool.dtype, pool.grad, pool.grad, itself=True, storage=storage))
         self.nested = d.maybe("containers")
         if self.nested:
             d.line('x, y = p["x"], p["y"][0]')
-        steps = [step for feature, weight, step in STEPS if feature in d.on for _ in range(weight)]
+        steps = [_nothing, *(step for feature, weight, step in STEPS if feature in d.on for _ in range(weight))]
         for _ in range(d.draw(st.integers(1, MAX_STEPS))):
             if d.rarely():
                 with d.without_gradients():
@@ -200,9 +203,11 @@ class _Writer:
 
     def _results(self) -> str:
         d = self.d
-        usable = [*(d.spent if "spent_result" in d.on else []), *d.variables]
-        usable = [v for v in usable if "argument_result" in d.on or v.name.startswith("v")]
-        usable = [v for v in usable if "alias_result" in d.on or not v.storage.outside or not v.name.startswith("v")]
+        usable = [*d.spent, *d.variables]
+        if d.went_backward and "spent_result" not in d.on:
+            usable = [v for v in usable if v.leaf or not v.grad]
+        usable = [v for v in usable if "argument_result" in d.on or not v.itself]
+        usable = [v for v in usable if "alias_result" in d.on or not v.storage.outside or v.itself]
         if not usable:
             return "None"
         kinds = [(kind, paths) for feature, kind, paths in _RESULTS if feature in ("", *d.on)]
@@ -244,7 +249,10 @@ class _Writer:
         d = self.d
         names = list(dict.fromkeys(name for pool in pools for name in pool.names if pool.dtype != "i64"))
         if "accumulate" not in d.on:
-            self._say(f"for t in ({', '.join([*names, 'm.w', 'c'])}):", "    t.grad = None")
+            text = "\n".join([*d.lines, *(segment.text for segment in self.segments)])
+            used = [name for name in (*names, "m.w", "c") if re.search(rf"\b{name}\b|{name[:2]}\(", text)]
+            if "backward" in text:
+                self._say(f"for t in [{', '.join(used)}]:", "    t.grad = None")
         if d.rarely("module_number"):
             self._say(f"m.scale = {d.number()}")
         if d.rarely("mode"):

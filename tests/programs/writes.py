@@ -24,16 +24,26 @@ def detached_write(d: Draft) -> None:
     """`x.detach().mul_(2)`"""
     x = d.some(lambda v: v.is_float and _may_change(d, v))
     if x is not None:
+        if x.leaf:
+            d.leaf_changed()
         d.line(f"{x.name}.detach().{d.one(['mul_', 'add_', 'fill_'])}({d.number(x.dtype)})")
 
 
 def _may_change(d: Draft, v: Var) -> bool:
     return (
-        ("view_write" in d.on or not v.view)
+        ("view_write" in d.on or not (v.view or _is_viewed(d, v)))
         and ("detach_write" in d.on or not v.detached)
         and ("argument_write" in d.on or not v.storage.argument)
         and ("captured_write" in d.on or not v.storage.outside or v.storage.argument)
         and ("grad_write" in d.on or not v.grad or v.leaf)
+    )
+
+
+def _is_viewed(d: Draft, v: Var) -> bool:
+    """Whether another variable, or a result that is kept, is a view of its memory. Arguments may be one tensor."""
+    return any(
+        (o.view or o.detached) and (o.storage is v.storage or (o.storage.outside and v.storage.outside))
+        for o in (*d.variables, *d.spent)
     )
 
 
@@ -47,6 +57,8 @@ def _change(d: Draft, t: Var) -> None:
         ("index_write", _indexed),
         ("mask_write", _masked),
     ]
+    if t.leaf:
+        d.leaf_changed()
     usable = [form for feature, form in forms if feature in d.on]
     if usable:
         d.one(usable)(d, t)
@@ -120,7 +132,7 @@ def _value(d: Draft, t: Var, shape: tuple[int, ...]) -> str:
 
     v = d.some(usable) if d.maybe() else None
     if v is None and d.rarely("wide_write"):
-        v = d.some(lambda v: not v.grad or not recorded)
+        v = d.some(lambda v: v.exact and (not v.grad or not recorded))
     if v is None:
         return d.number(t.dtype)
     _now(d, t.storage, v.exact, v.grad and recorded)
