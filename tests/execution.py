@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.graphs import same_bits
 from tinytorch.calls import PIPELINE
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.reference import evaluate
@@ -50,7 +51,7 @@ def compiled(
 ) -> Arrays:
     """The same from machine code; inputs that are no state must be left alone."""
     executable = Executable(kernels(graph), target)
-    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_version", on_status=_failed)
+    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)
     tensors = [Tensor.wrap(np.array(a)) for a in inputs]
     result: Any = calls[careful](*tensors)
     assert result is not MISMATCH

@@ -113,7 +113,13 @@ def _binary(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
     else:
         floats = [elementwise.div] if x.dtype.is_float else [elementwise.and_, elementwise.or_]
         op = draw(st.sampled_from([*_ARITHMETIC, *floats, *_COMPARISONS]))
-    return a.apply_op(op, [a, b], {})
+    out = a.apply_op(op, [a, b], {})
+    return _with_one_zero(out) if op in (elementwise.maximum, elementwise.minimum) else out
+
+
+def _with_one_zero(x: Expr) -> Expr:
+    """-0.0 made 0.0: which of them is larger, numpy decides by where in memory they lie, and kernels in another way."""
+    return x + 0.0 if x.dtype.is_float else x
 
 
 def _unary(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
@@ -177,7 +183,7 @@ def _axes(draw: Draw, x: Expr) -> tuple[int, ...]:
 
 def _extremum(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
     axes = tuple(a for a in _axes(draw, x) if x.shape[a])
-    return x.apply_op(draw(st.sampled_from([reduce.max_, reduce.min_])), [x], {"axes": axes})
+    return _with_one_zero(x.apply_op(draw(st.sampled_from([reduce.max_, reduce.min_])), [x], {"axes": axes}))
 
 
 def _integer_sum(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
@@ -190,6 +196,19 @@ def _gather(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
         return x
     indices = x.constant(np.array(draw(st.lists(st.integers(0, x.shape[0] - 1), min_size=1, max_size=3))))
     return x.apply_op(index.gather, [x, indices], {"axis": 0})
+
+
+def _update_slice(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
+    part = _slice(draw, _partner(draw, x, values), values)
+    starts = tuple(draw(st.sampled_from([0, d - n])) for d, n in zip(x.shape, part.shape, strict=True))
+    return x.apply_op(index.update_slice, [x, part], {"starts": starts, "steps": (1,) * x.ndim})
+
+
+def _scatter(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
+    if x.ndim == 0 or x.shape[0] == 0:
+        return x
+    rows = draw(st.lists(st.integers(0, x.shape[0] - 1), min_size=x.shape[0], max_size=x.shape[0]))
+    return x.apply_op(index.scatter, [x, x.constant(np.array(rows)), _partner(draw, x, values)], {"axis": 0})
 
 
 def _iota(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
@@ -226,6 +245,6 @@ def _matmul(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
 
 _STEPS: list[Step] = [
     _binary, _binary, _binary, _unary, _unary, _where, _cast, _reshape, _permute, _broadcast, _slice, _pad, _flip,
-    _concat, _extremum, _integer_sum, _gather, _iota, _constant,
+    _concat, _extremum, _integer_sum, _gather, _update_slice, _scatter, _iota, _constant,
 ]  # fmt: skip
 _INEXACT_STEPS: list[Step] = [_float_sum, _transcendental, _softmax, _matmul]

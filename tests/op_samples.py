@@ -310,6 +310,41 @@ def _indexing() -> list[Sample]:
     samples.append(Sample(OPS["scatter_add"], (rows, index, rows[:4]), {"axis": 0}))
     half = rng.normal(size=(6, 4)).astype(DTYPES["bf16"].numpy)
     samples.append(Sample(OPS["gather"], (half, index), {"axis": 0}))
+    return [*samples, *_updates()]
+
+
+def _updates() -> list[Sample]:
+    rng = _rng("update")
+    x = rng.normal(size=(4, 5, 3))
+    samples: list[Sample] = []
+    # Of repeated indices the one that does not count has a gradient all the same: smooth are distinct ones.
+    for axis, places in ((0, [3, 0]), (1, [[1, 4], [0, 2]]), (2, 2), (0, [])):
+        index = np.array(places, np.int64)
+        updates = rng.normal(size=(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
+        samples.append(Sample(OPS["scatter"], (x, index, updates), {"axis": axis}, smooth=True))
+    regions = [((2, 2, 3), (1, 0, 0), (2, 4, 1)), ((4, 1, 1), (0, 3, 2), (1, 7, 1)), ((2, 0, 3), (0, 5, 0), (1, 1, 1))]
+    for shape, starts, steps in regions:
+        attrs = {"starts": starts, "steps": steps}
+        samples.append(
+            Sample(
+                OPS["update_slice"],
+                (
+                    x,
+                    rng.normal(size=shape),
+                ),
+                attrs,
+                smooth=True,
+            )
+        )
+    samples.append(
+        Sample(OPS["update_slice"], (np.array(1.0), np.array(2.0)), {"starts": (), "steps": ()}, smooth=True)
+    )
+    for dtype in DTYPES.values():
+        rows, repeated = _random(dtype, (6, 33), rng), np.array([[5, 5], [1, 0], [1, 5]])
+        samples.append(Sample(OPS["scatter"], (rows, repeated, _random(dtype, (3, 2, 33), rng)), {"axis": 0}))
+        samples.append(Sample(OPS["scatter"], (rows[:, 0], repeated, _random(dtype, (3, 2), rng)), {"axis": 0}))
+        attrs = {"starts": (1, 2), "steps": (2, 3)}
+        samples.append(Sample(OPS["update_slice"], (rows, _random(dtype, (3, 10), rng)), attrs))
     return samples
 
 

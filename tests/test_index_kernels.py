@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.core import copy
-from tinytorch.ir.ops.index import gather, scatter_add
+from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.types import DTYPES, TensorType, bf16, bool_, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm import index_loops
@@ -25,7 +25,8 @@ X86 = Target.host().triple.startswith("x86_64")
 TARGETS = ["host", "avx2", "sse2"] if X86 else ["host"]
 GUARD = 64  # bytes around results and scratch that must stay as they were
 ALL = list(DTYPES.values())
-MOVES = [gather, scatter_add, pad, concat]
+MOVES = [gather, scatter, scatter_add, update_slice, pad, concat]
+UPDATES = [scatter, scatter_add, update_slice]
 NUMBERS = [d for d in ALL if d is not bool_]
 
 
@@ -63,7 +64,7 @@ class Guarded:
         return all((x == 0xA5).all() for x in self.outside)
 
 
-def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES):
+def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, in_place=False):
     """(node, module, kernel), cut as if chunks of `chunk_bytes` paid."""
     node = node_of(op, arrays, attrs)
     module = Module(target.attributes)
@@ -73,13 +74,13 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        return node, module, emit_index(module, "k", [node], operands, [result], target)
+        return node, module, emit_index(module, "k", [node], operands, [result], target, in_place=in_place)
 
 
 def run(op, arrays, attrs, *, target=None, seed=0, in_place=False, chunk_bytes=index_loops.CHUNK_BYTES):
     """Emit, compile and run all chunks in a random order, scratch and result dirty; (result, kernel)."""
     target = target or Target.host()
-    node, module, kernel = emit(op, arrays, attrs, target, chunk_bytes)
+    node, module, kernel = emit(op, arrays, attrs, target, chunk_bytes, in_place)
     shape, dtype = node.output.type.shape, node.output.type.dtype
     code = load_object(compile_object(module.text(), target))
     result, scratch = Guarded(math.prod(shape) * dtype.size), Guarded(kernel.scratch_bytes)
@@ -204,6 +205,34 @@ def test_scatter_add(name, data, shape, dtype, seed):
     check(scatter_add, [base, indices, updates], {"axis": axis}, target=target_of(name), chunk_bytes=data.draw(CHUNKS))
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@FEW
+@given(data=st.data(), shape=SHAPES.filter(len), dtype=st.sampled_from(ALL), seed=SEEDS)
+def test_scatter(name, data, shape, dtype, seed):
+    rng, axis, updated, indices = draw_indexed(data, shape, seed)
+    in_place = data.draw(st.booleans())
+    base = laid_out(rng, shape, PLAIN if in_place else data.draw(LAYOUT), lambda s: random(rng, s, dtype))
+    updates = laid_out(rng, updated, data.draw(LAYOUT), lambda s: random(rng, s, dtype))
+    how = {"target": target_of(name), "chunk_bytes": data.draw(CHUNKS), "in_place": in_place}
+    check(scatter, [base, indices, updates], {"axis": axis}, **how)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@FEW
+@given(data=st.data(), shape=SHAPES, dtype=st.sampled_from(ALL), seed=SEEDS)
+def test_update_slice(name, data, shape, dtype, seed):
+    rng = np.random.default_rng(seed)
+    steps = tuple(data.draw(st.sampled_from([1, 1, 1, 2, 3])) for _ in shape)
+    starts = tuple(data.draw(st.integers(0, size)) for size in shape)
+    most = [-(-(size - start) // step) for size, start, step in zip(shape, starts, steps, strict=True)]
+    part = tuple(data.draw(st.sampled_from([m, m, m // 2, min(m, 1)])) for m in most)
+    in_place = data.draw(st.booleans())
+    base = laid_out(rng, shape, PLAIN if in_place else data.draw(LAYOUT), lambda s: random(rng, s, dtype))
+    update = laid_out(rng, part, data.draw(LAYOUT), lambda s: random(rng, s, dtype))
+    how = {"target": target_of(name), "chunk_bytes": data.draw(CHUNKS), "in_place": in_place}
+    check(update_slice, [base, update], {"starts": starts, "steps": steps}, **how)
+
+
 # Every dtype at sizes with several chunks
 
 
@@ -213,8 +242,10 @@ def large(op, rng, dtype):
     rows = rng.integers(0, 700, (1900,))
     if op is gather:
         return [x, rows], {"axis": 0}
-    if op is scatter_add:
+    if op in (scatter, scatter_add):
         return [x, rows, random(rng, (1900, 131), dtype)], {"axis": 0}
+    if op is update_slice:
+        return [np.concatenate([x, x]), random(rng, (600, 50), dtype)], {"starts": (7, 3), "steps": (1, 2)}
     if op is pad:
         return [x], {"low": (3, 1), "high": (0, 200), "interior": (1, 0), "value": 1.0}
     return [x, random(rng, (700, 400), dtype), x[:, ::-1]], {"axis": 1}
@@ -240,11 +271,15 @@ def test_cut_along_any_axis(shape, op):
     every_other = random(rng, tuple(2 * size for size in shape), f32)[tuple(slice(None, None, -2) for _ in shape)]
     for axis in range(len(shape)):
         indices = rng.integers(0, shape[axis], (37,) if math.prod(shape) // shape[axis] > 100 else (900,))
+        every = tuple(2 if i == axis else 1 for i in range(len(shape)))
+        half = x[tuple(slice(None, size // 2 if i == axis else None) for i, size in enumerate(shape))]
         around = tuple(2 if i == axis else 0 for i in range(len(shape)))
         updates = random(rng, (*shape[:axis], indices.size, *shape[axis + 1 :]), f32)
         operands, attrs = {
             gather: ([x, indices], {"axis": axis}),
+            scatter: ([x, indices, updates], {"axis": axis}),
             scatter_add: ([x, indices, updates], {"axis": axis}),
+            update_slice: ([x, half], {"starts": tuple(int(i == axis) for i in range(len(shape))), "steps": every}),
             pad: ([every_other], {"low": around, "high": around, "interior": (0,) * len(shape), "value": -1.0}),
             concat: ([x, every_other, x], {"axis": axis}),
         }[op]
@@ -286,14 +321,40 @@ def test_repeats_add_up_in_the_order_of_the_indices(dtype):
     assert kernel.phases[0][1] > 1
 
 
-@pytest.mark.parametrize("dtype", [f32, f16], ids=str)
-@pytest.mark.parametrize("shape", [(40, 8), (900, 130)], ids=str)
-def test_scatter_add_in_place(dtype, shape):
-    rng = np.random.default_rng(4)
-    base, indices = random(rng, shape, dtype), rng.integers(0, shape[0], (55,))
-    updates = random(rng, (55, *shape[1:]), dtype)
-    result, _ = run(scatter_add, [base, indices, updates], {"axis": 0}, in_place=True)
-    np.testing.assert_array_equal(result, scatter_add.eval(base, indices, updates, axis=0))
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+@pytest.mark.parametrize("shape", [(5, 70), (5,), (3, 5, 2)], ids=str)
+def test_the_last_of_repeated_indices_counts(dtype, shape):
+    rng = np.random.default_rng(11)
+    axis = len(shape) // 3
+    base, indices = random(rng, shape, dtype), rng.integers(0, 4, (60, 50))
+    updates = random(rng, (*shape[:axis], 60, 50, *shape[axis + 1 :]), dtype)
+    wanted = base.copy()
+    for i, j in np.ndindex(60, 50):
+        wanted[(slice(None),) * axis + (indices[i, j],)] = updates[(slice(None),) * axis + (i, j)]
+    for in_place in (False, True):
+        for chunk_bytes in (index_loops.CHUNK_BYTES, 256):
+            result, _ = run(
+                scatter, [base, indices, updates], {"axis": axis}, in_place=in_place, chunk_bytes=chunk_bytes
+            )
+            np.testing.assert_array_equal(bits(result), bits(wanted))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("dtype", [f32, f16, u8], ids=str)
+@pytest.mark.parametrize("op", UPDATES, ids=lambda op: op.name)
+def test_large_in_place(op, dtype, name):
+    arrays, attrs = large(op, np.random.default_rng(4), dtype)
+    check(op, arrays, attrs, target=target_of(name), in_place=True)
+
+
+def test_an_update_in_place_writes_no_more_than_the_region():
+    base = np.zeros((4_000, 500), np.float32)
+    update = np.ones((1, 500), np.float32)
+    attrs = {"starts": (70, 0), "steps": (1, 1)}
+    assert check(update_slice, [base, update], attrs, in_place=True).phases == (("k", 1),)
+    assert check(scatter, [base, np.array([70]), update], {"axis": 0}, in_place=True).phases == (("k", 1),)
+    assert check(update_slice, [base, update[:0]], attrs, in_place=True).phases == (("k", 0),)
+    assert check(update_slice, [base, update], attrs).phases[0][1] > 1
 
 
 def test_scatter_add_to_broadcast_zero():
@@ -362,5 +423,7 @@ def test_what_does_not_fit_is_refused():
     joined = node_of(concat, [x, x], {"axis": 0})
     with pytest.raises(CompileError, match=r"concat kernel: got 1 operands"):
         emit_index(module, "b", [joined], [operand], [Operand.contiguous(f32, (4, 3))], target)
+    with pytest.raises(CompileError, match=r"concat kernel: the result cannot take the place"):
+        emit_index(module, "d", [joined], [operand] * 2, [Operand.contiguous(f32, (4, 3))], target, in_place=True)
     with pytest.raises(CompileError, match=r"must be row-major"):
         emit_index(module, "c", [joined], [operand, operand], [Operand(f32, (4, 3), (1, 4))], target)

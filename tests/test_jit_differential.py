@@ -175,6 +175,13 @@ READERS = {
     "gather": "%i = constant() : i64[3] {value=i64[3](5, 0, 5)}\n %r = gather(%v, %i) : f32[3,4] {axis=0}",
     "scatter": "%i = constant() : i64[6] {value=i64[6](5, 0, 5, 1, 0, 2)}\n"
     " %r = scatter_add(%w, %i, %v) : f32[6,4] {axis=0}",
+    "put": "%i = constant() : i64[6] {value=i64[6](5, 0, 5, 1, 0, 2)}\n %r = scatter(%w, %i, %v) : f32[6,4] {axis=0}",
+    "put into": "%i = constant() : i64[4] {value=i64[4](5, 0, 5, 1)}\n"
+    " %u = slice(%w) : f32[4,4] {starts=(0, 0), limits=(4, 4), steps=(1, 1)}\n"
+    " %r = scatter(%v, %i, %u) : f32[6,4] {axis=0}",
+    "update": "%r = update_slice(%y, %v) : f32[12,10] {starts=(1, 3), steps=(2, 1)}",
+    "updated": "%u = slice(%w) : f32[2,4] {starts=(0, 0), limits=(2, 4), steps=(1, 1)}\n"
+    " %r = update_slice(%v, %u) : f32[6,4] {starts=(2, 0), steps=(3, 1)}",
     "output": "%r = reshape(%v) : f32[2,12] {shape=(2, 12)}",
 }
 
@@ -295,6 +302,35 @@ STATE = {
       %z = sub(%i, %i) : i64[2]
       %u = slice(%a) : f32[2,3] {starts=(0, 0), limits=(4, 3), steps=(2, 1)}
       %n = scatter_add(%a, %z, %u) : f32[4,3] {axis=0}
+    }""",
+    "rows put into itself": """graph @s(%a: f32[4,3] = state) -> (%n => %a) {
+      %i = constant() : i64[2] {value=i64[2](3, 0)}
+      %u = slice(%a) : f32[2,3] {starts=(0, 0), limits=(4, 3), steps=(2, 1)}
+      %n = scatter(%a, %i, %u) : f32[4,3] {axis=0}
+    }""",
+    "shifted part of itself": """graph @s(%a: f32[9,3] = state) -> (%n => %a) {
+      %h = slice(%a) : f32[6,3] {starts=(0, 0), limits=(6, 3), steps=(1, 1)}
+      %n = update_slice(%a, %h) : f32[9,3] {starts=(2, 0), steps=(1, 1)}
+    }""",
+    "a new row, read before and after": """graph @s(%a: f32[9,3] = state, %r: f32[1,3]) -> (%o, %s, %n => %a) {
+      %o = slice(%a) : f32[1,3] {starts=(4, 0), limits=(5, 3), steps=(1, 1)}
+      %m = add(%r, %o) : f32[1,3]
+      %n = update_slice(%a, %m) : f32[9,3] {starts=(4, 0), steps=(1, 1)}
+      %s = sum(%n) : f32[1,3] {axes=(0,)}
+    }""",
+    "several parts in a row": """graph @s(%a: f32[9,3] = state, %r: f32[2,3], %i: i64[2]) -> (%s, %n => %a) {
+      %0 = update_slice(%a, %r) : f32[9,3] {starts=(4, 0), steps=(1, 1)}
+      %s = sum(%0) : f32[1,3] {axes=(0,)}
+      %1 = scatter(%0, %i, %r) : f32[9,3] {axis=0}
+      %e = exp(%1) : f32[9,3]
+      %2 = scatter_add(%e, %i, %r) : f32[9,3] {axis=0}
+      %n = update_slice(%2, %r) : f32[9,3] {starts=(0, 0), steps=(7, 1)}
+    }""",
+    "parts of each other": """graph @s(%a: f32[4,3] = state, %b: f32[4,3] = state) -> (%p => %a, %q => %b) {
+      %h = slice(%a) : f32[2,3] {starts=(1, 0), limits=(3, 3), steps=(1, 1)}
+      %k = slice(%b) : f32[2,3] {starts=(2, 0), limits=(4, 3), steps=(1, 1)}
+      %p = update_slice(%a, %k) : f32[4,3] {starts=(0, 0), steps=(1, 1)}
+      %q = update_slice(%b, %h) : f32[4,3] {starts=(1, 0), steps=(1, 1)}
     }""",
     "two updates in a row": """graph @s(%w: f32[6,4] = state, %x: f32[6,4]) -> (%w2 => %w, %l) {
       %g = mul(%w, %x) : f32[6,4]

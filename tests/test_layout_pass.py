@@ -345,7 +345,7 @@ def test_a_frozen_network_is_convolutions_of_constants() -> None:
     x = tt.randn(2, 3, 8, 8)
     np.testing.assert_allclose(run(x).data, classify(x).data, rtol=1e-4, atol=1e-4)
     traced = run._shown.traced
-    captured = {v: t.data for v, t in zip(traced.graph.inputs[1:], traced.inputs[1:], strict=True)}
+    captured = {v: t.data for v, t in zip(traced.graph.inputs[1:], traced.captured, strict=True)}
     after = run_passes(freeze_inputs(traced.graph, captured), FROZEN_BEFORE_FUSION, verify=True)[0]
     assert len(captured) == len(tensors)
     used = [name for name in op_names(after) if name not in ("constant", "broadcast", "reshape")]

@@ -39,14 +39,23 @@ N = 6
 F4 = np.dtype(np.float32)
 
 
+class Counter:
+    """The least that a storage can be."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
 class Box:
     """The least that a tensor can be."""
 
-    __slots__ = ("__weakref__", "_data", "_version", "name")
+    __slots__ = ("__weakref__", "_data", "_storage", "name")
 
-    def __init__(self, data: object, name: str = "") -> None:
+    def __init__(self, data: object, name: str = "", storage: Counter | None = None) -> None:
         self._data = data
-        self._version = 0
+        self._storage = storage
         self.name = name
 
     def __repr__(self) -> str:
@@ -123,7 +132,8 @@ def step_spec(weight: object, **changes: Any) -> CallSpec:
         "outputs": (Output(F4, (N,)),),
         "tensor_type": Box,
         "wrap": Box,
-        "version_slot": "_version",
+        "storage_slot": "_storage",
+        "storage_type": Counter,
         "keep": (code(),),
     }
     return CallSpec(**(given | changes))
@@ -151,7 +161,7 @@ def test_runs_and_updates(make: Callable[..., Any], releases_gil: bool) -> None:
     for turn in range(4):
         result = call(Box(counting()))
         assert type(result) is Box
-        assert (result._version, result.name) == (0, "")
+        assert (result._storage, result.name) == (None, "")
         np.testing.assert_array_equal(result._data, counting() * (2 + turn))
     assert weight._data is storage
     np.testing.assert_array_equal(storage, np.full(N, 6))
@@ -279,14 +289,15 @@ CAREFUL = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     arguments, reason = REFUSED[case]
-    weight = Box(counting())
+    count = Counter()
+    weight = Box(counting(), storage=count)
     spec = step_spec(weight)
     assert native("step", spec)(*arguments) is MISMATCH
     assert careful("step", spec)(*arguments) is MISMATCH
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(explain_mismatch(spec, arguments))
     np.testing.assert_array_equal(weight._data, counting())
-    assert weight._version == 0
+    assert count.version == 0
 
 
 @pytest.mark.parametrize("case", CAREFUL)
@@ -423,20 +434,23 @@ def test_interleaved_states_do_not_share() -> None:
 
 @BOTH
 def test_versions(make: Callable[..., Any]) -> None:
-    weight, other = Box(counting()), Box(counting())
-    states = (Operand("w", F4, (N,), written=True), Operand("other", F4, (N,)))
-    call = make("nothing", step_spec(None, states=states, state_objects=(weight, other)))
-    seen = {weight._version}
+    weight, other = Box(counting(), storage=Counter()), Box(counting(), storage=Counter())
+    unseen = Box(counting())
+    states = tuple(Operand(name, F4, (N,), written=name != "other") for name in ("w", "other", "unseen"))
+    call = make("nothing", step_spec(None, states=states, state_objects=(weight, other, unseen)))
+    count = weight._storage
+    assert count is not None and other._storage is not None
+    seen = {count.version}
     for _ in range(5):
         call(Box(counting()))
-        weight._version += 1
-        seen |= {weight._version - 1, weight._version}
+        count.version += 1
+        seen |= {count.version - 1, count.version}
     assert len(seen) == 11
-    assert other._version == 0
-    call = make("nothing", step_spec(weight, version_slot=None))
-    before = weight._version
+    assert other._storage.version == 0 and unseen._storage is None
+    call = make("nothing", step_spec(weight, storage_slot=None))
+    before = count.version
     call(Box(counting()))
-    assert weight._version == before
+    assert count.version == before
 
 
 @BOTH
@@ -506,7 +520,7 @@ class Hidden:
 
 
 def test_unknown_layouts_go_the_careful_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = step_spec(Hidden(counting()), tensor_type=Hidden, wrap=Hidden, version_slot=None)
+    spec = step_spec(Hidden(counting()), tensor_type=Hidden, wrap=Hidden, storage_slot=None)
     result = make_call(code().address("step"), spec)(Hidden(counting()))
     np.testing.assert_array_equal(result._data, counting() ** 2)
     monkeypatch.setattr(pycall, "find_layout", lambda: None)

@@ -103,12 +103,14 @@ def check_waves(plan: Schedule) -> None:
 
 
 def check_in_place(call: Call) -> None:
-    """A kernel writes over an operand only where it reads at the index that it writes."""
+    """A kernel writes over an operand only where it reads at the index that it writes, or where it updates it."""
+    first = call.body.nodes[0]
+    updated = call.body.inputs.index(first.inputs[0]) if first.op.kind == "update" else None
     for result in call.results:
-        for operand in call.operands:
+        for i, operand in enumerate(call.operands):
             if overlap(result, operand):
                 assert (result.place, result.offset, result.strides) == (operand.place, operand.offset, operand.strides)
-                assert call.family in ("loop", "matmul")
+                assert call.family in ("loop", "matmul") or i == updated
 
 
 def check_places(plan: Schedule) -> None:
@@ -159,6 +161,53 @@ def test_state_is_updated_in_place() -> None:
     }""")
     ((call,),) = plan.waves
     assert call.results[0].place.kind == "input" and plan.arena_bytes == 0
+
+
+def in_place(plan: Schedule) -> list[bool]:
+    """For each update in order, whether it writes over what it updates."""
+    calls = [call for wave in plan.waves for call in wave if call.body.nodes[0].op.kind == "update"]
+    return [call.operands[0].place == call.results[0].place for call in calls]
+
+
+def test_updates_of_state_write_only_their_parts() -> None:
+    plan = plan_of("""graph @cache(%k: f32[64,8] = state, %a: f32[1,8], %b: f32[2,8], %i: i64[2]) -> (%n => %k) {
+      %0 = update_slice(%k, %a) : f32[64,8] {starts=(3, 0), steps=(1, 1)}
+      %1 = scatter(%0, %i, %b) : f32[64,8] {axis=0}
+      %n = update_slice(%1, %b) : f32[64,8] {starts=(9, 0), steps=(5, 1)}
+    }""")
+    assert in_place(plan) == [True] * 3 and plan.arena_bytes == 0
+    assert all(call.results[0].place.kind == "input" for wave in plan.waves for call in wave)
+
+
+def test_updates_of_what_dies_write_only_their_parts() -> None:
+    plan = plan_of("""graph @fresh(%x: f32[64,8], %a: f32[1,8], %b: f32[2,8]) -> (%y) {
+      %e = exp(%x) : f32[64,8]
+      %0 = update_slice(%e, %a) : f32[64,8] {starts=(3, 0), steps=(1, 1)}
+      %1 = update_slice(%0, %b) : f32[64,8] {starts=(9, 0), steps=(5, 1)}
+      %t = permute(%1) : f32[8,64] {axes=(1, 0)}
+      %y = matmul(%t, %1) : f32[8,8]
+    }""")
+    assert in_place(plan) == [True, True] and plan.arena_bytes == 64 * 8 * 4
+
+
+def test_updates_keep_what_is_read_later() -> None:
+    kept = plan_of("""graph @kept(%k: f32[8,8] = state, %a: f32[1,8]) -> (%s, %n => %k) {
+      %n = update_slice(%k, %a) : f32[8,8] {starts=(3, 0), steps=(1, 1)}
+      %t = permute(%n) : f32[8,8] {axes=(1, 0)}
+      %s = matmul(%k, %t) : f32[8,8]
+    }""")
+    assert in_place(kept) == [False]
+    itself = plan_of("""graph @itself(%k: f32[8,8] = state) -> (%n => %k) {
+      %h = slice(%k) : f32[4,8] {starts=(0, 0), limits=(4, 8), steps=(1, 1)}
+      %n = update_slice(%k, %h) : f32[8,8] {starts=(2, 0), steps=(1, 1)}
+    }""")
+    assert in_place(itself) == [False]
+    between = plan_of("""graph @between(%k: f32[8,8] = state, %a: f32[1,8]) -> (%s, %n => %k) {
+      %m = update_slice(%k, %a) : f32[8,8] {starts=(3, 0), steps=(1, 1)}
+      %s = sum(%m) : f32[1,8] {axes=(0,)}
+      %n = update_slice(%m, %a) : f32[8,8] {starts=(5, 0), steps=(1, 1)}
+    }""")
+    assert in_place(between) == [True, True] and len(between.waves) == 3
 
 
 def test_a_guard_runs_before_any_state_changes() -> None:

@@ -407,7 +407,6 @@ NEEDS_A_VALUE: dict[str, Callable[[Any], Any]] = {
     "numpy array": lambda x: np.asarray(x),
     "index": lambda x: [1, 2, 3][x.sum().long()],
     "mask": lambda x: x[x > 0],
-    "item assignment": lambda x: x.__setitem__(0, 1.0),
     "randperm": lambda x: x[tt.randperm(2)],
 }
 

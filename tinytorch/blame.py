@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinytorch.calls import FROZEN_PIPELINE, PIPELINE
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
@@ -141,7 +142,7 @@ def run_machine_code(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """All outputs of a graph of kernels, new values of state among them; the inputs are not changed."""
     executable = Executable(graph)
     tensors = [Tensor.wrap(np.array(array, order="C")) for array in inputs]
-    _, call = executable.bind(len(tensors), (), Tensor, Tensor.wrap, "_version", on_status=_guard_failed)
+    _, call = executable.bind(len(tensors), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_guard_failed)
     result = call(*tensors)
     results = iter(result if isinstance(result, tuple) else (result,))
     state = {output: index for index, output in graph.state}

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """From a traced graph to something to call: passes, machine code or the interpreter, bound to tensors."""
 
 from __future__ import annotations
@@ -6,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinytorch.frontend.storage import Storage, overlaps
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.trace import Traced
 from tinytorch.ir.errors import CompileError
@@ -33,15 +35,15 @@ FROZEN_PIPELINE = tuple(
 )
 
 
-def frozen_graph(traced: Traced, arguments: int) -> Graph:
-    """The graph with all but its first inputs as constants."""
-    graph = traced.graph
-    changed = next((traced.inputs[i] for i, _ in graph.state if i >= arguments), None)
+def frozen_graph(traced: Traced) -> Graph:
+    """The graph with captured tensors as constants."""
+    graph, arguments = traced.graph, traced.arguments
+    changed = next((traced.captured[i - arguments] for i, _ in graph.state if i >= arguments), None)
     if changed is not None:
         what = changed.name or f"a tensor of {changed.type}"
         advice = "compile without freeze, or after eval()"
         raise CompileError(f"{graph.name}: freeze=True, but the function changes {what}; {advice}")
-    tensors = zip(graph.inputs[arguments:], traced.inputs[arguments:], strict=True)
+    tensors = zip(graph.inputs[arguments:], traced.captured, strict=True)
     return freeze_inputs(graph, {value: tensor.data for value, tensor in tensors})
 
 
@@ -58,12 +60,11 @@ def make_calls(
     passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else pipeline)
     if interpreted:
         interpreter = Interpreter(passed, check_nans)
-        call = _interpreted(interpreter, captured)
-        return Calls(passed, records, interpreter, call, call)
+        return Calls(passed, records, interpreter, *_interpreted(interpreter, captured))
     from tinytorch.runtime.executable import Executable
 
     executable = Executable(passed)
-    bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_version", on_status=_failed)
+    bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *bound)
 
 
@@ -83,22 +84,25 @@ def _failed(status: int) -> object:
     return MISMATCH
 
 
-def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> Callable[..., Any]:
-    """The interpreter behind the interface of a native call."""
+def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The interpreter behind the interface of a native call: the fast call wants written memory for itself."""
 
     types = [v.type for v in interpreter.graph.inputs]
-    inside = frozenset(map(id, captured))
+    written = {i for i, _ in interpreter.graph.state}
 
-    def call(*args: Tensor) -> Any:
+    def fast(*args: Tensor) -> Any:
+        return MISMATCH if overlaps([t._data for t in (*args, *captured)], written) else careful(*args)
+
+    def careful(*args: Tensor) -> Any:
         tensors = [*args, *captured]
-        if [t.type for t in tensors] != types or not inside.isdisjoint(map(id, args)):
+        if [t.type for t in tensors] != types:
             return MISMATCH
-        results = tuple(map(Tensor.wrap, interpreter.run([t.data for t in tensors])))
-        for index, _ in interpreter.graph.state:
+        results = tuple(map(Tensor.wrap, interpreter.run([t._data for t in tensors])))
+        for index in written:
             tensors[index].touch()
         return results[0] if len(results) == 1 else results or None
 
-    return call
+    return fast, careful
 
 
 def gradient_call(graph: Graph, index: int, wrt: Sequence[int], backend: str) -> Callable[..., tuple[Tensor, ...]]:

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """`tt.compile`: joins trace, passes and runtime."""
 
 from __future__ import annotations
@@ -13,18 +14,10 @@ import numpy as np
 
 from tinytorch.calls import FROZEN_PIPELINE, Calls, frozen_graph, gradient_call, make_calls
 from tinytorch.frontend.guards import Guards, freeze, snapshot
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, version_of
-from tinytorch.frontend.trace import (
-    Effects,
-    Slot,
-    TraceAgain,
-    Traced,
-    flatten,
-    raw_grad,
-    set_raw_grad,
-    trace,
-    unflatten,
-)
+from tinytorch.frontend.storage import Storage, along, overlaps
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, over, storage_of, version_of
+from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, raw_grad, set_raw_grad, strides_of, trace
+from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Graph
@@ -89,68 +82,72 @@ class Specialization:
     guards: Guards
     grad_mode: bool
     flags: tuple[bool, ...]  # which argument tensors required grad
-    single: bool  # the result is the only output, and has no gradient outside
-    plain: bool  # and the call does nothing to gradients
     pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
-    frozen: tuple[tuple[Tensor, int], ...]  # captured tensors that are constants, and the versions that they had
+    overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
+    frozen: tuple[tuple[Tensor, Storage, int], ...]  # captured tensors that are constants, as they were
     gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
 
     def __post_init__(self) -> None:
-        count = len(self.flags)
-        captured = self.traced.inputs[count:]
-        state = {i for i, _ in self.traced.graph.state}
+        traced = self.traced
+        captured = traced.captured
         self.captured = frozenset(map(id, captured))
-        self.positions = {id(t): i for i, t in enumerate(self.traced.inputs[:count])}
-        guards = self.traced.grad_guards
-        self.grad_guards = tuple((leaf, grad) for leaf, grad in guards if id(leaf) not in self.positions)
-        self.argument_guards = tuple(
-            (self.positions[id(leaf)], grad) for leaf, grad in guards if id(leaf) in self.positions
-        )
-        watched = [t for i, t in enumerate(captured, count) if t.dtype.is_float and (t.requires_grad or i not in state)]
+        self.grad_guards = tuple((leaf, grad) for leaf, grad in traced.grad_guards if isinstance(leaf, Tensor))
+        self.argument_guards = tuple((leaf, grad) for leaf, grad in traced.grad_guards if isinstance(leaf, int))
+        state = {i for i, _ in traced.graph.state}
+        watched = [
+            t
+            for i, t in enumerate(captured, traced.arguments)
+            if t.dtype.is_float and (t.requires_grad or i not in state)
+        ]
         self.active = tuple(t for t in watched if t.requires_grad)
         self.passive = tuple(t for t in watched if not t.requires_grad)
-        self.picky = bool(self.pinned or self.argument_guards)
-        effects = self.traced.effects
-        leaves = (*effects.dropped, *effects.consumed, *(leaf for leaf, _ in effects.kept))
-        self.touches_arguments = not self.positions.keys().isdisjoint(map(id, leaves))
+        self.picky = bool(self.pinned or self.argument_guards) or any(self.flags)
+        self.row_major = all(strides is None for _, strides in traced.layouts)
+        effects, only = traced.effects, traced.results == (Result(0, (), False),)
+        self.single = traced.result == Slot(0) and only and not effects.kept
+        self.plain = self.single and not (effects.dropped or effects.consumed)
 
     @property
     def differentiable(self) -> bool:
         """Whether backward() outside of the graph may ask for its gradient."""
-        return any(self.traced.differentiable)
+        return any(r.differentiable and r.source >= 0 for r in self.traced.results)
 
     def takes(self, args: tuple[Any, ...]) -> bool:
         """Whether these are tensors that require grad as they did then; the call checks shapes and dtypes itself."""
         if len(args) != len(self.flags):
             return False
-        for tensor, flag in zip(args, self.flags, strict=True):
-            if type(tensor) is not Tensor or tensor.requires_grad is not flag:
+        for tensor, flag in zip(args, self.flags):  # noqa: B905 (the lengths are equal)
+            if type(tensor) is not Tensor:
+                return False
+            wants = tensor._requires_grad if tensor._alias is None else tensor.requires_grad
+            if wants is not flag:
                 return False
         return not self.picky or self.fits(args)
 
     def fits(self, args: Sequence[Tensor]) -> bool:
-        """Whether the arguments are tensors that Python code reaches in another way where they were, and only there;
-        and whether those whose gradient the function reads have the gradient that they had."""
+        """Whether the arguments are different tensors; those that Python code reaches in another way are where they
+        were, and only there; and those whose gradient the function reads have the gradient that they had."""
+        ids = set(map(id, args))
         return (
-            all(args[i] is tensor for i, tensor in self.pinned)
-            and self.captured.isdisjoint(map(id, args))
+            len(ids) == len(args)
+            and self.captured.isdisjoint(ids)
+            and all(args[i] is tensor for i, tensor in self.pinned)
             and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
         )
 
-    def effects(self, args: Sequence[Tensor]) -> Effects:
-        """The effects on gradients, with the arguments of this call in the place of those of the trace."""
-        effects = self.traced.effects
+    def lies(self, args: Sequence[Tensor]) -> bool:
+        """Whether the inputs whose strides matter have those that they had."""
+        inputs = (*args, *self.traced.captured)
+        return all(strides_of(inputs[i]) == strides for i, strides in self.traced.layouts)
 
-        def leaf(tensor: Tensor) -> Tensor:
-            position = self.positions.get(id(tensor))
-            return tensor if position is None else args[position]
-
-        dropped, consumed = (tuple(map(leaf, tensors)) for tensors in (effects.dropped, effects.consumed))
-        return Effects(dropped, consumed, tuple((leaf(tensor), i) for tensor, i in effects.kept))
+    def shared(self, args: Sequence[Tensor]) -> frozenset[tuple[int, int]]:
+        """Pairs of inputs that share memory now, of which the first is written."""
+        written = {i for i, _ in self.traced.graph.state}
+        return overlaps([t._data for t in (*args, *self.traced.captured)], written)
 
     def outdated(self) -> str | None:
         """Which frozen tensor was changed, so that these constants will never be right again; or None."""
-        changed = next((t for t, version in self.frozen if version_of(t) != version), None)
+        changed = next((t for t, *was in self.frozen if [t._storage, version_of(t)] != was), None)
         return None if changed is None else f"a frozen tensor was changed: {changed.name or changed.type}"
 
     def valid(self) -> bool:
@@ -163,8 +160,11 @@ class Specialization:
         for tensor in self.passive:
             if tensor.requires_grad:
                 return False
-        for tensor, version in self.frozen:
-            if version_of(tensor) != version:
+        for tensor, storage, version in self.frozen:
+            if tensor._storage is not storage or storage.version != version:
+                return False
+        for tensor, storage in self.traced.joined:
+            if tensor._storage is not storage:
                 return False
         guards = self.grad_guards
         return not guards or all(raw_grad(leaf) is grad for leaf, grad in guards)
@@ -196,37 +196,41 @@ class Compiled:
             return self.function(*args, **kwargs)
         leaves: list[Any] = []
         spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
-        tensors = [x if isinstance(x, Tensor) else Tensor.wrap(np.asarray(x)) for x in leaves]
+        tensors = [x if isinstance(x, Tensor) else over(x) for x in leaves]
         unique = list({id(t): t for t in tensors}.values())
         index = {id(t): i for i, t in enumerate(unique)}
         pattern = tuple(index[id(t)] for t in tensors)
         flags = tuple(t.requires_grad for t in unique)
         key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
-        found = self._find(key, unique)
-        if found is None:
-            found = self._specialize(key, spec, tensors, unique)
+        found = self._find(key, unique) or self._specialize(key, spec, tensors, unique)
+        result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*unique)
+        if result is MISMATCH and found.shared(unique) - found.overlaps:
+            found = self._find(key, unique, apart=False) or self._specialize(key, spec, tensors, unique)
         self._last = found
-        if found.differentiable and found.traced.graph.state:
+        if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
             args, kwargs = unflatten(spec, tensors)
             return self.function(*args, **kwargs)
-        if spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
+        if found.row_major and spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
             self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
-        result = found.calls.fast(*unique)
         if result is MISMATCH:
             result = found.calls.careful(*unique)
         if result is MISMATCH:
             self._explain_failure(found, unique)
         return self._finish(found, result, unique)
 
+    @staticmethod
+    def _runs_eagerly(item: Specialization) -> bool:
+        return item.differentiable and bool(item.traced.graph.state)
+
     def _explain_failure(self, item: Specialization, args: Sequence[Tensor]) -> NoReturn:
         """Raise what the reference raises where a guard of the graph failed; nothing has been changed."""
-        tensors = [*args, *item.traced.inputs[len(args) :]]
-        evaluate(item.traced.graph, [t.data for t in tensors])
+        evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
-    def _find(self, key: Any, args: Sequence[Tensor]) -> Specialization | None:
-        """A specialization that fits the key, and what Python holds now."""
+    def _find(self, key: Any, args: Sequence[Tensor], apart: bool = True) -> Specialization | None:
+        """A specialization that fits the key, and what Python holds now; and where the inputs are not `apart` in
+        memory, one that was made for that."""
         reason = "the first call" if not self._known else "a new signature"
         for item in tuple(self._known.get(key, ())):
             outdated = item.outdated()
@@ -237,6 +241,8 @@ class Compiled:
             changed = None if item.guards.unchanged() else item.guards.changed()
             if changed is None and not (item.valid() and item.fits(args)):
                 changed = "another tensor is captured or requires grad, or a gradient is there that was not"
+            if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
+                changed = "the arguments lie elsewhere in memory"
             if changed is None:
                 self._known.move_to_end(key)
                 return item
@@ -263,46 +269,43 @@ class Compiled:
         return found
 
     def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
-        captured = traced.inputs[len(args) :]
         if self.freezes:
-            frozen = tuple((tensor, version_of(tensor)) for tensor in captured)
-            calls = make_calls(frozen_graph(traced, len(args)), len(args), (), self.backend, FROZEN_PIPELINE)
+            frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
+            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE)
         else:
             frozen = ()
-            calls = make_calls(traced.graph, len(args), captured, self.backend)
-        effects = traced.effects
-        single = (
-            traced.result == Slot(0) and traced.sources == (0,) and not (effects.kept or any(traced.differentiable))
-        )
-        plain = single and not (effects.dropped or effects.consumed)
+            calls = make_calls(traced.graph, len(args), traced.captured, self.backend)
         flags = tuple(t.requires_grad for t in args)
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        return Specialization(traced, calls, guards, mode.grad, flags, single, plain, pinned, frozen)
+        found = Specialization(traced, calls, guards, mode.grad, flags, pinned, frozenset(), frozen)
+        found.overlaps = found.shared(args)
+        return found
 
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
         traced = item.traced
-        effects = item.effects(args) if item.touches_arguments else traced.effects
+        effects = traced.effects
+
+        def tensor(leaf: Leaf) -> Tensor:
+            return args[leaf] if isinstance(leaf, int) else leaf
+
         for leaf in effects.dropped:
-            set_raw_grad(leaf, None)
+            set_raw_grad(tensor(leaf), None)
         for leaf in effects.consumed:
-            set_raw_grad(leaf, _CONSUMED)
+            set_raw_grad(tensor(leaf), _CONSUMED)
         if item.single:
             return result
-        outputs = () if result is None else result if isinstance(result, tuple) else (result,)
+        outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
         for leaf, i in effects.kept:
-            set_raw_grad(leaf, outputs[i])
-        leaves = [outputs[s] if s >= 0 else args[~s] for s in traced.sources]
-        if item.differentiable and mode.grad:
-            leaves = [
-                self._differentiable(x, i, item, args) if d else x
-                for i, (x, d) in enumerate(zip(leaves, traced.differentiable, strict=True))
-            ]
-        return unflatten(traced.result, leaves)
+            set_raw_grad(tensor(leaf), outputs[i])
+        inputs = (*args, *traced.captured)
+        if mode.grad:
+            for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
+                outputs[i] = self._differentiable(outputs[i], i, item, inputs)
+        return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])
 
-    def _differentiable(self, output: Tensor, index: int, item: Specialization, args: Sequence[Any]) -> Tensor:
+    def _differentiable(self, output: Tensor, index: int, item: Specialization, inputs: Sequence[Any]) -> Tensor:
         """`output` on the tape: its cotangent goes through the compiled gradient of the traced graph."""
-        inputs = [*args, *item.traced.inputs[len(args) :]]
         wrt = [i for i, t in enumerate(inputs) if t.requires_grad]
         if index not in item.gradients:
             item.gradients[index] = gradient_call(item.traced.graph, index, wrt, self.backend)
@@ -368,3 +371,15 @@ class Compiled:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.function, name)
+
+
+def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
+    base = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    if not result.steps:
+        return base
+    recording, mode.grad = mode.grad, mode.grad and result.differentiable
+    try:
+        return along(result.steps, base)
+    finally:
+        mode.grad = recording

@@ -13,7 +13,8 @@ from tinytorch.calls import frozen_graph
 from tinytorch.compile import Compiled
 from tinytorch.frontend.guards import snapshot
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import Slot, Traced, flatten, raw_grad, set_raw_grad, trace, unflatten
+from tinytorch.frontend.trace import Leaf, Traced, raw_grad, set_raw_grad, trace
+from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import Names
 from tinytorch.passes.autodiff import append_gradients
@@ -41,10 +42,11 @@ def verify(
     try:
         traced = _trace(function, args, kwargs, unique)
         if freeze:
-            frozen_graph(traced, len(unique))  # refuses what it cannot freeze
-        surroundings.keep(traced.inputs)
-        inputs = [np.array(t.data) for t in traced.inputs]
-        eager = _eager_outputs(traced, function(*args, **kwargs))
+            frozen_graph(traced)  # refuses what it cannot freeze
+        tensors = [*unique, *traced.captured]
+        surroundings.keep(tensors)
+        inputs = [np.array(t.data) for t in tensors]
+        eager = _eager_outputs(traced, tensors, function(*args, **kwargs))
     finally:
         surroundings.restore()
     arguments = len(unique) if freeze else None
@@ -91,21 +93,25 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 # What eager execution gave, in the order of the traced graph's outputs.
-def _eager_outputs(traced: Traced, result: Any) -> list[Array | None]:
+def _eager_outputs(traced: Traced, tensors: Sequence[Tensor], result: Any) -> list[Array | None]:
     """None where eager execution has nothing to compare."""
     found: list[Array | None] = [None] * len(traced.graph.outputs)
     slots: dict[int, Any] = {}
     _match(traced.result, result, slots)
-    for slot, output in enumerate(traced.sources):
-        if output >= 0 and isinstance(slots.get(slot), Tensor):
-            found[output] = np.array(slots[slot].data)
+    for slot, part in enumerate(traced.results):
+        if part.source >= 0 and not part.steps and isinstance(slots.get(slot), Tensor):
+            found[part.source] = np.array(slots[slot].data)
+
+    def tensor(leaf: Leaf) -> Tensor:
+        return tensors[leaf] if isinstance(leaf, int) else leaf
+
     for leaf, output in traced.effects.kept:
-        grad = raw_grad(leaf)
+        grad = raw_grad(tensor(leaf))
         found[output] = np.array(grad.data) if isinstance(grad, Tensor) else None
-    owners = {id(grad): leaf for leaf, grad in traced.grad_guards if isinstance(grad, Tensor)}
+    owners = {id(grad): tensor(leaf) for leaf, grad in traced.grad_guards if isinstance(grad, Tensor)}
     for index, output in traced.graph.state:
-        tensor = traced.inputs[index]
-        now = raw_grad(owners[id(tensor)]) if id(tensor) in owners else tensor  # eager adds into a new tensor
+        state = tensors[index]
+        now = raw_grad(owners[id(state)]) if id(state) in owners else state  # it may have been assigned anew
         found[output] = np.array(now.data) if isinstance(now, Tensor) else None
     return found
 
@@ -126,11 +132,12 @@ def _output_names(traced: Traced) -> list[str]:
     names = ["?"] * len(traced.graph.outputs)
     labels = Names()
     inputs = [labels[v] for v in traced.graph.inputs]
-    for slot, output in enumerate(traced.sources):
-        if output >= 0:
-            names[output] = f"result {slot}"
+    for slot, part in enumerate(traced.results):
+        if part.source >= 0:
+            names[part.source] = f"result {slot}"
     for leaf, output in traced.effects.kept:
-        names[output] = f"the gradient of {leaf.name or 'a tensor'}"
+        owner = inputs[leaf] if isinstance(leaf, int) else leaf.name or "a tensor"
+        names[output] = f"the gradient of {owner}"
     for index, output in traced.graph.state:
         names[output] = f"the new {inputs[index]}"
     return names

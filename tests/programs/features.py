@@ -58,22 +58,4 @@ FEATURES: dict[str, str] = {
     "mode": "train() and eval() between calls",
 }
 
-OFF: dict[str, str] = {
-    "flip": "eager results share memory with their operand",
-    "divide_write": "tensors have no div_",
-    "operators": "x += y makes a new tensor instead of changing x",
-    "item_write": "item assignment is refused in a trace",
-    "item_operators": "item assignment is refused in a trace",
-    "index_write": "item assignment is refused in a trace",
-    "mask_write": "item assignment is refused in a trace",
-    "view_write": "a view in a trace shares no memory with its base",
-    "detach_write": "detach() in a trace shares no memory with its operand",
-    "grad_write": "changes of what was computed are not differentiated",
-    "late_backward": "the gradient of a leaf that was changed in the trace since is lost",
-    "ordered_dicts": "results become plain dicts",
-    "dataclasses": "traced tensors are left in dataclasses",
-    "spent_result": "results have no gradient outside after a backward() inside",
-    "view_argument": "a call does not see that its arguments share memory",
-    "argument_result": "an argument among the results shifts the others",
-    "result_write": "results share no memory with what they are views of",
-}
+OFF: dict[str, str] = {}

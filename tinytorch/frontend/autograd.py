@@ -28,7 +28,7 @@ from tinytorch.frontend.gradients import (
 from tinytorch.frontend.random import default_generator
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import cat
-from tinytorch.frontend.trace import Slot, expr_of, flatten, unflatten
+from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -238,10 +238,7 @@ class _Once:
 
 def _as_expression(gradient: Tensor | None) -> Any:
     """What the graph under construction knows a tensor by; one with values becomes a part of it."""
-    if gradient is None:
-        return None
-    known = expr_of(gradient)
-    return expr_of(apply(ops.view.reshape, gradient, shape=gradient.shape)) if known is None else known
+    return None if gradient is None or mode.trace is None else mode.trace.lift(gradient)
 
 
 # Gradients of functions.
@@ -264,7 +261,7 @@ def value_and_grad(
             seed = ones_for(value, "grad")
         connected = mode.grad and (mode.trace is not None or _is_connected(value, variables))
         found = gradients(value, variables, seed, create_graph=connected)
-        kept = [zeros_like(x) if g is None else g for g, x in zip(found, variables, strict=True)]
+        kept = [(zeros_like(x) if g is None else g).clone() for g, x in zip(found, variables, strict=True)]
         trees = [unflatten(spec, kept) for spec in specs]
         gradient = trees[0] if isinstance(argnums, int) else tuple(trees)
         result = (value, aux) if has_aux else value

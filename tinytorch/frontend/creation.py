@@ -40,7 +40,7 @@ def _filled(what: str, size: tuple[Any, ...], value: Any, dtype: DType, requires
     if TensorType(dtype, shape).bytes > MAX_BYTES:
         raise ShapeError(f"{what}: {TensorType(dtype, shape)} is larger than any memory", user_loc())
     if mode.trace is not None and not requires_grad:
-        return mode.trace.constant(np.asarray(value).astype(dtype.numpy)).broadcast_to(shape)
+        return mode.trace.constant(np.asarray(value).astype(dtype.numpy)).broadcast_to(shape).clone()
     return _finish(np.full(shape, value, dtype.numpy), requires_grad)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tinytorch.frontend.tensor import Tensor, mode, tape_of
+from tinytorch.frontend.tensor import Tensor, key_of, leaf_of, mode, tape_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -38,12 +38,12 @@ def variable(x: Tensor) -> Tensor:
 
 def outside_leaves(output: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
     """The leaves that `output` depends on and that are not among `variables` (eager only)."""
-    own = {id(v) for v in variables}
+    own = set(map(key_of, variables))
     found: dict[int, Tensor] = {}
     for record in tape_of(output):
         for x in record.inputs:
-            if x.requires_grad and x.is_leaf and id(x) not in own:
-                found[id(x)] = x
+            if x.requires_grad and x.is_leaf and key_of(x) not in own:
+                found[key_of(x)] = leaf_of(x)
     return list(found.values())
 
 
@@ -61,16 +61,17 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
             if gradient is not None:
                 gradient.requires_grad = create_graph
         return found
-    wanted = {id(x) for x in wrt}
-    tape = [record for record in tape_of(output) if id(record.output) not in wanted]
+    keys = [key_of(x) for x in wrt]
+    wanted = set(keys)
+    tape = [record for record in tape_of(output) if key_of(record.output) not in wanted]
     active = set(wanted)
     for record in tape:
-        if any(id(x) in active for x in record.inputs):
-            active.add(id(record.output))
-    cotangents: dict[Hashable, Any] = {id(output): seed}
+        if any(key_of(x) in active for x in record.inputs):
+            active.add(key_of(record.output))
+    cotangents: dict[Hashable, Any] = {key_of(output): seed}
     with grad_mode(create_graph):
-        pullback(tape, cotangents, active=lambda x: id(x) in active, key=id, wanted=wanted)
-    return [cotangents.get(id(x)) for x in wrt]
+        pullback(tape, cotangents, active=lambda x: key_of(x) in active, key=key_of, wanted=wanted)
+    return [cotangents.get(key) for key in keys]
 
 
 def ones_for(output: Tensor, what: str) -> Tensor:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import Epoch, Slot, Tracked
+from tinytorch.frontend.trace import Epoch, Tracked
+from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import TraceError
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)

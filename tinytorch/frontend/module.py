@@ -195,9 +195,10 @@ class Module(Tracked):
             tensor.requires_grad_(requires_grad)
         return self
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with `set_to_none=False` fill them with zeros."""
         for tensor in self.parameters():
-            tensor.grad = None
+            tensor.clear_grad(set_to_none)
 
     def to(self, *where: Any, dtype: object = None) -> Self:
         """Convert floating-point parameters and buffers to `dtype` in place; the only device is "cpu"."""
@@ -214,7 +215,7 @@ class Module(Tracked):
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_float:
                 tensor.grad = None
-                tensor._data = tensor.data.astype(target.numpy)  # pyright: ignore[reportPrivateUsage]
+                tensor.replace_storage(tensor.data.astype(target.numpy))
         return self
 
     def float(self) -> Self:

@@ -173,10 +173,7 @@ class Optimizer(Tracked):
         """Forget the gradients, or with `set_to_none=False` fill them with zeros."""
         for group in self.param_groups:
             for p in group.params:
-                if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.zero_()
+                p.clear_grad(set_to_none)
 
     # Saving and loading.
     def state_dict(self) -> dict[str, Any]:

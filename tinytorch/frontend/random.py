@@ -59,9 +59,8 @@ class Generator:
 
     def take(self, count: int) -> Tensor:
         """The state for one application of a random op, which uses `count` blocks of bits; the generator moves on."""
-        state = self.state if mode.trace is not None else Tensor.wrap(self.state.numpy().copy())
         with grad_mode(False):
-            used = state.detach()  # what the state is now, also once it has moved on
+            used = self.state.clone()  # what the state is now, also once it has moved on
             self.state.copy_(used + np.array([0, count], np.int64))
         return used
 

@@ -1,21 +1,23 @@
 """Module 01: the tensor. Eager on numpy, recorded on a tape for gradients, or traced into a graph."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 
+from tinytorch.frontend.inplace import InPlace
+from tinytorch.frontend.storage import Alias, Steps, Storage, is_cut, known_storage, owner, put, row_major, show
+from tinytorch.frontend.tape import Operand, Record, TapeNode, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.indexing import array_index, basic_index
+from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.operators import Operators
 from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
@@ -27,13 +29,17 @@ class Trace(Protocol):
     def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor: ...
     def constant(self, array: Array) -> Tensor: ...
     def created(self, tensor: Tensor) -> None: ...
+    def lift(self, tensor: Tensor) -> Any: ...
     def holds(self, tensor: Tensor) -> bool: ...
+    def refresh(self, tensor: Tensor) -> None: ...
+    def own_history(self, tensor: Tensor) -> None: ...
     def leaf(self, tensor: Tensor) -> None: ...
+    def is_leaf(self, tensor: Tensor) -> bool: ...
     def update(self, tensor: Tensor, value: Tensor) -> None: ...
     def backward(self, tensor: Tensor, grad: Tensor) -> None: ...
     def gradients(self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor) -> list[Tensor | None]: ...
-    def read_grad(self, tensor: Tensor) -> None: ...
-    def write_grad(self, tensor: Tensor) -> None: ...
+    def read_grad(self, tensor: Tensor) -> Tensor | Consumed | None: ...
+    def write_grad(self, tensor: Tensor, grad: Tensor | None) -> None: ...
     def use_grad(self, tensor: Tensor) -> None: ...
 
 
@@ -47,27 +53,7 @@ class _Mode(threading.local):
 mode = _Mode()
 
 
-@dataclass(frozen=True, slots=True)
-class _TapeNode:
-    """How a tensor was made; `versions` are those of the inputs' storage at that time."""
-
-    op: Op
-    inputs: tuple[Tensor, ...]
-    attrs: Attrs
-    versions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A tape node together with its output, as the vjp rules see it."""
-
-    op: Op
-    inputs: tuple[Tensor, ...]
-    output: Tensor
-    attrs: Attrs
-
-
-class Tensor(Operators):
+class Tensor(InPlace):
     """An n-dimensional array of one dtype.
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become
@@ -75,10 +61,9 @@ class Tensor(Operators):
     `grad`. Raises ShapeError for dtypes that are not supported.
     """
 
-    __slots__ = ("_data", "_expr", "_grad", "_node", "_version", "name", "requires_grad", "__weakref__")  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
+    __slots__ = ("_data", "_storage", "_alias", "_expr", "_grad", "_node", "_requires_grad", "name", "__weakref__")  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
 
     _data: Array
-    requires_grad: bool
     name: str
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
@@ -90,11 +75,12 @@ class Tensor(Operators):
 
     def _set_up(self, data: Any, expr: Any = None) -> None:
         self._data = data
+        self._storage: Storage | None = None
+        self._alias: Alias | None = None
         self._expr = expr
         self._grad: Tensor | Consumed | None = None
-        self._node: _TapeNode | None = None
-        self._version = 0
-        self.requires_grad = False
+        self._node: TapeNode | None = None
+        self._requires_grad = False
         self.name = ""
 
     @classmethod
@@ -138,28 +124,42 @@ class Tensor(Operators):
     @property
     def data(self) -> Array:
         """The numpy array that holds the values (shared, not copied)."""
-        return self._concrete("reading .data")
+        return self._shown("reading .data")
 
     @data.setter
     def data(self, value: Any) -> None:
         if mode.trace is not None or isinstance(value, Tensor):
-            self.copy_(value)
+            with_history, mode.grad = mode.grad, False
+            try:
+                self.copy_(value)
+            finally:
+                mode.grad = with_history
             return
         array = as_array(value, self.dtype)
         if array.shape != self.shape:
             raise ShapeError(f"data: {list(array.shape)} does not fit a tensor of {self.type}", user_loc())
-        self._data = array
-        self._version += 1
+        self.replace_storage(array)
+
+    def replace_storage(self, array: Array) -> None:
+        """Lie in other memory from now on, that of `array`; views keep the old one."""
+        self._data, self._alias = array, None
+        self._storage = known_storage(array) or Storage(version_of(self) + 1)
+
+    def _shown(self, what: str) -> Array:
+        """The array, for code that may keep it."""
+        array = self._concrete(what)
+        show(array, storage_of(self))
+        return array
 
     def numpy(self) -> Array:
         """The numpy array that holds the values (shared, not copied)."""
-        return self._concrete("numpy()")
+        return self._shown("numpy()")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._concrete("conversion to a numpy array"), dtype=dtype, copy=copy)
+        return np.array(self._shown("conversion to a numpy array"), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._concrete("DLPack export").__dlpack__(**options)
+        return self._shown("DLPack export").__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._concrete("DLPack export").__dlpack_device__()
@@ -249,7 +249,11 @@ class Tensor(Operators):
         return self.cast(dtype)
 
     def contiguous(self) -> Self:
-        return self._apply(ops.core.copy)
+        """The elements in row-major order: the tensor itself if they are."""
+        return self if self.is_contiguous() else self.clone()
+
+    def is_contiguous(self) -> bool:
+        return layout_of(self).flags.c_contiguous
 
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
@@ -262,12 +266,16 @@ class Tensor(Operators):
         return array_index(self, tuple(part for item in items for part in _index_parts(item)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Write into the storage (not differentiable)."""
+        """Overwrite the elements that `index` names, as `copy_` does."""
         self._writable("item assignment")
-        self._concrete("item assignment")[_plain_index(index)] = as_array(value)
-        self._version += 1
-        if mode.trace is not None:  # made in the trace, as a constant: from here on another one
-            mode.trace.created(self)
+        new = self._like(value)
+        if mode.trace is None and not self._recorded(self, new):
+            self._data[_plain_index(index)] = new.cast(self.dtype)._data
+            self.touch()
+            return
+        items = index if isinstance(index, tuple) else (index,)
+        parts = tuple(part for item in items for part in _index_parts(item, whole_masks=True))
+        self._become(assign(self, parts, new))
 
     def index_select(self, dim: int, index: Any) -> Self:
         return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]
@@ -275,44 +283,77 @@ class Tensor(Operators):
     # Changing the storage.
     def touch(self) -> None:
         """Note that the storage was written to: a tape that needs the old values will say so."""
-        self._version += 1
+        storage_of(self).version += 1
 
     def _writable(self, what: str) -> None:
-        if mode.grad and self.requires_grad:
-            raise TinyTorchError(f"{what} on a tensor that requires grad; do it under tt.no_grad()", user_loc())
-
-    def copy_(self, value: Any) -> Self:
-        """Overwrite the values in place; not differentiable."""
-        self._writable("copy_")
+        root = self if self._alias is None or self._alias.cut else self._alias.base
+        if mode.grad and root.requires_grad and root.is_leaf:
+            raise TinyTorchError(f"{what} on a leaf that requires grad; do it under tt.no_grad()", user_loc())
         if self._expr is None and not self._data.flags.writeable:
-            raise TinyTorchError("copy_: the storage of this tensor is read-only", user_loc())
-        new = self._like(value).detach().cast(self.dtype).broadcast_to(self.shape)
+            raise TinyTorchError(f"{what}: the storage of this tensor is read-only", user_loc())
+
+    def _recorded(self, *operands: Any) -> bool:
+        return mode.grad and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
+
+    def _become(self, value: Any) -> Self:
         if mode.trace is not None:
-            mode.trace.update(self, new)
-        else:
-            np.copyto(self._data, new._data)
-            self._version += 1
+            mode.trace.update(self, value)
+            return self
+        node = self._new_history(value) if self._recorded(self, value) else None
+        np.copyto(self._data, value._data)
+        self.touch()
+        if node is not None:
+            node.version = version_of(self)
         return self
 
-    def fill_(self, value: Any) -> Self:
-        return self.copy_(value)
-
-    def zero_(self) -> Self:
-        return self.copy_(0)
-
-    def add_(self, other: Any, alpha: Any = 1) -> Self:
-        self._writable("add_")
-        return self.copy_(self.detach() + (other if alpha == 1 else alpha * self._like(other)))
-
-    def sub_(self, other: Any) -> Self:
-        self._writable("sub_")
-        return self.copy_(self.detach() - other)
-
-    def mul_(self, other: Any) -> Self:
-        self._writable("mul_")
-        return self.copy_(self.detach() * other)
+    def _new_history(self, value: Tensor) -> TapeNode:
+        """Give the tensor, or what it is a view of, the history of `value` put into its place."""
+        base, steps = base_of(self)
+        whole = put(steps, base, value)
+        if whole._node is None:  # a constant, but no leaf
+            _record(ops.core.copy, (value,), {}, whole)
+        base._node, base._requires_grad = whole._node, True
+        return cast(TapeNode, whole._node)
 
     # Gradients.
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are recorded of what is computed from this tensor."""
+        if self._alias is not None:
+            self._refresh()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._alias is not None and not self._alias.cut and not self.requires_grad:
+            self._own_history()
+        self._requires_grad = value
+
+    def _own_history(self) -> None:
+        """Be a leaf in the memory of another tensor from now on, no longer a view that follows that one's history."""
+        if mode.trace is not None:
+            mode.trace.own_history(self)
+        else:
+            self._alias = _cut_alias(self)
+
+    def _refresh(self) -> None:
+        """Follow the tensor that this is a view of, if that has got another history."""
+        alias = self._alias
+        if alias is None or alias.cut:
+            return
+        if self._expr is not None:
+            if mode.trace is not None:
+                mode.trace.refresh(self)
+        elif alias.base._node is not alias.seen and alias.base._storage is self._storage:
+            view, recording = alias.base, mode.grad
+            mode.grad = True
+            try:
+                for op, attrs in alias.steps:
+                    view = _eager(op, (view,), attrs)
+            finally:
+                mode.grad = recording
+            self._node, self._requires_grad, alias.seen = view._node, view._requires_grad, alias.base._node
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         if requires_grad and not self.dtype.is_float:
             raise ShapeError(f"only float tensors have gradients, got {self.type}", user_loc())
@@ -323,28 +364,48 @@ class Tensor(Operators):
 
     @property
     def is_leaf(self) -> bool:
-        return self._node is None
+        """Whether it was not computed from tensors that require grad."""
+        if self._expr is not None:
+            return not self.requires_grad or (mode.trace is not None and mode.trace.is_leaf(self))
+        return history_of(self) is None
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward()` left, or None."""
-        if mode.trace is not None:
-            mode.trace.read_grad(self)
-        if isinstance(self._grad, Consumed):
+        grad = self._grad if mode.trace is None else mode.trace.read_grad(self)
+        if isinstance(grad, Consumed):
             raise TinyTorchError(
                 "the compiled step used this gradient up in optimizer.step() without keeping it; call zero_grad() "
                 "before backward(), or return the gradient from the compiled function",
                 user_loc(),
             )
-        return self._grad
+        return grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.type != self.type:
             raise ShapeError(f"grad: {value.type} does not fit {self.type}", user_loc())
         if mode.trace is not None:
-            mode.trace.write_grad(self)
-        self._grad = value
+            mode.trace.write_grad(self, value)
+        else:
+            self._grad = value
+
+    def clear_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient or, if there is one and `set_to_none` is False, make it zeros."""
+        if set_to_none:
+            self.grad = None
+            return
+        known = self._grad if mode.trace is None else mode.trace.read_grad(self)
+        if known is None:
+            return
+        if isinstance(known, Consumed):
+            self.grad = ops.core.zeros_like(self).clone()
+        else:
+            with_history, mode.grad = mode.grad, False
+            try:
+                known.zero_()
+            finally:
+                mode.grad = with_history
 
     def backward(self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Add d(self)/d(leaf) to the `grad` of every leaf that requires it.
@@ -366,13 +427,14 @@ class Tensor(Operators):
             leaf.accumulate_grad(cotangent)
 
     def accumulate_grad(self, cotangent: Tensor) -> None:
-        """Add to `grad`."""
+        """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
         known = self.grad
         if known is None:
-            own = cotangent if cotangent._expr is not None or cotangent._data.flags.owndata else cotangent.clone()
-            self.grad = own
-        else:
+            self.grad = cotangent.clone()
+        elif cotangent.requires_grad or known.requires_grad:
             self.grad = known + cotangent
+        else:
+            known.add_(cotangent)
 
     def use_grad(self) -> Tensor | None:
         """`grad`, for an optimizer's step: a compiled step then does not keep it in memory."""
@@ -387,7 +449,119 @@ class Tensor(Operators):
 
 def version_of(tensor: Tensor) -> int:
     """A number that is another one whenever the storage has been written to."""
-    return tensor._version  # pyright: ignore[reportPrivateUsage]
+    storage = tensor._storage
+    return 0 if storage is None else storage.version
+
+
+def storage_of(tensor: Tensor) -> Storage:
+    """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
+    storage = tensor._storage
+    if storage is None:
+        storage = tensor._storage = Storage()
+    return storage
+
+
+def history_of(tensor: Tensor) -> TapeNode | None:
+    """The node that made the values, None for a leaf."""
+    tensor._refresh()
+    return tensor._node
+
+
+class _Past(Tensor):
+    """A tensor as an op met it, though it has been changed since; its values are there only if that left them."""
+
+    __slots__ = ("_met", "_op")
+
+    def __init__(self, met: Operand, op: Op) -> None:
+        Tensor._set_up(self, None)
+        self._met, self._op = met, op
+        self._node, self._requires_grad = met.node, met.requires_grad
+
+    @property
+    def _data(self) -> Array:
+        if version_of(self._met.tensor) != self._met.version:
+            raise TinyTorchError(f"backward: an operand of {self._op.name} was changed in place since", user_loc())
+        return self._met.tensor._data
+
+    @_data.setter
+    def _data(self, value: Array) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        assert value is None
+
+    @property
+    def type(self) -> TensorType:
+        return self._met.tensor.type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._met.tensor.shape
+
+
+def _as_met(met: Operand, op: Op) -> Tensor:
+    tensor: Tensor = met.tensor
+    same = tensor._node is met.node and tensor._requires_grad is met.requires_grad
+    return tensor if same and version_of(tensor) == met.version else _Past(met, op)
+
+
+def leaf_of(tensor: Tensor) -> Tensor:
+    """The tensor itself, whatever has happened to its values."""
+    return tensor._met.tensor if isinstance(tensor, _Past) else tensor
+
+
+def key_of(tensor: Tensor) -> int:
+    """What names a value on the tape: the node that made it, or the leaf."""
+    node = history_of(tensor)
+    return id(leaf_of(tensor) if node is None else node)
+
+
+# Memory that tensors share.
+def base_of(tensor: Tensor) -> tuple[Tensor, Steps]:
+    """The tensor whose history this one has, and the views that lead from it here."""
+    alias = tensor._alias
+    if alias is None or alias.cut or alias.base._storage is not tensor._storage:
+        return tensor, ()
+    return alias.base, alias.steps
+
+
+def layout_of(tensor: Tensor) -> Array:
+    """An array that is laid out as the tensor; its values do not count."""
+    if tensor._expr is None:
+        return tensor._data
+    alias = tensor._alias
+    if alias is None:
+        return row_major(tensor.shape)
+    array = layout_of(alias.base)
+    for op, attrs in alias.steps:
+        array = op.eval(array, **attrs)
+    return array
+
+
+def memory_of(tensor: Tensor, ends: Container[int] = ()) -> tuple[Tensor, Steps]:
+    """The tensor at the root of the memory, and the views that lead from it here. One whose id is in `ends` is a root
+    itself."""
+    base, steps = tensor, ()
+    while (alias := base._alias) is not None and id(base) not in ends and alias.base._storage is base._storage:
+        base, steps = alias.base, (*alias.steps, *steps)
+    return base, steps
+
+
+def alias_of(tensor: Tensor, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias:
+    """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`."""
+    if is_cut(op):
+        return Alias(*memory_of(tensor, ends), cut=True)
+    base, steps = (tensor, ()) if id(tensor) in ends else base_of(tensor)
+    return Alias(base, (*steps, (op, attrs)), False, base._node)
+
+
+def _cut_alias(tensor: Tensor) -> Alias:
+    """Where a tensor lies that shares the memory of `tensor`, but keeps nothing of its history alive: the root of
+    memory that is shared so is a tensor that nobody else has."""
+    base, steps = base_of(tensor)
+    alias = base._alias
+    if alias is None or alias.base._storage is not base._storage:
+        bare = Tensor.wrap(base._data)
+        bare._storage = storage_of(base)
+        alias = base._alias = Alias(bare, (), cut=True)
+    return Alias(alias.base, (*alias.steps, *steps), cut=True)
 
 
 class Consumed:
@@ -431,22 +605,26 @@ def _plain_index(index: Any) -> Any:
     return index.numpy() if isinstance(index, Tensor) else index
 
 
-def _index_parts(item: Any) -> list[Any]:
-    """Index arrays as integer tensors; a boolean array is the positions where it is true."""
+def _index_parts(item: Any, whole_masks: bool = False) -> list[Any]:
+    """Index arrays as integer tensors. A boolean array is the positions where it is true; one whose values are not
+    known stays whole, if that is possible."""
     if not isinstance(item, (Tensor, np.ndarray, list)):
         return [item]
     tensor = item if isinstance(item, Tensor) else Tensor(item)
-    if tensor.dtype != bool_:
+    unknown = tensor._expr is not None or (mode.trace is not None and mode.trace.holds(tensor))
+    if tensor.dtype != bool_ or (whole_masks and unknown):
         return [tensor]
-    mask = tensor._concrete("a boolean mask (its result has no static shape)")  # pyright: ignore[reportPrivateUsage]
+    mask = tensor._concrete("a boolean mask (its result has no static shape)")
     return [Tensor.wrap(part) for part in np.nonzero(mask)]
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     """Evaluate on numpy and, where a gradient may be asked for, record."""
-    arrays = [o._data for o in operands]  # pyright: ignore[reportPrivateUsage]
-    if any(o._expr is not None for o in operands):  # pyright: ignore[reportPrivateUsage]
+    if any(o._expr is not None for o in operands):
         raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
+    if op.put is not None and operands[0]._storage is None and not operands[0]._data.flags.c_contiguous:
+        operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
+    arrays = [o._data for o in operands]
     try:
         op.result_types([o.type for o in operands], attrs)
         with np.errstate(all="ignore"):
@@ -456,11 +634,19 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     if wants_nan_checks():
         refuse_new_nans(op, arrays, result, user_loc())
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
+    if op.put is not None and owner(out._data) is owner(arrays[0]):
+        out._storage = storage_of(operands[0])
+        out._alias = _cut_alias(operands[0]) if is_cut(op) else alias_of(operands[0], op, attrs)
     if mode.grad and op is not ops.core.detach and any(o.requires_grad for o in operands):
-        out.requires_grad = out.dtype.is_float
-        versions = tuple(o._version for o in operands)  # pyright: ignore[reportPrivateUsage]
-        out._node = _TapeNode(op, tuple(operands), attrs, versions)  # pyright: ignore[reportPrivateUsage]
+        _record(op, operands, attrs, out)
     return out
+
+
+def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> None:
+    """Put the making of `out` on the tape."""
+    met = tuple(Operand(o, o._node, storage_of(o).version, o._requires_grad) for o in operands)
+    out._node = TapeNode(op, met, attrs, storage_of(out).version)
+    out._requires_grad = out.dtype.is_float
 
 
 def wants_nan_checks() -> bool:
@@ -475,72 +661,34 @@ def located(error: Exception) -> Exception:
     return error
 
 
-def _tape(root: Tensor) -> list[_Record]:
-    """The records that `root` depends on, in topological order."""
-    order: list[_Record] = []
-    seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(root, False)]
-    while stack:
-        tensor, done = stack.pop()
-        node = tensor._node  # pyright: ignore[reportPrivateUsage]
-        if node is None or (not done and id(tensor) in seen):
-            continue
-        if done:
-            order.append(_Record(node.op, node.inputs, tensor, node.attrs))
-            continue
-        seen.add(id(tensor))
-        for operand, version in zip(node.inputs, node.versions, strict=True):
-            if operand._version != version:  # pyright: ignore[reportPrivateUsage]
-                raise TinyTorchError(f"backward: an operand of {node.op.name} was changed in place since", user_loc())
-        stack.append((tensor, True))
-        stack.extend((operand, False) for operand in node.inputs if operand.requires_grad)
-    return order
-
-
-def _freed(ct: Any, applied: Any, index: int) -> Any:
-    raise TinyTorchError(
-        "backward: the tape has been freed by an earlier backward(); pass retain_graph=True", user_loc()
-    )
+def tape_of(root: Tensor) -> list[Record]:
+    """The records that `root` was computed by, in order."""
+    return records(Operand(root, history_of(root), version_of(root), True), _as_met)
 
 
 def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> list[tuple[Tensor, Tensor]]:
     """(leaf, cotangent) for every leaf that `root` depends on."""
-    tape = _tape(root)
-    cotangents = cotangents_of(tape, root, seed, record)
-    leaves = {id(x): x for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}
+    tape = tape_of(root)
+    cotangents: dict[Any, Tensor] = {key_of(root): seed}
+    before, mode.grad = mode.grad, record
+    try:
+        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of)
+    finally:
+        mode.grad = before
+    leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}
     if root.is_leaf:
-        leaves[id(root)] = root
+        leaves[key_of(root)] = root
     if not retain:
         for r in tape:
-            r.output._node = _FREED  # pyright: ignore[reportPrivateUsage]
+            r.node.operands = None
     return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
 
 
-def cotangents_of(tape: Sequence[Any], root: Tensor, seed: Tensor, record: bool) -> dict[Any, Tensor]:
-    """Cotangents by tensor identity; `record` puts their computation on the tape too."""
-    cotangents: dict[Any, Tensor] = {id(root): seed}
-    before, mode.grad = mode.grad, record
-    try:
-        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=id)
-    finally:
-        mode.grad = before
-    return cotangents
-
-
-def tape_of(root: Tensor) -> Sequence[Any]:
-    """The records that `root` was computed by, in order."""
-    return _tape(root)
-
-
-def _freed_node() -> _TapeNode:
-    """What stands in the place of a node that backward() freed. Its operand makes the walk call its rule."""
-    op = Op("freed", "elementwise", "Was freed.", lambda x: x, lambda x: x, _freed, lambda t, o, a: 0)
-    operand = Tensor.wrap(np.zeros(()))
-    operand.requires_grad = True
-    return _TapeNode(op, (operand,), {}, (0,))
-
-
-_FREED = _freed_node()
+def over(array: Array) -> Tensor:
+    """A tensor in the memory of `array`, of any byte order."""
+    tensor = Tensor.wrap(np.asarray(array))  # subclasses have operators of their own
+    tensor._storage = known_storage(array) or Storage()
+    return tensor
 
 
 def from_numpy(array: Array) -> Tensor:
@@ -549,7 +697,8 @@ def from_numpy(array: Array) -> Tensor:
         raise ShapeError(
             f"from_numpy: byte order {array.dtype.byteorder!r} cannot be shared; use Tensor(array)", user_loc()
         )
-    tensor = Tensor.wrap(np.asarray(array))  # subclasses have operators of their own
+    tensor = over(array)
+    show(array, storage_of(tensor))
     if mode.trace is not None:
         mode.trace.created(tensor)
     return tensor

@@ -1,4 +1,4 @@
-"""Indexing as numpy has it, in views and gathers."""
+"""Indexing as numpy has it, in views and gathers, and its assignments, in updates of parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.types import i64
+from tinytorch.ir.types import Shape, bool_, i64
 
 
 def basic_index(x: Any, index: tuple[Any, ...]) -> Any:
@@ -58,9 +60,7 @@ def _one(x: Any, at: int, axis: int) -> slice:
 
 def _windowed(x: Any, windows: Sequence[slice]) -> Any:
     """A slice of every axis; a negative step is a slice and a flip."""
-    ranges = [range(*w.indices(d)) for w, d in zip(windows, x.shape, strict=True)]
-    flips = tuple(axis for axis, r in enumerate(ranges) if r.step < 0)
-    ranges = [r[::-1] if r.step < 0 else r for r in ranges]
+    ranges, flips = _forward(_ranges(x, windows))
     starts = tuple(r.start if len(r) else 0 for r in ranges)
     limits = tuple(r[-1] + 1 if len(r) else 0 for r in ranges)
     steps = tuple(r.step for r in ranges)
@@ -69,17 +69,173 @@ def _windowed(x: Any, windows: Sequence[slice]) -> Any:
     return apply(ops.view.flip, x, axes=flips) if flips else x
 
 
+def _ranges(x: Any, windows: Sequence[slice]) -> list[range]:
+    return [range(*w.indices(d)) for w, d in zip(windows, x.shape, strict=True)]
+
+
+def _forward(ranges: Sequence[range]) -> tuple[list[range], tuple[int, ...]]:
+    """The ranges, those with a negative step the other way round; and which these are."""
+    flips = tuple(axis for axis, r in enumerate(ranges) if r.step < 0)
+    return [r[::-1] if r.step < 0 else r for r in ranges], flips
+
+
 def _gathered(x: Any, indices: Sequence[Any], axis: int) -> Any:
-    """Elements at `indices`, one for each of the axes from `axis` on, which are made one axis first."""
+    """Elements at `indices`, one for each of the axes from `axis` on."""
+    return apply(ops.index.gather, _merged(x, axis, len(indices)), _flat(x, indices, axis), axis=axis)
+
+
+def _merged(x: Any, axis: int, count: int) -> Any:
+    """`count` axes from `axis` on made one."""
+    return x.reshape((*x.shape[:axis], math.prod(x.shape[axis : axis + count]), *x.shape[axis + count :]))
+
+
+def _flat(x: Any, indices: Sequence[Any], axis: int) -> Any:
+    """Indices of the axes from `axis` on as indices of the one that they are merged to."""
     sizes = x.shape[axis : axis + len(indices)]
     flat = _checked(indices[0], sizes[0])
     for index, size in zip(indices[1:], sizes[1:], strict=True):
         flat = flat * size + _checked(index, size)
-    merged = x.reshape((*x.shape[:axis], math.prod(sizes), *x.shape[axis + len(indices) :]))
-    return apply(ops.index.gather, merged, flat, axis=axis)
+    return flat
 
 
 def _checked(index: Any, size: int) -> Any:
     if index.dtype.kind not in ("int", "uint"):
         raise IndexError(f"an index needs an integer dtype, got {index.type}")
     return apply(ops.elementwise.checked_index, index.cast(i64), size=size)
+
+
+# Assignment.
+def assign(x: Any, index: Any, value: Any) -> Any:
+    """What numpy's `x[index] = value` leaves in x, as a new value: `x` itself stays as it is.
+
+    `index`: an item or a tuple of items, each an integer, a slice, `...`, None, or an index array (an operand, a numpy
+    array or a list) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
+    is cast to x's dtype and broadcast to the region; ShapeError if it does not fit. Differentiable in x and value.
+
+    A mask of bools may stand alone or among full slices, since how many elements it selects is not known: IndexError
+    where it stands among other items, or where `value` has an axis for them that is not of size 1.
+    """
+    items = [_item(x, item) for item in (index if isinstance(index, tuple) else (index,))]
+    value = x._like(value).cast(x.dtype)
+    if any(_is_mask(item) for item in items):
+        return _assign_masked(x, items, value)
+    items = _without_ellipsis(x, tuple(items))
+    return (_assign_at if any(map(_is_operand, items)) else _assign_window)(x, items, value)
+
+
+def _item(x: Any, item: Any) -> Any:
+    """Arrays of any kind as operands."""
+    if isinstance(item, (list, np.ndarray, bool, np.bool_)):
+        array = np.asarray(item)
+        return x.constant(array.astype(np.int64) if array.size == 0 and isinstance(item, list) else array)
+    if item is None or item is Ellipsis or isinstance(item, slice) or _is_operand(item):
+        same: Any = item
+        return same
+    return operator.index(item)
+
+
+def _is_operand(item: Any) -> bool:
+    return hasattr(item, "apply_op")
+
+
+def _is_mask(item: Any) -> bool:
+    return _is_operand(item) and item.dtype == bool_
+
+
+def _fitted(value: Any, shape: Shape) -> Any:
+    """`value` broadcast to `shape`; axes of size 1 in front that this does not have are dropped, as numpy does."""
+    extra = max(0, value.ndim - len(shape))
+    own = value.shape[extra:]
+    fits = all(d == 1 for d in value.shape[:extra])
+    if not fits or any(d not in (1, n) for d, n in zip(own, shape[len(shape) - len(own) :], strict=True)):
+        raise ShapeError(
+            f"assignment: a value of shape {list(value.shape)} does not broadcast to {list(shape)}, "
+            "the shape of what the index names",
+            user_loc(),
+        )
+    return (value.reshape(own) if extra else value).broadcast_to(shape)
+
+
+def _put(x: Any, ranges: Sequence[range], update: Any) -> Any:
+    """`x` with `update` at the ranges of its axes."""
+    ranges, flips = _forward(ranges)
+    if flips:
+        update = apply(ops.view.flip, update, axes=flips)
+    starts = tuple(r.start if len(r) else 0 for r in ranges)
+    return apply(ops.index.update_slice, x, update, starts=starts, steps=tuple(r.step for r in ranges))
+
+
+def _assign_window(x: Any, items: Sequence[Any], value: Any) -> Any:
+    """By integers, slices and None."""
+    asked = [item for item in items if item is not None]
+    ranges = _ranges(x, [i if isinstance(i, slice) else _one(x, i, axis) for axis, i in enumerate(asked)])
+    sizes = iter(map(len, ranges))
+    region = [(item, 1 if item is None else next(sizes)) for item in items]
+    named = tuple(size for item, size in region if item is None or isinstance(item, slice))
+    return _put(x, ranges, _fitted(value, named).reshape(tuple(map(len, ranges))))
+
+
+def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
+    """By index arrays, which integers join: into the window that the slices leave, their axes merged."""
+    at = [n for n, item in enumerate(items) if item is not None and not isinstance(item, slice)]
+    windows = [item if isinstance(item, slice) else slice(None) for item in items if item is not None]
+    ranges, part = _ranges(x, windows), _windowed(x, windows)
+    front = at[0] if at == list(range(at[0], at[-1] + 1)) else 0  # items in front of what the arrays name
+    lead = [n for n in range(len(items)) if n not in at][:front]
+    rest = [n for n in range(len(items)) if n not in at][front:]
+    axes = {n: i for i, n in enumerate(n for n, item in enumerate(items) if item is not None)}
+    order = tuple(axes[n] for n in (*lead, *at, *rest) if n in axes)
+    moved, axis = part.permute(order), sum(n in axes for n in lead)
+    indices = [i if _is_operand(i) else x.constant(np.asarray(i, np.int64)) for i in (items[n] for n in at)]
+    flat = _flat(moved, indices, axis)
+
+    def sizes(numbers: Sequence[int]) -> Shape:
+        return tuple(len(ranges[axes[n]]) if n in axes else 1 for n in numbers)
+
+    updates = _fitted(value, (*sizes(lead), *flat.shape, *sizes(rest)))
+    updates = updates.reshape((*moved.shape[:axis], *flat.shape, *moved.shape[axis + len(at) :]))
+    new = apply(ops.index.scatter, _merged(moved, axis, len(at)), flat, updates, axis=axis)
+    new = new.reshape(moved.shape).permute(ops.view.inverse(order))
+    return new if new.shape == x.shape and all(r.step == 1 for r in ranges) else _put(x, ranges, new)
+
+
+def _assign_masked(x: Any, items: Sequence[Any], value: Any) -> Any:
+    """By one mask; its axes stand for one in the region, along which `value` is the same."""
+    place = next(n for n, item in enumerate(items) if _is_mask(item))
+    mask, others = items[place], [*items[:place], *items[place + 1 :]]
+    front = _axes_before(x, mask, others, place)
+    behind = front + mask.ndim
+    if mask.shape != x.shape[front:behind]:
+        raise IndexError(f"a mask of {mask.type} does not fit axes {front} to {behind - 1} of {x.type}")
+    rank = front + 1 + x.ndim - behind
+    value = _fitted(value, value.shape[max(0, value.ndim - rank) :])
+    padded = (1,) * (rank - value.ndim) + value.shape
+    if padded[front] != 1:
+        raise IndexError(
+            f"assignment: a value of shape {list(value.shape)} depends on how many elements the mask selects, which "
+            "is not known; it needs size 1 there (tt.where chooses between tensors of one shape)"
+        )
+    value = value.reshape((*padded[:front], *(1,) * mask.ndim, *padded[front + 1 :]))
+    chosen = mask.reshape((*(1,) * front, *mask.shape, *(1,) * (x.ndim - behind))).broadcast_to(x.shape)
+    return apply(ops.core.where, chosen, _fitted(value, x.shape), x)
+
+
+def _axes_before(x: Any, mask: Any, others: Sequence[Any], place: int) -> int:
+    """How many axes stand before those of the mask, which stands before `others[place]`."""
+    dots = [n for n, item in enumerate(others) if item is Ellipsis]
+    rest = x.ndim - mask.ndim - (len(others) - len(dots))  # axes that `...` stands for, or that are left out
+    alone = all(item is Ellipsis or isinstance(item, slice) for item in others)
+    if alone and (rest < 0 or len(dots) > 1):
+        raise IndexError(f"too many indices for {x.type}: a mask of {mask.type} and {len(others)} more")
+    axis = front = 0
+    for n, item in enumerate(others if alone else ()):
+        axis += mask.ndim if n == place else 0
+        if item is Ellipsis:
+            axis += rest
+        else:
+            alone = alone and range(*item.indices(x.shape[axis])) == range(x.shape[axis])
+            axis += 1
+        front = axis if n < place else front
+    if not alone:
+        raise IndexError("assignment: a boolean mask may stand alone or with full slices, but not with other items")
+    return front

@@ -12,7 +12,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
-Kind = Literal["elementwise", "reduce", "view", "contract", "index", "random", "composite", "kernel"]
+Kind = Literal["elementwise", "reduce", "view", "contract", "index", "update", "random", "composite", "kernel"]
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 
@@ -61,8 +61,9 @@ class Op:
     `eval` is the numpy reference; `vjp` has one rule per operand (None: no gradient flows there), a single
     rule with an index for variadic ops, or NONDIFF; `flops` counts operations from types; `scalar` is one
     lane of an elementwise op (a random op's lane starts from the element's linear index); `expand` defines a
-    composite in simpler ops; `guard` is a condition that every lane must meet (an index in range): `eval`
-    raises where it is false, a kernel reports it and the graph stops before it changes any state."""
+    composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its operand's memory, the
+    operand once the result has become `new`; `guard` is a condition that every lane must meet (an index in range):
+    `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state."""
 
     name: str
     kind: Kind
@@ -73,6 +74,7 @@ class Op:
     flops: Callable[[Sequence[TensorType], TensorType, Attrs], int]
     scalar: Callable[..., Lane] | None = None
     expand: Callable[..., Any] | None = None
+    put: Callable[..., Any] | None = None
     guard: Callable[..., Lane] | None = None
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:

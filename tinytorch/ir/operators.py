@@ -19,7 +19,7 @@ from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import DType, Shape, TensorType, bool_, dtype_of, f32, i64
 
 Axis = int | Sequence[int] | None
-_RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2}
+RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2}
 core, elementwise, reduce, view, composite = ops.core, ops.elementwise, ops.reduce, ops.view, ops.composite
 
 
@@ -27,8 +27,8 @@ def promote(a: TensorType, b: TensorType) -> DType:
     """The dtype of a result: floats win over integers over bools, then the wider; an operand of rank 0 only
     counts where it is of a higher kind, as in PyTorch."""
     x, y = a.dtype, b.dtype
-    if _RANK[x.kind] != _RANK[y.kind]:
-        return x if _RANK[x.kind] > _RANK[y.kind] else y
+    if RANK[x.kind] != RANK[y.kind]:
+        return x if RANK[x.kind] > RANK[y.kind] else y
     if (a.rank == 0) != (b.rank == 0):
         return y if a.rank == 0 else x
     if x == y:
@@ -143,7 +143,7 @@ class Operators:
                 if isinstance(other, (int, np.integer))
                 else "float"
             )
-            if _RANK[kind] <= _RANK[self.dtype.kind]:
+            if RANK[kind] <= RANK[self.dtype.kind]:
                 return self.constant(self._scalar(other))
             return self.constant(np.asarray(other, i64.numpy if kind == "int" else f32.numpy))
         if isinstance(other, (np.ndarray, list, tuple)):

@@ -21,6 +21,7 @@ from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.rewrite import Application, Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
+from tinytorch.passes.simplify_updates import UPDATE_RULES
 from tinytorch.passes.simplify_views import VIEW_RULES
 
 x, y, c = Var("x"), Var("y"), Var("c")
@@ -31,7 +32,8 @@ def _app(op: object, *operands: object) -> Application:
 
 
 def simplify(graph: Graph) -> Graph:
-    """Apply the rules of this file and of `simplify_views` until none fits, and drop what is no longer needed.
+    """Apply the rules of this file, of `simplify_views` and of `simplify_updates` until none fits, and drop what is no
+    longer needed.
 
         %2 = mul(%x, broadcast(1.0)); %3 = neg(%2); %4 = sub(%y, %3)  -->  %4 = add(%y, %x)
 
@@ -270,4 +272,4 @@ _FUNCTIONS: list[Rule] = [
     _reduce_copies,
     _uniform_constant,
 ]
-RULES = table([*_IDENTITIES, *_ARITHMETIC, *_LOGIC, *_FUNCTIONS, *VIEW_RULES])
+RULES = table([*_IDENTITIES, *_ARITHMETIC, *_LOGIC, *_FUNCTIONS, *VIEW_RULES, *UPDATE_RULES])

@@ -53,7 +53,8 @@ class Executable:
         tensors: Sequence[object],
         tensor_type: type,
         wrap: Callable[[Array], object],
-        version_slot: str | None = None,
+        storage_slot: str,
+        storage_type: type,
         *,
         on_status: Callable[[int], object],
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -81,7 +82,8 @@ class Executable:
             constants=(self._pool.address, *(c.ctypes.data for c in constants)),
             arena_bytes=self.arena_bytes,
             releases_gil=flops > SHORT_FLOPS,
-            version_slot=version_slot,
+            storage_slot=storage_slot,
+            storage_type=storage_type,
             keep=(self._code, self._pool, constants),
             on_status=on_status,
         )

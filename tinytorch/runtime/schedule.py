@@ -130,16 +130,30 @@ class _Planner:
     def _place_state(self, new: Value, old: Value, guards: Sequence[Node]) -> None:
         """Write `new` into the storage of `old`: at once if everything else that reads `old` or checks something
         can run before, else by a copy at the end."""
-        maker = self.makers[new]
-        before = {n for n in [*self.readers.get(old, ()), *guards] if n is not maker}
-        if _reads_in_step(maker, old, self.layouts) and not any(self._reaches(n, maker) for n in before):
-            writer = maker
-            self.places[new] = self.places[old]
-        else:
+        if not self._write_over(old, new, guards):
             writer, target = self._copy_of(new)
-            before.add(maker)
             self.places[target] = self.places[old]
-        self.after[writer] |= before
+            self.after[writer] |= {*self.readers.get(old, ()), *guards, self.makers[new]} - {writer}
+
+    def _write_over(self, old: Value, new: Value, guards: Sequence[Node]) -> bool:
+        """Let `new` be made in the storage of `old`, if that may be; and if it is an update, what it updates too."""
+        maker = self.makers[new]
+        if not self._comes_last(maker, old, guards):
+            return False
+        self.places[new] = self.places[old]
+        base = self.layouts[_updated(maker)].base if _is_update(maker) else old
+        alike = base in self.makers and base not in self.places and base.type.bytes == old.type.bytes
+        if alike and self._comes_last(maker, base, ()):
+            self._write_over(old, base, guards)
+        return True
+
+    def _comes_last(self, node: Node, operand: Value, guards: Sequence[Node]) -> bool:
+        """Let `node` run behind all else that reads `operand`, and behind `guards`, if it may overwrite `operand`."""
+        before = {n for n in [*self.readers.get(operand, ()), *guards] if n is not node}
+        if not _may_overwrite(node, operand, self.layouts) or any(self._reaches(n, node) for n in before):
+            return False
+        self.after[node] |= before
+        return True
 
     def _copy_of(self, value: Value) -> tuple[Node, Value]:
         """A kernel that copies `value`."""
@@ -188,7 +202,7 @@ class _Planner:
         return max((levels[n] for n in self.readers.get(value, ())), default=levels[self.makers[value]])
 
     def _share_buffers(self, levels: dict[Node, int]) -> None:
-        """Let an elementwise kernel write its result over an operand that nothing reads afterwards."""
+        """Let elementwise kernels and updates write their results over an operand that nothing reads afterwards."""
         taken: set[Value] = set()
         for node in sorted(self.kernels, key=levels.__getitem__):
             for result in node.outputs:
@@ -198,7 +212,7 @@ class _Planner:
                     dies = operand in self.makers and self._last_use(operand, levels) == levels[node]
                     alone = all(n is node or levels[n] < levels[node] for n in self.readers.get(operand, ()))
                     free = dies and alone and operand not in self.places and operand not in taken
-                    if free and operand.type.bytes == result.type.bytes and _reads_in_step(node, operand, self.layouts):
+                    if free and operand.type.bytes == result.type.bytes and _may_overwrite(node, operand, self.layouts):
                         taken.add(operand)
                         self.shared[result] = operand
                         break
@@ -233,17 +247,34 @@ class _Planner:
         return Argument(value, self.places[layout.base], layout.offset, layout.strides)
 
 
-def _reads_in_step(node: Node, operand: Value, known: dict[Value, Layout]) -> bool:
-    """Whether the kernel reads `operand` only at the index that it writes, so that the result may take its place:
-    elementwise code, over the whole buffer in row-major order."""
+def _is_update(node: Node) -> bool:
+    """Whether a kernel replaces parts of an operand; such a kernel has one node."""
+    return node.attrs["body"].nodes[0].op.kind == "update"
+
+
+def _updated(node: Node) -> Value:
+    """The operand of which the kernel replaces parts."""
     body: Graph = node.attrs["body"]
+    return node.inputs[body.inputs.index(body.nodes[0].inputs[0])]
+
+
+def _may_overwrite(node: Node, operand: Value, known: dict[Value, Layout]) -> bool:
+    """Whether the kernel's result may take the place of `operand`: because it does not read it, reads it only at the
+    index that it writes (elementwise code), or keeps most of it (an update); over the whole buffer in row-major order.
+    """
+    read = [v for v in node.inputs if known[v].base is operand]
+    if not read:
+        return True
+    if any(not _is_all_of(v, known[v]) or v.type != node.outputs[0].type for v in read):
+        return False
+    body: Graph = node.attrs["body"]
+    inner = {b for v, b in zip(node.inputs, body.inputs, strict=True) if v in read}
+    if _is_update(node):
+        return inner == {body.nodes[0].inputs[0]} and body.nodes[0].inputs.count(*inner) == 1
     if any(n.op.kind in ("reduce", "index", "view") and n.op.name != "broadcast" for n in body.nodes):
         return False
-    for value, inner in zip(node.inputs, body.inputs, strict=True):
-        layout = known[value]
-        if layout.base is not operand:
-            continue
-        whole = layout.offset == 0 and value.type == node.outputs[0].type and layout.is_contiguous(value.type.shape)
-        if not whole or any(n.op.kind not in ("elementwise", "random") and inner in n.inputs for n in body.nodes):
-            return False
-    return True
+    return not any(n.op.kind not in ("elementwise", "random") and inner.intersection(n.inputs) for n in body.nodes)
+
+
+def _is_all_of(value: Value, layout: Layout) -> bool:
+    return layout.offset == 0 and layout.is_contiguous(value.type.shape)

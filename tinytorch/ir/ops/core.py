@@ -94,7 +94,7 @@ copy = define(Op(
 
 detach = define(Op(
     name="detach", kind="elementwise", doc="The same values, through which no gradient flows.",
-    infer=lambda x: x, eval=lambda x: x, vjp=NONDIFF, flops=no_flops, scalar=lambda e, x: x,
+    infer=lambda x: x, eval=lambda x: x, vjp=NONDIFF, flops=no_flops, scalar=lambda e, x: x, put=lambda base, new: new,
 ))  # fmt: skip
 
 
@@ -106,7 +106,7 @@ custom_grad = define(Op(
     name="custom_grad", kind="elementwise",
     doc="The first operand, a result computed from the others, whose cotangents `backward(ct)` gives.",
     infer=lambda y, *inputs, backward: y, eval=lambda y, *inputs, backward: y, vjp=_custom_grad_rule,
-    flops=no_flops, scalar=lambda e, y, *inputs, backward: y,
+    flops=no_flops, scalar=lambda e, y, *inputs, backward: y, put=lambda base, new, *, backward: new,
 ))  # fmt: skip
 
 

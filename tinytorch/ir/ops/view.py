@@ -23,6 +23,7 @@ reshape = define(Op(
     name="reshape", kind="view", doc="The elements in row-major order, under another shape.",
     infer=_reshape_type, eval=lambda x, *, shape: x.reshape(shape),
     vjp=(lambda g, n: apply(reshape, g, shape=n.inputs[0].type.shape),), flops=no_flops,
+    put=lambda base, new, *, shape: apply(reshape, new, shape=base.type.shape),
 ))  # fmt: skip
 
 
@@ -41,6 +42,7 @@ permute = define(Op(
     name="permute", kind="view", doc="Axis i of the result is axis `axes[i]` of the operand.",
     infer=_permute_type, eval=lambda x, *, axes: x.transpose(axes),
     vjp=(lambda g, n: apply(permute, g, axes=inverse(n.attrs["axes"])),), flops=no_flops,
+    put=lambda base, new, *, axes: apply(permute, new, axes=inverse(axes)),
 ))  # fmt: skip
 
 
@@ -61,9 +63,18 @@ def _broadcast_rule(g: Any, n: Any) -> Any:
     return total if total.type.shape == small else apply(reshape, total, shape=small)
 
 
+def _broadcast_put(base: Any, new: Any, *, shape: Shape) -> Any:
+    if math.prod(shape) != base.type.size:
+        raise ShapeError(
+            f"{base.type} broadcast to {list(shape)} cannot be changed in place, since elements share memory"
+        )
+    return apply(reshape, new, shape=base.type.shape)
+
+
 broadcast = define(Op(
     name="broadcast", kind="view", doc="Axes of size 1, and new ones in front, repeated to `shape`.",
     infer=_broadcast_type, eval=lambda x, *, shape: np.broadcast_to(x, shape), vjp=(_broadcast_rule,), flops=no_flops,
+    put=_broadcast_put,
 ))  # fmt: skip
 
 Ints = tuple[int, ...]
@@ -91,9 +102,15 @@ def _slice_rule(g: Any, n: Any) -> Any:
     return apply(pad, g, low=low, high=high, interior=tuple(s - 1 for s in steps), value=0.0)
 
 
+def _slice_put(base: Any, new: Any, *, starts: Ints, limits: Ints, steps: Ints) -> Any:
+    from tinytorch.ir.ops.index import update_slice
+
+    return apply(update_slice, base, new, starts=starts, steps=steps)
+
+
 slice_ = define(Op(
     name="slice", kind="view", doc="Elements `starts`, `starts + steps`, … below `limits`; steps positive.",
-    infer=_slice_type, eval=_slice_eval, vjp=(_slice_rule,), flops=no_flops,
+    infer=_slice_type, eval=_slice_eval, vjp=(_slice_rule,), flops=no_flops, put=_slice_put,
 ))  # fmt: skip
 
 
@@ -174,4 +191,5 @@ flip = define(Op(
     name="flip", kind="view", doc="The order of the elements reversed along `axes`.",
     infer=_flip_type, eval=lambda x, *, axes: np.flip(x, axes),
     vjp=(lambda g, n: apply(flip, g, axes=n.attrs["axes"]),), flops=no_flops,
+    put=lambda base, new, *, axes: apply(flip, new, axes=axes),
 ))  # fmt: skip

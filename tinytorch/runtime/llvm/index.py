@@ -1,4 +1,4 @@
-"""Kernels that move elements: gather, scatter-add, pad, concat and max pooling.
+"""Kernels that move elements: gather, the scatters, update_slice, pad, concat and max pooling.
 
 `emit_index` writes functions `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
 
@@ -8,8 +8,8 @@ each to element [0, …, 0] of its operand, whose layout is compiled in: any str
 row-major results. `scratch`, where a kernel asks for some, is memory of the calling thread, 64-byte aligned. Chunks
 write disjoint parts of the results and may run in any order, on any thread; the result is the same to the bit.
 
-What the kernels share is in `index_loops` (strided blocks, chunks), `index_runs` (copies, fills) and
-`index_pool_windows` (windows of an image).
+What the kernels share is in `index_loops` (strided blocks, chunks), `index_runs` (copies, fills),
+`index_region` (elements spread over a region) and `index_pool_windows` (windows of an image).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.index import gather, scatter_add
+from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.ops.winograd import winograd_weights
@@ -33,27 +33,45 @@ from tinytorch.runtime.llvm.index_loops import Extent
 from tinytorch.runtime.llvm.index_pad import write_pad
 from tinytorch.runtime.llvm.index_pool import write_max_pool, write_max_pool_take
 from tinytorch.runtime.llvm.index_pool_put import write_max_unpool
-from tinytorch.runtime.llvm.index_scatter import write_scatter_add
+from tinytorch.runtime.llvm.index_scatter import write_scatter, write_scatter_add
+from tinytorch.runtime.llvm.index_update import write_update_slice
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
 __all__ = ["INDEX_KERNELS", "IndexKernel", "emit_index"]
 
-Write = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target], Extent]
+Write = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target, bool], Extent]
+WriteSearch = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target], Extent]
+WriteOne = Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]
+WriteUpdate = Callable[[Function, Node, Sequence[Operand], Operand, Target, bool], Extent]
 
 
-def _alone(write: Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]) -> Write:
+def _search(write: WriteSearch) -> Write:
+    """A kernel of one node or of two that search the same windows."""
+    return lambda fn, nodes, operands, results, target, in_place: write(fn, nodes, operands, results, target)
+
+
+def _alone(write: WriteOne) -> Write:
     """A kernel of one node with one result."""
-    return lambda fn, nodes, operands, results, target: write(fn, nodes[0], operands, results[0], target)
+    return lambda fn, nodes, operands, results, target, in_place: write(fn, nodes[0], operands, results[0], target)
+
+
+def _update(write: WriteUpdate) -> Write:
+    """The same, which may write over its first operand."""
+    return lambda fn, nodes, operands, results, target, in_place: write(
+        fn, nodes[0], operands, results[0], target, in_place
+    )
 
 
 INDEX_KERNELS: dict[Op, Write] = {
     gather: _alone(write_gather),
-    scatter_add: _alone(write_scatter_add),
+    scatter: _update(write_scatter),
+    scatter_add: _update(write_scatter_add),
+    update_slice: _update(write_update_slice),
     pad: _alone(write_pad),
     concat: _alone(write_concat),
-    max_pool2d: write_max_pool,
-    max_pool2d_index: write_max_pool,
+    max_pool2d: _search(write_max_pool),
+    max_pool2d_index: _search(write_max_pool),
     max_unpool2d: _alone(write_max_unpool),
     max_pool2d_take: _alone(write_max_pool_take),
     winograd_weights: _alone(write_winograd_weights),
@@ -76,9 +94,12 @@ def emit_index(
     operands: Sequence[Operand],
     results: Sequence[Operand],
     target: Target,
+    *,
+    in_place: bool = False,
 ) -> IndexKernel:
     """Write the kernel of a node, or of a max_pool2d and a max_pool2d_index that search the same windows, in any
     order. Operands and results lie in memory as told: the operands as the (first) node has them, a result per node.
+    `in_place`, for ops that update: the result has the very buffer of the first operand, and keeps what is not updated.
 
     Indices must be in range, as `checked_index` leaves them; those of max_unpool2d and max_pool2d_take need not be.
     CompileError if there is no kernel for an op or for several nodes together, if operands are missing, or if a
@@ -98,12 +119,14 @@ def emit_index(
     for result in results:
         if not _same_layout(result, _row_major(result)):
             raise CompileError(f"{node.op.name} kernel: the result must be row-major, its strides are {result.strides}")
+    if in_place and (node.op.kind != "update" or not _same_layout(operands[0], _row_major(results[0]))):
+        raise CompileError(f"{node.op.name} kernel: the result cannot take the place of {operands[0]}")
     fn = module.function(name, [PTR, I64])
     empty = 0 in results[0].shape
     extent = (
         Extent(0)
         if empty
-        else INDEX_KERNELS[node.op](fn, nodes, operands, [_row_major(result) for result in results], target)
+        else INDEX_KERNELS[node.op](fn, nodes, operands, [_row_major(result) for result in results], target, in_place)
     )
     fn.ret()
     return IndexKernel(((name, extent.chunks),), extent.scratch_bytes)

@@ -1,9 +1,10 @@
-"""The kernel of scatter_add: base with updates added at indices along an axis, in the order of the indices.
+"""The kernels of scatter and scatter_add: base with updates put, or added, at indices along an axis, in the order of
+the indices.
 
 A chunk owns a part of the result: whole entries of the axes before the indexed one, or of a single entry some rows
 (indices along the axis) and some columns (elements behind it). It copies that part of base, walks through all
-indices, and adds the updates that fall into its rows. So no two threads add to one element, and each element's sum
-is formed in the order of the indices, however many threads there are.
+indices, and puts or adds the updates that fall into its rows. So no two threads write one element, and each element's
+sum is formed, or its last update found, in the order of the indices, however many threads there are.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from tinytorch.runtime.llvm.index_loops import (
     region_of,
     sizes_of,
 )
-from tinytorch.runtime.llvm.index_runs import copy_block, over_lanes
+from tinytorch.runtime.llvm.index_runs import copy_block, over_lanes, unrolled
 from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.target import Target
 
@@ -43,14 +44,27 @@ _COLUMN_BYTES = 256  # of each row in a column block, at least
 _SCAN_SHARE = 32  # elements to move, at least, for every index that a chunk looks at
 
 
-def write_scatter_add(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
-    """result = base [outer…, size, inner…] + updates [outer…, indices…, inner…] at the indices, i64 in [0, size).
+def write_scatter(
+    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
+) -> Extent:
+    """result = base [outer…, size, inner…] with updates [outer…, indices…, inner…] in place of the rows at the
+    indices, i64 in [0, size).
 
-    Any strides of the operands. 16-bit floats are summed in f32, in scratch, and rounded at the end. The result may
-    be the buffer of base.
+    Any strides of the operands. `in_place`: the result is the buffer of base, of which only those rows are written.
     """
-    problem = _problem_of(node.attrs["axis"], operands, result)
-    cut = cut_evenly(sizes_of(problem.outer), problem.entry_elements * result.dtype.size)
+    return _write(fn, _problem_of(node.attrs["axis"], operands, result, adds=False, in_place=in_place), target)
+
+
+def write_scatter_add(
+    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
+) -> Extent:
+    """The same with updates added to what is there. 16-bit floats are summed in f32, in scratch, and rounded at the
+    end."""
+    return _write(fn, _problem_of(node.attrs["axis"], operands, result, adds=True, in_place=in_place), target)
+
+
+def _write(fn: Function, problem: _Problem, target: Target) -> Extent:
+    cut = cut_evenly(sizes_of(problem.outer), problem.entry_elements * problem.dtype.size)
     split = _split(problem) if cut.axis == len(problem.outer) else _Split(problem.size, 1, 1)
     chunk = fn.params[1]
     piece = chunk % split.pieces if split.pieces > 1 else fn.const(0)
@@ -76,6 +90,8 @@ class _Problem:
     size: int
     rows: tuple[int, ...]
     inner: Sequence[Axis]
+    adds: bool
+    in_place: bool
 
     @property
     def indices(self) -> int:
@@ -87,15 +103,21 @@ class _Problem:
 
     @property
     def entry_elements(self) -> int:
-        """Of results and updates, for one index of the outer axes."""
-        return (self.size + self.indices) * self.columns
+        """To be moved for one index of the outer axes: updates, and results where base is copied or converted."""
+        rows = self.indices if self.in_place and not self.is_widened else self.size + self.indices
+        return rows * self.columns
+
+    @property
+    def is_widened(self) -> bool:
+        """Whether sums are formed in another dtype than the result's."""
+        return self.adds and is_narrow(self.dtype)
 
     @property
     def accumulator(self) -> DType:
-        return f32 if is_narrow(self.dtype) else self.dtype
+        return f32 if self.is_widened else self.dtype
 
 
-def _problem_of(axis: int, operands: Sequence[Operand], result: Operand) -> _Problem:
+def _problem_of(axis: int, operands: Sequence[Operand], result: Operand, *, adds: bool, in_place: bool) -> _Problem:
     base, indices, updates = operands
     to, from_, added = byte_steps(result), byte_steps(base), byte_steps(updates)
     behind = axis + len(indices.shape)
@@ -106,6 +128,8 @@ def _problem_of(axis: int, operands: Sequence[Operand], result: Operand) -> _Pro
         result.shape[axis],
         (to[axis], from_[axis], 0),
         coalesced(axes_of(result.shape[axis + 1 :], to[axis + 1 :], from_[axis + 1 :], added[behind:])),
+        adds,
+        in_place,
     )
 
 
@@ -165,27 +189,18 @@ class _Writer:
     @property
     def scratch_bytes(self) -> int:
         problem = self.problem
-        return self.split.block * problem.columns * f32.size if is_narrow(problem.dtype) else 0
+        return self.split.block * problem.columns * f32.size if problem.is_widened else 0
 
     def entry(self, to: Value, base: Value, updates: Value) -> None:
         """Pointers to the chunk's first result, base element and update of the entry."""
-        if is_narrow(self.problem.dtype):
+        problem = self.problem
+        if problem.is_widened:
             self._through_scratch(to, base, updates)
-        else:
-            self._copy_base(to, base)
-            self._add(to, [self.problem.rows[0], *(a.steps[0] for a in self.problem.inner)], updates)
-
-    def _copy_base(self, to: Value, base: Value) -> None:
-        fn, problem = self.fn, self.problem
-        axes = [Axis(self.count, problem.rows[:2]), *(Axis(a.size, a.steps[:2]) for a in problem.inner)]
-
-        def copy() -> None:
-            copy_block(fn, axes, to, base, problem.dtype, self.target)
-
-        if all(a.steps[0] == a.steps[1] for a in axes):
-            fn.if_(fn.compare("ne", to, base), copy)  # the same where it is updated in place
-        else:
-            copy()
+            return
+        if not problem.in_place:
+            axes = [Axis(self.count, problem.rows[:2]), *(Axis(a.size, a.steps[:2]) for a in problem.inner)]
+            copy_block(self.fn, axes, to, base, problem.dtype, self.target)
+        self._walk(to, [problem.rows[0], *(a.steps[0] for a in problem.inner)], updates)
 
     def _through_scratch(self, to: Value, base: Value, updates: Value) -> None:
         fn, problem, wide = self.fn, self.problem, self.problem.accumulator
@@ -195,7 +210,7 @@ class _Writer:
         sizes = (self.count, *shape[1:])
         to_steps, base_steps = ([problem.rows[i], *(a.steps[i] for a in problem.inner)] for i in (0, 1))
         self._convert(axes_of(sizes, steps, base_steps), (sums, wide), (base, problem.dtype))
-        self._add(sums, steps, updates)
+        self._walk(sums, steps, updates)
         self._convert(axes_of(sizes, to_steps, steps), (to, problem.dtype), (sums, wide))
 
     def _convert(self, axes: Sequence[Axis], to: tuple[Value, DType], source: tuple[Value, DType]) -> None:
@@ -214,8 +229,8 @@ class _Writer:
             lambda t, s: over_lanes(fn, self.target, f32, run.size, lambda e, i: vector(e, i, t, s)),
         )
 
-    def _add(self, sums: Value, steps: Sequence[int], updates: Value) -> None:
-        """Walk through the indices; `steps` are those of `sums`, along the rows and the inner axes."""
+    def _walk(self, rows: Value, steps: Sequence[int], updates: Value) -> None:
+        """Walk through the indices; `steps` are those from row to row and along the inner axes."""
         fn, problem = self.fn, self.problem
         added = [a.steps[2] for a in problem.inner]
         axes = coalesced(axes_of(sizes_of(problem.inner), steps[1:], added))
@@ -223,15 +238,28 @@ class _Writer:
         def one(index: Value, update: Value) -> None:
             row = fn.value(fn.load(index, I64) - self.first)
 
-            def add() -> None:
-                self._add_row(axes, fn.at(sums, row * steps[0]), update)
+            def write() -> None:
+                to = fn.at(rows, row * steps[0])
+                if problem.adds:
+                    self._add_row(axes, to, update)
+                else:
+                    copy_block(fn, axes, to, update, problem.dtype, self.target)
 
             if self.split.blocks > 1:
-                fn.if_(fn.compare("ult", row, fn.value(self.count)), add)
+                fn.if_(fn.compare("ult", row, fn.value(self.count)), write)
             else:
-                add()
+                write()
 
-        nest(fn, problem.index, (self.indices, updates), one)
+        if axes or not problem.index:
+            nest(fn, problem.index, (self.indices, updates), one)
+            return
+        *outer, last = problem.index  # single elements, several per turn
+        nest(
+            fn,
+            outer,
+            (self.indices, updates),
+            lambda *at: unrolled(fn, last.size, lambda i: one(*moved(fn, at, i, last.steps))),
+        )
 
     def _add_row(self, axes: Sequence[Axis], sums: Value, updates: Value) -> None:
         fn, dtype, wide = self.fn, self.problem.dtype, self.problem.accumulator

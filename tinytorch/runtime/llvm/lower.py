@@ -97,7 +97,7 @@ class _Generator:
     def kernel(self, call: Call) -> Kernel:
         operands, results = [tuple(map(_operand, x)) for x in (call.operands, call.results)]
         text = print_graph(_without_names(call.body))
-        key = (call.family, text, operands, results)
+        key = (call.family, text, operands, results, _updates_in_place(call))
         if key not in self.known:
             self.known[key] = self._generate(call, operands, results, f"{call.family}{len(self.known)}")
         return self.known[key]
@@ -114,7 +114,8 @@ class _Generator:
         # Results come in the order of the body's outputs, the kernel wants them in that of its nodes.
         places = [call.body.outputs.index(n.output) for n in nodes]
         given = [results[i] for i in places]
-        index = emit_index(self.module, name, nodes, [operands[i] for i in order], given, self.target)
+        there = _updates_in_place(call)
+        index = emit_index(self.module, name, nodes, [operands[i] for i in order], given, self.target, in_place=there)
         order += [len(operands) + i for i in places]
         return Kernel(index.phases, tuple(order), private_bytes=index.scratch_bytes)
 
@@ -129,6 +130,14 @@ class _Generator:
         epilogue = None if plain else _epilogue(body, product.output, [body.inputs[i] for i in used], operands, results)
         made = emit_contract(self.module, name, product, operands[a], operands[b], results[0], self.target, epilogue)
         return Kernel(made.phases, order, made.shared_bytes, made.private_bytes)
+
+
+def _updates_in_place(call: Call) -> bool:
+    """Whether the kernel of an op that updates its first operand writes over that operand's buffer."""
+    node = call.body.nodes[0]
+    return node.op.kind == "update" and (
+        call.operands[call.body.inputs.index(node.inputs[0])].place == call.results[0].place
+    )
 
 
 def _operand(argument: Argument) -> Operand:

@@ -85,15 +85,12 @@ def _find_slots(spec: CallSpec) -> _Slots | None:
     """Where the tensors of the spec hold their data and versions; None where one has no such slot."""
     kinds = {spec.tensor_type}
     kinds.update(type(value) for value, state in zip(spec.state_objects, spec.states, strict=True) if state.is_tensor)
-    names = [spec.data_slot] if spec.version_slot is None else [spec.data_slot, spec.version_slot]
-    slots: _Slots = {}
-    for kind in kinds:
-        for name in names:
-            offset = slot_offset(kind, name)
-            if offset is None:
-                return None
-            slots[kind, name] = offset
-    return slots
+    wanted = [(kind, spec.data_slot) for kind in kinds]
+    if spec.storage_slot is not None:
+        wanted += [*((kind, spec.storage_slot) for kind in kinds), (spec.storage_type, "version")]
+    found = {(kind, name): slot_offset(kind, name) for kind, name in wanted}
+    slots = {place: offset for place, offset in found.items() if offset is not None}
+    return slots if len(slots) == len(found) else None
 
 
 class _Plan:
@@ -162,7 +159,7 @@ class _Plan:
         spec, operand = self._spec, self._spec.operands[index]
         state = index - len(spec.arguments)
         kind = type(spec.state_objects[state]) if state >= 0 else spec.tensor_type
-        counts = operand.is_tensor and operand.written and spec.version_slot is not None
+        counts = operand.is_tensor and operand.written and spec.storage_slot is not None
         record = {
             "source": id(spec.state_objects[state]) if state >= 0 else 0,
             "wrapper": self._object(kind) if operand.is_tensor else 0,
@@ -175,7 +172,8 @@ class _Plan:
             "bytes": operand.bytes,
             "rank": len(operand.shape),
             "dims": self._array(operand.shape),
-            "version_slot": self._slots[kind, spec.version_slot or ""] if counts else 0,
+            "storage_slot": self._slots[kind, spec.storage_slot or ""] if counts else 0,
+            "version_slot": self._slots[spec.storage_type, "version"] if counts else 0,
         }
         return [int(record[name]) for name in OPERAND]
 

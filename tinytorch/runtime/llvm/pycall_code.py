@@ -297,14 +297,20 @@ def _write_bump_versions(w: _Writer) -> Function:
     version = w.api("PyLong_FromLongLong", [f.atomic_rmw("add", counter, f.const(VERSION_STEP))])
 
     def bump(i: Value) -> None:
-        slot = f.load(f.at(records, i * (len(OPERAND) * WORD)), I64, OPERAND["version_slot"])
+        record = f.at(records, i * (len(OPERAND) * WORD))
+        slot = f.load(record, I64, OPERAND["storage_slot"])
 
         def replace() -> None:
-            place = f.at(w.item(objects, i), slot)
-            before = f.load(place, PTR)
-            w.keep(version)
-            f.store(version, place)
-            w.drop(before)
+            storage = f.load(f.at(w.item(objects, i), slot), PTR)
+            place = f.at(storage, f.load(record, I64, OPERAND["version_slot"]))
+
+            def store() -> None:
+                before = f.load(place, PTR)
+                w.keep(version)
+                f.store(version, place)
+                w.drop(before)
+
+            f.if_(f.compare("ne", storage, w.pointer("none")), store)
 
         f.if_(w.nonzero(slot), replace)
 

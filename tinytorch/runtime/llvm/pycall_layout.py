@@ -65,7 +65,8 @@ OPERAND = _words(
     "bytes",
     "rank",
     "dims",
-    "version_slot",  # where a written tensor counts its versions, or 0
+    "storage_slot",  # where a written tensor holds what counts its versions, or 0
+    "version_slot",  # where that does
 )
 
 OUTPUT = _words(

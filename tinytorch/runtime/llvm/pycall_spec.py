@@ -69,8 +69,9 @@ class CallSpec:
     - a 64-bit status word, which is 0, and which the graph sets to report an error, and then has written nothing.
 
     A tensor is an instance of `tensor_type`, whose slot `data_slot` holds a numpy array; `wrap(array)` makes one.
-    `state_objects` are the tensors or arrays of `states`; which array a tensor holds is looked up in every call. A
-    written tensor's `version_slot` gets a number that it never held before. `on_status` is called with a status other
+    `state_objects` are the tensors or arrays of `states`; which array a tensor holds is looked up in every call. The
+    slot `storage_slot` of a written tensor holds None or a `storage_type`, whose slot `version` gets a number that it
+    never held. `on_status` is called with a status other
     than 0, and what it returns is returned. With `releases_gil` other Python threads run meanwhile. `keep` is what
     must live as long as the call: code, constants.
     """
@@ -86,7 +87,8 @@ class CallSpec:
     releases_gil: bool = False
     on_status: Callable[[int], object] = _raise_status
     data_slot: str = "_data"
-    version_slot: str | None = None
+    storage_slot: str | None = None
+    storage_type: type = object
     keep: tuple[object, ...] = ()
 
     @property
@@ -242,9 +244,10 @@ def _write_back(spec: CallSpec, arrays: list[Array], ready: list[Array], values:
     for (array, operand), used, value in zip(_with(spec, arrays), ready, values, strict=True):
         if operand.written and used is not array:
             np.copyto(array, used)
-        if operand.written and operand.is_tensor and spec.version_slot is not None:
+        storage = getattr(value, spec.storage_slot) if operand.is_tensor and spec.storage_slot is not None else None
+        if operand.written and storage is not None:
             versions.value += VERSION_STEP
-            setattr(value, spec.version_slot, versions.value)
+            storage.version = versions.value
 
 
 def aligned_empty(size: int) -> npt.NDArray[np.uint8]:

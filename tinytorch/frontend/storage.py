@@ -1,0 +1,131 @@
+"""Memory that several tensors share: its version, and how a view lies in the tensor that it was taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from tinytorch.ir import ops
+from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.types import Shape
+
+if TYPE_CHECKING:
+    from tinytorch.frontend.tensor import Tensor
+
+Steps = tuple[tuple[Op, Attrs], ...]  # views, one taken of the other
+_CUTS = (ops.core.detach, ops.core.custom_grad)  # the same memory, with a history of its own
+
+
+class Storage:
+    """The memory of a tensor and of its views. `version` is another number after every change.
+
+    A tensor has none until something asks for its version or shares its memory.
+    """
+
+    __slots__ = ("__weakref__", "version")
+
+    def __init__(self, version: int = 0) -> None:
+        self.version = version
+
+
+class Alias:
+    """Where a tensor lies: `steps` (views) away from `base`, whose memory it shares.
+
+    A view has no history of gradients but its base's: `seen` is the one that it was derived from. With `cut` (as of
+    `detach`) it has a history of its own. A base is never a view.
+    """
+
+    __slots__ = ("base", "cut", "seen", "steps")
+
+    def __init__(self, base: Tensor, steps: Steps, cut: bool, seen: object = None) -> None:
+        self.base = base
+        self.steps = steps
+        self.cut = cut
+        self.seen = seen
+
+
+def is_cut(op: Op) -> bool:
+    """Whether a result in its operand's memory has a history of gradients of its own."""
+    return op in _CUTS
+
+
+def along(steps: Steps, x: Any) -> Any:
+    """The view of `x`, in any world of operands."""
+    for op, attrs in steps:
+        x = x.apply_op(op, (x,), attrs)
+    return x
+
+
+def put(steps: Steps, base: Any, value: Any) -> Any:
+    """`base` with `value` in the place of the view that `steps` lead to, in any world of operands."""
+    if not steps:
+        return value
+    (op, attrs), rest = steps[0], steps[1:]
+    inner = put(rest, base.apply_op(op, (base,), attrs), value) if rest else value
+    assert op.put is not None
+    return op.put(base, inner, **attrs)
+
+
+def row_major(shape: Shape) -> Array:
+    """An array of that layout without memory, to take views of."""
+    strides = tuple(int(s) for s in np.cumprod([1, *reversed(shape[1:])])[::-1]) if shape else ()
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), shape, strides)
+
+
+def is_view(op: Op, array: Array, attrs: Attrs) -> bool:
+    """Whether a result of `op` lies in the memory of an operand laid out as `array`; a reshape may have to copy."""
+    if op is not ops.view.reshape:
+        return op.put is not None
+    try:
+        np.reshape(array, attrs["shape"], copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def owner(array: Array) -> Any:
+    """The object that owns an array's memory: an array, or what numpy was given (a memory map, bytes)."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array if array.base is None else array.base
+
+
+# Storages whose memory numpy code can reach, by the identity of the owner, so that arrays which come back are known.
+_shown: WeakValueDictionary[int, Storage] = WeakValueDictionary()
+
+
+def show(array: Array, storage: Storage) -> None:
+    """Note that `array`, which lies in `storage`, is handed out."""
+    _shown[id(owner(array))] = storage
+
+
+def known_storage(array: Array) -> Storage | None:
+    """The storage that an array from outside lies in, if it was handed out before."""
+    return _shown.get(id(owner(array)))
+
+
+_OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved views count as sharing memory
+
+
+def overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays have an element in common."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # pyright: ignore[reportArgumentType]
+    except np.exceptions.TooHardError:
+        return True
+
+
+def overlaps(arrays: Sequence[Array], written: Collection[int]) -> frozenset[tuple[int, int]]:
+    """Pairs of arrays that have an element in common, of which the first is among those that are `written`."""
+    if not written:
+        return frozenset()
+    groups: dict[int, list[int]] = {}
+    for i, array in enumerate(arrays):
+        groups.setdefault(id(owner(array)), []).append(i)
+    pairs = [(i, j) for group in groups.values() if len(group) > 1 for i in group for j in group if i != j]
+    return frozenset((i, j) for i, j in pairs if i in written and overlap(arrays[i], arrays[j]))
