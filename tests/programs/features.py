@@ -38,8 +38,9 @@ FEATURES: dict[str, str] = {
     "late_backward": "gradients of what was computed before a leaf of it was changed in place",
     "accumulate": "gradients that are there from the calls before",
     "grad_read": "reading, scaling, clipping and replacing .grad",
-    "optimizer": "an optimizer's step inside",
+    "optimizer": "an optimizer's step, and whole training steps inside",
     "optimizer_outside": "an optimizer's step between calls",
+    "lone_zero_grad": "zero_grad() without a step in the same function",
     "zero_grad_false": "zero_grad(set_to_none=False)",
     "no_grad_call": "calls under no_grad",
     # arguments and results
@@ -50,12 +51,20 @@ FEATURES: dict[str, str] = {
     "spent_result": "results that require grad, after a backward() inside",
     "argument_result": "arguments and captured tensors returned as they are",
     "alias_result": "one tensor returned twice, and views of arguments",
+    "detached_result": "x.detach() as a result",
     "result_write": "changes of results between calls, and of what they share memory with",
     "same_argument": "one tensor passed in two places, in some calls",
     "view_argument": "arguments that are views of one another",
+    "history_argument": "arguments that were computed of leaves, in the place of leaves",
     "captured_argument": "a captured tensor passed as an argument",
     "outside_write": "changes of arguments and captured tensors between calls",
     "mode": "train() and eval() between calls",
 }
 
-OFF: dict[str, str] = {}
+OFF: dict[str, str] = {
+    "flip": "it is a view, and PyTorch's is a copy",
+    "spent_result": "results have no gradient outside after a backward() inside",
+    "detached_result": "the result is the tensor itself, with its requires_grad",
+    "history_argument": "a gradient inside does not reach the leaves, and nothing says so",
+    "lone_zero_grad": "a gradient that was not there in the trace is not dropped",
+}

@@ -55,3 +55,14 @@ def zero_grad(d: Draft) -> None:
         d.line("opt.zero_grad(set_to_none=False)")
     else:
         d.line("opt.zero_grad()")
+
+
+def train(d: Draft) -> None:
+    """A whole step, with the gradients dropped before or after it."""
+    before = d.maybe()
+    if before:
+        zero_grad(d)
+    backward(d)
+    step(d)
+    if not before:
+        zero_grad(d)

@@ -32,7 +32,8 @@ STEPS: list[Step] = [
     ("backward", 2, training.backward),
     ("grad_read", 1, training.read_gradient),
     ("optimizer", 1, training.step),
-    ("optimizer", 1, training.zero_grad),
+    ("optimizer", 2, training.train),
+    ("lone_zero_grad", 1, training.zero_grad),
 ]
 
 _MODULE = """\
@@ -204,6 +205,7 @@ class _Writer:
     def _results(self) -> str:
         d = self.d
         usable = [*d.spent, *d.variables]
+        usable = [v for v in usable if "detached_result" in d.on or not v.detached]
         if d.went_backward and "spent_result" not in d.on:
             usable = [v for v in usable if v.leaf or not v.grad]
         usable = [v for v in usable if "argument_result" in d.on or not v.itself]
@@ -242,7 +244,7 @@ class _Writer:
         if pool.dtype == "f32" and pool.shape == (3,) and d.rarely("captured_argument"):
             return d.one(["m.b", "m.w", "c"])
         if d.rarely("view_argument"):
-            return name + d.one([".detach()", "[...]"])
+            return name + d.one([".detach()", "[None][0]"][: 1 if pool.grad and "history_argument" not in d.on else 2])
         return name
 
     def _between(self, pools: list[_Pool]) -> None:
