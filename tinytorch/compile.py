@@ -29,8 +29,8 @@ from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 
 if TYPE_CHECKING:
+    from tinytorch.blame import Lockstep
     from tinytorch.explain import Report
-    from tinytorch.lockstep import Lockstep
 
 Backend = Literal["llvm", "interpreter"]
 BACKENDS = ("llvm", "interpreter")
@@ -60,14 +60,18 @@ def compile(function: Callable[..., Any], *, backend: Backend | None = None, fre
     return Compiled(function, chosen, freeze)
 
 
-def verify(function: Callable[..., Any], *args: Any, folder: str = "tt-verify", **kwargs: Any) -> Lockstep:
-    """Run `function(*args, **kwargs)` eagerly, by the interpreter and as machine code, and compare what they give.
+def verify(
+    function: Callable[..., Any], *args: Any, folder: str = "tt-verify", freeze: bool = False, **kwargs: Any
+) -> Lockstep:
+    """Run `function(*args, **kwargs)` eagerly, by the interpreter after each pass of `tt.compile(function,
+    freeze=freeze)`, and as machine code, and compare what they give.
 
-    Everything is afterwards as it was. VerifyError names the first node that differs; a reproducer is in `folder`.
+    Everything is afterwards as it was. VerifyError names what is wrong (the trace, a pass, a kernel) and the first node
+    that differs; a reproducer is in `folder`.
     """
     from tinytorch.lockstep import verify
 
-    return verify(function, *args, folder=folder, **kwargs)
+    return verify(function, *args, folder=folder, freeze=freeze, **kwargs)
 
 
 @dataclass
@@ -173,7 +177,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], backend: Backend | str, frozen: bool = False) -> None:
         self.function = function
         self.backend = backend
-        self._freezes = frozen
+        self.freezes = frozen
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
         self._hot: Specialization | None = None
@@ -273,7 +277,7 @@ class Compiled:
         return found
 
     def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
-        if self._freezes:
+        if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
             calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE)
         else:

@@ -19,6 +19,7 @@ from tinytorch.passes.fold import fold
 from tinytorch.passes.simplify import simplify
 
 Pass = Callable[[Graph], Graph]
+Watcher = Callable[[str, int, Graph, Graph], None]  # the name and the number of a pass, the graphs before and after
 MAX_ROUNDS = 4  # of a group of passes; two are the rule, the last of which changes nothing
 
 CLEAN: tuple[Pass, ...] = (simplify, fold, cse, dce)
@@ -41,13 +42,16 @@ def run_passes(
     *,
     verify: bool | None = None,
     dump: str | Path | None = None,
+    after: Watcher | None = None,
 ) -> tuple[Graph, list[PassRecord]]:
     """The graph after `passes`, and what each did. A sequence among them is repeated until it changes nothing.
 
     `verify` checks the graph before the first and after every pass (default: whether TT_VERIFY is 1); the error
     names the pass. `dump` is a folder in which the graph is written after every pass (default: TT_DUMP, if set).
+    `after` is called when a pass has run, with its name, its number (from 1, as in the names of dumped files), and the
+    graphs before and after it.
     """
-    run = _Run(os.environ.get("TT_VERIFY") == "1" if verify is None else verify, _folder(dump), graph.name)
+    run = _Run(os.environ.get("TT_VERIFY") == "1" if verify is None else verify, _folder(dump), graph.name, after)
     run.check(graph, "input")
     for each in passes:
         if callable(each):
@@ -68,8 +72,8 @@ def _folder(dump: str | Path | None) -> Path | None:
 
 
 class _Run:
-    def __init__(self, verify: bool, dump: Path | None, name: str) -> None:
-        self.verify, self.dump, self.name = verify, dump, name
+    def __init__(self, verify: bool, dump: Path | None, name: str, after: Watcher | None) -> None:
+        self.verify, self.dump, self.name, self.after = verify, dump, name, after
         self.records: list[PassRecord] = []
 
     def step(self, graph: Graph, apply: Pass) -> Graph:
@@ -78,6 +82,8 @@ class _Run:
         name = getattr(apply, "__name__", type(apply).__name__)
         self.records.append(PassRecord(name, perf_counter() - start, len(graph.nodes), len(result.nodes)))
         self.check(result, name)
+        if self.after is not None:
+            self.after(name, len(self.records), graph, result)
         return result
 
     def check(self, graph: Graph, name: str) -> None:
