@@ -267,7 +267,7 @@ class Compiled:
                 f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "
                 "what is new instead"
             )
-        guards = Guards(watch, traced.arrays, self._freezes)
+        guards = Guards(watch, traced.arrays, self.freezes)
         found = self._build(traced, guards, tensors)
         entries = self._known.setdefault(key, [])
         entries.append(found)
