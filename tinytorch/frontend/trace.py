@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from tinytorch.frontend.arrays import Meeting, Meetings
+from tinytorch.frontend.numbers import NeedsValue, Number
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
 from tinytorch.frontend.tracked import record
@@ -522,7 +523,9 @@ class Closing:
 
 
 def _refuse_iterators(spec: Any) -> None:
-    """TraceError for a result that could be read only once."""
+    """TraceError for a result that could be read only once; a number of the trace is needed itself."""
+    if type(spec) is Number:
+        raise NeedsValue(spec.places)
     if isinstance(spec, Iterator):
         raise TraceError(
             f"a compiled function cannot return a {type(spec).__name__}; return a list or tuple", user_loc()
