@@ -20,6 +20,7 @@ from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.types import dtype_of
 
 
 class TraceAgain(Exception):
@@ -183,7 +184,9 @@ class Trace:
     def array(self, array: Array) -> Tensor:
         """A numpy array as an operand: an input, read where it lies, unless its dtype does not allow that."""
         met = self.meetings.meet(array, self._met)
-        return self.constant(np.asarray(array)) if met is None else self._wrap(self.lift(met.tensor))
+        if met is None:
+            return self.constant(np.asarray(array, dtype_of(array.dtype).numpy))
+        return self._wrap(self.lift(met.tensor))
 
     def _met(self, tensor: Tensor) -> Value:
         return self._input(tensor, "").expr.value

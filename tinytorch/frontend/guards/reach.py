@@ -13,14 +13,25 @@ import numpy as np
 
 from tinytorch.frontend.guards.code import NO_NAMES, Names, codes_in, loads_of, names_in
 from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, parts_in
-from tinytorch.frontend.guards.lookups import Code, Content, InCell, InClass, InDict, InSlot, Kind, Lookup, Whole
-from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal
+from tinytorch.frontend.guards.lookups import (
+    Code,
+    Content,
+    Elements,
+    InCell,
+    InClass,
+    InDict,
+    InSlot,
+    Kind,
+    Lookup,
+    Whole,
+)
+from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal, state_of
 from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import TraceError
-from tinytorch.ir.loc import Loc, is_package_file, user_loc
+from tinytorch.ir.loc import Loc, is_package_file
 
 Loads = Sequence[tuple[types.CodeType, int]]  # the instructions that push a value
 
@@ -41,9 +52,9 @@ class Reach:
     def __init__(self) -> None:
         self.lookups: dict[Any, Lookup] = {}
         self.counted: dict[Any, Lookup] = {}
-        self.arrays: dict[int, tuple[str, Any, list[Loads | None]]] = {}
+        self.arrays: dict[int, tuple[Elements, list[Loads | None]]] = {}
         self.tensors: set[int] = set()
-        self.random: dict[int, tuple[str, Any]] = {}
+        self.random: dict[int, tuple[str, Any, Any]] = {}  # generators, and the states they were found in
         self.seen: dict[int, Any] = {}  # by id; holding the objects keeps their ids from being used again
         self.draws = False
         self.loc: Loc | None = None
@@ -79,6 +90,10 @@ class Reach:
             for value in tuple(world.values()):
                 self.visit(value, NO_NAMES, label)
 
+    def where(self) -> Loc | None:
+        """The line that an error names."""
+        return self.loc
+
     # Adding lookups.
     def add(self, key: Any, make: Callable[[], Lookup], names: Names, loads: Loads | None = None) -> None:
         """Watch what a lookup finds, and visit that."""
@@ -102,11 +117,17 @@ class Reach:
                 self._named(kind, names_in(function.__code__))
         return known.found
 
+    def places(self, label: str, array: Any) -> list[Loads | None]:
+        """Where code reads an array, to be added to; None is a place that is not known."""
+        if id(array) not in self.arrays:
+            self.arrays[id(array)] = (Elements(label, array), [])
+        return self.arrays[id(array)][1]
+
     # Visiting.
     def visit(self, item: Any, names: Names, label: str, loads: Loads | None = None) -> None:
         """Look at an object that code with these `names` reads attributes of."""
         if isinstance(item, np.ndarray):
-            self.arrays.setdefault(id(item), (label, item, []))[2].append(loads)
+            self.places(label, item).append(loads)
             return
         if isinstance(item, Tensor):
             self.tensors.add(id(item))
@@ -145,7 +166,7 @@ class Reach:
         elif isinstance(item, BUFFERS):
             self._whole(item, label, lambda: bytes(item))
         elif is_random(item):
-            self.random[id(item)] = (label, item)
+            self.random[id(item)] = (label, item, state_of(item))
         elif isinstance(item, Tracked) or not is_foreign(item):
             self._instance(item, names, label)
         else:
@@ -170,7 +191,7 @@ class Reach:
         elif not (is_package(type(item)) or is_constant(item)):
             look = look_at(item)
             if look is None:
-                raise TraceError(refusal(label, item), user_loc() or self.loc)
+                raise TraceError(refusal(label, item), self.where())
             self._whole(item, label, look)
 
     # Functions.

@@ -18,10 +18,11 @@ from tinytorch.frontend.guards import hooks
 from tinytorch.frontend.guards.code import NO_NAMES, Names
 from tinytorch.frontend.guards.freeze import ABSENT
 from tinytorch.frontend.guards.lookups import InDict, Kind, Parts, holds_parts
+from tinytorch.frontend.guards.opaque import state_of
 from tinytorch.frontend.guards.reach import Loads, Reach, attributes_in
 from tinytorch.frontend.tracked import Tracked, attributes_of, record
 from tinytorch.ir.errors import TraceError
-from tinytorch.ir.loc import is_package_file, user_loc
+from tinytorch.ir.loc import Loc, is_package_file, user_loc
 
 
 class Watch(Reach):
@@ -32,22 +33,26 @@ class Watch(Reach):
         self.written: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._done: set[tuple[int, str]] = set()
         self._hooked: list[type] = []
+        self._tracing = False
         self._array_reads: dict[tuple[int, str], list[Loads | None]] = {}
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Any) -> Generator[None]:
         """Around the trace of `function(*arguments)`."""
-        states = _draws(None)
+        states = _draws()
         try:
             self._hook(Tracked)
             self.start(function, arguments)
-            own = _draws(self.random.values())
             with record(self):
+                self._tracing = True
                 yield
             self.finish()
-            self._refuse_draws(states, own)
+            self._refuse_draws(states)
         finally:
             hooks.remove(self._hooked)
+
+    def where(self) -> Loc | None:
+        return user_loc() if self._tracing else self.loc
 
     def _hook(self, kind: type) -> bool:
         if kind not in self._hooked:
@@ -90,8 +95,7 @@ class Watch(Reach):
         loads = None
         if world is not None and isinstance(world.get(name), np.ndarray):
             array, loads = world[name], _loads()
-            places = self.arrays.setdefault(id(array), (f"{label}.{name}", array, []))[2]
-            self._array_reads[id(owner), name] = places
+            self._array_reads[id(owner), name] = self.places(f"{label}.{name}", array)
         if not isinstance(owner, Tracked):
             self.attribute(owner, world, name, NO_NAMES, label, loads)
             return
@@ -123,37 +127,25 @@ class Watch(Reach):
             self.written.setdefault(key, (owner, name, world.get(name, ABSENT)))
 
     # Random numbers.
-    def _refuse_draws(self, states: dict[str, Any], own: dict[str, Any]) -> None:
+    def _refuse_draws(self, states: dict[str, Any]) -> None:
         names = [thread.name for thread in threading.enumerate()]
         others = [name for name in names if not name.startswith("tinytorch-") or name == "tinytorch-prefetch"]
         trusted = self.draws or len(others) == 1  # another thread may have drawn
-        moved = [name for name, state in _draws(None).items() if trusted and state != states[name]]
-        moved += [name for name, state in _draws(self.random.values()).items() if state != own.get(name, state)]
+        moved = [name for name, state in _draws().items() if trusted and state != states[name]]
+        moved += [label for label, item, state in self.random.values() if state_of(item) != state]
         if moved:
             raise TraceError(
                 f"the function draws random numbers from {moved[0]} while it is traced: compiled, every call would "
                 "have the same ones. Draw from tt.rand(), tt.randn() … or a tt.Generator, or pass the numbers as "
                 "arguments",
-                user_loc() or self.loc,
+                self.loc,
             )
 
 
-def _draws(generators: Any) -> dict[str, Any]:
-    """The states of generators, or those of Python and numpy."""
-    if generators is None:
-        state: Any = np.random.get_state(legacy=True)
-        return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
-    return {label: _state_of(item) for label, item in generators}
-
-
-def _state_of(item: Any) -> Any:
-    if isinstance(item, random.Random):
-        return item.getstate()
-    if isinstance(item, np.random.RandomState):
-        state: Any = item.get_state(legacy=True)
-        return (state[0], state[1].tobytes(), *state[2:])
-    bits = item.bit_generator if isinstance(item, np.random.Generator) else item
-    return repr(bits.state)
+def _draws() -> dict[str, Any]:
+    """The states of the generators of Python and numpy that everybody shares."""
+    state: Any = np.random.get_state(legacy=True)
+    return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
 
 
 def _asked_by(module: types.ModuleType) -> bool:
