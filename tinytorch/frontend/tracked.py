@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 
 class Epoch:
@@ -19,6 +19,7 @@ class Recorder(Protocol):
 
     def read(self, owner: Any, name: str) -> None: ...
     def write(self, owner: Any, name: str) -> None: ...
+    def made(self, owner: Any) -> None: ...
     def parts(self, owner: Any) -> None: ...
 
 
@@ -55,6 +56,12 @@ class Tracked(_Attributes):
     """
 
     unwatched: ClassVar[frozenset[str]] = frozenset({"_last"})
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        if recording.recorder is not None:
+            recording.recorder.made(made)
+        return made
 
     def __setattr__(self, name: str, value: Any) -> None:
         Epoch.now += 1

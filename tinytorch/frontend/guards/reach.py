@@ -40,7 +40,8 @@ _UNCALLED = frozenset(
     f"__{name}__"
     for name in (
         "init", "new", "init_subclass", "class_getitem", "subclasshook", "repr", "str", "del", "reduce", "reduce_ex",
-        "getstate", "setstate", "sizeof", "getattribute", "set_name", "annotate", "annotate_func", "post_init",
+        "getstate", "setstate", "sizeof", "set_name", "annotate", "annotate_func", "post_init", "getattribute",
+        "setattr", "delattr",
     )
 )  # fmt: skip
 
@@ -80,6 +81,9 @@ class Reach:
     def instance(self, item: Any, names: Names, label: str) -> bool:
         """Told of an object of a class written in Python; whether its attributes are taken care of."""
         return isinstance(item, Tracked)
+
+    def kind(self, item: type) -> None:
+        """Told of a class."""
 
     def whole(self, item: Any) -> None:
         """Watch all attributes of an object."""
@@ -136,6 +140,8 @@ class Reach:
             return
         if isinstance(item, (type, types.ModuleType, types.SimpleNamespace)) or is_namespace(type(item)):
             self.seen[id(item)] = self._named_only[id(item)] = item
+            if isinstance(item, type):
+                self.kind(item)
             self._named(item, names)
             return
         if id(item) not in self.seen:
@@ -283,7 +289,9 @@ class Reach:
         self._named_with.add(place)
         world = attributes_in(item)
         keys = set(names.attributes)
-        if names.computed and world is not None:
+        if names.computed and isinstance(item, types.ModuleType):
+            self.lookups[id(world), "content"] = Content(f"a variable of {item.__name__}", world)
+        elif names.computed and world is not None:
             keys |= {key for key in world if not key.startswith("__")}
         label = getattr(item, "__name__", type(item).__name__)
         for key in sorted(keys):
@@ -324,8 +332,9 @@ class Reach:
         names = None
         while names != self._all_names:
             names = self._all_names
+            spelled = Names(names.variables, names.attributes)
             for item in tuple(self._named_only.values()):
-                self._named(item, names)
+                self._named(item, spelled if isinstance(item, (type, types.ModuleType)) else names)
 
     def watch_kind(self, item: Any, label: str, world: Any) -> None:
         self.lookups[id(item), "kind"] = Kind(label, item, world)

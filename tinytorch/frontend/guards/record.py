@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import enum
 import functools
 import os
 import random
 import sys
 import threading
-import types
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,9 @@ from tinytorch.frontend.guards.code import NO_NAMES, Names
 from tinytorch.frontend.guards.freeze import ABSENT
 from tinytorch.frontend.guards.lookups import InDict, Kind, Parts, holds_parts
 from tinytorch.frontend.guards.opaque import state_of
+from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.guards.reach import Loads, Reach, attributes_in
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of, record
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc, is_package_file, user_loc
@@ -32,6 +36,7 @@ class Watch(Reach):
         super().__init__()
         self.written: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._done: set[tuple[int, str]] = set()
+        self._made: dict[int, Any] = {}  # objects of the trace itself, whose attributes nobody had set before
         self._hooked: list[type] = []
         self._tracing = False
         self._array_reads: dict[tuple[int, str], list[Loads | None]] = {}
@@ -62,16 +67,26 @@ class Watch(Reach):
         return True
 
     def instance(self, item: Any, names: Names, label: str) -> bool:
-        if isinstance(item, Tracked):
+        if isinstance(item, Tracked) or id(item) in self._made:
             return True
         if not self._hook(type(item)):
             return False
         self.watch_kind(item, label, attributes_in(item))
         return True
 
+    def kind(self, item: type) -> None:
+        if not (is_foreign(item) or issubclass(item, (Tracked, Tensor, enum.Enum, BaseException))):
+            self._hook(item)  # so that objects which the trace makes of it are known
+
     # Told by the hooks.
     def read(self, owner: Any, name: str) -> None:
+        if name.startswith("__") and name.endswith("__") and name != "__dict__":
+            return
         key = (id(owner), name)
+        if name == "__dict__" and _reader().f_code is _COPIES:
+            self.made(owner)
+        if id(owner) in self._made:
+            return
         if key in self._array_reads:  # every instruction that reads an array counts
             self._array_reads[key].append(_loads())
         if key in self._done or key in self.written or name in getattr(type(owner), "unwatched", ()):
@@ -82,9 +97,9 @@ class Watch(Reach):
             if hooks.has_own_lookup(type(owner)):
                 self.whole(owner)
             if name == "__dict__":
-                if not _asked_by(functools):  # of which cached_property keeps values there
+                if _reader().f_code.co_filename != functools.__file__:  # where cached_property keeps values there
                     self.whole(owner)
-            elif not (name.startswith("__") and name.endswith("__")):
+            else:
                 self._read(owner, name)
 
     def _read(self, owner: Any, name: str) -> None:
@@ -106,9 +121,13 @@ class Watch(Reach):
             lookup = self.counted.setdefault((id(owner), name), InDict(f"{label}.{name}", world, name))
             self.visit(lookup.found, NO_NAMES, lookup.label, loads)
 
+    def made(self, owner: Any) -> None:
+        if id(owner) not in self.seen:  # else its __init__ is called once more
+            self._made[id(owner)] = owner
+
     def parts(self, owner: Any) -> None:
         key = (id(owner), "parts of")
-        if key in self._done:
+        if key in self._done or id(owner) in self._made:
             return
         self._done.add(key)
         with record(None):
@@ -148,11 +167,7 @@ def _draws() -> dict[str, Any]:
     return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
 
 
-def _asked_by(module: types.ModuleType) -> bool:
-    return _reader().f_code.co_filename == module.__file__
-
-
-def _reader() -> types.FrameType:
+def _reader() -> FrameType:
     """The frame that reads an attribute, behind those of hooks and recorders."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_code.co_filename.startswith(_HERE) and frame.f_back is not None:
@@ -167,6 +182,7 @@ def _loads() -> Loads | None:
 
 
 _HERE = os.path.dirname(__file__)
+_COPIES = vars(copy)["_reconstruct"].__code__  # fills a copy's dict
 
 
 def tracked_in(function: Callable[..., Any], arguments: Any) -> list[Tracked]:
