@@ -60,6 +60,7 @@ class Reach:
         self.draws = False
         self.loc: Loc | None = None
         self._named_only: dict[int, Any] = {}  # what is watched by the names that code spells
+        self._namespaces: dict[int, Any] = {}  # the objects among it
         self._named_with: set[tuple[int, Names]] = set()
         self._all_names = NO_NAMES
         self._instances: list[Any] = []
@@ -76,6 +77,7 @@ class Reach:
         self._static = True
         self.visit(arguments, names, "an argument")
         self._static = False
+        self._spread(self._named_only)
 
     # Hooks for what looks deeper.
     def instance(self, item: Any, names: Names, label: str) -> bool:
@@ -142,6 +144,8 @@ class Reach:
             self.seen[id(item)] = self._named_only[id(item)] = item
             if isinstance(item, type):
                 self.kind(item)
+            elif not isinstance(item, types.ModuleType):
+                self._namespaces[id(item)] = item
             self._named(item, names)
             return
         if id(item) not in self.seen:
@@ -217,8 +221,11 @@ class Reach:
         for name in sorted(names_in(code).variables):
             self._global(item, name)
         self._all_names |= names_in(code)
+        self._spread(self._namespaces)
         if {"type", "__class__"} & (names_in(code).variables | names_in(code).attributes):
             self._class_names |= names_in(code)
+            for kind in tuple(self._kinds):
+                self._named_class(kind)
         for name in names.attributes & vars(item).keys():
             self.in_dict(f"{item.__name__}.{name}", vars(item), name, names)
 
@@ -258,11 +265,22 @@ class Reach:
             self.in_class(kind, name, names)
         for value in self._descriptors(kind):
             self.visit(value, names, kind.__name__)
-        self._kinds.add(kind)
+        self.note_kind(kind)
         self._instances.append(item)
         if not self.instance(item, names, label):
-            self._named_only[id(item)] = item
+            self._named_only[id(item)] = self._namespaces[id(item)] = item
             self._named(item, names)
+
+    def note_kind(self, kind: type) -> None:
+        """Told of the class of an object."""
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._named_class(kind)
+
+    def _named_class(self, kind: type) -> None:
+        """What code reads as type(x).name, and so of the class of any object."""
+        if self._class_names is not NO_NAMES and not is_foreign(kind):
+            self._named(kind, self._class_names)
 
     def _specials(self, kind: type) -> Iterable[str]:
         """The user's methods that Python calls by itself, such as __call__."""
@@ -323,17 +341,18 @@ class Reach:
 
     def finish(self) -> None:
         """What is watched by name may have been handed on to other code than that which found it."""
-        for kind in self._kinds:
-            if self._class_names is not NO_NAMES and not is_foreign(kind):
-                self._named_only[id(kind)] = kind
         if "__getattribute__" in self._all_names.attributes:  # object.__getattribute__(x, name) passes the hooks by
             for item in self._instances:
                 self.whole(item)
+        self._spread(self._named_only)
+
+    def _spread(self, items: dict[int, Any]) -> None:
+        """Apply the names of all code that was found to what is watched by name."""
         names = None
         while names != self._all_names:
             names = self._all_names
             spelled = Names(names.variables, names.attributes)
-            for item in tuple(self._named_only.values()):
+            for item in tuple(items.values()):
                 self._named(item, spelled if isinstance(item, (type, types.ModuleType)) else names)
 
     def watch_kind(self, item: Any, label: str, world: Any) -> None:

@@ -106,7 +106,7 @@ class Watch(Reach):
         world = attributes_in(owner)
         kind = type(owner)
         label = kind.__name__
-        self._kinds.add(kind)
+        self.note_kind(kind)
         loads = None
         if world is not None and isinstance(world.get(name), np.ndarray):
             array, loads = world[name], _loads()
