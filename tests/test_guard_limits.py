@@ -23,7 +23,7 @@ import pytest
 import tinytorch as tt
 from tests.guard_cases import ones, recompiles
 from tinytorch.frontend.guards.lookups import same_bits
-from tinytorch.frontend.tracked import Epoch
+from tinytorch.frontend.tracked import epoch
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.types import f32
 
@@ -343,9 +343,9 @@ def test_plain_values_written_first_are_written_in_every_call() -> None:
     for size in (3, 2, 3):
         compiled(tt.ones(size))
         assert model.size == size * 1000
-    before = Epoch.now
+    before = epoch.now
     compiled(tt.ones(3))
-    assert Epoch.now == before
+    assert epoch.now == before
 
 
 def test_tensors_written_first_are_of_the_trace() -> None:

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Protocol, Self
 class Epoch:
     """Counts changes to attributes of modules and optimizers; compiled functions look for changes when it moves."""
 
-    now = 0
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = 0
+
+
+epoch = Epoch()
 
 
 class Recorder(Protocol):
@@ -64,13 +70,13 @@ class Tracked(_Attributes):
         return made
 
     def __setattr__(self, name: str, value: Any) -> None:
-        Epoch.now += 1
+        epoch.now += 1
         if recording.recorder is not None:
             recording.recorder.write(self, name)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        Epoch.now += 1
+        epoch.now += 1
         if recording.recorder is not None:
             recording.recorder.write(self, name)
         object.__delattr__(self, name)
@@ -78,7 +84,7 @@ class Tracked(_Attributes):
     @property
     def __dict__(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """All attributes; who asks for them may change them, so it counts as a change."""
-        Epoch.now += 1
+        epoch.now += 1
         return attributes_of(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

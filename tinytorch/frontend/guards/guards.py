@@ -16,7 +16,7 @@ from tinytorch.frontend.guards.reach import attributes_in
 from tinytorch.frontend.guards.record import Watch
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import expr_of
-from tinytorch.frontend.tracked import Epoch
+from tinytorch.frontend.tracked import epoch
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc
 
@@ -58,7 +58,7 @@ class Guards:
     def changed(self) -> str | None:
         """Which attribute or variable has another value, or None; then the quick look knows what is there now."""
         if self._counted_same():
-            self._quick.epoch = Epoch.now
+            self._quick.epoch = epoch.now
             if self.unchanged():
                 return None
         moved: list[tuple[Any, Any]] = []
