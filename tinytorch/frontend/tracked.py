@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Epoch:
@@ -96,3 +98,32 @@ def parts_of(owner: Tracked) -> dict[str, Any]:
     if recording.recorder is not None:
         recording.recorder.parts(owner)
     return attributes_of(owner)
+
+
+class TrackedList(list[_T]):
+    """A list whose changes count as those of attributes: optimizers keep what they hold in such."""
+
+    __slots__ = ()
+
+
+class TrackedDict(dict[str, _T]):
+    """A dict whose changes count as those of attributes."""
+
+    __slots__ = ()
+
+
+def _counting(original: Any) -> Any:
+    """A method that moves the epoch before it changes its container."""
+
+    def change(self: Any, *args: Any, **kwargs: Any) -> Any:
+        epoch.now += 1
+        return original(self, *args, **kwargs)
+
+    return change
+
+
+_CHANGES = ("__setitem__", "__delitem__", "clear", "pop")
+for _name in (*_CHANGES, "__iadd__", "__imul__", "append", "extend", "insert", "remove", "reverse", "sort"):
+    setattr(TrackedList, _name, _counting(getattr(list, _name)))
+for _name in (*_CHANGES, "__ior__", "popitem", "setdefault", "update"):
+    setattr(TrackedDict, _name, _counting(getattr(dict, _name)))

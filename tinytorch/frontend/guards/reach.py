@@ -26,12 +26,17 @@ from tinytorch.frontend.guards.lookups import (
     Whole,
 )
 from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal, state_of
-from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package
+from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package, is_package_code
 from tinytorch.frontend.tensor import Tensor
+<<<<<<< HEAD
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import Slot
+=======
+from tinytorch.frontend.trace import Slot
+from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of
+>>>>>>> ec8addd (Optimizers keep what they hold in containers that count; what guards watch, written down)
 from tinytorch.ir.errors import TraceError
-from tinytorch.ir.loc import Loc, is_package_file
+from tinytorch.ir.loc import Loc
 
 Loads = Sequence[tuple[types.CodeType, int]]  # the instructions that push a value
 
@@ -187,7 +192,8 @@ class Reach:
 
     def _container(self, item: Any, names: Names, label: str) -> None:
         if not isinstance(item, (tuple, frozenset)) and not self._static:
-            self.lookups[id(item), "content"] = Content(label, item)
+            counts = isinstance(item, (TrackedList, TrackedDict))
+            (self.counted if counts else self.lookups)[id(item), "content"] = Content(label, item)
         for part in parts_in(item):
             self.visit(part, names, label)
 
@@ -207,10 +213,12 @@ class Reach:
     # Functions.
     def _function(self, item: types.FunctionType, names: Names) -> None:
         code = item.__code__
+        if is_package_code(code):  # a wrapper, maybe
+            for cell in item.__closure__ or ():
+                self.visit(InCell("", cell).found, NO_NAMES, item.__name__)
+            return
         for name, cell in zip(code.co_freevars, item.__closure__ or (), strict=True):
             self._cell(item, name, cell)
-        if is_package_file(code.co_filename):
-            return
         self.lookups[id(item), "code"] = Code(item)
         for part in (item.__defaults__, item.__kwdefaults__):
             self.visit(part, names_in(code), f"a default of {item.__name__}()")
