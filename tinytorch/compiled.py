@@ -185,7 +185,7 @@ class Compiled:
         for leaf in effects.consumed:
             set_raw_grad(tensor(leaf), _CONSUMED)
         for owner, name, value in item.guards.left:
-            if vars(owner).get(name) is not value:
+            if getattr(owner, name, None) is not value:
                 setattr(owner, name, value)
         if item.single:
             return result

@@ -53,4 +53,4 @@ class CompiledModule(Compiled, Module):
         self._module.register_buffer(name, tensor, persistent)
 
     def __repr__(self) -> str:
-        return f"Compiled({self._module!r})"
+        return f"Compiled({self._module!r}, backend={self.backend!r}, signatures={len(self._known)})"

@@ -103,7 +103,8 @@ class Specialization:
 
     def valid(self) -> bool:
         """The quick look at everything but the arguments."""
-        if self.grad_mode is not mode.grad or not self.guards.unchanged():
+        unchanged = self.guards.unchanged  # a function in an attribute: quicker in two steps than as a method
+        if self.grad_mode is not mode.grad or not unchanged():
             return False
         for tensor in self.active:
             if not tensor._requires_grad:

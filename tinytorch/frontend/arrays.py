@@ -88,17 +88,6 @@ class Meetings:
         self.kept = tuple(kept)
         return self.kept
 
-    def refuse_writes(self, tensors: Iterable[Tensor]) -> None:
-        """TraceError if one of these tensors, which were written to, shares the memory of an array from outside."""
-        for tensor in tensors:
-            meeting = self.sources.get(id(tensor))
-            if meeting in self.kept and tensor._data is meeting.tensor._data:  # pyright: ignore[reportPrivateUsage]
-                raise TraceError(
-                    "a tensor that from_numpy() made in the compiled function is changed in place, and so the array; "
-                    "call from_numpy() outside of the function",
-                    meeting.loc,
-                )
-
 
 def same_elements(a: Array, b: Array) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -11,12 +11,8 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, mode
-<<<<<<< HEAD
 from tinytorch.frontend.trace import TraceAgain
-from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of
-=======
 from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
->>>>>>> ec8addd (Optimizers keep what they hold in containers that count; what guards watch, written down)
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32, f64
