@@ -99,8 +99,14 @@ def consumer(code: types.CodeType, offset: int) -> int | None:
             return None
         if taken >= height:
             return step.offset if taken else None
-        height += dis.stack_effect(step.opcode, step.arg if step.opcode >= dis.HAVE_ARGUMENT else None, jump=False)
+        height += 1 - taken if step.opname in ("CALL", "CALL_KW") else _effect(step)
     return None
+
+
+def _effect(step: dis.Instruction) -> int:
+    if step.opname == "PRECALL":  # counted as if the arguments were taken here already
+        return 0
+    return dis.stack_effect(step.opcode, step.arg if step.opcode >= dis.HAVE_ARGUMENT else None, jump=False)
 
 
 def _taken(step: dis.Instruction) -> int | None:
