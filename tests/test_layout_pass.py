@@ -97,7 +97,7 @@ def _averaged(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
 def _regrouped(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
     n, c, h, w = x.shape
     rows = x.reshape(n, c, h * w)
-    return (rows - rows.max(2, keepdim=True)).reshape(n, c, h, w)
+    return (rows - rows.amax(2, keepdim=True)).reshape(n, c, h, w)
 
 
 def _flat(draw: Draw, x: Expr, values: list[Expr]) -> Expr:

@@ -193,7 +193,7 @@ SIMPLIFIED: list[tuple[str, Callable[..., Any], list[str]]] = [
     ("rows first", lambda x, y: x[0].broadcast_to((2, 3)).exp(), ["slice", "exp", "broadcast"]),
     ("outer", lambda x, y: x[:1].expand(2, 3) * y[:, :1].expand(2, 3), ["slice", "broadcast"] * 2 + ["mul"]),
     ("max of size 1", lambda x, y: apply(reduce.max_, x[:1], axes=(0, 1)), ["slice", "max"]),
-    ("max of copies", lambda x, y: apply(reduce.max_, x.broadcast_to((4, 2, 3)), axes=(0,)), ["reshape"]),
+    ("max of copies", lambda x, y: apply(reduce.max_, x.expand(4, 2, 3), axes=(0,)), [*_FILLED, "add", "reshape"]),
     ("empty axes", lambda x, y: apply(reduce.max_, x, axes=()), []),
     ("slice of elementwise", lambda x, y: (x * y)[0:1], ["slice", "slice", "mul"]),
     ("chain of reshapes", lambda x, y: (x.reshape((6,)).exp() * 2.0).reshape((2, 3)), [*_FILLED, "exp", "mul"]),

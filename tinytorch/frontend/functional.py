@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tinytorch.frontend.creation import (
@@ -68,7 +69,8 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.types import dtype_of, i64
+from tinytorch.ir.promotion import integer, integers
+from tinytorch.ir.types import dtype_of, f32, i64
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "allclose", "arange", "as_tensor", "avg_pool1d", "avg_pool2d",
@@ -113,8 +115,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2015)."""
-    return where(x > 0, x, x.minimum(0).expm1() * alpha)
+    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2015), whose slope at 0 is alpha."""
+    return where(x <= 0, x.clamp(max=0).expm1() * alpha, x)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -123,8 +125,8 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def logsigmoid(x: Tensor) -> Tensor:
-    """log(sigmoid(x))."""
-    return -softplus(-x)
+    """log(sigmoid(x)), which does not overflow: min(x, 0) - log(1 + exp(-|x|))."""
+    return x.minimum(0) - (-abs(x)).exp().log1p()
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -183,7 +185,11 @@ def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tens
     """1 at each index along a new last axis of `num_classes`, by default one more than the largest index."""
     if require_tensor("one_hot", indices).dtype.kind not in ("int", "uint"):
         raise ShapeError(f"one_hot: indices must be integers, got {indices.type}", user_loc())
-    size = int(indices.numpy().max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    size = (
+        int(indices.numpy().max(initial=-1)) + 1
+        if num_classes == -1
+        else integer("one_hot", "num_classes", num_classes)
+    )
     return apply(ops.composite.one_hot, indices.cast(i64), size=size, dtype=dtype_of(dtype))
 
 
@@ -195,13 +201,32 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
 
 
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """x divided by its p-norm along `dim`, or by `eps` where that is larger."""
-    norm = (abs(x) ** p).sum(dim, keepdim=True) ** (1 / p) if p != 2.0 else (x * x).sum(dim, keepdim=True).sqrt()
-    return x / norm.maximum(eps)
+    """x divided by its p-norm along `dim`, or by `eps` where that is larger; 16-bit floats are computed in f32."""
+    wide = x if x.dtype.is_float and x.dtype.bits > 16 else x.cast(f32)
+    out = wide / _norm(wide, p, dim).clamp(min=eps)
+    return out.cast(x.dtype) if x.dtype.is_float else out
+
+
+def _norm(x: Tensor, p: float, dim: int) -> Tensor:
+    """sum(|x|**p)**(1/p) along `dim`, which stays; its limits for p = 0, inf and -inf. The gradient at 0 is 0."""
+    if p == 2:
+        return apply(ops.composite.root, (x * x).sum(dim, keepdim=True))
+    if p in (math.inf, -math.inf):
+        return abs(x).amax(dim, True) if p > 0 else abs(x).amin(dim, True)
+    if p == 0:
+        return (x != 0).sum(dim, keepdim=True).cast(x.dtype)
+    total = _power_of_nonzero(abs(x), p).sum(dim, keepdim=True)
+    return total if p == 1 else _power_of_nonzero(total, 1 / p)
+
+
+def _power_of_nonzero(x: Tensor, exponent: float) -> Tensor:
+    zero = x == 0
+    return where(zero, 0.0 if exponent > 0 else math.inf, where(zero, 1.0, x) ** exponent)
 
 
 def pad(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
     """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …"""
+    amounts = integers((tuple(amounts),))
     pairs = list(zip(amounts[::2], amounts[1::2], strict=False))
     if len(amounts) % 2 or len(pairs) > x.ndim:
         raise ShapeError(f"pad: needs pairs for at most the {x.ndim} axes of {x.type}, got {list(amounts)}", user_loc())

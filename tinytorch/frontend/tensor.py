@@ -14,8 +14,10 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.indexing import array_index, basic_index
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.masks import index_arrays
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators import Operators
+from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
@@ -257,9 +259,9 @@ class Tensor(Operators):
     # Indexing.
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
-        if not any(isinstance(i, (Tensor, np.ndarray, list)) for i in items):
+        if not any(isinstance(i, (Tensor, np.ndarray, list, bool, np.bool_)) for i in items):
             return basic_index(self, items)
-        return array_index(self, tuple(part for item in items for part in _index_parts(item)))
+        return array_index(*index_arrays(self, items, _mask_values))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write into the storage (not differentiable)."""
@@ -405,17 +407,15 @@ def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:
         data = data.numpy()
     target = None if dtype is None else dtype_of(dtype).numpy
     if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
-        array = np.array(data, dtype=target, copy=True if copy else None)
-        if target is None:
-            array = array.astype(dtype_of(array.dtype).numpy, copy=False)
-        return array
+        array = np.array(data, copy=True if copy else None)
+        return array_as(array, dtype_of(array.dtype).numpy if target is None else target)
     try:
         array = np.array(_plain(data))
     except (ValueError, TypeError) as error:
         raise ShapeError(f"Tensor: no array can be made of {type(data).__name__}: {error}", user_loc()) from None
     if target is None:
         target = {"f": f32.numpy, "i": i64.numpy, "b": bool_.numpy}.get(array.dtype.kind) or dtype_of(array.dtype).numpy
-    return array.astype(target, copy=False)
+    return array_as(array, target)
 
 
 def _plain(data: Any) -> Any:
@@ -431,15 +431,8 @@ def _plain_index(index: Any) -> Any:
     return index.numpy() if isinstance(index, Tensor) else index
 
 
-def _index_parts(item: Any) -> list[Any]:
-    """Index arrays as integer tensors; a boolean array is the positions where it is true."""
-    if not isinstance(item, (Tensor, np.ndarray, list)):
-        return [item]
-    tensor = item if isinstance(item, Tensor) else Tensor(item)
-    if tensor.dtype != bool_:
-        return [tensor]
-    mask = tensor._concrete("a boolean mask (its result has no static shape)")  # pyright: ignore[reportPrivateUsage]
-    return [Tensor.wrap(part) for part in np.nonzero(mask)]
+def _mask_values(mask: Tensor) -> Array:
+    return mask._concrete("a boolean mask (its result has no static shape)")  # pyright: ignore[reportPrivateUsage]
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:

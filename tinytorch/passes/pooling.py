@@ -19,8 +19,8 @@ def pooling(graph: Graph) -> Graph:
     """Take ReLU, and its derivative, behind max pooling where nothing else reads it; sum gradients before they are
     spread.
 
-        %r = maximum(%x, 0)                            %p = max_pool2d(%x)
-        %y = max_pool2d(%r)                            %y = maximum(%p, 0)
+        %r = maximum(0, %x)                            %p = max_pool2d(%x)
+        %y = max_pool2d(%r)                            %y = maximum(0, %p)
         %i = max_pool2d_index(%r)               -->    %i = max_pool2d_index(%x)
         %d = max_unpool2d(%g, %i)                      %m = where(%y > 0, %g, 0)
         %e = where(%r > 0, %d, 0)                      %e = max_unpool2d(%m, %i)
@@ -139,7 +139,7 @@ class _Pooling:
         """What replaces the result of `node`; None if the node stays."""
         if node in self.pools:
             pooled = self._expr(self._read(node, self.pools[node].x))
-            return apply(maximum, pooled, zeros_like(pooled)).value
+            return apply(maximum, zeros_like(pooled), pooled).value
         if node in self.indices:
             return self._read(node, self.indices[node].x)
         if node in self.unpools:

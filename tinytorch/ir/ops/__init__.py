@@ -11,6 +11,7 @@ from tinytorch.ir.ops import (
     pooling,
     random,
     reduce,
+    scan,
     view,
     winograd,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "pooling",
     "random",
     "reduce",
+    "scan",
     "view",
     "winograd",
 ]

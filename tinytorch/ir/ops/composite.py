@@ -9,9 +9,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
-from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
+from tinytorch.ir.ops.core import cast, computed_in_f32, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
     cos,
@@ -19,8 +21,10 @@ from tinytorch.ir.ops.elementwise import (
     erf,
     exp,
     ge,
+    le,
     log,
     maximum,
+    minimum,
     shift_right_logical,
     sqrt,
     tanh,
@@ -48,12 +52,17 @@ def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def define_composite(
-    name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp
+    name: str,
+    doc: str,
+    infer: Callable[..., TensorType],
+    definition: Callable[..., Any],
+    vjp: Vjp,
+    numpy: Callable[..., Array] | None = None,
 ) -> Op:
-    """A composite whose `eval` and `flops` follow from its expansion."""
+    """A composite whose `flops` follow from its expansion, and `eval` too, unless `numpy` is a faster way to it."""
     expand = _in_f32(definition)
 
-    def evaluate(*arrays: Array, **attrs: Any) -> Array:
+    def expanded(*arrays: Array, **attrs: Any) -> Array:
         from tinytorch.ir.reference import Numbers
 
         return expand(*map(Numbers, arrays), **attrs).array
@@ -65,6 +74,7 @@ def define_composite(
         expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
         return sum(n.op.flops([v.type for v in n.inputs], n.output.type, n.attrs) for n in builder.nodes)
 
+    evaluate = expanded if numpy is None else computed_in_f32(numpy)
     return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand))
 
 
@@ -89,17 +99,61 @@ def _sum(x: Any, *axes: int) -> Any:
 
 # Activations.
 def _sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x)): exp overflows to infinity for large negative x, and the quotient is the right 0."""
-    return 1.0 / (apply(exp, -x) + 1.0)
+    """exp(-|x|) never overflows, and is the right numerator below 0 down to the subnormals."""
+    decay = apply(exp, -abs(x))
+    return apply(where, x < 0.0, decay, filled(x, 1.0, x.type)) / (decay + 1.0)
+
+
+def _sigmoid_numpy(x: Array) -> Array:
+    """The plain formula, and exp(x) where exp(-x) overflows or nearly does: numpy is slow at choosing."""
+    out = np.asarray(1 / (np.exp(-x) + 1))
+    low = x < (-85 if x.dtype == np.float32 else -700)
+    if low.any():
+        out[low] = np.exp(x[low])
+    return out.astype(x.dtype, copy=False)
 
 
 relu = define_composite(
-    "relu", "max(x, 0), NaN kept; derivative 0 at 0", _float_type("relu"), lambda x: apply(maximum, x, zeros_like(x)),
-    (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
+    "relu", "max(0, x), NaN and -0.0 kept; derivative 0 at 0", _float_type("relu"),
+    lambda x: apply(maximum, zeros_like(x), x), (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
 )  # fmt: skip
 sigmoid = define_composite(
-    "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),)
-)
+    "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),),
+    _sigmoid_numpy,
+)  # fmt: skip
+
+
+def _root_rule(g: Any, n: Any) -> Any:
+    zero = apply(eq, n.output, zeros_like(n.output))
+    safe = apply(where, zero, filled(n.output, 1.0, n.output.type), n.output)
+    return apply(where, zero, zeros_like(g), g * 0.5 / safe)
+
+
+root = define_composite(
+    "root", "Square root, as of a variance or a squared length; derivative 0 at 0", _float_type("root"),
+    lambda x: apply(sqrt, x), (_root_rule,),
+)  # fmt: skip
+
+
+# Limits. Their derivative is 1 up to the limit, and the limit's own is 1 beyond it, as PyTorch has it.
+def _limit(name: str, doc: str, extremum: Op, inside: Op) -> Op:
+    def infer(x: TensorType, limit: TensorType) -> TensorType:
+        return extremum.infer(x, limit)
+
+    def within(n: Any) -> Any:
+        return apply(inside, n.inputs[0], n.inputs[1])
+
+    return define_composite(
+        name, doc, infer, lambda x, limit: apply(extremum, limit, x),
+        (
+            lambda g, n: apply(where, within(n), g, zeros_like(g)),
+            lambda g, n: apply(where, within(n), zeros_like(g), g),
+        ),
+    )  # fmt: skip
+
+
+clamp_min = _limit("clamp_min", "x where it is at least the second operand, which the others become", maximum, ge)
+clamp_max = _limit("clamp_max", "x where it is at most the second operand, which the others become", minimum, le)
 silu = define_composite(
     "silu", "x * sigmoid(x) (Elfwing, Uchibe & Doya 2017)", _float_type("silu"), lambda x: x * apply(sigmoid, x),
     (lambda g, n: g * ((s := apply(sigmoid, n.inputs[0])) + n.output * (1.0 - s)),),
@@ -140,11 +194,15 @@ def _shifted(x: Any, axis: int) -> Any:
 
 
 def _softmax(x: Any, *, axis: int) -> Any:
+    if not x.type.size:
+        return x
     weights = apply(exp, _shifted(x, axis))
     return weights * _along(1.0 / _sum(weights, axis), x.type.shape)
 
 
 def _log_softmax(x: Any, *, axis: int) -> Any:
+    if not x.type.size:
+        return x
     shifted = _shifted(x, axis)
     return shifted - _along(apply(log, _sum(apply(exp, shifted), axis)), x.type.shape)
 
@@ -172,7 +230,10 @@ def _logsumexp_type(x: TensorType, *, axis: int) -> TensorType:
 
 
 def _logsumexp(x: Any, *, axis: int) -> Any:
-    """Shifted by the maximum where that is finite, so that rows of -inf give -inf and rows with inf give inf."""
+    """Shifted by the maximum where that is finite, so that rows of -inf give -inf and rows with inf give inf. Of
+    nothing, -inf."""
+    if not x.type.shape[axis]:
+        return filled(x, -math.inf, _logsumexp_type(x.type, axis=axis))
     top = apply(max_, x, axes=(axis,))
     finite = apply(eq, top - top, zeros_like(top))
     shift = apply(where, finite, top, zeros_like(top))
@@ -201,6 +262,27 @@ mean = define_composite(
     lambda x, *, axes: mean_of(x, axes),
     (_mean_rule,),
 )
+
+
+def _variance(x: Any, *, axes: Axes, correction: float) -> Any:
+    centred = x - _along(mean_of(x, axes), x.type.shape)
+    total = apply(sum_, centred * centred, axes=axes)
+    divisor = math.prod(x.type.shape[a] for a in axes) - correction
+    return total * (1.0 / divisor) if divisor > 0 else total / 0.0
+
+
+def _variance_rule(g: Any, n: Any) -> Any:
+    """That the mean moves with x does not count: the distances from it add up to 0."""
+    x, axes = n.inputs[0], n.attrs["axes"]
+    divisor = math.prod(x.type.shape[a] for a in axes) - n.attrs["correction"]
+    centred = x - _along(mean_of(x, axes), x.type.shape)
+    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * centred
+
+
+variance = define_composite(
+    "variance", "Squared distances from the mean over `axes`, divided by their number less `correction`, or by 0",
+    lambda x, *, axes, correction: _mean_type(x, axes=axes), _variance, (_variance_rule,),
+)  # fmt: skip
 
 
 def _normal_parts(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:
