@@ -114,8 +114,8 @@ def _sigmoid_numpy(x: Array) -> Array:
 
 
 relu = define_composite(
-    "relu", "max(0, x), NaN and -0.0 kept; derivative 0 at 0", _float_type("relu"),
-    lambda x: apply(maximum, zeros_like(x), x), (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
+    "relu", "max(0, x), NaN and -0.0 kept; derivative 0 at 0, 1 at NaN", _float_type("relu"),
+    lambda x: apply(maximum, zeros_like(x), x), (lambda g, n: apply(where, n.output <= 0.0, zeros_like(g), g),),
 )  # fmt: skip
 sigmoid = define_composite(
     "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),),
