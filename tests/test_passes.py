@@ -383,12 +383,13 @@ def test_cse_commutes_and_shares_random_numbers() -> None:
 def test_expand_keeps_what_it_is_told_to_and_the_lines() -> None:
     builder = Builder(loc=Loc("model.py", 7, "model.act"))
     x = Expr(builder, builder.input(f(2, 3), "x"))
-    y = builder.append(composite.silu, [x.value], {}, names=("y",)).output
+    y = builder.append(composite.variance, [x.value], {"axes": (1,), "correction": 1.0}, names=("y",)).output
     graph = builder.build([Expr(builder, y).softmax(1).value])
-    assert op_names(expand(graph, keep=[composite.sigmoid, composite.softmax])) == ["sigmoid", "mul", "softmax"]
+    kept = op_names(expand(graph, keep=[composite.mean, composite.softmax]))
+    assert kept == ["mean", "broadcast", "sub", "mul", "sum", *_FILLED, "mul", "softmax"]
     full = expand(graph)
     assert all(node.loc == builder.loc for node in full.nodes)
-    assert [v.name for node in full.nodes for v in node.outputs if node.op.name == "mul"] == ["y", ""]
+    assert [v.name for node in full.nodes for v in node.outputs if node.op.name == "mul"] == ["", "", "y", ""]
     values = arrays(graph, 1)
     np.testing.assert_array_equal(evaluate(graph, values)[0], evaluate(full, values)[0])
 

@@ -248,7 +248,7 @@ class Operators(Reductions):
         return self.clamp(min=0) if self.dtype.kind in ("int", "uint") else self._float()._apply(composite.relu)
 
     def sigmoid(self) -> Self:
-        return self._float()._apply(composite.sigmoid)
+        return self._float()._apply(elementwise.sigmoid)
 
     def silu(self) -> Self:
         return self._float()._apply(composite.silu)

@@ -9,11 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
-from tinytorch.ir.ops.core import cast, computed_in_f32, filled, iota, normalize_axis, where, zeros_like
+from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
     cos,
@@ -26,6 +24,7 @@ from tinytorch.ir.ops.elementwise import (
     maximum,
     minimum,
     shift_right_logical,
+    sigmoid,
     sqrt,
     tanh,
 )
@@ -52,17 +51,12 @@ def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def define_composite(
-    name: str,
-    doc: str,
-    infer: Callable[..., TensorType],
-    definition: Callable[..., Any],
-    vjp: Vjp,
-    numpy: Callable[..., Array] | None = None,
+    name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp
 ) -> Op:
-    """A composite whose `flops` follow from its expansion, and `eval` too, unless `numpy` is a faster way to it."""
+    """A composite whose `eval` and `flops` follow from its expansion."""
     expand = _in_f32(definition)
 
-    def expanded(*arrays: Array, **attrs: Any) -> Array:
+    def evaluate(*arrays: Array, **attrs: Any) -> Array:
         from tinytorch.ir.reference import Numbers
 
         return expand(*map(Numbers, arrays), **attrs).array
@@ -74,7 +68,6 @@ def define_composite(
         expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
         return sum(n.op.flops([v.type for v in n.inputs], n.output.type, n.attrs) for n in builder.nodes)
 
-    evaluate = expanded if numpy is None else computed_in_f32(numpy)
     return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand))
 
 
@@ -98,28 +91,9 @@ def _sum(x: Any, *axes: int) -> Any:
 
 
 # Activations.
-def _sigmoid(x: Any) -> Any:
-    """exp(-|x|) never overflows, and is the right numerator below 0 down to the subnormals."""
-    decay = apply(exp, -abs(x))
-    return apply(where, x < 0.0, decay, filled(x, 1.0, x.type)) / (decay + 1.0)
-
-
-def _sigmoid_numpy(x: Array) -> Array:
-    """The plain formula, and exp(x) where exp(-x) overflows or nearly does: numpy is slow at choosing."""
-    out = np.asarray(1 / (np.exp(-x) + 1))
-    low = x < (-85 if x.dtype == np.float32 else -700)
-    if low.any():
-        out[low] = np.exp(x[low])
-    return out.astype(x.dtype, copy=False)
-
-
 relu = define_composite(
     "relu", "max(0, x), NaN and -0.0 kept; derivative 0 at 0, 1 at NaN", _float_type("relu"),
     lambda x: apply(maximum, zeros_like(x), x), (lambda g, n: apply(where, n.output <= 0.0, zeros_like(g), g),),
-)  # fmt: skip
-sigmoid = define_composite(
-    "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),),
-    _sigmoid_numpy,
 )  # fmt: skip
 
 
@@ -264,8 +238,12 @@ mean = define_composite(
 )
 
 
+def _centred(x: Any, axes: Axes) -> Any:
+    return x - _along(apply(mean, x, axes=axes), x.type.shape)
+
+
 def _variance(x: Any, *, axes: Axes, correction: float) -> Any:
-    centred = x - _along(mean_of(x, axes), x.type.shape)
+    centred = _centred(x, axes)
     total = apply(sum_, centred * centred, axes=axes)
     divisor = math.prod(x.type.shape[a] for a in axes) - correction
     return total * (1.0 / divisor) if divisor > 0 else total / 0.0
@@ -275,8 +253,7 @@ def _variance_rule(g: Any, n: Any) -> Any:
     """That the mean moves with x does not count: the distances from it add up to 0."""
     x, axes = n.inputs[0], n.attrs["axes"]
     divisor = math.prod(x.type.shape[a] for a in axes) - n.attrs["correction"]
-    centred = x - _along(mean_of(x, axes), x.type.shape)
-    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * centred
+    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * _centred(x, axes)
 
 
 variance = define_composite(

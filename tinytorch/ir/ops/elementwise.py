@@ -126,6 +126,20 @@ rsqrt = _elementwise(
 tanh = _elementwise(
     "tanh", "Hyperbolic tangent", np.tanh, lm.tanh, (lambda g, n: g * (1.0 - n.output * n.output),), "float"
 )
+
+
+def _sigmoid(x: Any) -> Any:
+    """The plain formula, and exp(x) where exp(-x) overflows or nearly does, down to the subnormals."""
+    out = np.asarray(1 / (np.exp(-x) + 1))
+    low = x < (-85 if x.dtype == np.float32 else -700)
+    if low.any():
+        out[low] = np.exp(x[low])
+    return out
+
+
+sigmoid = _elementwise(
+    "sigmoid", "1 / (1 + exp(-x))", _sigmoid, lm.sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),), "float"
+)
 erf = _elementwise(
     "erf", "Error function, 2/sqrt(pi) * integral of exp(-t*t) from 0 to x", by_lanes(lm.erf), lm.erf,
     (lambda g, n: g * 1.1283791670955126 * apply(exp, -n.inputs[0] * n.inputs[0]),), "float",
@@ -152,7 +166,7 @@ def _pow(a: Any, b: Any) -> Any:
     if a.dtype.kind != "f":
         return _integer_pow(a, b)
     out = np.power(a, b)
-    if b.ndim == 0 or 0 in b.strides:  # numpy takes a square root then where b is 0.5, of -0.0 and -inf, too
+    if (b.ndim == 0 or 0 in b.strides) and (b == 0.5).any():  # numpy takes a square root then, of -0.0 and -inf, too
         out = np.where(b == 0.5, np.where(np.isneginf(a), np.inf, np.where(a == 0, np.abs(a), out)), out)
     return out
 
