@@ -15,7 +15,7 @@ import tinytorch as tt
 from tests.graphs import same_bits
 from tinytorch.frontend import functional as F
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import TinyTorchError
 
 INF, NAN = math.inf, math.nan
 HERE = "test_special_values.py"
@@ -271,6 +271,12 @@ def test_masks_of_the_wrong_shape_are_refused(mask: Any) -> None:
     assert HERE in str(caught.value)
 
 
+def test_indices_out_of_range_are_named() -> None:
+    with pytest.raises(IndexError, match="index 5 is out of range for size 3") as caught:
+        tt.tensor(MATRIX)[0, [0, 5]]
+    assert HERE in str(caught.value)
+
+
 # Arguments that are not what they look like.
 Y = tt.tensor(MATRIX)
 SLIPS: dict[str, Callable[[], Any]] = {
@@ -289,6 +295,11 @@ SLIPS: dict[str, Callable[[], Any]] = {
     "var(0, 1)": lambda: Y.var(0, 1),  # pyright: ignore[reportArgumentType]
     "clamp()": lambda: Y.clamp(),
     "split(True)": lambda: F.split(Y, True),
+    "dropout(True)": lambda: F.dropout(Y, True),
+    "pad by a number": lambda: F.pad(Y, (1, 1), 5.0),  # pyright: ignore[reportArgumentType]
+    "pad mode": lambda: F.pad(Y, (1, 1), "reflect"),
+    "one_hot(True)": lambda: F.one_hot(tt.tensor([0]), True),
+    "max(dim) of a float": lambda: Y.max(0.0),
     "integers ** -1": lambda: tt.tensor([1, 2]) ** -1,
     "out of range": lambda: tt.tensor([1], dtype="u8") + 300,
     "amax of nothing": lambda: tt.zeros(2, 0).amax(1),
@@ -297,7 +308,7 @@ SLIPS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("what", SLIPS)
 def test_slips_are_errors_with_the_line(what: str) -> None:
-    with pytest.raises(ShapeError) as caught:
+    with pytest.raises(TinyTorchError) as caught:
         SLIPS[what]()
     assert HERE in str(caught.value)
 

@@ -173,7 +173,7 @@ def layer_norm(
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
     """0 with probability `p`, else x / (1 - p), so that the expectation is x; x itself unless `training`."""
-    if not 0 <= p <= 1:
+    if isinstance(p, bool) or not 0 <= p <= 1:
         raise TinyTorchError(f"dropout: p is a probability, got {p}", user_loc())
     if not training or p == 0:
         return x
@@ -224,8 +224,13 @@ def _power_of_nonzero(x: Tensor, exponent: float) -> Tensor:
     return where(zero, 0.0 if exponent > 0 else math.inf, where(zero, 1.0, x) ** exponent)
 
 
-def pad(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
-    """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …"""
+def pad(x: Tensor, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …
+
+    The only `mode` is "constant".
+    """
+    if mode != "constant":
+        raise TinyTorchError(f'pad: the only mode is "constant", got {mode!r}; a number is `value=`', user_loc())
     amounts = integers((tuple(amounts),))
     pairs = list(zip(amounts[::2], amounts[1::2], strict=False))
     if len(amounts) % 2 or len(pairs) > x.ndim:

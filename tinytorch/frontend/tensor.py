@@ -462,7 +462,9 @@ def wants_nan_checks() -> bool:
 
 
 def located(error: Exception) -> Exception:
-    """`error` with the user's line, if it is a ShapeError that has none yet."""
+    """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError of an op."""
+    if isinstance(error, IndexError) and (loc := user_loc()) is not None:
+        return IndexError(f"{error}\n  {loc.describe()}")
     if isinstance(error, ShapeError) and error.loc is None:
         return ShapeError(str(error), user_loc())
     return error
