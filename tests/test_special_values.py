@@ -105,6 +105,8 @@ VALUES: dict[str, Case] = {
     "variance of fewer": (lambda x: x.var(1, correction=3), [np.array([[1.0, 2], [3, 3]])], np.array([INF, NAN])),
     "variance, biased": (lambda x: x.var(False), [f32(1, 3)], f32(1)[0]),
     "deviation, biased": (lambda x: x.std(0, False), [f32(1, 3)], f32(1)[0]),
+    "halves by a number out of range": (lambda x: x / 70000 * 1e5, [np.float16([0, 7, INF])], np.float16([0, 10, INF])),
+    "halves times a number between": (lambda x: x * 1.01, [np.float16([20, -2.5])], np.float16([20.2, -2.525])),
     "maximum by another name": (lambda a, b: a.max(b), [f32(1, 5), f32(3, 2)], f32(3, 5)),
     "max of an axis": (lambda x: x.max(0).values, [np.array([[1, NAN], [-0.0, 2]])], np.array([1, NAN])),
     "where max is": (lambda x: x.max(1).indices, [f32(1, 3, 3, NAN, NAN, 0, 0, 0, -0.0).reshape(3, 3)], i64(1, 0, 0)),

@@ -14,7 +14,7 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops import composite, contract, core, elementwise, view
 from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, promote
 from tinytorch.ir.reductions import Axis, Reductions, ValuesAndIndices
-from tinytorch.ir.types import bool_, i64
+from tinytorch.ir.types import bool_, f32, i64
 
 __all__ = ["Operators", "ValuesAndIndices", "broadcast_shapes", "normalize_axis", "promote"]
 
@@ -37,17 +37,23 @@ class Operators(Reductions):
     def __rsub__(self, other: Any) -> Self:
         return self._binary(elementwise.sub, other, swap=True)
 
+    def _scaled(self, op: Op, other: Any, swap: bool = False) -> Self:
+        """Times or by a Python number, which 16-bit floats meet in f32, as in PyTorch: it may lie outside of them."""
+        if self._would_round(other):
+            return self.cast(f32)._binary(op, other, swap).cast(self.dtype)
+        return self._binary(op, other, swap)
+
     def __mul__(self, other: Any) -> Self:
-        return self._binary(elementwise.mul, other)
+        return self._scaled(elementwise.mul, other)
 
     def __rmul__(self, other: Any) -> Self:
-        return self._binary(elementwise.mul, other, swap=True)
+        return self._scaled(elementwise.mul, other, swap=True)
 
     def __truediv__(self, other: Any) -> Self:
-        return self._float()._binary(elementwise.div, other)
+        return self._float()._scaled(elementwise.div, other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._float()._binary(elementwise.div, other, swap=True)
+        return self._float()._scaled(elementwise.div, other, swap=True)
 
     def __floordiv__(self, other: Any) -> Self:
         return self._binary(elementwise.floordiv, other)

@@ -90,6 +90,12 @@ class TensorLike:
             return self.constant(operand_array(other))
         raise TypeError(f"cannot use {type(other).__name__} as a tensor operand")
 
+    def _would_round(self, other: Any) -> bool:
+        """Whether `other` is a number that these 16-bit floats do not hold."""
+        if not isinstance(other, (int, float, np.integer, np.floating)) or self.dtype.bits > 16:
+            return False
+        return self.dtype.is_float and float(core.rounded(other, self.dtype)) != other
+
     def _pair(self, name: str, other: Any, dtype: DType | None = None) -> tuple[Self, Self]:
         """Both operands in one shape and dtype."""
         that = self._like(other)
