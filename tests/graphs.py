@@ -22,7 +22,7 @@ _ARITHMETIC = [elementwise.add, elementwise.sub, elementwise.mul, elementwise.ma
 _COMPARISONS = [elementwise.eq, elementwise.ne, elementwise.lt, elementwise.ge]
 _FLOAT_UNARY = [elementwise.neg, elementwise.abs_, elementwise.sqrt, elementwise.floor, core.copy, core.detach]
 _TRANSCENDENTAL = [elementwise.exp, elementwise.tanh, elementwise.sin, elementwise.log1p]
-_COMPOSITES = [composite.relu, composite.sigmoid, composite.silu]
+_COMPOSITES = [composite.relu, elementwise.sigmoid, composite.silu]
 
 
 @st.composite

@@ -348,6 +348,20 @@ def _updates() -> list[Sample]:
     return samples
 
 
+def _scans() -> list[Sample]:
+    rng, op = _rng("cumsum"), OPS["cumsum"]
+    samples: list[Sample] = []
+    for axis, reverse in itertools.product((0, 1, 2), (False, True)):
+        attrs = {"axis": axis, "reverse": reverse}
+        samples.append(Sample(op, (rng.normal(size=(3, 4, 5)),), attrs, smooth=True))
+        samples += [Sample(op, (_random(t, (3, 17, 21), rng),), attrs) for t in DTYPES.values() if t != bool_]
+    corners = np.array([[-0.0, 0, -0.0], [1, np.inf, 2], [np.inf, 1, -np.inf], [3, np.nan, 1]], np.float32)
+    samples += [Sample(op, (corners,), {"axis": axis, "reverse": False}) for axis in (0, 1)]
+    samples.append(Sample(op, (np.full((1 << 17,), 0.1, np.float32),), {"axis": 0, "reverse": False}))
+    samples += [Sample(op, (np.zeros(s, np.float32),), {"axis": 1, "reverse": True}) for s in ((3, 0), (0, 3), (2, 1))]
+    return samples
+
+
 def _composites() -> list[Sample]:
     rng = _rng("composite")
     x = rng.uniform(0.2, 2.0, (3, 4)) * rng.choice([-1, 1], (3, 4))
@@ -370,12 +384,24 @@ def _composites() -> list[Sample]:
     for axes in ((0,), (1,), (0, 1)):
         samples.append(Sample(OPS["mean"], (x,), {"axes": axes}, 8, False, smooth=True))
         samples.append(Sample(OPS["layernorm"], (x,), {"axes": axes, "eps": 1e-5}, 64, False, smooth=True))
+        samples.append(Sample(OPS["variance"], (x,), {"axes": axes, "correction": 1.0}, 16, False, smooth=True))
     for dtype in ("f16", "bf16"):
         half = (rows + 3).astype(DTYPES[dtype].numpy)
         samples.append(Sample(OPS["mean"], (np.full((2, 70_000), 1.5, half.dtype),), {"axes": (1,)}))
         samples.append(Sample(OPS["softmax"], (half,), {"axis": 1}, 1, False))
         samples.append(Sample(OPS["layernorm"], (half,), {"axes": (1,), "eps": 1e-5}, 1, False))
     samples.append(Sample(OPS["mean"], (np.zeros((2, 0), np.float32),), {"axes": (1,)}))
+    samples += [
+        Sample(OPS["variance"], (a,), {"axes": (1,), "correction": c}) for a in (spikes,) for c in (0.0, 3.0, 5.0)
+    ]
+    samples.append(Sample(OPS["variance"], (np.zeros((2, 0), np.float32),), {"axes": (1,), "correction": 1.0}))
+    samples += [Sample(OPS["root"], (np.abs(x),), smooth=True), Sample(OPS["root"], (wide,))]
+    for name in ("clamp_min", "clamp_max"):
+        limit = rng.permutation(x.reshape(-1)).reshape(x.shape) + 0.05
+        samples += [Sample(OPS[name], (x, limit), smooth=True)]
+        samples += [Sample(OPS[name], _operands(d, 2, rng)) for d in DTYPES.values()]
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        samples += [Sample(OPS[name], (np.zeros(s, np.float32),), {"axis": 1}) for s in ((2, 0), (0, 2))]
     samples.append(Sample(OPS["layernorm"], (rows,), {"axes": (1,), "eps": 1e-5}, 32, False))
     for smoothing in (0.0, 0.1):
         samples.append(Sample(OPS["cross_entropy"], (x, targets), {"smoothing": smoothing}, 16, False, smooth=True))
@@ -502,7 +528,7 @@ def _normalizations() -> list[Sample]:
 
 
 SAMPLES: list[Sample] = [
-    *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(),
+    *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(), *_scans(),
     *_indexing(), *_composites(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.types import DTYPES, TensorType, bf16, bool_, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm import index_loops
@@ -175,6 +176,16 @@ def test_concat(name, data, shape, dtype, seed):
     shapes = [tuple(size if i == axis else d for i, d in enumerate(shape)) for size in sizes]
     arrays = [laid_out(rng, s, data.draw(LAYOUT), lambda s: random(rng, s, dtype)) for s in shapes]
     check(concat, arrays, {"axis": axis}, target=target_of(name), chunk_bytes=data.draw(CHUNKS))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@FEW
+@given(data=st.data(), shape=SHAPES.filter(len), dtype=st.sampled_from(NUMBERS), seed=SEEDS)
+def test_cumsum(name, data, shape, dtype, seed):
+    rng = np.random.default_rng(seed)
+    attrs = {"axis": data.draw(st.integers(0, len(shape) - 1)), "reverse": data.draw(st.booleans())}
+    x = laid_out(rng, shape, data.draw(LAYOUT), lambda s: random(rng, s, dtype))
+    check(cumsum, [x], attrs, target=target_of(name), chunk_bytes=data.draw(CHUNKS))
 
 
 def draw_indexed(data, shape, seed):

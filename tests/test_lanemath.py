@@ -206,14 +206,15 @@ def test_integer_division_is_numpys(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
-def test_float_division_is_numpys(dtype: np.dtype) -> None:
+def test_float_division_is_numpys_but_for_the_sign_of_a_zero_rest(dtype: np.dtype) -> None:
     rng = np.random.default_rng(5)
     edges = np.array([0.0, -0.0, 1, -1, 0.3, -0.3, 2, -2, 7.5, -7.5, 1e30, -1e-30, INF, -INF, NAN], dtype)
     a, b = (v.ravel() for v in np.meshgrid(edges, edges))
     a = np.concatenate([a, rng.uniform(-1e4, 1e4, 3000).astype(dtype)])
     b = np.concatenate([b, rng.uniform(-3, 3, 3000).astype(dtype)])
     with np.errstate(all="ignore"):
-        expected = np.floor_divide(a, b), np.remainder(a, b)
+        rest = np.remainder(a, b)
+        expected = np.floor_divide(a, b), np.where(rest == 0, np.copysign(rest, a), rest)  # PyTorch's, as of C's fmod
     for name, exact in zip(("floordiv", "mod"), expected, strict=True):
         result = lane_function(name)(a, b)
         np.testing.assert_array_equal(result, exact)

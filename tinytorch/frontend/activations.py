@@ -75,7 +75,7 @@ class Activation(Module):
 class Sigmoid(Activation):
     """1 / (1 + exp(-x)), without overflow; s' = s (1 - s)."""
 
-    op = ops.composite.sigmoid
+    op = ops.elementwise.sigmoid
 
 
 class Tanh(Activation):

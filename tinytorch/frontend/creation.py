@@ -12,6 +12,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, i64
 
 
@@ -40,8 +41,9 @@ def _filled(what: str, size: tuple[Any, ...], value: Any, dtype: DType, requires
     if TensorType(dtype, shape).bytes > MAX_BYTES:
         raise ShapeError(f"{what}: {TensorType(dtype, shape)} is larger than any memory", user_loc())
     if mode.trace is not None and not requires_grad:
-        return mode.trace.constant(np.asarray(value).astype(dtype.numpy)).broadcast_to(shape).clone()
-    return _finish(np.full(shape, value, dtype.numpy), requires_grad)
+        return mode.trace.constant(array_as(np.asarray(value), dtype.numpy)).broadcast_to(shape).clone()
+    fill = array_as(np.asarray(value), dtype.numpy) if dtype.is_float else value
+    return _finish(np.full(shape, fill, dtype.numpy), requires_grad)
 
 
 def zeros(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:

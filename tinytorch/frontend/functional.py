@@ -69,6 +69,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
+from tinytorch.ir.promotion import integer, integers
 from tinytorch.ir.types import dtype_of, i64
 
 __all__ = [
@@ -114,8 +115,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2015)."""
-    return where(x > 0, x, x.minimum(0).expm1() * alpha)
+    """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2015), whose slope at 0 is alpha."""
+    return where(x <= 0, x.clamp(max=0).expm1() * alpha, x)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -124,8 +125,8 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def logsigmoid(x: Tensor) -> Tensor:
-    """log(sigmoid(x))."""
-    return -softplus(-x)
+    """log(sigmoid(x)), which does not overflow: min(x, 0) - log(1 + exp(-|x|))."""
+    return x.minimum(0) - (-abs(x)).exp().log1p()
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -172,7 +173,7 @@ def layer_norm(
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
     """0 with probability `p`, else x / (1 - p), so that the expectation is x; x itself unless `training`."""
-    if not 0 <= p <= 1:
+    if isinstance(p, bool) or not 0 <= p <= 1:
         raise TinyTorchError(f"dropout: p is a probability, got {p}", user_loc())
     if not training or p == 0:
         return x
@@ -184,7 +185,11 @@ def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tens
     """1 at each index along a new last axis of `num_classes`, by default one more than the largest index."""
     if require_tensor("one_hot", indices).dtype.kind not in ("int", "uint"):
         raise ShapeError(f"one_hot: indices must be integers, got {indices.type}", user_loc())
-    size = int(indices.numpy().max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    size = (
+        int(indices.numpy().max(initial=-1)) + 1
+        if num_classes == -1
+        else integer("one_hot", "num_classes", num_classes)
+    )
     return apply(ops.composite.one_hot, indices.cast(i64), size=size, dtype=dtype_of(dtype))
 
 
@@ -195,8 +200,14 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     return weight[indices]
 
 
-def pad(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:
-    """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …"""
+def pad(x: Tensor, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …
+
+    The only `mode` is "constant".
+    """
+    if mode != "constant":
+        raise TinyTorchError(f'pad: the only mode is "constant", got {mode!r}; a number is `value=`', user_loc())
+    amounts = integers((tuple(amounts),))
     pairs = list(zip(amounts[::2], amounts[1::2], strict=False))
     if len(amounts) % 2 or len(pairs) > x.ndim:
         raise ShapeError(f"pad: needs pairs for at most the {x.ndim} axes of {x.type}, got {list(amounts)}", user_loc())

@@ -11,9 +11,10 @@ from typing import Any, Self
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.operators import RANK, Operators
+from tinytorch.ir.operators import Operators
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.index import update_slice
+from tinytorch.ir.promotion import RANK
 
 
 class InPlace(Operators):

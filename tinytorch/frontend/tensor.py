@@ -17,7 +17,9 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.masks import index_arrays
 from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
@@ -114,7 +116,7 @@ class Tensor(InPlace):
 
     def array_operand(self, array: Array) -> Any:
         trace = mode.trace
-        return self.constant(np.asarray(array)) if trace is None else trace.array(array)
+        return super().array_operand(array) if trace is None else trace.array(array)
 
     # Values.
     def _concrete(self, what: str) -> Array:
@@ -266,9 +268,9 @@ class Tensor(InPlace):
     # Indexing.
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
-        if not any(isinstance(i, (Tensor, np.ndarray, list)) for i in items):
+        if not any(isinstance(i, (Tensor, np.ndarray, list, bool, np.bool_)) for i in items):
             return basic_index(self, items)
-        return array_index(self, tuple(part for item in items for part in _index_parts(item)))
+        return array_index(*index_arrays(self, items, _mask_values))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Overwrite the elements that `index` names, as `copy_` does."""
@@ -279,8 +281,11 @@ class Tensor(InPlace):
             self.touch()
             return
         items = index if isinstance(index, tuple) else (index,)
-        parts = tuple(part for item in items for part in _index_parts(item, whole_masks=True))
-        self._become(assign(self, parts, new))
+        if any(map(_is_unknown_mask, items)):
+            self._become(assign(self, items, new))
+        else:
+            base, parts = index_arrays(self, items, _mask_values)
+            self._become(assign(base, parts, new).reshape(self.shape))
 
     def index_select(self, dim: int, index: Any) -> Self:
         return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]
@@ -584,17 +589,15 @@ def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:
         data = data.numpy()
     target = None if dtype is None else dtype_of(dtype).numpy
     if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
-        array = np.array(data, dtype=target, copy=True if copy else None)
-        if target is None:
-            array = array.astype(dtype_of(array.dtype).numpy, copy=False)
-        return array
+        array = np.array(data, copy=True if copy else None)
+        return array_as(array, dtype_of(array.dtype).numpy if target is None else target)
     try:
         array = np.array(_plain(data))
     except (ValueError, TypeError) as error:
         raise ShapeError(f"Tensor: no array can be made of {type(data).__name__}: {error}", user_loc()) from None
     if target is None:
         target = {"f": f32.numpy, "i": i64.numpy, "b": bool_.numpy}.get(array.dtype.kind) or dtype_of(array.dtype).numpy
-    return array.astype(target, copy=False)
+    return array_as(array, target)
 
 
 def _plain(data: Any) -> Any:
@@ -610,17 +613,15 @@ def _plain_index(index: Any) -> Any:
     return index.numpy() if isinstance(index, Tensor) else index
 
 
-def _index_parts(item: Any, whole_masks: bool = False) -> list[Any]:
-    """Index arrays as integer tensors. A boolean array is the positions where it is true; one whose values are not
-    known stays whole, if that is possible."""
-    if not isinstance(item, (Tensor, np.ndarray, list)):
-        return [item]
-    tensor = item if isinstance(item, Tensor) else Tensor(item)
-    unknown = tensor._expr is not None or (mode.trace is not None and mode.trace.holds(tensor))
-    if tensor.dtype != bool_ or (whole_masks and unknown):
-        return [tensor]
-    mask = tensor._concrete("a boolean mask (its result has no static shape)")
-    return [Tensor.wrap(part) for part in np.nonzero(mask)]
+def _mask_values(mask: Tensor) -> Array:
+    return mask._concrete("a boolean mask (its result has no static shape)")
+
+
+def _is_unknown_mask(item: Any) -> bool:
+    """Whether an index is a mask whose values are only known when the graph runs."""
+    trace = mode.trace
+    mask = isinstance(item, Tensor) and trace is not None and item.dtype == bool_
+    return mask and (item._expr is not None or trace.holds(item))
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
@@ -660,7 +661,9 @@ def wants_nan_checks() -> bool:
 
 
 def located(error: Exception) -> Exception:
-    """`error` with the user's line, if it is a ShapeError that has none yet."""
+    """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError of an op."""
+    if isinstance(error, IndexError) and (loc := user_loc()) is not None:
+        return IndexError(f"{error}\n  {loc.describe()}")
     if isinstance(error, ShapeError) and error.loc is None:
         return ShapeError(str(error), user_loc())
     return error

@@ -17,7 +17,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.operators import broadcast_shapes, normalize_axis, promote
+from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
 from tinytorch.ir.types import bool_
 
 
@@ -109,12 +109,13 @@ def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
     """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
     axis = normalize_axis("split", dim, x.ndim)
     length = x.shape[axis]
-    if isinstance(size, int):
+    if not isinstance(size, (list, tuple)):
+        size = integer("split", "the size of a part", size)
         if size < 1:
             raise ShapeError(f"split: the size of a part is at least 1, got {size}", user_loc())
         bounds = [*range(0, length, size), length] if length else [0, 0]
     else:
-        bounds = [0, *np.cumsum(size).tolist()]
+        bounds = [0, *np.cumsum(integers((size,))).tolist()]
         if bounds[-1] != length or np.min(size) < 0:
             raise ShapeError(f"split: sizes {list(size)} do not add up to axis {axis} of {x.type}", user_loc())
     lead = (slice(None),) * axis
@@ -123,7 +124,7 @@ def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
     """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller."""
-    if chunks < 1:
+    if integer("chunk", "the number of chunks", chunks) < 1:
         raise ShapeError(f"chunk: needs at least one chunk, got {chunks}", user_loc())
     length = x.shape[normalize_axis("chunk", dim, x.ndim)]
     return split(x, -(-length // chunks) or 1, dim)
@@ -159,12 +160,14 @@ def _operand(value: Any, other: Any) -> Tensor:
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
-    return where(creation.band(*_matrix("tril", x), diagonal), x, creation.zeros_like(x))
+    return where(creation.band(*_matrix("tril", x), integer("tril", "diagonal", diagonal)), x, creation.zeros_like(x))
 
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
-    return where(creation.band(*_matrix("triu", x), diagonal - 1), creation.zeros_like(x), x)
+    return where(
+        creation.band(*_matrix("triu", x), integer("triu", "diagonal", diagonal) - 1), creation.zeros_like(x), x
+    )
 
 
 def _matrix(what: str, x: Tensor) -> tuple[int, int]:
@@ -189,10 +192,8 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cumsum(x: Tensor, dim: int) -> Tensor:
-    """Sums of all elements so far along `dim`, as a product with a triangle of ones (quadratic in that axis)."""
-    axis = normalize_axis("cumsum", dim, x.ndim)
-    size = x.shape[axis]
-    return x.transpose(axis, -1).matmul(creation.band(size, size, 0).T.cast(x.dtype)).transpose(axis, -1)
+    """Sums of all elements up to each along `dim`; small integers and bools are summed as i64."""
+    return as_tensor(x).cumsum(dim)
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:

@@ -26,7 +26,8 @@ class Emitter(Protocol):
 
     def binary(self, name: Binary, a: Lane, b: Lane) -> Lane:
         """Integers wrap; integer div and rem truncate (caller guards zero and overflow). min/max return NaN if
-        either operand is NaN. and/or/xor also take bool; shifts take integers, amount < bits."""
+        either operand is NaN, and b where both are equal, as zeros of either sign are. and/or/xor also take bool;
+        shifts take integers, amount < bits."""
         ...
 
     def unary(self, name: Unary, a: Lane) -> Lane:

@@ -15,6 +15,8 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import Shape, bool_, i64
 
+_INDEX_DTYPES = ("int64", "int32", "int8", "uint8")
+
 
 def basic_index(x: Any, index: tuple[Any, ...]) -> Any:
     """`x[index]` for integers, slices, `...` and None."""
@@ -32,13 +34,19 @@ def array_index(x: Any, index: tuple[Any, ...]) -> Any:
     index = _without_ellipsis(x, index)
     advanced = [n for n, i in enumerate(index) if i is not None and not isinstance(i, slice)]
     x = basic_index(x, tuple(slice(None) if n in advanced else i for n, i in enumerate(index)))
-    indices = [
-        i if hasattr(i, "apply_op") else x.constant(np.asarray(i, np.int64)) for i in (index[n] for n in advanced)
-    ]
+    indices = [_index_operand(x, index[n]) for n in advanced]
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
     front = advanced[0] if together else 0
     others = [n for n in range(x.ndim) if n not in advanced]
     return _gathered(x.permute([*others[:front], *advanced, *others[front:]]), indices, front)
+
+
+def _index_operand(x: Any, item: Any) -> Any:
+    """An index array as an operand; one of a dtype that no tensor has is copied."""
+    if hasattr(item, "apply_op"):
+        return item
+    array = np.asarray(item)
+    return x.array_operand(array if array.dtype.name in _INDEX_DTYPES else array.astype(np.int64))
 
 
 def _without_ellipsis(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -127,7 +135,10 @@ def _item(x: Any, item: Any) -> Any:
     """Arrays of any kind as operands."""
     if isinstance(item, (list, np.ndarray, bool, np.bool_)):
         array = np.asarray(item)
-        return x.constant(array.astype(np.int64) if array.size == 0 and isinstance(item, list) else array)
+        empty = array.size == 0 and isinstance(item, list)
+        return (
+            x.constant(array) if array.dtype == np.bool_ else _index_operand(x, array.astype(int) if empty else array)
+        )
     if item is None or item is Ellipsis or isinstance(item, slice) or _is_operand(item):
         same: Any = item
         return same
@@ -186,7 +197,7 @@ def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
     axes = {n: i for i, n in enumerate(n for n, item in enumerate(items) if item is not None)}
     order = tuple(axes[n] for n in (*lead, *at, *rest) if n in axes)
     moved, axis = part.permute(order), sum(n in axes for n in lead)
-    indices = [i if _is_operand(i) else x.constant(np.asarray(i, np.int64)) for i in (items[n] for n in at)]
+    indices = [_index_operand(x, items[n]) for n in at]
     flat = _flat(moved, indices, axis)
 
     def sizes(numbers: Sequence[int]) -> Shape:

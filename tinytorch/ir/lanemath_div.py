@@ -31,12 +31,11 @@ def floordiv(e: Emitter, a: Lane, b: Lane) -> Lane:
 
 
 def mod(e: Emitter, a: Lane, b: Lane) -> Lane:
-    """a - b * floor(a / b), with the sign of b. Integers: 0 where b is 0. Floats: exact up to the one addition, NaN
-    where b is 0 or a is infinite."""
+    """a - b * floor(a / b), with the sign of b. Integers: 0 where b is 0. Floats: exact up to the one addition, zeros
+    with the sign of a, NaN where b is 0 or a is infinite."""
     if a.dtype.is_float:
         remainder = e.binary("rem", a, b)
-        folded = e.select(_wrong_sign(remainder, b), remainder + b, remainder)
-        return e.select(remainder.eq(0.0), e.copysign(remainder, b), folded)
+        return e.select(_wrong_sign(remainder, b), remainder + b, remainder)
     _, remainder = _truncated(e, a, b)
     if a.dtype.kind == "int":
         remainder = e.select(_wrong_sign(remainder, b), remainder + b, remainder)

@@ -11,8 +11,25 @@ from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import DType, bool_, dtype_of, f64
 
+
+def _second_of_equals(function: Any) -> Callable[[Array, Array], Array]:
+    """numpy's maximum or minimum, with the second operand where both are equal: the sign of zero then is what x86's
+    instructions give. numpy leaves it to the processor, so it is repaired where that does something else."""
+    zeros = np.zeros(37)
+    pairs = [(zeros.astype(t), -zeros.astype(t)) for t in (np.float32, np.float64)]
+    if all(np.signbit(function(a, b)).all() and not np.signbit(function(b, a)).any() for a, b in pairs):
+        return function
+
+    def repaired(a: Array, b: Array) -> Array:
+        return np.where(np.equal(a, b), b, function(a, b))
+
+    return repaired
+
+
+larger, smaller = _second_of_equals(np.maximum), _second_of_equals(np.minimum)
+
 _BINARY: dict[str, Any] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "min": np.minimum, "max": np.maximum,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "min": smaller, "max": larger,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "shl": np.left_shift, "ashr": np.right_shift,
 }  # fmt: skip
 _UNARY: dict[str, Any] = {
@@ -95,8 +112,8 @@ class NumpyEmitter:
 def evaluate(function: Callable[..., Lane], *arrays: Array, fused: bool = True) -> Array:
     """`function(emitter, *lanes)` on whole arrays."""
     emitter = NumpyEmitter(fused)
-    result: Any = function(emitter, *(emitter.lane(a) for a in arrays)).ref
-    return np.asarray(result)
+    result: Any = function(emitter, *(emitter.lane(np.atleast_1d(a)) for a in arrays)).ref
+    return np.asarray(result).reshape(np.broadcast_shapes(*(a.shape for a in arrays)))
 
 
 def by_lanes(function: Callable[..., Lane]) -> Callable[..., Array]:

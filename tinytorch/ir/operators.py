@@ -1,187 +1,28 @@
-"""The operators: `+`, `@`, `.sum()` … as one mixin over `apply`, for tensors, expressions and patterns alike.
-
-Broadcasting and type promotion happen here; the ops below see operands of one shape and dtype.
-"""
+"""The operators: `+`, `@`, `.sum()` … as one mixin over `apply`, for tensors, expressions and patterns alike."""
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.types import DType, Shape, TensorType, bool_, dtype_of, f32, i64
+from tinytorch.ir.op import Op
+from tinytorch.ir.ops import composite, contract, core, elementwise, view
+from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, promote
+from tinytorch.ir.reductions import Axis, Reductions, ValuesAndIndices
+from tinytorch.ir.types import bool_, f32, i64
 
-Axis = int | Sequence[int] | None
-RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2}
-core, elementwise, reduce, view, composite = ops.core, ops.elementwise, ops.reduce, ops.view, ops.composite
-
-
-def promote(a: TensorType, b: TensorType) -> DType:
-    """The dtype of a result: floats win over integers over bools, then the wider; an operand of rank 0 only
-    counts where it is of a higher kind, as in PyTorch."""
-    x, y = a.dtype, b.dtype
-    if RANK[x.kind] != RANK[y.kind]:
-        return x if RANK[x.kind] > RANK[y.kind] else y
-    if (a.rank == 0) != (b.rank == 0):
-        return y if a.rank == 0 else x
-    if x == y:
-        return x
-    if x.bits == y.bits:  # bf16 with f16, i8 with u8: neither holds the other
-        return f32 if x.is_float else dtype_of("i32")
-    return x if x.bits > y.bits else y
+__all__ = ["Operators", "ValuesAndIndices", "broadcast_shapes", "normalize_axis", "promote"]
 
 
-def broadcast_shapes(name: str, a: Shape, b: Shape) -> Shape:
-    """numpy's rule; ShapeError names the axis that does not fit."""
-    if a == b:
-        return a
-    rank = max(len(a), len(b))
-    x, y = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    for axis, (m, n) in enumerate(zip(x, y, strict=True)):
-        if m != n and 1 not in (m, n):
-            raise ShapeError(
-                f"{name}: shapes {list(a)} and {list(b)} do not broadcast: axis {axis - rank} is {m} and {n}",
-                user_loc(),
-            )
-    return tuple(n if m == 1 else m for m, n in zip(x, y, strict=True))
-
-
-def normalize_axis(name: str, axis: int, rank: int) -> int:
-    """`axis` counted from the front; ShapeError with the user's line if it is out of range."""
-    try:
-        return core.normalize_axis(name, axis, rank)
-    except ShapeError as error:
-        raise ShapeError(str(error), user_loc()) from None
-
-
-def _ints(args: tuple[Any, ...]) -> tuple[int, ...]:
-    """`f(2, 3)` and `f((2, 3))` mean the same."""
-    items = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list, Sequence)) else args
-    try:
-        return tuple(map(operator.index, items))
-    except TypeError:
-        raise ShapeError(f"expected integers, got {args}", user_loc()) from None
-
-
-class Operators:
+class Operators(Reductions):
     """What can be written with a tensor-like operand. Subclasses give `type`, `apply_op` and `constant`."""
 
     __slots__ = ()
-    __array_priority__ = 100  # numpy leaves `array + tensor` to the tensor
-    __array_ufunc__ = None
-
-    @property
-    def type(self) -> TensorType:
-        raise AttributeError("type")
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Self:
-        raise TypeError(f"{type(self).__name__} cannot apply {op.name}")
-
-    def constant(self, array: Array) -> Self:
-        """`array` in this operand's world."""
-        raise TypeError(f"{type(self).__name__} has no constants")
-
-    def array_operand(self, array: Array) -> Self:
-        """An array that somebody may change later, as an operand."""
-        return self.constant(np.asarray(array))
-
-    def _apply(self, op: Op, *others: Any, **attrs: Any) -> Self:
-        return self.apply_op(op, (self, *others), attrs)
-
-    # Facts.
-    @property
-    def shape(self) -> Shape:
-        return self.type.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.type.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.type.rank
-
-    def dim(self) -> int:
-        return self.type.rank
-
-    def numel(self) -> int:
-        return self.type.size
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a tensor of rank 0 has no length")
-        return self.shape[0]
-
-    # Casting and broadcasting.
-    def cast(self, dtype: object) -> Self:
-        """The values converted to `dtype`."""
-        target = dtype_of(dtype)
-        return self if target == self.dtype else self._apply(core.cast, dtype=target)
-
-    def broadcast_to(self, *shape: Any) -> Self:
-        target = _ints(shape)
-        return self if target == self.shape else self._apply(view.broadcast, shape=target)
-
-    def expand(self, *shape: Any) -> Self:
-        """Broadcast, -1 keeping an axis."""
-        target = _ints(shape)
-        own = (1,) * (len(target) - self.ndim) + self.shape
-        return self.broadcast_to(tuple(o if t == -1 else t for o, t in zip(own, target, strict=False)))
-
-    def _like(self, other: Any) -> Self:
-        """`other` as an operand: Python and numpy scalars take this dtype where it can hold their kind."""
-        if isinstance(other, Operators):
-            return other  # pyright: ignore[reportReturnType]
-        if hasattr(other, "as_operand"):  # a number that is an input of the graph
-            return other.as_operand(self)
-        if isinstance(other, (bool, int, float, np.generic)):
-            kind = (
-                "bool"
-                if isinstance(other, (bool, np.bool_))
-                else "int"
-                if isinstance(other, (int, np.integer))
-                else "float"
-            )
-            if RANK[kind] <= RANK[self.dtype.kind]:
-                return self.constant(self._scalar(other))
-            return self.constant(np.asarray(other, i64.numpy if kind == "int" else f32.numpy))
-        if isinstance(other, np.ndarray):
-            return self.array_operand(other)
-        if isinstance(other, (list, tuple)):
-            return self.constant(np.asarray(other))
-        raise TypeError(f"cannot use {type(other).__name__} as a tensor operand")
-
-    def _scalar(self, value: Any) -> Array:
-        if self.dtype.kind in ("int", "uint"):
-            low, high = self.dtype.limits
-            if not low <= int(value) <= high:
-                raise ShapeError(f"{value} does not fit dtype {self.dtype}", user_loc())
-        return np.asarray(value).astype(self.dtype.numpy)
-
-    def _pair(self, name: str, other: Any, dtype: DType | None = None) -> tuple[Self, Self]:
-        """Both operands in one shape and dtype."""
-        that = self._like(other)
-        target = dtype or promote(self.type, that.type)
-        shape = broadcast_shapes(name, self.shape, that.shape)
-        return self.cast(target).broadcast_to(shape), that.cast(target).broadcast_to(shape)
-
-    def _binary(self, op: Op, other: Any, swap: bool = False) -> Self:
-        try:
-            a, b = self._pair(op.name, other)
-        except TypeError:
-            return NotImplemented
-        return b._apply(op, a) if swap else a._apply(op, b)
-
-    def _float(self) -> Self:
-        """Integers and bools as f32, floats as they are."""
-        return self if self.dtype.is_float else self.cast(f32)
 
     # Arithmetic.
     def __add__(self, other: Any) -> Self:
@@ -196,17 +37,23 @@ class Operators:
     def __rsub__(self, other: Any) -> Self:
         return self._binary(elementwise.sub, other, swap=True)
 
+    def _scaled(self, op: Op, other: Any, swap: bool = False) -> Self:
+        """Times or by a Python number, which 16-bit floats meet in f32, as in PyTorch: it may lie outside of them."""
+        if self._would_round(other):
+            return self.cast(f32)._binary(op, other, swap).cast(self.dtype)
+        return self._binary(op, other, swap)
+
     def __mul__(self, other: Any) -> Self:
-        return self._binary(elementwise.mul, other)
+        return self._scaled(elementwise.mul, other)
 
     def __rmul__(self, other: Any) -> Self:
-        return self._binary(elementwise.mul, other, swap=True)
+        return self._scaled(elementwise.mul, other, swap=True)
 
     def __truediv__(self, other: Any) -> Self:
-        return self._float()._binary(elementwise.div, other)
+        return self._float()._scaled(elementwise.div, other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._float()._binary(elementwise.div, other, swap=True)
+        return self._float()._scaled(elementwise.div, other, swap=True)
 
     def __floordiv__(self, other: Any) -> Self:
         return self._binary(elementwise.floordiv, other)
@@ -221,14 +68,30 @@ class Operators:
         return self._binary(elementwise.mod, other, swap=True)
 
     def __pow__(self, other: Any) -> Self:
-        if isinstance(other, int) and not isinstance(other, bool) and other >= 0 and not self.dtype.is_float:
-            return math.prod([self] * other, start=self * 0 + 1)
-        if isinstance(other, (int, float)) and float(other) == 2.0:
-            return self * self
-        return self._float()._binary(elementwise.pow_, other)
+        """Integers to integer powers are integers, which wrap; a negative power of them must be a tensor's."""
+        if isinstance(other, (int, np.integer)) and not self.dtype.is_float:
+            if other < 0:
+                raise ShapeError(
+                    f"{self.type} ** {other}: integers have no negative powers; cast to a float", user_loc()
+                )
+            return self.cast(i64)._power(int(other)) if self.dtype == bool_ else self._power(int(other))
+        if isinstance(other, (int, float, np.integer, np.floating)):
+            x = self._float()
+            special = {2.0: x.square, 0.5: x.sqrt, -0.5: x.rsqrt}.get(float(other))
+            return x._binary(elementwise.pow_, other) if special is None else special()
+        return self._binary(elementwise.pow_, other)
+
+    def _power(self, exponent: int) -> Self:
+        """By squaring."""
+        out, square = self * 0 + 1, self
+        while exponent:
+            out = out * square if exponent & 1 else out
+            exponent >>= 1
+            square = square * square if exponent else square
+        return out
 
     def __rpow__(self, other: Any) -> Self:
-        return self._float()._binary(elementwise.pow_, other, swap=True)
+        return self._binary(elementwise.pow_, other, swap=True)
 
     def __neg__(self) -> Self:
         return self._apply(elementwise.neg)
@@ -241,24 +104,24 @@ class Operators:
 
     # Comparison and logic.
     def __eq__(self, other: object) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._binary(elementwise.eq, other)
+        return self._compare(elementwise.eq, other)
 
     def __ne__(self, other: object) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._binary(elementwise.ne, other)
+        return self._compare(elementwise.ne, other)
 
     __hash__ = object.__hash__
 
     def __lt__(self, other: Any) -> Self:
-        return self._binary(elementwise.lt, other)
+        return self._compare(elementwise.lt, other)
 
     def __le__(self, other: Any) -> Self:
-        return self._binary(elementwise.le, other)
+        return self._compare(elementwise.le, other)
 
     def __gt__(self, other: Any) -> Self:
-        return self._binary(elementwise.gt, other)
+        return self._compare(elementwise.gt, other)
 
     def __ge__(self, other: Any) -> Self:
-        return self._binary(elementwise.ge, other)
+        return self._compare(elementwise.ge, other)
 
     def __and__(self, other: Any) -> Self:
         return self._binary(elementwise.and_, other)
@@ -281,11 +144,24 @@ class Operators:
     def __invert__(self) -> Self:
         return self._apply(elementwise.not_)
 
+    def _shift(self, op: Op, other: Any) -> Self:
+        """By a Python integer of any size: what is not in [0, width) is as good as the width."""
+        x = self.cast(i64) if self.dtype == bool_ else self
+        if isinstance(other, (int, np.integer)) and not 0 <= other < x.dtype.bits:
+            other = x.dtype.bits
+        return x._binary(op, other)
+
     def __lshift__(self, other: Any) -> Self:
-        return self._binary(elementwise.shift_left, other)
+        return self._shift(elementwise.shift_left, other)
+
+    def __rlshift__(self, other: Any) -> Self:
+        return self._binary(elementwise.shift_left, other, swap=True)
 
     def __rshift__(self, other: Any) -> Self:
-        return self._binary(elementwise.shift_right, other)
+        return self._shift(elementwise.shift_right, other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return self._binary(elementwise.shift_right, other, swap=True)
 
     def logical_not(self) -> Self:
         return self.cast(bool_)._apply(elementwise.not_)
@@ -313,7 +189,8 @@ class Operators:
         return self._float()._apply(elementwise.rsqrt)
 
     def square(self) -> Self:
-        return self * self
+        x = self.cast(i64) if self.dtype == bool_ else self
+        return x * x
 
     def reciprocal(self) -> Self:
         return 1.0 / self
@@ -334,7 +211,7 @@ class Operators:
         return self._float()._apply(elementwise.cos)
 
     def sign(self) -> Self:
-        return self._apply(elementwise.sign)
+        return self if self.dtype == bool_ else self._apply(elementwise.sign)
 
     def floor(self) -> Self:
         return self._apply(elementwise.floor) if self.dtype.is_float else self
@@ -355,26 +232,29 @@ class Operators:
         return abs(self) == math.inf if self.dtype.is_float else self != self
 
     def isfinite(self) -> Self:
-        return self - self == 0
+        return self - self == 0 if self.dtype.is_float else self == self
 
     def maximum(self, other: Any) -> Self:
-        return self._binary(elementwise.maximum, other)
+        return self._with(elementwise.maximum, other)
 
     def minimum(self, other: Any) -> Self:
-        return self._binary(elementwise.minimum, other)
+        return self._with(elementwise.minimum, other)
 
     def clamp(self, min: Any = None, max: Any = None) -> Self:
-        """Limited to [min, max]; NaN stays."""
-        low = self if min is None else self.maximum(min)
-        return low if max is None else low.minimum(max)
+        """Limited to [min, max], numbers or tensors, and `max` where `min` is larger; NaN stays. The derivative is 1
+        up to the limits."""
+        if min is None and max is None:
+            raise ShapeError("clamp: needs min, max or both", user_loc())
+        low = self if min is None else self._with(composite.clamp_min, min)
+        return low if max is None else low._with(composite.clamp_max, max)
 
     clip = clamp
 
     def relu(self) -> Self:
-        return self._float()._apply(composite.relu)
+        return self.clamp(min=0) if self.dtype.kind in ("int", "uint") else self._float()._apply(composite.relu)
 
     def sigmoid(self) -> Self:
-        return self._float()._apply(composite.sigmoid)
+        return self._float()._apply(elementwise.sigmoid)
 
     def silu(self) -> Self:
         return self._float()._apply(composite.silu)
@@ -389,97 +269,11 @@ class Operators:
         """The same values, through which no gradient flows."""
         return self._apply(core.detach)
 
-    # Reductions.
-    def _axes(self, name: str, axis: Axis) -> tuple[int, ...]:
-        given = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        axes = sorted(normalize_axis(name, a, self.ndim) for a in given)
-        if len(set(axes)) != len(axes):
-            raise ShapeError(f"{name}: axis {axis} names one axis twice", user_loc())
-        return tuple(axes)
-
-    def _reduce(self, op: Op, axis: Axis, keepdims: bool) -> Self:
-        axes = self._axes(op.name, axis)
-        return self._apply(op, axes=axes)._dropping(axes, keepdims)
-
-    def _dropping(self, axes: Sequence[int], keepdims: bool) -> Self:
-        return self if keepdims else self.reshape(tuple(d for i, d in enumerate(self.shape) if i not in axes))
-
-    def sum(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        """Sum over `dim` (or `axis`), all by default; small integers and bools are summed as i64."""
-        wide = self if self.dtype.is_float else self.cast(i64)
-        return wide._reduce(reduce.sum_, dim if axis is None else axis, keepdim or keepdims)
-
-    def mean(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        return self._float()._reduce(composite.mean, dim if axis is None else axis, keepdim or keepdims)
-
-    def var(self, dim: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
-        """Variance, by default unbiased: divided by n - correction."""
-        x = self._float()
-        axes = x._axes("var", dim)
-        count = math.prod(x.shape[a] for a in axes)
-        centred = x - x.mean(axes, keepdim=True)
-        divisor = count - correction
-        return (centred * centred).sum(axes, keepdim) * (1.0 / divisor if divisor > 0 else math.nan)
-
-    def std(self, dim: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
-        return self.var(dim, keepdim, correction).sqrt()
-
-    def amax(self, dim: Axis = None, keepdim: bool = False) -> Self:
-        return self._reduce(reduce.max_, dim, keepdim)
-
-    def amin(self, dim: Axis = None, keepdim: bool = False) -> Self:
-        return self._reduce(reduce.min_, dim, keepdim)
-
-    def max(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        return self.amax(dim if axis is None else axis, keepdim or keepdims)
-
-    def min(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        return self.amin(dim if axis is None else axis, keepdim or keepdims)
-
-    def all(self, dim: Axis = None, keepdim: bool = False) -> Self:
-        return self.cast(bool_)._reduce(reduce.min_, dim, keepdim)
-
-    def any(self, dim: Axis = None, keepdim: bool = False) -> Self:
-        return self.cast(bool_)._reduce(reduce.max_, dim, keepdim)
-
-    def _position(self, op: Op, dim: int | None, keepdim: bool) -> Self:
-        if dim is None:
-            return self.reshape((self.numel(),))._apply(op, axes=(0,)).reshape((1,) * self.ndim if keepdim else ())
-        axes = self._axes(op.name, dim)
-        return self._apply(op, axes=axes)._dropping(axes, keepdim)
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        """Index of the first largest element (i64) along `dim`, or in the flattened tensor."""
-        return self._position(reduce.argmax, dim, keepdim)
-
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return self._position(reduce.argmin, dim, keepdim)
-
-    def softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.softmax, axis=normalize_axis("softmax", dim, self.ndim))
-
-    def log_softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.log_softmax, axis=normalize_axis("log_softmax", dim, self.ndim))
-
-    def logsumexp(self, dim: int = -1, keepdim: bool = False) -> Self:
-        axis = normalize_axis("logsumexp", dim, self.ndim)
-        return self._float()._apply(composite.logsumexp, axis=axis)._dropping((axis,), keepdim)
-
     # Views.
-    def reshape(self, *shape: Any) -> Self:
-        """The elements in row-major order under `shape`; one dimension may be -1."""
-        target = _ints(shape)
-        if target.count(-1) == 1:
-            known = -math.prod(target)
-            if known == 0 or self.numel() % known:
-                raise ShapeError(f"reshape: {self.type} does not divide into {list(target)}", user_loc())
-            target = tuple(self.numel() // known if d == -1 else d for d in target)
-        return self if target == self.shape else self._apply(view.reshape, shape=target)
-
-    view = reshape
+    view = Reductions.reshape
 
     def permute(self, *axes: Any) -> Self:
-        order = tuple(normalize_axis("permute", a, self.ndim) for a in _ints(axes))
+        order = tuple(normalize_axis("permute", a, self.ndim) for a in integers(axes))
         return self._apply(view.permute, axes=order)
 
     def transpose(self, dim0: int, dim1: int) -> Self:
@@ -518,7 +312,7 @@ class Operators:
         return self.reshape((*self.shape[:a], math.prod(self.shape[a : b + 1]), *self.shape[b + 1 :]))
 
     def flip(self, *dims: Any) -> Self:
-        axes = tuple(normalize_axis("flip", a, self.ndim) for a in _ints(dims))
+        axes = tuple(normalize_axis("flip", a, self.ndim) for a in integers(dims))
         return self._apply(view.flip, axes=axes)
 
     def pad(self, amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Self:
@@ -548,12 +342,12 @@ class Operators:
         a = a.unsqueeze(0) if a.ndim == 1 else a
         b = b.unsqueeze(1) if b.ndim == 1 else b
         if b.ndim == 2 and a.ndim > 2:  # one product of all rows instead of a batch of small ones
-            out = a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))._apply(ops.contract.matmul, b)
+            out = a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))._apply(contract.matmul, b)
             out = out.reshape((*a.shape[:-1], b.shape[-1]))
         else:
             batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
             a, b = a.broadcast_to((*batch, *a.shape[-2:])), b.broadcast_to((*batch, *b.shape[-2:]))
-            out = a._apply(ops.contract.matmul, b)
+            out = a._apply(contract.matmul, b)
         return out._dropping([i + out.ndim for i in drop], False) if drop else out
 
     def __matmul__(self, other: Any) -> Self:

@@ -38,6 +38,9 @@ class Pattern(Operators):
     def _float(self) -> Any:
         return self
 
+    def _would_round(self, other: Any) -> bool:
+        return False
+
     def matches(self, value: Value, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
         """Whether `value` looks like this; variables are entered in `bound`."""
         raise TypeError(f"{type(self).__name__} is not a pattern")

@@ -11,7 +11,7 @@ from tinytorch.ir.op import Op
 def expand(graph: Graph, *, keep: Collection[Op] = ()) -> Graph:
     """Replace composites, and the composites they consist of, by their definitions; but not the ops in `keep`.
 
-        %1 = silu(%x)  -->  %2 = neg(%x); %3 = exp(%2); … ; %1 = mul(%x, %5)
+        %1 = silu(%x)  -->  %2 = sigmoid(%x); %1 = mul(%x, %2)
 
     The new nodes have the loc of the composite.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.core import constant, where, zeros_like
-from tinytorch.ir.ops.elementwise import gt, maximum
+from tinytorch.ir.ops.elementwise import le, maximum
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_unpool2d
 from tinytorch.ir.ops.reduce import sum_
 from tinytorch.ir.ops.view import broadcast
@@ -19,11 +19,11 @@ def pooling(graph: Graph) -> Graph:
     """Take ReLU, and its derivative, behind max pooling where nothing else reads it; sum gradients before they are
     spread.
 
-        %r = maximum(%x, 0)                            %p = max_pool2d(%x)
-        %y = max_pool2d(%r)                            %y = maximum(%p, 0)
+        %r = maximum(0, %x)                            %p = max_pool2d(%x)
+        %y = max_pool2d(%r)                            %y = maximum(0, %p)
         %i = max_pool2d_index(%r)               -->    %i = max_pool2d_index(%x)
-        %d = max_unpool2d(%g, %i)                      %m = where(%y > 0, %g, 0)
-        %e = where(%r > 0, %d, 0)                      %e = max_unpool2d(%m, %i)
+        %d = max_unpool2d(%g, %i)                      %m = where(%y <= 0, 0, %g)
+        %e = where(%r <= 0, 0, %d)                     %e = max_unpool2d(%m, %i)
         %b = sum(%e) {axes=(0, 1, 2)}                  %b = sum(%m) {axes=(0, 1, 2)}
 
     Of the large arrays, only %x is read, by the pool and its index, and a convolution can do both on its results.
@@ -47,7 +47,7 @@ class _Site:
     pool: Node
     index: Node | None
     unpools: tuple[Node, ...]
-    masks: tuple[Node, ...]  # where(relu > 0, unpooled, 0), one for each of `unpools`
+    masks: tuple[Node, ...]  # where(relu <= 0, 0, unpooled), one for each of `unpools`
 
 
 class _Finder:
@@ -72,31 +72,31 @@ class _Finder:
         """max_pool(max(x, 0)) == max(max_pool(x), 0), as max(x, 0) is monotone in x; and where the largest is positive,
         its index in relu(x) is that in x, and elsewhere the derivative is 0"""
         (x,) = (v for v in relu.inputs if not self.is_zero(v))
-        found: dict[Op, list[Node]] = {max_pool2d: [], max_pool2d_index: [], gt: []}
+        found: dict[Op, list[Node]] = {max_pool2d: [], max_pool2d_index: [], le: []}
         for node in self.readers[relu.output]:
-            if node.op not in found or (node.op is gt and not self.is_zero(node.inputs[1])):
+            if node.op not in found or (node.op is le and not self.is_zero(node.inputs[1])):
                 return None
             found[node.op].append(node)
-        pools, indices, positive = found.values()
+        pools, indices, silent = found.values()
         if len(pools) != 1 or len(indices) > 1 or any(n.attrs != pools[0].attrs for n in indices):
             return None
         unpools = self.read(indices)
-        masks = self.read(positive)
-        hidden = {node.output for node in (relu, *indices, *unpools, *positive)}
+        masks = self.read(silent)
+        hidden = {node.output for node in (relu, *indices, *unpools, *silent)}
         if not (_has_elements(pools[0]) and self.outputs.isdisjoint(hidden) and self.pairs(pools[0], unpools, masks)):
             return None
         spread = {n.output: n for n in unpools}
-        return _Site(x, pools[0], next(iter(indices), None), tuple(spread[n.inputs[1]] for n in masks), tuple(masks))
+        return _Site(x, pools[0], next(iter(indices), None), tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
 
     def read(self, nodes: list[Node]) -> list[Node]:
         return [reader for node in nodes for reader in self.readers[node.output]]
 
     def pairs(self, pool: Node, unpools: list[Node], masks: list[Node]) -> bool:
-        """Whether every one of `masks` is where(…, unpooled, 0), the only reader of one of `unpools`; all of these
+        """Whether every one of `masks` is where(…, 0, unpooled), the only reader of one of `unpools`; all of these
         behind the pool, so that they can read its result."""
         if any(n.op is not max_unpool2d or self.order[n] < self.order[pool] for n in unpools):
             return False
-        if any(n.op is not where or not self.is_zero(n.inputs[2]) for n in masks):
+        if any(n.op is not where or not self.is_zero(n.inputs[1]) for n in masks):
             return False
         return sorted(map(id, self.read(unpools))) == sorted(map(id, masks))
 
@@ -139,13 +139,13 @@ class _Pooling:
         """What replaces the result of `node`; None if the node stays."""
         if node in self.pools:
             pooled = self._expr(self._read(node, self.pools[node].x))
-            return apply(maximum, pooled, zeros_like(pooled)).value
+            return apply(maximum, zeros_like(pooled), pooled).value
         if node in self.indices:
             return self._read(node, self.indices[node].x)
         if node in self.unpools:
             g = self._expr(node.inputs[0])
-            positive = self._expr(self.unpools[node].pool.output) > 0.0
-            masked = apply(where, positive, g, zeros_like(g))
+            silent = self._expr(self.unpools[node].pool.output) <= 0.0
+            masked = apply(where, silent, zeros_like(g), g)
             self._keep(node, (masked.value, self.known[node.inputs[1]]))
             return node.output
         if node in self.spread:

@@ -48,6 +48,10 @@ def _is_bool(type: TensorType) -> bool:
     return type.dtype is bool_
 
 
+def _is_signed(type: TensorType) -> bool:
+    return type.dtype.kind != "uint"
+
+
 def _is_integer(type: TensorType) -> bool:
     return type.dtype.kind in ("int", "uint")
 
@@ -73,8 +77,9 @@ _ARITHMETIC = [
     # -x * -y == x * y;  -x / -y == x / y: the sign of a product does not touch its magnitude
     rule((-x) * (-y), x * y),
     rule((-x) / (-y), x / y),
-    # |-x| == |x|;  ||x|| == |x|. Not for integers, of which the smallest has no |x|, but wraps in the same way.
-    rule(abs(-x), abs(x)),
+    # |-x| == |x|: also for signed integers, of which the smallest has no |x|, but wraps in the same way. Not for
+    # unsigned ones, of which -x wraps and |x| is x.  ||x|| == |x|
+    rule(abs(-x), abs(x), when=_is_signed),
     rule(abs(abs(x)), abs(x)),
     # max(x, x) == x;  min(x, x) == x
     rule(_app(maximum, x, x), x),
@@ -150,7 +155,7 @@ def _small_powers(rewriter: Rewriter, node: Node) -> Term | None:
             return base
         case 2:
             return base * base
-        case -1:
+        case -1 if base.type.dtype.is_float:
             return 1.0 / base
         case _:
             return None
@@ -224,8 +229,8 @@ def _reduce_one(rewriter: Rewriter, node: Node) -> Term | None:
 
 @local(sum_, max_, min_)
 def _reduce_copies(rewriter: Rewriter, node: Node) -> Term | None:
-    """The sum of n copies is n * x, rounded once instead of n times; their maximum and minimum are x. Where n is
-    no number of the dtype, the sum stays."""
+    """The sum of n copies is n * x, rounded once instead of n times; their maximum and minimum are x,
+    but that of zeros is 0.0. Where n is no number of the dtype, the sum stays."""
     producer = rewriter.producer(node.inputs[0], broadcast)
     if producer is None:
         return None
@@ -239,6 +244,8 @@ def _reduce_copies(rewriter: Rewriter, node: Node) -> Term | None:
     out = source.broadcast_to(tuple(1 if axis in copied else d for axis, d in enumerate(shape)))
     if rest:
         out = out.apply_op(node.op, [out], {"axes": rest})
+    elif node.op is not sum_ and out.type.dtype.is_float:
+        out = out + 0.0
     return out * count if node.op is sum_ else out
 
 

@@ -12,6 +12,7 @@ from tinytorch.ir.ops import (
     pooling,
     random,
     reduce,
+    scan,
     view,
     winograd,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "pooling",
     "random",
     "reduce",
+    "scan",
     "view",
     "winograd",
 ]

@@ -19,9 +19,12 @@ from tinytorch.ir.ops.elementwise import (
     erf,
     exp,
     ge,
+    le,
     log,
     maximum,
+    minimum,
     shift_right_logical,
+    sigmoid,
     sqrt,
     tanh,
 )
@@ -88,18 +91,43 @@ def _sum(x: Any, *axes: int) -> Any:
 
 
 # Activations.
-def _sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x)): exp overflows to infinity for large negative x, and the quotient is the right 0."""
-    return 1.0 / (apply(exp, -x) + 1.0)
-
-
 relu = define_composite(
-    "relu", "max(x, 0), NaN kept; derivative 0 at 0", _float_type("relu"), lambda x: apply(maximum, x, zeros_like(x)),
-    (lambda g, n: apply(where, n.output > 0.0, g, zeros_like(g)),),
+    "relu", "max(0, x), NaN and -0.0 kept; derivative 0 at 0, 1 at NaN", _float_type("relu"),
+    lambda x: apply(maximum, zeros_like(x), x), (lambda g, n: apply(where, n.output <= 0.0, zeros_like(g), g),),
 )  # fmt: skip
-sigmoid = define_composite(
-    "sigmoid", "1 / (1 + exp(-x))", _float_type("sigmoid"), _sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),)
-)
+
+
+def _root_rule(g: Any, n: Any) -> Any:
+    zero = apply(eq, n.output, zeros_like(n.output))
+    safe = apply(where, zero, filled(n.output, 1.0, n.output.type), n.output)
+    return apply(where, zero, zeros_like(g), g * 0.5 / safe)
+
+
+root = define_composite(
+    "root", "Square root, as of a variance or a squared length; derivative 0 at 0", _float_type("root"),
+    lambda x: apply(sqrt, x), (_root_rule,),
+)  # fmt: skip
+
+
+# Limits. Their derivative is 1 up to the limit, and the limit's own is 1 beyond it, as PyTorch has it.
+def _limit(name: str, doc: str, extremum: Op, inside: Op) -> Op:
+    def infer(x: TensorType, limit: TensorType) -> TensorType:
+        return extremum.infer(x, limit)
+
+    def within(n: Any) -> Any:
+        return apply(inside, n.inputs[0], n.inputs[1])
+
+    return define_composite(
+        name, doc, infer, lambda x, limit: apply(extremum, limit, x),
+        (
+            lambda g, n: apply(where, within(n), g, zeros_like(g)),
+            lambda g, n: apply(where, within(n), zeros_like(g), g),
+        ),
+    )  # fmt: skip
+
+
+clamp_min = _limit("clamp_min", "x where it is at least the second operand, which the others become", maximum, ge)
+clamp_max = _limit("clamp_max", "x where it is at most the second operand, which the others become", minimum, le)
 silu = define_composite(
     "silu", "x * sigmoid(x) (Elfwing, Uchibe & Doya 2017)", _float_type("silu"), lambda x: x * apply(sigmoid, x),
     (lambda g, n: g * ((s := apply(sigmoid, n.inputs[0])) + n.output * (1.0 - s)),),
@@ -140,11 +168,15 @@ def _shifted(x: Any, axis: int) -> Any:
 
 
 def _softmax(x: Any, *, axis: int) -> Any:
+    if not x.type.size:
+        return x
     weights = apply(exp, _shifted(x, axis))
     return weights * _along(1.0 / _sum(weights, axis), x.type.shape)
 
 
 def _log_softmax(x: Any, *, axis: int) -> Any:
+    if not x.type.size:
+        return x
     shifted = _shifted(x, axis)
     return shifted - _along(apply(log, _sum(apply(exp, shifted), axis)), x.type.shape)
 
@@ -172,7 +204,10 @@ def _logsumexp_type(x: TensorType, *, axis: int) -> TensorType:
 
 
 def _logsumexp(x: Any, *, axis: int) -> Any:
-    """Shifted by the maximum where that is finite, so that rows of -inf give -inf and rows with inf give inf."""
+    """Shifted by the maximum where that is finite, so that rows of -inf give -inf and rows with inf give inf. Of
+    nothing, -inf."""
+    if not x.type.shape[axis]:
+        return filled(x, -math.inf, _logsumexp_type(x.type, axis=axis))
     top = apply(max_, x, axes=(axis,))
     finite = apply(eq, top - top, zeros_like(top))
     shift = apply(where, finite, top, zeros_like(top))
@@ -215,6 +250,30 @@ def moments(x: Any, axes: Axes) -> tuple[Any, Any]:
     excess = off * off
     # Where both overflow, as for equal numbers of 1e30, their difference would be NaN.
     return first + off, apply(where, squares > excess, squares - excess, zeros_like(squares))
+
+
+def _centred(x: Any, axes: Axes) -> Any:
+    return x - _along(apply(mean, x, axes=axes), x.type.shape)
+
+
+def _variance(x: Any, *, axes: Axes, correction: float) -> Any:
+    centred = _centred(x, axes)
+    total = apply(sum_, centred * centred, axes=axes)
+    divisor = math.prod(x.type.shape[a] for a in axes) - correction
+    return total * (1.0 / divisor) if divisor > 0 else total / 0.0
+
+
+def _variance_rule(g: Any, n: Any) -> Any:
+    """That the mean moves with x does not count: the distances from it add up to 0."""
+    x, axes = n.inputs[0], n.attrs["axes"]
+    divisor = math.prod(x.type.shape[a] for a in axes) - n.attrs["correction"]
+    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * _centred(x, axes)
+
+
+variance = define_composite(
+    "variance", "Squared distances from the mean over `axes`, divided by their number less `correction`, or by 0",
+    lambda x, *, axes, correction: _mean_type(x, axes=axes), _variance, (_variance_rule,),
+)  # fmt: skip
 
 
 def _normal_parts(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
-from tinytorch.ir.types import DType, Shape, TensorType, bool_, dtype_of, f32, i64
+from tinytorch.ir.types import DType, Shape, TensorType, bf16, bool_, dtype_of, f32, i64
 
 
 def no_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
@@ -48,11 +48,17 @@ def computed_in_f32(function: Any) -> Any:
     return run
 
 
+def rounded(value: Any, dtype: DType) -> Array:
+    """A Python number as an array of rank 0, rounded once."""
+    with np.errstate(all="ignore"):
+        return np.asarray(cast_array(np.asarray(value), dtype))
+
+
 def filled(like: Any, value: float, type: TensorType) -> Any:
     """`value` broadcast to `type`, in the world of `like`."""
     from tinytorch.ir.ops.view import broadcast
 
-    scalar = like.constant(np.asarray(value, type.dtype.numpy))
+    scalar = like.constant(rounded(value, type.dtype))
     return scalar if type.shape == () else apply(broadcast, scalar, shape=type.shape)
 
 
@@ -110,14 +116,37 @@ custom_grad = define(Op(
 ))  # fmt: skip
 
 
+def array_as(x: Array, dtype: Any) -> Array:
+    """`x` in a numpy dtype as numpy converts, but that 16-bit floats are rounded once; itself where it has it."""
+    if dtype.itemsize == 2 and x.dtype.itemsize > 2 and x.dtype.kind in "iuf":
+        return _narrowed(x, dtype_of(dtype))
+    return x.astype(dtype, copy=False)
+
+
 def cast_array(x: Array, dtype: DType) -> Array:
-    """Convert as kernels do: float to integer truncates, NaN gives 0, out of range saturates."""
+    """Convert as kernels do: float to integer truncates, NaN gives 0, out of range saturates; to a narrower float is
+    rounded once."""
     if x.dtype.kind in "fV" and dtype.kind in ("int", "uint"):
         wide = x.astype(np.float64)
         low, high = dtype.limits
         inside = np.clip(np.nan_to_num(wide, nan=0.0), low, high)
         return np.where(wide >= float(high), high, inside.astype(dtype.numpy)).astype(dtype.numpy)
-    return x.astype(dtype.numpy)
+    return array_as(x, dtype.numpy) if x.dtype != dtype.numpy else x.copy()
+
+
+def _narrowed(x: Array, dtype: DType) -> Array:
+    """Wider numbers as 16-bit floats. numpy goes by way of f32, and so rounds twice, but for f64 to f16; an f64 whose
+    last bit stands for what was cut off (rounded to odd, see `narrow_floats`) is rounded once on that way, too."""
+    if x.dtype == np.int64:
+        cut = (x & ~0xFFF) | np.where(x & 0xFFF, 0x1000, 0)
+        x = np.where((x < 1 << 53) & (x > -(1 << 53)), x, cut)
+    wide = x if x.dtype == np.float32 else x.astype(np.float64)
+    if dtype == bf16 and x.dtype != np.float32:
+        near = wide.astype(np.float32)
+        inexact = near != wide
+        bits = np.where(np.abs(near) > np.abs(wide), near.view(np.int32) - 1, near.view(np.int32))
+        wide = np.where(inexact & ~np.isnan(wide), bits | 1, near.view(np.int32)).view(np.float32)
+    return wide.astype(dtype.numpy)
 
 
 def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:

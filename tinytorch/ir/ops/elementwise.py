@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from tinytorch.ir import lanemath as lm
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.numpy_emitter import by_lanes
+from tinytorch.ir.numpy_emitter import by_lanes, larger, smaller
 from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, require_same, where, zeros_like
 from tinytorch.ir.types import TensorType, bool_, i64
@@ -54,57 +55,61 @@ div = _elementwise(
 floordiv = _elementwise(
     "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, NONDIFF
 )
+
+
+def _mod(a: Any, b: Any) -> Any:
+    if a.dtype.kind != "f":
+        return np.remainder(a, b)
+    rest = np.asarray(np.fmod(a, b))
+    wrong = (rest != 0) & ((rest < 0) != (b < 0))
+    return np.add(rest, b, out=rest, where=wrong) if wrong.any() else rest
+
+
 mod = _elementwise(
-    "mod", "a - floor(a / b) * b, with the sign of b", np.remainder, lm.mod,
-    (lambda g, n: g, lambda g, n: -g * apply(floor, n.inputs[0] / n.inputs[1])),
+    "mod", "a - floor(a / b) * b, with b's sign; zeros have a's sign, integers modulo zero give 0", _mod, lm.mod,
+    (lambda g, n: g, lambda g, n: -g * apply(floordiv, *n.inputs)),
 )  # fmt: skip
 neg = _elementwise("neg", "-x", np.negative, lambda e, x: -x, (lambda g, n: -g,))
 abs_ = _elementwise("abs", "|x|", np.abs, lambda e, x: x.abs(), (lambda g, n: g * apply(sign, n.inputs[0]),))
 
 
-def _extremum_rule(index: int) -> Rule:
-    """The gradient goes to the operand that was chosen, half to each where they are equal."""
+def _extremum_rules(loses: Callable[[Any, Any], Any]) -> tuple[Rule, Rule]:
+    """The gradient goes to the operand that was chosen, half to each where they are equal, all to both at a NaN."""
 
-    def rule(g: Any, n: Any) -> Any:
-        own, other = n.inputs[index], n.inputs[1 - index]
-        half = apply(where, apply(eq, own, other), g * 0.5, zeros_like(g))
-        return apply(where, apply(eq, own, n.output) & apply(ne, own, other), g, half)
+    def rule(g: Any, own: Any, other: Any) -> Any:
+        shared = apply(where, apply(eq, own, other), g * 0.5, g)
+        return apply(where, loses(own, other), zeros_like(g), shared)
 
-    return rule
+    return lambda g, n: rule(g, *n.inputs), lambda g, n: rule(g, *n.inputs[::-1])
 
 
-_EXTREMUM = (_extremum_rule(0), _extremum_rule(1))
 maximum = _elementwise(
-    "maximum",
-    "The larger, NaN if either is",
-    np.maximum,
-    lambda e, a, b: a.max(b),
-    _EXTREMUM,
-    "float",
-    "int",
-    "uint",
-    "bool",
-)
+    "maximum", "The larger, NaN if either is; b where both are equal", larger, lambda e, a, b: a.max(b),
+    _extremum_rules(lambda own, other: apply(lt, own, other)),
+    "float", "int", "uint", "bool",
+)  # fmt: skip
 minimum = _elementwise(
-    "minimum",
-    "The smaller, NaN if either is",
-    np.minimum,
-    lambda e, a, b: a.min(b),
-    _EXTREMUM,
-    "float",
-    "int",
-    "uint",
-    "bool",
-)
+    "minimum", "The smaller, NaN if either is; b where both are equal", smaller, lambda e, a, b: a.min(b),
+    _extremum_rules(lambda own, other: apply(gt, own, other)),
+    "float", "int", "uint", "bool",
+)  # fmt: skip
+
+
+def _sign(x: Any) -> Any:
+    out = np.asarray(np.sign(x))
+    nan = out != out
+    if nan.any():
+        out[nan] = 0
+    return out
 
 
 def _sign_lane(e: Emitter, x: Lane) -> Lane:
     one, zero = e.const(1, x.dtype), e.const(0, x.dtype)
-    positive = e.select(x > 0, one, x if x.dtype.is_float else zero)  # x itself keeps NaN and the sign of zero
+    positive = e.select(x > 0, one, zero)
     return positive if x.dtype.kind == "uint" else e.select(x < 0, e.const(-1, x.dtype), positive)
 
 
-sign = _elementwise("sign", "-1, 0 or 1; NaN of NaN", np.sign, _sign_lane, NONDIFF)
+sign = _elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, NONDIFF)
 
 # Functions of floats.
 exp = _elementwise("exp", "e**x", np.exp, lm.exp, (lambda g, n: g * n.output,), "float")
@@ -116,10 +121,24 @@ sqrt = _elementwise(
 )
 rsqrt = _elementwise(
     "rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lm.rsqrt,
-    (lambda g, n: g * -0.5 * n.output / n.inputs[0],), "float",
+    (lambda g, n: g * -0.5 * n.output * n.output * n.output,), "float",
 )  # fmt: skip
 tanh = _elementwise(
     "tanh", "Hyperbolic tangent", np.tanh, lm.tanh, (lambda g, n: g * (1.0 - n.output * n.output),), "float"
+)
+
+
+def _sigmoid(x: Any) -> Any:
+    """The plain formula, and exp(x) where exp(-x) overflows or nearly does, down to the subnormals."""
+    out = np.asarray(1 / (np.exp(-x) + 1))
+    low = x < (-85 if x.dtype == np.float32 else -700)
+    if low.any():
+        out[low] = np.exp(x[low])
+    return out
+
+
+sigmoid = _elementwise(
+    "sigmoid", "1 / (1 + exp(-x))", _sigmoid, lm.sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),), "float"
 )
 erf = _elementwise(
     "erf", "Error function, 2/sqrt(pi) * integral of exp(-t*t) from 0 to x", by_lanes(lm.erf), lm.erf,
@@ -135,14 +154,51 @@ def _pow_base(g: Any, n: Any) -> Any:
 
 
 def _pow_exponent(g: Any, n: Any) -> Any:
-    """x**b * log(x), which is 0 at x = 0 for b > 0."""
+    """a**b * log(a), which is 0 at a = 0 for b >= 0."""
     a, b = n.inputs
     zero = zeros_like(a)
-    safe = apply(where, apply(eq, a, zero), _number(a, 1.0), a)
-    return apply(where, apply(eq, a, zero) & apply(gt, b, zero), zero, g * n.output * apply(log, safe))
+    flat = apply(eq, a, zero) & apply(ge, b, zero)
+    safe = apply(where, flat, _number(a, 1.0), a)
+    return apply(where, flat, zero, g * n.output * apply(log, safe))
 
 
-pow_ = _elementwise("pow", "a**b of floats", np.power, lm.pow, (_pow_base, _pow_exponent), "float")
+def _pow(a: Any, b: Any) -> Any:
+    if a.dtype.kind != "f":
+        return _integer_pow(a, b)
+    out = np.power(a, b)
+    if (b.ndim == 0 or 0 in b.strides) and (b == 0.5).any():  # numpy takes a square root then, of -0.0 and -inf, too
+        out = np.where(b == 0.5, np.where(np.isneginf(a), np.inf, np.where(a == 0, np.abs(a), out)), out)
+    return out
+
+
+def _integer_pow(a: Any, b: Any) -> Any:
+    """By squaring, as kernels do; numpy refuses negative exponents."""
+    out = np.where((b >= 0) | (a == 1), 1, np.where(a == -1, 1 - 2 * (b & 1), 0)).astype(a.dtype)
+    base, rest = np.where(b > 0, a, 1).astype(a.dtype), np.maximum(b, 0)
+    while rest.any():
+        out = np.where(rest & 1, out * base, out)
+        base, rest = base * base, rest >> 1
+    return out
+
+
+def _pow_lane(e: Emitter, a: Lane, b: Lane) -> Lane:
+    if a.dtype.is_float:
+        return lm.pow(e, a, b)
+    one, zero = e.const(1, a.dtype), e.const(0, a.dtype)
+    out, base = one, a
+    for bit in range(a.dtype.bits - (a.dtype.kind == "int")):
+        out = e.select((b & (1 << bit)).ne(0), out * base, out)
+        base = base * base
+    if a.dtype.kind == "uint":
+        return out
+    inverse = e.select(a.eq(1), one, e.select(a.eq(-1), one - ((b & 1) << 1), zero))
+    return e.select(b < 0, inverse, out)
+
+
+pow_ = _elementwise(
+    "pow", "a**b; integers wrap, and those with a negative exponent are rounded to zero", _pow, _pow_lane,
+    (_pow_base, _pow_exponent),
+)  # fmt: skip
 
 # Rounding: zero derivative almost everywhere.
 floor = _elementwise(
@@ -178,31 +234,43 @@ xor = _elementwise("xor", "a ^ b", np.bitwise_xor, lambda e, a, b: a ^ b, NONDIF
 not_ = _elementwise("not", "~x", np.invert, lambda e, x: ~x, NONDIFF, *_LOGIC)
 
 
-def _shift(name: str, doc: str, numpy: Any, lane: Any) -> Op:
-    """A shift whose amount is taken modulo the width, as the hardware does."""
+def _shift(name: str, doc: str, numpy: Any, lane: Any, *, keeps_sign: bool = False) -> Op:
+    """A shift. By a negative amount, or by the width or more, nothing is left of a but, if it is kept, its sign."""
 
     def evaluate(a: Any, b: Any) -> Any:
-        return numpy(a, b & (a.dtype.itemsize * 8 - 1))
+        last = a.dtype.itemsize * 8 - 1
+        inside = (b >= 0) & (b <= last)
+        if keeps_sign and a.dtype.kind == "i":
+            return numpy(a, np.where(inside, b, last).astype(b.dtype))
+        return np.where(inside, numpy(a, b & last), 0).astype(a.dtype)
 
     def emit(e: Emitter, a: Lane, b: Lane) -> Lane:
-        return lane(a, b & (a.dtype.bits - 1))
+        last = a.dtype.bits - 1
+        inside = (b >= 0) & (b <= last)
+        if keeps_sign and a.dtype.kind == "int":
+            return lane(a, e.select(inside, b, e.const(last, b.dtype)))
+        return e.select(inside, lane(a, b & last), e.const(0, a.dtype))
 
     return _elementwise(name, doc, evaluate, emit, NONDIFF, *INTEGERS)
 
 
+def _arithmetic_right(a: Any, b: Any) -> Any:
+    return a.ashr(b) if a.dtype.kind == "int" else a >> b
+
+
 def _logical_right(a: Any, b: Any) -> Any:
     unsigned = np.dtype(f"u{a.dtype.itemsize}")
-    return (a.view(unsigned) >> b.astype(unsigned)).view(a.dtype)
+    return (a.astype(unsigned) >> b.astype(unsigned)).astype(a.dtype)
 
 
-shift_left = _shift("shift_left", "a << b", np.left_shift, lambda a, b: a << b)
+shift_left = _shift("shift_left", "a << b, 0 if b is not below the width", np.left_shift, lambda a, b: a << b)
 shift_right = _shift(
-    "shift_right",
-    "a >> b, keeping the sign",
-    np.right_shift,
-    lambda a, b: a.ashr(b) if a.dtype.kind == "int" else a >> b,
+    "shift_right", "a >> b, keeping the sign, which alone is left if b is not below the width", np.right_shift,
+    _arithmetic_right, keeps_sign=True,
+)  # fmt: skip
+shift_right_logical = _shift(
+    "shift_right_logical", "a >> b, zeros coming in; 0 if b is not below the width", _logical_right, lambda a, b: a >> b
 )
-shift_right_logical = _shift("shift_right_logical", "a >> b, zeros coming in", _logical_right, lambda a, b: a >> b)
 
 
 # Indices in range.

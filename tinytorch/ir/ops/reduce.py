@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, def
 from tinytorch.ir.ops.core import cast, filled, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import eq
 from tinytorch.ir.ops.view import broadcast
-from tinytorch.ir.types import TensorType, i64
+from tinytorch.ir.types import TensorType, dtype_of, i64
 
 Axes = tuple[int, ...]
 
@@ -43,17 +44,48 @@ def _reduction(name: str, doc: str, numpy: Any, vjp: tuple[Rule | None, ...] | N
     return define(Op(name, "reduce", doc, infer, lambda x, *, axes: numpy(x, axis=axes, keepdims=True), vjp, _flops))
 
 
+_IN_A_ROW = 1024  # f32 numbers that may be added one after the other: off by 1e-4 at worst, and mostly by 1e-6
+
+
 def _sum(x: Array, axis: Axes, keepdims: bool) -> Array:
+    """numpy adds in pairs along what lies together in memory, and one after the other along everything else: many f32
+    are added in f64 then, and 16-bit floats in f32."""
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
-    return wide.sum(axis=axis, keepdims=keepdims, dtype=wide.dtype).astype(x.dtype)
+    long = wide.dtype == np.float32 and _added_in_a_row(wide, axis) > _IN_A_ROW
+    return wide.sum(axis=axis, keepdims=keepdims, dtype=np.float64 if long else wide.dtype).astype(x.dtype)
+
+
+def _added_in_a_row(x: Array, axes: Axes) -> int:
+    """How many terms of a sum over `axes` numpy adds without pairing them."""
+    rest = math.prod(x.shape[a] for a in axes)
+    step = x.itemsize
+    for axis in sorted(axes, key=lambda a: abs(x.strides[a])):
+        if x.shape[axis] > 1:
+            if abs(x.strides[axis]) != step:
+                break
+            step *= x.shape[axis]
+            rest //= x.shape[axis]
+    return rest
+
+
+def _extremum(function: Any) -> Any:
+    """numpy `function`, but that a zero of several is +0.0: which one it is depends on the order otherwise."""
+
+    def run(x: Array, axis: Axes, keepdims: bool) -> Array:
+        out = function(x, axis=axis, keepdims=keepdims)
+        several = dtype_of(x.dtype).is_float and out.size < x.size
+        return out + out.dtype.type(0) if several else out
+
+    return run
 
 
 def _extremum_rule(g: Any, n: Any) -> Any:
-    """Shared equally among the elements that attain the extremum."""
+    """Shared equally among the elements that attain the extremum; NaN where it is NaN."""
     x = n.inputs[0]
     hit = apply(eq, x, apply(broadcast, n.output, shape=x.type.shape))
     count = apply(sum_, apply(cast, hit, dtype=x.type.dtype), axes=n.attrs["axes"])
-    return apply(where, hit, apply(broadcast, g / count, shape=x.type.shape), zeros_like(x))
+    share, none = (apply(broadcast, part / count, shape=x.type.shape) for part in (g, zeros_like(g)))
+    return apply(where, hit, share, none)
 
 
 sum_ = _reduction(
@@ -61,11 +93,13 @@ sum_ = _reduction(
     (lambda g, n: apply(broadcast, g, shape=n.inputs[0].type.shape),), True, "float", "int", "uint",
 )  # fmt: skip
 max_ = _reduction(
-    "max", "Largest over `axes`; NaN if any is", np.max, (_extremum_rule,), False, "float", "int", "uint", "bool"
-)
+    "max", "Largest over `axes`, NaN if any is; a zero of several is +0.0", _extremum(np.max), (_extremum_rule,),
+    False, "float", "int", "uint", "bool",
+)  # fmt: skip
 min_ = _reduction(
-    "min", "Smallest over `axes`; NaN if any is", np.min, (_extremum_rule,), False, "float", "int", "uint", "bool"
-)
+    "min", "Smallest over `axes`, NaN if any is; a zero of several is +0.0", _extremum(np.min), (_extremum_rule,),
+    False, "float", "int", "uint", "bool",
+)  # fmt: skip
 
 
 def _position(name: str, doc: str, numpy: Any) -> Op:

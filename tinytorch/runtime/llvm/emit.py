@@ -14,7 +14,7 @@ import math
 from typing import cast as static_cast
 
 from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
-from tinytorch.ir.types import DType, bf16, bool_, f16, f32, f64
+from tinytorch.ir.types import DType, bf16, bool_, f16, f32, f64, i64
 from tinytorch.runtime.llvm import narrow_floats
 from tinytorch.runtime.llvm.builder import Function, Value
 from tinytorch.runtime.llvm.lltypes import I8, I16, LLType, memory_type, vector
@@ -123,7 +123,7 @@ class LaneEmitter:
         if not dtype.is_float:
             side = "s" if dtype.kind == "int" else "u"
             return fn.select(fn.compare(f"{side}{'gt' if larger else 'lt'}", a, b), a, b)
-        if _is_number(b):
+        if _is_number(b) and b.literal != 0:  # a zero of a may be of the other sign, and comes first then
             a, b = b, a
         # x86's min and max, this select exactly, return the second operand where either is NaN.
         best = fn.select(fn.compare("ogt" if larger else "olt", a, b), a, b)
@@ -230,6 +230,7 @@ class LaneEmitter:
 
     def _narrow(self, a: Lane, dtype: DType) -> Lane:
         if not a.dtype.is_float:
+            a = narrow_floats.integer_to_odd(a) if a.dtype is i64 else a
             a = self.cast(a, f32 if a.dtype.bits <= 8 else f64)
         if a.dtype is f64:
             a = narrow_floats.round_to_odd(a)

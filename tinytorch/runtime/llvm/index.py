@@ -1,4 +1,4 @@
-"""Kernels that move elements: gather, the scatters, update_slice, pad, concat and max pooling.
+"""Kernels that move elements: gather, the scatters, update_slice, pad, concat, running sums and max pooling.
 
 `emit_index` writes functions `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
 
@@ -22,6 +22,7 @@ from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
+from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.ops.winograd import winograd_weights
 from tinytorch.runtime.llvm.builder import Function, Module
@@ -33,6 +34,7 @@ from tinytorch.runtime.llvm.index_loops import Extent
 from tinytorch.runtime.llvm.index_pad import write_pad
 from tinytorch.runtime.llvm.index_pool import write_max_pool, write_max_pool_take
 from tinytorch.runtime.llvm.index_pool_put import write_max_unpool
+from tinytorch.runtime.llvm.index_scan import write_cumsum
 from tinytorch.runtime.llvm.index_scatter import write_scatter, write_scatter_add
 from tinytorch.runtime.llvm.index_update import write_update_slice
 from tinytorch.runtime.llvm.lltypes import I64, PTR
@@ -74,6 +76,7 @@ INDEX_KERNELS: dict[Op, Write] = {
     max_pool2d_index: _search(write_max_pool),
     max_unpool2d: _alone(write_max_unpool),
     max_pool2d_take: _alone(write_max_pool_take),
+    cumsum: _alone(write_cumsum),
     winograd_weights: _alone(write_winograd_weights),
 }
 

@@ -72,7 +72,8 @@ def _worst(dtype: DType, largest: bool) -> float:
 
 @dataclass(frozen=True)
 class _Fold:
-    """sum, max and min: one value, folded by a binary instruction."""
+    """sum, max and min: one value, folded by a binary instruction. A largest or smallest zero becomes +0.0: which of
+    several it is depends on the order."""
 
     node: Node
     name: Literal["add", "max", "min"]
@@ -92,7 +93,9 @@ class _Fold:
         return [e.binary(self.name, a[0], b[0])]
 
     def result(self, e: LaneEmitter, state: Lanes) -> Lane:
-        return e.cast(state[0], self.node.output.type.dtype)
+        out, several = self.node.output.type, self.node.output.type.size < self.node.inputs[0].type.size
+        unsigned = self.name != "add" and out.dtype.is_float and several
+        return e.cast(state[0] + 0.0 if unsigned else state[0], out.dtype)
 
 
 @dataclass(frozen=True)

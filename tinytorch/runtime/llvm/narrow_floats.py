@@ -1,8 +1,9 @@
 """f16 and bf16 from and to f32, in integer and f32 arithmetic that every target has.
 
 All conversions are exact or round to nearest even, and keep NaN, infinity, subnormals and the sign of zero. On the
-way to 16 bits an f64 first becomes an f32 rounded to odd, so that the value is rounded once in effect (S. Boldo and
-G. Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008).
+way to 16 bits an i64 becomes an f64, and an f64 an f32, rounded to odd, so that the value is rounded once in effect
+(S. Boldo and G. Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd",
+2008).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import cast as static_cast
 import numpy as np
 
 from tinytorch.ir.emitter import Lane
+from tinytorch.ir.ops.core import rounded
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i32
 from tinytorch.runtime.llvm.builder import Function, Value
 from tinytorch.runtime.llvm.lltypes import I16, I32
@@ -25,7 +27,7 @@ _REBIAS = (127 - 15) << 23
 def bits_of(value: float, dtype: DType) -> int:
     """The bits of `value` rounded to f16 or bf16."""
     with np.errstate(over="ignore"):
-        return int(np.asarray(value, dtype.numpy).view(np.uint16))
+        return int(rounded(value, dtype).view(np.uint16))
 
 
 def from_bf16(fn: Function, a: Lane) -> Lane:
@@ -79,6 +81,14 @@ def round_to_odd(a: Lane) -> Lane:
     towards_zero = emitter.select(back.abs() > a.abs(), bits - 1, bits)
     inexact = (back < a) | (back > a)
     return emitter.select(inexact, towards_zero | 1, bits).bitcast(f32)
+
+
+def integer_to_odd(a: Lane) -> Lane:
+    """An i64 as one that an f64 holds: beyond 2**53 the last 12 bits go, and bit 12 says whether they were zeros."""
+    emitter = a.emitter
+    fits = (a < 1 << 53) & (a > -(1 << 53))
+    sticky = emitter.select((a & 0xFFF).ne(0), emitter.const(0x1000, a.dtype), emitter.const(0, a.dtype))
+    return emitter.select(fits, a, (a & ~0xFFF) | sticky)
 
 
 def _widened(fn: Function, a: Lane) -> Lane:

@@ -1,0 +1,165 @@
+"""Reductions as methods: sums, means, extremes and their positions, running sums, softmax and its relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Op
+from tinytorch.ir.ops import composite, core, elementwise, reduce, scan
+from tinytorch.ir.promotion import flag, normalize_axis
+from tinytorch.ir.tensor_like import TensorLike
+from tinytorch.ir.types import bool_, i64
+
+Axis = int | Sequence[int] | None
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `max` and `min` find along an axis."""
+
+    values: Any
+    indices: Any
+
+
+class Reductions(TensorLike):
+    """Reductions of a tensor-like operand. `dim` and `axis`, `keepdim` and `keepdims` are names for the same."""
+
+    __slots__ = ()
+
+    def _axes(self, name: str, axis: Axis) -> tuple[int, ...]:
+        given = range(self.ndim) if axis is None else axis if isinstance(axis, (tuple, list, range)) else (axis,)
+        axes = sorted(normalize_axis(name, a, self.ndim) for a in given)
+        if len(set(axes)) != len(axes):
+            raise ShapeError(f"{name}: axis {axis} names one axis twice", user_loc())
+        return tuple(axes)
+
+    def _reduced_axes(self, name: str, axis: Axis) -> tuple[int, ...]:
+        """No axes at all mean every axis, as in PyTorch."""
+        return self._axes(name, axis) or tuple(range(self.ndim))
+
+    def _reduce(self, op: Op, axis: Axis, keepdims: bool) -> Self:
+        axes = self._reduced_axes(op.name, axis)
+        return self._apply(op, axes=axes)._dropping(axes, flag(op.name, "keepdim", keepdims))
+
+    def _dropping(self, axes: Sequence[int], keepdims: bool) -> Self:
+        return self if keepdims else self.reshape(tuple(d for i, d in enumerate(self.shape) if i not in axes))
+
+    def sum(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
+        """Sum over `dim` (or `axis`), all by default; small integers and bools are summed as i64."""
+        wide = self if self.dtype.is_float else self.cast(i64)
+        return wide._reduce(reduce.sum_, dim if axis is None else axis, keepdim or keepdims)
+
+    def mean(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
+        return self._float()._reduce(composite.mean, dim if axis is None else axis, keepdim or keepdims)
+
+    def cumsum(self, dim: int) -> Self:
+        """Sums of all elements up to each, along `dim`; small integers and bools are summed as i64."""
+        wide = self if self.dtype.is_float else self.cast(i64)
+        if not self.ndim:
+            normalize_axis("cumsum", dim, 1)
+            return wide
+        return wide._apply(scan.cumsum, axis=normalize_axis("cumsum", dim, self.ndim), reverse=False)
+
+    def var(
+        self, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    ) -> Self:
+        """Variance: the squares of the distances from the mean, divided by n - `correction` (1 by default, 0 if not
+        `unbiased`) or by 0 where that is negative. `var(False)` is short for `var(unbiased=False)`."""
+        if isinstance(dim, bool) and unbiased is None:
+            dim, unbiased = None, dim
+        if correction is not None and (unbiased is not None or isinstance(correction, (bool, np.bool_))):
+            raise ShapeError("var: takes `unbiased`, a bool, or `correction`, a number", user_loc())
+        if correction is None:
+            correction = 1 if unbiased is None else int(flag("var", "unbiased", unbiased))
+        axes = self._reduced_axes("var", dim)
+        out = self._float()._apply(composite.variance, axes=axes, correction=float(correction))
+        return out._dropping(axes, flag("var", "keepdim", keepdim))
+
+    def std(
+        self, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    ) -> Self:
+        """The square root of `var`. Where all elements are equal, its derivative is 0."""
+        variance = self.var(dim, unbiased, keepdim, correction=correction)
+        return variance._apply(composite.root)
+
+    def amax(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        return self._reduce(reduce.max_, dim, keepdim)
+
+    def amin(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        return self._reduce(reduce.min_, dim, keepdim)
+
+    def max(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
+        """The largest element; along one `dim`, (values, indices), the gradient of which goes to the first of equals;
+        of a tensor and another, `maximum`. `amax` gives values alone, and takes several axes."""
+        pair = reduce.max_, reduce.argmax
+        return self._extreme(pair, elementwise.maximum, dim if axis is None else axis, keepdim or keepdims)
+
+    def min(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
+        """The smallest element; along one `dim`, (values, indices); of a tensor and another, `minimum`. See `max`."""
+        pair = reduce.min_, reduce.argmin
+        return self._extreme(pair, elementwise.minimum, dim if axis is None else axis, keepdim or keepdims)
+
+    def _extreme(self, pair: tuple[Op, Op], pairwise: Op, dim: Any, keepdim: bool) -> Any:
+        reduction, position = pair
+        if isinstance(dim, (TensorLike, np.ndarray)):
+            return self._with(pairwise, dim)
+        if dim is None:
+            return self._reduce(reduction, None, keepdim)
+        if isinstance(dim, (tuple, list)):
+            name = reduction.name
+            raise ShapeError(f"{name}: takes one axis, got {dim}; a{name} takes several", user_loc())
+        axes, keep = self._axes(reduction.name, dim), flag(reduction.name, "keepdim", keepdim)
+        indices = self._apply(position, axes=axes)
+        if self.dtype.is_float:  # what stands at the index, so that its gradient goes there alone
+            steps = self.apply_op(core.iota, (), {"shape": self.shape, "axis": axes[0]})
+            chosen = indices.broadcast_to(self.shape)._apply(elementwise.eq, steps)
+            values = chosen._apply(core.where, self, core.zeros_like(self))._apply(reduce.sum_, axes=axes)
+        else:
+            values = self._apply(reduction, axes=axes)
+        return ValuesAndIndices(values._dropping(axes, keep), indices._dropping(axes, keep))
+
+    def all(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        """Whether every element is true (not 0), which is so of nothing."""
+        return self._truth(reduce.min_, "all", dim, keepdim)
+
+    def any(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        """Whether an element is true (not 0), which is not so of nothing."""
+        return self._truth(reduce.max_, "any", dim, keepdim)
+
+    def _truth(self, op: Op, name: str, dim: Axis, keepdim: bool) -> Self:
+        axes, keep = self._axes(name, dim), flag(name, "keepdim", keepdim)
+        if any(self.shape[a] == 0 for a in axes):
+            shape = tuple(1 if i in axes else d for i, d in enumerate(self.shape))
+            return self.constant(np.asarray(op is reduce.min_)).broadcast_to(shape)._dropping(axes, keep)
+        return self.cast(bool_)._apply(op, axes=axes)._dropping(axes, keep)
+
+    def _position(self, op: Op, dim: int | None, keepdim: bool) -> Self:
+        if dim is None:
+            return self.reshape((self.numel(),))._apply(op, axes=(0,)).reshape((1,) * self.ndim if keepdim else ())
+        axes = self._axes(op.name, dim)
+        return self._apply(op, axes=axes)._dropping(axes, flag(op.name, "keepdim", keepdim))
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Index of the first largest element (i64) along `dim`, or in the flattened tensor."""
+        return self._position(reduce.argmax, dim, keepdim)
+
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        return self._position(reduce.argmin, dim, keepdim)
+
+    def softmax(self, dim: int = -1) -> Self:
+        return self._float()._apply(composite.softmax, axis=normalize_axis("softmax", dim, self.ndim))
+
+    def log_softmax(self, dim: int = -1) -> Self:
+        return self._float()._apply(composite.log_softmax, axis=normalize_axis("log_softmax", dim, self.ndim))
+
+    def logsumexp(self, dim: int = -1, keepdim: bool = False) -> Self:
+        axis = normalize_axis("logsumexp", dim, self.ndim)
+        return (
+            self._float()
+            ._apply(composite.logsumexp, axis=axis)
+            ._dropping((axis,), flag("logsumexp", "keepdim", keepdim))
+        )
