@@ -130,7 +130,7 @@ class Compiled:
             reason = changed
         if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
             print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
-        self._reasons[reason] += 1
+        self._reasons[reason] += bool(self._known)
         loc = user_loc()
         if self._reasons[reason] == TOLERATED and loc is not None:
             text = f"{self._name} is compiled for the {TOLERATED}rd time for one reason: {reason}"

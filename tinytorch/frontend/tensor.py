@@ -620,8 +620,9 @@ def _mask_values(mask: Tensor) -> Array:
 def _is_unknown_mask(item: Any) -> bool:
     """Whether an index is a mask whose values are only known when the graph runs."""
     trace = mode.trace
-    mask = isinstance(item, Tensor) and trace is not None and item.dtype == bool_
-    return mask and (item._expr is not None or trace.holds(item))
+    if trace is None or not isinstance(item, Tensor) or item.dtype != bool_:
+        return False
+    return item._expr is not None or trace.holds(item)
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:

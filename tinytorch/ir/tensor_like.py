@@ -99,7 +99,9 @@ class TensorLike:
         raise TypeError(f"cannot use {type(other).__name__} as a tensor operand")
 
     def _would_round(self, other: Any) -> bool:
-        """Whether `other` is a number that these 16-bit floats do not hold."""
+        """Whether `other` is a number that these 16-bit floats do not hold, as far as it is known."""
+        if hasattr(other, "as_operand"):
+            return self.dtype.is_float and self.dtype.bits <= 16
         if not isinstance(other, (int, float, np.integer, np.floating)) or self.dtype.bits > 16:
             return False
         return self.dtype.is_float and float(core.rounded(other, self.dtype)) != other
