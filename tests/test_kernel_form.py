@@ -390,3 +390,8 @@ def test_graphs_of_changed_texts_give_the_references_result(tmp_path: Path) -> N
     arguments = [sys.executable, "-m", "tests.mutants", "0", "0", "1000", str(file)]
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     assert done.returncode == 0, f"{done.stderr[-2000:]}\n{file.read_text()}"
+
+
+def test_graphs_of_kernels_are_not_fused_again() -> None:
+    with pytest.raises(TinyTorchError, match="has kernels already"):
+        kernels(parse_graph(graph_text("%x: f32[4,4]", "%r", ONE)))

@@ -231,10 +231,11 @@ class _Parser:
     def loc(self) -> Loc | None:
         if not self.accept("loc"):
             return None
+        line = self.token.line
         self.mark("(")
         found = self.items(")", self.literal)
         if [type(f) for f in found] not in ([str, int], [str, int, str]) or "\0" in found[0]:
-            self.fail("a location is loc('file', line) or loc('file', line, 'scope')")
+            self.fail("a location is loc('file', line) or loc('file', line, 'scope')", line)
         return Loc(*found)
 
     def type(self) -> TensorType:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
+from tinytorch.ir.errors import PassError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.ops.convolution import conv2d
@@ -58,8 +59,12 @@ def fuse(graph: Graph) -> Graph:
     its epilogue; reductions over the same axes and what follows from them make a row kernel), and if no path leads
     from the group through another one back to the node, so that the groups can still be put in an order. A search for
     the largest elements and for their places is one kernel; where its windows tile what a convolution gives, and
-    nothing else reads that, it is a part of the convolution's, which goes on with the smaller domain.
+    nothing else reads that, it is a part of the convolution's, which goes on with the smaller domain. PassError for a
+    graph that has kernels already.
     """
+    there = next((node for node in graph.nodes if node.op is kernel), None)
+    if there is not None:
+        raise PassError(f"fuse: {graph.name} has kernels already", there.loc)
     return _Fusion(graph).run()
 
 
