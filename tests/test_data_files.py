@@ -32,7 +32,7 @@ def cached_files(tmp_path: Path) -> list[Path]:
 def test_decoded_arrays_are_kept_and_renewed_with_their_source(tmp_path):
     write_mnist(tmp_path)
     MNIST(tmp_path)
-    assert [path.suffix for path in cached_files(tmp_path)] == [".idx", ".idx"]
+    assert [path.suffix for path in cached_files(tmp_path)] == [".array", ".array"]
     assert not MNIST(tmp_path).images.flags.writeable
     other = np.full((5, 28, 28), 7, np.uint8)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(other)))

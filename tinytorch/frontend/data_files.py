@@ -267,7 +267,7 @@ def cached_arrays(
     A cache that cannot be used costs time only.
     """
     key = _key(sources)
-    names = [f"{key}-{field}.idx" for field in fields]
+    names = [f"{key}-{field}.array" for field in fields]
     try:
         folder = private_folder(cache_folder(), "decoded")
         stored = tuple(_load(folder, name) for name in names)
@@ -275,7 +275,7 @@ def cached_arrays(
         return stored
     except ExposedError as error:
         _warn_once(error)
-    except (OSError, DataError):  # absent, no file of one's own, or damaged by whatever happened to the disk
+    except (OSError, ValueError, struct.error):  # absent, no file of one's own, or damaged by whatever happened to the disk
         pass
     arrays = decode()
     check(arrays)
