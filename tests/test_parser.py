@@ -61,6 +61,10 @@ ODD = {
     "a location without a line": (exp("loc('a')"), 2),
     "a word for a literal": (exp("{a=os}"), 2),
     "a call": (exp("{a=exit()}"), 2),
+    "state of another type": (
+        "graph @g(%x: f32[2] = state) -> (%y => %x) {\n %y = reshape(%x) : f32[1,2] {shape=(1, 2)}\n}",
+        1,
+    ),
     "nothing": ("", 1),
     "only a name": ("graph", 1),
     "two graphs": (exp("") + "\n" + exp(""), 4),

@@ -275,7 +275,7 @@ def cached_arrays(
         return stored
     except ExposedError as error:
         _warn_once(error)
-    except (OSError, ValueError, struct.error):  # absent, no file of one's own, or damaged by whatever happened to the disk
+    except (OSError, ValueError, struct.error):  # absent, no file of one's own, or damaged
         pass
     arrays = decode()
     check(arrays)

@@ -151,6 +151,9 @@ class _Parser:
             nodes.append(self.node(scope))
         values = tuple(self.known(scope, label, line) for label, _, line in outputs)
         state = self.state(outputs, renewed)
+        for i, o in state:
+            if inputs[i].type != values[o].type:
+                self.fail(f"state of {inputs[i].type} cannot become {values[o].type}", outputs[o][2])
         return Graph(name, tuple(inputs), tuple(nodes), values, state)
 
     def output(self) -> tuple[str, str | None, int]:
