@@ -128,7 +128,7 @@ class _Writer:
 
     def program(self) -> Program:
         d = self.d
-        machine = d.maybe()
+        machine = d.draw(st.integers(0, 3)) > 0
         change, optimizer, closed = self._surroundings()
         pools = self._pools()
         function = self._function(pools)
@@ -277,5 +277,5 @@ class _Writer:
             self._say("opt.step()", "opt.zero_grad()")
         if self.paths and d.rarely("result_write"):
             path, v = d.one(self.paths)
-            if v.dtype != "bool":
+            if v.dtype != "bool" and not v.spread:
                 self._say("with tt.no_grad():", f"    out{path}.add_(1)")
