@@ -380,6 +380,13 @@ def _composites() -> list[Sample]:
     for smoothing in (0.0, 0.1):
         samples.append(Sample(OPS["cross_entropy"], (x, targets), {"smoothing": smoothing}, 16, False, smooth=True))
         samples.append(Sample(OPS["cross_entropy"], (rows, np.arange(5) * 9), {"smoothing": smoothing}, 16, False))
+    p, shares = rng.uniform(0.05, 0.95, (2, 3, 4))
+    edges = np.array([[0, 1, 0.5, 0, 1, 2, np.nan], [0, 1, 0.3, 1, 0, 1, 1]], np.float32)
+    logits = np.array([0, 30, -30, np.inf, -np.inf, np.inf, np.nan], np.float32)
+    samples.append(Sample(OPS["binary_cross_entropy"], (p, shares), {}, 16, False, smooth=True))
+    samples.append(Sample(OPS["binary_cross_entropy"], tuple(edges), {}, 16))
+    samples.append(Sample(OPS["logistic_loss"], (x, p, shares), {}, 16, False, smooth=True))
+    samples.append(Sample(OPS["logistic_loss"], (logits, 1 - edges[1], edges[1]), {}, 16))
     samples += [Sample(OPS["one_hot"], (targets,), {"size": 4, "dtype": d}) for d in (f32, i64, bool_)]
     for dtype in ("f32", "f64", "bf16"):
         attrs = {"shape": (7, 5), "dtype": DTYPES[dtype]}

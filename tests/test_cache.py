@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,9 @@ ENTRY = Entry({"arena": 4096, "names": ["x", "ŷ"], "nested": {"a": None}}, byte
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of entries, which is not there yet."""
     monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "made" / "on demand"))
-    return cache.folder()
+    return cache.code_folder().path
 
 
 def only_file(folder: Path) -> Path:
@@ -131,25 +134,216 @@ def test_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.Monke
 def test_least_recently_used_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SIZE_LIMIT", 10_000)
     entry = Entry({}, bytes(2_000))
+    keys = {name: cache.key(name) for name in "abcde"}
     for age, name in enumerate("abcd"):
-        cache.store(name, entry)
-        os.utime(folder / f"{name}.ttc", (1000 + age, 1000 + age))
-    assert cache.load("a") == entry  # used now, so b is the oldest
-    stranger = folder / "notes.txt"
-    stranger.write_bytes(bytes(50_000))
-    cache.store("e", entry)
-    assert {name for name in "abcde" if cache.load(name)} == {"a", "d", "e"}
-    assert stranger.exists()
+        cache.store(keys[name], entry)
+        os.utime(folder / f"{keys[name]}.ttc", (1000 + age, 1000 + age))
+    assert cache.load(keys["a"]) == entry  # used now, so b is the oldest
+    strangers = [folder / "notes.txt", folder / "font.ttc"]
+    for stranger in strangers:
+        stranger.write_bytes(bytes(50_000))
+        os.utime(stranger, (1, 1))
+    cache.store(keys["e"], entry)
+    assert {name for name in keys if cache.load(keys[name])} == {"a", "d", "e"}
+    assert all(stranger.exists() for stranger in strangers)
 
 
-def test_abandoned_temporary_files_are_removed(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    old, live = folder / "dead.tmp", folder / "live.tmp"
-    old.write_bytes(b"x")
-    live.write_bytes(b"x")
-    os.utime(old, (1000, 1000))
-    cache.store("k", ENTRY)
-    assert sorted(path.name for path in folder.iterdir()) == ["k.ttc", "live.tmp"]
+def test_only_its_own_abandoned_files_are_removed(folder: Path) -> None:
+    """Whatever else lies about, in a folder for temporary files say, is somebody's."""
+    base = cache.folder()
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "link").symlink_to(base)
+    own = folder / f"{cache.key('dead')[:16]}-01234567.tmp"
+    live = folder / f"{cache.key('live')[:16]}-89abcdef.tmp"
+    names = [
+        "dead.tmp",
+        "k0123456789abcdef.tmp",
+        f"{cache.key('x')}.tmp",
+        "font.ttc",
+        own.name,
+        f"{cache.key('y')}.ttc",
+    ]
+    strangers = [where / name for where in (base, folder) for name in names if where / name != own]
+    kept = folder / f"{cache.key('y')}.ttc"  # looks like an entry, in a folder that is not full
+    for path in [own, live, *strangers]:
+        path.write_bytes(b"x")
+        if path != live:
+            os.utime(path, (1000, 1000))
+    cache.store(cache.key("k"), ENTRY)
+    assert not own.exists() and live.exists() and kept.exists()
+    assert [path for path in strangers if not path.exists()] == []
+
+
+# Folders and files that someone else could have written.
+posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="no file owners on this system")
+KEY = cache.key("k")
+
+
+def refused(folder: Path, *matches: str) -> None:
+    """Everything works without the folder, one warning says so, and nothing is written."""
+    before = sorted(folder.rglob("*"))
+    with pytest.warns(RuntimeWarning, match="TT_CACHE_DIR") as caught:
+        assert cache.load(KEY) is None
+        assert cache.fetch(KEY, lambda: ENTRY) == ENTRY
+        cache.store(KEY, ENTRY)
+    assert len(caught) == 1
+    assert all(match in str(caught[0].message) for match in matches), caught[0].message
+    assert sorted(folder.rglob("*")) == before
+
+
+@posix
+@pytest.mark.parametrize("where", ["entries", "folder", "above"])
+@pytest.mark.parametrize("mode", [0o777, 0o722, 0o757])
+def test_what_others_can_write_is_refused(folder: Path, where: str, mode: int) -> None:
+    cache.store(KEY, ENTRY)
+    assert cache.load(KEY) == ENTRY
+    path = {"entries": folder, "folder": folder.parent, "above": folder.parent.parent}[where]
+    path.chmod(mode)
+    refused(folder, "others can write", str(path))
+    path.chmod(0o755)
+    assert cache.load(KEY) == ENTRY
+
+
+@posix
+@pytest.mark.parametrize("where", ["entries", "folder", "above"])
+def test_what_belongs_to_someone_else_is_refused(folder: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.store(KEY, ENTRY)
+    path = {"entries": folder, "folder": folder.parent, "above": folder.parent.parent}[where]
+    if os.getuid() == 0:
+        os.chown(path, 54321, -1)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 54321)
+    refused(folder, "belongs to somebody else")
+
+
+@posix
+def test_a_folder_for_everybodys_temporary_files_holds_one_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache.store(KEY, ENTRY)
+        assert cache.load(KEY) == ENTRY
+    (own,) = tmp_path.iterdir()
+    assert str(os.getuid()) in own.name and own.stat().st_mode & 0o077 == 0
+    own.chmod(0o777)
+    refused(own, "others can write")
+
+
+@posix
+def test_a_link_of_someone_else_on_the_way_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (tmp_path / "link").symlink_to("own")
+    monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "link" / "cache"))
+    cache.store(KEY, ENTRY)
+    assert cache.load(KEY) == ENTRY and list(own.iterdir())
+    if os.getuid() == 0:
+        os.chown(tmp_path / "link", 54321, -1, follow_symlinks=False)
+        refused(own, "belongs to somebody else", "link")
+    (tmp_path / "round").symlink_to("round")
+    monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "round" / "cache"))
+    with pytest.warns(RuntimeWarning):
+        cache.store(KEY, ENTRY)
+    assert cache.load(KEY) is None
+
+
+def as_link(path: Path) -> None:
+    path.rename(path.with_name("planted"))
+    path.symlink_to("planted")
+
+
+def as_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_endless_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def as_huge_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+
+
+def as_huge_entry(path: Path) -> None:
+    """A header that agrees with a size which no memory holds."""
+    with path.open("r+b") as file:
+        file.seek(8)
+        file.write(((1 << 40) - 56 - 10).to_bytes(8, "little") + (10).to_bytes(8, "little"))
+        file.truncate(1 << 40)
+
+
+def as_writable(path: Path) -> None:
+    path.chmod(0o666)
+
+
+@posix
+@pytest.mark.parametrize(
+    "change", [as_link, as_fifo, as_endless_device, as_folder, as_huge_file, as_huge_entry, as_writable]
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_no_private_regular_file_is_no_entry(folder: Path, change: Callable[[Path], None]) -> None:
+    cache.store(KEY, ENTRY)
+    change(folder / f"{KEY}.ttc")
+    assert cache.load(KEY) is None
+    assert cache.fetch(KEY, lambda: Entry({}, b"made")) == Entry({}, b"made")
+    if change is not as_folder:  # which nothing removes
+        assert cache.load(KEY) == Entry({}, b"made")
+
+
+def test_systems_without_owners_and_flags(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("getuid", "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY"):
+        monkeypatch.delattr(os, name, raising=False)
+    cache.store(KEY, ENTRY)
+    assert cache.load(KEY) == ENTRY
+    as_link(folder / f"{KEY}.ttc")
+    assert cache.load(KEY) is None
+    cache.store(KEY, ENTRY)
+    assert cache.load(KEY) == ENTRY
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root can write everywhere")
+def test_a_folder_that_is_only_readable_serves(folder: Path) -> None:
+    cache.store(KEY, ENTRY)
+    folder.chmod(0o500)
+    try:
+        assert cache.load(KEY) == ENTRY
+        with pytest.warns(RuntimeWarning):
+            cache.store(cache.key("other"), ENTRY)
+    finally:
+        folder.chmod(0o700)
+
+
+def test_mutants_of_an_entry_are_no_entries(folder: Path) -> None:
+    cache.store(KEY, ENTRY)
+    path = only_file(folder)
+    good, rng = path.read_bytes(), random.Random(0)
+    for _ in range(2000):
+        bad = bytearray(good)
+        for _ in range(rng.choice([1, 1, 2, 8])):
+            at = rng.randrange(len(bad))
+            match rng.randrange(4):
+                case 0:
+                    bad[at] = rng.randrange(256)
+                case 1:
+                    del bad[at : at + rng.choice([1, 8, 200])]
+                case 2:
+                    bad[at:at] = rng.randbytes(rng.choice([1, 8, 200]))
+                case _:
+                    bad[at : at + 8] = rng.choice([0, 1, 2**31, 2**63, 2**64 - 1]).to_bytes(8, "little")
+        path.unlink()
+        path.write_bytes(bad)
+        assert cache.load(KEY) == (ENTRY if bytes(bad) == good else None)
 
 
 WRITER = """

@@ -527,7 +527,7 @@ def test_a_damaged_cache(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path))
     for damage in (lambda b: b[: len(b) // 2], lambda b: b[:-9] + bytes([b[-9] ^ 1]) + b[-8:], lambda b: b""):
         assert tt.compile(lambda x: x * 2 + 18)(tt.ones(1)).item() == 20
-        entries = list(tmp_path.glob("*.ttc"))
+        entries = list(tmp_path.rglob("*.ttc"))
         assert entries
         for entry in entries:
             entry.write_bytes(damage(entry.read_bytes()))

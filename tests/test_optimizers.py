@@ -97,7 +97,7 @@ def test_lr_reads_back_as_it_was_set_and_lives_in_one_tensor():
 
 
 def test_setting_lr_moves_no_guard_but_a_new_weight_decay_does():
-    from tinytorch.frontend.trace import Epoch
+    from tinytorch.frontend.tracked import Epoch
 
     optimizer = SGD([Tensor([1.0], requires_grad=True)])
     before = Epoch.now

@@ -10,6 +10,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend import functional as F
+from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 
@@ -61,13 +62,13 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "no groups": (lambda: F.conv2d(t(*IMAGES), t(4, 6, 3, 3), groups=0), "groups is a positive integer, got 0"),
     # Empty axes and ranks.
-    "batch": (lambda: F.conv2d(t(0, 6, 5, 7), t(4, 6, 3, 3)), r"axis 0 \(batch\) of x f32\[0,6,5,7\] is empty"),
-    "batch of a transpose": (lambda: F.conv_transpose2d(t(0, 6, 5, 7), t(6, 4, 3, 3)), r"axis 0 \(batch\) .* is empty"),
-    "batch of a pool": (lambda: F.max_pool2d(t(0, 6, 5, 7), 2), r"max_pool2d: axis 0 \(batch\) .* is empty"),
-    "batch of a mean": (lambda: F.adaptive_avg_pool2d(t(0, 6, 5, 7), 2), r"axis 0 \(batch\) .* is empty"),
-    "batch to normalise": (
-        lambda: F.batch_norm(t(0, 6), None, None, training=True), r"batch_norm: axis 0 of x f32\[0,6\] is empty"
+    "no channels": (lambda: F.conv2d(t(2, 0, 5, 7), t(4, 6, 3, 3)), r"axis 1 \(channels\) of x .* is empty"),
+    "no channels of one image": (lambda: F.max_pool2d(t(0, 5, 7), 2), r"axis 0 \(channels\) of x .* is empty"),
+    "no channels to normalise": (
+        lambda: F.batch_norm(t(3, 0), None, None, training=True), r"batch_norm: axis 1 \(channels\) of x .* is empty"
     ),
+    "height of an empty batch": (lambda: F.avg_pool2d(t(0, 6, 0, 7), 1), r"axis 2 \(height\) .* is empty"),
+    "kernel of an empty batch": (lambda: F.conv2d(t(0, 6, 5, 7), t(4, 6, 6, 3)), r"axis 2 \(height\) .* has 5"),
     "width": (lambda: F.avg_pool2d(t(2, 6, 5, 0), 1), r"axis 3 \(width\) of x f32\[2,6,5,0\] is empty"),
     "rank": (lambda: F.conv2d(t(5, 7), t(4, 6, 3, 3)), r"x is \[batch, channels, height, width\].*got f32\[5,7\]"),
     "rank of a sequence": (lambda: F.conv1d(t(*IMAGES), t(4, 6, 3)), r"conv1d: x is \[batch, channels, length\]"),
@@ -125,6 +126,11 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "normalised integers": (
         lambda: F.batch_norm(t(*IMAGES, dtype="i64"), None, None, training=True), r"of a float dtype, got i64"
     ),
+    # Modes.
+    "ceil_mode": (lambda: F.avg_pool2d(t(*IMAGES), 2, ceil_mode="up"), "ceil_mode is True or False, got 'up'"),  # pyright: ignore[reportArgumentType]
+    "return_indices": (lambda: F.max_pool2d(t(*IMAGES), 2, return_indices=1), "return_indices is True or False"),  # pyright: ignore[reportArgumentType, reportCallIssue]
+    "training": (lambda: F.batch_norm(t(3, 6), t(6), t(6), training="no"), "training is True or False, got 'no'"),  # pyright: ignore[reportArgumentType]
+    "momentum": (lambda: F.batch_norm(t(3, 6), t(6), t(6), momentum=True), "momentum is a finite number, got True"),
     # Normalisation.
     "weights to normalise with": (
         lambda: F.batch_norm(t(*IMAGES), None, None, t(5), t(6), training=True),
@@ -155,7 +161,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_does_not_fit_is_refused(case: str, compiled: bool) -> None:
     function, message = CASES[case]
-    with pytest.raises(ShapeError, match=message) as error:
+    with pytest.raises((ShapeError, ArgumentTypeError), match=message) as error:
         (tt.compile(function, backend="interpreter") if compiled else function)()
     assert HERE in str(error.value)
 
@@ -182,10 +188,19 @@ MODULES: dict[str, tuple[Callable[[], Any], str]] = {
     "divisor": (lambda: tt.AvgPool2d(2, divisor_override=-1), "divisor_override is a positive integer, got -1"),
     "output_size": (lambda: tt.AdaptiveAvgPool2d((0, None)), "output_size is at least 1"),
     "num_features": (lambda: tt.BatchNorm2d(-3), "BatchNorm2d: num_features is a positive integer, got -3"),
-    "momentum": (lambda: tt.BatchNorm1d(3, momentum=1.5), r"momentum is between 0 and 1, or None, got 1\.5"),
-    "eps": (lambda: tt.BatchNorm1d(3, eps=-1.0), r"eps is not negative, got -1\.0"),
+    "momentum": (lambda: tt.BatchNorm1d(3, momentum=1.5), r"momentum is a number between 0 and 1, got 1\.5"),
+    "eps": (lambda: tt.BatchNorm1d(3, eps=-1.0), r"eps is a number that is not negative, got -1\.0"),
     "dtype": (lambda: tt.BatchNorm2d(3, dtype="i32"), "BatchNorm2d: needs a float dtype, got i32"),
     "p": (lambda: tt.Dropout2d(1.5), r"Dropout2d: p is a probability, got 1\.5"),
+    "bias": (lambda: tt.Conv2d(3, 4, 3, bias="zeros"), "Conv2d: bias is True or False, got 'zeros'"),  # pyright: ignore[reportArgumentType]
+    "ceil_mode": (lambda: tt.MaxPool2d(2, ceil_mode=1), "MaxPool2d: ceil_mode is True or False, got 1"),  # pyright: ignore[reportArgumentType]
+    "return_indices": (lambda: tt.MaxPool1d(2, return_indices="yes"), "return_indices is True or False, got 'yes'"),  # pyright: ignore[reportArgumentType]
+    "count_include_pad": (lambda: tt.AvgPool1d(2, count_include_pad=0), "AvgPool1d: count_include_pad is True or"),  # pyright: ignore[reportArgumentType]
+    "affine": (lambda: tt.BatchNorm2d(3, affine="no"), "BatchNorm2d: affine is True or False, got 'no'"),  # pyright: ignore[reportArgumentType]
+    "momentum of True": (lambda: tt.BatchNorm1d(3, momentum=True), "momentum is a number between 0 and 1.*True"),
+    "eps by name": (lambda: tt.BatchNorm1d(3, eps="small"), "eps is a number that is not negative, got 'small'"),  # pyright: ignore[reportArgumentType]
+    "p of True": (lambda: tt.Dropout2d(True), "Dropout2d: p is a probability, got True"),
+    "generator": (lambda: tt.Dropout2d(0.5, 7), "Dropout2d: generator is a Generator or None, got 7"),  # pyright: ignore[reportArgumentType]
 }
 
 
@@ -205,7 +220,7 @@ def test_arrays_are_no_images(function: Any) -> None:
 
 def test_a_refused_batch_leaves_the_statistics_alone() -> None:
     norm = tt.BatchNorm2d(6)
-    for shape in ((2, 5, 5, 7), (1, 6, 1, 1), (0, 6, 2, 2)):
+    for shape in ((2, 5, 5, 7), (1, 6, 1, 1)):
         with pytest.raises(ShapeError):
             norm(t(*shape))
     assert norm.num_batches_tracked is not None and norm.running_var is not None

@@ -71,16 +71,15 @@ def _instructions(target: Target) -> str:
 
 
 def _cache() -> tuple[str, bool]:
-    folder = cache.folder()
-    entries = list(folder.glob("*.ttc")) if folder.is_dir() else []
-    held = f"{folder}: {len(entries)} entries, {size(sum(entry.stat().st_size for entry in entries))}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        code = cache.code_folder()
+        code.make()
+        sizes = [status.st_size for name, status in code.files() if name.endswith(".ttc")]
+        with tempfile.TemporaryFile(dir=code.path):
             pass
     except OSError as error:
-        return f"[red]{held}; not writable ({error}): every process compiles anew[/]", False
-    return f"{held}; writable", True
+        return f"[red]{cache.folder()}: not writable ({error}): every process compiles anew[/]", False
+    return f"{code.path}: {len(sizes)} entries, {size(sum(sizes))}; writable", True
 
 
 def _drawing() -> tuple[str, bool]:

@@ -11,7 +11,7 @@ import numpy as np
 from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
 from tinytorch.compile import Compiled
-from tinytorch.frontend.guards import snapshot
+from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import Leaf, Traced, raw_grad, set_raw_grad, trace
 from tinytorch.frontend.tree import Slot, flatten, unflatten
@@ -63,7 +63,7 @@ class _Surroundings:
     """What a run may change, to be put back: attributes, contents of tensors, and gradients."""
 
     def __init__(self, function: Callable[..., Any], arguments: Any) -> None:
-        self.attributes = [(owner, dict(vars(owner))) for owner, _ in snapshot(function, arguments).attributes]
+        self.attributes = [(owner, dict(vars(owner))) for owner in tracked_in(function, arguments)]
         self.arrays: list[tuple[Tensor, Array]] = []
         self.gradients: list[tuple[Tensor, Any]] = []
 

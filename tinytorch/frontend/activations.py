@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
@@ -105,9 +106,7 @@ class GELU(Activation):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise TinyTorchError(f'GELU: approximate is "none" or "tanh", got {approximate!r}', user_loc())
-        self.approximate = approximate
+        self.approximate = arguments.choice("GELU", "approximate", approximate, "none", "tanh")
 
     def attrs(self, x: Tensor) -> dict[str, Any]:
         return {"approximate": self.approximate == "tanh"}
@@ -121,7 +120,7 @@ class _Along(Activation):
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = arguments.integer(type(self).__name__, "dim", dim)
 
     def attrs(self, x: Tensor) -> dict[str, Any]:
         return {"axis": normalize_axis(type(self).__name__, self.dim, x.ndim)}

@@ -2,9 +2,9 @@
 
 | what | memory | time |
 | --- | --- | --- |
-| a data set of arrays, memory-mapped | the pages that are touched, shared between processes | one gather per batch |
-| the same in RAM as uint8 | n bytes for n pixels | the same |
-| the same in RAM as float32 | 4 n bytes | no conversion per batch |
+| images in RAM as uint8: MNIST, CIFAR-10 | n bytes for n pixels, in every process | one gather per batch |
+| arrays of your own, memory-mapped | the pages that are touched, shared between processes | the same |
+| images in RAM as float32 | 4 n bytes | no conversion per batch |
 
 Images stay uint8 in storage and become float32 a batch at a time, in the thread that works ahead of the training
 step: a fourth of the memory for a conversion that the step hides.
@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.data_augment import Compose, Cutout, RandomCrop, RandomHorizontalFlip, Transform
 from tinytorch.frontend.data_files import DataError
 from tinytorch.frontend.data_prefetch import prefetched
@@ -36,6 +37,7 @@ from tinytorch.frontend.data_sets import (
 )
 from tinytorch.frontend.data_zoo import CIFAR10, MNIST, TinyShakespeare
 from tinytorch.frontend.tensor import Tensor, from_numpy
+from tinytorch.ir.loc import user_loc
 
 __all__ = [
     "CIFAR10",
@@ -80,13 +82,16 @@ class DataLoader:
         transform: Transform | None = None,
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(f"DataLoader: {type(dataset).__name__} is no data set: needs __len__ and __getitem__")
+            raise arguments.ArgumentTypeError(
+                f"DataLoader: {type(dataset).__name__} is no data set: needs __len__ and __getitem__", user_loc()
+            )
         self.dataset = dataset
         self.batch_size = _at_least(1, "batch_size", batch_size)
-        self.shuffle = shuffle
+        self.shuffle = arguments.flag("DataLoader", "shuffle", shuffle)
         self.seed = _at_least(0, "seed", seed)
-        self.drop_last = drop_last
+        self.drop_last = arguments.flag("DataLoader", "drop_last", drop_last)
         self.prefetch = _at_least(0, "prefetch", prefetch)
+        arguments.function("DataLoader", "transform", transform, optional=True)
         self.transform = transform
         self._epoch = 0
         self._position = 0  # batches of this epoch that have been handed out
@@ -165,11 +170,10 @@ def _to_tensors(batch: Batch) -> Any:
     return batch if isinstance(batch, Tensor) else from_numpy(np.asarray(batch))
 
 
-def _at_least(least: int, name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"DataLoader: {name} must be an int, got {value!r}") from None
+def _at_least(least: int, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise arguments.ArgumentTypeError(f"DataLoader: {name} must be an int, got {value!r}", user_loc())
+    number = operator.index(value)
     if number < least:
-        raise ValueError(f"DataLoader: {name} must be at least {least}, got {number}")
+        raise arguments.ArgumentValueError(f"DataLoader: {name} must be at least {least}, got {number}", user_loc())
     return number

@@ -24,8 +24,10 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
 from tinytorch.frontend.data_sets import Array, Batch
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
 
 PaddingMode: TypeAlias = Literal["constant", "reflect", "edge", "symmetric"]
 Transform: TypeAlias = Callable[[Batch, np.random.Generator], Batch]
@@ -37,11 +39,12 @@ class Compose:
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         if not isinstance(cast(object, transforms), Sequence):
-            raise TypeError(f"Compose: expected a list of transforms, got {transforms!r}")
+            raise ArgumentTypeError(f"Compose: expected a list of transforms, got {transforms!r}", user_loc())
         for position, transform in enumerate(transforms):
             if not callable(transform):
-                raise TypeError(
-                    f"Compose: transform {position} is {transform!r}, which cannot be called with (batch, generator)"
+                raise ArgumentTypeError(
+                    f"Compose: transform {position} is {transform!r}, which cannot be called with (batch, generator)",
+                    user_loc(),
                 )
         self.transforms = tuple(transforms)
 
@@ -112,7 +115,7 @@ class RandomCrop(ImageTransform):
         self.padding = _pair("RandomCrop", "padding", padding, 0)
         if padding_mode not in get_args(PaddingMode):
             modes = ", ".join(map(repr, get_args(PaddingMode)))
-            raise ValueError(f"RandomCrop: padding_mode is one of {modes}, got {padding_mode!r}")
+            raise ArgumentValueError(f"RandomCrop: padding_mode is one of {modes}, got {padding_mode!r}", user_loc())
         self.padding_mode: PaddingMode = padding_mode
         self.fill = fill
 
@@ -219,17 +222,19 @@ def _fill_of(what: str, fill: Fill, images: Array) -> Array:
 def _pair(what: str, name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
     try:
         given = tuple(value) if isinstance(value, Sequence) else (value, value)
-        high, wide = map(operator.index, given)
+        high, wide = (operator.index(v) for v in given if not isinstance(v, bool))
     except (TypeError, ValueError):
-        raise TypeError(f"{what}: {name} is an int or a pair of ints (height, width), got {value!r}") from None
+        raise ArgumentTypeError(
+            f"{what}: {name} is an int or a pair of ints (height, width), got {value!r}", user_loc()
+        ) from None
     if min(high, wide) < least:
-        raise ValueError(f"{what}: {name} is at least {least}, got {value!r}")
+        raise ArgumentValueError(f"{what}: {name} is at least {least}, got {value!r}", user_loc())
     return high, wide
 
 
 def _probability(what: str, p: float) -> float:
-    if not isinstance(cast(object, p), Real):
-        raise TypeError(f"{what}: p is a number, got {p!r}")
+    if isinstance(p, bool) or not isinstance(cast(object, p), Real):
+        raise ArgumentTypeError(f"{what}: p is a number, got {p!r}", user_loc())
     if not 0 <= p <= 1:
-        raise ValueError(f"{what}: p is a probability, from 0 to 1, got {p!r}")
+        raise ArgumentValueError(f"{what}: p is a probability, from 0 to 1, got {p!r}", user_loc())
     return float(p)

@@ -8,24 +8,29 @@ import lzma
 import math
 import os
 import secrets
+import struct
 import tarfile
+import warnings
 import zlib
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 Bytes = NDArray[np.uint8]
 
-_DECODER_VERSION = 1  # part of the key of cached arrays: raise it when a decoder changes
+_DECODER_VERSION = 2  # part of the key of cached arrays: raise it when a decoder changes
 _TIMEOUT_SECONDS = 20.0
 _CHUNK = 1 << 20
+_SUM_BYTES = 32
+_MOST_KEPT = 1 << 30  # bytes of a decoded array
 
 
 class DataError(TinyTorchError, ValueError):
@@ -137,19 +142,50 @@ def _transfer(url: str, name: str, target: IO[bytes]) -> str:
 # ---- decoding -----------------------------------------------------------------------------------------------
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of `path`, decompressed if its name ends in .gz or .xz; DataError if it is damaged."""
+def read_bytes(path: Path, most: int) -> bytearray:
+    """The content of `path`, decompressed if its name ends in .gz or .xz; DataError if it is damaged, or larger than
+    `most` bytes: a small compressed file could become more than any memory."""
+    with _reading(path) as file:
+        return _read(file, most, path)
+
+
+def read_idx(path: Path, most: int) -> Bytes:
+    """The array in an idx file of unsigned bytes, read as `read_bytes` does: magic 0, 0, 8, rank; big-endian sizes;
+    then the values. The sizes say how much is read.
+
+    Format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
+    """
+    with _reading(path) as file:
+        magic = file.read(4)
+        if len(magic) < 4 or magic[:3] != b"\0\0\x08":
+            raise DataError(f"{path}: not an idx file of unsigned bytes (starts with {magic.hex(' ') or 'nothing'})")
+        sizes = file.read(4 * magic[3])
+        if len(sizes) < 4 * magic[3]:
+            raise DataError(f"{path}: cut short within the header: {4 + len(sizes)} bytes of {4 + 4 * magic[3]}")
+        shape = tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
+        count = math.prod(shape)
+        if count > most:
+            raise DataError(f"{path}: its header {list(shape)} asks for {count} bytes, at most {most} are expected")
+        values = _up_to(file, count + 1)
+        if len(values) != count:
+            found = len(values) if len(values) < count else "more"
+            raise DataError(f"{path}: {found} values, but its header {list(shape)} asks for {count}")
+        return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[IO[bytes]]:
+    """`path` opened for reading, through a decompressor if its name asks for one; DataError where that fails."""
     try:
-        with open_file(path) as file:
-            return file.read()
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        with _open(path) as file:
+            yield file
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError) as error:
         raise DataError(f"{path}: damaged or cut short ({error}); delete it or get it anew") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+    except (OSError, MemoryError) as error:  # the latter where a decompressor is told to keep more than there is
+        raise DataError(f"{path}: cannot be read ({error or 'too little memory'})") from error
 
 
-def open_file(path: Path) -> IO[bytes]:
-    """`path` opened for reading, through a decompressor if its name asks for one."""
+def _open(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path))
     if path.suffix == ".xz":
@@ -157,41 +193,53 @@ def open_file(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
-    """The files called `names` of the gzipped tar archive at `path`, whatever folder they are in, in that order."""
-    found: dict[str, bytes] = {}
-    try:
-        with open_file(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+def _read(file: IO[bytes], most: int, path: Path) -> bytearray:
+    """The rest of a file; DataError if that is more than `most` bytes."""
+    content = _up_to(file, most + 1)
+    if len(content) > most:
+        raise DataError(f"{path}: more than the {most} bytes that are expected")
+    return content
+
+
+def _up_to(file: IO[bytes], most: int) -> bytearray:
+    """The next `most` bytes, or as many as there are; read in pieces, so that no more memory is asked for."""
+    content = bytearray()
+    while piece := file.read(min(_CHUNK, most - len(content))):
+        content += piece
+    return content
+
+
+def read_members(path: Path, names: Sequence[str], most: int, most_in_all: int) -> list[bytearray]:
+    """The files called `names` of the gzipped tar archive at `path`, whatever folder they are in, in that order; each
+    of at most `most` bytes, in an archive that unpacks to at most `most_in_all`."""
+    found: dict[str, bytearray] = {}
+    with _reading(path) as stream:
+        bounded = cast(IO[bytes], _Bounded(stream, most_in_all, path))
+        with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for member in archive:
                 name = Path(member.name).name
                 if member.isfile() and name in names:
-                    found[name] = cast(IO[bytes], archive.extractfile(member)).read()
-            while stream.read(_CHUNK):  # the checksum stands at the end of the stream
-                pass
-    except (EOFError, zlib.error, tarfile.TarError, OSError) as error:
-        raise DataError(f"{path}: damaged or cut short ({error}); delete it or get it anew") from error
+                    found[name] = _read(cast(IO[bytes], archive.extractfile(member)), most, path)
+        while bounded.read(_CHUNK):  # the checksum stands at the end of the stream
+            pass
     for name in names:
         if name not in found:
             raise DataError(f"{path}: the archive has no {name}")
     return [found[name] for name in names]
 
 
-def parse_idx(data: bytes, source: Path) -> Bytes:
-    """The array in an idx file of unsigned bytes: magic 0, 0, 8, rank; big-endian sizes; then the values.
+class _Bounded:
+    """A stream of which no more than `most` bytes are read."""
 
-    Format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
-    """
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise DataError(f"{source}: not an idx file of unsigned bytes (starts with {data[:4].hex(' ') or 'nothing'})")
-    rank = data[3]
-    start = 4 + 4 * rank
-    if len(data) < start:
-        raise DataError(f"{source}: cut short within the header: {len(data)} bytes, the header has {start}")
-    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4))
-    expected = start + math.prod(shape)
-    if len(data) != expected:
-        raise DataError(f"{source}: {len(data)} bytes, but its header {list(shape)} asks for {expected}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    def __init__(self, stream: IO[bytes], most: int, path: Path) -> None:
+        self._stream, self._left, self._path = stream, most, path
+
+    def read(self, size: int) -> bytes:
+        content = self._stream.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise DataError(f"{self._path}: unpacks to far more than the files that are expected in it")
+        return content
 
 
 def check_labels(labels: Bytes, classes: int, source: Path) -> None:
@@ -204,41 +252,88 @@ def check_labels(labels: Bytes, classes: int, source: Path) -> None:
 
 
 def cached_arrays(
-    sources: Sequence[Path], fields: Sequence[str], decode: Callable[[], tuple[Bytes, ...]]
+    sources: Sequence[Path],
+    fields: Sequence[str],
+    decode: Callable[[], tuple[Bytes, ...]],
+    check: Callable[[tuple[Bytes, ...]], None],
 ) -> tuple[Bytes, ...]:
-    """`decode()`, or what it gave before for the same files: read-only arrays, memory-mapped from the cache folder.
+    """`decode()`, or what it gave before for the same files: read-only arrays of bytes, kept in the cache folder.
 
-    Files are the same when path, size and modification time are. A cache that cannot be written costs time only.
+    Sources are the same when path, size and modification time are. What was kept counts only if nobody else can have
+    written it, its checksum fits, and `check` (DataError where the arrays make no sense) passes. It is read, not
+    mapped: a mapped file that is cut short kills the process which touches it. That costs memory of the array's size
+    in each process (47 MB for MNIST, 154 MB for CIFAR-10) and a second per 1 to 2 GB for reading and the checksum.
+    A cache that cannot be used costs time only.
     """
-    folder = cache_folder() / "decoded"
     key = _key(sources)
-    paths = [folder / f"{key}-{field}.npy" for field in fields]
-    stored = _load(paths)
-    if stored is not None:
-        return stored
-    arrays = decode()
+    names = [f"{key}-{field}.idx" for field in fields]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, array in zip(paths, arrays, strict=True):
-            with replacing(path) as file:
-                np.save(file, array)
-    except OSError:
-        return arrays
-    return _load(paths) or arrays
+        folder = private_folder(cache_folder(), "decoded")
+        stored = tuple(_load(folder, name) for name in names)
+        check(stored)
+        return stored
+    except ExposedError as error:
+        _warn_once(error)
+    except (OSError, DataError):  # absent, no file of one's own, or damaged by whatever happened to the disk
+        pass
+    arrays = decode()
+    check(arrays)
+    for array in arrays:
+        array.flags.writeable = False
+    with suppress(OSError):
+        folder = private_folder(cache_folder(), "decoded")
+        folder.make()
+        for name, array in zip(names, arrays, strict=True):
+            _store(folder, name, array)
+    return arrays
+
+
+_warned: set[Path] = set()
+
+
+def _warn_once(error: ExposedError) -> None:
+    if cache_folder() not in _warned:
+        _warned.add(cache_folder())
+        warnings.warn(
+            f"TinyTorch keeps no decoded data in {cache_folder()} ({error}), so they are decoded anew each time; set "
+            "TT_CACHE_DIR to a folder that nobody else can write",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _key(sources: Sequence[Path]) -> str:
     digest = hashlib.sha256(str(_DECODER_VERSION).encode())
     for source in sources:
         status = source.stat()
-        digest.update(f"\n{source.resolve()}\n{status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"\n{source.resolve()}\n{status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _load(paths: Sequence[Path]) -> tuple[Bytes, ...] | None:
-    try:
-        arrays = [cast(NDArray[Any], np.load(path, mmap_mode="r")) for path in paths]
-    except (OSError, ValueError, EOFError):  # absent, or cut short by whatever happened to the disk
-        return None
-    intact = all(array.dtype == np.uint8 and len(array) == len(arrays[0]) for array in arrays)
-    return tuple(arrays) if intact else None
+def _store(folder: PrivateFolder, name: str, array: Bytes) -> None:
+    """Write a checksum, then the header of an idx file, then the values."""
+    values = np.ascontiguousarray(array).reshape(-1).data
+    header = struct.pack(f">2xBB{array.ndim}I", 8, array.ndim, *array.shape)
+    folder.replace(name, random_name(".part"), _sum(name, header, values), header, values)
+
+
+def _load(folder: PrivateFolder, name: str) -> Bytes:
+    """The inverse; DataError where the file is not exactly that."""
+    with folder.open(name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if not _SUM_BYTES + 4 <= size <= _MOST_KEPT:
+            raise DataError(f"{name}: {size} bytes")
+        sum_, content = file.read(_SUM_BYTES), memoryview(file.read(size - _SUM_BYTES))
+    rank = content[3] if len(content) > 3 else 0
+    header, values = content[: 4 + 4 * rank], content[4 + 4 * rank :]
+    if sum_ != _sum(name, header, values):
+        raise DataError(f"{name}: its checksum does not fit")
+    return np.frombuffer(values, np.uint8).reshape(struct.unpack(f">{rank}I", header[4:]))
+
+
+def _sum(name: str, *content: bytes | memoryview) -> bytes:
+    """A digest over a file's name and content (BLAKE2b, the fastest one that every Python has)."""
+    digest = hashlib.blake2b(name.encode(), digest_size=_SUM_BYTES)
+    for piece in content:
+        digest.update(piece)
+    return digest.digest()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
 
 Array: TypeAlias = NDArray[Any]
 Indices: TypeAlias = NDArray[np.int64]
@@ -40,7 +43,7 @@ class ArrayDataset(Dataset):
 
     def __init__(self, *arrays: Array) -> None:
         if not arrays:
-            raise ValueError(f"{type(self).__name__}: needs at least one array")
+            raise ArgumentValueError(f"{type(self).__name__}: needs at least one array", user_loc())
         for position, array in enumerate(arrays):
             if array.ndim == 0:
                 raise ShapeError(f"{type(self).__name__}: array {position} has no axis of samples")
@@ -81,7 +84,9 @@ class Subset(Dataset):
     def __init__(self, dataset: Dataset, indices: Sequence[int] | Indices) -> None:
         chosen = np.asarray(indices, dtype=np.int64 if len(indices) == 0 else None)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
-            raise TypeError(f"Subset: indices must be a sequence of ints, got {chosen.dtype} of shape {chosen.shape}")
+            raise ArgumentTypeError(
+                f"Subset: indices must be a sequence of ints, got {chosen.dtype} of shape {chosen.shape}", user_loc()
+            )
         if chosen.size and (int(chosen.min()) < 0 or int(chosen.max()) >= len(dataset)):
             raise IndexError(
                 f"Subset: indices go from {chosen.min()} to {chosen.max()}, samples from 0 to {len(dataset) - 1}"
@@ -105,18 +110,24 @@ class Subset(Dataset):
 def random_split(dataset: Dataset, lengths: Sequence[int | float], seed: int = 0) -> list[Subset]:
     """Disjoint random subsets of the given lengths, or fractions that add up to 1 (the first ones take the rest)."""
     total = len(dataset)
-    if any(length < 0 for length in lengths):
-        raise ValueError(f"random_split: negative length in {list(lengths)}")
+    if any(isinstance(length, bool) or not isinstance(cast(object, length), Real) for length in lengths):
+        raise ArgumentTypeError(f"random_split: lengths are ints or fractions, got {list(lengths)}", user_loc())
+    if not all(length >= 0 for length in lengths):
+        raise ArgumentValueError(f"random_split: negative length in {list(lengths)}", user_loc())
     if any(isinstance(length, float) for length in lengths):
         if abs(sum(lengths) - 1) > 1e-6:
-            raise ValueError(f"random_split: fractions {list(lengths)} add up to {sum(lengths)}, not to 1")
+            raise ArgumentValueError(
+                f"random_split: fractions {list(lengths)} add up to {sum(lengths)}, not to 1", user_loc()
+            )
         sizes = [int(total * fraction) for fraction in lengths]
         for position in range(total - sum(sizes)):
             sizes[position % len(sizes)] += 1
     else:
         sizes = [int(length) for length in lengths]
         if sum(sizes) != total:
-            raise ValueError(f"random_split: lengths {sizes} add up to {sum(sizes)}, the data set has {total} samples")
+            raise ArgumentValueError(
+                f"random_split: lengths {sizes} add up to {sum(sizes)}, the data set has {total} samples", user_loc()
+            )
     order = np.random.default_rng(seed).permutation(total)
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(sizes)[:-1])]
 

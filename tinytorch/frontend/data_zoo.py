@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend import data_files as files
 from tinytorch.frontend.data_files import Bytes, DataError, Remote
 from tinytorch.frontend.data_sets import Array, ArrayDataset
@@ -24,6 +25,9 @@ _TEXT = Remote(
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
 )
+_TEXT_BYTES = 1_115_394
+_MOST_UNPACKED = 1 << 28  # bytes of CIFAR-10's archive, which unpacks to 184 MB
+_MOST_IMAGES = 1 << 18  # of sets in MNIST's format with ten classes: four times as many as it has
 _CIFAR10 = Remote(
     "cifar-10-binary.tar.gz",
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -60,8 +64,8 @@ class ImageDataset(ArrayDataset):
         self.images = images
         self.labels = labels
         self.note = note
-        self.flatten = flatten
-        self.normalize = normalize
+        self.flatten = arguments.flag(type(self).__name__, "flatten", flatten)
+        self.normalize = arguments.flag(type(self).__name__, "normalize", normalize)
 
     def decode(self, batch: tuple[Bytes, Bytes]) -> tuple[Array, Array]:
         images = batch[0].astype(np.float32)
@@ -101,10 +105,13 @@ class MNIST(ImageDataset):
         normalize: bool = False,
         download: bool = True,
     ) -> None:
-        prefix = "train" if train else "t10k"
+        arguments.flag("MNIST", "download", download)
+        prefix = "train" if arguments.flag("MNIST", "train", train) else "t10k"
         names = [f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"]
         sources = _find_mnist(root, names, download)
-        images, labels = files.cached_arrays(sources, ("images", "labels"), lambda: _read_mnist(sources))
+        images, labels = files.cached_arrays(
+            sources, ("images", "labels"), lambda: _read_mnist(sources), lambda arrays: _check_mnist(arrays, sources)
+        )
         note = f"the official {'training' if train else 'test'} set"
         super().__init__(images, labels, note=note, flatten=flatten, normalize=normalize)
 
@@ -135,14 +142,20 @@ def _download_all(
         raise files.missing(what, needed, folders, [str(error)]) from error
 
 
-def _read_mnist(sources: Sequence[Path]) -> tuple[Bytes, Bytes]:
-    images, labels = (files.parse_idx(files.read_bytes(source), source) for source in sources)
+def _read_mnist(sources: Sequence[Path]) -> tuple[Bytes, ...]:
+    images = files.read_idx(sources[0], _MOST_IMAGES * 784)
     if images.ndim != 3 or images.shape[1:] != (28, 28):
         raise DataError(f"{sources[0]}: holds {list(images.shape)} bytes, where images are [n, 28, 28]")
+    return images[:, None], files.read_idx(sources[1], _MOST_IMAGES)
+
+
+def _check_mnist(arrays: tuple[Bytes, ...], sources: Sequence[Path]) -> None:
+    images, labels = arrays
+    if images.ndim != 4 or images.shape[1:] != (1, 28, 28):
+        raise DataError(f"{sources[0]}: decoded to {list(images.shape)} bytes, not to [n, 1, 28, 28]")
     if labels.shape != images.shape[:1]:
         raise DataError(f"{sources[1]}: holds {list(labels.shape)} labels, {sources[0].name} {len(images)} images")
     files.check_labels(labels, 10, sources[1])
-    return images[:, None], labels
 
 
 class CIFAR10(ImageDataset):
@@ -170,13 +183,15 @@ class CIFAR10(ImageDataset):
         normalize: bool = False,
         download: bool = True,
     ) -> None:
-        batches = _find_cifar10(root, download)
+        arguments.flag("CIFAR10", "train", train)
+        batches = _find_cifar10(root, arguments.flag("CIFAR10", "download", download))
         names, note = _split_cifar10("test_batch" in batches, train)
         sources = {name: batches[name] for name in names}
         read = partial(_read_cifar10, sources, self.images_per_file)
         # The names are part of the fields: both splits may come out of one archive.
         fields = [f"{'+'.join(names)}-{field}" for field in ("images", "labels")]
-        images, labels = files.cached_arrays(sorted(set(sources.values())), fields, read)
+        check = partial(_check_cifar10, sources, self.images_per_file)
+        images, labels = files.cached_arrays(sorted(set(sources.values())), fields, read, check)
         super().__init__(images, labels, note=note, flatten=flatten, normalize=normalize)
 
 
@@ -210,22 +225,31 @@ def _find_cifar10(root: Folder | None, download: bool) -> dict[str, Path]:
     return dict.fromkeys((*_TRAINING, "test_batch"), archive)
 
 
-def _read_cifar10(sources: dict[str, Path], images_per_file: int) -> tuple[Bytes, Bytes]:
+def _read_cifar10(sources: dict[str, Path], images_per_file: int) -> tuple[Bytes, ...]:
     """Images [n, 3, 32, 32] and labels [n]; a record is one label byte, then red, green and blue planes by rows."""
     paths = list(sources.values())
+    size = images_per_file * 3073
     if paths[0].name.endswith(".tar.gz"):
-        contents = files.read_members(paths[0], [f"{name}.bin" for name in sources])
+        contents = files.read_members(paths[0], [f"{name}.bin" for name in sources], size, _MOST_UNPACKED)
     else:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # decompression runs without the interpreter lock
-            contents = list(pool.map(files.read_bytes, paths))
+            contents = list(pool.map(partial(files.read_bytes, most=size), paths))
     records: list[Bytes] = []
     for path, content in zip(paths, contents, strict=True):
-        if len(content) != images_per_file * 3073:
+        if len(content) != size:
             raise DataError(f"{path}: a batch has {len(content)} bytes, not {images_per_file} records of 3073")
         records.append(np.frombuffer(content, np.uint8).reshape(images_per_file, 3073))
         files.check_labels(records[-1][:, 0], 10, path)
     images = np.concatenate([record[:, 1:] for record in records]).reshape(-1, 3, 32, 32)
     return images, np.concatenate([record[:, 0] for record in records])
+
+
+def _check_cifar10(sources: dict[str, Path], images_per_file: int, arrays: tuple[Bytes, ...]) -> None:
+    images, labels = arrays
+    count, path = images_per_file * len(sources), next(iter(sources.values()))
+    if images.shape != (count, 3, 32, 32) or labels.shape != (count,):
+        raise DataError(f"{path}: decoded to {list(images.shape)} bytes and {list(labels.shape)} labels")
+    files.check_labels(labels, 10, path)
 
 
 class TinyShakespeare:
@@ -237,10 +261,11 @@ class TinyShakespeare:
     """
 
     def __init__(self, root: Folder | None = None, *, download: bool = True) -> None:
+        arguments.flag("TinyShakespeare", "download", download)
         folders = files.search_folders(root, ("tinyshakespeare",))
         paths = [path for folder in folders if (path := files.first_file(folder, (_TEXT.name,))) is not None]
         path = paths[0] if paths else _download_all("TinyShakespeare", [_TEXT], "tinyshakespeare", folders, download)[0]
-        content = files.read_bytes(path)
+        content = files.read_bytes(path, 2 * _TEXT_BYTES)  # a wrong text is named by its size, if that is no larger
         if hashlib.sha256(content).hexdigest() != _TEXT.sha256:
             raise DataError(f"{path}: {len(content)} bytes that are not the Tiny Shakespeare text (by their SHA-256)")
         self.text = content.decode("ascii")

@@ -30,6 +30,7 @@ from tinytorch.frontend.loss_functions import (
     nll_loss,
     smooth_l1_loss,
 )  # fmt: skip
+from tinytorch.frontend.norms import normalize
 from tinytorch.frontend.random import Generator, default_generator
 from tinytorch.frontend.spatial_functions import batch_norm, conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tinytorch.frontend.spatial_pooling import (
@@ -192,12 +193,6 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     if weight.ndim != 2 or indices.dtype.kind not in ("int", "uint"):
         raise ShapeError(f"embedding: needs integers and a matrix, got {indices.type} and {weight.type}", user_loc())
     return weight[indices]
-
-
-def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """x divided by its p-norm along `dim`, or by `eps` where that is larger."""
-    norm = (abs(x) ** p).sum(dim, keepdim=True) ** (1 / p) if p != 2.0 else (x * x).sum(dim, keepdim=True).sqrt()
-    return x / norm.maximum(eps)
 
 
 def pad(x: Tensor, amounts: Sequence[int], value: float = 0.0) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.random import Generator, normal_, uniform_
 from tinytorch.frontend.tensor import Tensor
@@ -26,8 +27,9 @@ _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
 def gain(nonlinearity: str, slope: float = 0.0) -> float:
     """How much larger weights have to be in front of a nonlinearity for the signal to keep its size."""
     if nonlinearity == "leaky_relu":
+        arguments.finite("gain", "slope", slope)
         return math.sqrt(2 / (1 + slope**2))
-    if nonlinearity not in _GAINS:
+    if not isinstance(nonlinearity, str) or nonlinearity not in _GAINS:  # pyright: ignore[reportUnnecessaryIsInstance]
         names = ", ".join([*_GAINS, "leaky_relu"])
         raise TinyTorchError(f"gain: {nonlinearity!r} is not one of {names}", user_loc())
     return _GAINS[nonlinearity]
@@ -42,8 +44,7 @@ def fans(weight: Tensor) -> tuple[int, int]:
 
 
 def _he_std(weight: Tensor, fan: str, nonlinearity: str, slope: float) -> float:
-    if fan not in ("fan_in", "fan_out"):
-        raise TinyTorchError(f'mode is "fan_in" or "fan_out", got {fan!r}', user_loc())
+    arguments.choice("kaiming", "mode", fan, "fan_in", "fan_out")
     size = fans(weight)[fan == "fan_out"]
     return gain(nonlinearity, slope) / math.sqrt(max(size, 1))
 
@@ -72,6 +73,7 @@ def kaiming_normal_(
 
 
 def _xavier_std(weight: Tensor, scale: float) -> float:
+    arguments.finite("xavier", "gain", scale)
     return scale * math.sqrt(2 / max(sum(fans(weight)), 1))
 
 
@@ -104,10 +106,8 @@ def initialize_(
 ) -> None:
     """The weights of layer `name`: "default" as in PyTorch, uniform with bound 1 / sqrt(fan_in), as the bias; "xavier"
     or "he", uniform with the variances given above, and the bias left as it is. TinyTorchError for another name."""
-    if initialization not in ("default", "xavier", "he"):
-        raise TinyTorchError(
-            f'{name}: initialization is "default", "xavier" or "he", got {initialization!r}', user_loc()
-        )
+    arguments.choice(name, "initialization", initialization, "default", "xavier", "he")
+    arguments.instance(name, "generator", generator, Generator, optional=True)
     if initialization == "xavier":
         xavier_uniform_(weight, generator=generator)
     elif initialization == "he":

@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
-from tinytorch.frontend import functional, init
+from tinytorch.frontend import arguments, functional, init
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tracked import parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
-
-
-def _positive(what: str, **sizes: Any) -> None:
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise TinyTorchError(f"{what}: {name} is a positive integer, got {size!r}", user_loc())
 
 
 class Linear(Module):
@@ -41,8 +36,9 @@ class Linear(Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        _positive("Linear", in_features=in_features, out_features=out_features)
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = arguments.integer("Linear", "in_features", in_features, 1)
+        self.out_features = arguments.integer("Linear", "out_features", out_features, 1)
+        arguments.flag("Linear", "bias", bias)
         self.weight = Parameter(functional.zeros(out_features, in_features, dtype=dtype))
         self.bias = Parameter(functional.zeros(out_features, dtype=dtype)) if bias else None
         init.initialize_("Linear", self.weight, self.bias, initialization, generator)
@@ -69,7 +65,7 @@ class _Container(Module):
         setattr(self, str(len(self)), module)
 
     def _items(self) -> list[Module]:
-        return [value for name, value in vars(self).items() if name.isdigit()]
+        return [value for name, value in parts_of(self).items() if name.isdigit()]
 
     def __len__(self) -> int:
         return len(self._items())
@@ -119,9 +115,9 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise TinyTorchError(f"Dropout: p is a probability, got {p!r}", user_loc())
-        self.p, self.generator = p, generator
+        self.p = arguments.probability("Dropout", "p", p)
+        arguments.instance("Dropout", "generator", generator, Generator, optional=True)
+        self.generator = generator
 
     def forward(self, x: Tensor, training: bool = True) -> Tensor:
         return functional.dropout(x, self.p, training and self.training, self.generator)
@@ -143,10 +139,13 @@ class LayerNorm(Module):
         dtype: object = f32,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        for size in shape:
-            _positive("LayerNorm", normalized_shape=size)
-        self.normalized_shape, self.eps = shape, eps
+        sizes = normalized_shape if isinstance(normalized_shape, (list, tuple)) else [normalized_shape]
+        shape = tuple(arguments.integer("LayerNorm", "normalized_shape", size, 1) for size in sizes)
+        if not shape:
+            raise arguments.wrong_value("LayerNorm", "normalized_shape", "one or more sizes", normalized_shape)
+        self.normalized_shape, self.eps = shape, arguments.not_negative("LayerNorm", "eps", eps)
+        arguments.flag("LayerNorm", "elementwise_affine", elementwise_affine)
+        arguments.flag("LayerNorm", "bias", bias)
         self.weight = Parameter(functional.ones(shape, dtype=dtype)) if elementwise_affine else None
         self.bias = Parameter(functional.zeros(shape, dtype=dtype)) if elementwise_affine and bias else None
 
@@ -162,7 +161,8 @@ class Flatten(Module):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = arguments.integer("Flatten", "start_dim", start_dim)
+        self.end_dim = arguments.integer("Flatten", "end_dim", end_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(self.start_dim, self.end_dim)

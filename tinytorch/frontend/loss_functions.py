@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import apply
-from tinytorch.ir.types import bool_, i64
+from tinytorch.ir.op import Op, apply
+from tinytorch.ir.operators import broadcast_shapes, promote
+from tinytorch.ir.types import TensorType, bool_, i64
 
 
 def _reduced(what: str, loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
     """The losses as they are, summed, or averaged; `total` is what a mean divides by, if not their number."""
-    if reduction == "mean":
+    if arguments.choice(what, "reduction", reduction, "mean", "sum", "none") == "mean":
         return loss.mean() if total is None else loss.sum() / total
-    if reduction not in ("sum", "none"):
-        raise TinyTorchError(f'{what}: reduction is "mean", "sum" or "none", got {reduction!r}', user_loc())
     return loss.sum() if reduction == "sum" else loss
 
 
@@ -28,7 +28,7 @@ def cross_entropy(
     logits: Tensor,
     targets: Tensor,
     weight: Tensor | None = None,
-    ignore_index: int | None = None,
+    ignore_index: int | None = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -36,15 +36,16 @@ def cross_entropy(
 
     logits [C], [N, C] or [N, C, d1, …]; targets either class indices (integers, the same shape without C) or
     probabilities (floats, the shape of logits). `weight` [C] scales each class, and the mean is then the weighted
-    one; targets equal to `ignore_index` do not count. `label_smoothing` spreads that part of the weight evenly over
-    all classes (Szegedy et al. 2016).
+    one; targets equal to `ignore_index` do not count (None: all do), and a mean over none is NaN. `label_smoothing`
+    spreads that part of the weight evenly over all classes (Szegedy et al. 2016).
     """
     axis = _class_axis("cross_entropy", logits, targets)
-    if not 0 <= label_smoothing <= 1:
-        raise TinyTorchError(f"cross_entropy: label_smoothing is between 0 and 1, got {label_smoothing}", user_loc())
+    weight = _class_weight("cross_entropy", weight, logits, axis)
+    label_smoothing = arguments.fraction("cross_entropy", "label_smoothing", label_smoothing)
     rows = _classes_last(logits, axis)
     if targets.dtype.is_float:
-        if ignore_index is not None:
+        ignored = class_ignored("cross_entropy", ignore_index)
+        if ignored is not None and ignored >= 0:
             raise TinyTorchError("cross_entropy: ignore_index is for targets that are class indices", user_loc())
         losses = _soft_losses(rows, _classes_last(targets, axis), weight, label_smoothing)
         return _reduced("cross_entropy", losses, reduction)
@@ -52,10 +53,12 @@ def cross_entropy(
     def of_classes(indices: Tensor) -> tuple[Tensor, Tensor | None]:
         if weight is None:
             return apply(ops.composite.cross_entropy, rows, indices, smoothing=float(label_smoothing)), None
-        log_probabilities, scale = rows.log_softmax(-1), weight.cast(rows.dtype)
-        share = scale[indices]
-        spread = -(log_probabilities * scale).sum(-1) * (label_smoothing / rows.shape[-1])
-        return _picked(log_probabilities, indices) * share * (1 - label_smoothing) + spread, share
+        log_probabilities, share = rows.log_softmax(-1), weight[indices]
+        losses = _picked(log_probabilities, indices) * share
+        if not label_smoothing:  # a product with 0 would be NaN where a logit is -inf
+            return losses, share
+        spread = -(log_probabilities * weight).sum(-1) * (label_smoothing / rows.shape[-1])
+        return losses * (1 - label_smoothing) + spread, share
 
     return _over_classes("cross_entropy", of_classes, targets, ignore_index, reduction)
 
@@ -72,7 +75,7 @@ def nll_loss(
     log_probabilities: Tensor,
     targets: Tensor,
     weight: Tensor | None = None,
-    ignore_index: int | None = None,
+    ignore_index: int | None = -100,
     reduction: str = "mean",
 ) -> Tensor:
     """-log_probabilities at the target class: [C], [N, C] or [N, C, d1, …] with integers of that shape without C."""
@@ -80,9 +83,10 @@ def nll_loss(
     if targets.dtype.is_float:
         raise ShapeError(f"nll_loss: targets are class indices, got {targets.type}", user_loc())
     rows = _classes_last(log_probabilities, axis)
+    weight = _class_weight("nll_loss", weight, log_probabilities, axis)
 
     def of_classes(indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        share = None if weight is None else weight.cast(rows.dtype)[indices]
+        share = None if weight is None else weight[indices]
         picked = _picked(rows, indices)
         return picked if share is None else picked * share, share
 
@@ -111,6 +115,20 @@ def _class_axis(what: str, scores: Tensor, targets: Tensor) -> int:
     return axis
 
 
+def _class_weight(what: str, weight: Tensor | None, scores: Tensor, axis: int) -> Tensor | None:
+    """The weights of the classes in the dtype of the scores; ShapeError unless there is one for each."""
+    if weight is None:
+        return None
+    if require_tensor(what, weight).shape != (scores.shape[axis],):
+        raise ShapeError(f"{what}: weight is [{scores.shape[axis]}], one for each class, got {weight.type}", user_loc())
+    return weight.cast(scores.dtype)
+
+
+def class_ignored(what: str, ignore_index: int | None) -> int | None:
+    """`ignore_index`, if it is an integer or None."""
+    return None if ignore_index is None else arguments.integer(what, "ignore_index", ignore_index)
+
+
 def _classes_last(x: Tensor, axis: int) -> Tensor:
     order = [i for i in range(x.ndim) if i != axis]
     return x if axis == x.ndim - 1 else x.permute([*order, axis])
@@ -124,11 +142,11 @@ def _over_classes(
     reduction: str,
 ) -> Tensor:
     """`losses` of class indices (with what each counts in a mean), without those that are ignored."""
-    indices = targets.cast(i64)
-    if ignore_index is None:
+    indices, ignored = targets.cast(i64), class_ignored(what, ignore_index)
+    if ignored is None:
         loss, share = losses(indices)
         return _reduced(what, loss, reduction, None if share is None else share.sum())
-    counted = indices != ignore_index
+    counted = indices != ignored
     loss, share = losses(where(counted, indices, 0))
     share = counted.cast(loss.dtype) if share is None else where(counted, share, 0.0)
     return _reduced(what, where(counted, loss, 0.0), reduction, share.sum())
@@ -158,30 +176,25 @@ def l1_loss(prediction: Tensor, target: Tensor, reduction: str = "mean") -> Tens
 
 
 def smooth_l1_loss(prediction: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """d**2 / (2 beta) where |d| < beta, else |d| - beta / 2, d being the difference (Girshick 2015)."""
-    if beta <= 0:
-        raise TinyTorchError(f"smooth_l1_loss: beta is positive, got {beta}", user_loc())
+    """d**2 / (2 beta) where |d| < beta, else |d| - beta / 2, d being the difference (Girshick 2015); |d| if beta is
+    0."""
+    if arguments.not_negative("smooth_l1_loss", "beta", beta) == 0:
+        return l1_loss(prediction, target, reduction)
     prediction, target = _pair("smooth_l1_loss", prediction, target)
     distance = abs(prediction - target)
-    loss = where(distance < beta, distance.square() * (0.5 / beta), distance - 0.5 * beta)
+    near = distance.minimum(beta)  # one branch that is always taken, so that no infinity meets a 0 on the way back
+    loss = near.square() * (0.5 / beta) + (distance - near)
     return _reduced("smooth_l1_loss", loss, reduction)
 
 
 def binary_cross_entropy(
     probabilities: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """-(y log p + (1 - y) log(1 - p)); logarithms are not below -100, as in PyTorch.
-
-    Where p is exactly 0 or 1 the logarithm of that 0 has no gradient; with logits there is always one.
-    """
+    """-(y log p + (1 - y) log(1 - p)); as in PyTorch, logarithms are not below -100, and in the derivative p (1 - p) is
+    not below 1e-12. NaN where p is not in [0, 1]. `weight` broadcasts to the losses."""
     p, y = _pair("binary_cross_entropy", probabilities, target)
-    loss = -(y * _bounded_log(p) + (1 - y) * _bounded_log(1 - p))
-    return _reduced("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
-
-
-def _bounded_log(p: Tensor) -> Tensor:
-    """log p, at least -100; NaN outside of [0, 1]."""
-    return where(p == 0, -100.0, where(p == 0, 1.0, p).log().maximum(-100.0))
+    loss = _of_one_type(ops.losses.binary_cross_entropy, p, y)
+    return _reduced("binary_cross_entropy", _scaled("binary_cross_entropy", loss, weight), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -191,14 +204,30 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross entropy of sigmoid(logits), without the overflow: max(x, 0) - x y + log(1 + exp(-|x|)).
+    """Binary cross entropy of sigmoid(logits), without the overflow: (1 - y) x - log sigmoid(x).
 
-    `pos_weight` scales the part of the targets that are 1.
+    `pos_weight` scales the part of the targets that are 1, `weight` the losses; both broadcast to them. Infinite logits
+    have the losses and derivatives that this formula has, as in PyTorch: infinity where the target is 0, and NaN where
+    infinity meets infinity or 0.
     """
-    x, y = _pair("binary_cross_entropy_with_logits", logits, target)
-    tail = (-abs(x)).exp().log1p()
-    if pos_weight is None:
-        loss = x.maximum(0) - x * y + tail
-    else:
-        loss = (1 - y) * x + (1 + (pos_weight - 1) * y) * (tail + (-x).maximum(0))
-    return _reduced("binary_cross_entropy_with_logits", loss if weight is None else loss * weight, reduction)
+    name = "binary_cross_entropy_with_logits"
+    x, y = _pair(name, logits, target)
+    loss = _of_one_type(ops.losses.logistic_loss, x, 1 - y, _scaled(name, y, pos_weight, "pos_weight"))
+    return _reduced(name, _scaled(name, loss, weight), reduction)
+
+
+def _of_one_type(op: Op, *operands: Tensor) -> Tensor:
+    """`op` of operands of one shape, their dtypes promoted to one."""
+    dtype = operands[0].dtype
+    for other in operands[1:]:
+        dtype = promote(TensorType(dtype, other.shape), other.type)
+    return apply(op, *(x.cast(dtype) for x in operands))
+
+
+def _scaled(what: str, values: Tensor, weight: Tensor | None, name: str = "weight") -> Tensor:
+    """`values` times a weight that broadcasts to them."""
+    if weight is None:
+        return values
+    if broadcast_shapes(what, values.shape, require_tensor(what, weight).shape) != values.shape:
+        raise ShapeError(f"{what}: {name} {weight.type} does not broadcast to {values.type}", user_loc())
+    return values * weight

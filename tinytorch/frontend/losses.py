@@ -7,9 +7,10 @@ entropy of the targets and the KL divergence add up to it: H(t, p) = H(t) + KL(t
 
 from __future__ import annotations
 
-from tinytorch.frontend import functional
+from tinytorch.frontend import arguments, functional
 from tinytorch.frontend.functional import log_softmax
 from tinytorch.frontend.gradients import grad_mode, gradients, ones_like, require_tensor, variable
+from tinytorch.frontend.loss_functions import class_ignored
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -29,10 +30,16 @@ class Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            kind = type(self).__name__
-            raise TinyTorchError(f'{kind}: reduction is "mean", "sum" or "none", got {reduction!r}', user_loc())
-        self.reduction = reduction
+        self.reduction = arguments.choice(self._name, "reduction", reduction, "mean", "sum", "none")
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _weights(self, name: str, value: Tensor | None) -> Tensor | None:
+        """A tensor of weights, or None."""
+        arguments.instance(self._name, name, value, Tensor, optional=True)
+        return value
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         raise TinyTorchError(f"{type(self).__name__} has no loss()", user_loc())
@@ -68,12 +75,13 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        ignore_index: int | None = None,
+        ignore_index: int | None = -100,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        self.weight, self.ignore_index, self.label_smoothing = weight, ignore_index, label_smoothing
+        self.weight, self.ignore_index = self._weights("weight", weight), class_ignored(self._name, ignore_index)
+        self.label_smoothing = arguments.fraction(self._name, "label_smoothing", label_smoothing)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return super().forward(logits, targets)
@@ -87,9 +95,9 @@ class CrossEntropyLoss(Loss):
 class NLLLoss(Loss):
     """-log_probabilities at the target class, for the results of log_softmax."""
 
-    def __init__(self, weight: Tensor | None = None, ignore_index: int | None = None, reduction: str = "mean") -> None:
+    def __init__(self, weight: Tensor | None = None, ignore_index: int | None = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight, self.ignore_index = weight, ignore_index
+        self.weight, self.ignore_index = self._weights("weight", weight), class_ignored(self._name, ignore_index)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         return functional.nll_loss(prediction, target, self.weight, self.ignore_index, self.reduction)
@@ -114,7 +122,7 @@ class BCELoss(Loss):
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight = weight
+        self.weight = self._weights("weight", weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy(prediction, target, self.weight, self.reduction)
@@ -125,7 +133,7 @@ class BCEWithLogitsLoss(Loss):
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
         super().__init__(reduction)
-        self.weight, self.pos_weight = weight, pos_weight
+        self.weight, self.pos_weight = self._weights("weight", weight), self._weights("pos_weight", pos_weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(

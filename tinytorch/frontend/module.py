@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, as_array, mode
-from tinytorch.frontend.trace import Tracked
+from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -61,14 +61,15 @@ class Module(Tracked):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
         # Here and not in __init__, so that a subclass that forgets super().__init__() works all the same.
-        vars(module).update(training=True, _registered=(), _buffers=(), _transient=())
+        attributes_of(module).update(training=True, _registered=(), _buffers=(), _transient=())
         return module
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        others = tuple(n for n in self._registered if n != name and not n.startswith(f"{name}."))
+        known = attributes_of(self)["_registered"]
+        others = tuple(n for n in known if n != name and not n.startswith(f"{name}."))
         mine = tuple(path for path, tensor in _tensors(name, value) if _is_parameter(tensor))
-        if others + mine != self._registered:
+        if others + mine != known:
             object.__setattr__(self, "_registered", others + mine)
         if isinstance(value, Tensor) and not value.name:
             value.name = name
@@ -76,11 +77,18 @@ class Module(Tracked):
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
         for kind in ("_registered", "_buffers", "_transient"):
-            kept = tuple(n for n in vars(self)[kind] if n != name and not n.startswith(f"{name}."))
+            kept = tuple(n for n in attributes_of(self)[kind] if n != name and not n.startswith(f"{name}."))
             object.__setattr__(self, kind, kept)
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return dict(attributes_of(self))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # object would take any arguments, as __new__ does: a module without settings must refuse them.
+        if (args or kwargs) and type(self).__init__ is Module.__init__:
+            given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+            raise TypeError(f"{type(self).__name__} takes no arguments, got {given}")
+        super().__init__(*args, **kwargs)
 
     # Running.
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +99,8 @@ class Module(Tracked):
             return self.forward(*args, **kwargs)
         outermost = not _scopes.paths
         if outermost:
-            _scopes.names = {id(m): name for name, m in self.named_modules()}
+            with record(None):
+                _scopes.names = {id(m): name for name, m in self.named_modules()}
         _scopes.paths.append(self._scope(outermost))
         try:
             return self.forward(*args, **kwargs)
@@ -121,7 +130,7 @@ class Module(Tracked):
         setattr(self, name, module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        for name, value in vars(self).items():
+        for name, value in parts_of(self).items():
             yield from _modules(name, value)
 
     def children(self) -> Iterator[Module]:
@@ -144,7 +153,7 @@ class Module(Tracked):
 
     def _own(self, kind: str) -> Iterator[tuple[str, Tensor]]:
         """Parameters or buffers of this module itself, shared ones under each name."""
-        for name, value in vars(self).items():
+        for name, value in parts_of(self).items():
             for path, tensor in _tensors(name, value):
                 is_buffer = name in self._buffers
                 is_parameter = not is_buffer and (path in self._registered or _is_parameter(tensor))

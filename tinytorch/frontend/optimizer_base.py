@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.frontend.trace import Tracked
+from tinytorch.frontend.trace import TraceAgain
+from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.types import DType, f32
+from tinytorch.ir.types import DType, f32, f64
 
 LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
 
 
-def setting(name: str, value: Any) -> Tensor:
-    """A 0-d f32 tensor for a setting; TinyTorchError unless it is a number that is not negative."""
-    tensor = Tensor.wrap(np.array(_number(name, value), np.float32))
-    tensor.name = name
-    return tensor
+def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
+    """A 0-d tensor for a setting; TinyTorchError unless it is a number that is not negative."""
+    return named(np.array(_number(name, value), dtype.numpy), name)
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-        raise TinyTorchError(f"{name}: expected a number that is not negative, got {value!r}", user_loc())
-    return float(value)
+    return float(arguments.not_negative("Optimizer", name, value))
 
 
 class ParamGroup(Tracked, MutableMapping[str, Any]):
     """Parameters with the same settings: a mapping from names to settings, and from "params" to the list.
 
-    `lr` and `weight_decay` are kept in f32 tensors, and read as floats (as tensors under tt.compile). A weight decay
-    that has always been 0 is no tensor, so that it costs nothing.
+    `lr` and `weight_decay` are kept in tensors, f64 if a parameter is, else f32, and read as floats (as tensors under
+    tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing.
     """
 
     def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
@@ -43,40 +42,54 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        known = vars(self).get(name)
+        known = attributes_of(self).get(name)
         if name not in LIVE:
             setattr(self, name, value)
         elif isinstance(known, Tensor):
             with grad_mode(False):
                 known.copy_(value if isinstance(value, Tensor) else _number(name, value))
         elif isinstance(value, Tensor) or value != 0 or name == "lr":
-            setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value))
+            setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value, self._dtype))
         else:
             setattr(self, name, None)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in vars(self):
+        if name not in attributes_of(self):
             raise KeyError(name)
-        value = vars(self)[name]
+        value = getattr(self, name)
         if name not in LIVE:
             return value
         if value is None:
             return 0.0
-        # The shortest decimal that this f32 is nearest to: what was set reads back as it was.
+        # The shortest decimal that this number is nearest to: what was set reads back as it was.
         return value if mode.trace is not None else float(str(value.numpy()[()]))
 
     def __delitem__(self, name: str) -> None:
         delattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(vars(self))
+        return iter(parts_of(self))
 
     def __len__(self) -> int:
-        return len(vars(self))
+        return len(parts_of(self))
+
+    @property
+    def _dtype(self) -> DType:
+        return f64 if any(p.dtype == f64 for p in self.params) else f32
+
+    def widen(self) -> bool:
+        """Settings in f64 where parameters have become that; whether any changed."""
+        known = {name: attributes_of(self)[name] for name in LIVE}
+        narrow = [name for name, t in known.items() if t is not None and t.dtype != f64] if self._dtype == f64 else []
+        for name in narrow:
+            with untraced():
+                value = self[name]
+            setattr(self, name, setting(name, value, f64))
+        return bool(narrow)
 
     def live(self, name: str) -> Tensor | None:
         """The tensor of a setting; None for a weight decay of 0."""
-        return vars(self)[name]
+        return getattr(self, name)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
@@ -157,6 +170,7 @@ class Optimizer(Tracked):
     # Stepping.
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        self._follow_dtypes()
         with grad_mode(False):
             at = 0
             for group in self.param_groups:
@@ -164,6 +178,21 @@ class Optimizer(Tracked):
                 at += len(group.params)
                 found = [(p, p.use_grad(), s) for p, s in zip(group.params, states, strict=True)]
                 self.update(group, [(p, g, s) for p, g, s in found if g is not None])
+
+    def _follow_dtypes(self) -> None:
+        """State and settings in the dtypes of parameters that have been converted since they were made."""
+        changed = [group.widen() for group in self.param_groups]
+        params = (p for group in self.param_groups for p in group.params)
+        for p, state in zip(params, self.state, strict=True):
+            dtype = working_dtype(p)
+            for name, tensor in state.items():
+                if tensor.dtype.is_float and tensor.dtype != dtype:
+                    state[name] = twin(tensor, dtype)
+                    changed.append(True)
+        if any(changed):
+            self.state = list(self.state)  # a change that compiled functions see
+            if mode.trace is not None:
+                raise TraceAgain
 
     def update(self, group: ParamGroup, entries: list[tuple[Tensor, Tensor, dict[str, Tensor]]]) -> None:
         """Update the parameters of one group that have gradients: (parameter, gradient, state) each."""
@@ -228,6 +257,22 @@ def named(array: Any, name: str) -> Tensor:
     tensor = Tensor.wrap(array)
     tensor.name = name
     return tensor
+
+
+@contextmanager
+def untraced() -> Generator[None]:
+    """Values as they are between calls, also while a call is traced."""
+    running, mode.trace = mode.trace, None
+    try:
+        yield
+    finally:
+        mode.trace = running
+
+
+def twin(tensor: Tensor, dtype: DType | None = None) -> Tensor:
+    """A copy of a tensor of state as it is between calls."""
+    with untraced():
+        return named(np.array(tensor.numpy(), (dtype or tensor.dtype).numpy), tensor.name)
 
 
 def working_dtype(param: Tensor) -> DType:

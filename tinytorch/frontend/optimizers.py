@@ -10,11 +10,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup, named, working_dtype
+from tinytorch.frontend import arguments
+from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup, named, twin, working_dtype
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.frontend.trace import TraceAgain
@@ -27,9 +28,8 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "ParamGroup"]
 Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
 
 
-def _fraction(name: str, value: Any) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise TinyTorchError(f"{name}: expected a number in [0, 1), got {value!r}", user_loc())
+def _fraction(what: str, name: str, value: Any) -> None:
+    arguments.number(what, name, value, lambda x: 0 <= x < 1, "a number in [0, 1)")
 
 
 class SGD(Optimizer):
@@ -63,8 +63,9 @@ class SGD(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        _fraction("momentum", settings["momentum"])
-        _fraction("dampening", settings["dampening"])
+        for name in ("momentum", "dampening"):
+            _fraction("SGD", name, settings[name])
+        arguments.flag("SGD", "nesterov", settings["nesterov"])
         if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
             raise TinyTorchError("SGD: nesterov needs a momentum and no dampening", user_loc())
 
@@ -127,12 +128,12 @@ class Adam(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        if len(settings["betas"]) != 2:
-            raise TinyTorchError(f"betas: expected two numbers, got {settings['betas']!r}", user_loc())
-        for beta in settings["betas"]:
-            _fraction("betas", beta)
-        if not settings["eps"] >= 0:
-            raise TinyTorchError(f"eps: expected a number that is not negative, got {settings['eps']!r}", user_loc())
+        name, betas = type(self).__name__, settings["betas"]
+        if not isinstance(betas, (tuple, list)) or len(cast("list[Any]", betas)) != 2:
+            raise arguments.wrong_type(name, "betas", "a pair of numbers", betas)
+        for beta in cast("list[Any]", betas):
+            _fraction(name, "betas", beta)
+        arguments.not_negative(name, "eps", settings["eps"])
 
     def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
         """The moments; the step count is one tensor, shared for as long as the parameters step together (frozen ones
@@ -158,7 +159,7 @@ class Adam(Optimizer):
         parting = {id(state["step"]): state["step"] for _, _, state in entries if id(state["step"]) in staying}
         if not parting:
             return
-        twins = {key: _twin(step) for key, step in parting.items()}
+        twins = {key: twin(step) for key, step in parting.items()}
         for _, _, state in entries:
             state["step"] = twins.get(id(state["step"]), state["step"])
         self.state = list(self.state)  # a change that compiled functions see
@@ -197,7 +198,7 @@ class Adam(Optimizer):
         if len({tensor for tensor, _ in pairs}) != len(pairs):
             fresh: dict[tuple[int, int], Tensor] = {}
             for own, count in zip(self.state, counts, strict=True):
-                own["step"] = fresh.setdefault((id(own["step"]), count), _twin(own["step"]))
+                own["step"] = fresh.setdefault((id(own["step"]), count), twin(own["step"]))
             self.state = list(self.state)  # a change that compiled functions see
         super().load_state(states)
 
@@ -217,12 +218,3 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-
-def _twin(step: Tensor) -> Tensor:
-    """A copy of a step count as it is between calls, also while a call is traced."""
-    running, mode.trace = mode.trace, None
-    try:
-        return named(step.numpy().copy(), step.name)
-    finally:
-        mode.trace = running

@@ -19,7 +19,7 @@ Conv2d with i channels in, o out, windows of k by k, on a batch of b images, wit
 
 from __future__ import annotations
 
-from tinytorch.frontend import functional, init
+from tinytorch.frontend import arguments, functional, init
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.spatial_arguments import Ints, Size, count, error, sizes
@@ -67,6 +67,7 @@ class _Convolution(Module):
         self.in_channels = count(name, "in_channels", in_channels)
         self.out_channels = count(name, "out_channels", out_channels)
         self.groups = count(name, "groups", groups)
+        arguments.flag(name, "bias", bias)
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % self.groups:
                 raise error(f"{name}: {what} is {channels}, which {groups} groups do not divide")

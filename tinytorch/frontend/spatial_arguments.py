@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.convolution import Pair, output_size
 
@@ -41,9 +42,10 @@ def sizes(name: str, what: str, value: Any, rank: int, least: int = 1) -> Ints:
 
 def count(name: str, what: str, value: Any) -> int:
     """`value`, if it is a positive integer."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
-        raise error(f"{name}: {what} is a positive integer, got {value!r}")
-    return operator.index(value)
+    try:
+        return arguments.integer(name, what, value, 1)
+    except TinyTorchError:
+        raise error(f"{name}: {what} is a positive integer, got {value!r}") from None
 
 
 def pair(values: Ints, other: int) -> Pair:
@@ -53,7 +55,7 @@ def pair(values: Ints, other: int) -> Pair:
 
 class Images:
     """Images as the user gave them to the function `name`: [batch, channels, height, width] or, with one spatial axis,
-    [batch, channels, length]; or a single one without the batch."""
+    [batch, channels, length]; or a single one without the batch. A batch of none is taken, other axes are not empty."""
 
     def __init__(self, name: str, x: Tensor, rank: int) -> None:
         self.name, self.x, self.rank = name, require_tensor(name, x), rank
@@ -61,7 +63,7 @@ class Images:
             axes = ", ".join(SPATIAL[rank])
             raise error(f"{name}: x is [batch, channels, {axes}], with or without the batch, got {x.type}")
         for i, size in enumerate(x.shape):
-            if size == 0:
+            if size == 0 and not (i == 0 and self.batched):
                 raise error(f"{name}: {self._axis(i)} is empty")
 
     def _axis(self, index: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.gradients import grad_mode, require_tensor
 from tinytorch.frontend.spatial_arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
@@ -238,13 +239,17 @@ def batch_norm(
 
     In training, mean and variance are those of x over all other axes, the variance divided by their number n; and the
     running ones, if given, move a fraction `momentum` towards them in place, with the variance divided by n - 1. Else
-    they are the running ones. Everything else is [channels].
+    they are the running ones. Everything else is [channels]. A batch of none has no statistics: the running ones stay.
     """
+    arguments.flag("batch_norm", "training", training)
+    arguments.not_negative("batch_norm", "eps", eps)
+    if not isinstance(momentum, Tensor):
+        arguments.finite("batch_norm", "momentum", momentum)
     _check_norm(x, {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias})
     last = x if x.ndim == 2 else x.permute(0, *range(2, x.ndim), 1)
     if training:
         out = _normalized(last, weight, bias, eps)
-        if running_mean is not None and running_var is not None:
+        if running_mean is not None and running_var is not None and x.numel():
             _update(last.detach(), running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise error("batch_norm: needs running_mean and running_var unless training")
@@ -260,9 +265,8 @@ def _check_norm(x: Tensor, others: dict[str, Tensor | None]) -> None:
     require_tensor("batch_norm", x)
     if x.ndim < 2 or not x.dtype.is_float:
         raise error(f"batch_norm: x is [batch, channels, ...] of a float dtype, got {x.type}")
-    for axis, size in enumerate(x.shape):
-        if size == 0:
-            raise error(f"batch_norm: axis {axis} of x {x.type} is empty")
+    if x.shape[1] == 0:
+        raise error(f"batch_norm: axis 1 (channels) of x {x.type} is empty")
     if (others["running_mean"] is None) != (others["running_var"] is None):
         raise error("batch_norm: needs running_mean and running_var together")
     for what, tensor in others.items():
@@ -274,6 +278,10 @@ def _check_norm(x: Tensor, others: dict[str, Tensor | None]) -> None:
 
 
 def _normalized(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """By the statistics of x, whose channels come last; of nothing there are none, and the gradients are zeros."""
+    if not x.numel():
+        out = x * (1.0 if weight is None else weight)
+        return out if bias is None else out + bias
     if x.shape[:-1].count(1) == x.ndim - 1:
         raise error(f"batch_norm: training needs more than one value per channel, got x with {x.shape[-1]} channels")
     if weight is None and bias is None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from tinytorch.frontend import functional
+from tinytorch.frontend import arguments, functional
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.spatial_arguments import Images, count, error
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import dtype_of, f32, i64
 
 
@@ -18,9 +16,9 @@ class Dropout2d(Module):
 
     def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise TinyTorchError(f"Dropout2d: p is a probability, got {p!r}", user_loc())
-        self.p, self.generator = p, generator
+        self.p = arguments.probability("Dropout2d", "p", p)
+        arguments.instance("Dropout2d", "generator", generator, Generator, optional=True)
+        self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:
         images = Images("Dropout2d", x, 2)
@@ -59,14 +57,12 @@ class _BatchNorm(Module):
         super().__init__()
         name = type(self).__name__
         self.num_features = count(name, "num_features", num_features)
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise TinyTorchError(f"{name}: momentum is between 0 and 1, or None, got {momentum!r}", user_loc())
-        if not eps >= 0:
-            raise TinyTorchError(f"{name}: eps is not negative, got {eps!r}", user_loc())
         if not dtype_of(dtype).is_float:
             raise error(f"{name}: needs a float dtype, got {dtype_of(dtype)}")
-        self.eps, self.momentum, self.affine = eps, momentum, affine
-        self.track_running_stats = track_running_stats
+        self.eps = arguments.not_negative(name, "eps", eps)
+        self.momentum = None if momentum is None else arguments.fraction(name, "momentum", momentum)
+        self.affine = arguments.flag(name, "affine", affine)
+        self.track_running_stats = arguments.flag(name, "track_running_stats", track_running_stats)
         self.weight = Parameter(functional.ones(num_features, dtype=dtype)) if affine else None
         self.bias = Parameter(functional.zeros(num_features, dtype=dtype)) if affine else None
         tracked = track_running_stats

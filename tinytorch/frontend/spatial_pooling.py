@@ -8,8 +8,10 @@ from typing import Literal, cast, overload
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.spatial_arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.ops.convolution import Pair
@@ -28,7 +30,7 @@ def _windows(
     low, spread = sizes(name, "padding", padding, rank, 0), sizes(name, "dilation", dilation, rank)
     check_padding(name, low, kernel)
     windows = Windows(kernel, steps, low, low, spread)
-    return _rounded_up(images, windows) if ceil_mode else windows
+    return _rounded_up(images, windows) if arguments.flag(name, "ceil_mode", ceil_mode) else windows
 
 
 def check_padding(name: str, padding: Ints, kernel: Ints) -> None:
@@ -97,7 +99,7 @@ def max_pool2d(
     `stride` is the window's size unless given; padding, at most half of the window, is never chosen. The
     result has (size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1 elements along each spatial axis,
     rounded down, or up with `ceil_mode`. With `return_indices`, also where in its image of height * width elements each
-    one was (i64); of equal ones, the first.
+    one was (i64); of equal ones, the first, and of NaNs, the last.
     """
     return _max_pool(Images("max_pool2d", x, 2), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -113,6 +115,7 @@ def _max_pool(
 ) -> Tensor | tuple[Tensor, Tensor]:
     if images.x.dtype.kind == "bool":
         raise error(f"{images.name}: needs numbers, got x {images.x.type}")
+    arguments.flag(images.name, "return_indices", return_indices)
     windows = _windows(images, kernel_size, stride, padding, dilation, ceil_mode)
     windows.outputs(images)
     last, attrs = images.channels_last(), {"window": pair(windows.kernel, 1), **windows.attrs()}
@@ -175,6 +178,7 @@ def _avg_pool(
     divisor_override: int | None,
 ) -> Tensor:
     images.require_float()
+    arguments.flag(images.name, "count_include_pad", count_include_pad)
     windows = _windows(images, kernel_size, stride, padding, 1, ceil_mode)
     outputs = windows.outputs(images)
     divisor = None if divisor_override is None else count(images.name, "divisor_override", divisor_override)
@@ -245,10 +249,15 @@ def _adaptive(images: Images, output_size: int | Sequence[int | None] | None) ->
 
 
 def _averaged(x: Tensor, axis: int, outputs: int) -> Tensor:
-    """Means over overlapping windows along `axis`, as a product with their indicators divided by their sizes."""
+    """Means over overlapping windows along `axis`. Each window is gathered by itself, with zeros behind the shorter
+    ones, so that an infinity or a NaN reaches only the windows that hold it."""
     size = x.shape[axis]
     first = np.arange(outputs) * size // outputs
-    last = -(-(np.arange(1, outputs + 1) * size) // outputs)
-    element = np.arange(size)[:, None]
-    matrix = ((element >= first) & (element < last)) / (last - first)
-    return (x.transpose(axis, -1) @ x.constant(matrix.astype(x.dtype.numpy))).transpose(axis, -1)
+    length = -(-(np.arange(1, outputs + 1) * size) // outputs) - first
+    step = np.arange(length.max())
+    inside, place = step < length[:, None], np.minimum(first[:, None] + step, size - 1)
+    windows = x[(*(slice(None),) * axis, place)]
+    behind = (1,) * (x.ndim - axis - 1)
+    if not inside.all():
+        windows = where(x.constant(inside.reshape(*inside.shape, *behind)), windows, 0.0)
+    return windows.sum(axis + 1) * x.constant((1 / length).astype(x.dtype.numpy).reshape(-1, *behind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.frontend import functional
+from tinytorch.frontend import arguments, functional
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.spatial_arguments import Images, Size, count, sizes
 from tinytorch.frontend.spatial_pooling import check_padding
@@ -21,7 +21,8 @@ class _Pool(Module):
         name, rank = type(self).__name__, self.rank
         self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         self.stride = self.kernel_size if stride is None else sizes(name, "stride", stride, rank)
-        self.padding, self.ceil_mode = sizes(name, "padding", padding, rank, 0), ceil_mode
+        self.padding = sizes(name, "padding", padding, rank, 0)
+        self.ceil_mode = arguments.flag(name, "ceil_mode", ceil_mode)
         check_padding(name, self.padding, self.kernel_size)
 
     def extra_repr(self) -> str:
@@ -40,7 +41,7 @@ class _MaxPool(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = sizes(type(self).__name__, "dilation", dilation, self.rank)
-        self.return_indices = return_indices
+        self.return_indices = arguments.flag(type(self).__name__, "return_indices", return_indices)
 
 
 class MaxPool1d(_MaxPool):
@@ -84,7 +85,7 @@ class AvgPool1d(_Pool):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = arguments.flag(type(self).__name__, "count_include_pad", count_include_pad)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.avg_pool1d(
@@ -107,7 +108,7 @@ class AvgPool2d(_Pool):
         divisor_override: int | None = None,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = arguments.flag(type(self).__name__, "count_include_pad", count_include_pad)
         self.divisor_override = (
             None if divisor_override is None else count("AvgPool2d", "divisor_override", divisor_override)
         )

@@ -28,7 +28,8 @@ class Trace(Protocol):
 
     def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor: ...
     def constant(self, array: Array) -> Tensor: ...
-    def created(self, tensor: Tensor) -> None: ...
+    def array(self, array: Array) -> Tensor: ...
+    def created(self, tensor: Tensor, source: Array | None = None) -> None: ...
     def lift(self, tensor: Tensor) -> Any: ...
     def holds(self, tensor: Tensor) -> bool: ...
     def refresh(self, tensor: Tensor) -> None: ...
@@ -69,7 +70,7 @@ class Tensor(InPlace):
     def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
         self._set_up(as_array(data, dtype, copy=True))
         if mode.trace is not None:
-            mode.trace.created(self)
+            mode.trace.created(self, data if isinstance(data, np.ndarray) and data.dtype == self._data.dtype else None)
         if requires_grad:
             self.requires_grad_()
 
@@ -110,6 +111,10 @@ class Tensor(InPlace):
     def constant(self, array: Array) -> Any:
         trace = mode.trace
         return Tensor.wrap(array) if trace is None else trace.constant(array)
+
+    def array_operand(self, array: Array) -> Any:
+        trace = mode.trace
+        return self.constant(np.asarray(array)) if trace is None else trace.array(array)
 
     # Values.
     def _concrete(self, what: str) -> Array:
@@ -430,7 +435,7 @@ class Tensor(InPlace):
         """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
         known = self.grad
         if known is None:
-            self.grad = cotangent.clone()
+            self.grad = cotangent if cotangent._expr is not None else cotangent.clone()
         elif cotangent.requires_grad or known.requires_grad:
             self.grad = known + cotangent
         else:
@@ -700,7 +705,7 @@ def from_numpy(array: Array) -> Tensor:
     tensor = over(array)
     show(array, storage_of(tensor))
     if mode.trace is not None:
-        mode.trace.created(tensor)
+        mode.trace.created(tensor, array)
     return tensor
 
 

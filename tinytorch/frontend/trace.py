@@ -5,41 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
+from tinytorch.frontend.arrays import Meeting, Meetings
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
-from tinytorch.frontend.tree import flatten, rebuild
+from tinytorch.frontend.tracked import record
+from tinytorch.frontend.tree import flatten, parts
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
-
-
-class Epoch:
-    """Counts changes to attributes of modules and optimizers; compiled functions look for changes when it moves."""
-
-    now = 0
-
-
-class Tracked:
-    """Base of modules and optimizers: a compiled function that read its attributes sees when they change.
-
-    `unwatched` are attributes that no forward reads: `_last` is what a module keeps of its last call for backward().
-    """
-
-    unwatched: ClassVar[frozenset[str]] = frozenset({"_last"})
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        Epoch.now += 1
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        Epoch.now += 1
-        object.__delattr__(self, name)
 
 
 class TraceAgain(Exception):
@@ -136,6 +115,7 @@ class Traced:
     grad_guards: tuple[tuple[Leaf, Tensor | Consumed | None], ...]
     layouts: tuple[tuple[int, tuple[int, ...] | None], ...]
     joined: tuple[tuple[Tensor, Storage], ...]  # captured tensors that are computed from another one's memory
+    arrays: tuple[Meeting, ...]  # numpy arrays among the captured inputs
 
 
 @dataclass
@@ -155,6 +135,7 @@ class Trace:
     layouts: set[int] = field(default_factory=set[int])
     members: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # captured, in joined storages
     arguments: int = 0
+    meetings: Meetings = field(default_factory=Meetings)
     went_backward: bool = False  # then the tape is used up, as it would be in eager mode
 
     # Tensors from outside.
@@ -195,16 +176,37 @@ class Trace:
     def holds(self, tensor: Tensor) -> bool:
         """Whether the value of a tensor without an expression of its own is only known when the graph runs: it comes
         from outside, or was made in the trace and overwritten since."""
+        self.meetings.note_read(tensor)
         return id(tensor) not in self.made or self.roots[id(tensor)].memory.version > 0
 
-    def created(self, tensor: Tensor) -> None:
-        """A tensor made of data while tracing is a constant."""
-        expr = Expr(self.builder, self.builder.constant(np.array(tensor._data)))
-        self.roots[id(tensor)] = _Root(tensor, _Memory(expr, None), (), expr, expr, 0)
+    def array(self, array: Array) -> Tensor:
+        """A numpy array as an operand: an input, read where it lies, unless its dtype does not allow that."""
+        met = self.meetings.meet(array, self._met)
+        return self.constant(np.asarray(array)) if met is None else self._wrap(self.lift(met.tensor))
+
+    def _met(self, tensor: Tensor) -> Value:
+        return self._input(tensor, "").expr.value
+
+    def created(self, tensor: Tensor, source: Array | None = None) -> None:
+        """A tensor made of data while tracing is a constant; made of the array `source`, it is that input, in whose
+        memory it may lie."""
+        met = None if source is None else self.meetings.meet(source, self._met)
+        if met is None:
+            memory = _Memory(Expr(self.builder, self.builder.constant(np.array(tensor._data))), None)
+        else:
+            self.meetings.sources[id(tensor)] = met
+            expr, memory = self.lift(met.tensor), self.roots[id(met.tensor)].memory
+            if not np.may_share_memory(tensor._data, met.tensor._data):
+                memory = _Memory(expr, None)
+        self.roots[id(tensor)] = _Root(tensor, memory, (), memory.value, memory.value, memory.version)
         self.made[id(tensor)] = tensor
 
     def constant(self, array: Array) -> Tensor:
-        return Tensor.wrap(None, Expr(self.builder, self.builder.constant(array)))  # pyright: ignore[reportArgumentType]
+        return self._wrap(Expr(self.builder, self.builder.constant(array)))
+
+    @staticmethod
+    def _wrap(expr: Expr) -> Tensor:
+        return Tensor.wrap(None, expr)  # pyright: ignore[reportArgumentType]
 
     # Values.
     def root(self, tensor: Tensor) -> _Root:
@@ -266,7 +268,7 @@ class Trace:
         grad = expr.type.dtype.is_float and op is not ops.core.detach and any(o.requires_grad for o in operands)
         if grad and not mode.grad:
             expr, grad = expr.detach(), False
-        out = Tensor.wrap(None, expr)  # pyright: ignore[reportArgumentType]
+        out = self._wrap(expr)
         out._requires_grad = grad
         if op.put is not None and self._is_view(op, operands[0], attrs):
             self._alias(out, operands[0], op, attrs)
@@ -356,7 +358,7 @@ class Trace:
         outputs = {self.lift(output).value: self.lift(seed).value}
         self.builder.loc = user_loc()
         found = self.gradients_pass(self.builder, outputs, values)
-        return [None if v is None else Tensor.wrap(None, Expr(self.builder, v)) for v in found]  # pyright: ignore[reportArgumentType]
+        return [None if v is None else self._wrap(Expr(self.builder, v)) for v in found]
 
     def _history(self, tensor: Tensor) -> Expr:
         self.lift(tensor)
@@ -400,7 +402,8 @@ class Trace:
     # The end.
     def build(self, result: Any) -> Traced:
         """Close the trace with what the function returned."""
-        return Closing(self).build(result)
+        with record(None):
+            return Closing(self).build(result)
 
 
 class Closing:
@@ -421,6 +424,10 @@ class Closing:
             self._sort_grads()
         finally:
             mode.grad = with_history
+        arrays = running.meetings.finish(running.builder, [r.tensor for r in running.roots.values()])
+        for meeting in running.meetings:
+            if meeting not in arrays:
+                del running.inputs[id(meeting.tensor)]
         found: list[Tensor] = []
         spec = flatten(result, found, self._is_result)
         _refuse_iterators(spec)
@@ -445,6 +452,7 @@ class Closing:
             tuple((self._leaf(r.leaf), r.initial) for r in running.grads.values() if r.read and self._outside(r.leaf)),
             tuple((i, strides_of(t)) for i, t in enumerate(inputs) if id(t) in running.layouts),
             tuple((t, storage_of(t)) for t in running.members.values()),
+            arrays,
         )
 
     def _outside(self, tensor: Tensor) -> bool:
@@ -460,18 +468,18 @@ class Closing:
     def _sort_grads(self) -> None:
         """Leaves whose gradient is dropped, used up, or kept; a gradient that was there before is updated in place."""
         running = self.trace
-        for record in list(running.grads.values()):
-            final = record.now
-            if not self._outside(record.leaf) or final is record.initial or isinstance(final, Consumed):
+        for known in list(running.grads.values()):
+            final = known.now
+            if not self._outside(known.leaf) or final is known.initial or isinstance(final, Consumed):
                 continue
             if final is None:
-                self.dropped.append(record.leaf)
-            elif record.read and isinstance(record.initial, Tensor):
-                running.update(record.initial, final)
-            elif record.used is not None and final is record.used[0] and running.lift(final) is record.used[1]:
-                self.consumed.append(record.leaf)
+                self.dropped.append(known.leaf)
+            elif known.read and isinstance(known.initial, Tensor):
+                running.update(known.initial, final)
+            elif known.used is not None and final is known.used[0] and running.lift(final) is known.used[1]:
+                self.consumed.append(known.leaf)
             else:
-                self.kept.append((record.leaf, final))
+                self.kept.append((known.leaf, final))
 
     def _results(self, tensors: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Result]:
         """Where each result and each kept gradient comes from; tensors that share memory come from one output."""
@@ -519,7 +527,8 @@ def _refuse_iterators(spec: Any) -> None:
         raise TraceError(
             f"a compiled function cannot return a {type(spec).__name__}; return a list or tuple", user_loc()
         )
-    rebuild(spec, _refuse_iterators)
+    for part in parts(spec):
+        _refuse_iterators(part)
 
 
 def _called(tensor: Tensor) -> str:

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from tinytorch.compile import compile as compiled
+from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.training_checkpoint import (
     Checkpoint,
+    does_not_fit,
     generators_of,
     load_generators,
     load_optimizer,
@@ -103,15 +105,18 @@ class Trainer:
         hits: Hits | None = class_hits,
         progress: bool | None = None,
     ) -> None:
-        if accumulate < 1 or schedule_by not in ("epoch", "step"):
-            raise TinyTorchError('Trainer: needs accumulate >= 1 and schedule_by "epoch" or "step"', user_loc())
+        _check(model, optimizer, loss_fn, hits, schedule, early_stopping)
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
-        self.accumulate, self.schedule, self.schedule_by = accumulate, schedule, schedule_by
-        self.early_stopping, self.progress = early_stopping, progress
+        self.accumulate, self.schedule = arguments.integer("Trainer", "accumulate", accumulate, 1), schedule
+        self.schedule_by = arguments.choice("Trainer", "schedule_by", schedule_by, "epoch", "step")
+        self.early_stopping = early_stopping
+        self.progress = None if progress is None else arguments.flag("Trainer", "progress", progress)
+        if max_norm is not None:
+            arguments.number("Trainer", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self._totals, self._tested = Totals(), Totals()
-        self._wrap: Callable[[Any], Any] = compiled if compile else _as_it_is
+        self._wrap: Callable[[Any], Any] = compiled if arguments.flag("Trainer", "compile", compile) else _as_it_is
         steps = (model, loss_fn, hits, self._totals, optimizer, max_norm)
         self._sums = AccumulateStep(*steps) if accumulate > 1 else None
         self.train_step = self._wrap(self._sums or TrainStep(*steps))
@@ -237,7 +242,10 @@ class Trainer:
         never interrupted. Early stopping looks at `val_loader` if there is one, else at the training epoch; after
         the last checkpoint it puts the best weights back. `on_epoch` gets the dict of each epoch.
         """
-        if checkpoint is not None and resume and Path(checkpoint).exists():
+        arguments.integer("fit", "epochs", epochs, 0)
+        arguments.integer("fit", "checkpoint_every", checkpoint_every, 0)
+        arguments.function("fit", "on_epoch", on_epoch, optional=True)
+        if checkpoint is not None and arguments.flag("fit", "resume", resume) and Path(checkpoint).exists():
             self.load_checkpoint(checkpoint, train_loader, val_loader)
 
         def save() -> None:
@@ -292,10 +300,10 @@ class Trainer:
         saved, before, resumed = Checkpoint.load(path), self._snapshot(*loaders), self._resumed
         try:
             self._restore(saved, *loaders)
-        except Exception:
+        except Exception as error:
             self._restore(before, *loaders)
             self._resumed = resumed
-            raise
+            raise does_not_fit(path, error) from error
 
     def _snapshot(self, *loaders: Any) -> Checkpoint:
         arrays = {
@@ -335,6 +343,17 @@ class Trainer:
         if self.early_stopping is not None and state["early_stopping"] is not None:
             for name in ("best", "best_epoch", "waited"):
                 setattr(self.early_stopping, name, state["early_stopping"][name])
+
+
+def _check(model: Any, optimizer: Any, loss_fn: Any, hits: Any, schedule: Any, early_stopping: Any) -> None:
+    """The parts of a trainer are what they are called."""
+    arguments.function("Trainer", "model", model)
+    arguments.instance("Trainer", "optimizer", optimizer, Optimizer)
+    arguments.function("Trainer", "loss_fn", loss_fn)
+    arguments.function("Trainer", "hits", hits, optional=True)
+    arguments.instance("Trainer", "early_stopping", early_stopping, EarlyStopping, optional=True)
+    if schedule is not None and not hasattr(schedule, "get_lr"):
+        raise arguments.wrong_type("Trainer", "schedule", "an object with get_lr(epoch), or None", schedule)
 
 
 def _as_it_is(step: Any) -> Any:

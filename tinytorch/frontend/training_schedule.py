@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tinytorch.frontend import arguments
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -37,6 +38,8 @@ class CosineSchedule:
     warmup_epochs: float = 0
 
     def __post_init__(self) -> None:
+        for name in ("max_lr", "min_lr", "total_epochs", "warmup_epochs"):
+            arguments.not_negative("CosineSchedule", name, getattr(self, name))
         if not 0 <= self.min_lr <= self.max_lr < math.inf:
             raise TinyTorchError(f"CosineSchedule: needs 0 <= min_lr <= max_lr, got {self}", user_loc())
         if not 0 <= self.warmup_epochs < self.total_epochs:
@@ -67,10 +70,10 @@ class EarlyStopping:
     waited: int = 0
 
     def __post_init__(self) -> None:
-        if self.monitor not in ("loss", "accuracy"):
-            raise TinyTorchError(f'EarlyStopping: monitor is "loss" or "accuracy", got {self.monitor!r}', user_loc())
-        if self.patience < 1 or self.min_delta < 0:
-            raise TinyTorchError("EarlyStopping: needs patience >= 1 and min_delta >= 0", user_loc())
+        arguments.choice("EarlyStopping", "monitor", self.monitor, "loss", "accuracy")
+        arguments.integer("EarlyStopping", "patience", self.patience, 1)
+        arguments.not_negative("EarlyStopping", "min_delta", self.min_delta)
+        arguments.flag("EarlyStopping", "restore_best", self.restore_best)
 
     @property
     def stopped(self) -> bool:

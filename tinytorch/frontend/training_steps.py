@@ -8,12 +8,13 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import stack
-from tinytorch.frontend.trace import Tracked
+from tinytorch.frontend.tracked import Tracked
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32, f64
@@ -33,8 +34,9 @@ def clip_grad_norm(
     Parameters without a gradient count for nothing. Source: Pascanu, Mikolov & Bengio 2013.
     """
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    if not max_norm >= 0 or not norm_type > 0:
-        raise TinyTorchError(f"clip_grad_norm: max_norm {max_norm!r} with norm_type {norm_type!r}", user_loc())
+    arguments.number("clip_grad_norm", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
+    arguments.positive("clip_grad_norm", "norm_type", norm_type)
+    arguments.flag("clip_grad_norm", "error_if_nonfinite", error_if_nonfinite)
     with grad_mode(False):
         gradients = [g for g in (p.grad for p in given) if g is not None]
         norm = _norm(gradients, float(norm_type))

@@ -1,14 +1,14 @@
 """Nested containers: taken apart into leaves, and put together again.
 
-Containers are lists, tuples, named tuples, dicts and their subclasses, and dataclasses.
+Containers are lists, tuples, named tuples, dicts and their subclasses, and objects of dataclasses.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,41 @@ class Slot:
     index: int
 
 
-def rebuild(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """`tree` with each of its items changed; anything that is no container as it is."""
+@dataclass(frozen=True)
+class Fields:
+    """An object of a dataclass, by its attributes."""
+
+    kind: type
+    attributes: tuple[tuple[str, Any], ...]
+
+
+def _is_object(tree: Any) -> bool:
+    return dataclasses.is_dataclass(tree) and not isinstance(tree, (type, Slot, Fields))
+
+
+def _fields(tree: Any) -> Fields:
+    names = vars(tree) if hasattr(tree, "__dict__") else [field.name for field in dataclasses.fields(tree)]
+    return Fields(type(tree), tuple((name, getattr(tree, name)) for name in names))
+
+
+def parts(tree: Any) -> Iterable[Any]:
+    """The items of a container; nothing of anything else."""
+    if isinstance(tree, dict):
+        return tree.values()
+    if isinstance(tree, (list, tuple)):
+        return tree
+    fields = tree if isinstance(tree, Fields) else _fields(tree) if _is_object(tree) else None
+    return () if fields is None else [item for _, item in fields.attributes]
+
+
+def _changed(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """A container of the same kind with each item changed; anything else as it is."""
     if isinstance(tree, dict):
         items = {key: change(item) for key, item in tree.items()}
         if type(tree) is dict:
             return items
         if isinstance(tree, defaultdict):
             return type(tree)(tree.default_factory, items)
-        if type(tree) is OrderedDict:
-            return OrderedDict(items)
         made = copy.copy(tree)  # a subclass may keep more than its items
         made.update(items)
         return made
@@ -37,16 +62,11 @@ def rebuild(tree: Any, change: Callable[[Any], Any]) -> Any:
         items = [change(item) for item in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     if isinstance(tree, list):
-        if type(tree) is list:
-            return [change(item) for item in tree]
         made = copy.copy(tree)
         made[:] = [change(item) for item in tree]
         return made
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, (type, Slot)):
-        made = copy.copy(tree)
-        for field in dataclasses.fields(tree):
-            object.__setattr__(made, field.name, change(getattr(tree, field.name)))
-        return made
+    if isinstance(tree, Fields):
+        return Fields(tree.kind, tuple((name, change(item)) for name, item in tree.attributes))
     return tree
 
 
@@ -55,11 +75,17 @@ def flatten(tree: Any, leaves: list[Any], is_leaf: Callable[[Any], bool]) -> Any
     if is_leaf(tree):
         leaves.append(tree)
         return Slot(len(leaves) - 1)
-    return rebuild(tree, lambda item: flatten(item, leaves, is_leaf))
+    return _changed(_fields(tree) if _is_object(tree) else tree, lambda item: flatten(item, leaves, is_leaf))
 
 
 def unflatten(spec: Any, leaves: Sequence[Any]) -> Any:
-    """The inverse of `flatten`."""
+    """The inverse of `flatten`: new containers, with the leaves themselves."""
     if isinstance(spec, Slot):
         return leaves[spec.index]
-    return rebuild(spec, lambda item: unflatten(item, leaves))
+    made = _changed(spec, lambda item: unflatten(item, leaves))
+    if not isinstance(made, Fields):
+        return made
+    thing = object.__new__(made.kind)
+    for name, item in made.attributes:
+        object.__setattr__(thing, name, item)
+    return thing

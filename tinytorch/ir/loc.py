@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
@@ -24,16 +26,26 @@ class Loc:
 
     def describe(self) -> str:
         """`model.py:14: h = x @ self.w1`, with the source text where it can be read."""
-        text = linecache.getline(self.file, self.line).strip()
+        readable = self.file in linecache.cache or os.path.isfile(self.file)  # a name in text may be a device
+        text = linecache.getline(self.file, self.line).strip() if readable else ""
         return f"{self}: {text}" if text else str(self)
+
+
+def is_package_file(path: str) -> bool:
+    """Whether code is of this package; its samples stand for the user's."""
+    return path.startswith(_PACKAGE + os.sep) and path != _SAMPLES
+
+
+def _is_generated(frame: FrameType) -> bool:
+    """Whether this is the __init__ of a dataclass of the package."""
+    return frame.f_code.co_filename == "<string>" and frame.f_globals.get("__name__", "").startswith("tinytorch.")
 
 
 def user_loc(scope: str = "") -> Loc | None:
     """The first frame outside the package, or None where there is none."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) or file == _SAMPLES:
-            return Loc(file, frame.f_lineno, scope)
+        if not (is_package_file(frame.f_code.co_filename) or _is_generated(frame)):
+            return Loc(frame.f_code.co_filename, frame.f_lineno, scope)
         frame = frame.f_back
     return None

@@ -88,6 +88,10 @@ class Operators:
         """`array` in this operand's world."""
         raise TypeError(f"{type(self).__name__} has no constants")
 
+    def array_operand(self, array: Array) -> Self:
+        """An array that somebody may change later, as an operand."""
+        return self.constant(np.asarray(array))
+
     def _apply(self, op: Op, *others: Any, **attrs: Any) -> Self:
         return self.apply_op(op, (self, *others), attrs)
 
@@ -146,7 +150,9 @@ class Operators:
             if RANK[kind] <= RANK[self.dtype.kind]:
                 return self.constant(self._scalar(other))
             return self.constant(np.asarray(other, i64.numpy if kind == "int" else f32.numpy))
-        if isinstance(other, (np.ndarray, list, tuple)):
+        if isinstance(other, np.ndarray):
+            return self.array_operand(other)
+        if isinstance(other, (list, tuple)):
             return self.constant(np.asarray(other))
         raise TypeError(f"cannot use {type(other).__name__} as a tensor operand")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import binascii
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -14,28 +14,38 @@ import numpy as np
 
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.kernel_form import FormError, check_kernel
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS, Array
 from tinytorch.ir.printer import array_of
-from tinytorch.ir.types import DTYPES, TensorType
-from tinytorch.ir.verify import inferred_types
+from tinytorch.ir.types import DTYPES, MAX_BYTES, TensorType, bool_
+from tinytorch.ir.verify import check_operands, inferred_types
 
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t]+|\#[^\n]*|//[^\n]*)
+    r"""(?P<space>[ \t\r]+|\#[^\n]*|//[^\n]*)
     |(?P<newline>\n)
     |(?P<value>%[A-Za-z0-9_.]+)
     |(?P<number>-?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+|inf\b|nan\b))
     |(?P<word>[A-Za-z_][A-Za-z0-9_.]*)
-    |(?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
+    |(?P<string>'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*")
     |(?P<mark>->|=>|\.\.\.|<\w+>|[@(){}\[\]:,=])""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
+_ESCAPE = re.compile(r"\\(?:([\\'\"ntr])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
+_PLAIN_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_MOST_DIGITS = 400  # of a number: more than any dtype has
+_MOST_AXES = 64  # as numpy
+_DEEPEST = 24  # literals and bodies inside each other
 _WORDS: dict[str, Any] = {"None": None, "True": True, "False": False, **DTYPES}
+_ELEMENTS = ("True", "False", "nan", "inf")
 T = TypeVar("T")
 
 
 def parse_graph(text: str) -> Graph:
-    """The graph that `text` describes; VerifyError names the line it rejects."""
+    """The graph that `text` describes; VerifyError names the line it rejects.
+
+    Attributes, types, and the bodies of kernels are checked; how the parts of the graph go together, `verify` checks.
+    """
     parser = _Parser(text)
     graph = parser.graph()
     parser.expect("end", "")
@@ -66,7 +76,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def _error(text: str, line: int, message: str) -> VerifyError:
-    lines = text.splitlines()
+    lines = text.split("\n")
     return VerifyError(f"line {line}: {message}\n  {lines[line - 1].strip() if line <= len(lines) else ''}")
 
 
@@ -75,6 +85,7 @@ class _Parser:
         self.text = text
         self.tokens = _tokens(text)
         self.at = 0
+        self.depth = 0
 
     # Tokens.
     @property
@@ -116,7 +127,7 @@ class _Parser:
     def graph(self) -> Graph:
         self.expect("word", "graph")
         self.mark("@")
-        name = ast.literal_eval(self.expect("string")) if self.token.kind == "string" else self.expect("word")
+        name = self.string() if self.token.kind == "string" else self.expect("word")
         scope: dict[str, Value] = {}
         renewed: dict[str, int] = {}
         inputs: list[Value] = []
@@ -192,7 +203,20 @@ class _Parser:
         if len(labels) != len(types):
             self.fail(f"{name} has {len(types)} results, not {len(labels)}", line)
         outputs = tuple(self.define(scope, label, type, line) for label, type in zip(labels, types, strict=True))
-        return Node(OPS[name], inputs, attrs, outputs, self.loc())
+        node = Node(OPS[name], inputs, attrs, outputs, self.loc())
+        if node.op.kind == "kernel":
+            self.check_kernel(node, line)
+        return node
+
+    def check_kernel(self, node: Node, line: int) -> None:
+        try:
+            check_operands(node)
+            if "family" in node.attrs:
+                check_kernel(node)
+        except FormError as error:
+            self.fail(error.message, line)
+        except VerifyError as error:
+            self.fail(str(error), line)
 
     def check(
         self, name: str, inputs: tuple[Value, ...], attrs: dict[str, Any], types: list[TensorType], line: int
@@ -209,7 +233,7 @@ class _Parser:
             return None
         self.mark("(")
         found = self.items(")", self.literal)
-        if [type(f) for f in found] not in ([str, int], [str, int, str]):
+        if [type(f) for f in found] not in ([str, int], [str, int, str]) or "\0" in found[0]:
             self.fail("a location is loc('file', line) or loc('file', line, 'scope')")
         return Loc(*found)
 
@@ -218,13 +242,34 @@ class _Parser:
         if name not in DTYPES:
             self.fail(f"there is no dtype {name!r}")
         self.mark("[")
-        return TensorType(DTYPES[name], tuple(self.items("]", self.integer)))
+        found = TensorType(DTYPES[name], tuple(self.items("]", self.integer)))
+        if found.rank > _MOST_AXES or found.bytes > MAX_BYTES:
+            self.fail("a type has at most 64 axes, and no more elements than any memory holds")
+        return found
 
     def integer(self) -> int:
-        text = self.expect("number")
-        if not text.isdigit():
+        text = self.token.text
+        if self.token.kind == "number" and not text.isdigit():
             self.fail(f"expected a size, found {text!r}")
-        return int(text)
+        return int(self.number(self.expect("number")))
+
+    def number(self, text: str) -> str:
+        if len(text) > _MOST_DIGITS:
+            self.fail(f"a number of {len(text)} digits")
+        return text
+
+    def string(self) -> str:
+        """The next token as a string; it may hold the escapes that `repr` writes."""
+        line = self.token.line
+
+        def unescaped(match: re.Match[str]) -> str:
+            plain, *codes, odd = match.groups()
+            code = next((int(c, 16) for c in codes if c is not None), None)
+            if odd is not None or (code is not None and code > sys.maxunicode):
+                self.fail(f"there is no escape {match.group()!r}", line)
+            return chr(code) if code is not None else _PLAIN_ESCAPES.get(plain, plain)
+
+        return _ESCAPE.sub(unescaped, self.expect("string")[1:-1])
 
     # Attributes.
     def attributes(self) -> dict[str, Any]:
@@ -240,17 +285,25 @@ class _Parser:
         return key, self.literal()
 
     def literal(self) -> Any:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self.fail(f"more than {_DEEPEST} levels inside each other")
+        found = self.any_literal()
+        self.depth -= 1
+        return found
+
+    def any_literal(self) -> Any:
         token = self.token
         if token.kind == "word" and token.text == "graph":
             return self.graph()
         if token.kind == "word" and self.tokens[self.at + 1].text == "[":
             return self.array(self.type())
-        self.at += 1
         if token.kind == "string":
-            return ast.literal_eval(token.text)
+            return self.string()
+        self.at += 1
         if token.kind == "number":
             digits = token.text.removeprefix("-")
-            return int(token.text) if digits.isdigit() else float(token.text)
+            return int(self.number(token.text)) if digits.isdigit() else float(token.text)
         if token.text == "(":
             return tuple(self.items(")", self.literal))
         if token.kind == "word" and token.text in _WORDS:
@@ -265,12 +318,19 @@ class _Parser:
             self.fail("this array was elided; print the graph without `elide` to read it back", line)
         try:
             if self.token.kind == "string":
-                data = base64.b64decode(ast.literal_eval(self.expect("string")), validate=True)
+                data = base64.b64decode(self.string(), validate=True)
                 self.mark(")")
+                if type.dtype is bool_ and data.strip(b"\0\1"):
+                    self.fail("bytes of bools are 0 and 1", line)
                 return np.frombuffer(data, type.dtype.numpy).reshape(type.shape).copy()
             return array_of(type, self.items(")", self.element))
         except (ValueError, OverflowError, binascii.Error) as error:
             self.fail(f"not an array of {type}: {error}", line)
 
     def element(self) -> str:
-        return self.expect("word" if self.token.kind == "word" else "number")
+        """A number, or a word for one that has no digits."""
+        if self.token.kind != "word":
+            return self.number(self.expect("number"))
+        if self.token.text not in _ELEMENTS:
+            self.fail(f"expected a number, found {self.token.text!r}")
+        return self.expect("word")

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterable, Sequence
+from inspect import Parameter
 from typing import NoReturn
 
+from tinytorch.ir.attributes import check_attributes
 from tinytorch.ir.errors import TinyTorchError, VerifyError
-from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.kernel_form import FormError, check_form, has_kernels
 from tinytorch.ir.op import OPS, Attrs, Op
 from tinytorch.ir.printer import Names, print_node
-from tinytorch.ir.types import TensorType
+from tinytorch.ir.types import MAX_BYTES, TensorType
 
 
 def verify(graph: Graph) -> None:
-    """Raise VerifyError unless each value is defined once and before its use, every node's results have the types
-    that its op infers, the outputs exist, state pairs fit, and the bodies of kernels keep the same rules."""
+    """Raise VerifyError unless each value is defined once and before its use, every node has attributes of their kinds
+    and results of the types that its op infers, the outputs exist, state pairs fit, and the bodies of kernels keep the
+    same rules. A graph with kernels of a family has the form that code is generated for (`kernel_form`)."""
     defined: set[Value] = set()
     for value in graph.inputs:
         if value in defined:
             raise VerifyError(f"graph {graph.name}: input {value} is listed twice")
+        if value.type.bytes > MAX_BYTES:
+            raise VerifyError(f"graph {graph.name}: input {value} is larger than any memory")
         defined.add(value)
     for node in graph.nodes:
         _check_node(graph, node, defined)
@@ -27,6 +35,13 @@ def verify(graph: Graph) -> None:
         if value not in defined:
             raise VerifyError(f"graph {graph.name}: output {index}, {value}, is not defined")
     _check_state(graph)
+    if has_kernels(graph):
+        try:
+            check_form(graph)
+        except FormError as error:
+            if error.node is not None:
+                _reject(graph, error.node, error.message)
+            raise VerifyError(f"graph {graph.name}: {error.message}") from None
 
 
 def _check_node(graph: Graph, node: Node, defined: set[Value]) -> None:
@@ -40,19 +55,44 @@ def _check_node(graph: Graph, node: Node, defined: set[Value]) -> None:
         _reject(graph, node, f"op {node.op.name} is not the registered one")
     _check_types(graph, node)
     if node.op.kind == "kernel":
-        _check_kernel(graph, node, node.attrs["body"])
+        _check_body(graph, node, node.attrs["body"])
 
 
 def inferred_types(op: Op, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
     """The types of the results; VerifyError where the op does not take these operands and attributes."""
-    if isinstance(op.vjp, tuple) and len(op.vjp) != len(types):  # one rule for each operand
-        raise VerifyError(f"{op.name}: wrong number of operands: {len(types)} instead of {len(op.vjp)}")
+    number = _operands_of(op)
+    if number is not None and len(types) != number:
+        raise VerifyError(f"{op.name}: wrong number of operands: {len(types)} instead of {number}")
+    check_attributes(op, types, attrs)
     try:
-        return op.result_types(types, attrs)
+        found = op.result_types(types, attrs)
+        if op.expand is not None and _expanded(op, types, attrs) != found:
+            raise VerifyError(f"{op.name}: its definition gives something else than {_join(found)}")
     except TinyTorchError as error:
         raise VerifyError(str(error)) from None
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         raise VerifyError(f"{op.name} does not take these operands and attributes: {error}") from None
+    return found
+
+
+@functools.cache
+def _operands_of(op: Op) -> int | None:
+    """How many operands an op has, where `infer` alone does not say: one for each rule of its vjp, or as many as a
+    lane of it takes besides the emitter."""
+    if isinstance(op.vjp, tuple):
+        return len(op.vjp)
+    kinds = [p.kind for p in inspect.signature(op.infer).parameters.values()]
+    if op.scalar is None or Parameter.VAR_POSITIONAL not in kinds:
+        return None
+    lane = [p.kind for p in inspect.signature(op.scalar).parameters.values()]
+    return None if Parameter.VAR_POSITIONAL in lane else lane.count(Parameter.POSITIONAL_OR_KEYWORD) - 1
+
+
+def _expanded(op: Op, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
+    """What the definition of a composite gives, which alone knows all of its attributes."""
+    assert op.expand is not None
+    builder = Builder()
+    return (op.expand(*(Expr(builder, builder.input(t)) for t in types), **attrs).type,)
 
 
 def _check_types(graph: Graph, node: Node) -> None:
@@ -65,14 +105,19 @@ def _check_types(graph: Graph, node: Node) -> None:
         _reject(graph, node, f"{node.op.name} gives {_join(inferred)}, the node says {_join(stated)}")
 
 
-def _check_kernel(graph: Graph, node: Node, body: Graph) -> None:
-    expected, given = [v.type for v in body.inputs], [v.type for v in node.inputs]
-    if expected != given:
-        _reject(graph, node, f"the body takes {_join(expected)}, the node gives {_join(given)}")
+def _check_body(graph: Graph, node: Node, body: Graph) -> None:
     try:
+        check_operands(node)
         verify(body)
     except VerifyError as error:
         _reject(graph, node, str(error))
+
+
+def check_operands(node: Node) -> None:
+    """VerifyError unless the operands of a kernel are what its body takes."""
+    expected, given = [v.type for v in node.attrs["body"].inputs], [v.type for v in node.inputs]
+    if expected != given:
+        raise VerifyError(f"the body takes {_join(expected)}, the node gives {_join(given)}")
 
 
 def _check_state(graph: Graph) -> None:

@@ -2,8 +2,9 @@
 
 One file per key: a fixed header (magic, the lengths of the two parts, a SHA-256 over key and parts), then the metadata
 as JSON, then the object code. A file that is not exactly that is no entry, and the next `store` replaces it. Files
-appear by an atomic rename, so processes share a folder without locks. Where the folder cannot be used, everything
-works, only slower: one warning says so.
+appear by an atomic rename, so processes share a folder without locks. An entry is run as machine code, so only files
+count that nobody else can have written. Where the folder cannot be used, everything works, only slower: one warning
+says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -21,14 +23,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import llvmlite
+
+from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
 _HEADER = struct.Struct("<8sQQ32s")
 _MAGIC = b"TTCACHE1"
-_SUFFIX = ".ttc"
+_SUFFIX, _TEMPORARY = ".ttc", ".tmp"
+_NAMES = re.compile(r"[0-9a-f]{64}\.ttc|[0-9a-f]{16}-[0-9a-f]{8}\.tmp")  # that `store` gives to files
 _ABANDONED = 3600.0  # seconds after which a temporary file belongs to a process that died
 _RECOUNT = 64  # stores between two looks at what other processes have added
 
@@ -57,7 +62,7 @@ def key(*parts: str | bytes) -> str:
     """A file name for these parts; different lists of parts give different names."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode(errors="surrogatepass") if isinstance(part, str) else part  # a name may be any string
         digest.update(struct.pack("<?Q", isinstance(part, str), len(data)))
         digest.update(data)
     return digest.hexdigest()
@@ -77,7 +82,7 @@ def source_digest() -> str:
 
 
 def folder() -> Path:
-    """Where entries are: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system."""
+    """Where files are kept: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system."""
     chosen = os.environ.get("TT_CACHE_DIR")
     if chosen:
         return Path(os.path.abspath(os.path.expanduser(chosen)))
@@ -92,31 +97,39 @@ def folder() -> Path:
     return (Path(base) if os.path.isabs(base) else home / ".cache") / "tinytorch"
 
 
+def code_folder() -> PrivateFolder:
+    """Where in `folder()` the entries are. ExposedError where somebody else could exchange it."""
+    return private_folder(folder(), "code")
+
+
 def load(key: str) -> Entry | None:
-    """The entry of `key`; None where there is none, or where the file is damaged or not the user's own."""
-    path = _path(key)
+    """The entry of `key`; None where there is none, or where the file is damaged, not a regular file, or one that
+    somebody else can have written."""
     try:
-        with path.open("rb") as file:
-            data = file.read() if _trusted(os.fstat(file.fileno())) else b""
+        code = code_folder()
+        with code.open(key + _SUFFIX) as file:
+            entry = _decode(key, file)
+            if entry is not None:
+                with contextlib.suppress(OSError):  # a folder that is only readable serves too
+                    os.utime(code.path / (key + _SUFFIX))  # eviction goes by the time of the last use
+            return entry
+    except ExposedError as error:
+        _warn_once(error)
     except OSError:
-        return None
-    entry = _decode(key, data)
-    if entry is not None:
-        with contextlib.suppress(OSError):  # a folder that is only readable serves too
-            os.utime(path)  # eviction goes by the time of the last use
-    return entry
+        pass
+    return None
 
 
 def store(key: str, entry: Entry) -> None:
     """Keep `entry` under `key`, replacing what is there. TypeError if JSON cannot hold the metadata."""
     data = _encode(key, entry)
-    path = _path(key)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, data)
-        _bound(path.parent, len(data))
+        code = code_folder()
+        code.make()
+        code.replace(key + _SUFFIX, random_name(key[:16]) + _TEMPORARY, data)
+        _bound(code, len(data))
     except OSError as error:
-        _warn_once(path.parent, error)
+        _warn_once(error)
 
 
 def fetch(key: str, make: Callable[[], Entry]) -> Entry:
@@ -126,15 +139,6 @@ def fetch(key: str, make: Callable[[], Entry]) -> Entry:
         entry = make()
         store(key, entry)
     return entry
-
-
-def _path(key: str) -> Path:
-    return folder() / (key + _SUFFIX)
-
-
-def _trusted(status: os.stat_result) -> bool:
-    # An entry is run as machine code, so in a folder shared with others only our own files count.
-    return not hasattr(os, "getuid") or status.st_uid in (os.getuid(), 0)
 
 
 def _checksum(key: str, metadata: bytes, object_code: bytes) -> bytes:
@@ -150,65 +154,53 @@ def _encode(key: str, entry: Entry) -> bytes:
     return _HEADER.pack(_MAGIC, len(metadata), len(entry.object_code), sum_) + metadata + entry.object_code
 
 
-def _decode(key: str, data: bytes) -> Entry | None:
-    if len(data) < _HEADER.size:
+def _decode(key: str, file: IO[bytes]) -> Entry | None:
+    size = os.fstat(file.fileno()).st_size
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
         return None
-    magic, metadata_bytes, object_bytes, checksum = _HEADER.unpack_from(data)
-    split = _HEADER.size + metadata_bytes
-    if magic != _MAGIC or len(data) != split + object_bytes:
+    magic, metadata_bytes, object_bytes, checksum = _HEADER.unpack(header)
+    total = metadata_bytes + object_bytes
+    if magic != _MAGIC or size != _HEADER.size + total or size > SIZE_LIMIT:  # before anything of that size is read
         return None
-    metadata, object_code = data[_HEADER.size : split], data[split:]
-    if checksum != _checksum(key, metadata, object_code):
+    data = file.read(total)
+    metadata, object_code = data[:metadata_bytes], data[metadata_bytes:]
+    if len(data) != total or checksum != _checksum(key, metadata, object_code):
         return None
     return Entry(cast("dict[str, Any]", json.loads(metadata)), object_code)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(suffix=".tmp", prefix=path.stem[:16], dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _bound(directory: Path, added: int) -> None:
+def _bound(code: PrivateFolder, added: int) -> None:
     """Keep the folder under SIZE_LIMIT. It is listed on the first store, then rarely, and when it seems full."""
-    usage = _usage.setdefault(directory, _Usage())
+    usage = _usage.setdefault(code.path, _Usage())
     usage.bytes += added
     if usage.stores % _RECOUNT == 0 or usage.bytes > SIZE_LIMIT:
-        usage.bytes = _evict(directory)
+        usage.bytes = _evict(code)
     usage.stores += 1
 
 
-def _evict(directory: Path) -> int:
-    """Drop the least recently used entries beyond three quarters of a full folder; the bytes that are left."""
-    files: list[tuple[float, int, str]] = []
-    with os.scandir(directory) as listing:
-        for item in listing:
-            if item.name.endswith((_SUFFIX, ".tmp")):
-                with contextlib.suppress(FileNotFoundError):  # another process has just removed it
-                    status = item.stat()
-                    files.append((status.st_mtime, status.st_size, item.path))
+def _evict(code: PrivateFolder) -> int:
+    """Drop the least recently used entries beyond three quarters of a full folder, and temporary files of processes
+    that died; the bytes that are left. What has not a name that `store` gives stays, whatever it is."""
+    files = [(status.st_mtime, status.st_size, name) for name, status in code.files() if _NAMES.fullmatch(name)]
     total = sum(size for _, size, _ in files)
     goal = total if total <= SIZE_LIMIT else SIZE_LIMIT * 3 // 4
-    for used, size, path in sorted(files):
-        unwanted = total > goal if path.endswith(_SUFFIX) else used < time.time() - _ABANDONED
+    for used, size, name in sorted(files):
+        unwanted = total > goal if name.endswith(_SUFFIX) else used < time.time() - _ABANDONED
         if unwanted:
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                os.unlink(code.path / name)
                 total -= size
     return total
 
 
-def _warn_once(directory: Path, error: OSError) -> None:
+def _warn_once(error: OSError) -> None:
+    directory = folder()
     if directory not in _warned:
         _warned.add(directory)
         warnings.warn(
             f"TinyTorch cannot keep compiled code in {directory} ({error}), so every process compiles anew; "
-            "set TT_CACHE_DIR to a folder that can be written",
+            "set TT_CACHE_DIR to a folder that you, and nobody else, can write",
             RuntimeWarning,
             stacklevel=3,
         )

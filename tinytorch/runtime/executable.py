@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.index_ranges import guard_indices
+from tinytorch.ir.kernel_form import check_form
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime import cache
@@ -24,7 +26,7 @@ class Executable:
     """Machine code of a graph of kernels (what `fuse` makes)."""
 
     def __init__(self, graph: Graph, target: Target | None = None) -> None:
-        self.graph = graph
+        self.graph = graph = guard_indices(graph)
         self.target = target or Target.host()
         slots = max(get_num_threads(), os.cpu_count() or 1)  # the number of threads may be raised later
         text = print_graph(graph, elide=True)  # large constants are read through pointers: the code is the same
@@ -43,6 +45,7 @@ class Executable:
     def _compile(self, slots: int) -> cache.Entry:
         from tinytorch.runtime.llvm.lower import lower  # with the code generators, which a warm start does not need
 
+        check_form(self.graph)
         lowered = lower(self.schedule, self.target, slots)
         code = jit.compile_object(lowered.text, self.target)
         return cache.Entry({"arena_bytes": lowered.arena_bytes, "kernels": lowered.kernels}, code)

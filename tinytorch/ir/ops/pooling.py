@@ -1,8 +1,9 @@
 """Max pooling of images with channels last: the largest element of each window, and where it was.
 
 Images are [batch, height, width, channels]; spatial attributes are pairs (height, width). Outside of the image there
-is nothing to choose. An index is the place in the window, counted in row-major order: the first of equal ones, and
-of NaNs, which count as largest. Average pooling needs no ops of its own: it is a mean or a convolution.
+is nothing to choose. An index is the place in the window, counted in row-major order: the first of equal ones, but the
+last of NaNs, which count as largest (PyTorch's choice). Average pooling needs no ops of its own: it is a mean or a
+convolution.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _searched(x: Array, **attrs: Any) -> tuple[Array, Array]:
     index = np.full(out.shape, -1, np.int32)
     for place, outer, inner in _places(kind, out, attrs):
         found, old, at = x[inner], best[outer], index[outer]
-        better = (at < 0) | (found > old) | ((found != found) & (old == old))
+        better = (at < 0) | (found > old) | (found != found)
         old[better], at[better] = found[better], place
     return best, np.maximum(index, 0)
 

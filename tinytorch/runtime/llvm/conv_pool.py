@@ -45,13 +45,13 @@ class PoolContext:
 
 
 def largest(emitter: LaneEmitter, window: list[Lane]) -> tuple[Lane, Lane]:
-    """The largest of these, and its place in i32: the first of equal ones, or of NaNs."""
+    """The largest of these, and its place in i32: the first of equal ones, the last of NaNs."""
     fn = emitter.fn
     best, place = window[0], emitter.const(0, i32)
     for i, found in enumerate(window[1:], 1):
         old, new = emitter.value(best), emitter.value(found)
         if best.dtype.is_float:
-            better = fn.compare("ugt", new, old) & fn.compare("ord", old, old)
+            better = fn.compare("ogt", new, old) | fn.compare("uno", new, new)
         else:
             better = fn.compare("sgt" if best.dtype.kind == "int" else "ugt", new, old)
         best = emitter.lane(fn.select(better, new, old), best.dtype)

@@ -121,8 +121,8 @@ class _Search:
     def _is_better(self, fn: Function, new: Value, old: Value) -> Value:
         if not self.dtype.is_float:
             return fn.compare("sgt" if self.dtype.kind == "int" else "ugt", new, old)
-        # ugt is true where either is NaN: the first NaN comes in, and nothing replaces it.
-        return fn.compare("ugt", new, old) & fn.compare("ord", old, old)
+        # Every NaN comes in, and no number replaces it.
+        return fn.compare("ogt", new, old) | fn.compare("uno", new, new)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,311 @@
+# pyright: reportPrivateUsage=false
+"""Compiled functions and modules: the call, its specializations, and what may be asked about them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+import os
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from operator import is_not
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from tinytorch.calls import FROZEN_PIPELINE, frozen_graph, gradient_call, make_calls
+from tinytorch.frontend.guards import Guards, Watch, freeze
+from tinytorch.frontend.storage import along
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, over, storage_of, version_of
+from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
+from tinytorch.frontend.tracked import Tracked, attributes_of
+from tinytorch.frontend.tree import Slot, flatten, unflatten
+from tinytorch.ir import ops
+from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.reference import evaluate
+from tinytorch.passes.autodiff import append_gradients
+from tinytorch.passes.pipeline import PassRecord
+from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.specialization import Specialization
+
+if TYPE_CHECKING:
+    from tinytorch.explain import Report
+
+MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one is dropped
+_CONSUMED = Consumed()
+_log = logging.getLogger("tinytorch")
+
+
+class Compiled:
+    """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
+    `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
+
+    def __init__(self, function: Callable[..., Any], backend: str, freezes: bool) -> None:
+        self.function = function
+        self.backend = backend
+        self.freezes = freezes
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
+        self._hot: Specialization | None = None
+        self._last: Specialization | None = None
+        if isinstance(function, types.FunctionType):
+            functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        hot = self._hot
+        if hot is not None and not kwargs and mode.trace is None and hot.takes(args) and hot.valid():
+            result = hot.calls.fast(*args)
+            if result is not MISMATCH:
+                return result if hot.plain else self._finish(hot, result, args)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The general call: containers, arrays, new signatures."""
+        if mode.trace is not None:
+            return self.function(*args, **kwargs)
+        leaves: list[Any] = []
+        spec = flatten((args, kwargs), leaves, _is_tensor)
+        tensors = [x if isinstance(x, Tensor) else over(x) for x in leaves]
+        unique = list({id(t): t for t in tensors}.values())
+        index = {id(t): i for i, t in enumerate(unique)}
+        pattern = tuple(index[id(t)] for t in tensors)
+        flags = tuple(t.requires_grad for t in unique)
+        key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
+        found = self._find(key, unique) or self._specialize(key, spec, tensors, unique)
+        result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*unique)
+        if result is MISMATCH and found.shared(unique) - found.overlaps:
+            found = self._find(key, unique, apart=False) or self._specialize(key, spec, tensors, unique)
+        self._last = found
+        if self._runs_eagerly(found):
+            _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
+            args, kwargs = unflatten(spec, tensors)
+            return self.function(*args, **kwargs)
+        if found.row_major and spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
+            self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
+        if result is MISMATCH:
+            result = found.calls.careful(*unique)
+        if result is MISMATCH:
+            self._explain_failure(found, unique)
+        return self._finish(found, result, unique)
+
+    @staticmethod
+    def _runs_eagerly(item: Specialization) -> bool:
+        return item.differentiable and bool(item.traced.graph.state)
+
+    def _explain_failure(self, item: Specialization, args: Sequence[Tensor]) -> NoReturn:
+        """Raise what the reference raises where a guard of the graph failed; nothing has been changed."""
+        evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
+        raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
+
+    def _find(self, key: Any, args: Sequence[Tensor], apart: bool = True) -> Specialization | None:
+        """A specialization that fits the key, and what Python holds now; and where the inputs are not `apart` in
+        memory, one that was made for that."""
+        reason = "the first call" if not self._known else "a new signature"
+        for item in tuple(self._known.get(key, ())):
+            outdated = item.outdated()
+            if outdated is not None:
+                self._known[key].remove(item)
+                reason = outdated
+                continue
+            changed = None if item.guards.unchanged() else item.guards.changed()
+            if changed is None and not item.typed():
+                changed = "a captured tensor has another dtype or shape"
+            if changed is None and not (item.valid() and item.fits(args)):
+                changed = "another tensor is captured or requires grad, or a gradient is there that was not"
+            if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
+                changed = "the arguments lie elsewhere in memory"
+            if changed is None:
+                self._known.move_to_end(key)
+                return item
+            reason = changed
+        if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
+            print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
+        return None
+
+    def _specialize(self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Specialization:
+        watch = Watch()
+        args, kwargs = unflatten(spec, leaves)
+        names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
+        try:
+            with watch.running(self.function, spec):
+                traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+        except TraceAgain:
+            return self._specialize(key, spec, leaves, tensors)
+        after: list[Any] = []
+        if flatten((args, kwargs), after, _is_tensor) != spec or any(map(is_not, after, leaves)):
+            raise TraceError(
+                f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "
+                "what is new instead"
+            )
+        guards = Guards(watch, traced.arrays, self.freezes)
+        found = self._build(traced, guards, tensors)
+        entries = self._known.setdefault(key, [])
+        entries.append(found)
+        del entries[:-8]
+        while len(self._known) > MAX_SPECIALIZATIONS:
+            self._known.popitem(last=False)
+        return found
+
+    def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
+        if self.freezes:
+            frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
+            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE)
+        else:
+            frozen = ()
+            calls = make_calls(traced.graph, len(args), traced.captured, self.backend)
+        flags = tuple(t.requires_grad for t in args)
+        pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
+        found = Specialization(traced, calls, guards, mode.grad, flags, pinned, frozenset(), frozen)
+        found.overlaps = found.shared(args)
+        return found
+
+    def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
+        """The nested result of a call, after its effects on gradients."""
+        traced = item.traced
+        effects = traced.effects
+
+        def tensor(leaf: Leaf) -> Tensor:
+            return args[leaf] if isinstance(leaf, int) else leaf
+
+        for leaf in effects.dropped:
+            set_raw_grad(tensor(leaf), None)
+        for leaf in effects.consumed:
+            set_raw_grad(tensor(leaf), _CONSUMED)
+        for owner, name, value in item.guards.left:
+            if vars(owner).get(name) is not value:
+                setattr(owner, name, value)
+        if item.single:
+            return result
+        outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
+        for leaf, i in effects.kept:
+            set_raw_grad(tensor(leaf), outputs[i])
+        inputs = (*args, *traced.captured)
+        if mode.grad:
+            for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
+                outputs[i] = self._differentiable(outputs[i], i, item, inputs)
+        return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])
+
+    def _differentiable(self, output: Tensor, index: int, item: Specialization, inputs: Sequence[Any]) -> Tensor:
+        """`output` on the tape: its cotangent goes through the compiled gradient of the traced graph."""
+        wrt = [i for i, t in enumerate(inputs) if t.requires_grad]
+        if index not in item.gradients:
+            item.gradients[index] = gradient_call(item.traced.graph, index, wrt, self.backend)
+        call = item.gradients[index]
+
+        versions = tuple(map(version_of, inputs))
+
+        def backward(ct: Tensor) -> Sequence[Tensor | None]:
+            if tuple(map(version_of, inputs)) != versions:
+                raise TinyTorchError(f"backward: an input of {self._name} was changed in place since", user_loc())
+            return call(*inputs, ct)
+
+        return ops.core.apply(ops.core.custom_grad, output, *(inputs[i] for i in wrt), backward=backward)
+
+    # Looking inside.
+    @property
+    def _shown(self) -> Specialization:
+        if self._last is None:
+            raise CompileError(f"{self._name} has not been called yet, so there is no graph to show")
+        return self._last
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the last call, after the passes."""
+        return self._shown.calls.graph
+
+    @property
+    def traced_graph(self) -> Graph:
+        """The graph of the last call, as it was traced."""
+        return self._shown.traced.graph
+
+    @property
+    def passes(self) -> list[PassRecord]:
+        """What each pass did to the graph of the last call."""
+        return self._shown.calls.passes
+
+    @property
+    def executable(self) -> Any:
+        """What ran in the last call."""
+        return self._shown.calls.executable
+
+    def explain(self, measure: bool = False) -> Report:
+        """What each pass did to the graph of the last call, and each kernel against the roofline; see `Report`."""
+        from tinytorch.explain import explain
+
+        return explain(self, measure)
+
+    def save_svg(self, path: str) -> None:
+        """Draw the graph of the last call."""
+        from tinytorch.ir.dot import save_svg
+
+        save_svg(self.graph, path)
+
+    def _repr_svg_(self) -> str:
+        from tinytorch.ir.dot import to_svg
+
+        return to_svg(self.graph)
+
+    def __repr__(self) -> str:
+        return f"Compiled({self._name}, backend={self.backend!r}, signatures={len(self._known)})"
+
+    # Standing for the function.
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method of an object: what is compiled for that object, which keeps it."""
+        if instance is None or not isinstance(self.function, types.FunctionType):
+            return self
+        if isinstance(instance, type) or not hasattr(instance, "__dict__"):
+            return types.MethodType(self, instance)
+        attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
+        name = f"_compiled_{self._name}"
+        if name not in attributes:
+            attributes[name] = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
+        return attributes[name]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes)
+
+    def __copy__(self) -> Compiled:
+        return type(self)(self.function, self.backend, self.freezes)
+
+    def __reduce__(self) -> Any:
+        """A decorated function or method is found again by its name; anything else is compiled anew."""
+        function = self.function
+        if isinstance(function, types.MethodType):
+            return getattr, (function.__self__, function.__name__)
+        if isinstance(function, types.FunctionType) and _named(function) is self:
+            return function.__qualname__
+        return type(self), (function, self.backend, self.freezes)
+
+
+def _named(function: types.FunctionType) -> Any:
+    """What stands under the name of a function."""
+    found: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, (Tensor, np.ndarray))
+
+
+def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
+    base = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    if not result.steps:
+        return base
+    recording, mode.grad = mode.grad, mode.grad and result.differentiable
+    try:
+        return along(result.steps, base)
+    finally:
+        mode.grad = recording

@@ -1,0 +1,99 @@
+"""What stands in the bytecode of a function: the names that it reads, and who consumes a value."""
+
+from __future__ import annotations
+
+import dis
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
+_CLOSURE = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
+_COMPUTED = frozenset(
+    {"getattr", "hasattr", "vars", "globals", "eval", "exec", "attrgetter", "__dict__", "__getattribute__", "dir"}
+)
+_TAKEN = {
+    **dict.fromkeys(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_CONST", "LOAD_SMALL_INT", "LOAD_DEREF", "PUSH_NULL"), 0),
+    **dict.fromkeys(("PRECALL", "KW_NAMES", "NOP", "EXTENDED_ARG"), 0),
+    **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "UNARY_NEGATIVE", "UNARY_INVERT"), 1),
+    **dict.fromkeys(("BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP"), 2),
+}  # how many values instructions take from the stack
+
+
+@dataclass(frozen=True)
+class Names:
+    """Globals and attributes that code reads. `computed`: it may read attributes under names that it does not spell."""
+
+    variables: frozenset[str]
+    attributes: frozenset[str]
+    computed: bool = False
+
+    def __or__(self, other: Names) -> Names:
+        return Names(
+            self.variables | other.variables, self.attributes | other.attributes, self.computed or other.computed
+        )
+
+
+NO_NAMES = Names(frozenset(), frozenset())
+
+
+def codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code of a function, and of the functions in it."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from codes_in(part)
+
+
+@lru_cache(4096)
+def names_in(code: types.CodeType) -> Names:
+    """The names in a piece of code and in the functions in it. A string that could be a name counts as one, since
+    it may be given to getattr()."""
+    variables: set[str] = set()
+    attributes: set[str] = set()
+    strings: set[str] = set()
+    for part in codes_in(code):
+        for step in dis.get_instructions(part):
+            if step.opname in _GLOBAL:
+                variables.add(step.argval)
+            elif step.opname in _ATTRIBUTE:
+                attributes.add(step.argval)
+        strings.update(c for c in part.co_consts if isinstance(c, str) and c.isidentifier())
+    computed = not _COMPUTED.isdisjoint(variables | attributes)
+    named = attributes | strings if computed else attributes
+    return Names(frozenset(variables | strings if computed else variables), frozenset(named), computed)
+
+
+def loads_of(code: types.CodeType, name: str, local: bool) -> list[int]:
+    """Where the value of a variable of the closure (or else a global one) is pushed, in this piece of code alone."""
+    wanted = _CLOSURE if local else _GLOBAL
+    return [step.offset for step in dis.get_instructions(code) if step.opname in wanted and step.argval == name]
+
+
+@lru_cache(4096)
+def consumer(code: types.CodeType, offset: int) -> int | None:
+    """The offset of the instruction that takes the value which the one at `offset` pushes; None where that is not
+    plain: only arithmetic, comparison, indexing and calls in straight-line code are followed."""
+    steps = iter(dis.get_instructions(code))
+    for step in steps:
+        if step.offset == offset:
+            break
+    height = 1  # of the stack, above what was there before the value
+    for step in steps:
+        taken = _taken(step)
+        if taken is None:
+            return None
+        if taken >= height:
+            return step.offset if taken else None
+        height += dis.stack_effect(step.opcode, step.arg if step.opcode >= dis.HAVE_ARGUMENT else None, jump=False)
+    return None
+
+
+def _taken(step: dis.Instruction) -> int | None:
+    """How many values an instruction takes from the stack; None for those that are not followed."""
+    name = step.opname
+    if name in ("CALL", "CALL_KW"):
+        return (step.arg or 0) + (3 if name == "CALL_KW" else 2)
+    return 0 if name.startswith("LOAD_FAST") and "CLEAR" not in name else _TAKEN.get(name)

@@ -1,0 +1,77 @@
+"""Hooks in classes that tell the recorder of this thread which attributes are read and written.
+
+They are there only while a trace runs. Other threads pass through them and are not recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from tinytorch.frontend.tracked import recording
+
+_lock = threading.Lock()
+_hooked: dict[type, tuple[int, dict[str, Any]]] = {}  # how many traces need the hooks of a class, and what was there
+
+
+def install(kind: type) -> bool:
+    """Hook a class; False if it cannot be changed."""
+    with _lock:
+        count, before = _hooked.get(kind, (0, {}))
+        if not count:
+            hooks = {"__getattribute__": _reading(kind.__getattribute__), "__setattr__": _writing(kind.__setattr__)}
+            hooks["__delattr__"] = _writing(kind.__delattr__)
+            before = {name: vars(kind)[name] for name in hooks if name in vars(kind)}
+            try:
+                for name, hook in hooks.items():
+                    type.__setattr__(kind, name, hook)
+            except TypeError:
+                return False
+        _hooked[kind] = (count + 1, before)
+        return True
+
+
+def remove(kinds: Iterable[type]) -> None:
+    """Leave the classes as they were."""
+    with _lock:
+        for kind in kinds:
+            count, before = _hooked.pop(kind)
+            if count > 1:
+                _hooked[kind] = (count - 1, before)
+                continue
+            for name in ("__getattribute__", "__setattr__", "__delattr__"):
+                if name in before:
+                    type.__setattr__(kind, name, before[name])
+                else:
+                    type.__delattr__(kind, name)
+
+
+def has_own_lookup(kind: type) -> bool:
+    """Whether a class finds attributes in a way of its own, behind the hook."""
+    found = vars(kind).get("__getattribute__")
+    if kind in _hooked:
+        found = _hooked[kind][1].get("__getattribute__")
+    return found is not None
+
+
+def _reading(original: Any) -> Any:
+    def __getattribute__(self: Any, name: str) -> Any:
+        recorder = recording.recorder
+        if recorder is None:
+            return original(self, name)
+        try:
+            return original(self, name)
+        finally:  # also of an attribute that is not there; and after a cached property has stored itself
+            recorder.read(self, name)
+
+    return __getattribute__
+
+
+def _writing(original: Any) -> Any:
+    def change(self: Any, name: str, *value: Any) -> None:
+        if recording.recorder is not None:
+            recording.recorder.write(self, name)
+        original(self, name, *value)
+
+    return change

@@ -1,0 +1,85 @@
+"""Objects whose attributes a trace reads: every assignment moves a counter, and every read can be recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol
+
+
+class Epoch:
+    """Counts changes to attributes of modules and optimizers; compiled functions look for changes when it moves."""
+
+    now = 0
+
+
+class Recorder(Protocol):
+    """What is told of the attributes that a trace reads and writes."""
+
+    def read(self, owner: Any, name: str) -> None: ...
+    def write(self, owner: Any, name: str) -> None: ...
+    def parts(self, owner: Any) -> None: ...
+
+
+class _Recording(threading.local):
+    """The recorder of the trace that runs in this thread."""
+
+    recorder: Recorder | None = None
+
+
+recording = _Recording()
+
+
+@contextmanager
+def record(recorder: Recorder | None) -> Generator[None]:
+    """Tell `recorder` of reads and writes in this thread; None for bookkeeping that results do not depend on."""
+    before, recording.recorder = recording.recorder, recorder
+    try:
+        yield
+    finally:
+        recording.recorder = before
+
+
+class _Attributes:
+    """Owns the slot for `__dict__`, which `Tracked` hides behind a property."""
+
+
+attributes_of: Callable[[Any], dict[str, Any]] = vars(_Attributes)["__dict__"].__get__  # unnoticed, unlike vars()
+
+
+class Tracked(_Attributes):
+    """Base of modules and optimizers: a compiled function that read its attributes sees when they change.
+
+    `unwatched` are attributes that no forward reads: `_last` is what a module keeps of its last call for backward().
+    """
+
+    unwatched: ClassVar[frozenset[str]] = frozenset({"_last"})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        Epoch.now += 1
+        if recording.recorder is not None:
+            recording.recorder.write(self, name)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        Epoch.now += 1
+        if recording.recorder is not None:
+            recording.recorder.write(self, name)
+        object.__delattr__(self, name)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All attributes; who asks for them may change them, so it counts as a change."""
+        Epoch.now += 1
+        return attributes_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        attributes_of(self).update(state)
+
+
+def parts_of(owner: Tracked) -> dict[str, Any]:
+    """The attributes of `owner`, for looking among them for tensors and modules: plain values are not read."""
+    if recording.recorder is not None:
+        recording.recorder.parts(owner)
+    return attributes_of(owner)

@@ -1,0 +1,123 @@
+# pyright: reportPrivateUsage=false
+"""One signature of a compiled function: what was traced, what runs, and when that is still right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinytorch.calls import Calls
+from tinytorch.frontend.guards import Guards
+from tinytorch.frontend.storage import Storage, overlaps
+from tinytorch.frontend.tensor import Tensor, mode, version_of
+from tinytorch.frontend.trace import Result, Traced, raw_grad, strides_of
+from tinytorch.frontend.tree import Slot
+
+
+@dataclass
+class Specialization:
+    """One traced and compiled signature of a function."""
+
+    traced: Traced
+    calls: Calls
+    guards: Guards
+    grad_mode: bool
+    flags: tuple[bool, ...]  # which argument tensors required grad
+    pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
+    overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
+    frozen: tuple[tuple[Tensor, Storage, int], ...]  # captured tensors that are constants, as they were
+    gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
+
+    def __post_init__(self) -> None:
+        traced = self.traced
+        captured = traced.captured
+        self.captured = frozenset(map(id, captured))
+        self.grad_guards = tuple((leaf, grad) for leaf, grad in traced.grad_guards if isinstance(leaf, Tensor))
+        self.argument_guards = tuple((leaf, grad) for leaf, grad in traced.grad_guards if isinstance(leaf, int))
+        state = {i for i, _ in traced.graph.state}
+        watched = [
+            t
+            for i, t in enumerate(captured, traced.arguments)
+            if t.dtype.is_float and (t.requires_grad or i not in state)
+        ]
+        views = [t for t in watched if t._alias is not None and not t._alias.cut]
+        own = [t for t in watched if t._alias is None or t._alias.cut]
+        self.active = tuple(t for t in own if t._requires_grad)
+        self.passive = tuple(t for t in own if not t._requires_grad)
+        self.views = tuple((t, t.requires_grad) for t in views)
+        self.picky = bool(self.pinned or self.argument_guards) or any(self.flags)
+        self.rare = bool(self.views or self.frozen or traced.joined or self.grad_guards)
+        self.row_major = all(strides is None for _, strides in traced.layouts)
+        effects, only = traced.effects, traced.results == (Result(0, (), False),)
+        self.single = traced.result == Slot(0) and only and not effects.kept
+        self.plain = self.single and not (effects.dropped or effects.consumed or self.guards.left)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether backward() outside of the graph may ask for its gradient."""
+        return any(r.differentiable and r.source >= 0 for r in self.traced.results)
+
+    def takes(self, args: tuple[Any, ...]) -> bool:
+        """Whether these are tensors that require grad as they did then; the call checks shapes and dtypes itself."""
+        if len(args) != len(self.flags):
+            return False
+        for tensor, flag in zip(args, self.flags):  # noqa: B905 (the lengths are equal)
+            if type(tensor) is not Tensor:
+                return False
+            wants = tensor._requires_grad if tensor._alias is None else tensor.requires_grad
+            if wants is not flag:
+                return False
+        return not self.picky or self.fits(args)
+
+    def fits(self, args: Sequence[Tensor]) -> bool:
+        """Whether the arguments are different tensors; those that Python code reaches in another way are where they
+        were, and only there; and those whose gradient the function reads have the gradient that they had."""
+        ids = set(map(id, args))
+        return (
+            len(ids) == len(args)
+            and self.captured.isdisjoint(ids)
+            and all(args[i] is tensor for i, tensor in self.pinned)
+            and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
+        )
+
+    def lies(self, args: Sequence[Tensor]) -> bool:
+        """Whether the inputs whose strides matter have those that they had."""
+        inputs = (*args, *self.traced.captured)
+        return all(strides_of(inputs[i]) == strides for i, strides in self.traced.layouts)
+
+    def shared(self, args: Sequence[Tensor]) -> frozenset[tuple[int, int]]:
+        """Pairs of inputs that share memory now, of which the first is written."""
+        written = {i for i, _ in self.traced.graph.state}
+        return overlaps([t._data for t in (*args, *self.traced.captured)], written)
+
+    def typed(self) -> bool:
+        """Whether the captured tensors have the types that they had."""
+        expected = self.traced.graph.inputs[self.traced.arguments :]
+        return bool(self.frozen) or all(t.type == v.type for t, v in zip(self.traced.captured, expected, strict=True))
+
+    def outdated(self) -> str | None:
+        """Which frozen tensor was changed, so that these constants will never be right again; or None."""
+        changed = next((t for t, *was in self.frozen if [t._storage, version_of(t)] != was), None)
+        return None if changed is None else f"a frozen tensor was changed: {changed.name or changed.type}"
+
+    def valid(self) -> bool:
+        """The quick look at everything but the arguments."""
+        if self.grad_mode is not mode.grad or not self.guards.unchanged():
+            return False
+        for tensor in self.active:
+            if not tensor._requires_grad:
+                return False
+        for tensor in self.passive:
+            if tensor._requires_grad:
+                return False
+        return not self.rare or self._rarely_valid()
+
+    def _rarely_valid(self) -> bool:
+        """What most specializations do not depend on."""
+        return (
+            all(t.requires_grad is wants for t, wants in self.views)
+            and self.outdated() is None
+            and all(t._storage is storage for t, storage in self.traced.joined)
+            and all(raw_grad(leaf) is grad for leaf, grad in self.grad_guards)
+        )
