@@ -10,7 +10,7 @@ FEATURES: dict[str, str] = {
     "reduce": "sums, means, maxima, softmax",
     "matmul": "products of matrices and vectors",
     "views": "indexing, slices, reshape, permute, transpose, expand, detach",
-    "flip": "flip, which copies",
+    "flip": "flip",
     "gather": "index arrays and index tensors",
     "where": "tt.where, comparisons",
     "join": "cat and stack",
@@ -63,7 +63,6 @@ FEATURES: dict[str, str] = {
 }
 
 OFF: dict[str, str] = {
-    "flip": "it is a view, and PyTorch's is a copy",
     "scalar_mask_write": "numpy's ValueError comes through",
     "spent_result": "results have no gradient outside after a backward() inside",
     "detached_result": "the result is the tensor itself, with its requires_grad",

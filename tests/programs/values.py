@@ -103,7 +103,7 @@ def _views_of(x: Var, flip: bool) -> list[tuple[str, Shape, dict[str, object]]]:
             ("[:-1]", (s[0] - 1, *s[1:]), same),
             ("[::2]", (math.ceil(s[0] / 2), *s[1:]), {}),
         ]
-        found += [(".flip(0)", s, {"view": False, "storage": Storage()})] if flip else []
+        found += [(".flip(0)", s, {})] if flip else []
     if len(s) > 1:
         found += [
             ("[..., 0]", s[:-1], {}),
