@@ -153,9 +153,10 @@ def test_a_wrong_pass_is_named_wherever_it_stands(
     with pytest.raises(VerifyError) as error:
         tt.verify(model, x, folder=str(tmp_path), freeze=pipeline == "FROZEN_PIPELINE")
     assert done
-    assert re.search(
-        rf"the pass {name} \(number \d+\) changed result 0: the first node that differs is ", str(error.value)
-    )
+    found = rf"the pass {name} \(number \d+\) changed result 0: the first node that differs is "
+    if place == (len(PIPELINES[pipeline]) - 1,):  # in kernels, the rules of the IR allow little of this
+        found += rf"|after the pass {name} \(number \d+\) the graph is not valid: "
+    assert re.search(found, str(error.value))
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
@@ -197,13 +198,13 @@ def test_a_frozen_fault_is_reproduced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "interpreter and JIT agree in 1 arrays" in done.stdout
 
 
-def test_a_pass_whose_graph_does_not_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_whose_graph_is_not_valid_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(graph: Graph) -> Graph:
         return graph.with_nodes(graph.nodes[1:])
 
     monkeypatch.setattr(blame, "PIPELINE", (*PIPELINE[:4], forget, *PIPELINE[4:]))
     model, x = net()
-    with pytest.raises(VerifyError, match=r"after the pass forget \(number \d+\) the graph does not run"):
+    with pytest.raises(VerifyError, match=r"after the pass forget \(number \d+\) the graph is not valid"):
         tt.verify(model, x, folder=str(tmp_path))
     assert (tmp_path / "reproduce.py").exists()
 

@@ -216,8 +216,8 @@ class Check:
         return comparisons
 
     def fail_pass(self, name: str, number: int, error: str) -> NoReturn:
-        """Raise because the graph after a pass does not run."""
-        reason = f"after the pass {name} (number {number}) the graph does not run: {error}"
+        """Raise because the graph after a pass breaks a rule, or does not run."""
+        reason = f"after the pass {name} (number {number}) the graph is not valid: {error}"
         self._fail(f"before and after {name}", _Difference(reason, None, self.graph, self.inputs))
 
     def _fail(self, what: str, difference: _Difference) -> NoReturn:

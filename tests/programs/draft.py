@@ -36,6 +36,7 @@ class Var:
     contiguous: bool = True
     view: bool = False
     detached: bool = False
+    spread: bool = False  # some of its elements are one in memory
     itself: bool = False  # an argument or a captured tensor, or what is the same object
     storage: Storage = field(default_factory=Storage)
 

@@ -10,7 +10,7 @@ FEATURES: dict[str, str] = {
     "reduce": "sums, means, maxima, softmax",
     "matmul": "products of matrices and vectors",
     "views": "indexing, slices, reshape, permute, transpose, expand, detach",
-    "flip": "flip, which copies",
+    "flip": "flip",
     "gather": "index arrays and index tensors",
     "where": "tt.where, comparisons",
     "join": "cat and stack",
@@ -25,6 +25,7 @@ FEATURES: dict[str, str] = {
     "item_operators": "x[i] += y",
     "index_write": "item assignment with index arrays",
     "mask_write": "item assignment with a mask",
+    "scalar_mask_write": "item assignment with a mask to a tensor of rank 0",
     "view_write": "changes of views, and of what has views",
     "detach_write": "changes of x.detach()",
     "grad_write": "changes in place that are differentiated",
@@ -62,9 +63,15 @@ FEATURES: dict[str, str] = {
 }
 
 OFF: dict[str, str] = {
-    "flip": "it is a view, and PyTorch's is a copy",
+    "scalar_mask_write": "numpy's ValueError comes through",
     "spent_result": "results have no gradient outside after a backward() inside",
     "detached_result": "the result is the tensor itself, with its requires_grad",
     "history_argument": "a gradient inside does not reach the leaves, and nothing says so",
     "lone_zero_grad": "a gradient that was not there in the trace is not dropped",
 }
+
+# Programs that do everything seldom do two certain things after each other. So many leave out whole groups.
+VALUES = frozenset({"reduce", "matmul", "flip", "gather", "where", "join", "cast", "integers", "module_call"})
+WRITES = frozenset(name for name in FEATURES if name.endswith(("write", "operators"))) - {"outside_write"}
+TRAINING = frozenset({"backward", "grad_read", "optimizer", "lone_zero_grad"})
+MOODS: tuple[frozenset[str], ...] = (frozenset(), VALUES, VALUES | WRITES, VALUES | TRAINING, WRITES, TRAINING)

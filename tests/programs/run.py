@@ -49,14 +49,18 @@ def play(program: Program, party: str) -> list[Moment]:
     _execute(program.setup, space, "setup")
     f = space["f"]
     space["run"] = tinytorch.compile(f, backend=party) if party in ("interpreter", "llvm") else f
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return _moments(program, space)
+
+
+def _moments(program: Program, space: dict[str, Any]) -> list[Moment]:
     moments = [_look(program, space, None)]
     for i, segment in enumerate(program.segments):
         space.pop("out" if segment.call else "", None)
         error: Exception | None = None
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
-                _execute(segment.text, space, f"segment {i}")
+            _execute(segment.text, space, f"segment {i}")
         except Exception as raised:  # whatever it is will be compared
             error = raised
         moments.append(_look(program, space, error))

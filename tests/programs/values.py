@@ -73,7 +73,13 @@ def views(d: Draft) -> None:
     choices = _views_of(x, "flip" in d.on)
     # A view of a leaf under no_grad says in PyTorch that it requires grad, and has no gradient.
     text, shape, known = choices[0] if d.no_grad and x.grad else d.one(choices)
-    known = {"view": True, "storage": x.storage, "detached": x.detached, "contiguous": False} | known
+    known = {
+        "view": True,
+        "storage": x.storage,
+        "detached": x.detached,
+        "spread": x.spread,
+        "contiguous": False,
+    } | known
     d.new(f"{x.name}{text}", x, shape, **known)
 
 
@@ -87,7 +93,7 @@ def _views_of(x: Var, flip: bool) -> list[tuple[str, Shape, dict[str, object]]]:
         ("[None]", (1, *s), same),
         (".unsqueeze(-1)", (*s, 1), same),
         (".reshape(-1)", (x.size,), flat),
-        (f".expand(2, {', '.join(map(str, s))})" if s else ".expand(2)", (2, *s), {}),
+        (f".expand(2, {', '.join(map(str, s))})" if s else ".expand(2)", (2, *s), {"spread": True}),
     ]
     if s and s[0] > 1:
         found += [
@@ -97,7 +103,7 @@ def _views_of(x: Var, flip: bool) -> list[tuple[str, Shape, dict[str, object]]]:
             ("[:-1]", (s[0] - 1, *s[1:]), same),
             ("[::2]", (math.ceil(s[0] / 2), *s[1:]), {}),
         ]
-        found += [(".flip(0)", s, {"view": False, "storage": Storage()})] if flip else []
+        found += [(".flip(0)", s, {})] if flip else []
     if len(s) > 1:
         found += [
             ("[..., 0]", s[:-1], {}),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.programs import training, values, writes
 from tests.programs.draft import Draft, Draw, Storage, Var
-from tests.programs.features import FEATURES, OFF
+from tests.programs.features import FEATURES, MOODS, OFF
 
 SHAPES = [(2, 3), (3,), (2, 3), (3, 2), (2, 2, 3), (1, 3), ()]
 MAX_STEPS, MAX_CALLS = 8, 3
@@ -128,7 +128,8 @@ class _Writer:
 
     def program(self) -> Program:
         d = self.d
-        machine = d.maybe()
+        d.on -= d.one(MOODS)
+        machine = d.draw(st.integers(0, 3)) > 0
         change, optimizer, closed = self._surroundings()
         pools = self._pools()
         function = self._function(pools)
@@ -199,7 +200,10 @@ class _Writer:
             else:
                 d.one(steps)(d)
         d.line(f"return {self._results()}")
-        head = "def f(p, k):" if self.nested else "def f(x, y, k):"
+        # Only calls with nothing but tensors take the fast path.
+        self.numbered = any(re.search(r"\bk\b", line) for line in d.lines) or d.rarely()
+        arguments = ["p"] if self.nested else ["x", "y"]
+        head = f"def f({', '.join([*arguments, *(['k'] if self.numbered else [])])}):"
         return [head, *d.lines]
 
     def _results(self) -> str:
@@ -231,8 +235,10 @@ class _Writer:
         x, y = (self._argument(pool) for pool in pools)
         if x == y and "same_argument" not in d.on:
             y = next(name for name in pools[1].names if name != x)
-        k = repr(d.one([2.0, 2.0, 0.5]) if "python_number" in d.on else 2.0)
-        call = f'out = run({{"x": {x}, "y": [{y}]}}, {k})' if self.nested else f"out = run({x}, {y}, {k})"
+        arguments = [f'{{"x": {x}, "y": [{y}]}}'] if self.nested else [x, y]
+        if self.numbered:
+            arguments.append(repr(d.one([2.0, 2.0, 0.5]) if "python_number" in d.on else 2.0))
+        call = f"out = run({', '.join(arguments)})"
         if d.rarely("no_grad_call"):
             call = f"with tt.no_grad():\n    {call}"
         self.segments.append(Segment(call, call=True))
@@ -277,5 +283,5 @@ class _Writer:
             self._say("opt.step()", "opt.zero_grad()")
         if self.paths and d.rarely("result_write"):
             path, v = d.one(self.paths)
-            if v.dtype != "bool":
+            if v.dtype != "bool" and not v.spread:
                 self._say("with tt.no_grad():", f"    out{path}.add_(1)")

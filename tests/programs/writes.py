@@ -116,7 +116,7 @@ def _indexed(d: Draft, t: Var) -> None:
 
 
 def _masked(d: Draft, t: Var) -> None:
-    if t.exact:
+    if t.exact and (t.shape or "scalar_mask_write" in d.on):
         value = "k" if t.is_float and d.rarely("python_number") else d.number(t.dtype)
         d.line(f"{t.name}[{t.name} > 0] = {value}")
 
