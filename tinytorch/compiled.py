@@ -263,13 +263,14 @@ class Compiled:
         """As a method of an object: what is compiled for that object, which keeps it."""
         if instance is None or not isinstance(self.function, types.FunctionType):
             return self
-        if isinstance(instance, type) or not hasattr(instance, "__dict__"):
+        if mode.trace is not None or isinstance(instance, type) or not hasattr(instance, "__dict__"):
             return types.MethodType(self, instance)
         attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
-        name = f"_compiled_{self._name}"
-        if name not in attributes:
-            attributes[name] = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
-        return attributes[name]
+        name = f"_compiled_{self.function.__qualname__}"  # a method that overrides another one may call it
+        method, known = types.MethodType(self.function, instance), attributes.get(name)
+        if known is None or known.function != method:  # as in a copy of the object, which has its attributes
+            known = attributes[name] = Compiled(method, self.backend, self.freezes)
+        return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes)
