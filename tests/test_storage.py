@@ -166,7 +166,31 @@ def a_copy_is_not_the_original(t, x, w):
     return x + y
 
 
+@case([1, 4, 3, 2])
+def a_flip_is_a_copy(t, x, w):
+    y = x.flip(0)
+    y[0] = 1
+    x.flip(0).zero_()
+    return t.cat([x[:1], y[:1] * 0 + 4, y[1:3]])
+
+
 # Gradients.
+@case([2, 1.5, 6, 4], grads=([0.5, 0.25, 2.5, 1.25], [4, 6, 3, 4]))
+def a_part_added_to_another(t, x, w):
+    y = x * 1
+    y[:2] += y[2:]
+    return loss(y * w)
+
+
+@case([1, 0.25, 36, 25], grads=([12, 0.25, 24, 10], [24, 2, 36, 40]))
+def elements_added_to_each_other(t, x, w):
+    y = x * w
+    a, d = y[0], y[3]
+    a.mul_(2)
+    d.add_(a)
+    return loss(y * y)
+
+
 @case([25, 4, 9, 16], grads=([0, 4, 6, 8], None))
 def item_assignment(t, x, w):
     y = x * 1

@@ -263,6 +263,10 @@ class Tensor(InPlace):
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
 
+    def flip(self, *dims: Any) -> Self:
+        """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
+        return super().flip(*dims).clone()
+
     # Indexing.
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
@@ -649,7 +653,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
 
 def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> None:
     """Put the making of `out` on the tape."""
-    met = tuple(Operand(o, o._node, storage_of(o).version, o._requires_grad) for o in operands)
+    met = tuple(Operand(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
     out._node = TapeNode(op, met, attrs, storage_of(out).version)
     out._requires_grad = out.dtype.is_float
 
