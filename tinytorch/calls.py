@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.storage import Storage, overlaps
-from tinytorch.frontend.tensor import Tensor, wants_nan_checks
+from tinytorch.frontend.tensor import Tensor, mode, version_of, wants_nan_checks
 from tinytorch.frontend.trace import Traced
-from tinytorch.ir.errors import CompileError
-from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir import ops
+from tinytorch.ir.errors import CompileError, TinyTorchError
+from tinytorch.ir.graph import Builder, Graph, Value
+from tinytorch.ir.loc import user_loc
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.convolutions import convolutions
 from tinytorch.passes.cse import cse
@@ -105,19 +108,56 @@ def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[
     return fast, careful
 
 
-def gradient_call(graph: Graph, index: int, wrt: Sequence[int], backend: str) -> Callable[..., tuple[Tensor, ...]]:
-    """The compiled vjp of output `index` with respect to the inputs `wrt`, as a function of inputs and cotangent."""
-    builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
-    output = graph.outputs[index]
-    ct = builder.input(output.type, "ct")
-    variables = [graph.inputs[i] for i in wrt]
-    found = append_gradients(builder, {output: ct}, variables)
-    calls = make_calls(builder.build([v for v in found if v is not None]), len(builder.inputs), (), backend)
+class Vjp:
+    """The compiled cotangents of `variables`, values in a graph, for that of output `index`. They can be
+    differentiated again."""
 
-    def call(*tensors: Tensor) -> tuple[Tensor, ...]:
-        result = calls.fast(*tensors)
-        result = calls.careful(*tensors) if result is MISMATCH else result
-        some = iter(result if isinstance(result, tuple) else (result,))
-        return tuple(None if v is None else next(some) for v in found)  # pyright: ignore[reportReturnType]
+    def __init__(self, graph: Graph, index: int, variables: Sequence[Value], backend: str) -> None:
+        builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
+        output = graph.outputs[index]
+        ct = builder.input(output.type, "ct")
+        self._found = append_gradients(builder, {output: ct}, variables)
+        self._graph = builder.build([v for v in self._found if v is not None])
+        self._variables, self._ct, self._backend = variables, ct, backend
+        self._calls = make_calls(self._graph, len(builder.inputs), (), backend)
+        self._again: dict[tuple[int, bool], Vjp] = {}
 
-    return call
+    def __call__(self, inputs: Sequence[Tensor], wrt: Sequence[int], ct: Tensor, name: str) -> list[Tensor | None]:
+        """The cotangents, for `inputs` of the graph of which those at `wrt` are differentiated by the variables."""
+        tensors = (*inputs, ct)
+        result = self._calls.fast(*tensors)
+        result = self._calls.careful(*tensors) if result is MISMATCH else result
+        made = list(result) if isinstance(result, tuple) else [result] if self._graph.outputs else []
+        if mode.grad:
+            made = [self._differentiable(x, i, tensors, wrt, name) for i, x in enumerate(made)]
+        some = iter(made)
+        return [None if v is None else next(some) for v in self._found]
+
+    def _differentiable(
+        self, output: Tensor, index: int, tensors: Sequence[Tensor], wrt: Sequence[int], name: str
+    ) -> Tensor:
+        follows_ct = tensors[-1].requires_grad
+
+        def again() -> Vjp:
+            key = index, follows_ct
+            if key not in self._again:
+                variables = [*self._variables, self._ct] if follows_ct else self._variables
+                self._again[key] = Vjp(self._graph, index, variables, self._backend)
+            return self._again[key]
+
+        return differentiable(output, again, tensors, [*wrt, len(tensors) - 1] if follows_ct else wrt, name)
+
+
+def differentiable(
+    output: Tensor, vjp: Callable[[], Vjp], inputs: Sequence[Tensor], wrt: Sequence[int], name: str
+) -> Tensor:
+    """`output` of a graph on the tape: its cotangent goes to the inputs at `wrt` through `vjp()`, asked for then."""
+    versions = tuple(map(version_of, inputs))
+
+    def backward(ct: Tensor) -> Sequence[Tensor | None]:
+        if tuple(map(version_of, inputs)) != versions:
+            raise TinyTorchError(f"backward: an input of {name} was changed in place since", user_loc())
+        return vjp()(inputs, wrt, ct, name)
+
+    with grad_mode(True):
+        return ops.core.apply(ops.core.custom_grad, output, *(inputs[i] for i in wrt), backward=backward)

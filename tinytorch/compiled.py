@@ -14,7 +14,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinytorch.calls import FROZEN_PIPELINE, frozen_graph, gradient_call, make_calls
+from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, make_calls
+from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along
@@ -22,8 +23,7 @@ from tinytorch.frontend.tensor import Consumed, Tensor, mode, storage_of, versio
 from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
-from tinytorch.ir import ops
-from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
+from tinytorch.ir.errors import CompileError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
@@ -180,6 +180,8 @@ class Compiled:
         def tensor(leaf: Leaf) -> Tensor:
             return args[leaf] if isinstance(leaf, int) else leaf
 
+        for leaf, flag in effects.flags:
+            tensor(leaf).requires_grad_(flag)
         for leaf in effects.dropped:
             set_raw_grad(tensor(leaf), None)
         for leaf in effects.consumed:
@@ -193,26 +195,22 @@ class Compiled:
         for leaf, i in effects.kept:
             set_raw_grad(tensor(leaf), outputs[i])
         inputs = (*args, *traced.captured)
-        if mode.grad:
-            for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
-                outputs[i] = self._differentiable(outputs[i], i, item, inputs)
+        for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
+            outputs[i] = self._differentiable(outputs[i], i, item, inputs)
         return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])
 
     def _differentiable(self, output: Tensor, index: int, item: Specialization, inputs: Sequence[Any]) -> Tensor:
         """`output` on the tape: its cotangent goes through the compiled gradient of the traced graph."""
         wrt = [i for i, t in enumerate(inputs) if t.requires_grad]
-        if index not in item.gradients:
-            item.gradients[index] = gradient_call(item.traced.graph, index, wrt, self.backend)
-        call = item.gradients[index]
 
-        versions = tuple(map(version_of, inputs))
+        def vjp() -> Vjp:
+            if index not in item.gradients:
+                graph = item.traced.graph
+                variables = [item.traced.variables.get(i, graph.inputs[i]) for i in wrt]
+                item.gradients[index] = Vjp(graph, index, variables, self.backend)
+            return item.gradients[index]
 
-        def backward(ct: Tensor) -> Sequence[Tensor | None]:
-            if tuple(map(version_of, inputs)) != versions:
-                raise TinyTorchError(f"backward: an input of {self._name} was changed in place since", user_loc())
-            return call(*inputs, ct)
-
-        return ops.core.apply(ops.core.custom_grad, output, *(inputs[i] for i in wrt), backward=backward)
+        return differentiable(output, vjp, inputs, wrt, self._name)
 
     # Looking inside.
     @property
@@ -271,13 +269,14 @@ class Compiled:
         """As a method of an object: what is compiled for that object, which keeps it."""
         if instance is None or not isinstance(self.function, types.FunctionType):
             return self
-        if isinstance(instance, type) or not hasattr(instance, "__dict__"):
+        if mode.trace is not None or isinstance(instance, type) or not hasattr(instance, "__dict__"):
             return types.MethodType(self, instance)
         attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
-        name = f"_compiled_{self._name}"
-        if name not in attributes:
-            attributes[name] = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
-        return attributes[name]
+        name = f"_compiled_{self.function.__qualname__}"  # a method that overrides another one may call it
+        method, known = types.MethodType(self.function, instance), attributes.get(name)
+        if known is None or known.function != method:  # as in a copy of the object, which has its attributes
+            known = attributes[name] = Compiled(method, self.backend, self.freezes)
+        return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes)
@@ -308,8 +307,5 @@ def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor])
     base = outputs[result.source] if result.source >= 0 else inputs[~result.source]
     if not result.steps:
         return base
-    recording, mode.grad = mode.grad, mode.grad and result.differentiable
-    try:
+    with grad_mode(result.differentiable):
         return along(result.steps, base)
-    finally:
-        mode.grad = recording

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinytorch.calls import Calls
+from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
 from tinytorch.frontend.storage import Storage, overlaps
 from tinytorch.frontend.tensor import Tensor, mode, version_of
@@ -27,7 +27,7 @@ class Specialization:
     pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
     overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
     frozen: tuple[tuple[Tensor, Storage, int], ...]  # captured tensors that are constants, as they were
-    gradients: dict[int, Callable[..., Any]] = field(default_factory=dict[int, Callable[..., Any]])
+    gradients: dict[int, Vjp] = field(default_factory=dict[int, Vjp])  # by output
 
     def __post_init__(self) -> None:
         traced = self.traced
@@ -51,7 +51,7 @@ class Specialization:
         self.row_major = all(strides is None for _, strides in traced.layouts)
         effects, only = traced.effects, traced.results == (Result(0, (), False),)
         self.single = traced.result == Slot(0) and only and not effects.kept
-        self.plain = self.single and not (effects.dropped or effects.consumed or self.guards.left)
+        self.plain = self.single and not (effects.dropped or effects.consumed or effects.flags or self.guards.left)
 
     @property
     def differentiable(self) -> bool:

@@ -56,11 +56,7 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
     if seed.type != output.type:
         raise ShapeError(f"the cotangent of {output.type} is {seed.type}", user_loc())
     if mode.trace is not None:
-        found = mode.trace.gradients(output, wrt, seed)
-        for gradient in found:
-            if gradient is not None:
-                gradient.requires_grad = create_graph
-        return found
+        return mode.trace.gradients(output, wrt, seed, create_graph)
     keys = [key_of(x) for x in wrt]
     wanted = set(keys)
     tape = [record for record in tape_of(output) if key_of(record.output) not in wanted]

@@ -35,12 +35,13 @@ class Trace(Protocol):
     def lift(self, tensor: Tensor) -> Any: ...
     def holds(self, tensor: Tensor) -> bool: ...
     def refresh(self, tensor: Tensor) -> None: ...
-    def own_history(self, tensor: Tensor) -> None: ...
-    def leaf(self, tensor: Tensor) -> None: ...
+    def differentiate(self, tensor: Tensor, wanted: bool) -> None: ...
     def is_leaf(self, tensor: Tensor) -> bool: ...
     def update(self, tensor: Tensor, value: Tensor) -> None: ...
-    def backward(self, tensor: Tensor, grad: Tensor) -> None: ...
-    def gradients(self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor) -> list[Tensor | None]: ...
+    def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None: ...
+    def gradients(
+        self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool
+    ) -> list[Tensor | None]: ...
     def read_grad(self, tensor: Tensor) -> Tensor | Consumed | None: ...
     def write_grad(self, tensor: Tensor, grad: Tensor | None) -> None: ...
     def use_grad(self, tensor: Tensor) -> None: ...
@@ -265,6 +266,10 @@ class Tensor(InPlace):
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
 
+    def flip(self, *dims: Any) -> Self:
+        """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
+        return super().flip(*dims).clone()
+
     # Indexing.
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
@@ -335,16 +340,7 @@ class Tensor(InPlace):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self._alias is not None and not self._alias.cut and not self.requires_grad:
-            self._own_history()
-        self._requires_grad = value
-
-    def _own_history(self) -> None:
-        """Be a leaf in the memory of another tensor from now on, no longer a view that follows that one's history."""
-        if mode.trace is not None:
-            mode.trace.own_history(self)
-        else:
-            self._alias = _cut_alias(self)
+        self.requires_grad_(value)
 
     def _refresh(self) -> None:
         """Follow the tensor that this is a view of, if that has got another history."""
@@ -365,11 +361,19 @@ class Tensor(InPlace):
             self._node, self._requires_grad, alias.seen = view._node, view._requires_grad, alias.base._node
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Have gradients recorded of this leaf from now on, or no more; a view is then a leaf of its own."""
         if requires_grad and not self.dtype.is_float:
             raise ShapeError(f"only float tensors have gradients, got {self.type}", user_loc())
-        self.requires_grad = requires_grad
-        if requires_grad and mode.trace is not None:
-            mode.trace.leaf(self)
+        if requires_grad is self.requires_grad:
+            return self
+        if not requires_grad and not self.is_leaf:
+            raise TinyTorchError("requires_grad_: only leaves can stop requiring grad; use detach()", user_loc())
+        if mode.trace is not None:
+            mode.trace.differentiate(self, requires_grad)
+            return self
+        if self._alias is not None and not self._alias.cut:
+            self._alias = _cut_alias(self)
+        self._requires_grad = requires_grad
         return self
 
     @property
@@ -431,7 +435,7 @@ class Tensor(InPlace):
         if seed.type != self.type:
             raise ShapeError(f"backward: the cotangent is {seed.type}, the tensor {self.type}", user_loc())
         if mode.trace is not None:
-            mode.trace.backward(self, seed)
+            mode.trace.backward(self, seed, create_graph)
             return
         for leaf, cotangent in _leaf_gradients(self, seed, retain_graph or create_graph, create_graph):
             leaf.accumulate_grad(cotangent)
@@ -651,7 +655,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
 
 def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> None:
     """Put the making of `out` on the tape."""
-    met = tuple(Operand(o, o._node, storage_of(o).version, o._requires_grad) for o in operands)
+    met = tuple(Operand(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
     out._node = TapeNode(op, met, attrs, storage_of(out).version)
     out._requires_grad = out.dtype.is_float
 

@@ -77,16 +77,19 @@ class _Grad:
     used: tuple[Tensor, Expr] | None = None  # and the value that it had then
 
 
+_UNCHANGED: Attrs = {"backward": lambda ct: [ct]}  # of a custom_grad: the cotangent of its result
 Leaf = Tensor | int  # a captured tensor, or the position of an argument
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What a call does beyond its results: gradients dropped, used up, or left behind (by output index)."""
+    """What a call does beyond its results: gradients dropped, used up, or left behind (by output index), and leaves
+    that require grad from now on, or no more."""
 
     dropped: tuple[Leaf, ...]
     consumed: tuple[Leaf, ...]
     kept: tuple[tuple[Leaf, int], ...]
+    flags: tuple[tuple[Leaf, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class Traced:
 
     The graph's inputs are `arguments` arguments and then the `captured` tensors; its outputs are the results,
     gradients that are kept, and new values of state. `result` is the nested container that the function returned,
-    with a slot for each of `results`. `layouts` are the inputs whose strides the function's meaning depends on.
+    with a slot for each of `results`. `layouts` are the inputs whose strides the function's meaning depends on, and
+    `variables` the values by which inputs are differentiated that the function made leaves.
     """
 
     graph: Graph
@@ -118,6 +122,7 @@ class Traced:
     layouts: tuple[tuple[int, tuple[int, ...] | None], ...]
     joined: tuple[tuple[Tensor, Storage], ...]  # captured tensors that are computed from another one's memory
     arrays: tuple[Meeting, ...]  # numpy arrays among the captured inputs
+    variables: Mapping[int, Value]
 
 
 @dataclass
@@ -134,6 +139,7 @@ class Trace:
     made: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # of data, in the trace
     leaves: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     grads: dict[int, _Grad] = field(default_factory=dict[int, _Grad])
+    flags: dict[int, tuple[Tensor, bool]] = field(default_factory=dict[int, tuple[Tensor, bool]])  # as they were
     layouts: set[int] = field(default_factory=set[int])
     members: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # captured, in joined storages
     arguments: int = 0
@@ -232,8 +238,7 @@ class Trace:
         if root.version != memory.version:
             root.version, root.expr = memory.version, along(root.steps, memory.value)
             if root.tensor._requires_grad:
-                attrs = {"backward": lambda ct: [ct]}
-                root.expr = root.expr.apply_op(ops.core.custom_grad, (root.expr, root.history), attrs)
+                root.expr = root.expr.apply_op(ops.core.custom_grad, (root.expr, root.history), _UNCHANGED)
         return root.expr
 
     def lift(self, tensor: Tensor) -> Expr:
@@ -296,12 +301,33 @@ class Trace:
         else:
             alias.seen = self.lift(alias.base)
 
-    def own_history(self, tensor: Tensor) -> None:
+    def differentiate(self, tensor: Tensor, wanted: bool) -> None:
+        """Have gradients recorded of a leaf from now on, or no more; what was computed of it before stays as it is."""
+        now = self.lift(tensor).detach()
+        if self.is_outside(tensor):
+            self.flags.setdefault(id(tensor), (tensor, not wanted))
+        elif id(tensor) not in self.roots:
+            self._own_history(tensor, now)
+        root = self.root(tensor)
+        root.expr, root.version = now, root.memory.version
+        if wanted and id(tensor) in self.leaves:
+            root.expr = now.apply_op(ops.core.custom_grad, (now, root.history), _UNCHANGED)
+        elif wanted:
+            root.history = now
+            self.leaf(tensor)
+        tensor._requires_grad = wanted
+
+    def _own_history(self, tensor: Tensor, expr: Expr) -> None:
         """A view of a traced tensor becomes a leaf in its memory."""
-        expr = self.lift(tensor)
+        if tensor._alias is None:
+            return
         tensor._alias = alias = alias_of(tensor, ops.core.detach, {}, self.inputs)
         memory = self.root(alias.base).memory
         self.roots[id(tensor)] = _Root(tensor, memory, alias.steps, expr, expr, memory.version)
+
+    def cuts(self, tensor: Tensor, base: Tensor) -> bool:
+        """Whether a tensor in the memory of `base` has a history of its own, as the result of detach()."""
+        return tensor is not base and id(tensor) not in self.inputs and self._base(tensor)[0] is not base
 
     # State.
     def update(self, tensor: Tensor, value: Tensor) -> None:
@@ -356,23 +382,28 @@ class Trace:
     def is_leaf(self, tensor: Tensor) -> bool:
         return id(tensor) in self.leaves
 
-    def gradients(self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor) -> list[Tensor | None]:
-        """d(output)/d(wrt) in the direction of `seed`, as traced tensors."""
+    def gradients(self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool) -> list[Tensor | None]:
+        """d(output)/d(wrt) in the direction of `seed`, as traced tensors, with a history if `create_graph`."""
         values = [self._history(t).value for t in wrt]
         outputs = {self.lift(output).value: self.lift(seed).value}
         self.builder.loc = user_loc()
         found = self.gradients_pass(self.builder, outputs, values)
-        return [None if v is None else self._wrap(Expr(self.builder, v)) for v in found]
+        return [None if v is None else self._gradient(Expr(self.builder, v), create_graph) for v in found]
+
+    def _gradient(self, expr: Expr, with_history: bool) -> Tensor:
+        gradient = self._wrap(expr if with_history else expr.detach())
+        gradient._requires_grad = with_history
+        return gradient
 
     def _history(self, tensor: Tensor) -> Expr:
         self.lift(tensor)
         root = self.roots.get(id(tensor))
         return self.lift(tensor) if root is None else root.history
 
-    def backward(self, tensor: Tensor, grad: Tensor) -> None:
+    def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
         self.went_backward = True
         wrt = [leaf for leaf in self.leaves.values() if leaf.requires_grad]
-        for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad), strict=True):
+        for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
             if cotangent is None:
                 continue
             if expr_of(leaf) is None and not leaf.is_leaf:
@@ -404,6 +435,11 @@ class Trace:
         record.used = (record.now, self.lift(record.now)) if isinstance(record.now, Tensor) else None
 
     # The end.
+    def restore(self) -> None:
+        """Leave the flags of tensors from outside as they were; a call sets them among its effects."""
+        for tensor, was in self.flags.values():
+            tensor._requires_grad = was
+
     def build(self, result: Any) -> Traced:
         """Close the trace with what the function returned."""
         with record(None):
@@ -452,11 +488,17 @@ class Closing:
                 tuple(
                     (self._leaf(leaf), r.source) for (leaf, _), r in zip(self.kept, results[len(found) :], strict=True)
                 ),
+                tuple(
+                    (self._leaf(t), t._requires_grad)
+                    for t, was in running.flags.values()
+                    if t._requires_grad is not was
+                ),
             ),
             tuple((self._leaf(r.leaf), r.initial) for r in running.grads.values() if r.read and self._outside(r.leaf)),
             tuple((i, strides_of(t)) for i, t in enumerate(inputs) if id(t) in running.layouts),
             tuple((t, storage_of(t)) for t in running.members.values()),
             arrays,
+            {i: running.roots[id(t)].history.value for i, t in enumerate(inputs) if id(t) in running.flags},
         )
 
     def _outside(self, tensor: Tensor) -> bool:
@@ -474,7 +516,8 @@ class Closing:
         running = self.trace
         for known in list(running.grads.values()):
             final = known.now
-            if not self._outside(known.leaf) or final is known.initial or isinstance(final, Consumed):
+            as_before = final is known.initial and (known.read or not known.written)
+            if not self._outside(known.leaf) or as_before or isinstance(final, Consumed):
                 continue
             if final is None:
                 self.dropped.append(known.leaf)
@@ -497,6 +540,8 @@ class Closing:
         results: list[Result] = []
         for tensor, (base, steps) in zip((*tensors, *grads), places, strict=True):
             differentiable = tensor.requires_grad and not running.went_backward
+            if running.cuts(tensor, base):
+                steps = (*steps, (ops.core.detach, {}))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
             if id(base) in inputs and self._follows(tensor, base) and id(tensor) not in map(id, grads):
                 own = tensor.requires_grad and id(tensor) not in inputs
@@ -587,3 +632,4 @@ def trace(
             raise error if error.loc else ShapeError(str(error), user_loc()) from None
         finally:
             mode.trace, mode.grad = None, grad
+            running.restore()

@@ -33,8 +33,8 @@ def _is_object(tree: Any) -> bool:
 
 
 def _fields(tree: Any) -> Fields:
-    names = vars(tree) if hasattr(tree, "__dict__") else [field.name for field in dataclasses.fields(tree)]
-    return Fields(type(tree), tuple((name, getattr(tree, name)) for name in names))
+    names = dict.fromkeys([*getattr(tree, "__dict__", ()), *(field.name for field in dataclasses.fields(tree))])
+    return Fields(type(tree), tuple((name, getattr(tree, name)) for name in names if hasattr(tree, name)))
 
 
 def parts(tree: Any) -> Iterable[Any]:

@@ -1,0 +1,404 @@
+"""Calls of compiled functions: arguments that are the same tensor, results that are arguments, gradients' memory,
+containers, static arguments, and what stays alive."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections import OrderedDict, defaultdict, namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+from tinytorch.ir.errors import TraceError
+
+World = Callable[[Any], Any]
+Pair = namedtuple("Pair", "first second")
+
+
+@pytest.fixture(params=["eager", "llvm", "interpreter"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Run a function eagerly, or compiled."""
+    if request.param == "eager":
+        return lambda function: function
+    return lambda function: tt.compile(function, backend=request.param)
+
+
+@pytest.fixture(params=["llvm", "interpreter"])
+def compiled(request: pytest.FixtureRequest) -> World:
+    return lambda function: tt.compile(function, backend=request.param)
+
+
+def tensor(*values: float) -> tt.Tensor:
+    return tt.tensor([float(v) for v in values])
+
+
+def param(*values: float) -> tt.Tensor:
+    return tensor(*values).requires_grad_()
+
+
+def grads(*leaves: tt.Tensor) -> list[Any]:
+    """The gradients, which are dropped."""
+    found = [None if leaf.grad is None else leaf.grad.tolist() for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    return found
+
+
+# The same tensor in two places.
+def test_one_tensor_as_two_arguments(world: World) -> None:
+    def f(a, b):
+        loss = (a * b).sum()
+        loss.backward()
+        return loss
+
+    called = world(f)
+    u, v = param(1, 2), param(3, 4)
+    assert called(u, v).item() == 11 and grads(u, v) == [[3, 4], [1, 2]]
+    assert called(u, u).item() == 5 and grads(u) == [[2, 4]]
+    assert called(v, u).item() == 11 and grads(u, v) == [[3, 4], [1, 2]]
+    assert called(v, v).item() == 25 and grads(v) == [[6, 8]]
+
+
+def test_one_tensor_as_two_arguments_that_change(world: World) -> None:
+    def f(a, b):
+        a += 1
+        b *= 2
+        return a + b
+
+    called = world(f)
+    x, y = tensor(1), tensor(2)
+    assert called(x, y).tolist() == [6] and (x.tolist(), y.tolist()) == ([2], [4])
+    assert called(x, x).tolist() == [12] and x.tolist() == [6]
+    assert called(y, y).tolist() == [20] and y.tolist() == [10]
+
+
+def test_an_argument_that_is_captured_too(world: World) -> None:
+    w = param(3, 4)
+
+    def f(a):
+        loss = (a * w).sum()
+        loss.backward()
+        return loss
+
+    called = world(f)
+    u = param(1, 2)
+    for _ in range(2):
+        assert called(u).item() == 11 and grads(u, w) == [[3, 4], [1, 2]]
+        assert called(w).item() == 25 and grads(w) == [[6, 8]]
+
+
+def test_an_argument_that_is_an_attribute_too(world: World) -> None:
+    layer = tt.Linear(2, 2, bias=False)
+
+    def f(w):
+        with tt.no_grad():
+            w += 1
+            return layer(tt.ones(1, 2)) * 1
+
+    called = world(f)
+    other = tt.zeros(2, 2)
+    for w in (other, layer.weight, other, layer.weight):
+        before = layer.weight.numpy().copy()
+        expected = (before + (w is layer.weight)).sum(1)
+        np.testing.assert_allclose(called(w).numpy()[0], expected, rtol=1e-6)
+
+
+# Gradients have memory of their own.
+def test_gradients_share_no_memory(world: World) -> None:
+    a, b, seed = param(1, 2), param(3, 4), tensor(1, 1)
+
+    def f():
+        a.grad = b.grad = None
+        (a + b).backward(seed)
+
+    world(f)()
+    assert a.grad is not None and b.grad is not None and a.grad is not b.grad
+    assert not np.shares_memory(a.grad.numpy(), b.grad.numpy())
+    a.grad.mul_(5)
+    assert (a.grad.tolist(), b.grad.tolist(), seed.tolist()) == ([5, 5], [1, 1], [1, 1])
+
+
+def test_clipping_scales_once(world: World) -> None:
+    a, b = param(1, 2), param(3, 4)
+
+    def f():
+        a.grad = b.grad = None
+        (a + b).sum().backward()
+        for p in (a, b):
+            p.grad.mul_(0.5)
+
+    called = world(f)
+    for _ in range(3):
+        called()
+        assert a.grad.tolist() == b.grad.tolist() == [0.5, 0.5]
+
+
+def test_gradients_of_the_caller_accumulate(world: World) -> None:
+    a = param(1, 2)
+
+    def f(x):
+        (a * x).sum().backward()
+
+    called = world(f)
+    called(tensor(1, 2))
+    first = a.grad
+    for _ in range(3):
+        called(tensor(1, 2))
+    assert a.grad is first and first is not None and first.tolist() == [4, 8]
+
+
+def test_zero_grad_to_zeros(world: World) -> None:
+    """After a step, which used the gradients up, and inside of one."""
+
+    def trained(world: World, inside: bool) -> np.ndarray:
+        tt.manual_seed(0)
+        model, x = tt.Linear(2, 1), tt.ones(3, 2)
+        optimizer = tt.SGD(model.parameters(), lr=0.125)
+
+        def step():
+            if inside:
+                optimizer.zero_grad(set_to_none=False)
+            loss = model(x).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        called = world(step)
+        for _ in range(4):
+            if not inside:
+                optimizer.zero_grad(set_to_none=False)
+            called()
+        return model.weight.numpy()
+
+    for inside in (False, True):
+        np.testing.assert_allclose(trained(world, inside), trained(lambda f: f, inside), rtol=1e-6)
+
+
+# Results that were there before.
+ORDERS: list[tuple[Callable[..., Any], list[Any], list[float]]] = [
+    (lambda x, y: (y, x * 2, (x * 3).detach()), ["y", [2, 4], [3, 6]], [2, 2]),
+    (lambda x, y: ((x * 3).detach(), y, x, x * 2, x[0] * 5), [[3, 6], "y", "x", [2, 4], 5], [7, 2]),
+    (lambda x, y: (x * 2, y, x[1:] * 3, y), [[2, 4], "y", [6], "y"], [2, 5]),
+    (lambda x, y: [x, x, {"k": x * 2}["k"], y * 1], ["x", "x", [2, 4], [3, 4]], [2, 2]),
+    (lambda x, y: (x.view(2, 1), y, x * 4), [[[1], [2]], "y", [4, 8]], [5, 5]),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ORDERS)))
+def test_results_that_are_arguments(world: World, number: int) -> None:
+    function, expected, gradient = ORDERS[number]
+    x, y = param(1, 2), tensor(3, 4)
+    called = world(function)
+    for _ in range(3):
+        results = list(called(x, y))
+        for result, wanted in zip(results, expected, strict=True):
+            assert (result is {"x": x, "y": y}[wanted]) if isinstance(wanted, str) else result.tolist() == wanted
+        total = tt.zeros(())
+        for result in results:
+            if result.requires_grad and result is not x:
+                total = total + result.sum()
+        total.backward()
+        assert grads(x) == [gradient]
+
+
+def test_the_second_result_is_differentiated(world: World) -> None:
+    x, y = param(1, 2), tensor(3, 4)
+    called = world(lambda x, y: (y, x * 2, (x * 3).detach()))
+    for _ in range(2):
+        called(x, y)[1].sum().backward()
+        assert grads(x) == [[2, 2]]
+
+
+# Containers.
+@dataclass
+class Batch:
+    inputs: Any
+    extra: Any = None
+
+
+@dataclass(frozen=True)
+class Frozen:
+    value: Any
+    scale: float = 2.0
+
+
+@dataclass(slots=True)
+class Slotted(Batch):
+    more: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Computed:
+    value: Any
+    double: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.double = self.value * 2
+
+
+class Bag(dict):
+    pass
+
+
+class Names(list):
+    pass
+
+
+def test_containers_are_kept_as_they_are(world: World) -> None:
+    makers: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+        "dataclass": (lambda x: Batch(x, {"k": [x]}), lambda r: r.extra["k"][0]),
+        "frozen": (lambda x: Frozen(x), lambda r: r.value),
+        "slots": (lambda x: Slotted(x, more=[x]), lambda r: r.more[0]),
+        "computed": (lambda x: Computed(x), lambda r: r.double / 2),
+        "dict subclass": (lambda x: Bag(x=x), lambda r: r["x"]),
+        "list subclass": (lambda x: Names([x, None]), lambda r: r[0]),
+        "OrderedDict": (lambda x: OrderedDict(b=1, a=x), lambda r: r["a"]),
+        "defaultdict": (lambda x: defaultdict(list, x=x), lambda r: r["x"]),
+        "named tuple": (lambda x: Pair(x, (x, "word")), lambda r: r.second[0]),
+        "nested": (lambda x: [(Bag(p=Pair(None, Frozen(x))),)], lambda r: r[0][0]["p"].second.value),
+    }
+    for name, (make, get) in makers.items():
+        called = world(lambda tree, make=make, get=get: make(get(tree) * 2))
+        for value in (1.0, 3.0):
+            result = called(make(tensor(value)))
+            assert type(result) is type(make(0)), name
+            assert get(result).tolist() == [2 * value], name
+    assert world(lambda x: defaultdict(list, x=x))(tensor(1)).default_factory is list
+    assert list(world(lambda x: OrderedDict(b=1, a=x))(tensor(1))) == ["b", "a"]
+    assert world(Frozen)(tensor(1)).scale == 2.0
+
+
+ONE_SHOT: dict[str, Callable[[Any], Any]] = {
+    "generator": lambda x: (x * i for i in range(2)),
+    "map": lambda x: {"a": map(x.__mul__, range(2))},
+    "zip": lambda x: [zip([x], [x], strict=True)],
+    "iter": lambda x: (x, iter([x])),
+    "filter": lambda x: Batch(filter(None, [x])),
+    "enumerate": lambda x: Frozen(enumerate([x])),
+}
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_one_shot_iterators_are_no_results(compiled: World, name: str) -> None:
+    with pytest.raises(TraceError, match="cannot return a"):
+        compiled(ONE_SHOT[name])(tensor(1))
+
+
+def test_an_argument_that_is_changed_as_a_container(world: World) -> None:
+    def f(items, x):
+        items.append(x * 2)
+        return x + 1
+
+    items: list[Any] = []
+    try:
+        world(f)(items, tensor(1))
+    except TraceError as error:
+        assert "container" in str(error) and items == []
+    else:
+        assert items[0].tolist() == [2]
+
+
+# Static arguments.
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: np.float32(2), lambda: np.int64(2), lambda: np.bool_(True), lambda: slice(0, 2), lambda: range(2),
+        lambda: Frozen(None, 3.0), lambda: (1, [2, {"k": "v"}]), lambda: Pair(1, slice(None, None, 2)),
+        lambda: frozenset({1, 2}), lambda: 1 + 2j, lambda: None, lambda: b"bytes", lambda: tt.f32,
+        lambda: np.dtype("f4"), lambda: float("nan"), lambda: -0.0,
+    ],
+)  # fmt: skip
+def test_equal_static_arguments_compile_once(compiled: World, make: Any) -> None:
+    runs: list[Any] = []
+
+    def f(x, k):
+        runs.append(k) if len(runs) < 0 else None
+        return x * 2
+
+    called = compiled(f)
+    graphs = set()
+    for _ in range(3):
+        assert called(tensor(1, 2), make()).tolist() == [2, 4]
+        graphs.add(id(called.graph))
+    assert len(graphs) == 1
+
+
+def test_static_arguments_that_differ(compiled: World) -> None:
+    called = compiled(lambda x, k: x[k] if isinstance(k, slice) else x * k)
+    x = tensor(1, 2, 3)
+    for _ in range(2):
+        assert called(x, slice(0, 1)).tolist() == [1]
+        assert called(x, slice(1, 2)).tolist() == [2]
+        assert called(x, np.float32(2)).tolist() == [2, 4, 6]
+        assert called(x, np.float64(2)).tolist() == [2, 4, 6]
+        assert called(x, 2).dtype == tt.f32
+        assert called(tt.tensor([1]), 2).dtype == tt.i64
+        assert called(tt.tensor([1]), 2.0).dtype == tt.f32
+        assert called(tt.tensor([1]), True).tolist() == [1]
+    sign = compiled(lambda x, k: x * 0 + (1 if str(k).startswith("-") else 2))
+    assert sign(x, 0.0).tolist() == [2] * 3 and sign(x, -0.0).tolist() == [1] * 3
+
+
+# What stays alive.
+@pytest.mark.parametrize("trains", [False, True])
+def test_arguments_are_not_kept(world: World, trains: bool) -> None:
+    def f(x):
+        loss = (x * x).sum()
+        if trains:
+            loss.backward()
+        return loss
+
+    called = world(f)
+    for _ in range(2):
+        x = param(1, 2) if trains else tensor(1, 2)
+        known = weakref.ref(x)
+        called(x)
+        del x
+        gc.collect()
+        assert known() is None
+
+
+def test_results_keep_no_arguments(world: World) -> None:
+    called = world(lambda x: ((x * 2)[0], x * 3))
+    x = tensor(1, 2)
+    known = weakref.ref(x)
+    results = called(x)
+    del x
+    gc.collect()
+    assert known() is None and results[0].item() == 2
+
+
+def test_detached_results_keep_no_history(world: World) -> None:
+    called = world(lambda x: (x * x).sum())
+    x = param(1, 2)
+    known = weakref.ref(x)
+    kept = called(x).detach()
+    del x
+    gc.collect()
+    assert known() is None and kept.item() == 5
+
+
+def test_compiled_functions_are_not_kept() -> None:
+    def make() -> list[weakref.ref[Any]]:
+        layer = tt.Linear(2, 1)
+        called = tt.compile(lambda x: layer(x).sum())
+        called(tt.ones(1, 2))
+        return [weakref.ref(called), weakref.ref(layer.weight)]
+
+    known = make()
+    gc.collect()
+    assert [reference() for reference in known] == [None, None]
+
+
+def test_copies_of_what_a_call_gave(world: World) -> None:
+    x = param(1, 2)
+    result = world(lambda x: x[1:] * 2)(x)
+    twin = copy.deepcopy(result.detach())
+    twin.zero_()
+    assert result.tolist() == [4] and twin.tolist() == [0]
