@@ -10,6 +10,7 @@ from typing import Any
 from tinytorch.frontend.storage import Storage, overlaps
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.trace import Traced
+from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.passes.autodiff import append_gradients
@@ -61,7 +62,8 @@ def make_calls(
     if interpreted:
         interpreter = Interpreter(passed, check_nans)
         return Calls(passed, records, interpreter, *_interpreted(interpreter, captured))
-    from tinytorch.runtime.executable import Executable
+    with locks.importing:
+        from tinytorch.runtime.executable import Executable
 
     executable = Executable(passed)
     bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import logging
 import os
 import sys
+import threading
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,7 +25,7 @@ from tinytorch.frontend.tensor import Consumed, Tensor, mode, over, storage_of, 
 from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import Slot, flatten, unflatten
-from tinytorch.ir import ops
+from tinytorch.ir import locks, ops
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
@@ -53,8 +55,14 @@ class Compiled:
         self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
         self._hot: Specialization | None = None
         self._last: Specialization | None = None
+        self.forget_parent()
+        locks.renew_in_child(self)
         if isinstance(function, types.FunctionType):
             functools.update_wrapper(self, function)
+
+    def forget_parent(self) -> None:
+        """In a forked child, what another thread of the parent was compiling is compiled anew."""
+        self._lock = threading.RLock()  # held by the thread that traces and compiles
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         hot = self._hot
@@ -76,10 +84,10 @@ class Compiled:
         pattern = tuple(index[id(t)] for t in tensors)
         flags = tuple(t.requires_grad for t in unique)
         key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
-        found = self._find(key, unique) or self._specialize(key, spec, tensors, unique)
+        found = self._ready(key, spec, tensors, unique)
         result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*unique)
         if result is MISMATCH and found.shared(unique) - found.overlaps:
-            found = self._find(key, unique, apart=False) or self._specialize(key, spec, tensors, unique)
+            found = self._ready(key, spec, tensors, unique, apart=False)
         self._last = found
         if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
@@ -102,14 +110,29 @@ class Compiled:
         evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
-    def _find(self, key: Any, args: Sequence[Tensor], apart: bool = True) -> Specialization | None:
+    def _ready(
+        self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor], apart: bool = True
+    ) -> Specialization:
+        """The specialization for a call. Of several threads that need a new one, one makes it and the others wait;
+        who needs one that is there does not."""
+        found = self._find(key, tensors, apart)
+        if isinstance(found, str):
+            with self._lock:
+                found = self._find(key, tensors, apart)
+                if isinstance(found, str):
+                    self._announce(found)
+                    found = self._specialize(key, spec, leaves, tensors)
+        return found
+
+    def _find(self, key: Any, args: Sequence[Tensor], apart: bool) -> Specialization | str:
         """A specialization that fits the key, and what Python holds now; and where the inputs are not `apart` in
-        memory, one that was made for that."""
+        memory, one that was made for that. Else the reason why there is none."""
         reason = "the first call" if not self._known else "a new signature"
         for item in tuple(self._known.get(key, ())):
             outdated = item.outdated()
             if outdated is not None:
-                self._known[key].remove(item)
+                with contextlib.suppress(KeyError, ValueError):  # another thread was faster
+                    self._known[key].remove(item)
                 reason = outdated
                 continue
             changed = None if item.guards.unchanged() else item.guards.changed()
@@ -120,12 +143,15 @@ class Compiled:
             if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
                 changed = "the arguments lie elsewhere in memory"
             if changed is None:
-                self._known.move_to_end(key)
+                with contextlib.suppress(KeyError):
+                    self._known.move_to_end(key)
                 return item
             reason = changed
+        return reason
+
+    def _announce(self, reason: str) -> None:
         if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
             print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
-        return None
 
     def _specialize(self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Specialization:
         watch = Watch()
@@ -268,7 +294,8 @@ class Compiled:
         attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
         name = f"_compiled_{self._name}"
         if name not in attributes:
-            attributes[name] = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
+            made = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
+            attributes.setdefault(name, made)  # unless another thread was faster
         return attributes[name]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
