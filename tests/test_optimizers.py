@@ -97,20 +97,20 @@ def test_lr_reads_back_as_it_was_set_and_lives_in_one_tensor():
 
 
 def test_setting_lr_moves_no_guard_but_a_new_weight_decay_does():
-    from tinytorch.frontend.tracked import Epoch
+    from tinytorch.frontend.tracked import epoch
 
     optimizer = SGD([Tensor([1.0], requires_grad=True)])
-    before = Epoch.now
+    before = epoch.now
     optimizer.lr = 0.5
     optimizer.param_groups[0]["lr"] = 0.25
-    assert Epoch.now == before
+    assert epoch.now == before
     optimizer.weight_decay = 0.1  # from none to one: the update has another form
-    assert Epoch.now > before
-    before = Epoch.now
+    assert epoch.now > before
+    before = epoch.now
     optimizer.weight_decay = 0.0
-    assert Epoch.now == before and optimizer.weight_decay == 0.0
+    assert epoch.now == before and optimizer.weight_decay == 0.0
     optimizer.param_groups[0]["momentum"] = 0.5
-    assert Epoch.now > before
+    assert epoch.now > before
 
 
 def test_parameter_groups_have_their_own_settings():

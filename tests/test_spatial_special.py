@@ -200,15 +200,34 @@ def test_pools_of_special_values_match_torch(backend: str) -> None:
 
 # Constants.
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e4])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e4 / 3, 1e20, 1e30])
 def test_normalised_constants_are_zeros(value: float, backend: str) -> None:
-    """Their variance is 0, or, where their mean is rounded, as small as that."""
     x = np.full((4, 3, 5, 7), value, np.float32)
     functions: list[Callable[[Tensor], Tensor]] = [
         lambda x: F.batch_norm(x, None, None, training=True),
         lambda x: F.batch_norm(x, None, None, tt.ones(3), tt.zeros(3), training=True),
+        lambda x: F.layer_norm(x, (5, 7)),
+        lambda x: F.layer_norm(x, (3, 5, 7)),
     ]
     for function in functions:
         out, gradient = result_and_gradient(backend, function, x, np.ones(1, np.float32))
-        assert np.abs(out).max() < 0.5
-        assert np.isfinite(gradient).all()
+        np.testing.assert_array_equal(out, np.zeros_like(x))
+        np.testing.assert_allclose(gradient, np.zeros_like(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_running_statistics_of_constants_are_exact(backend: str) -> None:
+    norm = tt.BatchNorm2d(3, momentum=1.0)
+    (norm if backend == "eager" else tt.compile(norm, backend=backend))(Tensor(np.full((4, 3, 5, 7), 0.1, np.float32)))
+    assert norm.running_mean is not None and norm.running_var is not None
+    np.testing.assert_array_equal(norm.running_mean.numpy(), np.full(3, 0.1, np.float32))
+    assert (norm.running_var.numpy() >= 0).all() and norm.running_var.numpy().max() < 1e-20
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_small_differences_of_large_numbers_are_normalised(backend: str) -> None:
+    x = (1e5 + np.random.default_rng(1).normal(size=(8, 1000))).astype(np.float32)
+    wide = x.astype(np.float64)
+    wanted = (wide - wide.mean(1, keepdims=True)) / np.sqrt(wide.var(1, keepdims=True) + 1e-5)
+    out, _ = result_and_gradient(backend, lambda x: F.layer_norm(x, 1000), x, np.ones(1, np.float32))
+    np.testing.assert_allclose(out, wanted, atol=0.005)

@@ -269,7 +269,7 @@ def test_reasons_name_what_changed(capfd: Any, monkeypatch: Any) -> None:
     compiled(tt.ones(3, 2))
     lines = capfd.readouterr().out.splitlines()
     assert [line.split(": ")[-1].split(".")[-1] for line in lines] == [
-        "the first call", "training changed", "a new signature",
+        "the first call", "training changed", "another shape or dtype of an argument",
     ]  # fmt: skip
 
 
@@ -471,9 +471,9 @@ def test_a_compiled_function_in_another_one() -> None:
 
 
 def test_specializations_are_bounded() -> None:
-    compiled = tt.compile(lambda x, k: x * k, backend="interpreter")
+    compiled = tt.compile(lambda x, k: x * int(k), backend="interpreter")
     for k in range(70):
-        assert compiled(ones(), k).item() == k
+        assert compiled(ones(), str(k)).item() == k
     assert repr(compiled).endswith("signatures=64)")
 
 

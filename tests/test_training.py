@@ -11,6 +11,7 @@ import pytest
 
 from tinytorch.compile import compile
 from tinytorch.frontend.activations import ReLU
+from tinytorch.frontend.autograd import no_grad
 from tinytorch.frontend.data import DataLoader, TensorDataset
 from tinytorch.frontend.layers import Dropout, Linear, Sequential
 from tinytorch.frontend.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
@@ -132,6 +133,23 @@ def test_regression_has_no_accuracy_and_binary_hits_give_one():
     for _ in range(5):
         trainer.train_epoch(DataLoader(TensorDataset(x, labels), 8))
     assert trainer.evaluate(DataLoader(TensorDataset(x, labels), 8)).accuracy > 0.95
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_loss_that_is_not_finite_leaves_the_accuracy(value, compiled):
+    model = Linear(2, 2)
+    with no_grad():
+        model.weight.copy_(Tensor([[1.0, 0.0], [-1.0, 0.0]]))
+        model.bias.zero_()
+
+    def loss(prediction, targets):
+        return (prediction * 0).sum() + value
+
+    trainer = Trainer(model, SGD(model.parameters(), lr=0.1), loss, compile=compiled)
+    x, y = Tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]), Tensor([0, 0, 1, 1])
+    metrics = trainer.evaluate(DataLoader(TensorDataset(x, y), 2))
+    assert metrics.accuracy == 0.75 and (metrics.loss == value or np.isnan([metrics.loss, value]).all())
 
 
 # Accumulation and clipping.

@@ -11,20 +11,19 @@ import os
 import sys
 import threading
 import types
-from collections import OrderedDict
+import warnings
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from operator import is_not
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from tinytorch.calls import FROZEN_PIPELINE, frozen_graph, gradient_call, make_calls
-from tinytorch.frontend.guards import Guards, Watch, freeze
+from tinytorch.frontend.guards import Guards, Watch
+from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, over, storage_of, version_of
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, storage_of, version_of
 from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
-from tinytorch.frontend.tree import Slot, flatten, unflatten
+from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks, ops
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
@@ -33,12 +32,14 @@ from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization
 
 if TYPE_CHECKING:
     from tinytorch.explain import Report
 
 MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one is dropped
+TOLERATED = 3  # compilations for one reason; then a warning names it, once
 _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
@@ -55,6 +56,8 @@ class Compiled:
         self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
         self._hot: Specialization | None = None
         self._last: Specialization | None = None
+        self._varying = Varying()
+        self._reasons: Counter[str] = Counter()  # of compilations
         self.forget_parent()
         locks.renew_in_child(self)
         if isinstance(function, types.FunctionType):
@@ -76,30 +79,31 @@ class Compiled:
         """The general call: containers, arrays, new signatures."""
         if mode.trace is not None:
             return self.function(*args, **kwargs)
-        leaves: list[Any] = []
-        spec = flatten((args, kwargs), leaves, _is_tensor)
-        tensors = [x if isinstance(x, Tensor) else over(x) for x in leaves]
-        unique = list({id(t): t for t in tensors}.values())
-        index = {id(t): i for i, t in enumerate(unique)}
-        pattern = tuple(index[id(t)] for t in tensors)
-        flags = tuple(t.requires_grad for t in unique)
-        key = (freeze(spec), pattern, tuple(t.type for t in unique), flags, mode.grad)
-        found = self._ready(key, spec, tensors, unique)
-        result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*unique)
-        if result is MISMATCH and found.shared(unique) - found.overlaps:
-            found = self._ready(key, spec, tensors, unique, apart=False)
+        call = Signature(args, kwargs, self._varying)
+        try:
+            return self._run(call)
+        except NeedsValue as error:
+            call.fix(error)
+            return self._call(args, kwargs)
+
+    def _run(self, call: Signature) -> Any:
+        tensors = call.tensors
+        found = self._ready(call)
+        result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*tensors)
+        if result is MISMATCH and found.shared(tensors) - found.overlaps:
+            found = self._ready(call, apart=False)
         self._last = found
         if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
-            args, kwargs = unflatten(spec, tensors)
+            args, kwargs = call.arguments()
             return self.function(*args, **kwargs)
-        if found.row_major and spec == (tuple(map(Slot, range(len(unique)))), {}) and len(unique) == len(leaves):
-            self._hot = found if all(type(x) is Tensor for x in leaves) else self._hot
+        if found.row_major and call.plain:
+            self._hot = found
         if result is MISMATCH:
-            result = found.calls.careful(*unique)
+            result = found.calls.careful(*tensors)
         if result is MISMATCH:
-            self._explain_failure(found, unique)
-        return self._finish(found, result, unique)
+            self._explain_failure(found, tensors)
+        return self._finish(found, result, tensors)
 
     @staticmethod
     def _runs_eagerly(item: Specialization) -> bool:
@@ -110,24 +114,23 @@ class Compiled:
         evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
-    def _ready(
-        self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor], apart: bool = True
-    ) -> Specialization:
+    def _ready(self, call: Signature, apart: bool = True) -> Specialization:
         """The specialization for a call. Of several threads that need a new one, one makes it and the others wait;
         who needs one that is there does not."""
-        found = self._find(key, tensors, apart)
+        found = self._find(call, apart)
         if isinstance(found, str):
             with self._lock:
-                found = self._find(key, tensors, apart)
+                found = self._find(call, apart)
                 if isinstance(found, str):
                     self._announce(found)
-                    found = self._specialize(key, spec, leaves, tensors)
+                    found = self._specialize(call)
         return found
 
-    def _find(self, key: Any, args: Sequence[Tensor], apart: bool) -> Specialization | str:
-        """A specialization that fits the key, and what Python holds now; and where the inputs are not `apart` in
+    def _find(self, call: Signature, apart: bool) -> Specialization | str:
+        """A specialization for the call that fits what Python holds now; and where the inputs are not `apart` in
         memory, one that was made for that. Else the reason why there is none."""
-        reason = "the first call" if not self._known else "a new signature"
+        key, args = call.key, call.tensors
+        reason = call.difference(next(reversed(self._known))) if self._known else "the first call"
         for item in tuple(self._known.get(key, ())):
             outdated = item.outdated()
             if outdated is not None:
@@ -150,43 +153,47 @@ class Compiled:
         return reason
 
     def _announce(self, reason: str) -> None:
+        """Log a compilation, and warn where there are many for one reason."""
         if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
             print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
+        self._reasons[reason] += 1
+        loc = user_loc()
+        if self._reasons[reason] == TOLERATED and loc is not None:
+            text = f"{self._name} is compiled for the {TOLERATED}rd time for one reason: {reason}"
+            warnings.warn_explicit(text, RuntimeWarning, loc.file, loc.line)
 
-    def _specialize(self, key: Any, spec: Any, leaves: Sequence[Tensor], tensors: Sequence[Tensor]) -> Specialization:
+    def _specialize(self, call: Signature) -> Specialization:
         watch = Watch()
-        args, kwargs = unflatten(spec, leaves)
-        names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
+        args, kwargs, same = call.traced_arguments()
+        names = [t.name or f"x{i}" for i, t in enumerate(call.tensors)]
         try:
-            with watch.running(self.function, spec):
-                traced = trace(self.function, args, kwargs, tensors, names, append_gradients, self._name)
+            with watch.running(self.function, call.spec):
+                traced = trace(self.function, args, kwargs, call.tensors, names, append_gradients, self._name)
         except TraceAgain:
-            return self._specialize(key, spec, leaves, tensors)
-        after: list[Any] = []
-        if flatten((args, kwargs), after, _is_tensor) != spec or any(map(is_not, after, leaves)):
+            return self._specialize(call)
+        if not same():
             raise TraceError(
                 f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "
                 "what is new instead"
             )
-        guards = Guards(watch, traced.arrays, self.freezes)
-        found = self._build(traced, guards, tensors)
-        entries = self._known.setdefault(key, [])
+        found = self._build(traced, Guards(watch, traced.arrays, self.freezes), call)
+        entries = self._known.setdefault(call.key, [])
         entries.append(found)
         del entries[:-8]
         while len(self._known) > MAX_SPECIALIZATIONS:
             self._known.popitem(last=False)
         return found
 
-    def _build(self, traced: Traced, guards: Guards, args: Sequence[Tensor]) -> Specialization:
+    def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
+        args = call.tensors
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
             calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE)
         else:
             frozen = ()
             calls = make_calls(traced.graph, len(args), traced.captured, self.backend)
-        flags = tuple(t.requires_grad for t in args)
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        found = Specialization(traced, calls, guards, mode.grad, flags, pinned, frozenset(), frozen)
+        found = Specialization(traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen)
         found.overlaps = found.shared(args)
         return found
 
@@ -203,7 +210,7 @@ class Compiled:
         for leaf in effects.consumed:
             set_raw_grad(tensor(leaf), _CONSUMED)
         for owner, name, value in item.guards.left:
-            if vars(owner).get(name) is not value:
+            if getattr(owner, name, None) is not value:
                 setattr(owner, name, value)
         if item.single:
             return result
@@ -295,7 +302,7 @@ class Compiled:
         name = f"_compiled_{self._name}"
         if name not in attributes:
             made = Compiled(types.MethodType(self.function, instance), self.backend, self.freezes)
-            attributes.setdefault(name, made)  # unless another thread was faster
+            attributes.setdefault(name, made)  # another thread may have been faster
         return attributes[name]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
@@ -320,10 +327,6 @@ def _named(function: types.FunctionType) -> Any:
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def _is_tensor(x: Any) -> bool:
-    return isinstance(x, (Tensor, np.ndarray))
 
 
 def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:

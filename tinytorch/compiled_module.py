@@ -9,7 +9,9 @@ from tinytorch.compiled import Compiled
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 
-_OWN = frozenset({"function", "backend", "freezes", "_name", "_known", "_hot", "_last", "_lock"})
+_OWN = frozenset(
+    {"function", "backend", "freezes", "_name", "_known", "_hot", "_last", "_varying", "_reasons", "_lock"}
+)
 
 
 class CompiledModule(Compiled, Module):
@@ -53,4 +55,4 @@ class CompiledModule(Compiled, Module):
         self._module.register_buffer(name, tensor, persistent)
 
     def __repr__(self) -> str:
-        return f"Compiled({self._module!r})"
+        return f"Compiled({self._module!r}, backend={self.backend!r}, signatures={len(self._known)})"

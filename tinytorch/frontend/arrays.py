@@ -13,7 +13,7 @@ import numpy as np
 from tinytorch.frontend.tensor import Tensor, over
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.graph import Builder, Node, Value
-from tinytorch.ir.loc import is_package_file
+from tinytorch.ir.loc import Loc, is_package_file, user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.types import dtype_of
@@ -30,6 +30,7 @@ class Meeting:
     tensor: Tensor
     value: Value
     elements: Array
+    loc: Loc | None
     places: set[tuple[types.CodeType, int]] = field(default_factory=set[tuple[types.CodeType, int]])
     read: bool = False
 
@@ -40,6 +41,7 @@ class Meetings:
     def __init__(self) -> None:
         self.known: dict[int, list[Meeting]] = {}
         self.sources: dict[int, Meeting] = {}
+        self.kept: tuple[Meeting, ...] = ()
 
     def __iter__(self) -> Iterator[Meeting]:
         return (meeting for found in self.known.values() for meeting in found)
@@ -52,7 +54,7 @@ class Meetings:
         known = self.known.setdefault(id(array), [])
         if not known or not same_elements(known[-1].elements, plain):
             tensor = over(plain)
-            known.append(Meeting(array, tensor, make_input(tensor), plain.copy()))
+            known.append(Meeting(array, tensor, make_input(tensor), plain.copy(), user_loc()))
         place = _user_place()
         if place is not None:
             known[-1].places.add(place)
@@ -71,17 +73,20 @@ class Meetings:
         held = [id(tensor._data) for tensor in tensors]  # pyright: ignore[reportPrivateUsage]
         kept: list[Meeting] = []
         for meeting in self:
-            if _references(meeting) == held.count(id(meeting.array)):
+            again = len(self.known[id(meeting.array)]) - 1
+            if _references(meeting) == held.count(id(meeting.array)) + again:
                 builder.inputs.remove(meeting.value)
                 builder.nodes.insert(0, Node(constant, (), {"value": meeting.elements}, (meeting.value,)))
             elif not same_elements(meeting.elements, np.asarray(meeting.array)):
                 raise TraceError(
                     "the function changes a numpy array while it is traced; compiled, that happens once and not in "
-                    "every call. Keep what changes in a Tensor and use copy_()"
+                    "every call. Keep what changes in a Tensor and use copy_()",
+                    meeting.loc,
                 )
             else:
                 kept.append(meeting)
-        return tuple(kept)
+        self.kept = tuple(kept)
+        return self.kept
 
 
 def same_elements(a: Array, b: Array) -> bool:
@@ -99,7 +104,7 @@ def _references(meeting: Meeting) -> int:
 def _count() -> tuple[int, int]:
     """What `_references` counts of an array that nobody else holds, and of its base."""
     tensor = Tensor.wrap(np.zeros(()))
-    meeting = Meeting(np.zeros(()), tensor, Value(tensor.type), np.zeros(()))
+    meeting = Meeting(np.zeros(()), tensor, Value(tensor.type), np.zeros(()), None)
     alone = sys.getrefcount(meeting.array)
     view = np.zeros(2)[:1]
     base: Any = view.base

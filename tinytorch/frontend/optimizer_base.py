@@ -12,7 +12,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.trace import TraceAgain
-from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of
+from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32, f64
@@ -37,7 +37,7 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
     """
 
     def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
-        self.params = params
+        self.params = TrackedList(params)
         for name, value in settings.items():
             self[name] = value
 
@@ -108,8 +108,8 @@ class Optimizer(Tracked):
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
-        self.param_groups: list[ParamGroup] = []
-        self.state: list[dict[str, Tensor]] = []
+        self.param_groups: list[ParamGroup] = TrackedList()
+        self.state: list[dict[str, Tensor]] = TrackedList()
         for group in _groups(type(self).__name__, params):
             self.add_param_group(group)
 
@@ -132,7 +132,7 @@ class Optimizer(Tracked):
         self.check(settings)
         made = ParamGroup(params, settings)
         self.param_groups.append(made)
-        self.state += self.initial_state(made)
+        self.state += map(TrackedDict, self.initial_state(made))
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise TinyTorchError if a setting makes no sense."""

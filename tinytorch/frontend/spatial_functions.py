@@ -298,8 +298,6 @@ def _update(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: floa
     axes = tuple(range(x.ndim - 1))
     with grad_mode(False):
         x = x.cast(f32) if x.dtype.bits == 16 else x
-        mean = x.mean(axes, keepdim=True)
-        centred = x - mean
-        variance = (centred * centred).mean(axes) * (size / (size - 1))
-        running_mean.copy_(running_mean * (1 - momentum) + mean.reshape(x.shape[-1:]) * momentum)
-        running_var.copy_(running_var * (1 - momentum) + variance * momentum)
+        mean, variance = (moment.reshape(x.shape[-1:]) for moment in ops.composite.moments(x, axes))
+        running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
+        running_var.copy_(running_var * (1 - momentum) + variance * (size / (size - 1)) * momentum)

@@ -435,7 +435,7 @@ class Tensor(InPlace):
         """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
         known = self.grad
         if known is None:
-            self.grad = cotangent.clone()
+            self.grad = cotangent if cotangent._expr is not None else cotangent.clone()
         elif cotangent.requires_grad or known.requires_grad:
             self.grad = known + cotangent
         else:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from tinytorch.frontend.arrays import Meeting, Meetings
+from tinytorch.frontend.numbers import NeedsValue, Number
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
 from tinytorch.frontend.tracked import record
@@ -19,6 +20,7 @@ from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.types import dtype_of
 
 
 class TraceAgain(Exception):
@@ -182,7 +184,9 @@ class Trace:
     def array(self, array: Array) -> Tensor:
         """A numpy array as an operand: an input, read where it lies, unless its dtype does not allow that."""
         met = self.meetings.meet(array, self._met)
-        return self.constant(np.asarray(array)) if met is None else self._wrap(self.lift(met.tensor))
+        if met is None:
+            return self.constant(np.asarray(array, dtype_of(array.dtype).numpy))
+        return self._wrap(self.lift(met.tensor))
 
     def _met(self, tensor: Tensor) -> Value:
         return self._input(tensor, "").expr.value
@@ -522,7 +526,9 @@ class Closing:
 
 
 def _refuse_iterators(spec: Any) -> None:
-    """TraceError for a result that could be read only once."""
+    """TraceError for a result that could be read only once; a number of the trace is needed itself."""
+    if type(spec) is Number:
+        raise NeedsValue(spec.places)
     if isinstance(spec, Iterator):
         raise TraceError(
             f"a compiled function cannot return a {type(spec).__name__}; return a list or tuple", user_loc()

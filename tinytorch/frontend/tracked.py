@@ -5,13 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Epoch:
     """Counts changes to attributes of modules and optimizers; compiled functions look for changes when it moves."""
 
-    now = 0
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = 0
+
+
+epoch = Epoch()
 
 
 class Recorder(Protocol):
@@ -19,6 +27,7 @@ class Recorder(Protocol):
 
     def read(self, owner: Any, name: str) -> None: ...
     def write(self, owner: Any, name: str) -> None: ...
+    def made(self, owner: Any) -> None: ...
     def parts(self, owner: Any) -> None: ...
 
 
@@ -56,14 +65,20 @@ class Tracked(_Attributes):
 
     unwatched: ClassVar[frozenset[str]] = frozenset({"_last"})
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        if recording.recorder is not None:
+            recording.recorder.made(made)
+        return made
+
     def __setattr__(self, name: str, value: Any) -> None:
-        Epoch.now += 1
+        epoch.now += 1
         if recording.recorder is not None:
             recording.recorder.write(self, name)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        Epoch.now += 1
+        epoch.now += 1
         if recording.recorder is not None:
             recording.recorder.write(self, name)
         object.__delattr__(self, name)
@@ -71,7 +86,7 @@ class Tracked(_Attributes):
     @property
     def __dict__(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """All attributes; who asks for them may change them, so it counts as a change."""
-        Epoch.now += 1
+        epoch.now += 1
         return attributes_of(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -83,3 +98,32 @@ def parts_of(owner: Tracked) -> dict[str, Any]:
     if recording.recorder is not None:
         recording.recorder.parts(owner)
     return attributes_of(owner)
+
+
+class TrackedList(list[_T]):
+    """A list whose changes count as those of attributes: optimizers keep what they hold in such."""
+
+    __slots__ = ()
+
+
+class TrackedDict(dict[str, _T]):
+    """A dict whose changes count as those of attributes."""
+
+    __slots__ = ()
+
+
+def _counting(original: Any) -> Any:
+    """A method that moves the epoch before it changes its container."""
+
+    def change(self: Any, *args: Any, **kwargs: Any) -> Any:
+        epoch.now += 1
+        return original(self, *args, **kwargs)
+
+    return change
+
+
+_CHANGES = ("__setitem__", "__delitem__", "clear", "pop")
+for _name in (*_CHANGES, "__iadd__", "__imul__", "append", "extend", "insert", "remove", "reverse", "sort"):
+    setattr(TrackedList, _name, _counting(getattr(list, _name)))
+for _name in (*_CHANGES, "__ior__", "popitem", "setdefault", "update"):
+    setattr(TrackedDict, _name, _counting(getattr(dict, _name)))

@@ -13,7 +13,7 @@ from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.frontend.tensor_functions import stack
+from tinytorch.frontend.tensor_functions import stack, where
 from tinytorch.frontend.tracked import Tracked
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -111,12 +111,14 @@ class Totals:
         self.values = self.tensor.numpy()
 
     def add(self, loss: Tensor, weight: float, samples: int, hits: Tensor | None) -> None:
+        constant = self.tensor.constant
+        counts = constant(np.array([0, samples, 0, 0 if hits is None else hits.numel()], np.float64))
         with grad_mode(False):
-            sums = self.tensor + np.array([0, samples, 0, 0 if hits is None else hits.numel()], np.float64)
-            sums = sums + loss.detach().cast(f64) * np.array([weight, 0, 0, 0], np.float64)
+            # Put in their places, not multiplied by 0 elsewhere: a loss of infinity leaves the counts alone.
+            added = where(constant(np.arange(4) == 0), loss.detach().cast(f64) * weight, counts)
             if hits is not None:
-                sums = sums + hits.cast(f32).sum().cast(f64) * np.array([0, 0, 1, 0], np.float64)
-            self.tensor.copy_(sums)
+                added = where(constant(np.arange(4) == 2), hits.cast(f32).sum().cast(f64), added)
+            self.tensor.copy_(self.tensor + added)
 
     def set(self, values: Any) -> None:
         self.tensor.copy_(Tensor(np.asarray(values, np.float64)))

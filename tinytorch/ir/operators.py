@@ -139,6 +139,8 @@ class Operators:
         """`other` as an operand: Python and numpy scalars take this dtype where it can hold their kind."""
         if isinstance(other, Operators):
             return other  # pyright: ignore[reportReturnType]
+        if hasattr(other, "as_operand"):  # a number that is an input of the graph
+            return other.as_operand(self)
         if isinstance(other, (bool, int, float, np.generic)):
             kind = (
                 "bool"

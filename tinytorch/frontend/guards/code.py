@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dis
 import types
 from collections.abc import Iterator
@@ -73,6 +74,17 @@ def loads_of(code: types.CodeType, name: str, local: bool) -> list[int]:
 
 
 @lru_cache(4096)
+def _offsets(code: types.CodeType) -> list[int]:
+    return [step.offset for step in dis.get_instructions(code)]
+
+
+def instruction(code: types.CodeType, at: int) -> int:
+    """The offset of the instruction that a frame is in, whose `f_lasti` may point into its cache."""
+    offsets = _offsets(code)
+    return offsets[max(bisect.bisect_right(offsets, at) - 1, 0)]
+
+
+@lru_cache(4096)
 def consumer(code: types.CodeType, offset: int) -> int | None:
     """The offset of the instruction that takes the value which the one at `offset` pushes; None where that is not
     plain: only arithmetic, comparison, indexing and calls in straight-line code are followed."""
@@ -87,8 +99,14 @@ def consumer(code: types.CodeType, offset: int) -> int | None:
             return None
         if taken >= height:
             return step.offset if taken else None
-        height += dis.stack_effect(step.opcode, step.arg if step.opcode >= dis.HAVE_ARGUMENT else None, jump=False)
+        height += 1 - taken if step.opname in ("CALL", "CALL_KW") else _effect(step)
     return None
+
+
+def _effect(step: dis.Instruction) -> int:
+    if step.opname == "PRECALL":  # counted as if the arguments were taken here already
+        return 0
+    return dis.stack_effect(step.opcode, step.arg if step.opcode >= dis.HAVE_ARGUMENT else None, jump=False)
 
 
 def _taken(step: dis.Instruction) -> int | None:
@@ -96,4 +114,6 @@ def _taken(step: dis.Instruction) -> int | None:
     name = step.opname
     if name in ("CALL", "CALL_KW"):
         return (step.arg or 0) + (3 if name == "CALL_KW" else 2)
+    if name in ("BUILD_TUPLE", "BUILD_LIST", "BUILD_SLICE"):
+        return step.arg or 0
     return 0 if name.startswith("LOAD_FAST") and "CLEAR" not in name else _TAKEN.get(name)

@@ -16,8 +16,9 @@ from tinytorch.frontend.guards.reach import attributes_in
 from tinytorch.frontend.guards.record import Watch
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import expr_of
-from tinytorch.frontend.tracked import Epoch
+from tinytorch.frontend.tracked import epoch
 from tinytorch.ir.errors import TraceError
+from tinytorch.ir.loc import Loc
 
 
 class Guards:
@@ -39,23 +40,25 @@ class Guards:
         self.unchanged: Callable[[], bool] = lambda: False
         reason = next((f"{lookup.label} changed" for lookup in self._all() if lookup.changed()), None)
         if reason is not None:
-            raise _changes_state(reason)
+            raise _changes_state(reason, watch.loc)
         self.left = tuple(_left_behind(watch))
         self._add_arrays(watch, met, frozen)
         self._remember()
 
     def _add_arrays(self, watch: Watch, met: Sequence[Meeting], frozen: bool) -> None:
         """Watch the elements of arrays that Python code reads."""
-        for label, array, places in watch.arrays.values():
-            if frozen or not only_meets_tensors(places, [m for m in met if m.array is array]):
-                self._lookups[id(array), "elements"] = Elements(label, array)
+        for elements, places in watch.arrays.values():
+            if frozen or not only_meets_tensors(places, [m for m in met if m.array is elements.array]):
+                if elements.changed():
+                    raise _changes_state(f"{elements.label} changed", watch.loc)
+                self._lookups[id(elements.array), "elements"] = elements
         for meeting in met if frozen else ():
             self._lookups.setdefault((id(meeting.array), "elements"), Elements("an array", meeting.array))
 
     def changed(self) -> str | None:
         """Which attribute or variable has another value, or None; then the quick look knows what is there now."""
         if self._counted_same():
-            self._quick.epoch = Epoch.now
+            self._quick.epoch = epoch.now
             if self.unchanged():
                 return None
         moved: list[tuple[Any, Any]] = []
@@ -114,10 +117,11 @@ class Guards:
         return live
 
 
-def _changes_state(reason: str) -> TraceError:
+def _changes_state(reason: str, loc: Loc | None) -> TraceError:
     return TraceError(
         f"the function changes Python state while it is traced ({reason}); compiled, that happens once and not in "
-        "every call. Keep what changes in a Tensor and use copy_()"
+        "every call. Keep what changes in a Tensor and use copy_()",
+        loc,
     )
 
 
@@ -133,7 +137,7 @@ def _left_behind(watch: Watch) -> Iterator[tuple[Any, str, Any]]:
         if _is_plain(now):
             yield owner, name, now
         elif not _holds_traced(now):
-            raise _changes_state(f"{type(owner).__name__}.{name} changed")
+            raise _changes_state(f"{type(owner).__name__}.{name} changed", watch.loc)
 
 
 def _is_plain(item: Any) -> bool:

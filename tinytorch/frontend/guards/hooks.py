@@ -24,7 +24,7 @@ def install(kind: type) -> bool:
         count, before = _hooked.get(kind, (0, {}))
         if not count:
             hooks = {"__getattribute__": _reading(kind.__getattribute__), "__setattr__": _writing(kind.__setattr__)}
-            hooks["__delattr__"] = _writing(kind.__delattr__)
+            hooks |= {"__delattr__": _writing(kind.__delattr__), "__init__": _making(kind.__init__)}
             before = {name: vars(kind)[name] for name in hooks if name in vars(kind)}
             try:
                 for name, hook in hooks.items():
@@ -47,7 +47,7 @@ def remove(kinds: Iterable[type]) -> None:
 
 
 def _unhook(kind: type, before: dict[str, Any]) -> None:
-    for name in ("__getattribute__", "__setattr__", "__delattr__"):
+    for name in ("__getattribute__", "__setattr__", "__delattr__", "__init__"):
         if name in before:
             type.__setattr__(kind, name, before[name])
         elif name in vars(kind):
@@ -87,6 +87,16 @@ def _reading(original: Any) -> Any:
             recorder.read(self, name)
 
     return __getattribute__
+
+
+def _making(original: Any) -> Any:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        if recording.recorder is not None:
+            recording.recorder.made(self)
+        if original is not object.__init__:  # which refuses what a __new__ has taken
+            original(self, *args, **kwargs)
+
+    return __init__
 
 
 def _writing(original: Any) -> Any:

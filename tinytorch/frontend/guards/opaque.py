@@ -51,6 +51,17 @@ def is_random(item: Any) -> bool:
     return isinstance(item, (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator))
 
 
+def state_of(generator: Any) -> Any:
+    """The state of a generator of random numbers, to be compared."""
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        state: Any = generator.get_state(legacy=True)
+        return state[0], state[1].tobytes(), *state[2:]
+    bits = generator.bit_generator if isinstance(generator, np.random.Generator) else generator
+    return repr(bits.state)
+
+
 def look_at(item: Any) -> Callable[[], Any] | None:
     """A function that gives everything of an object of a Python class that can be compared; None where it has parts
     that cannot."""

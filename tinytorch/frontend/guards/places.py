@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = str(Path(__file__).resolve().parent.parent.parent)
-_SAMPLES = str(Path(PACKAGE, "samples.py"))  # models as users write them
 _INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
 _FOREIGN = tuple(path + os.sep for path in _INSTALLED)
 _NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Python's, but with the user's attributes
@@ -18,7 +17,11 @@ _NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Py
 
 def is_foreign_file(path: str) -> bool:
     """Whether a file is not the user's. Code of notebooks and `exec` stands in no file and is."""
-    return (path.startswith(_FOREIGN) and path != _SAMPLES) or path.startswith("<frozen")
+    return path.startswith((*_FOREIGN, "<frozen"))
+
+
+def is_package_code(code: types.CodeType) -> bool:
+    return code.co_filename.startswith(PACKAGE + os.sep)
 
 
 def is_foreign(item: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tinytorch.frontend.arrays import Meeting
-from tinytorch.frontend.guards.code import consumer
+from tinytorch.frontend.guards.code import consumer, instruction
 from tinytorch.frontend.guards.reach import Loads
 
 
@@ -15,5 +15,8 @@ def only_meets_tensors(places: Iterable[Loads | None], meetings: Iterable[Meetin
     found = list(meetings)
     if not found or any(meeting.read for meeting in found):
         return False
-    met = set[object]().union(*(meeting.places for meeting in found))
-    return all(loads is not None and all((code, consumer(code, at)) in met for code, at in loads) for loads in places)
+    met = {(code, instruction(code, at)) for meeting in found for code, at in meeting.places}
+    return all(
+        loads is not None and all((code, consumer(code, instruction(code, at))) in met for code, at in loads)
+        for loads in places
+    )

@@ -8,23 +8,23 @@ from types import CodeType
 from typing import Any
 
 from tinytorch.frontend.guards.lookups import Lookup
-from tinytorch.frontend.tracked import Epoch
+from tinytorch.frontend.tracked import epoch
 
 
 class QuickLook:
     """`look()` is True if the epoch has not moved and every lookup finds the very same object as before."""
 
     def __init__(self) -> None:
-        self.epoch = Epoch.now
+        self.epoch = epoch.now
         self.look: Callable[[], bool] = lambda: False
         self._code: CodeType | None = None
         self._variables: dict[str, Any] = {}
 
     def remember(self, lookups: Iterable[Lookup]) -> None:
         """Compare with what is there now, from here on."""
-        self.epoch = Epoch.now
+        self.epoch = epoch.now
         names: dict[int, str] = {}
-        objects: dict[str, Any] = {"epoch": Epoch, "known": self}
+        objects: dict[str, Any] = {"epoch": epoch, "known": self}
 
         def name(item: Any) -> str:
             if item is None or item is True or item is False:

@@ -13,14 +13,25 @@ import numpy as np
 
 from tinytorch.frontend.guards.code import NO_NAMES, Names, codes_in, loads_of, names_in
 from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, parts_in
-from tinytorch.frontend.guards.lookups import Code, Content, InCell, InClass, InDict, InSlot, Kind, Lookup, Whole
-from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal
-from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package
+from tinytorch.frontend.guards.lookups import (
+    Code,
+    Content,
+    Elements,
+    InCell,
+    InClass,
+    InDict,
+    InSlot,
+    Kind,
+    Lookup,
+    Whole,
+)
+from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal, state_of
+from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package, is_package_code
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracked import Tracked, attributes_of
+from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import TraceError
-from tinytorch.ir.loc import Loc, is_package_file, user_loc
+from tinytorch.ir.loc import Loc
 
 Loads = Sequence[tuple[types.CodeType, int]]  # the instructions that push a value
 
@@ -29,7 +40,8 @@ _UNCALLED = frozenset(
     f"__{name}__"
     for name in (
         "init", "new", "init_subclass", "class_getitem", "subclasshook", "repr", "str", "del", "reduce", "reduce_ex",
-        "getstate", "setstate", "sizeof", "getattribute", "set_name", "annotate", "annotate_func", "post_init",
+        "getstate", "setstate", "sizeof", "set_name", "annotate", "annotate_func", "post_init", "getattribute",
+        "setattr", "delattr",
     )
 )  # fmt: skip
 
@@ -41,13 +53,14 @@ class Reach:
     def __init__(self) -> None:
         self.lookups: dict[Any, Lookup] = {}
         self.counted: dict[Any, Lookup] = {}
-        self.arrays: dict[int, tuple[str, Any, list[Loads | None]]] = {}
+        self.arrays: dict[int, tuple[Elements, list[Loads | None]]] = {}
         self.tensors: set[int] = set()
-        self.random: dict[int, tuple[str, Any]] = {}
+        self.random: dict[int, tuple[str, Any, Any]] = {}  # generators, and the states they were found in
         self.seen: dict[int, Any] = {}  # by id; holding the objects keeps their ids from being used again
         self.draws = False
         self.loc: Loc | None = None
         self._named_only: dict[int, Any] = {}  # what is watched by the names that code spells
+        self._namespaces: dict[int, Any] = {}  # the objects among it
         self._named_with: set[tuple[int, Names]] = set()
         self._all_names = NO_NAMES
         self._instances: list[Any] = []
@@ -64,11 +77,15 @@ class Reach:
         self._static = True
         self.visit(arguments, names, "an argument")
         self._static = False
+        self._spread(self._named_only)
 
     # Hooks for what looks deeper.
     def instance(self, item: Any, names: Names, label: str) -> bool:
         """Told of an object of a class written in Python; whether its attributes are taken care of."""
         return isinstance(item, Tracked)
+
+    def kind(self, item: type) -> None:
+        """Told of a class."""
 
     def whole(self, item: Any) -> None:
         """Watch all attributes of an object."""
@@ -78,6 +95,10 @@ class Reach:
             self.lookups[id(world), "content"] = Content(label, world)
             for value in tuple(world.values()):
                 self.visit(value, NO_NAMES, label)
+
+    def where(self) -> Loc | None:
+        """The line that an error names."""
+        return self.loc
 
     # Adding lookups.
     def add(self, key: Any, make: Callable[[], Lookup], names: Names, loads: Loads | None = None) -> None:
@@ -102,11 +123,17 @@ class Reach:
                 self._named(kind, names_in(function.__code__))
         return known.found
 
+    def places(self, label: str, array: Any) -> list[Loads | None]:
+        """Where code reads an array, to be added to; None is a place that is not known."""
+        if id(array) not in self.arrays:
+            self.arrays[id(array)] = (Elements(label, array), [])
+        return self.arrays[id(array)][1]
+
     # Visiting.
     def visit(self, item: Any, names: Names, label: str, loads: Loads | None = None) -> None:
         """Look at an object that code with these `names` reads attributes of."""
         if isinstance(item, np.ndarray):
-            self.arrays.setdefault(id(item), (label, item, []))[2].append(loads)
+            self.places(label, item).append(loads)
             return
         if isinstance(item, Tensor):
             self.tensors.add(id(item))
@@ -115,6 +142,10 @@ class Reach:
             return
         if isinstance(item, (type, types.ModuleType, types.SimpleNamespace)) or is_namespace(type(item)):
             self.seen[id(item)] = self._named_only[id(item)] = item
+            if isinstance(item, type):
+                self.kind(item)
+            elif not isinstance(item, types.ModuleType):
+                self._namespaces[id(item)] = item
             self._named(item, names)
             return
         if id(item) not in self.seen:
@@ -145,7 +176,7 @@ class Reach:
         elif isinstance(item, BUFFERS):
             self._whole(item, label, lambda: bytes(item))
         elif is_random(item):
-            self.random[id(item)] = (label, item)
+            self.random[id(item)] = (label, item, state_of(item))
         elif isinstance(item, Tracked) or not is_foreign(item):
             self._instance(item, names, label)
         else:
@@ -156,7 +187,8 @@ class Reach:
 
     def _container(self, item: Any, names: Names, label: str) -> None:
         if not isinstance(item, (tuple, frozenset)) and not self._static:
-            self.lookups[id(item), "content"] = Content(label, item)
+            counts = isinstance(item, (TrackedList, TrackedDict))
+            (self.counted if counts else self.lookups)[id(item), "content"] = Content(label, item)
         for part in parts_in(item):
             self.visit(part, names, label)
 
@@ -170,16 +202,18 @@ class Reach:
         elif not (is_package(type(item)) or is_constant(item)):
             look = look_at(item)
             if look is None:
-                raise TraceError(refusal(label, item), user_loc() or self.loc)
+                raise TraceError(refusal(label, item), self.where())
             self._whole(item, label, look)
 
     # Functions.
     def _function(self, item: types.FunctionType, names: Names) -> None:
         code = item.__code__
+        if is_package_code(code):  # a wrapper, maybe
+            for cell in item.__closure__ or ():
+                self.visit(InCell("", cell).found, NO_NAMES, item.__name__)
+            return
         for name, cell in zip(code.co_freevars, item.__closure__ or (), strict=True):
             self._cell(item, name, cell)
-        if is_package_file(code.co_filename):
-            return
         self.lookups[id(item), "code"] = Code(item)
         for part in (item.__defaults__, item.__kwdefaults__):
             self.visit(part, names_in(code), f"a default of {item.__name__}()")
@@ -190,8 +224,11 @@ class Reach:
         for name in sorted(names_in(code).variables):
             self._global(item, name)
         self._all_names |= names_in(code)
+        self._spread(self._namespaces)
         if {"type", "__class__"} & (names_in(code).variables | names_in(code).attributes):
             self._class_names |= names_in(code)
+            for kind in tuple(self._kinds):
+                self._named_class(kind)
         for name in names.attributes & vars(item).keys():
             self.in_dict(f"{item.__name__}.{name}", vars(item), name, names)
 
@@ -231,11 +268,22 @@ class Reach:
             self.in_class(kind, name, names)
         for value in self._descriptors(kind):
             self.visit(value, names, kind.__name__)
-        self._kinds.add(kind)
+        self.note_kind(kind)
         self._instances.append(item)
         if not self.instance(item, names, label):
-            self._named_only[id(item)] = item
+            self._named_only[id(item)] = self._namespaces[id(item)] = item
             self._named(item, names)
+
+    def note_kind(self, kind: type) -> None:
+        """Told of the class of an object."""
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._named_class(kind)
+
+    def _named_class(self, kind: type) -> None:
+        """What code reads as type(x).name, and so of the class of any object."""
+        if self._class_names is not NO_NAMES and not is_foreign(kind):
+            self._named(kind, self._class_names)
 
     def _specials(self, kind: type) -> Iterable[str]:
         """The user's methods that Python calls by itself, such as __call__."""
@@ -262,7 +310,9 @@ class Reach:
         self._named_with.add(place)
         world = attributes_in(item)
         keys = set(names.attributes)
-        if names.computed and world is not None:
+        if names.computed and isinstance(item, types.ModuleType):
+            self.lookups[id(world), "content"] = Content(f"a variable of {item.__name__}", world)
+        elif names.computed and world is not None:
             keys |= {key for key in world if not key.startswith("__")}
         label = getattr(item, "__name__", type(item).__name__)
         for key in sorted(keys):
@@ -294,17 +344,19 @@ class Reach:
 
     def finish(self) -> None:
         """What is watched by name may have been handed on to other code than that which found it."""
-        for kind in self._kinds:
-            if self._class_names is not NO_NAMES and not is_foreign(kind):
-                self._named_only[id(kind)] = kind
         if "__getattribute__" in self._all_names.attributes:  # object.__getattribute__(x, name) passes the hooks by
             for item in self._instances:
                 self.whole(item)
+        self._spread(self._named_only)
+
+    def _spread(self, items: dict[int, Any]) -> None:
+        """Apply the names of all code that was found to what is watched by name."""
         names = None
         while names != self._all_names:
             names = self._all_names
-            for item in tuple(self._named_only.values()):
-                self._named(item, names)
+            spelled = Names(names.variables, names.attributes)
+            for item in tuple(items.values()):
+                self._named(item, spelled if isinstance(item, (type, types.ModuleType)) else names)
 
     def watch_kind(self, item: Any, label: str, world: Any) -> None:
         self.lookups[id(item), "kind"] = Kind(label, item, world)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import enum
 import functools
 import os
 import random
 import sys
 import threading
-import types
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,13 @@ from tinytorch.frontend.guards import hooks
 from tinytorch.frontend.guards.code import NO_NAMES, Names
 from tinytorch.frontend.guards.freeze import ABSENT
 from tinytorch.frontend.guards.lookups import InDict, Kind, Parts, holds_parts
+from tinytorch.frontend.guards.opaque import state_of
+from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.guards.reach import Loads, Reach, attributes_in
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of, record
 from tinytorch.ir.errors import TraceError
-from tinytorch.ir.loc import is_package_file, user_loc
+from tinytorch.ir.loc import Loc, is_package_file, user_loc
 
 
 class Watch(Reach):
@@ -31,23 +36,28 @@ class Watch(Reach):
         super().__init__()
         self.written: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._done: set[tuple[int, str]] = set()
+        self._made: dict[int, Any] = {}  # objects of the trace itself, whose attributes nobody had set before
         self._hooked: list[type] = []
+        self._tracing = False
         self._array_reads: dict[tuple[int, str], list[Loads | None]] = {}
 
     @contextmanager
     def running(self, function: Callable[..., Any], arguments: Any) -> Generator[None]:
         """Around the trace of `function(*arguments)`."""
-        states = _draws(None)
+        states = _draws()
         try:
             self._hook(Tracked)
             self.start(function, arguments)
-            own = _draws(self.random.values())
             with record(self):
+                self._tracing = True
                 yield
             self.finish()
-            self._refuse_draws(states, own)
+            self._refuse_draws(states)
         finally:
             hooks.remove(self._hooked)
+
+    def where(self) -> Loc | None:
+        return user_loc() if self._tracing else self.loc
 
     def _hook(self, kind: type) -> bool:
         if kind not in self._hooked:
@@ -57,16 +67,26 @@ class Watch(Reach):
         return True
 
     def instance(self, item: Any, names: Names, label: str) -> bool:
-        if isinstance(item, Tracked):
+        if isinstance(item, Tracked) or id(item) in self._made:
             return True
         if not self._hook(type(item)):
             return False
         self.watch_kind(item, label, attributes_in(item))
         return True
 
+    def kind(self, item: type) -> None:
+        if not (is_foreign(item) or issubclass(item, (Tracked, Tensor, enum.Enum, BaseException))):
+            self._hook(item)  # so that objects which the trace makes of it are known
+
     # Told by the hooks.
     def read(self, owner: Any, name: str) -> None:
+        if name.startswith("__") and name.endswith("__") and name != "__dict__":
+            return
         key = (id(owner), name)
+        if name == "__dict__" and _reader().f_code is _COPIES:
+            self.made(owner)
+        if id(owner) in self._made:
+            return
         if key in self._array_reads:  # every instruction that reads an array counts
             self._array_reads[key].append(_loads())
         if key in self._done or key in self.written or name in getattr(type(owner), "unwatched", ()):
@@ -77,21 +97,20 @@ class Watch(Reach):
             if hooks.has_own_lookup(type(owner)):
                 self.whole(owner)
             if name == "__dict__":
-                if not _asked_by(functools):  # of which cached_property keeps values there
+                if _reader().f_code.co_filename != functools.__file__:  # where cached_property keeps values there
                     self.whole(owner)
-            elif not (name.startswith("__") and name.endswith("__")):
+            else:
                 self._read(owner, name)
 
     def _read(self, owner: Any, name: str) -> None:
         world = attributes_in(owner)
         kind = type(owner)
         label = kind.__name__
-        self._kinds.add(kind)
+        self.note_kind(kind)
         loads = None
         if world is not None and isinstance(world.get(name), np.ndarray):
             array, loads = world[name], _loads()
-            places = self.arrays.setdefault(id(array), (f"{label}.{name}", array, []))[2]
-            self._array_reads[id(owner), name] = places
+            self._array_reads[id(owner), name] = self.places(f"{label}.{name}", array)
         if not isinstance(owner, Tracked):
             self.attribute(owner, world, name, NO_NAMES, label, loads)
             return
@@ -102,9 +121,13 @@ class Watch(Reach):
             lookup = self.counted.setdefault((id(owner), name), InDict(f"{label}.{name}", world, name))
             self.visit(lookup.found, NO_NAMES, lookup.label, loads)
 
+    def made(self, owner: Any) -> None:
+        if id(owner) not in self.seen:  # else its __init__ is called once more
+            self._made[id(owner)] = owner
+
     def parts(self, owner: Any) -> None:
         key = (id(owner), "parts of")
-        if key in self._done:
+        if key in self._done or id(owner) in self._made:
             return
         self._done.add(key)
         with record(None):
@@ -123,44 +146,28 @@ class Watch(Reach):
             self.written.setdefault(key, (owner, name, world.get(name, ABSENT)))
 
     # Random numbers.
-    def _refuse_draws(self, states: dict[str, Any], own: dict[str, Any]) -> None:
+    def _refuse_draws(self, states: dict[str, Any]) -> None:
         names = [thread.name for thread in threading.enumerate()]
         others = [name for name in names if not name.startswith("tinytorch-") or name == "tinytorch-prefetch"]
         trusted = self.draws or len(others) == 1  # another thread may have drawn
-        moved = [name for name, state in _draws(None).items() if trusted and state != states[name]]
-        moved += [name for name, state in _draws(self.random.values()).items() if state != own.get(name, state)]
+        moved = [name for name, state in _draws().items() if trusted and state != states[name]]
+        moved += [label for label, item, state in self.random.values() if state_of(item) != state]
         if moved:
             raise TraceError(
                 f"the function draws random numbers from {moved[0]} while it is traced: compiled, every call would "
                 "have the same ones. Draw from tt.rand(), tt.randn() … or a tt.Generator, or pass the numbers as "
                 "arguments",
-                user_loc() or self.loc,
+                self.loc,
             )
 
 
-def _draws(generators: Any) -> dict[str, Any]:
-    """The states of generators, or those of Python and numpy."""
-    if generators is None:
-        state: Any = np.random.get_state(legacy=True)
-        return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
-    return {label: _state_of(item) for label, item in generators}
+def _draws() -> dict[str, Any]:
+    """The states of the generators of Python and numpy that everybody shares."""
+    state: Any = np.random.get_state(legacy=True)
+    return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
 
 
-def _state_of(item: Any) -> Any:
-    if isinstance(item, random.Random):
-        return item.getstate()
-    if isinstance(item, np.random.RandomState):
-        state: Any = item.get_state(legacy=True)
-        return (state[0], state[1].tobytes(), *state[2:])
-    bits = item.bit_generator if isinstance(item, np.random.Generator) else item
-    return repr(bits.state)
-
-
-def _asked_by(module: types.ModuleType) -> bool:
-    return _reader().f_code.co_filename == module.__file__
-
-
-def _reader() -> types.FrameType:
+def _reader() -> FrameType:
     """The frame that reads an attribute, behind those of hooks and recorders."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_code.co_filename.startswith(_HERE) and frame.f_back is not None:
@@ -175,6 +182,7 @@ def _loads() -> Loads | None:
 
 
 _HERE = os.path.dirname(__file__)
+_COPIES = vars(copy)["_reconstruct"].__code__  # fills a copy's dict
 
 
 def tracked_in(function: Callable[..., Any], arguments: Any) -> list[Tracked]:

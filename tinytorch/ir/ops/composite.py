@@ -203,10 +203,24 @@ mean = define_composite(
 )
 
 
+def moments(x: Any, axes: Axes) -> tuple[Any, Any]:
+    """The mean of x over `axes`, and the mean squared distance from it.
+
+    The mean of the distances from a first mean is how far that was rounded (Chan, Golub & LeVeque 1983): so the mean of
+    equal numbers is exactly that number.
+    """
+    first = mean_of(x, axes)
+    distances = x - _along(first, x.type.shape)
+    off, squares = mean_of(distances, axes), mean_of(distances * distances, axes)
+    excess = off * off
+    # Where both overflow, as for equal numbers of 1e30, their difference would be NaN.
+    return first + off, apply(where, squares > excess, squares - excess, zeros_like(squares))
+
+
 def _normal_parts(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:
     """x less its mean, and 1 / sqrt(variance + eps)."""
-    centred = x - _along(mean_of(x, axes), x.type.shape)
-    return centred, 1.0 / apply(sqrt, mean_of(centred * centred, axes) + eps)
+    mean, variance = moments(x, axes)
+    return x - _along(mean, x.type.shape), 1.0 / apply(sqrt, variance + eps)
 
 
 def _layernorm_type(x: TensorType, *, axes: Axes, eps: float) -> TensorType:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import Rule, apply
-from tinytorch.ir.ops.composite import define_composite
+from tinytorch.ir.ops.composite import define_composite, moments
 from tinytorch.ir.ops.core import cast
 from tinytorch.ir.ops.elementwise import sqrt
 from tinytorch.ir.ops.reduce import mean_of, sum_
@@ -39,8 +39,8 @@ def _along(x: Any, like: Any) -> Any:
 
 def _parts(x: Any, eps: float) -> tuple[Any, Any]:
     """x less its mean, and 1 / sqrt(variance + eps), by channel."""
-    centred = x - _along(mean_of(x, _axes(x)), x)
-    return centred, 1.0 / apply(sqrt, mean_of(centred * centred, _axes(x)) + eps)
+    mean, variance = moments(x, _axes(x))
+    return x - _along(mean, x), 1.0 / apply(sqrt, variance + eps)
 
 
 def _batchnorm(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
