@@ -11,7 +11,7 @@ from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.storage import Storage, overlaps
 from tinytorch.frontend.tensor import Tensor, mode, version_of, wants_nan_checks
 from tinytorch.frontend.trace import Traced
-from tinytorch.ir import ops
+from tinytorch.ir import locks, ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
@@ -64,7 +64,8 @@ def make_calls(
     if interpreted:
         interpreter = Interpreter(passed, check_nans)
         return Calls(passed, records, interpreter, *_interpreted(interpreter, captured))
-    from tinytorch.runtime.executable import Executable
+    with locks.importing:
+        from tinytorch.runtime.executable import Executable
 
     executable = Executable(passed)
     bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)

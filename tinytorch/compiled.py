@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import logging
 import os
 import sys
+import threading
 import types
 import warnings
 from collections import Counter, OrderedDict
@@ -23,6 +25,7 @@ from tinytorch.frontend.tensor import Consumed, Tensor, mode, storage_of, versio
 from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
+from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
@@ -56,8 +59,14 @@ class Compiled:
         self._last: Specialization | None = None
         self._varying = Varying()
         self._reasons: Counter[str] = Counter()  # of compilations
+        self.forget_parent()
+        locks.renew_in_child(self)
         if isinstance(function, types.FunctionType):
             functools.update_wrapper(self, function)
+
+    def forget_parent(self) -> None:
+        """In a forked child, what another thread of the parent was compiling is compiled anew."""
+        self._lock = threading.RLock()  # held by the thread that traces and compiles
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         hot = self._hot
@@ -80,10 +89,10 @@ class Compiled:
 
     def _run(self, call: Signature) -> Any:
         tensors = call.tensors
-        found = self._find(call) or self._specialize(call)
+        found = self._ready(call)
         result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*tensors)
         if result is MISMATCH and found.shared(tensors) - found.overlaps:
-            found = self._find(call, apart=False) or self._specialize(call)
+            found = self._ready(call, apart=False)
         self._last = found
         if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
@@ -106,15 +115,28 @@ class Compiled:
         evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
-    def _find(self, call: Signature, apart: bool = True) -> Specialization | None:
+    def _ready(self, call: Signature, apart: bool = True) -> Specialization:
+        """The specialization for a call. Of several threads that need a new one, one makes it and the others wait;
+        who needs one that is there does not."""
+        found = self._find(call, apart)
+        if isinstance(found, str):
+            with self._lock:
+                found = self._find(call, apart)
+                if isinstance(found, str):
+                    self._announce(found)
+                    found = self._specialize(call)
+        return found
+
+    def _find(self, call: Signature, apart: bool) -> Specialization | str:
         """A specialization for the call that fits what Python holds now; and where the inputs are not `apart` in
-        memory, one that was made for that."""
+        memory, one that was made for that. Else the reason why there is none."""
         key, args = call.key, call.tensors
         reason = call.difference(next(reversed(self._known))) if self._known else "the first call"
         for item in tuple(self._known.get(key, ())):
             outdated = item.outdated()
             if outdated is not None:
-                self._known[key].remove(item)
+                with contextlib.suppress(KeyError, ValueError):  # another thread was faster
+                    self._known[key].remove(item)
                 reason = outdated
                 continue
             changed = None if item.guards.unchanged() else item.guards.changed()
@@ -125,9 +147,14 @@ class Compiled:
             if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
                 changed = "the arguments lie elsewhere in memory"
             if changed is None:
-                self._known.move_to_end(key)
+                with contextlib.suppress(KeyError):
+                    self._known.move_to_end(key)
                 return item
             reason = changed
+        return reason
+
+    def _announce(self, reason: str) -> None:
+        """Log a compilation, and warn where there are many for one reason."""
         if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
             print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
         self._reasons[reason] += bool(self._known)
@@ -135,7 +162,6 @@ class Compiled:
         if self._reasons[reason] == TOLERATED and loc is not None:
             text = f"{self._name} is compiled for the {TOLERATED}rd time for one reason: {reason}"
             warnings.warn_explicit(text, RuntimeWarning, loc.file, loc.line)
-        return None
 
     def _specialize(self, call: Signature) -> Specialization:
         watch = Watch()
@@ -274,8 +300,11 @@ class Compiled:
         attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
         name = f"_compiled_{self.function.__qualname__}"  # a method that overrides another one may call it
         method, known = types.MethodType(self.function, instance), attributes.get(name)
-        if known is None or known.function != method:  # as in a copy of the object, which has its attributes
-            known = attributes[name] = Compiled(method, self.backend, self.freezes)
+        if known is None or known.function != method:
+            if known is not None:  # of the object that this one was copied from
+                attributes.pop(name, None)
+            made = Compiled(method, self.backend, self.freezes)
+            known = attributes.setdefault(name, made)  # another thread may have been faster
         return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:

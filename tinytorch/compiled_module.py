@@ -9,7 +9,9 @@ from tinytorch.compiled import Compiled
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 
-_OWN = frozenset({"function", "backend", "freezes", "_name", "_known", "_hot", "_last", "_varying", "_reasons"})
+_OWN = frozenset(
+    {"function", "backend", "freezes", "_name", "_known", "_hot", "_last", "_varying", "_reasons", "_lock"}
+)
 
 
 class CompiledModule(Compiled, Module):

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tinytorch.ir import locks
+
 _MOST_LINKS = 40  # on the way to a folder, as in the kernel
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -133,8 +135,9 @@ def _is_own_group(group: int) -> bool:
     let it write what he makes."""
     if os.getuid() == 0:
         return False
-    import grp
-    import pwd
+    with locks.importing:
+        import grp
+        import pwd
 
     try:
         user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)

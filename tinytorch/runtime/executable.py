@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinytorch.ir import locks
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.kernel_form import check_form
@@ -27,6 +27,7 @@ class Executable:
 
     def __init__(self, graph: Graph, target: Target | None = None) -> None:
         self.graph = graph = guard_indices(graph)
+        self._schedule: Schedule | None = None
         self.target = target or Target.host()
         slots = max(get_num_threads(), os.cpu_count() or 1)  # the number of threads may be raised later
         text = print_graph(graph, elide=True)  # large constants are read through pointers: the code is the same
@@ -37,13 +38,16 @@ class Executable:
         self._pool = shared_pool()
         self._code = jit.load_object(entry.object_code)
 
-    @functools.cached_property
+    @property
     def schedule(self) -> Schedule:
         """Waves and buffers; made when code is generated or somebody looks."""
-        return schedule(self.graph)
+        if self._schedule is None:  # no cached_property, whose lock in Python 3.11 is one for all executables
+            self._schedule = schedule(self.graph)
+        return self._schedule
 
     def _compile(self, slots: int) -> cache.Entry:
-        from tinytorch.runtime.llvm.lower import lower  # with the code generators, which a warm start does not need
+        with locks.importing:
+            from tinytorch.runtime.llvm.lower import lower  # the code generators, which a warm start does not need
 
         check_form(self.graph)
         lowered = lower(self.schedule, self.target, slots)

@@ -138,7 +138,7 @@ class _Planner:
     def _write_over(self, old: Value, new: Value, guards: Sequence[Node]) -> bool:
         """Let `new` be made in the storage of `old`, if that may be; and if it is an update, what it updates too."""
         maker = self.makers[new]
-        if not self._comes_last(maker, old, guards):
+        if maker in guards or not self._comes_last(maker, old, guards):  # what checks may stop half-way
             return False
         self.places[new] = self.places[old]
         base = self.layouts[_updated(maker)].base if _is_update(maker) else old

@@ -1,6 +1,7 @@
 """Hooks in classes that tell the recorder of this thread which attributes are read and written.
 
-They are there only while a trace runs. Other threads pass through them and are not recorded.
+They are there only while a trace runs. Other threads pass through them and are not recorded. In a forked child only
+traces of the thread that forked go on.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinytorch.frontend.tracked import recording
+from tinytorch.ir import locks
 
 _lock = threading.Lock()
+locks.hold_across_forks(_lock)
 _hooked: dict[type, tuple[int, dict[str, Any]]] = {}  # how many traces need the hooks of a class, and what was there
 
 
@@ -39,12 +42,30 @@ def remove(kinds: Iterable[type]) -> None:
             count, before = _hooked.pop(kind)
             if count > 1:
                 _hooked[kind] = (count - 1, before)
-                continue
-            for name in ("__getattribute__", "__setattr__", "__delattr__", "__init__"):
-                if name in before:
-                    type.__setattr__(kind, name, before[name])
-                else:
-                    type.__delattr__(kind, name)
+            else:
+                _unhook(kind, before)
+
+
+def _unhook(kind: type, before: dict[str, Any]) -> None:
+    for name in ("__getattribute__", "__setattr__", "__delattr__", "__init__"):
+        if name in before:
+            type.__setattr__(kind, name, before[name])
+        elif name in vars(kind):
+            type.__delattr__(kind, name)
+
+
+class _Others:
+    """Traces of other threads, which a forked child has not."""
+
+    def forget_parent(self) -> None:
+        if recording.recorder is None:
+            for kind, (_, before) in _hooked.items():
+                _unhook(kind, before)
+            _hooked.clear()
+
+
+_others = _Others()
+locks.renew_in_child(_others)
 
 
 def has_own_lookup(kind: type) -> bool:

@@ -1,7 +1,6 @@
 """From LLVM text to machine code: compile to an object file, load one, or show the assembly.
 
 There is no IR pass pipeline: the builder's text is already in the form that the pipeline would bring it to.
-llvmlite is imported on first use.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from tinytorch.ir.errors import CompileError
+from tinytorch.runtime.llvm import library
 from tinytorch.runtime.llvm.target import Target
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load_object(data: bytes) -> LoadedCode:
 
     LLVM trusts the data beyond its first bytes: whoever keeps objects on disk must check that they are whole.
     """
-    llvm = _llvm()
+    llvm = library.llvm()
     host = Target.host()
     if not data.startswith(_MAGIC):
         raise CompileError("the data is not an object file")
@@ -62,23 +62,13 @@ def load_object(data: bytes) -> LoadedCode:
     return LoadedCode(engine)
 
 
-@functools.cache
-def _llvm():
-    import llvmlite.binding as llvm
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    llvm.initialize_native_asmparser()
-    return llvm
-
-
 @functools.lru_cache(8)
 def _machine(target: Target) -> llvm.TargetMachine:
     return _new_machine(target)
 
 
 def _new_machine(target: Target) -> llvm.TargetMachine:
-    llvm = _llvm()
+    llvm = library.llvm()
     try:
         found = llvm.Target.from_triple(target.triple)
         return found.create_target_machine(cpu=target.cpu, features=target.features, opt=_LEVEL)
@@ -87,7 +77,7 @@ def _new_machine(target: Target) -> llvm.TargetMachine:
 
 
 def _parse(text: str, target: Target) -> llvm.ModuleRef:
-    llvm = _llvm()
+    llvm = library.llvm()
     try:
         module = llvm.parse_assembly(text)
         module.triple = target.triple

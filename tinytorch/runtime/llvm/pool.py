@@ -8,6 +8,9 @@ futex where Linux has one, else in Python.
 The rules that keep it safe:
 - One launch at a time owns the workers. A second caller, or a chunk that launches in turn, runs its chunks alone.
 - Workers start with the first launch that wants them, by a call from machine code back into Python.
+- What machine code calls in Python runs no Python code in the thread that launches: that may be the main thread, in
+  which Python handles signals between any two instructions, and an exception could go nowhere from there. A thread of
+  its own starts the workers. For the same reason another thread changes the number of workers.
 - A forked child has the memory of the pool and none of its threads: the memory is reset there, and the child's first
   launch starts workers of its own.
 - A worker's Python frame keeps the pool alive, code and memory included, even in an interpreter that is shutting down.
@@ -15,6 +18,7 @@ The rules that keep it safe:
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import ctypes
 import functools
@@ -23,9 +27,12 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
 
+from tinytorch.ir import locks
 from tinytorch.runtime import cache
-from tinytorch.runtime.llvm import jit
+from tinytorch.runtime.llvm import jit, library
 from tinytorch.runtime.llvm import pool_code as code
 from tinytorch.runtime.llvm.pool_code import LAUNCH_SYMBOL, MAX_THREADS
 from tinytorch.runtime.llvm.target import Target
@@ -65,6 +72,7 @@ class Pool:
         self._launch = _Launch(self.launch_address)
         self._run_worker = _Worker(self._code.address("tt_worker"))
         self._signal_stop = _Signal(self._code.address("tt_stop"))
+        self._await = _Signal(self._code.address("tt_await"))
         self._memory = ctypes.create_string_buffer(code.POOL_BYTES + 64)
         self.address = -(-ctypes.addressof(self._memory) // 64) * 64
         self._epoch = ctypes.c_uint32.from_address(self.address + code.EPOCH)
@@ -72,12 +80,12 @@ class Pool:
         self._active = ctypes.c_uint32.from_address(self.address + code.WORKERS)
         self._spin = ctypes.c_uint64.from_address(self.address + code.SPIN)
         self._start = ctypes.c_void_p.from_address(self.address + code.START)
-        self._wake = ctypes.c_void_p.from_address(self.address + code.WAKE)
-        self._callbacks = _Callback(self._start_workers), _Callback(self._wake_workers)
+        self._starting = ctypes.c_uint32.from_address(self.address + code.STARTING)
         self._closed = False
         self._spins = self._calibrate()
         self.reset()
         _pools.add(self)
+        locks.renew_in_child(self)
 
     @property
     def num_threads(self) -> int:
@@ -92,6 +100,9 @@ class Pool:
     def resize(self, num_threads: int) -> None:
         """Change the number of threads; running launches finish unharmed. ValueError unless 1 … MAX_THREADS."""
         check_num_threads(num_threads)
+        _unbroken(lambda: self._resize(num_threads))
+
+    def _resize(self, num_threads: int) -> None:
         with self._lock:
             if num_threads != self._num_threads:
                 self._stop_workers()
@@ -120,35 +131,50 @@ class Pool:
         return max(1, int(pauses * SPIN_SECONDS / max(best, 1e-9)))
 
     def reset(self) -> None:
-        """The state without workers; in a forked child too, where locks and threads of the parent mean nothing."""
+        """The state without workers."""
         self._lock = threading.Lock()
-        self._asleep = threading.Condition()
+        self._alarms: SimpleQueue[None] = SimpleQueue()  # one for each worker to wake that sleeps in Python
         self._workers: list[threading.Thread] = []
+        self._callbacks = {
+            code.START: _Callback(functools.partial(_thread.start_new_thread, self._start_workers, ())),
+            code.AWAIT: _Callback(functools.partial(self._await, self.address)),
+            code.WAKE: _Callback(functools.partial(self._alarms.put, None)),
+        }
         ctypes.memset(self.address, 0, code.POOL_BYTES)
         self._spin.value = self._spins
-        self._wake.value = _address_of(self._callbacks[1])
+        for offset in (code.AWAIT, code.WAKE):
+            ctypes.c_void_p.from_address(self.address + offset).value = _address_of(self._callbacks[offset])
         self._arm()
+
+    def forget_parent(self) -> None:
+        """In a forked child locks and threads of the parent mean nothing."""
+        self.reset()
 
     def _arm(self) -> None:
         """Let the next launch start the workers, if there are any to start."""
         wanted = self._num_threads > 1 and not self._closed
-        self._start.value = _address_of(self._callbacks[0]) if wanted else None
+        self._start.value = _address_of(self._callbacks[code.START]) if wanted else None
 
     def _start_workers(self) -> None:
-        """Called from machine code by the first launch."""
-        with self._lock:
-            if self._workers or self._closed:
-                return
-            try:
-                for number in range(1, self._num_threads):
-                    thread = threading.Thread(target=self._work, name=f"tinytorch-{number}", daemon=True)
-                    thread.start()
-                    self._workers.append(thread)
-            except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
-                self._start.value = None
-                message = f"TinyTorch runs on {len(self._workers) + 1} of {self._num_threads} threads: {error}"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            self._active.value = len(self._workers)
+        """The life of the thread that the first launch begins, and waits for."""
+        try:
+            with self._lock:
+                if not (self._workers or self._closed):
+                    self._start_each()
+        finally:
+            self._starting.value = 0
+
+    def _start_each(self) -> None:
+        try:
+            for number in range(1, self._num_threads):
+                thread = threading.Thread(target=self._work, name=f"tinytorch-{number}", daemon=True)
+                thread.start()
+                self._workers.append(thread)
+        except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
+            self._start.value = None
+            message = f"TinyTorch runs on {len(self._workers) + 1} of {self._num_threads} threads: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        self._active.value = len(self._workers)
 
     def _stop_workers(self) -> None:
         self._start.value = None
@@ -164,15 +190,20 @@ class Pool:
         """A worker's life: in machine code until stopped; without a futex it comes back here to sleep."""
         state = self._run_worker(self.address, 0)
         while state != code.STOPPED:
-            with self._asleep:
-                while self._epoch.value == state:
-                    self._asleep.wait()
+            while self._epoch.value == state:
+                self._alarms.get()
             state = self._run_worker(self.address, 1)
 
-    def _wake_workers(self) -> None:
-        """Called from machine code where there is no futex."""
-        with self._asleep:
-            self._asleep.notify_all()
+
+def _unbroken(work: Callable[[], None]) -> None:
+    """Run `work` in a thread of its own and wait for it. A signal may end the waiting, but never the work."""
+    thread = threading.Thread(target=work, name="tinytorch-resize", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the system has no more threads, or the interpreter is ending
+        work()
+    else:
+        thread.join()
 
 
 class _Shared:
@@ -182,6 +213,16 @@ class _Shared:
         self.lock = threading.Lock()
         self.num_threads = 0  # 0 until asked for
         self.pool: Pool | None = None
+        locks.renew_in_child(self)
+
+    def forget_parent(self) -> None:
+        self.lock = threading.Lock()
+
+    def resize(self, num_threads: int) -> None:
+        with self.lock:
+            self.num_threads = num_threads
+            if self.pool is not None:
+                self.pool._resize(num_threads)  # pyright: ignore[reportPrivateUsage]
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -193,10 +234,9 @@ def shared_pool() -> Pool:
     threads = get_num_threads()
     with _shared.lock:
         if _shared.pool is None:
-            import llvmlite.binding as llvm
-
-            _shared.pool = Pool(threads)
-            llvm.add_symbol(LAUNCH_SYMBOL, _shared.pool.launch_address)
+            pool = Pool(threads)
+            library.llvm().add_symbol(LAUNCH_SYMBOL, pool.launch_address)
+            _shared.pool = pool  # last: an interrupted call leaves no pool that loaded code would not find
         return _shared.pool
 
 
@@ -214,10 +254,7 @@ def set_num_threads(num_threads: int) -> None:
     ValueError unless 1 … MAX_THREADS.
     """
     check_num_threads(num_threads)
-    with _shared.lock:
-        _shared.num_threads = num_threads
-        if _shared.pool is not None:
-            _shared.pool.resize(num_threads)
+    _unbroken(lambda: _shared.resize(num_threads))
 
 
 def check_num_threads(num_threads: object, name: str = "num_threads") -> int:
@@ -235,17 +272,9 @@ def _default_num_threads() -> int:
     return min(count, MAX_THREADS)
 
 
-def _forget_parent() -> None:
-    _shared.lock = threading.Lock()
-    for pool in list(_pools):
-        pool.reset()
-
-
 def _close_all() -> None:
     for pool in list(_pools):
         pool.close()
 
 
 atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)

@@ -29,8 +29,10 @@ _SLEEPERS = 256  # i32: workers that need a wake-up call
 _BUSY = 320  # i32: a launch owns the workers
 WORKERS = 384  # i32: threads in the pool beside the caller
 SPIN = 392  # i64: pauses in SPIN_SECONDS
-START = 400  # ptr: Python function that starts the workers, null when there are none to start
-WAKE = 408  # ptr: Python function that wakes workers asleep in Python
+START = 400  # ptr: Python function that begins to start the workers, null when there are none to start
+WAKE = 408  # ptr: Python function that wakes a worker asleep in Python
+AWAIT = 416  # ptr: Python function that calls tt_await without Python's lock
+STARTING = 424  # i32: workers are being started
 POOL_BYTES = 448
 
 STOPPED = -1  # what the worker function returns when told to stop; otherwise the epoch it fell asleep in
@@ -43,6 +45,7 @@ _PAUSES: dict[str, tuple[str, int | None]] = {
     "arm64": ("llvm.aarch64.isb", 15),
 }
 _MAX_CHUNKS = (1 << 31) - 1
+_MAX_TURNS = 1 << 22  # of other threads, some seconds, while workers start: the launch can do without them
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,12 @@ class _Writer:
             name, operand = self.system.pause
             self.f.call(name, [] if operand is None else [self.f.const(operand, I32)])
 
+    def let_others_run(self) -> None:
+        if self.system.has_yield:
+            self.f.call("sched_yield", [], I32)
+        else:
+            self.pause()
+
     def futex(self, offset: int, operation: int, value: Value) -> None:
         """Sleep while the field holds `value`, or wake at most `value` sleepers."""
         f = self.f
@@ -117,7 +126,7 @@ class _Writer:
 
 
 def pool_text(target: Target) -> str:
-    """LLVM text of the pool: `tt_parallel_for`, `tt_worker`, `tt_stop` and `tt_spin`, for the target's system."""
+    """LLVM text of the pool for the target's system: `tt_parallel_for`, `tt_worker` and what Python calls."""
     module = Module(target.attributes)
     system = _System.of(target)
     drain = _write_drain(module, system)
@@ -126,6 +135,7 @@ def pool_text(target: Target) -> str:
     _write_worker(module, system, drain)
     _write_stop(module, system)
     _write_spin(module, system)
+    _write_await(module, system)
     return module.text()
 
 
@@ -167,13 +177,7 @@ def _write_share(module: Module, system: _System, drain: Function) -> Function:
     w = _Writer(system, f)
     _, fn, frame, count = f.params
     no, yes = f.const(0, I32), f.const(1, I32)
-    start = f.atomic_load(w.field(START), PTR)
-    missing = f.compare("eq", w.read(WORKERS), no) & f.compare("ne", f.convert("ptrtoint", start, I64), f.const(0))
-
-    def start_workers() -> None:
-        f.call_pointer(start, [])
-
-    f.if_(missing, start_workers)
+    f.if_(f.compare("eq", w.read(WORKERS), no), lambda: _write_start(w))
 
     def launch() -> list[Value]:
         wanted = f.convert("trunc", count, I32)
@@ -200,12 +204,54 @@ def _write_share(module: Module, system: _System, drain: Function) -> Function:
     return f
 
 
+def _write_start(w: _Writer) -> None:
+    """Start the workers and wait for them, unless there are none to start or another caller does so."""
+    f = w.f
+    start = f.atomic_load(w.field(START), I64)
+
+    def begin() -> None:
+        w.write(STARTING, 1)
+        f.call_pointer(f.convert("inttoptr", start, PTR), [])
+        f.call_pointer(f.load(w.field(AWAIT), PTR), [])
+
+    def take() -> None:
+        _, taken = f.compare_exchange(w.field(START), start, f.const(0))
+        f.if_(taken, begin)
+
+    f.if_(w.differs(start, 0), take)
+
+
+def _write_await(module: Module, system: _System) -> None:
+    """tt_await(pool): wait, but not for ever, until workers are no longer being started."""
+    f = module.function("tt_await", [PTR])
+    w = _Writer(system, f)
+
+    def starting(turns: Value) -> Value:
+        return w.differs(w.read(STARTING), 0) & f.compare("slt", turns, f.const(_MAX_TURNS))
+
+    def once(turns: Value) -> list[Value]:
+        w.let_others_run()
+        return [turns + 1]
+
+    f.while_([f.const(0)], starting, once)
+    f.ret()
+
+
 def _write_wake(w: _Writer, limit: Value) -> None:
-    """Wake `limit` sleeping workers."""
+    """Wake at most `limit` sleeping workers."""
+    f = w.f
     if w.system.futex is not None:
         w.futex(EPOCH, _WAKE_UP, limit)
-    else:
-        w.f.call_pointer(w.f.load(w.field(WAKE), PTR), [])
+        return
+    sleepers = w.read(_SLEEPERS)
+    few = f.compare("slt", sleepers, limit)
+    count = f.if_(few, lambda: [sleepers], lambda: [limit])[0]
+    wake = f.load(w.field(WAKE), PTR)
+
+    def wake_one(_number: Value) -> None:
+        f.call_pointer(wake, [])
+
+    f.loop(f.convert("sext", count, I64), [], wake_one)
 
 
 def _write_wait_for_done(w: _Writer, wanted: Value) -> None:
@@ -220,10 +266,7 @@ def _write_wait_for_done(w: _Writer, wanted: Value) -> None:
         return [w.read(_DONE)]
 
     def let_others_run(_done: Value) -> list[Value]:
-        if w.system.has_yield:
-            f.call("sched_yield", [], I32)
-        else:
-            w.pause()
+        w.let_others_run()
         return [w.read(_DONE)]
 
     def wait() -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm import library
 
 TargetName = Literal["avx512", "avx2", "sse2", "neon"]
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -59,7 +60,7 @@ class Target:
 
 @functools.cache
 def _host() -> Target:
-    import llvmlite.binding as llvm
+    llvm = library.llvm()
 
     triple = llvm.get_process_triple()
     features = dict(llvm.get_host_cpu_features())
