@@ -50,6 +50,12 @@ class Order:
         self._first = Vertex()  # stands before all others
         self._last = self._first
 
+    def __iter__(self) -> Iterator[Vertex]:
+        at = self._first.right
+        while at is not None:
+            yield at
+            at = at.right
+
     def enter(self, vertex: Vertex, needs: Iterable[Vertex]) -> None:
         """Put a new vertex at the end; `needs`, different from each other, have been entered."""
         vertex.needs = list(needs)
