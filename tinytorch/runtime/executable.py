@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinytorch.ir.collector import paused
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import print_graph
@@ -40,6 +41,7 @@ class Executable:
         """Waves and buffers; made when code is generated or somebody looks."""
         return schedule(self.graph)
 
+    @paused()
     def _compile(self, slots: int) -> cache.Entry:
         from tinytorch.runtime.llvm.lower import lower  # with the code generators, which a warm start does not need
 
