@@ -21,7 +21,7 @@ from tinytorch.runtime.llvm.pool_code import LAUNCH_SYMBOL
 from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule
 
 MAX_SLOTS = 64  # scratch areas of threads: one bit each in a word
-_PIECE = 512  # pointers that one function puts in their places
+_PIECE = 128  # pointers that one function puts in their places
 
 
 @dataclass(frozen=True)
@@ -178,20 +178,26 @@ class _Entry:
         ]
 
     def _write_frame(self, call: Call, kernel: Kernel, frame: int, shared: int) -> None:
-        piece = self._room(kernel.frame_bytes // 8)
-        arguments = [*call.operands, *call.results]
-        pointers = [self._pointer(piece, arguments[which]) for which in kernel.order]
         scratch = [shared] if kernel.shared_bytes else []
         scratch += [self.areas.private] if kernel.private_bytes or not scratch else []
-        pointers += [*(piece.fn.at(piece.arena, at) for at in scratch), piece.status]
-        for i, pointer in enumerate(pointers):
-            piece.fn.store(pointer, piece.arena, frame + i * 8)
+        arguments = [*call.operands, *call.results]
+        words: list[Argument | int | None] = [*(arguments[which] for which in kernel.order), *scratch, None]
+        for first in range(0, len(words), _PIECE):
+            some = words[first : first + _PIECE]
+            piece = self._room(len(some))
+            for i, word in enumerate(some, first):
+                piece.fn.store(self._pointer(piece, word), piece.arena, frame + i * 8)
 
-    def _pointer(self, piece: _Piece, argument: Argument) -> Value:
-        base = piece.bases.get(argument.place)
+    def _pointer(self, piece: _Piece, word: Argument | int | None) -> Value:
+        """What stands in a frame: the address of an argument, a place in the arena, or that of the status word."""
+        if word is None:
+            return piece.status
+        if isinstance(word, int):
+            return piece.fn.at(piece.arena, word)
+        base = piece.bases.get(word.place)
         if base is None:
-            base = piece.bases[argument.place] = self._load_base(piece, argument.place)
-        return piece.fn.at(base, argument.offset * argument.value.type.dtype.size)
+            base = piece.bases[word.place] = self._load_base(piece, word.place)
+        return piece.fn.at(base, word.offset * word.value.type.dtype.size)
 
     def _load_base(self, piece: _Piece, place: Place) -> Value:
         if place.kind == "input":
