@@ -74,7 +74,7 @@ class Schedule:
 def schedule(graph: Graph) -> Schedule:
     """Plan a graph of kernels and views: outputs are written where they belong, new values of state into the old
     ones' storage where nothing still reads them, and all else into one arena whose space is used again."""
-    return _Planner(graph).plan()
+    return Planner(graph).plan()
 
 
 def constants_of(graph: Graph) -> tuple[Array, ...]:
@@ -99,7 +99,7 @@ class _Step(Vertex):
         self.wave = -1
 
 
-class _Planner:
+class Planner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.layouts = layouts(graph)
