@@ -66,7 +66,7 @@ KERNELS = {
     "rows": (lambda x: [x := x - x.max(1, keepdim=True) for _ in range(90)][-1], 1),
     "sum": (lambda *xs: sum(xs[1:], xs[0]), 300),
     "masks": (lambda *xs: sum((x.sign() for x in xs[1:]), xs[0]), 300),
-    "epilogue": (lambda x: [x := x @ x] + [x := (x * 0.1).tanh() for _ in range(200)][-1:], 1),
+    "epilogue": (lambda x: (x := x @ x, [x := (x * 0.1).tanh() for _ in range(200)][-1]), 1),
 }
 
 

@@ -99,7 +99,7 @@ def test_a_vertex_does_not_come_before_itself() -> None:
 def test_what_is_far_away_over_a_long_edge_is_found_in_a_few_steps() -> None:
     """A backward pass: each vertex needs the one before it and its counterpart in the forward pass."""
     order, forward = Order(), []
-    for i in range(2000):
+    for _ in range(2000):
         vertex = Vertex()
         order.enter(vertex, forward[-1:])
         forward.append(vertex)
