@@ -75,6 +75,8 @@ def _grow(console: Console, family: str, nodes: Sequence[int]) -> Iterator[Point
             console.print(f"[yellow]{family}: not measured from {count} nodes on, for the time")
             return
         last = measure(family, count)
+        cold, cached = (duration(seconds["total"]) for seconds in (last.cold, last.cached))
+        console.print(f"{family}, {last.nodes} nodes: {cold} cold, {cached} from the cache")
         yield last
 
 

@@ -72,7 +72,8 @@ class _Generator:
         if any(n.op.kind == "contract" for n in call.body.nodes):
             return self._contract(call.body, operands, results, name)
         nodes = call.body.nodes
-        order = [call.body.inputs.index(v) for v in nodes[0].inputs]  # one value may be several operands
+        positions = {value: i for i, value in enumerate(call.body.inputs)}
+        order = [positions[v] for v in nodes[0].inputs]  # one value may be several operands
         # Results come in the order of the body's outputs, the kernel wants them in that of its nodes.
         places = [call.body.outputs.index(n.output) for n in nodes]
         given = [results[i] for i in places]
