@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import harness, machine, report, startup, workloads
+from benchmarks import compile_time, harness, machine, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
@@ -42,7 +42,7 @@ def contestants_of(peers: str, console: Console) -> list[str]:
 
 @app.command()
 def main(
-    suite: Annotated[str, typer.Option(help="Which workloads: core, vision.")] = "core",
+    suite: Annotated[str, typer.Option(help="Which workloads: core, vision; compile: the time of compiling.")] = "core",
     peers: Annotated[str, typer.Option(help="torch, jax, numpy, onnxruntime, eager (ours, not compiled).")] = (
         "torch,jax,numpy,onnxruntime"
     ),
@@ -53,10 +53,14 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant per workload.")] = 15,
     seconds: Annotated[float, typer.Option(min=1e-4, help="Length of a turn.")] = 0.05,
     new_processes: Annotated[int, typer.Option(min=0, help="Rounds of the import and compile times; 0: none.")] = 3,
+    nodes: Annotated[str, typer.Option(help="Sizes of the functions of --suite compile.")] = "100,1000,10000,50000",
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
     console = Console(width=None if sys.stdout.isatty() else 240)
+    if suite == "compile":
+        _compile_time(console, nodes, only or [], json)
+        return
     picked = chosen(suite, only or [])
     if not picked:
         raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")
@@ -83,6 +87,17 @@ def main(
     if json is not None:
         options = {"suite": suite, "only": only, "rounds": rounds, "seconds": seconds, "unset": harness.UNSET}
         report.write_json(json, report.as_json(description, options, rows, startups))
+        console.print(f"written to {json}")
+
+
+def _compile_time(console: Console, nodes: str, only: list[str], json: Path | None) -> None:
+    """The time of compiling, against the number of nodes."""
+    description = machine.describe()
+    console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
+    families = [name for names in only for name in names.split(",")]
+    measured = compile_time.run(console, [int(count) for count in nodes.split(",")], families)
+    if json is not None:
+        report.write_json(json, {"machine": description, "compile": measured})
         console.print(f"written to {json}")
 
 

@@ -15,7 +15,7 @@ from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.types import DTYPES, TensorType, bf16, bool_, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm import index_loops
+from tinytorch.runtime.llvm import index_concat, index_loops
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.contract_layout import Operand
 from tinytorch.runtime.llvm.index import emit_index
@@ -186,6 +186,37 @@ def test_cumsum(name, data, shape, dtype, seed):
     attrs = {"axis": data.draw(st.integers(0, len(shape) - 1)), "reverse": data.draw(st.booleans())}
     x = laid_out(rng, shape, data.draw(LAYOUT), lambda s: random(rng, s, dtype))
     check(cumsum, [x], attrs, target=target_of(name), chunk_bytes=data.draw(CHUNKS))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@FEW
+@given(data=st.data(), shape=SHAPES.filter(len), dtype=st.sampled_from(ALL), seed=SEEDS)
+def test_concat_of_many(name, data, shape, dtype, seed):
+    """Runs of operands of one layout and one or several sizes, written by loops, some in functions of their own."""
+    rng = np.random.default_rng(seed)
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    few = [data.draw(LAYOUT) for _ in range(2)]
+    groups = st.tuples(st.sampled_from(few), st.lists(SIZES, min_size=1, max_size=2), st.integers(1, 6))
+    arrays = []
+    for layout, sizes, times in data.draw(st.lists(groups, min_size=1, max_size=4)):
+        for size in sizes * times:
+            whole = tuple(size if i == axis else d for i, d in enumerate(shape))
+            arrays.append(laid_out(rng, whole, layout, lambda s: random(rng, s, dtype)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_concat, "_SHORT", data.draw(st.sampled_from([2, 3, 8])))
+        patch.setattr(index_concat, "_PART", data.draw(st.sampled_from([1, 2, 32])))
+        check(concat, arrays, {"axis": axis}, target=target_of(name), chunk_bytes=data.draw(CHUNKS))
+
+
+@pytest.mark.parametrize("sizes", [[3], [2, 5, 1]])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_code_of_concat_does_not_grow_with_alike_operands(sizes, axis):
+    def lines(count):
+        arrays = [np.zeros((4, size) if axis else (size, 4), np.float32) for size in sizes * count]
+        _, module, _ = emit(concat, arrays, {"axis": axis}, Target.host())
+        return sum(len(f.text().splitlines()) for f in module.functions)
+
+    assert lines(400) == lines(20)
 
 
 def draw_indexed(data, shape, seed):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.graph import Node
+from tinytorch.ir.op import Attrs, Op
 from tinytorch.ir.types import DType, bool_, f32
 
 DIVISION = 8  # instructions that a division or a square root is worth
@@ -51,8 +54,18 @@ def lane_cost(node: Node) -> int:
     """Instructions per lane of an elementwise node; 0 for one that is no computation."""
     if node.op.scalar is None or not node.inputs:
         return 0
+    dtypes = tuple(v.type.dtype for v in node.inputs)
+    return _counted(node.op, dtypes, node.attrs) if node.attrs else _remembered(node.op, dtypes)
+
+
+@functools.cache
+def _remembered(op: Op, dtypes: tuple[DType, ...]) -> int:
+    return _counted(op, dtypes, {})
+
+
+def _counted(op: Op, dtypes: tuple[DType, ...], attrs: Attrs) -> int:
+    assert op.scalar is not None
     counter = _Counter()
-    dtypes = [v.type.dtype for v in node.inputs]
     wide = [f32 if d.is_float and d.bits == 16 else d for d in dtypes]  # as kernels compute them
-    node.op.scalar(counter, *(Lane(counter, d, None) for d in wide), **node.attrs)
+    op.scalar(counter, *(Lane(counter, d, None) for d in wide), **attrs)
     return counter.count

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from tinytorch.ir.errors import PassError
@@ -169,7 +170,9 @@ class Rewriter(Builder):
     def __init__(self, graph: Graph, rules: Mapping[Op, Sequence[Local]]) -> None:
         super().__init__(graph.name, list(graph.inputs))
         self.rules = rules
+        self.depth = 0  # of rules that wait for what they have made to be simplified
         self.producers: dict[Value, Node] = {}
+        self._starts: dict[Node, list[int]] = {}
         self._numbers: dict[Value, float | None] = {}
         self._uses = Counter(v for node in graph.nodes for v in node.inputs)
         self._uses.update(graph.outputs)
@@ -191,14 +194,19 @@ class Rewriter(Builder):
 
     def _find_number(self, value: Value) -> float | None:
         node = self.producers.get(value)
-        if node is None or node.op not in (constant, broadcast, reshape):
-            return None
-        if node.op is not constant:
-            return self.number(node.inputs[0])
-        array = node.attrs["value"]
-        if array.size != 1:
+        while node is not None and node.op in (broadcast, reshape):
+            node = self.producers.get(node.inputs[0])
+        array = None if node is None or node.op is not constant else node.attrs["value"]
+        if array is None or array.size != 1:
             return None
         return float(array.reshape(())) if value.type.dtype.is_float else int(array.reshape(()))
+
+    def starts(self, joined: Node) -> list[int]:
+        """Where each operand of a concat begins along its axis, and where the last one ends."""
+        if joined not in self._starts:
+            axis = joined.attrs["axis"]
+            self._starts[joined] = [0, *accumulate(v.type.shape[axis] for v in joined.inputs)]
+        return self._starts[joined]
 
     def single_use(self, value: Value) -> bool:
         """Whether at most one node reads `value`; false if in doubt."""
@@ -213,7 +221,11 @@ class Rewriter(Builder):
     def emit(self, op: Op, inputs: Sequence[Value], attrs: Attrs) -> Value:
         """`op` applied to values of the new graph, simplified."""
         (type,) = op.result_types([v.type for v in inputs], attrs)
-        return self._place(Node(op, tuple(inputs), attrs, (Value(type),), self.loc))
+        self.depth += 1
+        try:
+            return self._place(Node(op, tuple(inputs), attrs, (Value(type),), self.loc))
+        finally:
+            self.depth -= 1
 
     def _place(self, node: Node) -> Value:
         """Enter `node`, or what the rules make of it."""

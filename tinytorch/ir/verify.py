@@ -121,14 +121,18 @@ def check_operands(node: Node) -> None:
 
 
 def _check_state(graph: Graph) -> None:
+    inputs: set[int] = set()
+    outputs: set[int] = set()
     for position, (i, o) in enumerate(graph.state):
         where = f"graph {graph.name}: state pair {position}, input {i} with output {o},"
         if not (0 <= i < len(graph.inputs) and 0 <= o < len(graph.outputs)):
             raise VerifyError(f"{where} is out of range")
         if graph.inputs[i].type != graph.outputs[o].type:
             raise VerifyError(f"{where} has types {graph.inputs[i].type} and {graph.outputs[o].type}")
-        if any(i == a or o == b for a, b in graph.state[:position]):
+        if i in inputs or o in outputs:
             raise VerifyError(f"{where} uses an input or output that another pair has")
+        inputs.add(i)
+        outputs.add(o)
 
 
 def _join(types: Iterable[object]) -> str:

@@ -24,6 +24,7 @@ def freeze_inputs(graph: Graph, arrays: Mapping[Value, Array]) -> Graph:
     if changed is not None:
         raise PassError(f"{graph.name}: {changed} is state and cannot be frozen")
     left = [value for value in graph.inputs if value not in arrays]
-    state = tuple((left.index(graph.inputs[index]), output) for index, output in graph.state)
+    places = {value: place for place, value in enumerate(left)}
+    state = tuple((places[graph.inputs[index]], output) for index, output in graph.state)
     made = [Node(constant, (), {"value": np.array(arrays[v], order="C")}, (v,)) for v in graph.inputs if v in arrays]
     return Graph(graph.name, tuple(left), (*made, *graph.nodes), graph.outputs, state)

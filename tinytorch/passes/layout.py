@@ -18,6 +18,7 @@ from tinytorch.passes.simplify_views import matching_axes, reshaped_source
 Ints = tuple[int, ...]
 _IMAGES = frozenset({conv2d, max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d})
 _READERS = _IMAGES | {conv2d_weight_grad}
+_DEEPEST = 100  # ops that a permute moves in front of: each is a nested call
 _PER_AXIS = ("starts", "limits", "steps", "low", "high", "interior")  # attributes of views with one item per axis
 
 
@@ -66,6 +67,7 @@ class _Layout:
         self.builder = Builder(graph.name, list(graph.inputs))
         self.producers = graph.producers()
         self.readers = graph.users()
+        self.outputs = frozenset(graph.outputs)
         self.wanted = _reaching_images(graph)
         self.fixed = _constants(graph)
         self.known: dict[Value, Value] = {value: value for value in graph.inputs}
@@ -126,13 +128,13 @@ class _Layout:
             return _Moved(self._plain(node.inputs[0]), axes, node.output.type.shape, image=False)
         return _Moved(first.source, tuple(first.axes[a] for a in axes), node.output.type.shape, first.image)
 
-    def _raised(self, value: Value, axes: Ints) -> Value | None:
+    def _raised(self, value: Value, axes: Ints, depth: int = 0) -> Value | None:
         """permute(f(a, b)) as f(permute(a), permute(b)), where nothing else reads f(a, b)"""
         node = self.producers.get(value)
-        alone = len(self.readers[value]) == 1 and value not in self.graph.outputs
-        if node is None or node.op.kind != "elementwise" or not node.inputs or not alone:
+        alone = len(self.readers[value]) == 1 and value not in self.outputs
+        if node is None or node.op.kind != "elementwise" or not node.inputs or not alone or depth == _DEEPEST:
             return None
-        operands = [self._raised(v, axes) or self._permute(self._plain(v), axes) for v in node.inputs]
+        operands = [self._raised(v, axes, depth + 1) or self._permute(self._plain(v), axes) for v in node.inputs]
         return self._append(node, operands)
 
     def _move_elementwise(self, node: Node) -> _Moved | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tinytorch.ir import verify as _verify
+from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.printer import print_graph
@@ -36,6 +37,7 @@ class PassRecord:
     nodes_after: int
 
 
+@paused()
 def run_passes(
     graph: Graph,
     passes: Sequence[Pass | Sequence[Pass]] = DEFAULT_PASSES,

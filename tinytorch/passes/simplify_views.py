@@ -4,6 +4,7 @@ behind them and the others in front, so that a chain can become one kernel."""
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from tinytorch.ir.types import Shape
 
 _ELEMENTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
 _STRIDED = frozenset({permute, flip, slice_})  # views that a reshape has to copy
+_DEEPEST = 24  # ops that a view moves in front of at once: each is a nested call, and a chain of views moves them all
 
 
 def _padded(small: Shape, rank: int) -> Shape:
@@ -200,15 +202,14 @@ def _slice_of_concat(rewriter: Rewriter, node: Node) -> Term | None:
         return None
     axis, attrs = joined.attrs["axis"], node.attrs
     start, limit = attrs["starts"][axis], attrs["limits"][axis]
-    offset = 0
-    for part in joined.inputs:
-        size = part.type.shape[axis]
-        if offset <= start and limit <= offset + size and start < limit:
-            starts = [a - offset if i == axis else a for i, a in enumerate(attrs["starts"])]
-            limits = [b - offset if i == axis else b for i, b in enumerate(attrs["limits"])]
-            return _sliced(rewriter.term(part), starts, limits, attrs["steps"])
-        offset += size
-    return None
+    begins = rewriter.starts(joined)
+    number = bisect_right(begins, start) - 1
+    if start >= limit or limit > begins[number + 1]:
+        return None
+    offset = begins[number]
+    starts = [a - offset if i == axis else a for i, a in enumerate(attrs["starts"])]
+    limits = [b - offset if i == axis else b for i, b in enumerate(attrs["limits"])]
+    return _sliced(rewriter.term(joined.inputs[number]), starts, limits, attrs["steps"])
 
 
 @local(flip)
@@ -307,6 +308,8 @@ def _elementwise(rewriter: Rewriter, value: Value) -> Node | None:
     that a slice would leave out."""
     node = rewriter.producers.get(value)
     if node is None or node.op.kind != "elementwise" or not node.inputs or node.op.guard is not None:
+        return None
+    if rewriter.depth > _DEEPEST:
         return None
     return node if node.op is not custom_grad and rewriter.single_use(value) else None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinytorch.ir import locks
+from tinytorch.ir.collector import paused
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.kernel_form import check_form
@@ -45,6 +46,7 @@ class Executable:
             self._schedule = schedule(self.graph)
         return self._schedule
 
+    @paused()
     def _compile(self, slots: int) -> cache.Entry:
         with locks.importing:
             from tinytorch.runtime.llvm.lower import lower  # the code generators, which a warm start does not need

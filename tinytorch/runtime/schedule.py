@@ -15,6 +15,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.layout import Layout, layouts
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
+from tinytorch.ir.order import Order, Vertex
 from tinytorch.runtime.arena import Interval, place
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -57,7 +58,7 @@ class Call:
     @property
     def guarded(self) -> bool:
         """Whether the kernel checks something, and may stop the graph."""
-        return any(n.op.guard is not None for n in self.body.nodes)
+        return _is_guarded(self.body)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Schedule:
 def schedule(graph: Graph) -> Schedule:
     """Plan a graph of kernels and views: outputs are written where they belong, new values of state into the old
     ones' storage where nothing still reads them, and all else into one arena whose space is used again."""
-    return _Planner(graph).plan()
+    return Planner(graph).plan()
 
 
 def constants_of(graph: Graph) -> tuple[Array, ...]:
@@ -85,32 +86,51 @@ def _is_constant(node: Node) -> bool:
     return node.op.name == "constant"
 
 
-class _Planner:
+def _is_guarded(body: Graph) -> bool:
+    return any(n.op.guard is not None for n in body.nodes)
+
+
+class _Step(Vertex):
+    """A kernel that must run after those that it needs; without a `node`, only the point in time when they have."""
+
+    def __init__(self, node: Node | None) -> None:
+        super().__init__()
+        self.node = node
+        self.wave = -1
+
+
+class Planner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.layouts = layouts(graph)
-        self.kernels = [node for node in graph.nodes if node.op is kernel]
-        self.after: dict[Node, set[Node]] = {node: set() for node in self.kernels}  # what must run before
+        self.order = Order()
+        self.steps: dict[Node, _Step] = {}  # of all kernels
         self.readers: dict[Value, list[Node]] = {}
-        maker = {v: n for n in self.kernels for v in n.outputs}
-        for node in self.kernels:
-            for base in {self.layouts[v].base for v in node.inputs}:
-                self.readers.setdefault(base, []).append(node)
-                if base in maker:
-                    self.after[node].add(maker[base])
-        self.makers = maker
+        self.makers: dict[Value, Node] = {}
+        self.last: dict[Value, tuple[int, int]] = {}  # the last wave that reads a buffer, and how many kernels of it
         self.places: dict[Value, Place] = {}
         self.shared: dict[Value, Value] = {}  # results that take over the buffer of an operand
+        for node in graph.nodes:
+            if node.op is kernel:
+                self._enter(node)
+
+    def _enter(self, node: Node) -> None:
+        bases = list(dict.fromkeys(self.layouts[v].base for v in node.inputs))
+        needs = dict.fromkeys(self.steps[self.makers[base]] for base in bases if base in self.makers)
+        step = self.steps[node] = _Step(node)
+        self.order.enter(step, needs)
+        for base in bases:
+            self.readers.setdefault(base, []).append(node)
+        self.makers.update(dict.fromkeys(node.outputs, node))
 
     def plan(self) -> Schedule:
         self._place_inputs_and_outputs()
-        levels = self._levels()
-        self._share_buffers(levels)
-        arena_bytes = self._place_arena(levels)
-        waves: list[list[Call]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
-        for node in self.kernels:
-            waves[levels[node]].append(self._call(node))
-        return Schedule(self.graph, tuple(map(tuple, waves)), arena_bytes, constants_of(self.graph))
+        waves = self._waves()
+        self._find_last_uses()
+        self._share_buffers(waves)
+        arena_bytes = self._place_arena()
+        calls = tuple(tuple(map(self._call, wave)) for wave in waves)
+        return Schedule(self.graph, calls, arena_bytes, constants_of(self.graph))
 
     # Inputs, constants, outputs and state.
     def _place_inputs_and_outputs(self) -> None:
@@ -119,125 +139,113 @@ class _Planner:
         for i, node in enumerate(filter(_is_constant, self.graph.nodes)):
             self.places[node.output] = Place("constant", i)
         state = {output: index for index, output in self.graph.state}
-        guards = [n for n in self.kernels if any(b.op.guard for b in n.attrs["body"].nodes)]
+        checked = _Step(None)  # the point in time when every guard has held
+        self.order.enter(checked, (step for node, step in self.steps.items() if _is_guarded(node.attrs["body"])))
         for i, output in enumerate(self.graph.outputs):
             value = self.layouts[output].base  # a whole buffer, maybe under another shape
             if i in state:
-                self._place_state(value, self.graph.inputs[state[i]], guards)
+                self._place_state(value, self.graph.inputs[state[i]], checked)
             else:
                 self.places[value] = Place("output", i)
 
-    def _place_state(self, new: Value, old: Value, guards: Sequence[Node]) -> None:
-        """Write `new` into the storage of `old`: at once if everything else that reads `old` or checks something
-        can run before, else by a copy at the end."""
-        if not self._write_over(old, new, guards):
+    def _place_state(self, new: Value, old: Value, checked: _Step) -> None:
+        """Write `new` into the storage of `old`: at once if everything else that reads `old`, and all that checks
+        something, can run before, else by a copy at the end."""
+        if not self._write_over(old, new, checked):
+            before = [checked, *(self.steps[n] for n in self.readers.get(old, ()))]
             writer, target = self._copy_of(new)
             self.places[target] = self.places[old]
-            self.after[writer] |= {*self.readers.get(old, ()), *guards, self.makers[new]} - {writer}
+            for step in before:
+                self.order.need(writer, step)
 
-    def _write_over(self, old: Value, new: Value, guards: Sequence[Node]) -> bool:
+    def _write_over(self, old: Value, new: Value, checked: _Step) -> bool:
         """Let `new` be made in the storage of `old`, if that may be; and if it is an update, what it updates too."""
         maker = self.makers[new]
-        if maker in guards or not self._comes_last(maker, old, guards):  # what checks may stop half-way
+        if _is_guarded(maker.attrs["body"]) or not self._comes_last(maker, old, checked):  # a check may stop half-way
             return False
         self.places[new] = self.places[old]
         base = self.layouts[_updated(maker)].base if _is_update(maker) else old
         alike = base in self.makers and base not in self.places and base.type.bytes == old.type.bytes
-        if alike and self._comes_last(maker, base, ()):
-            self._write_over(old, base, guards)
+        if alike and self._comes_last(maker, base, None):
+            self._write_over(old, base, checked)
         return True
 
-    def _comes_last(self, node: Node, operand: Value, guards: Sequence[Node]) -> bool:
-        """Let `node` run behind all else that reads `operand`, and behind `guards`, if it may overwrite `operand`."""
-        before = {n for n in [*self.readers.get(operand, ()), *guards] if n is not node}
-        if not _may_overwrite(node, operand, self.layouts) or any(self._reaches(n, node) for n in before):
+    def _comes_last(self, node: Node, operand: Value, checked: _Step | None) -> bool:
+        """Let `node` run behind all else that reads `operand`, and behind `checked`, if it may overwrite `operand`."""
+        writer = self.steps[node]
+        before = [self.steps[n] for n in self.readers.get(operand, ()) if n is not node]
+        before += [] if checked is None else [checked]
+        possible = _may_overwrite(node, operand, self.layouts)
+        if not possible or not all(self.order.put_before(step, writer) for step in before):
             return False
-        self.after[node] |= before
+        for step in before:
+            self.order.need(writer, step)
         return True
 
-    def _copy_of(self, value: Value) -> tuple[Node, Value]:
+    def _copy_of(self, value: Value) -> tuple[_Step, Value]:
         """A kernel that copies `value`."""
         body = Builder()
         body_graph = body.build([body.append(copy, [body.input(value.type)], {}).output])
         target = Value(value.type, value.name)
         node = Node(kernel, (value,), {"family": "loop", "body": body_graph}, (target,), None)
-        self.kernels.append(node)
-        self.after[node] = set()
-        self.makers[target] = node
-        self.readers.setdefault(value, []).append(node)
         self.layouts[target] = Layout(target, 0, self.layouts[value].strides)
-        return node, target
-
-    def _reaches(self, late: Node, early: Node) -> bool:
-        """Whether `late` must run after `early`."""
-        seen: set[Node] = set()
-        stack = [late]
-        while stack:
-            node = stack.pop()
-            if node is early:
-                return True
-            if node not in seen:
-                seen.add(node)
-                stack.extend(self.after[node])
-        return False
+        self._enter(node)
+        return self.steps[node], target
 
     # Waves.
-    def _levels(self) -> dict[Node, int]:
-        """The wave of each kernel: the first in which all that it needs has run."""
-        levels: dict[Node, int] = {}
-        for root in self.kernels:
-            stack = [root]
-            while stack:
-                node = stack[-1]
-                waiting = [n for n in self.after[node] if n not in levels]
-                if waiting:
-                    stack.extend(waiting)
-                    continue
-                levels[node] = 1 + max((levels[n] for n in self.after[node]), default=-1)
-                stack.pop()
-        return levels
+    def _waves(self) -> list[list[Node]]:
+        """The kernels of each wave: the first in which all that they need has run."""
+        for step in self.order:
+            assert isinstance(step, _Step)
+            latest = max((n.wave for n in step.needs if isinstance(n, _Step)), default=-1)
+            step.wave = latest if step.node is None else latest + 1
+        waves: list[list[Node]] = [[] for _ in range(max((s.wave for s in self.steps.values()), default=-1) + 1)]
+        for node, step in self.steps.items():
+            waves[step.wave].append(node)
+        return waves
 
     # The arena.
-    def _last_use(self, value: Value, levels: dict[Node, int]) -> int:
-        return max((levels[n] for n in self.readers.get(value, ())), default=levels[self.makers[value]])
+    def _find_last_uses(self) -> None:
+        for value in self.makers:
+            waves = [self.steps[n].wave for n in self.readers.get(value, ())]
+            latest = max(waves, default=self.steps[self.makers[value]].wave)
+            self.last[value] = latest, waves.count(latest)
 
-    def _share_buffers(self, levels: dict[Node, int]) -> None:
+    def _share_buffers(self, waves: Sequence[Sequence[Node]]) -> None:
         """Let elementwise kernels and updates write their results over an operand that nothing reads afterwards."""
         taken: set[Value] = set()
-        for node in sorted(self.kernels, key=levels.__getitem__):
-            for result in node.outputs:
-                if result in self.places:
-                    continue
-                for operand in dict.fromkeys(self.layouts[v].base for v in node.inputs):
-                    dies = operand in self.makers and self._last_use(operand, levels) == levels[node]
-                    alone = all(n is node or levels[n] < levels[node] for n in self.readers.get(operand, ()))
-                    free = dies and alone and operand not in self.places and operand not in taken
-                    if free and operand.type.bytes == result.type.bytes and _may_overwrite(node, operand, self.layouts):
-                        taken.add(operand)
-                        self.shared[result] = operand
-                        break
+        for number, wave in enumerate(waves):
+            for node in wave:
+                operands = dict.fromkeys(self.layouts[v].base for v in node.inputs)
+                # What this kernel alone reads in this wave, and nothing later.
+                dying = [v for v in operands if self.last.get(v) == (number, 1) and v not in self.places]
+                for result in node.outputs:
+                    if result in self.places:
+                        continue
+                    for operand in dying:
+                        fits = operand not in taken and operand.type.bytes == result.type.bytes
+                        if fits and _may_overwrite(node, operand, self.layouts):
+                            taken.add(operand)
+                            self.shared[result] = self._root(operand)
+                            break
 
-    def _place_arena(self, levels: dict[Node, int]) -> int:
+    def _place_arena(self) -> int:
         spans: dict[Value, tuple[int, int]] = {}
-        for node in self.kernels:
-            for value in node.outputs:
-                if value not in self.places:
-                    root = self._root(value)
-                    first, last = spans.get(root, (levels[node], levels[node]))
-                    spans[root] = (min(first, levels[node]), max(last, self._last_use(value, levels)))
+        inside = [value for value in self.makers if value not in self.places]
+        for value in inside:
+            root, wave = self._root(value), self.steps[self.makers[value]].wave
+            first, last = spans.get(root, (wave, wave))
+            spans[root] = min(first, wave), max(last, self.last[value][0])
         intervals = [Interval(first, last, root.type.bytes) for root, (first, last) in spans.items()]
         offsets, size = place(intervals, ALIGNMENT)
         placed = dict(zip(spans, offsets, strict=True))
-        for node in self.kernels:
-            for value in node.outputs:
-                if value not in self.places:
-                    self.places[value] = Place("arena", placed[self._root(value)])
+        for value in inside:
+            self.places[value] = Place("arena", placed[self._root(value)])
         return size
 
     def _root(self, value: Value) -> Value:
-        while value in self.shared:
-            value = self.shared[value]
-        return value
+        """The value whose buffer this one lies in."""
+        return self.shared.get(value, value)
 
     def _call(self, node: Node) -> Call:
         return Call(node, tuple(map(self._argument, node.inputs)), tuple(map(self._argument, node.outputs)))

@@ -265,6 +265,14 @@ class Function(Instructions):
     def ret(self, value: Value | None = None) -> None:
         self.do("ret void" if value is None else f"ret {value}")
 
+    def ret_if(self, condition: Value) -> None:
+        """Return from a function without a result where the condition holds; go on where it does not."""
+        leave, stay = self._label(), self._label()
+        self.do(f"br i1 {condition.ref}, label %{leave}, label %{stay}")
+        self._start(leave)
+        self.ret()
+        self._start(stay)
+
     def loop(
         self,
         stop: Value | int,

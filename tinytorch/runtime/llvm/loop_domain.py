@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections import deque
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.errors import CompileError
@@ -14,6 +15,7 @@ from tinytorch.ir.types import Shape, contiguous_strides
 
 Walk = tuple[int, ...]  # what one step along each loop axis adds, in elements
 _Map = tuple[int | None, ...]  # the domain axis behind each axis of a value; None where the value has size 1
+_Link = tuple[Value, list[tuple[int, int]]]  # another value, and pairs of an own axis and one of its
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,12 @@ def _map_axes(body: Graph, states: Container[Value]) -> tuple[Shape, dict[Value,
     values = [v for v in body.inputs if v not in states] + [v for node in body.nodes for v in node.outputs]
     largest = max(values, key=lambda v: (sum(d != 1 for d in v.type.shape), v.type.size))
     shape = largest.type.shape
-    maps: dict[Value, _Map] = {largest: _last_axes(largest, shape)}
-    _spread(body, states, maps)
-    for value in values:
+    maps: dict[Value, _Map] = {}
+    links = _links(body, states)
+    for value in (largest, *values):
         if value not in maps:
             maps[value] = _last_axes(value, shape)
-            _spread(body, states, maps)
+            _spread(value, links, maps)
     for value, axes in maps.items():
         if any(a is not None and shape[a] != d for a, d in zip(axes, value.type.shape, strict=True)):
             raise CompileError(f"loop kernel {body.name}: {value} does not lie in the domain {list(shape)}")
@@ -112,23 +114,32 @@ def _last_axes(value: Value, shape: Shape) -> _Map:
     return tuple(None if d == 1 else lead + i for i, d in enumerate(value.type.shape))
 
 
-def _spread(body: Graph, states: Container[Value], maps: dict[Value, _Map]) -> None:
-    known = -1
-    while known != len(maps):
-        known = len(maps)
-        for nodes in (body.nodes, reversed(body.nodes)):
-            for node in nodes:
-                for value in node.inputs:
-                    if value not in states:
-                        pairs = _axis_pairs(node, value)
-                        _carry(maps, value, node.output, pairs)
-                        _carry(maps, node.output, value, [(b, a) for a, b in pairs])
+def _links(body: Graph, states: Container[Value]) -> dict[Value, list[_Link]]:
+    """For each value, the operands and results that it shares a node with, and which axis is which."""
+    found: dict[Value, list[_Link]] = {}
+    for node in body.nodes:
+        for value in node.inputs:
+            if value not in states:
+                pairs = _axis_pairs(node, value)
+                found.setdefault(value, []).append((node.output, pairs))
+                found.setdefault(node.output, []).append((value, [(b, a) for a, b in pairs]))
+    return found
+
+
+def _spread(start: Value, links: Mapping[Value, Sequence[_Link]], maps: dict[Value, _Map]) -> None:
+    """From a value whose map is known to all that its axes lead to."""
+    waiting = deque([start])
+    while waiting:
+        source = waiting.popleft()
+        for target, pairs in links.get(source, ()):
+            if target not in maps:
+                _carry(maps, source, target, pairs)
+                if target in maps:
+                    waiting.append(target)
 
 
 def _carry(maps: dict[Value, _Map], source: Value, target: Value, pairs: Sequence[tuple[int, int]]) -> None:
     """Give `target` the map of `source` through pairs of their axes, if those reach all its axes but size-1 ones."""
-    if source not in maps or target in maps:
-        return
     axis_of = {b: maps[source][a] for a, b in pairs}
     sizes = target.type.shape
     if all(d == 1 or axis_of.get(i) is not None for i, d in enumerate(sizes)):
