@@ -6,9 +6,10 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import OrderedDict, UserDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -288,6 +289,50 @@ ONE_SHOT: dict[str, Callable[[Any], Any]] = {
 def test_one_shot_iterators_are_no_results(compiled: World, name: str) -> None:
     with pytest.raises(TraceError, match="cannot return a"):
         compiled(ONE_SHOT[name])(tensor(1))
+
+
+class Holder:
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def method(self) -> Any:
+        return self.x
+
+
+def objects(x: Any) -> np.ndarray:
+    array = np.empty(2, object)
+    array[1] = x
+    return array
+
+
+OPAQUE: dict[str, Callable[[Any], Any]] = {
+    "set": lambda x: {x, 1},
+    "frozenset": lambda x: [frozenset([x * 2])],
+    "deque": lambda x: deque([x * 2]),
+    "UserDict": lambda x: {"k": UserDict(a=x * 2)},
+    "view of a dict": lambda x: {"a": x * 2}.values(),
+    "object": lambda x: (x, Holder(x)),
+    "bound method": lambda x: Holder([x]).method,
+    "closure": lambda x: lambda: x * 2,
+    "default": lambda x: lambda y=x: y,
+    "partial": lambda x: partial(print, x),
+    "array of objects": objects,
+    "inside a static part": lambda x: Batch(x * 2, {"k": [(1, deque([[x]]))]}),
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_objects_that_hold_tensors_are_no_results(compiled: World, name: str) -> None:
+    with pytest.raises(TraceError, match=r"cannot return a .*holds tensors(?s:.*)test_calls\.py:"):
+        compiled(OPAQUE[name])(tensor(1))
+
+
+def test_objects_without_tensors_of_the_call_are_results(compiled: World) -> None:
+    layer, old = tt.Linear(2, 1), Holder(tensor(1))
+    called = compiled(lambda x: (layer, old, {1, 2}, deque([3]), tt.relu, layer(x)))
+    for _ in range(2):
+        results = called(tt.ones(1, 2))
+        assert results[0] is layer and results[1] is old and results[2:4] == ({1, 2}, deque([3]))
 
 
 def test_an_argument_that_is_changed_as_a_container(world: World) -> None:

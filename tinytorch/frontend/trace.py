@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from tinytorch.frontend.arrays import Meeting, Meetings
+from tinytorch.frontend.opaque_results import refuse_opaque
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
 from tinytorch.frontend.tracked import record
-from tinytorch.frontend.tree import flatten, parts
+from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
@@ -466,7 +467,7 @@ class Closing:
                 del running.inputs[id(meeting.tensor)]
         found: list[Tensor] = []
         spec = flatten(result, found, self._is_result)
-        _refuse_iterators(spec)
+        refuse_opaque(spec, self._is_result)
         results = self._results(found, [grad for _, grad in self.kept])
         state = self._state()
         count = running.arguments
@@ -564,16 +565,6 @@ class Closing:
                 state.append((i, len(self.outputs)))
                 self.outputs.append(memory.value.value)
         return state
-
-
-def _refuse_iterators(spec: Any) -> None:
-    """TraceError for a result that could be read only once."""
-    if isinstance(spec, Iterator):
-        raise TraceError(
-            f"a compiled function cannot return a {type(spec).__name__}; return a list or tuple", user_loc()
-        )
-    for part in parts(spec):
-        _refuse_iterators(part)
 
 
 def _called(tensor: Tensor) -> str:
