@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.ir.errors import TraceError
+from tinytorch.ir.errors import TinyTorchError, TraceError
 
 World = Callable[[Any], Any]
 Pair = namedtuple("Pair", "first second")
@@ -108,6 +108,17 @@ def test_an_argument_that_is_an_attribute_too(world: World) -> None:
         before = layer.weight.numpy().copy()
         expected = (before + (w is layer.weight)).sum(1)
         np.testing.assert_allclose(called(w).numpy()[0], expected, rtol=1e-6)
+
+
+def test_memory_that_is_read_only(world: World) -> None:
+    called = world(lambda x: x.add_(1) * 1)
+    array = np.array([1, 2], np.float32)
+    x = tt.from_numpy(array)
+    assert called(x).tolist() == [2, 3]
+    array.flags.writeable = False
+    with pytest.raises(TinyTorchError, match="read-only"):
+        called(x)
+    assert array.tolist() == [2, 3]
 
 
 # Gradients have memory of their own.
@@ -417,6 +428,43 @@ def test_results_keep_no_arguments(world: World) -> None:
     del x
     gc.collect()
     assert known() is None and results[0].item() == 2
+
+
+def test_a_loss_keeps_nothing_after_backward(world: World) -> None:
+    called = world(lambda x: (x * x).sum())
+    x = param(1, 2) * 1
+    known = weakref.ref(x)
+    loss = called(x)
+    loss.backward()
+    del x
+    gc.collect()
+    assert known() is None and loss.item() == 5
+
+
+def test_nothing_waits_for_the_garbage_collector(world: World) -> None:
+    w = param(1, 2)
+
+    def f(x):
+        y = x * w
+        v, d = y[1:], y.detach()
+        v.add_(1)
+        d[0] = 3
+        y[0] = v[0]
+        return y, v, d, y.sum() + v.sum()
+
+    called = world(f)
+    called(tensor(1, 2)), called(tensor(1, 2))
+    gc.collect()
+    gc.disable()
+    try:
+        x = tensor(1, 2)
+        found = called(x)
+        found[3].backward()
+        known = [weakref.ref(t) for t in (x, *found)]
+        del x, found
+        assert [reference() for reference in known] == [None] * 5
+    finally:
+        gc.enable()
 
 
 def test_detached_results_keep_no_history(world: World) -> None:

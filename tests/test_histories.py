@@ -128,6 +128,43 @@ def test_only_leaves_are_switched_off(world: World) -> None:
         world(lambda x: (x * 2).requires_grad_(False))(param(1, 2))
 
 
+def test_views_made_under_no_grad_have_no_history(world: World) -> None:
+    def f(x):
+        y = x * 3
+        with tt.no_grad():
+            v, u = x[None], y[1:]
+            v.add_(1)
+            u.mul_(2)
+        return v, u, (y * y).sum()
+
+    called = world(f)
+    for outside in (True, False):
+        x = param(1, 2)
+        with tt.set_grad_enabled(outside):
+            v, u, total = called(x)
+        assert (v.tolist(), u.tolist(), total.item()) == ([[2, 3]], [12], 153)
+        assert not v.requires_grad and not u.requires_grad and total.requires_grad is outside
+
+
+def test_views_follow_no_switch_of_their_base(world: World) -> None:
+    def f(x):
+        y = x * 1
+        before = y[:2]
+        y.requires_grad_()
+        after = y[1:]
+        flags = before.requires_grad, after.requires_grad
+        y.requires_grad_(False)
+        with tt.no_grad():
+            y += 1
+        (before.sum() + (after * after.detach()).sum()).backward()
+        return flags, after.requires_grad, y.grad
+
+    called = world(f)
+    for _ in range(2):
+        flags, still, gradient = called(tensor(1, 2, 3))
+        assert flags == (False, True) and still and gradient.tolist() == [0, 3, 4]
+
+
 # Results.
 def test_detached_results(world: World) -> None:
     def f(x):

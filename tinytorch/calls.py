@@ -100,6 +100,10 @@ def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[
         tensors = [*args, *captured]
         if [t.type for t in tensors] != types:
             return MISMATCH
+        for index in written:
+            if not tensors[index]._data.flags.writeable:
+                name = interpreter.graph.inputs[index].name
+                raise TinyTorchError(f"{name} is read-only, but the compiled graph updates it in place", user_loc())
         results = tuple(map(Tensor.wrap, interpreter.run([t._data for t in tensors])))
         for index in written:
             tensors[index].touch()

@@ -24,6 +24,10 @@ class TapeNode:
     attrs: Attrs
     version: int
 
+    def free(self) -> None:
+        """Let go of what backward() needed: operands, and the tensors in a rule of its own."""
+        self.operands, self.attrs = None, {}
+
 
 @dataclass(eq=False, slots=True)
 class Operand:

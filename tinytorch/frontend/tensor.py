@@ -689,7 +689,7 @@ def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> l
         leaves[key_of(root)] = root
     if not retain:
         for r in tape:
-            r.node.operands = None
+            r.node.free()
     return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
 
 

@@ -62,6 +62,7 @@ class _Root:
     expr: Expr
     history: Expr
     version: int
+    rebased: int = 0  # how often a change has given it another history
 
 
 @dataclass
@@ -253,12 +254,21 @@ class Trace:
         return tensor._expr
 
     def refresh(self, tensor: Tensor) -> None:
-        """Take a traced view anew if its base has another value since."""
+        """Take a traced view anew if the memory of its base has changed since. It follows the history of its base only
+        if the change gave that another one."""
         alias = tensor._alias
-        now = None if alias is None or alias.cut else self.lift(alias.base)
-        if now is not None and alias is not None and alias.seen is not now:
-            tensor._expr, alias.seen = along(alias.steps, now), now
-            tensor._requires_grad = alias.base.requires_grad
+        root = None if alias is None or alias.cut else self.roots.get(id(alias.base))
+        if root is None or alias is None:
+            return
+        now, seen, alias.seen = self.value(root), alias.seen, (root.memory.version, root.rebased)
+        if seen == alias.seen:
+            return
+        if seen[1] != root.rebased:
+            tensor._expr, tensor._requires_grad = along(alias.steps, now), alias.base.requires_grad
+            return
+        expr = along(alias.steps, along(root.steps, root.memory.value))
+        history = (expr, tensor._expr)
+        tensor._expr = expr.apply_op(ops.core.custom_grad, history, _UNCHANGED) if tensor._requires_grad else expr
 
     def _base(self, tensor: Tensor) -> tuple[Tensor, Steps]:
         """The root that a tensor is a view of, and the way from there; an input is no view."""
@@ -296,7 +306,8 @@ class Trace:
             expr = out._expr
             self.roots[id(out)] = _Root(out, memory, alias.steps, expr, expr, memory.version)
         else:
-            alias.seen = self.lift(alias.base)
+            root = self.roots.get(id(alias.base))
+            alias.seen = (0, 0) if root is None else (root.memory.version, root.rebased)
 
     def differentiate(self, tensor: Tensor, wanted: bool) -> None:
         """Have gradients recorded of a leaf from now on, or no more; what was computed of it before stays as it is."""
@@ -349,6 +360,7 @@ class Trace:
         if tracked:
             root.expr = root.history = whole
             root.version, base._requires_grad = memory.version, True
+            root.rebased += 1
         self._overwrite(base)
 
     def _overwrite(self, tensor: Tensor) -> None:
@@ -399,7 +411,7 @@ class Trace:
 
     def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
         self.went_backward = True
-        wrt = [leaf for leaf in self.leaves.values() if leaf.requires_grad]
+        wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
             if cotangent is None:
                 continue
