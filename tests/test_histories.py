@@ -239,6 +239,62 @@ def test_gradients_recorded_inside_of_no_grad(world: World) -> None:
         assert listed(w.grad) == [3, 4]
 
 
+def test_leaves_made_inside_are_results(world: World) -> None:
+    def f(x):
+        y = x * 2
+        return tt.zeros(2, requires_grad=True), y.detach().requires_grad_(), y, x.detach().requires_grad_()
+
+    called = world(f)
+    for _ in range(2):
+        x = param(1, 2)
+        a, b, y, c = called(x)
+        assert c.requires_grad and c.is_leaf and c is not x and np.shares_memory(c.numpy(), x.numpy())
+        assert a.is_leaf and b.is_leaf and not y.is_leaf
+        ((a + 1) * b * y).sum().backward()
+        assert [listed(t.grad) for t in (a, b, x)] == [[4, 16], [2, 4], [4, 8]]
+        with tt.no_grad():
+            b[0] = 9
+        assert y.tolist() == [9, 4]
+
+
+# A tape is used once.
+def spent(t, x):
+    y = (x * x).sum()
+    y.backward()
+    y.backward()
+
+
+def spent_in_part(t, x):
+    y = x * x
+    y.sum().backward()
+    (y * 3).sum().backward()
+
+
+@pytest.mark.parametrize("program", [spent, spent_in_part])
+def test_a_tape_is_freed(world: World, program: Any) -> None:
+    x = param(1, 2)
+    with pytest.raises(TinyTorchError, match=r"freed by an earlier(?s:.*)test_histories\.py:"):
+        world(lambda x: program(tt, x))(x)
+
+
+def test_a_tape_is_kept(world: World) -> None:
+    def f(x, w):
+        y = x * w
+        y.sum().backward(retain_graph=True)
+        (y * 3).sum().backward()
+        with tt.no_grad():
+            x += 1
+        z, u = x * 2, x * w  # the leaves are no part of a tape
+        z.sum().backward()
+        u.sum().backward()
+        return x.grad * 1
+
+    called = world(f)
+    for _ in range(2):
+        x, w = param(1, 2), param(3, 4)
+        assert called(x, w).tolist() == [17, 22] and listed(w.grad) == [6, 11]
+
+
 # Higher derivatives.
 def test_gradients_of_gradients_inside(world: World) -> None:
     def f(x):

@@ -299,8 +299,8 @@ def _is_tensor(x: Any) -> bool:
 
 def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
     """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
-    base = outputs[result.source] if result.source >= 0 else inputs[~result.source]
-    if not result.steps:
-        return base
-    with grad_mode(result.differentiable):
-        return along(result.steps, base)
+    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    if result.steps:
+        with grad_mode(result.differentiable):
+            made = along(result.steps, made)
+    return made.requires_grad_() if result.leaf else made

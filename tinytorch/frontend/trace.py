@@ -12,11 +12,12 @@ import numpy as np
 from tinytorch.frontend.arrays import Meeting, Meetings
 from tinytorch.frontend.opaque_results import refuse_opaque
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
+from tinytorch.frontend.tape import FREED, between
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
 from tinytorch.frontend.tracked import record
 from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
@@ -95,11 +96,13 @@ class Effects:
 @dataclass(frozen=True)
 class Result:
     """A tensor among the results: `steps` (views) away from output `source` or input `~source`, whose memory it
-    shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none."""
+    shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none. A `leaf` was made
+    in the function."""
 
     source: int
     steps: Steps
     differentiable: bool
+    leaf: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class Trace:
     made: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # of data, in the trace
     leaves: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     grads: dict[int, _Grad] = field(default_factory=dict[int, _Grad])
+    relays: set[Value] = field(default_factory=set[Value])  # what leaves are after changes that they have no part in
+    freed: set[Value] = field(default_factory=set[Value])  # by backward()
     flags: dict[int, tuple[Tensor, bool]] = field(default_factory=dict[int, tuple[Tensor, bool]])  # as they were
     layouts: set[int] = field(default_factory=set[int])
     members: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # captured, in joined storages
@@ -236,8 +241,15 @@ class Trace:
         if root.version != memory.version:
             root.version, root.expr = memory.version, along(root.steps, memory.value)
             if root.tensor._requires_grad:
-                root.expr = root.expr.apply_op(ops.core.custom_grad, (root.expr, root.history), _UNCHANGED)
+                root.expr = self._relay(root, root.expr)
         return root.expr
+
+    def _relay(self, root: _Root, expr: Expr) -> Expr:
+        """`expr` with the history of `root`."""
+        expr = expr.apply_op(ops.core.custom_grad, (expr, root.history), _UNCHANGED)
+        if id(root.tensor) in self.leaves:
+            self.relays.add(expr.value)
+        return expr
 
     def lift(self, tensor: Tensor) -> Expr:
         """The current expression of any tensor; one from outside becomes an input."""
@@ -319,7 +331,7 @@ class Trace:
         root = self.root(tensor)
         root.expr, root.version = now, root.memory.version
         if wanted and id(tensor) in self.leaves:
-            root.expr = now.apply_op(ops.core.custom_grad, (now, root.history), _UNCHANGED)
+            root.expr = self._relay(root, now)
         elif wanted:
             root.history = now
             self.leaf(tensor)
@@ -409,8 +421,9 @@ class Trace:
         root = self.roots.get(id(tensor))
         return self.lift(tensor) if root is None else root.history
 
-    def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
+    def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None:
         self.went_backward = True
+        self._spend(self.lift(tensor).value, retain_graph or create_graph)
         wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
             if cotangent is None:
@@ -422,6 +435,15 @@ class Trace:
                     user_loc(),
                 )
             leaf.accumulate_grad(cotangent)
+
+    def _spend(self, output: Value, retain: bool) -> None:
+        """Refuse what an earlier backward() has freed, as eager mode does, and free what `output` depends on."""
+        ends = self.relays | {self.roots[key].history.value for key in self.leaves}
+        tape = between(self.builder.nodes, ends, output)
+        if not tape.isdisjoint(self.freed):
+            raise TinyTorchError(FREED, user_loc())
+        if not retain:
+            self.freed |= tape
 
     def _grad(self, tensor: Tensor) -> _Grad:
         known = self.grads.get(id(tensor))
@@ -548,24 +570,26 @@ class Closing:
         inputs = {key: i for i, key in enumerate(running.inputs)}
         results: list[Result] = []
         for tensor, (base, steps) in zip((*tensors, *grads), places, strict=True):
-            differentiable = tensor.requires_grad and not running.went_backward
+            leaf = tensor.requires_grad and id(tensor) in running.leaves and id(tensor) not in inputs
+            differentiable = tensor.requires_grad and not leaf and not running.went_backward
             if running.cuts(tensor, base):
                 steps = (*steps, (ops.core.detach, {}))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
             if id(base) in inputs and self._follows(tensor, base) and id(tensor) not in map(id, grads):
-                own = tensor.requires_grad and id(tensor) not in inputs
-                results.append(Result(~inputs[id(base)], steps, own))
+                own = tensor.requires_grad and not leaf and id(tensor) not in inputs
+                results.append(Result(~inputs[id(base)], steps, own, leaf))
                 continue
             source, steps = (base, steps) if shared else (tensor, ())
             if id(source) not in known:
                 known[id(source)] = len(self.outputs)
                 self.outputs.append(running.lift(source).value)
-            results.append(Result(known[id(source)], steps, differentiable))
+            results.append(Result(known[id(source)], steps, differentiable, leaf))
         return results
 
     def _follows(self, tensor: Tensor, base: Tensor) -> bool:
         """Whether the history of a tensor in the memory of `base` is none, or that of `base`."""
-        return tensor is base or not tensor.requires_grad or self.trace._base(tensor)[0] is base
+        alone = not tensor.requires_grad or id(tensor) in self.trace.leaves
+        return tensor is base or alone or self.trace._base(tensor)[0] is base
 
     def _state(self) -> list[tuple[int, int]]:
         """(input, output) of memory from outside that has a new value."""
