@@ -110,6 +110,24 @@ def test_an_argument_that_is_an_attribute_too(world: World) -> None:
         np.testing.assert_allclose(called(w).numpy()[0], expected, rtol=1e-6)
 
 
+def test_whether_a_reshape_is_a_view_depends_on_the_argument(world: World) -> None:
+    def f(x):
+        y = x.reshape(4)
+        y += 1
+        return y * 1
+
+    called = world(f)
+    x = tensor(1, 2, 3, 4).reshape(2, 2)
+    for view, found, after in (
+        (x, [2, 3, 4, 5], [[2, 3], [4, 5]]),
+        (x.T, [3, 5, 4, 6], [[2, 3], [4, 5]]),
+        (x, [3, 4, 5, 6], [[3, 4], [5, 6]]),
+        (x[:, ::-1], [5, 4, 7, 6], [[3, 4], [5, 6]]),
+        (x.T, [4, 6, 5, 7], [[3, 4], [5, 6]]),
+    ):
+        assert (called(view).tolist(), x.tolist()) == (found, after)
+
+
 def test_memory_that_is_read_only(world: World) -> None:
     called = world(lambda x: x.add_(1) * 1)
     array = np.array([1, 2], np.float32)
