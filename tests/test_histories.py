@@ -396,3 +396,54 @@ def test_a_gradient_that_is_replaced(world: World) -> None:
     for values in ((1, 2), (3, 4)):
         assert called(tensor(*values)).tolist() == list(values)
         assert listed(w.grad) == [10 * v for v in values]
+
+
+def test_gradients_that_are_set_to_views_and_arguments(world: World) -> None:
+    a, b, c, d = (param(1, 2) for _ in range(4))
+    flat = tensor(0, 0, 0, 0)
+
+    def f(x):
+        y = x * 2
+        a.grad, b.grad = y[:2], y[2:]
+        c.grad = flat[1:3]
+        d.grad = flat[:2].detach()
+        return y
+
+    called = world(f)
+    for k in (1, 10):
+        y = called(tensor(k, 2, 3, 4 * k))
+        assert (listed(a.grad), listed(b.grad)) == ([2 * k, 4], [6, 8 * k])
+        y.zero_()
+        flat[1] = k
+        assert [listed(t.grad) for t in (a, b, c, d)] == [[0, 0], [0, 0], [k, 0], [0, k]]
+
+
+def test_a_gradient_that_is_an_argument(world: World) -> None:
+    w = param(1, 2)
+
+    def f(x):
+        w.grad = x
+
+    called = world(f)
+    for _ in range(2):
+        x = tensor(1, 1)
+        called(x)
+        assert w.grad is x
+
+
+def test_gradients_in_one_flat_tensor(world: World) -> None:
+    flat, a, b = tensor(0, 0, 0, 0), param(1, 2), param(3, 4)
+    a.grad, b.grad = flat[:2], flat[2:]
+    optimizer = tt.SGD([a, b], lr=0.5, momentum=0.0)
+
+    def f():
+        flat.zero_()
+        (a * b).sum().backward()
+        flat.mul_(2)
+        optimizer.step()
+
+    called = world(f)
+    called()
+    assert flat.tolist() == [6, 8, 2, 4] and (a.tolist(), b.tolist()) == ([-2, -2], [2, 2])
+    called()
+    assert flat.tolist() == [4, 4, -4, -4] and (a.tolist(), b.tolist()) == ([-4, -4], [4, 4])

@@ -183,9 +183,9 @@ class Compiled:
         if item.single:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-        for leaf, i in effects.kept:
-            set_raw_grad(tensor(leaf), outputs[i])
         inputs = (*args, *traced.captured)
+        for leaf, kept in effects.kept:
+            set_raw_grad(tensor(leaf), _result(kept, outputs, inputs))
         for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
             outputs[i] = self._differentiable(outputs[i], i, item, inputs)
         return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])

@@ -83,17 +83,6 @@ Leaf = Tensor | int  # a captured tensor, or the position of an argument
 
 
 @dataclass(frozen=True)
-class Effects:
-    """What a call does beyond its results: gradients dropped, used up, or left behind (by output index), and leaves
-    that require grad from now on, or no more."""
-
-    dropped: tuple[Leaf, ...]
-    consumed: tuple[Leaf, ...]
-    kept: tuple[tuple[Leaf, int], ...]
-    flags: tuple[tuple[Leaf, bool], ...]
-
-
-@dataclass(frozen=True)
 class Result:
     """A tensor among the results: `steps` (views) away from output `source` or input `~source`, whose memory it
     shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none. A `leaf` was made
@@ -103,6 +92,17 @@ class Result:
     steps: Steps
     differentiable: bool
     leaf: bool = False
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a call does beyond its results: gradients dropped, used up, or left behind, and leaves that require grad
+    from now on, or no more."""
+
+    dropped: tuple[Leaf, ...]
+    consumed: tuple[Leaf, ...]
+    kept: tuple[tuple[Leaf, Result], ...]
+    flags: tuple[tuple[Leaf, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -516,9 +516,7 @@ class Closing:
             Effects(
                 tuple(map(self._leaf, self.dropped)),
                 tuple(map(self._leaf, self.consumed)),
-                tuple(
-                    (self._leaf(leaf), r.source) for (leaf, _), r in zip(self.kept, results[len(found) :], strict=True)
-                ),
+                tuple((self._leaf(leaf), r) for (leaf, _), r in zip(self.kept, results[len(found) :], strict=True)),
                 tuple(
                     (self._leaf(t), t._requires_grad)
                     for t, was in running.flags.values()
@@ -575,7 +573,7 @@ class Closing:
             if running.cuts(tensor, base):
                 steps = (*steps, (ops.core.detach, {}))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
-            if id(base) in inputs and self._follows(tensor, base) and id(tensor) not in map(id, grads):
+            if id(base) in inputs and self._follows(tensor, base):
                 own = tensor.requires_grad and not leaf and id(tensor) not in inputs
                 results.append(Result(~inputs[id(base)], steps, own, leaf))
                 continue
