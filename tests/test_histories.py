@@ -367,6 +367,35 @@ def test_changes_between_a_call_and_its_backward(world: World) -> None:
         found.backward()
 
 
+class StraightThrough(tt.Function):
+    def forward(self, x):
+        return (x > 0).float()
+
+    def backward(self, g):
+        return g
+
+
+def test_derivatives_written_in_python(world: World) -> None:
+    """Right inside of a compiled function; outside, right or refused with the line."""
+
+    def f(x):
+        StraightThrough.apply(x * 3).sum().backward()
+        return x.grad * 1
+
+    x = param(1, -2)
+    assert world(f)(x).tolist() == [3, 3]
+    x.grad = None
+    y = world(lambda x: StraightThrough.apply(x * 3))(x)
+    assert y.tolist() == [1, 0]
+    try:
+        y.sum().backward()
+    except tt.TraceError as error:
+        assert "inside of the compiled function" in str(error) and "test_histories.py:" in str(error)
+        assert x.grad is None
+    else:
+        assert listed(x.grad) == [3, 3]
+
+
 # Gradients that were there before.
 def test_a_gradient_that_is_dropped_when_there_is_one(world: World) -> None:
     layer = tt.Linear(2, 1)
