@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.execution import Arrays, kernels
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
@@ -258,7 +259,7 @@ def check(graph: Graph, seed: int) -> str:
 def _run(executable: Executable, graph: Graph, inputs: Arrays) -> Arrays | None:
     """None where a guard fails."""
     failed: list[int] = []
-    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_version", on_status=failed.append)
+    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
     tensors = [Tensor.wrap(np.array(a)) for a in inputs]
     result = calls[0](*tensors)
     if failed:

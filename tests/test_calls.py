@@ -6,16 +6,17 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import OrderedDict, UserDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.ir.errors import TraceError
+from tinytorch.ir.errors import TinyTorchError, TraceError
 
 World = Callable[[Any], Any]
 Pair = namedtuple("Pair", "first second")
@@ -107,6 +108,35 @@ def test_an_argument_that_is_an_attribute_too(world: World) -> None:
         before = layer.weight.numpy().copy()
         expected = (before + (w is layer.weight)).sum(1)
         np.testing.assert_allclose(called(w).numpy()[0], expected, rtol=1e-6)
+
+
+def test_whether_a_reshape_is_a_view_depends_on_the_argument(world: World) -> None:
+    def f(x):
+        y = x.reshape(4)
+        y += 1
+        return y * 1
+
+    called = world(f)
+    x = tensor(1, 2, 3, 4).reshape(2, 2)
+    for view, found, after in (
+        (x, [2, 3, 4, 5], [[2, 3], [4, 5]]),
+        (x.T, [3, 5, 4, 6], [[2, 3], [4, 5]]),
+        (x, [3, 4, 5, 6], [[3, 4], [5, 6]]),
+        (x[:, ::-1], [5, 4, 7, 6], [[3, 4], [5, 6]]),
+        (x.T, [4, 6, 5, 7], [[3, 4], [5, 6]]),
+    ):
+        assert (called(view).tolist(), x.tolist()) == (found, after)
+
+
+def test_memory_that_is_read_only(world: World) -> None:
+    called = world(lambda x: x.add_(1) * 1)
+    array = np.array([1, 2], np.float32)
+    x = tt.from_numpy(array)
+    assert called(x).tolist() == [2, 3]
+    array.flags.writeable = False
+    with pytest.raises(TinyTorchError, match="read-only"):
+        called(x)
+    assert array.tolist() == [2, 3]
 
 
 # Gradients have memory of their own.
@@ -290,6 +320,50 @@ def test_one_shot_iterators_are_no_results(compiled: World, name: str) -> None:
         compiled(ONE_SHOT[name])(tensor(1))
 
 
+class Holder:
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def method(self) -> Any:
+        return self.x
+
+
+def objects(x: Any) -> np.ndarray:
+    array = np.empty(2, object)
+    array[1] = x
+    return array
+
+
+OPAQUE: dict[str, Callable[[Any], Any]] = {
+    "set": lambda x: {x, 1},
+    "frozenset": lambda x: [frozenset([x * 2])],
+    "deque": lambda x: deque([x * 2]),
+    "UserDict": lambda x: {"k": UserDict(a=x * 2)},
+    "view of a dict": lambda x: {"a": x * 2}.values(),
+    "object": lambda x: (x, Holder(x)),
+    "bound method": lambda x: Holder([x]).method,
+    "closure": lambda x: lambda: x * 2,
+    "default": lambda x: lambda y=x: y,
+    "partial": lambda x: partial(print, x),
+    "array of objects": objects,
+    "inside a static part": lambda x: Batch(x * 2, {"k": [(1, deque([[x]]))]}),
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_objects_that_hold_tensors_are_no_results(compiled: World, name: str) -> None:
+    with pytest.raises(TraceError, match=r"cannot return a .*holds tensors(?s:.*)test_calls\.py:"):
+        compiled(OPAQUE[name])(tensor(1))
+
+
+def test_objects_without_tensors_of_the_call_are_results(compiled: World) -> None:
+    layer, old = tt.Linear(2, 1), Holder(tensor(1))
+    called = compiled(lambda x: (layer, old, {1, 2}, deque([3]), tt.relu, layer(x)))
+    for _ in range(2):
+        results = called(tt.ones(1, 2))
+        assert results[0] is layer and results[1] is old and results[2:4] == ({1, 2}, deque([3]))
+
+
 def test_an_argument_that_is_changed_as_a_container(world: World) -> None:
     def f(items, x):
         items.append(x * 2)
@@ -372,6 +446,43 @@ def test_results_keep_no_arguments(world: World) -> None:
     del x
     gc.collect()
     assert known() is None and results[0].item() == 2
+
+
+def test_a_loss_keeps_nothing_after_backward(world: World) -> None:
+    called = world(lambda x: (x * x).sum())
+    x = param(1, 2) * 1
+    known = weakref.ref(x)
+    loss = called(x)
+    loss.backward()
+    del x
+    gc.collect()
+    assert known() is None and loss.item() == 5
+
+
+def test_nothing_waits_for_the_garbage_collector(world: World) -> None:
+    w = param(1, 2)
+
+    def f(x):
+        y = x * w
+        v, d = y[1:], y.detach()
+        v.add_(1)
+        d[0] = 3
+        y[0] = v[0]
+        return y, v, d, y.sum() + v.sum()
+
+    called = world(f)
+    called(tensor(1, 2)), called(tensor(1, 2))
+    gc.collect()
+    gc.disable()
+    try:
+        x = tensor(1, 2)
+        found = called(x)
+        found[3].backward()
+        known = [weakref.ref(t) for t in (x, *found)]
+        del x, found
+        assert [reference() for reference in known] == [None] * 5
+    finally:
+        gc.enable()
 
 
 def test_detached_results_keep_no_history(world: World) -> None:

@@ -128,6 +128,43 @@ def test_only_leaves_are_switched_off(world: World) -> None:
         world(lambda x: (x * 2).requires_grad_(False))(param(1, 2))
 
 
+def test_views_made_under_no_grad_have_no_history(world: World) -> None:
+    def f(x):
+        y = x * 3
+        with tt.no_grad():
+            v, u = x[None], y[1:]
+            v.add_(1)
+            u.mul_(2)
+        return v, u, (y * y).sum()
+
+    called = world(f)
+    for outside in (True, False):
+        x = param(1, 2)
+        with tt.set_grad_enabled(outside):
+            v, u, total = called(x)
+        assert (v.tolist(), u.tolist(), total.item()) == ([[2, 3]], [12], 153)
+        assert not v.requires_grad and not u.requires_grad and total.requires_grad is outside
+
+
+def test_views_follow_no_switch_of_their_base(world: World) -> None:
+    def f(x):
+        y = x * 1
+        before = y[:2]
+        y.requires_grad_()
+        after = y[1:]
+        flags = before.requires_grad, after.requires_grad
+        y.requires_grad_(False)
+        with tt.no_grad():
+            y += 1
+        (before.sum() + (after * after.detach()).sum()).backward()
+        return flags, after.requires_grad, y.grad
+
+    called = world(f)
+    for _ in range(2):
+        flags, still, gradient = called(tensor(1, 2, 3))
+        assert flags == (False, True) and still and gradient.tolist() == [0, 3, 4]
+
+
 # Results.
 def test_detached_results(world: World) -> None:
     def f(x):
@@ -202,6 +239,62 @@ def test_gradients_recorded_inside_of_no_grad(world: World) -> None:
         assert listed(w.grad) == [3, 4]
 
 
+def test_leaves_made_inside_are_results(world: World) -> None:
+    def f(x):
+        y = x * 2
+        return tt.zeros(2, requires_grad=True), y.detach().requires_grad_(), y, x.detach().requires_grad_()
+
+    called = world(f)
+    for _ in range(2):
+        x = param(1, 2)
+        a, b, y, c = called(x)
+        assert c.requires_grad and c.is_leaf and c is not x and np.shares_memory(c.numpy(), x.numpy())
+        assert a.is_leaf and b.is_leaf and not y.is_leaf
+        ((a + 1) * b * y).sum().backward()
+        assert [listed(t.grad) for t in (a, b, x)] == [[4, 16], [2, 4], [4, 8]]
+        with tt.no_grad():
+            b[0] = 9
+        assert y.tolist() == [9, 4]
+
+
+# A tape is used once.
+def spent(t, x):
+    y = (x * x).sum()
+    y.backward()
+    y.backward()
+
+
+def spent_in_part(t, x):
+    y = x * x
+    y.sum().backward()
+    (y * 3).sum().backward()
+
+
+@pytest.mark.parametrize("program", [spent, spent_in_part])
+def test_a_tape_is_freed(world: World, program: Any) -> None:
+    x = param(1, 2)
+    with pytest.raises(TinyTorchError, match=r"freed by an earlier(?s:.*)test_histories\.py:"):
+        world(lambda x: program(tt, x))(x)
+
+
+def test_a_tape_is_kept(world: World) -> None:
+    def f(x, w):
+        y = x * w
+        y.sum().backward(retain_graph=True)
+        (y * 3).sum().backward()
+        with tt.no_grad():
+            x += 1
+        z, u = x * 2, x * w  # the leaves are no part of a tape
+        z.sum().backward()
+        u.sum().backward()
+        return x.grad * 1
+
+    called = world(f)
+    for _ in range(2):
+        x, w = param(1, 2), param(3, 4)
+        assert called(x, w).tolist() == [17, 22] and listed(w.grad) == [6, 11]
+
+
 # Higher derivatives.
 def test_gradients_of_gradients_inside(world: World) -> None:
     def f(x):
@@ -274,6 +367,35 @@ def test_changes_between_a_call_and_its_backward(world: World) -> None:
         found.backward()
 
 
+class StraightThrough(tt.Function):
+    def forward(self, x):
+        return (x > 0).float()
+
+    def backward(self, g):
+        return g
+
+
+def test_derivatives_written_in_python(world: World) -> None:
+    """Right inside of a compiled function; outside, right or refused with the line."""
+
+    def f(x):
+        StraightThrough.apply(x * 3).sum().backward()
+        return x.grad * 1
+
+    x = param(1, -2)
+    assert world(f)(x).tolist() == [3, 3]
+    x.grad = None
+    y = world(lambda x: StraightThrough.apply(x * 3))(x)
+    assert y.tolist() == [1, 0]
+    try:
+        y.sum().backward()
+    except tt.TraceError as error:
+        assert "inside of the compiled function" in str(error) and "test_histories.py:" in str(error)
+        assert x.grad is None
+    else:
+        assert listed(x.grad) == [3, 3]
+
+
 # Gradients that were there before.
 def test_a_gradient_that_is_dropped_when_there_is_one(world: World) -> None:
     layer = tt.Linear(2, 1)
@@ -303,3 +425,54 @@ def test_a_gradient_that_is_replaced(world: World) -> None:
     for values in ((1, 2), (3, 4)):
         assert called(tensor(*values)).tolist() == list(values)
         assert listed(w.grad) == [10 * v for v in values]
+
+
+def test_gradients_that_are_set_to_views_and_arguments(world: World) -> None:
+    a, b, c, d = (param(1, 2) for _ in range(4))
+    flat = tensor(0, 0, 0, 0)
+
+    def f(x):
+        y = x * 2
+        a.grad, b.grad = y[:2], y[2:]
+        c.grad = flat[1:3]
+        d.grad = flat[:2].detach()
+        return y
+
+    called = world(f)
+    for k in (1, 10):
+        y = called(tensor(k, 2, 3, 4 * k))
+        assert (listed(a.grad), listed(b.grad)) == ([2 * k, 4], [6, 8 * k])
+        y.zero_()
+        flat[1] = k
+        assert [listed(t.grad) for t in (a, b, c, d)] == [[0, 0], [0, 0], [k, 0], [0, k]]
+
+
+def test_a_gradient_that_is_an_argument(world: World) -> None:
+    w = param(1, 2)
+
+    def f(x):
+        w.grad = x
+
+    called = world(f)
+    for _ in range(2):
+        x = tensor(1, 1)
+        called(x)
+        assert w.grad is x
+
+
+def test_gradients_in_one_flat_tensor(world: World) -> None:
+    flat, a, b = tensor(0, 0, 0, 0), param(1, 2), param(3, 4)
+    a.grad, b.grad = flat[:2], flat[2:]
+    optimizer = tt.SGD([a, b], lr=0.5, momentum=0.0)
+
+    def f():
+        flat.zero_()
+        (a * b).sum().backward()
+        flat.mul_(2)
+        optimizer.step()
+
+    called = world(f)
+    called()
+    assert flat.tolist() == [6, 8, 2, 4] and (a.tolist(), b.tolist()) == ([-2, -2], [2, 2])
+    called()
+    assert flat.tolist() == [4, 4, -4, -4] and (a.tolist(), b.tolist()) == ([-4, -4], [4, 4])

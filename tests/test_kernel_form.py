@@ -12,6 +12,7 @@ import pytest
 
 from tests import mutants
 from tests.execution import compiled, kernels
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph
@@ -245,7 +246,7 @@ def test_a_kernel_without_a_family_is_interpreted_only() -> None:
 # Indices.
 def run(graph: Graph, *arrays: np.ndarray) -> list[np.ndarray] | str:
     failed: list[int] = []
-    calls = Executable(graph).bind(len(arrays), (), Tensor, Tensor.wrap, "_version", on_status=failed.append)
+    calls = Executable(graph).bind(len(arrays), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
     result = calls[0](*(Tensor.wrap(np.array(a)) for a in arrays))
     if failed:
         return "stopped"

@@ -5,6 +5,7 @@ The programs run eagerly, by the interpreter, as machine code and, where it is i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -455,6 +456,26 @@ def test_augmented_assignment_to_attributes(world: World) -> None:
     found = [called(tt.ones(2)).tolist() for _ in range(3)]
     assert found == [[3, 1], [6, 2], [9, 3]]
     assert module.count is count and module.total is total and total.item() == 7
+
+
+def test_averages_of_parameters(world: World) -> None:
+    model = tt.Linear(2, 1)
+    average = copy.deepcopy(model)
+    with tt.no_grad():
+        for tensor, value in ((model.weight, 1), (model.bias, 2), (average.weight, 0), (average.bias, 0)):
+            tensor.fill_(value)
+
+    def step():
+        with tt.no_grad():
+            for mean, p in zip(average.parameters(), model.parameters(), strict=True):
+                mean.mul_(0.5).add_(p, alpha=0.5)
+            model.weight += 1
+            model.bias[0] *= 2
+
+    step = world(step)
+    step(), step()
+    assert average.weight.tolist() == [[1.25, 1.25]] and average.bias.tolist() == [2.5]
+    assert model.weight.tolist() == [[3, 3]] and model.bias.tolist() == [8]
 
 
 # What cannot be written.

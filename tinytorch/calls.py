@@ -89,18 +89,25 @@ def _failed(status: int) -> object:
 
 
 def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The interpreter behind the interface of a native call: the fast call wants written memory for itself."""
+    """The interpreter behind the interface of a native call: the fast call wants written memory for itself, and
+    arguments in row-major order."""
 
     types = [v.type for v in interpreter.graph.inputs]
     written = {i for i, _ in interpreter.graph.state}
 
     def fast(*args: Tensor) -> Any:
-        return MISMATCH if overlaps([t._data for t in (*args, *captured)], written) else careful(*args)
+        plain = all(t._data.flags.c_contiguous for t in args)
+        alone = not overlaps([t._data for t in (*args, *captured)], written)
+        return careful(*args) if plain and alone else MISMATCH
 
     def careful(*args: Tensor) -> Any:
         tensors = [*args, *captured]
         if [t.type for t in tensors] != types:
             return MISMATCH
+        for index in written:
+            if not tensors[index]._data.flags.writeable:
+                name = interpreter.graph.inputs[index].name
+                raise TinyTorchError(f"{name} is read-only, but the compiled graph updates it in place", user_loc())
         results = tuple(map(Tensor.wrap, interpreter.run([t._data for t in tensors])))
         for index in written:
             tensors[index].touch()

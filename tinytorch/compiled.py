@@ -218,9 +218,9 @@ class Compiled:
         if item.single:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-        for leaf, i in effects.kept:
-            set_raw_grad(tensor(leaf), outputs[i])
         inputs = (*args, *traced.captured)
+        for leaf, kept in effects.kept:
+            set_raw_grad(tensor(leaf), _result(kept, outputs, inputs))
         for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
             outputs[i] = self._differentiable(outputs[i], i, item, inputs)
         return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])
@@ -333,8 +333,8 @@ def _named(function: types.FunctionType) -> Any:
 
 def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
     """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
-    base = outputs[result.source] if result.source >= 0 else inputs[~result.source]
-    if not result.steps:
-        return base
-    with grad_mode(result.differentiable):
-        return along(result.steps, base)
+    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    if result.steps:
+        with grad_mode(result.differentiable):
+            made = along(result.steps, made)
+    return made.requires_grad_() if result.leaf else made

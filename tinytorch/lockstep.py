@@ -105,9 +105,10 @@ def _eager_outputs(traced: Traced, tensors: Sequence[Tensor], result: Any) -> li
     def tensor(leaf: Leaf) -> Tensor:
         return tensors[leaf] if isinstance(leaf, int) else leaf
 
-    for leaf, output in traced.effects.kept:
+    for leaf, part in traced.effects.kept:
         grad = raw_grad(tensor(leaf))
-        found[output] = np.array(grad.data) if isinstance(grad, Tensor) else None
+        if part.source >= 0 and not part.steps:
+            found[part.source] = np.array(grad.data) if isinstance(grad, Tensor) else None
     owners = {id(grad): tensor(leaf) for leaf, grad in traced.grad_guards if isinstance(grad, Tensor)}
     for index, output in traced.graph.state:
         state = tensors[index]
@@ -135,9 +136,10 @@ def _output_names(traced: Traced) -> list[str]:
     for slot, part in enumerate(traced.results):
         if part.source >= 0:
             names[part.source] = f"result {slot}"
-    for leaf, output in traced.effects.kept:
+    for leaf, part in traced.effects.kept:
         owner = inputs[leaf] if isinstance(leaf, int) else leaf.name or "a tensor"
-        names[output] = f"the gradient of {owner}"
+        if part.source >= 0:
+            names[part.source] = f"the gradient of {owner}"
     for index, output in traced.graph.state:
         names[output] = f"the new {inputs[index]}"
     return names

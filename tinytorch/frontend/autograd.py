@@ -30,7 +30,7 @@ from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import TensorType
@@ -187,6 +187,12 @@ def with_gradient(results: Sequence[Tensor], inputs: Sequence[Tensor], pull: Pul
     def backward(ct: Any) -> list[Any]:
         """Called by the op's rule with a tensor, or with an expression of the graph under a trace."""
         traced = not isinstance(ct, Tensor)
+        if traced and mode.trace is None:
+            raise TraceError(
+                "a derivative written in Python (tt.Function) is traced with what calls it: call backward() inside of "
+                "the compiled function, not on its result",
+                user_loc(),
+            )
         vector = Tensor.wrap(None, ct) if traced else ct  # pyright: ignore[reportArgumentType]
         found = pull(_unpacked(vector, types, zeros))
         return [_as_expression(g) for g in found] if traced else list(found)

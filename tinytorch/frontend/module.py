@@ -69,7 +69,7 @@ class Module(Tracked):
         known = attributes_of(self)["_registered"]
         others = tuple(n for n in known if n != name and not n.startswith(f"{name}."))
         mine = tuple(path for path, tensor in _tensors(name, value) if _is_parameter(tensor))
-        if others + mine != known:
+        if {*others, *mine} != {*known}:  # `+=` assigns what was there
             object.__setattr__(self, "_registered", others + mine)
         if isinstance(value, Tensor) and not value.name:
             value.name = name

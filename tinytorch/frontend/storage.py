@@ -35,12 +35,13 @@ class Alias:
     """Where a tensor lies: `steps` (views) away from `base`, whose memory it shares.
 
     A view has no history of gradients but its base's: `seen` is the one that it was derived from. With `cut` (as of
-    `detach`) it has a history of its own. A base is never a view.
+    `detach`) it has a history of its own. A base is never a view. In a trace, `seen` is (the version of the memory, how
+    often the base has got another history).
     """
 
     __slots__ = ("base", "cut", "seen", "steps")
 
-    def __init__(self, base: Tensor, steps: Steps, cut: bool, seen: object = None) -> None:
+    def __init__(self, base: Tensor, steps: Steps, cut: bool, seen: Any = None) -> None:
         self.base = base
         self.steps = steps
         self.cut = cut

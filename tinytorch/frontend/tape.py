@@ -6,13 +6,16 @@ it. Nodes therefore keep, beside their operands, the nodes that had made those a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Attrs, Op
+from tinytorch.ir.op import Attrs, Nondiff, Op
+
+FREED = "backward: the tape has been freed by an earlier backward(); pass retain_graph=True"
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +26,10 @@ class TapeNode:
     operands: tuple[Operand, ...] | None  # None once backward() has freed it
     attrs: Attrs
     version: int
+
+    def free(self) -> None:
+        """Let go of what backward() needed: operands, and the tensors in a rule of its own."""
+        self.operands, self.attrs = None, {}
 
 
 @dataclass(eq=False, slots=True)
@@ -57,9 +64,7 @@ def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
         if node is None or (not done and id(node) in seen):
             continue
         if node.operands is None:
-            raise TinyTorchError(
-                "backward: the tape has been freed by an earlier backward(); pass retain_graph=True", user_loc()
-            )
+            raise TinyTorchError(FREED, user_loc())
         if done:
             inputs = [value(x, node.op) for x in node.operands]
             result = Operand(made.tensor, node, node.version, True)
@@ -69,3 +74,20 @@ def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
         stack.append((made, True))
         stack.extend((x, False) for x in node.operands if x.requires_grad)
     return order
+
+
+def between(nodes: Sequence[Node], ends: Collection[Value], output: Value) -> set[Value]:
+    """The values of a graph under construction on the way from `ends` to `output`, without the ends: its tape."""
+    active, makers = set(ends), dict[Value, Node]()
+    for node in nodes:
+        if not isinstance(node.op.vjp, Nondiff) and not active.isdisjoint(node.inputs):
+            active.update(value for value in node.outputs if value.type.dtype.is_float)
+            makers.update(dict.fromkeys(node.outputs, node))
+    found: set[Value] = set()
+    stack = [output]
+    while stack:
+        value = stack.pop()
+        if value in active and value not in ends and value not in found:
+            found.add(value)
+            stack.extend(makers[value].inputs)
+    return found

@@ -38,7 +38,7 @@ class Trace(Protocol):
     def differentiate(self, tensor: Tensor, wanted: bool) -> None: ...
     def is_leaf(self, tensor: Tensor) -> bool: ...
     def update(self, tensor: Tensor, value: Tensor) -> None: ...
-    def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None: ...
+    def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None: ...
     def gradients(
         self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool
     ) -> list[Tensor | None]: ...
@@ -435,7 +435,7 @@ class Tensor(InPlace):
         if seed.type != self.type:
             raise ShapeError(f"backward: the cotangent is {seed.type}, the tensor {self.type}", user_loc())
         if mode.trace is not None:
-            mode.trace.backward(self, seed, create_graph)
+            mode.trace.backward(self, seed, retain_graph, create_graph)
             return
         for leaf, cotangent in _leaf_gradients(self, seed, retain_graph or create_graph, create_graph):
             leaf.accumulate_grad(cotangent)
@@ -693,7 +693,7 @@ def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> l
         leaves[key_of(root)] = root
     if not retain:
         for r in tape:
-            r.node.operands = None
+            r.node.free()
     return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
 
 

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from tinytorch.frontend.arrays import Meeting, Meetings
-from tinytorch.frontend.numbers import NeedsValue, Number
+from tinytorch.frontend.opaque_results import refuse_opaque
 from tinytorch.frontend.storage import Steps, Storage, along, is_view, overlap, owner, put
+from tinytorch.frontend.tape import FREED, between
 from tinytorch.frontend.tensor import Consumed, Tensor, alias_of, base_of, layout_of, memory_of, mode, storage_of
 from tinytorch.frontend.tracked import record
-from tinytorch.frontend.tree import flatten, parts
+from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
@@ -63,6 +64,7 @@ class _Root:
     expr: Expr
     history: Expr
     version: int
+    rebased: int = 0  # how often a change has given it another history
 
 
 @dataclass
@@ -82,24 +84,26 @@ Leaf = Tensor | int  # a captured tensor, or the position of an argument
 
 
 @dataclass(frozen=True)
-class Effects:
-    """What a call does beyond its results: gradients dropped, used up, or left behind (by output index), and leaves
-    that require grad from now on, or no more."""
-
-    dropped: tuple[Leaf, ...]
-    consumed: tuple[Leaf, ...]
-    kept: tuple[tuple[Leaf, int], ...]
-    flags: tuple[tuple[Leaf, bool], ...]
-
-
-@dataclass(frozen=True)
 class Result:
     """A tensor among the results: `steps` (views) away from output `source` or input `~source`, whose memory it
-    shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none."""
+    shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none. A `leaf` was made
+    in the function."""
 
     source: int
     steps: Steps
     differentiable: bool
+    leaf: bool = False
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a call does beyond its results: gradients dropped, used up, or left behind, and leaves that require grad
+    from now on, or no more."""
+
+    dropped: tuple[Leaf, ...]
+    consumed: tuple[Leaf, ...]
+    kept: tuple[tuple[Leaf, Result], ...]
+    flags: tuple[tuple[Leaf, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class Trace:
     made: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # of data, in the trace
     leaves: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     grads: dict[int, _Grad] = field(default_factory=dict[int, _Grad])
+    relays: set[Value] = field(default_factory=set[Value])  # what leaves are after changes that they have no part in
+    freed: set[Value] = field(default_factory=set[Value])  # by backward()
     flags: dict[int, tuple[Tensor, bool]] = field(default_factory=dict[int, tuple[Tensor, bool]])  # as they were
     layouts: set[int] = field(default_factory=set[int])
     members: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # captured, in joined storages
@@ -238,8 +244,15 @@ class Trace:
         if root.version != memory.version:
             root.version, root.expr = memory.version, along(root.steps, memory.value)
             if root.tensor._requires_grad:
-                root.expr = root.expr.apply_op(ops.core.custom_grad, (root.expr, root.history), _UNCHANGED)
+                root.expr = self._relay(root, root.expr)
         return root.expr
+
+    def _relay(self, root: _Root, expr: Expr) -> Expr:
+        """`expr` with the history of `root`."""
+        expr = expr.apply_op(ops.core.custom_grad, (expr, root.history), _UNCHANGED)
+        if id(root.tensor) in self.leaves:
+            self.relays.add(expr.value)
+        return expr
 
     def lift(self, tensor: Tensor) -> Expr:
         """The current expression of any tensor; one from outside becomes an input."""
@@ -256,12 +269,21 @@ class Trace:
         return tensor._expr
 
     def refresh(self, tensor: Tensor) -> None:
-        """Take a traced view anew if its base has another value since."""
+        """Take a traced view anew if the memory of its base has changed since. It follows the history of its base only
+        if the change gave that another one."""
         alias = tensor._alias
-        now = None if alias is None or alias.cut else self.lift(alias.base)
-        if now is not None and alias is not None and alias.seen is not now:
-            tensor._expr, alias.seen = along(alias.steps, now), now
-            tensor._requires_grad = alias.base.requires_grad
+        root = None if alias is None or alias.cut else self.roots.get(id(alias.base))
+        if root is None or alias is None:
+            return
+        now, seen, alias.seen = self.value(root), alias.seen, (root.memory.version, root.rebased)
+        if seen == alias.seen:
+            return
+        if seen[1] != root.rebased:
+            tensor._expr, tensor._requires_grad = along(alias.steps, now), alias.base.requires_grad
+            return
+        expr = along(alias.steps, along(root.steps, root.memory.value))
+        history = (expr, tensor._expr)
+        tensor._expr = expr.apply_op(ops.core.custom_grad, history, _UNCHANGED) if tensor._requires_grad else expr
 
     def _base(self, tensor: Tensor) -> tuple[Tensor, Steps]:
         """The root that a tensor is a view of, and the way from there; an input is no view."""
@@ -299,7 +321,8 @@ class Trace:
             expr = out._expr
             self.roots[id(out)] = _Root(out, memory, alias.steps, expr, expr, memory.version)
         else:
-            alias.seen = self.lift(alias.base)
+            root = self.roots.get(id(alias.base))
+            alias.seen = (0, 0) if root is None else (root.memory.version, root.rebased)
 
     def differentiate(self, tensor: Tensor, wanted: bool) -> None:
         """Have gradients recorded of a leaf from now on, or no more; what was computed of it before stays as it is."""
@@ -311,7 +334,7 @@ class Trace:
         root = self.root(tensor)
         root.expr, root.version = now, root.memory.version
         if wanted and id(tensor) in self.leaves:
-            root.expr = now.apply_op(ops.core.custom_grad, (now, root.history), _UNCHANGED)
+            root.expr = self._relay(root, now)
         elif wanted:
             root.history = now
             self.leaf(tensor)
@@ -352,6 +375,7 @@ class Trace:
         if tracked:
             root.expr = root.history = whole
             root.version, base._requires_grad = memory.version, True
+            root.rebased += 1
         self._overwrite(base)
 
     def _overwrite(self, tensor: Tensor) -> None:
@@ -400,9 +424,10 @@ class Trace:
         root = self.roots.get(id(tensor))
         return self.lift(tensor) if root is None else root.history
 
-    def backward(self, tensor: Tensor, grad: Tensor, create_graph: bool) -> None:
+    def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None:
         self.went_backward = True
-        wrt = [leaf for leaf in self.leaves.values() if leaf.requires_grad]
+        self._spend(self.lift(tensor).value, retain_graph or create_graph)
+        wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
             if cotangent is None:
                 continue
@@ -413,6 +438,15 @@ class Trace:
                     user_loc(),
                 )
             leaf.accumulate_grad(cotangent)
+
+    def _spend(self, output: Value, retain: bool) -> None:
+        """Refuse what an earlier backward() has freed, as eager mode does, and free what `output` depends on."""
+        ends = self.relays | {self.roots[key].history.value for key in self.leaves}
+        tape = between(self.builder.nodes, ends, output)
+        if not tape.isdisjoint(self.freed):
+            raise TinyTorchError(FREED, user_loc())
+        if not retain:
+            self.freed |= tape
 
     def _grad(self, tensor: Tensor) -> _Grad:
         known = self.grads.get(id(tensor))
@@ -470,7 +504,7 @@ class Closing:
                 del running.inputs[id(meeting.tensor)]
         found: list[Tensor] = []
         spec = flatten(result, found, self._is_result)
-        _refuse_iterators(spec)
+        refuse_opaque(spec, self._is_result)
         results = self._results(found, [grad for _, grad in self.kept])
         state = self._state()
         count = running.arguments
@@ -485,9 +519,7 @@ class Closing:
             Effects(
                 tuple(map(self._leaf, self.dropped)),
                 tuple(map(self._leaf, self.consumed)),
-                tuple(
-                    (self._leaf(leaf), r.source) for (leaf, _), r in zip(self.kept, results[len(found) :], strict=True)
-                ),
+                tuple((self._leaf(leaf), r) for (leaf, _), r in zip(self.kept, results[len(found) :], strict=True)),
                 tuple(
                     (self._leaf(t), t._requires_grad)
                     for t, was in running.flags.values()
@@ -539,24 +571,26 @@ class Closing:
         inputs = {key: i for i, key in enumerate(running.inputs)}
         results: list[Result] = []
         for tensor, (base, steps) in zip((*tensors, *grads), places, strict=True):
-            differentiable = tensor.requires_grad and not running.went_backward
+            leaf = tensor.requires_grad and id(tensor) in running.leaves and id(tensor) not in inputs
+            differentiable = tensor.requires_grad and not leaf and not running.went_backward
             if running.cuts(tensor, base):
                 steps = (*steps, (ops.core.detach, {}))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
-            if id(base) in inputs and self._follows(tensor, base) and id(tensor) not in map(id, grads):
-                own = tensor.requires_grad and id(tensor) not in inputs
-                results.append(Result(~inputs[id(base)], steps, own))
+            if id(base) in inputs and self._follows(tensor, base):
+                own = tensor.requires_grad and not leaf and id(tensor) not in inputs
+                results.append(Result(~inputs[id(base)], steps, own, leaf))
                 continue
             source, steps = (base, steps) if shared else (tensor, ())
             if id(source) not in known:
                 known[id(source)] = len(self.outputs)
                 self.outputs.append(running.lift(source).value)
-            results.append(Result(known[id(source)], steps, differentiable))
+            results.append(Result(known[id(source)], steps, differentiable, leaf))
         return results
 
     def _follows(self, tensor: Tensor, base: Tensor) -> bool:
         """Whether the history of a tensor in the memory of `base` is none, or that of `base`."""
-        return tensor is base or not tensor.requires_grad or self.trace._base(tensor)[0] is base
+        alone = not tensor.requires_grad or id(tensor) in self.trace.leaves
+        return tensor is base or alone or self.trace._base(tensor)[0] is base
 
     def _state(self) -> list[tuple[int, int]]:
         """(input, output) of memory from outside that has a new value."""
@@ -568,18 +602,6 @@ class Closing:
                 state.append((i, len(self.outputs)))
                 self.outputs.append(memory.value.value)
         return state
-
-
-def _refuse_iterators(spec: Any) -> None:
-    """TraceError for a result that could be read only once; a number of the trace is needed itself."""
-    if type(spec) is Number:
-        raise NeedsValue(spec.places)
-    if isinstance(spec, Iterator):
-        raise TraceError(
-            f"a compiled function cannot return a {type(spec).__name__}; return a list or tuple", user_loc()
-        )
-    for part in parts(spec):
-        _refuse_iterators(part)
 
 
 def _called(tensor: Tensor) -> str:

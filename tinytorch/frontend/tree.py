@@ -37,6 +37,10 @@ def _fields(tree: Any) -> Fields:
     return Fields(type(tree), tuple((name, getattr(tree, name)) for name in names if hasattr(tree, name)))
 
 
+def is_container(tree: Any) -> bool:
+    return isinstance(tree, (dict, list, tuple, Fields)) or _is_object(tree)
+
+
 def parts(tree: Any) -> Iterable[Any]:
     """The items of a container; nothing of anything else."""
     if isinstance(tree, dict):
