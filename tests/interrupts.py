@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,7 +18,7 @@ from tinytorch.frontend.data import DataLoader, TensorDataset
 from tinytorch.frontend.layers import Dropout, Linear, Sequential
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.optimizers import AdamW
-from tinytorch.frontend.random import Generator, manual_seed
+from tinytorch.frontend.random import Generator, get_state, manual_seed, set_state
 from tinytorch.frontend.spatial import BatchNorm2d
 from tinytorch.frontend.training import CosineSchedule, EarlyStopping, Trainer
 
@@ -27,8 +29,8 @@ EPOCHS = 2
 class Interruption:
     """Raises KeyboardInterrupt at event number `at` of the package's code in this thread, and counts the events.
 
-    `lines`: before a line; else where Python looks for signals: when a function is entered, or has been left for
-    another. `files` are parts of paths: only code in such files counts.
+    `lines`: before a line; else where Python looks for signals: when a function is entered, or has called another one.
+    `files` are parts of paths: only code in such files counts.
     """
 
     def __init__(self, at: int, lines: bool, files: tuple[str, ...] = ("",)) -> None:
@@ -67,6 +69,30 @@ class Interruption:
         finally:
             watch[1](before)
         return False
+
+
+def check(
+    compiled: bool, accumulate: int, lines: bool, files: tuple[str, ...], points: int, path: Path, rng: random.Random
+) -> None:
+    """Interrupt a run at some points; each time it ends as one that was never interrupted: saved and resumed by a new
+    trainer, and gone on with."""
+    whole = Run(compiled, accumulate)
+    events = Interruption(0, lines, files)
+    assert not events.run(whole.fit)
+    expected = whole.state()
+    for at in rng.sample(range(1, events.count + 1), points):
+        run = Run(compiled, accumulate)
+        if not Interruption(at, lines, files).run(run.fit):
+            continue  # the last events are those of garbage
+        run.trainer.save_checkpoint(path, run.train, run.val)
+        drawn = get_state()
+        resumed = Run(compiled, accumulate)
+        resumed.fit(checkpoint=path)
+        assert resumed.state() == expected, f"resumed, interrupted at {at} of {events.count}"
+        set_state(drawn)
+        run.fit()
+        assert run.state() == expected, f"gone on with, interrupted at {at} of {events.count}"
+        path.unlink()
 
 
 class Run:
