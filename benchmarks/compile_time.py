@@ -24,7 +24,7 @@ from benchmarks.harness import environment
 from benchmarks.report import duration
 
 STAGES = {  # what is timed: module, function, and the stage that it belongs to
-    ("tinytorch.compile", "trace"): "trace",
+    ("tinytorch.compiled", "trace"): "trace",
     ("tinytorch.calls", "run_passes"): "passes",
     ("tinytorch.runtime.executable", "schedule"): "lower",
     ("tinytorch.runtime.llvm.lower", "lower"): "lower",

@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import functools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -71,11 +72,23 @@ def write_nap(module: Module) -> None:
     f.ret()
 
 
+def write_interrupted(module: Module, count: Function) -> None:
+    """interrupted(frame = [pool, tt_parallel_for, counters …], i): a signal comes, and then a launch of 5 chunks"""
+    f = module.function("interrupted", [PTR, I64])
+    frame = f.params[0]
+    f.call("raise", [f.const(signal.SIGINT, I32)], I32)
+    args = [f.load(frame, PTR), f.address(count.name), f.at(frame, 16), f.const(5)]
+    f.call_pointer(f.load(frame, PTR, 8), args)
+    f.ret()
+
+
 @functools.cache
 def chunk_functions() -> tuple[jit.LoadedCode, dict[str, int]]:
-    """The addresses are looked up once, since LLVM's own lock does not survive a fork that finds it taken."""
+    """The addresses are looked up once."""
     module = Module()
-    write_nested(module, write_count(module))
+    count = write_count(module)
+    write_nested(module, count)
+    write_interrupted(module, count)
     write_meet(module)
     write_nap(module)
     code = jit.load_object(jit.compile_object(module.text(), FUTEX))
@@ -163,6 +176,41 @@ def test_nested_launch_runs_alone(two: Pool) -> None:
     for _ in range(200):
         two.run(chunk("nested"), frame.ctypes.data, 8)
     assert frame[2:].tolist() == [1600] * 5
+
+
+@SYSTEMS
+def test_a_signal_while_workers_start_or_wake_is_raised(two: Pool) -> None:
+    """It comes in machine code, which then calls into Python: from there it could go nowhere."""
+    frame = np.zeros(7, np.int64)
+    frame[:2] = two.address, two.launch_address
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(chunk("interrupted"))
+    for turn in range(1, 4):
+        with pytest.raises(KeyboardInterrupt):
+            run(frame.ctypes.data, 0)
+        assert frame[2:].tolist() == [turn] * 5
+        assert two.num_workers == 1
+        time.sleep(0.002)  # so that the worker sleeps
+
+
+@SYSTEMS
+def test_a_signal_while_workers_stop_leaves_none_behind(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_once(two, 20)
+    join = threading.Thread.join
+    interrupted: list[bool] = []
+
+    def interrupt(thread: threading.Thread, timeout: float | None = None) -> None:
+        if threading.current_thread() is threading.main_thread() and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        two.resize(4)
+    monkeypatch.undo()
+    two.resize(3)
+    count_once(two, 20)
+    assert (two.num_threads, two.num_workers) == (3, 2)
 
 
 def launch_many(p: Pool, launches: int, totals: list[int]) -> None:

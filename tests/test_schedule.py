@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinytorch as tt
 from tests.execution import kernels
 from tests.graphs import graphs
+from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.layout import layouts
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.parser import parse_graph
 from tinytorch.runtime.arena import Interval, place
-from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Schedule, schedule
+from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule, schedule
 
 INTERVALS = st.lists(
     st.builds(
@@ -222,6 +225,38 @@ def test_a_guard_runs_before_any_state_changes() -> None:
         i for i, wave in enumerate(plan.waves) for call in wave if any(r.place.kind == "input" for r in call.results)
     )
     assert guard < update
+
+
+def test_a_kernel_with_a_guard_writes_no_state() -> None:
+    """Some of its chunks may have run when one finds an index that is out of range."""
+    plan = plan_of("""graph @note(%i: i64[3], %n: i64[3] = state) -> (%m => %n) {
+      %c = checked_index(%i) : i64[3] {size=9}
+      %m = add(%n, %c) : i64[3]
+    }""")
+    guarded = [call for wave in plan.waves for call in wave if call.guarded]
+    assert [node.op.name for node in guarded[0].body.nodes] == ["checked_index", "add"]
+    assert all(result.place.kind == "arena" for result in guarded[0].results)
+    assert [result.place for result in plan.waves[-1][0].results] == [Place("input", 1)]
+
+
+def test_state_beside_a_guard_stays_where_the_guard_fails() -> None:
+    """A mask that the loss needs too, in the kernel that checks the classes."""
+    seen, loss = tt.Tensor(np.zeros(70_000, np.bool_)), CrossEntropyLoss(reduction="none")
+    classes = np.ones(70_000, np.int64)
+
+    @tt.compile
+    def step(x: tt.Tensor, y: tt.Tensor) -> tt.Tensor:
+        seen.copy_(y != -100)
+        return loss(x, y)
+
+    x = tt.Tensor(np.zeros((70_000, 3), np.float32))
+    classes[-1] = 3
+    with pytest.raises(IndexError, match="index 3 is out of range for size 3"):
+        step(x, tt.Tensor(classes))
+    assert not seen.numpy().any()
+    classes[-1] = -100
+    step(x, tt.Tensor(classes))
+    assert seen.numpy().tolist() == (classes != -100).tolist()
 
 
 def test_a_long_chain_runs_in_two_buffers() -> None:

@@ -643,8 +643,9 @@ def trace(
     joined: frozenset[int] = frozenset()
     grad = mode.grad
     while True:
-        mode.trace = running = Trace(gradients, joined, Builder(name))
+        running = Trace(gradients, joined, Builder(name))
         try:
+            mode.trace = running
             for tensor, hint in zip(tensors, names, strict=True):
                 running.argument(tensor, hint)
             return running.build(function(*args, **kwargs))

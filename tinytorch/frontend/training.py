@@ -14,11 +14,12 @@ makes safe (Goyal et al. 2017), and converges in more epochs.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -27,6 +28,8 @@ from tinytorch.compile import compile as compiled
 from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
+from tinytorch.frontend.tensor import mode
+from tinytorch.frontend.tracked import recording
 from tinytorch.frontend.training_checkpoint import (
     Checkpoint,
     does_not_fit,
@@ -34,8 +37,10 @@ from tinytorch.frontend.training_checkpoint import (
     load_generators,
     load_optimizer,
     optimizer_arrays,
+    optimizer_state,
     under,
 )
+from tinytorch.frontend.training_position import Counts, FinishedEpoch, Places, Undo, runs_as_one
 from tinytorch.frontend.training_progress import progress
 from tinytorch.frontend.training_schedule import CosineSchedule, EarlyStopping, Metrics
 from tinytorch.frontend.training_steps import (
@@ -64,6 +69,9 @@ __all__ = [
     "class_hits",
     "clip_grad_norm",
 ]
+
+
+ANY_LOADER = object()  # a checkpoint goes on with whatever loader it is given
 
 
 class Schedule(Protocol):
@@ -113,20 +121,33 @@ class Trainer:
         self.progress = None if progress is None else arguments.flag("Trainer", "progress", progress)
         if max_norm is not None:
             arguments.number("Trainer", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
-        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.epoch, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
-        self._totals, self._tested = Totals(), Totals()
+        self._totals, self._tested, self._counts = Totals(), Totals(), Counts()
         self._wrap: Callable[[Any], Any] = compiled if arguments.flag("Trainer", "compile", compile) else _as_it_is
-        steps = (model, loss_fn, hits, self._totals, optimizer, max_norm)
+        steps = (model, loss_fn, hits, self._totals, optimizer, max_norm, self._counts)
         self._sums = AccumulateStep(*steps) if accumulate > 1 else None
         self.train_step = self._wrap(self._sums or TrainStep(*steps))
         self.update_step = self._wrap(UpdateStep(self._sums)) if self._sums else None
         self.evaluate_step = self._wrap(EvaluateStep(model, loss_fn, hits, self._tested))
-        self._batch = 0  # batches of this epoch that are done
-        self._pending = 0  # micro-batches since the last update
+        self._counted = -1  # the epoch whose batches `_counts` counts
+        self._goes_on: Any = None  # the loader with which an interrupted epoch goes on; or ANY_LOADER
         self._skip = 0  # batches that a loader without a state must give again before a resumed epoch goes on
-        self._resumed = False
+        self._places = Places()
+        self._whole = False  # whether nothing can interrupt a step
+        self._undo: Undo | None = None  # for the step that runs
+        self._finished: FinishedEpoch | None = None  # until all of it is in its place
         self._best: dict[str, Array] = {}
+
+    @property
+    def step(self) -> int:
+        """Updates of the weights."""
+        return self._counts.updates
+
+    @property
+    def _batch(self) -> int:
+        """Batches of this epoch that are done."""
+        return self._counts.batches if self._counted == self.epoch else 0
 
     # Epochs.
     def train_epoch(self, dataloader: Iterable[Any]) -> Metrics:
@@ -135,16 +156,23 @@ class Trainer:
         Returns the means of loss and accuracy over its samples, each at the weights that it met. TinyTorchError,
         with the number of the step, where the loss is not finite.
         """
-        return self._train_epoch(dataloader, None)
+        with self._interruptible(dataloader):
+            metrics = self._train_epoch(dataloader, None)
+            self._finished = FinishedEpoch(self.epoch + 1, list(self.history), self.early_stopping, self._best)
+            self._settle()
+        return metrics
 
     def evaluate(self, dataloader: Iterable[Any]) -> Metrics:
         """The means of loss and accuracy over all samples of `dataloader`, in evaluation mode; changes nothing."""
+        return self._evaluate(dataloader, dataloader)
+
+    def _evaluate(self, dataloader: Iterable[Any], batches: Iterable[Any]) -> Metrics:
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         self._tested.set([0, 0, 0, 0])
         try:
             with progress("evaluating", _length(dataloader), self.progress) as advance:
-                for done, batch in enumerate(dataloader, 1):
+                for done, batch in enumerate(batches, 1):
                     self.evaluate_step(*_pair(batch))
                     if advance is not None:
                         advance(done, self._tested.loss)
@@ -156,63 +184,127 @@ class Trainer:
 
     def _train_epoch(self, dataloader: Iterable[Any], after_update: Callable[[], None] | None) -> Metrics:
         self.model.train()
-        self._begin()
+        self._begin(dataloader)
         length = _length(dataloader)
         if self.schedule_by == "epoch":
             self._set_rate(0.0)
         started = time.perf_counter()
         before = self.seconds
+        batches = self._places.training(dataloader, self._batch, self._skip)
+        self._skip = 0
         with progress(f"epoch {self.epoch + 1}", length, self.progress) as advance:
-            for batch in self._remaining(dataloader):
+            self._update_if_full()
+            for batch in batches:
                 inputs, targets = _pair(batch)
                 if self.schedule_by == "step":
                     self._set_rate(self._fraction(length))
                 self._train_batch(inputs, targets)
-                if self._pending == 0 and after_update is not None:
+                if self._counts.pending == 0 and after_update is not None:
                     self.seconds = before + time.perf_counter() - started
                     after_update()
                 if advance is not None:
                     advance(self._batch, self._totals.loss)
-            if self._pending:
+            if self._counts.pending:
                 self._update()
         self.seconds = before + time.perf_counter() - started
-        metrics = _means("train_epoch", self._totals)
-        self.epoch, self._batch = self.epoch + 1, 0
-        return metrics
+        return _means("train_epoch", self._totals)
 
-    def _begin(self) -> None:
-        """Start an epoch, or go on with the one of a checkpoint."""
-        if not self._resumed:
-            self._batch = self._skip = 0
+    def _begin(self, dataloader: Iterable[Any]) -> None:
+        """Start an epoch, or go on with the one of a checkpoint, or with an interrupted one."""
+        self._settle()
+        if self._goes_on is dataloader:
+            self._skip = 0 if self._places.go_back(dataloader, self._batch) else self._batch
+        elif self._goes_on is not ANY_LOADER:
+            self._places.forget()
+            self._counted = -1
+        self._goes_on = None
+        if self._counted != self.epoch:
+            self._skip = 0
             self._totals.set([0, 0, 0, 0])
-        self._resumed = False
-        self._pending = 0
-        if self._sums is not None:
-            self._sums.clear()
-
-    def _remaining(self, dataloader: Iterable[Any]) -> Iterator[Any]:
-        skip, self._skip = self._skip, 0
-        return islice(iter(dataloader), skip, None)
+            self._counts.set(0, 0, self.step)
+            if self._sums is not None:
+                self._sums.clear()
+            self._counted = self.epoch
+        self._whole = runs_as_one(getattr(self.train_step, "backend", None), self._state().values())
 
     def _train_batch(self, inputs: Any, targets: Any) -> None:
-        self.train_step(inputs, targets)
-        self._batch += 1
+        self._run(self.train_step, inputs, targets)
         if not math.isfinite(self._totals.values[0]):
             raise TinyTorchError(
-                f"the loss is not finite (NaN or infinity) at step {self.step + 1}: epoch {self.epoch + 1}, batch "
-                f"{self._batch}. Lower the learning rate, clip the gradients (max_norm) or look at this batch; the "
-                "weights may be spoilt, so go on from a checkpoint",
+                f"the loss is not finite (NaN or infinity) at step {self.step + bool(self._counts.pending)}: epoch "
+                f"{self.epoch + 1}, batch {self._batch}. Lower the learning rate, clip the gradients (max_norm) or "
+                "look at this batch; the weights may be spoilt, so go on from a checkpoint",
                 user_loc(),
             )
-        self._pending += 1
-        if self._pending == self.accumulate:
+        self._update_if_full()
+
+    def _update_if_full(self) -> None:
+        if self._sums is not None and self._counts.pending >= self.accumulate:
             self._update()
 
     def _update(self) -> None:
         if self._sums is not None and self.update_step is not None:
-            self.update_step(tuple(self._sums.reached.tolist()))
-        self._pending = 0
-        self.step += 1
+            self._run(self.update_step, tuple(self._sums.reached.tolist()))
+
+    # Interruptions.
+    def _run(self, step: Callable[..., None], *args: Any) -> None:
+        """Run a step that counts itself last; `_settle` undoes what is left of one that was interrupted."""
+        if not self._whole:
+            self._undo = Undo(self._counts.values, {name: array.copy() for name, array in self._state().items()})
+        step(*args)
+        self._undo = None
+
+    @contextmanager
+    def _interruptible(self, dataloader: Iterable[Any]) -> Generator[None]:
+        """Around the epochs with a loader: whatever interrupts them, they can be saved or gone on with afterwards."""
+        with_grad = mode.grad
+        try:
+            yield
+        except BaseException as error:
+            # What interrupted a clean-up has left these as they were inside.
+            mode.trace, mode.grad, recording.recorder = None, with_grad, None
+            if not isinstance(error, Exception) and self._counted == self.epoch:
+                self._goes_on = dataloader
+            self._settle()
+            raise
+
+    def _settle(self) -> None:
+        """Take back a step that was interrupted; put in place what an epoch that is done leaves. If this is
+        interrupted in its turn, the next call does it."""
+        undo, done = self._undo, self._finished
+        if undo is not None:
+            if undo.counts == self._counts.values:
+                self._load_state(Checkpoint(undo.arrays, {}))
+            self._undo = None
+        if done is not None:
+            self.history[:] = done.history
+            if self.early_stopping is not None and done.stopping is not None:
+                vars(self.early_stopping).update(vars(done.stopping))
+            self._best = done.best
+            self.epoch = done.epoch
+            self._places.forget()
+            self._finished = None
+
+    def _state(self) -> dict[str, Array]:
+        """The arrays that steps change."""
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_arrays(self.optimizer),
+            "generator": {name: g.state for name, g in generators_of(self.model).items()},
+        }
+        found = {f"{part}.{name}": t.numpy() for part, tensors in parts.items() for name, t in tensors.items()}
+        sums = {} if self._sums is None else self._sums.arrays()
+        return {**found, "totals": self._totals.values, **{f"sums.{name}": array for name, array in sums.items()}}
+
+    def _load_state(self, saved: Checkpoint) -> None:
+        """The inverse, but for the settings of the optimizer."""
+        self.model.load_state_dict(saved.part("model"))
+        states = optimizer_state(saved.part("optimizer"))
+        self.optimizer.load_state([states.get(i, {}) for i in range(len(self.optimizer.state))])
+        load_generators(generators_of(self.model), saved.part("generator"))
+        self._totals.set(saved.arrays["totals"])
+        if self._sums is not None:
+            self._sums.load(saved.part("sums"))
 
     def _set_rate(self, fraction: float) -> None:
         if self.schedule is not None:
@@ -257,25 +349,30 @@ class Trainer:
                 save()
 
         stopping = self.early_stopping
-        while self.epoch < epochs and not (stopping is not None and stopping.stopped):
-            trained = self._train_epoch(train_loader, save_sometimes if checkpoint_every and checkpoint else None)
-            tested = None if val_loader is None else self.evaluate(val_loader)
-            self._record(trained, tested)
-            save()
-            if on_epoch is not None:
-                on_epoch(self.history[-1])
+        with self._interruptible(train_loader):
+            self._settle()
+            while self.epoch < epochs and not (stopping is not None and stopping.stopped):
+                trained = self._train_epoch(train_loader, save_sometimes if checkpoint_every and checkpoint else None)
+                tested = None if val_loader is None else self._evaluate(val_loader, self._places.testing(val_loader))
+                self._finish(trained, tested)
+                save()
+                if on_epoch is not None:
+                    on_epoch(self.history[-1])
         if stopping is not None and stopping.restore_best and self._best:
             self.model.load_state_dict(self._best)
         return self.history
 
-    def _record(self, trained: Metrics, tested: Metrics | None) -> None:
-        record = {"epoch": self.epoch, "lr": self.optimizer.lr}
+    def _finish(self, trained: Metrics, tested: Metrics | None) -> None:
+        """The epoch is done."""
+        epoch, best = self.epoch + 1, self._best
+        record: dict[str, Any] = {"epoch": epoch, "lr": self.optimizer.lr}
         record |= {f"train_{name}": value for name, value in trained._asdict().items()}
         record |= {f"val_{name}": value for name, value in (tested._asdict() if tested else {}).items()}
-        self.history.append(record)
-        stopping = self.early_stopping
-        if stopping is not None and stopping.update(tested or trained, self.epoch) and stopping.restore_best:
-            self._best = {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
+        stopping = copy.copy(self.early_stopping)
+        if stopping is not None and stopping.update(tested or trained, epoch) and stopping.restore_best:
+            best = {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
+        self._finished = FinishedEpoch(epoch, [*self.history, record], stopping, best)
+        self._settle()
 
     # Checkpoints.
     def save_checkpoint(
@@ -297,31 +394,33 @@ class Trainer:
     ) -> None:
         """Go on exactly where `save_checkpoint` was called. On any error everything is as it was before."""
         loaders = (train_loader, val_loader)
-        saved, before, resumed = Checkpoint.load(path), self._snapshot(*loaders), self._resumed
+        saved, before, goes_on, skip = Checkpoint.load(path), self._snapshot(*loaders), self._goes_on, self._skip
         try:
             self._restore(saved, *loaders)
-        except Exception as error:
+        except BaseException as error:
             self._restore(before, *loaders)
-            self._resumed = resumed
-            raise does_not_fit(path, error) from error
+            self._goes_on, self._skip = goes_on, skip
+            if isinstance(error, Exception):
+                raise does_not_fit(path, error) from error
+            raise
 
     def _snapshot(self, *loaders: Any) -> Checkpoint:
-        arrays = {
-            **under("model", self.model.state_dict()),
-            **under("optimizer", optimizer_arrays(self.optimizer)),
-            **under("generator", {name: g.state for name, g in generators_of(self.model).items()}),
-            **under("best", self._best),
-            "totals": self._totals.values.copy(),
-        }
+        self._settle()
+        pending = self._counts.pending if self._batch else 0
+        arrays = under("best", self._best)
+        for name, array in self._state().items():
+            if pending or not name.startswith("sums."):
+                arrays[name] = array.copy()
         state = {
             "epoch": self.epoch,
             "batch": self._batch,
+            "pending": pending,
             "step": self.step,
             "seconds": self.seconds,
             "history": list(self.history),
             "param_groups": self.optimizer.state_dict()["param_groups"],
             "early_stopping": None if self.early_stopping is None else asdict(self.early_stopping),
-            "loaders": [x.state_dict() if hasattr(x, "state_dict") else None for x in loaders],
+            "loaders": [self._places.of(x, self._batch) for x in loaders],
         }
         return Checkpoint(arrays, state)
 
@@ -334,15 +433,30 @@ class Trainer:
         load_optimizer(self.optimizer, saved.part("optimizer"), state["param_groups"])
         load_generators(generators_of(self.model), saved.part("generator"))
         self._totals.set(saved.arrays["totals"])
+        self._load_sums(saved, state["pending"])
         self._best = saved.part("best")
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.history[:] = state["history"]
-        self._batch, self._resumed = state["batch"], state["batch"] > 0
+        batch = state["batch"]
+        self._counts.set(batch, state["pending"], state["step"])
+        self._counted, self._goes_on = (self.epoch, ANY_LOADER) if batch else (-1, None)
         placed = hasattr(loaders[0], "load_state_dict") and state["loaders"][0] is not None
-        self._skip = 0 if placed else self._batch
+        self._skip = 0 if placed else batch
+        self._places.forget()
+        if placed:
+            self._places.note(loaders[0], batch, state["loaders"][0])
         if self.early_stopping is not None and state["early_stopping"] is not None:
             for name in ("best", "best_epoch", "waited"):
                 setattr(self.early_stopping, name, state["early_stopping"][name])
+
+    def _load_sums(self, saved: Checkpoint, pending: int) -> None:
+        sums = saved.part("sums")
+        if self._sums is not None:
+            self._sums.load(sums) if sums else self._sums.clear()
+        elif pending:
+            raise TinyTorchError(
+                f"{pending} batches wait for an update, but this run does not accumulate gradients", user_loc()
+            )
 
 
 def _check(model: Any, optimizer: Any, loss_fn: Any, hits: Any, schedule: Any, early_stopping: Any) -> None:

@@ -26,7 +26,7 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 
-FORMAT = 2  # raise it when a checkpoint's content changes
+FORMAT = 3  # raise it when a checkpoint's content changes
 _STATE = "trainer.json"
 _MOST_F32 = float(np.finfo(np.float32).max)  # settings become tensors of f32
 _NOT_FINITE = {
@@ -87,14 +87,20 @@ def optimizer_arrays(optimizer: Optimizer) -> dict[str, Tensor]:
     return {f"{i}.{name}": t for i, state in optimizer.state_dict()["state"].items() for name, t in state.items()}
 
 
-def load_optimizer(optimizer: Optimizer, arrays: Mapping[str, Array], groups: list[dict[str, Any]]) -> None:
-    """The inverse; TinyTorchError if it does not fit, and nothing has been changed."""
+def optimizer_state(arrays: Mapping[str, Array]) -> dict[int, dict[str, Tensor]]:
+    """The state of each parameter that has one, of arrays named as by `optimizer_arrays`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, array in arrays.items():
         number, _, name = key.partition(".")
         if not number.isdecimal():
             raise TinyTorchError(f"{key} is no state of a parameter of an optimizer", user_loc())
         state.setdefault(int(number), {})[name] = Tensor.wrap(array)
+    return state
+
+
+def load_optimizer(optimizer: Optimizer, arrays: Mapping[str, Array], groups: list[dict[str, Any]]) -> None:
+    """The inverse; TinyTorchError if it does not fit, and nothing has been changed."""
+    state = optimizer_state(arrays)
     # JSON knows no tuples, and a list in place of one would be a changed setting to a compiled step.
     tuples = [{k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()} for g in groups]
     for own, saved in zip(optimizer.param_groups, tuples, strict=False):
@@ -159,7 +165,7 @@ def _no_number(word: str) -> NoReturn:
 def checked_state(path: str | PathLike[str], state: dict[str, Any]) -> dict[str, Any]:
     """The state of a run as `Trainer` keeps it; TinyTorchError where a value is missing or not of its kind."""
     check = _Check(path)
-    for key in ("epoch", "batch", "step"):
+    for key in ("epoch", "batch", "pending", "step"):
         check.whole(key, check.item("the state", state, key))
     if check.number("seconds", check.item("the state", state, "seconds")) < 0:
         check.fail("seconds", state["seconds"], "not negative")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -15,8 +15,10 @@ from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import stack, where
 from tinytorch.frontend.tracked import Tracked
+from tinytorch.frontend.training_position import Counts
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, f64
 
 LossFunction: TypeAlias = Callable[[Any, Any], Any]
@@ -172,15 +174,17 @@ class TrainStep(Step):
         totals: Totals,
         optimizer: Optimizer,
         max_norm: float | None,
+        counts: Counts,
     ) -> None:
         super().__init__(model, loss_fn, hits, totals)
-        self.optimizer, self.max_norm = optimizer, max_norm
+        self.optimizer, self.max_norm, self.counts = optimizer, max_norm, counts
 
     def __call__(self, inputs: Any, targets: Any) -> None:
         loss = self.forward(inputs, targets)
         self.optimizer.zero_grad()
         loss.backward()
         _update(self.optimizer, self.max_norm)
+        self.counts.add(batches=1, updates=1)
 
 
 def _update(optimizer: Optimizer, max_norm: float | None) -> None:
@@ -223,11 +227,25 @@ class AccumulateStep(TrainStep):
                     self.reached[i] = True
                     total.add_(p.grad)
         self.optimizer.zero_grad()
+        self.counts.add(batches=1, pending=1)
 
     def clear(self) -> None:
         """Forget what has been added up."""
         for tensor in (*self.sums, self.weights):
             tensor.zero_()
+
+    def arrays(self) -> dict[str, Array]:
+        """What has been added up: the arrays themselves."""
+        sums = {str(i): total.numpy() for i, total in enumerate(self.sums)}
+        return {**sums, "weights": self.weights.numpy(), "reached": self.reached}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Go on with what was added up; TinyTorchError where it is of other parameters."""
+        own = self.arrays()
+        if {name: a.shape for name, a in own.items()} != {name: a.shape for name, a in arrays.items()}:
+            raise TinyTorchError("the sums of gradients are of other parameters", user_loc())
+        for name, array in own.items():
+            np.copyto(array, arrays[name])
 
 
 class UpdateStep(Tracked):
@@ -244,6 +262,7 @@ class UpdateStep(Tracked):
         _update(source.optimizer, source.max_norm)
         with grad_mode(False):
             source.clear()
+        source.counts.add(updates=1)
 
 
 class EvaluateStep(Step):

@@ -8,10 +8,11 @@ from typing import Any
 
 from tinytorch.ir import locks
 from tinytorch.ir.collector import paused
-from tinytorch.ir.graph import Graph
+from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.kernel_form import check_form
 from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm import jit
@@ -20,7 +21,9 @@ from tinytorch.runtime.llvm.pycall import CallSpec, Operand, Output, make_call, 
 from tinytorch.runtime.llvm.target import Target
 from tinytorch.runtime.schedule import Schedule, constants_of, schedule
 
-SHORT_FLOPS = 200_000  # a graph with less work keeps Python's global lock: giving it up would cost more
+# A graph with less work, and less to move, keeps Python's global lock: giving it up would cost more.
+SHORT_FLOPS = 200_000
+SHORT_BYTES = 512 << 10  # some 50 µs from memory, some 10 from a cache
 
 
 class Executable:
@@ -80,7 +83,6 @@ class Executable:
         ]
         outputs = [Output(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed]
         constants = constants_of(graph)
-        flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
         spec = CallSpec(
             arguments=tuple(operands[:arguments]),
             states=tuple(operands[arguments:]),
@@ -90,7 +92,7 @@ class Executable:
             wrap=wrap,
             constants=(self._pool.address, *(c.ctypes.data for c in constants)),
             arena_bytes=self.arena_bytes,
-            releases_gil=flops > SHORT_FLOPS,
+            releases_gil=takes_long(graph),
             storage_slot=storage_slot,
             storage_type=storage_type,
             keep=(self._code, self._pool, constants),
@@ -98,3 +100,21 @@ class Executable:
         )
         entry = self._code.address("entry")
         return make_call(entry, spec), make_careful_call(entry, spec)
+
+
+def takes_long(graph: Graph) -> bool:
+    """Whether other Python threads should run while a graph of kernels does."""
+    flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
+    return flops > SHORT_FLOPS or sum(map(_bytes_moved, graph.nodes)) > SHORT_BYTES
+
+
+def _bytes_moved(node: Node) -> int:
+    """The bytes that a kernel reads and writes; where an index says which, or an update replaces them, as many as that
+    takes, and not the whole operand."""
+    if node.op is not kernel:
+        return 0  # a view
+    body: Graph = node.attrs["body"]
+    partly = {n.inputs[0] for n in body.nodes if n.op.kind in ("index", "update")}
+    read = sum(v.type.bytes for v in body.inputs if v not in partly)
+    updates = body.nodes[0].op.kind == "update"
+    return read + (read if updates else sum(v.type.bytes for v in node.outputs))
