@@ -11,4 +11,4 @@ settings.load_profile("fixed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the expected halves of tests/golden/**/*.ir")
-    parser.addoption("--programs", type=int, default=1000, help="how many programs tests/test_programs.py draws")
+    parser.addoption("--programs", type=int, default=4000, help="how many programs tests/test_programs.py draws")
