@@ -64,12 +64,9 @@ FEATURES: dict[str, str] = {
 }
 
 OFF: dict[str, str] = {
-    "scalar_mask_write": "numpy's ValueError comes through",
     "spent_result": "results have no gradient outside after a backward() inside",
     "no_grad_alias": "a view that was changed in place requires grad, as its base does",
-    "detached_result": "the result is the tensor itself, with its requires_grad",
     "history_argument": "a gradient inside does not reach the leaves, and nothing says so",
-    "lone_zero_grad": "a gradient that was not there in the trace is not dropped",
 }
 
 # Programs that do everything seldom do two certain things after each other. So many leave out whole groups.
