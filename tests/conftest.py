@@ -12,4 +12,4 @@ settings.load_profile("fixed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the expected halves of tests/golden/**/*.ir")
     parser.addoption("--stress", type=int, default=1, help="how many times as long the stress tests run")
-    parser.addoption("--programs", type=int, default=1000, help="how many programs tests/test_programs.py draws")
+    parser.addoption("--programs", type=int, default=4000, help="how many programs tests/test_programs.py draws")

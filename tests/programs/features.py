@@ -45,6 +45,7 @@ FEATURES: dict[str, str] = {
     "zero_grad_false": "zero_grad(set_to_none=False)",
     "no_grad_call": "calls under no_grad",
     # arguments and results
+    "no_grad_alias": "views of arguments as results of calls under no_grad",
     "containers": "arguments and results in nested lists, tuples and dicts",
     "named_tuples": "named tuples as results",
     "ordered_dicts": "ordered dicts as results",
@@ -63,11 +64,9 @@ FEATURES: dict[str, str] = {
 }
 
 OFF: dict[str, str] = {
-    "scalar_mask_write": "numpy's ValueError comes through",
     "spent_result": "results have no gradient outside after a backward() inside",
-    "detached_result": "the result is the tensor itself, with its requires_grad",
+    "no_grad_alias": "a view that was changed in place requires grad, as its base does",
     "history_argument": "a gradient inside does not reach the leaves, and nothing says so",
-    "lone_zero_grad": "a gradient that was not there in the trace is not dropped",
 }
 
 # Programs that do everything seldom do two certain things after each other. So many leave out whole groups.

@@ -239,7 +239,8 @@ class _Writer:
         if self.numbered:
             arguments.append(repr(d.one([2.0, 2.0, 0.5]) if "python_number" in d.on else 2.0))
         call = f"out = run({', '.join(arguments)})"
-        if d.rarely("no_grad_call"):
+        aliased = any(v.storage.outside and not v.itself for _, v in self.paths)
+        if ("no_grad_alias" in d.on or not aliased) and d.rarely("no_grad_call"):
             call = f"with tt.no_grad():\n    {call}"
         self.segments.append(Segment(call, call=True))
         self._after()
