@@ -133,13 +133,9 @@ class Compiled:
         key, args = call.key, call.tensors
         reason = call.difference(next(reversed(self._known))) if self._known else "the first call"
         for item in tuple(self._known.get(key, ())):
-            outdated = item.outdated()
-            if outdated is not None:
-                with contextlib.suppress(KeyError, ValueError):  # another thread was faster
-                    self._known[key].remove(item)
-                reason = outdated
-                continue
-            changed = None if item.guards.unchanged() else item.guards.changed()
+            changed = item.outdated()
+            if changed is None and not item.guards.unchanged():
+                changed = item.guards.changed()
             if changed is None and not item.typed():
                 changed = "a captured tensor has another dtype or shape"
             if changed is None and not (item.valid() and item.fits(args)):
@@ -179,8 +175,7 @@ class Compiled:
             )
         found = self._build(traced, Guards(watch, traced.arrays, self.freezes), call)
         entries = self._known.setdefault(call.key, [])
-        entries.append(found)
-        del entries[:-8]
+        entries[:] = [*(e for e in entries if e.outdated() is None), found][-8:]
         while len(self._known) > MAX_SPECIALIZATIONS:
             self._known.popitem(last=False)
         return found
