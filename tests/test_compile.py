@@ -14,7 +14,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend.random import default_generator
-from tinytorch.frontend.tensor import version_of
+from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.runtime.llvm.pool import get_num_threads, set_num_threads
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.storage import Storage, overlaps
-from tinytorch.frontend.tensor import Tensor, mode, version_of, wants_nan_checks
-from tinytorch.frontend.trace import Traced
+from tinytorch.frontend.storage import Storage, overlaps, version_of
+from tinytorch.frontend.tensor import Tensor, mode, wants_nan_checks
+from tinytorch.frontend.traced import Traced
 from tinytorch.ir import locks, ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value

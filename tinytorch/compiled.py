@@ -20,9 +20,10 @@ from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, 
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.numbers import NeedsValue
-from tinytorch.frontend.storage import along
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, storage_of, version_of
-from tinytorch.frontend.trace import Leaf, Result, TraceAgain, Traced, set_raw_grad, trace
+from tinytorch.frontend.storage import along, storage_of, version_of
+from tinytorch.frontend.tensor import Consumed, Tensor, mode
+from tinytorch.frontend.trace import TraceAgain, trace
+from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks

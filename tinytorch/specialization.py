@@ -9,9 +9,9 @@ from typing import Any
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
-from tinytorch.frontend.storage import Storage, overlaps
-from tinytorch.frontend.tensor import Tensor, mode, version_of
-from tinytorch.frontend.trace import Result, Traced, raw_grad, strides_of
+from tinytorch.frontend.storage import Storage, overlaps, version_of
+from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 
 

@@ -1,8 +1,9 @@
+# pyright: reportPrivateUsage=false
 """Memory that several tensors share: its version, and how a view lies in the tensor that it was taken from."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -85,6 +86,70 @@ def is_view(op: Op, array: Array, attrs: Attrs) -> bool:
     except ValueError:
         return False
     return True
+
+
+def version_of(tensor: Tensor) -> int:
+    """A number that is another one whenever the storage has been written to."""
+    storage = tensor._storage
+    return 0 if storage is None else storage.version
+
+
+def storage_of(tensor: Tensor) -> Storage:
+    """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
+    storage = tensor._storage
+    if storage is None:
+        storage = tensor._storage = Storage()
+    return storage
+
+
+def base_of(tensor: Tensor) -> tuple[Tensor, Steps]:
+    """The tensor whose history this one has, and the views that lead from it here."""
+    alias = tensor._alias
+    if alias is None or alias.cut or alias.base._storage is not tensor._storage:
+        return tensor, ()
+    return alias.base, alias.steps
+
+
+def layout_of(tensor: Tensor) -> Array:
+    """An array that is laid out as the tensor; its values do not count."""
+    if tensor._expr is None:
+        return tensor._data
+    alias = tensor._alias
+    if alias is None:
+        return row_major(tensor.shape)
+    array = layout_of(alias.base)
+    for op, attrs in alias.steps:
+        array = op.eval(array, **attrs)
+    return array
+
+
+def memory_of(tensor: Tensor, ends: Container[int] = ()) -> tuple[Tensor, Steps]:
+    """The tensor at the root of the memory, and the views that lead from it here. One whose id is in `ends` is a root
+    itself."""
+    base, steps = tensor, ()
+    while (alias := base._alias) is not None and id(base) not in ends and alias.base._storage is base._storage:
+        base, steps = alias.base, (*alias.steps, *steps)
+    return base, steps
+
+
+def alias_of(tensor: Tensor, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias:
+    """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`."""
+    if is_cut(op):
+        return Alias(*memory_of(tensor, ends), cut=True)
+    base, steps = (tensor, ()) if id(tensor) in ends else base_of(tensor)
+    return Alias(base, (*steps, (op, attrs)), False, base._node)
+
+
+def cut_alias(tensor: Tensor) -> Alias:
+    """Where a tensor lies that shares the memory of `tensor`, but keeps nothing of its history alive: the root of
+    memory that is shared so is a tensor that nobody else has."""
+    base, steps = base_of(tensor)
+    alias = base._alias
+    if alias is None or alias.base._storage is not base._storage:
+        bare = base.wrap(base._data)
+        bare._storage = storage_of(base)
+        alias = base._alias = Alias(bare, (), cut=True)
+    return Alias(alias.base, (*alias.steps, *steps), cut=True)
 
 
 def owner(array: Array) -> Any:

@@ -5,13 +5,27 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, Self, cast
 
 import numpy as np
 
 from tinytorch.frontend.inplace import InPlace
-from tinytorch.frontend.storage import Alias, Steps, Storage, is_cut, known_storage, owner, put, row_major, show
+from tinytorch.frontend.storage import (
+    Alias,
+    Storage,
+    alias_of,
+    base_of,
+    cut_alias,
+    is_cut,
+    known_storage,
+    layout_of,
+    owner,
+    put,
+    show,
+    storage_of,
+    version_of,
+)
 from tinytorch.frontend.tape import Operand, Record, TapeNode, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
@@ -372,7 +386,7 @@ class Tensor(InPlace):
             mode.trace.differentiate(self, requires_grad)
             return self
         if self._alias is not None and not self._alias.cut:
-            self._alias = _cut_alias(self)
+            self._alias = cut_alias(self)
         self._requires_grad = requires_grad
         return self
 
@@ -461,20 +475,6 @@ class Tensor(InPlace):
         raise TinyTorchError("gradients of intermediate tensors come from tt.grad", user_loc())
 
 
-def version_of(tensor: Tensor) -> int:
-    """A number that is another one whenever the storage has been written to."""
-    storage = tensor._storage
-    return 0 if storage is None else storage.version
-
-
-def storage_of(tensor: Tensor) -> Storage:
-    """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
-    storage = tensor._storage
-    if storage is None:
-        storage = tensor._storage = Storage()
-    return storage
-
-
 def history_of(tensor: Tensor) -> TapeNode | None:
     """The node that made the values, None for a leaf."""
     tensor._refresh()
@@ -525,57 +525,6 @@ def key_of(tensor: Tensor) -> int:
     """What names a value on the tape: the node that made it, or the leaf."""
     node = history_of(tensor)
     return id(leaf_of(tensor) if node is None else node)
-
-
-# Memory that tensors share.
-def base_of(tensor: Tensor) -> tuple[Tensor, Steps]:
-    """The tensor whose history this one has, and the views that lead from it here."""
-    alias = tensor._alias
-    if alias is None or alias.cut or alias.base._storage is not tensor._storage:
-        return tensor, ()
-    return alias.base, alias.steps
-
-
-def layout_of(tensor: Tensor) -> Array:
-    """An array that is laid out as the tensor; its values do not count."""
-    if tensor._expr is None:
-        return tensor._data
-    alias = tensor._alias
-    if alias is None:
-        return row_major(tensor.shape)
-    array = layout_of(alias.base)
-    for op, attrs in alias.steps:
-        array = op.eval(array, **attrs)
-    return array
-
-
-def memory_of(tensor: Tensor, ends: Container[int] = ()) -> tuple[Tensor, Steps]:
-    """The tensor at the root of the memory, and the views that lead from it here. One whose id is in `ends` is a root
-    itself."""
-    base, steps = tensor, ()
-    while (alias := base._alias) is not None and id(base) not in ends and alias.base._storage is base._storage:
-        base, steps = alias.base, (*alias.steps, *steps)
-    return base, steps
-
-
-def alias_of(tensor: Tensor, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias:
-    """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`."""
-    if is_cut(op):
-        return Alias(*memory_of(tensor, ends), cut=True)
-    base, steps = (tensor, ()) if id(tensor) in ends else base_of(tensor)
-    return Alias(base, (*steps, (op, attrs)), False, base._node)
-
-
-def _cut_alias(tensor: Tensor) -> Alias:
-    """Where a tensor lies that shares the memory of `tensor`, but keeps nothing of its history alive: the root of
-    memory that is shared so is a tensor that nobody else has."""
-    base, steps = base_of(tensor)
-    alias = base._alias
-    if alias is None or alias.base._storage is not base._storage:
-        bare = Tensor.wrap(base._data)
-        bare._storage = storage_of(base)
-        alias = base._alias = Alias(bare, (), cut=True)
-    return Alias(alias.base, (*alias.steps, *steps), cut=True)
 
 
 class Consumed:
@@ -647,7 +596,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
     if op.put is not None and owner(out._data) is owner(arrays[0]):
         out._storage = storage_of(operands[0])
-        out._alias = _cut_alias(operands[0]) if is_cut(op) else alias_of(operands[0], op, attrs)
+        out._alias = cut_alias(operands[0]) if is_cut(op) else alias_of(operands[0], op, attrs)
     if mode.grad and op is not ops.core.detach and any(o.requires_grad for o in operands):
         _record(op, operands, attrs, out)
     return out

@@ -15,7 +15,7 @@ from tinytorch.frontend.guards.quick import QuickLook
 from tinytorch.frontend.guards.reach import attributes_in
 from tinytorch.frontend.guards.record import Watch
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import expr_of
+from tinytorch.frontend.traced import expr_of
 from tinytorch.frontend.tracked import epoch
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc
