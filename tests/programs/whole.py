@@ -249,7 +249,8 @@ class _Writer:
         d = self.d
         name = d.one(pool.names)
         if pool.dtype == "f32" and pool.shape == (3,) and d.rarely("captured_argument"):
-            return d.one(["m.b", "m.w", "c"])
+            hidden = d.went_backward and not pool.grad and "spent_result" not in d.on  # results would require grad, too
+            return "m.b" if hidden else d.one(["m.b", "m.w", "c"])
         if d.rarely("view_argument"):
             return name + d.one([".detach()", "[None][0]"][: 1 if pool.grad and "history_argument" not in d.on else 2])
         return name
