@@ -9,12 +9,14 @@ from typing import Any
 
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.storage import Storage, overlaps, version_of
+from tinytorch.frontend.tape import SPENT
 from tinytorch.frontend.tensor import Tensor, mode, wants_nan_checks
 from tinytorch.frontend.traced import Traced
 from tinytorch.ir import locks, ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.convolutions import convolutions
 from tinytorch.passes.cse import cse
@@ -56,19 +58,20 @@ def make_calls(
     captured: Sequence[Tensor],
     backend: str,
     pipeline: Sequence[Pass | Sequence[Pass]] = PIPELINE,
+    wrap: Callable[[Array], Tensor] = Tensor.wrap,
 ) -> Calls:
-    """Compile a graph, and bind all but its first inputs to tensors."""
+    """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results."""
     check_nans = wants_nan_checks()
     interpreted = backend == "interpreter" or check_nans
     passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else pipeline)
     if interpreted:
         interpreter = Interpreter(passed, check_nans)
-        return Calls(passed, records, interpreter, *_interpreted(interpreter, captured))
+        return Calls(passed, records, interpreter, *_interpreted(interpreter, captured, wrap))
     with locks.importing:
         from tinytorch.runtime.executable import Executable
 
     executable = Executable(passed)
-    bound = executable.bind(arguments, captured, Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)
+    bound = executable.bind(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *bound)
 
 
@@ -83,12 +86,21 @@ class Calls:
     careful: Callable[..., Any]
 
 
+def spent(array: Array) -> Tensor:
+    """A result that was computed from leaves, and whose tape a backward() in the function has freed."""
+    tensor = Tensor.wrap(array)
+    tensor._node, tensor._requires_grad = SPENT, True
+    return tensor
+
+
 def _failed(status: int) -> object:
     """A guard in the graph failed: nothing has changed, and the reference will say what is wrong."""
     return MISMATCH
 
 
-def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _interpreted(
+    interpreter: Interpreter, captured: Sequence[Tensor], wrap: Callable[[Array], Tensor]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The interpreter behind the interface of a native call: the fast call wants written memory for itself, and
     arguments in row-major order."""
 
@@ -108,7 +120,7 @@ def _interpreted(interpreter: Interpreter, captured: Sequence[Tensor]) -> tuple[
             if not tensors[index]._data.flags.writeable:
                 name = interpreter.graph.inputs[index].name
                 raise TinyTorchError(f"{name} is read-only, but the compiled graph updates it in place", user_loc())
-        results = tuple(map(Tensor.wrap, interpreter.run([t._data for t in tensors])))
+        results = tuple(map(wrap, interpreter.run([t._data for t in tensors])))
         for index in written:
             tensors[index].touch()
         return results[0] if len(results) == 1 else results or None

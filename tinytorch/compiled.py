@@ -16,11 +16,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, make_calls
+from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
+from tinytorch.frontend.tape import SPENT
 from tinytorch.frontend.tensor import Consumed, Tensor, mode
 from tinytorch.frontend.trace import TraceAgain, trace
 from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
@@ -35,7 +36,7 @@ from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 from tinytorch.signature import Signature, Varying
-from tinytorch.specialization import Specialization
+from tinytorch.specialization import Specialization, is_single
 
 if TYPE_CHECKING:
     from tinytorch.explain import Report
@@ -183,12 +184,13 @@ class Compiled:
 
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
         args = call.tensors
+        wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
-            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE)
+            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE, wrap)
         else:
             frozen = ()
-            calls = make_calls(traced.graph, len(args), traced.captured, self.backend)
+            calls = make_calls(traced.graph, len(args), traced.captured, self.backend, wrap=wrap)
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
         found = Specialization(traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen)
         found.overlaps = found.shared(args)
@@ -333,4 +335,6 @@ def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor])
     if result.steps:
         with grad_mode(result.differentiable):
             made = along(result.steps, made)
+    if result.spent:
+        made._node, made._requires_grad = SPENT, True
     return made.requires_grad_() if result.leaf else made

@@ -15,6 +15,12 @@ from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 
 
+def is_single(traced: Traced) -> bool:
+    """Whether what the machine code returns is the result of the call as it is."""
+    plain = traced.results in ((Result(0, (), False),), (Result(0, (), False, spent=True),))
+    return plain and traced.result == Slot(0) and not traced.effects.kept
+
+
 @dataclass
 class Specialization:
     """One traced and compiled signature of a function."""
@@ -49,8 +55,8 @@ class Specialization:
         self.picky = bool(self.pinned or self.argument_guards) or any(self.flags)
         self.rare = bool(self.views or self.frozen or traced.joined or self.grad_guards)
         self.row_major = all(strides is None for _, strides in traced.layouts)
-        effects, only = traced.effects, traced.results == (Result(0, (), False),)
-        self.single = traced.result == Slot(0) and only and not effects.kept
+        effects = traced.effects
+        self.single = is_single(traced)
         self.plain = self.single and not (effects.dropped or effects.consumed or effects.flags or self.guards.left)
 
     @property
@@ -78,6 +84,7 @@ class Specialization:
             len(ids) == len(args)
             and self.captured.isdisjoint(ids)
             and all(args[i] is tensor for i, tensor in self.pinned)
+            and not (self.traced.went_backward and any(t._requires_grad and not t.is_leaf for t in args))
             and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
         )
 

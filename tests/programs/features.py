@@ -63,11 +63,7 @@ FEATURES: dict[str, str] = {
     "mode": "train() and eval() between calls",
 }
 
-OFF: dict[str, str] = {
-    "spent_result": "results have no gradient outside after a backward() inside",
-    "no_grad_alias": "a view that was changed in place requires grad, as its base does",
-    "history_argument": "a gradient inside does not reach the leaves, and nothing says so",
-}
+OFF: dict[str, str] = {}
 
 # Programs that do everything seldom do two certain things after each other. So many leave out whole groups.
 VALUES = frozenset({"reduce", "matmul", "flip", "gather", "where", "join", "cast", "integers", "module_call"})

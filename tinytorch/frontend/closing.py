@@ -68,6 +68,7 @@ class Closing:
             tuple((i, strides_of(t)) for i, t in enumerate(inputs) if id(t) in running.layouts),
             tuple((t, storage_of(t)) for t in running.members.values()),
             arrays,
+            running.went_backward,
             {i: running.roots[id(t)].history.value for i, t in enumerate(inputs) if id(t) in running.flags},
         )
 
@@ -110,7 +111,8 @@ class Closing:
         results: list[Result] = []
         for tensor, (base, steps) in zip((*tensors, *grads), places, strict=True):
             leaf = tensor.requires_grad and id(tensor) in running.leaves and id(tensor) not in inputs
-            differentiable = tensor.requires_grad and not leaf and not running.went_backward
+            made = tensor.requires_grad and not leaf
+            differentiable, spent = made and not running.went_backward, made and running.went_backward
             if running.cuts(tensor, base):
                 steps = (*steps, (ops.core.detach, {}))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
@@ -122,7 +124,7 @@ class Closing:
             if id(source) not in known:
                 known[id(source)] = len(self.outputs)
                 self.outputs.append(running.lift(source).value)
-            results.append(Result(known[id(source)], steps, differentiable, leaf))
+            results.append(Result(known[id(source)], steps, differentiable, leaf, spent))
         return results
 
     def _follows(self, tensor: Tensor, base: Tensor) -> bool:

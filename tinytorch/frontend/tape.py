@@ -14,8 +14,12 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Attrs, Nondiff, Op
+from tinytorch.ir.ops.core import custom_grad
 
-FREED = "backward: the tape has been freed by an earlier backward(); pass retain_graph=True"
+FREED = (
+    "backward: the tape has been freed by an earlier backward(); pass retain_graph=True "
+    "(results of a compiled function that calls backward() have no tape)"
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +34,9 @@ class TapeNode:
     def free(self) -> None:
         """Let go of what backward() needed: operands, and the tensors in a rule of its own."""
         self.operands, self.attrs = None, {}
+
+
+SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
 
 
 @dataclass(eq=False, slots=True)

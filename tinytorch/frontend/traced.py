@@ -19,12 +19,13 @@ Leaf = Tensor | int  # a captured tensor, or the position of an argument
 class Result:
     """A tensor among the results: `steps` (views) away from output `source` or input `~source`, whose memory it
     shares. With `differentiable`, backward() outside may ask for its gradient; otherwise it has none. A `leaf` was made
-    in the function."""
+    in the function. The tape of a `spent` one was freed by a backward() in the function."""
 
     source: int
     steps: Steps
     differentiable: bool
     leaf: bool = False
+    spent: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Traced:
     layouts: tuple[tuple[int, tuple[int, ...] | None], ...]
     joined: tuple[tuple[Tensor, Storage], ...]  # captured tensors that are computed from another one's memory
     arrays: tuple[Meeting, ...]  # numpy arrays among the captured inputs
+    went_backward: bool  # backward() was called, which goes no further than leaves
     variables: Mapping[int, Value]
 
 
