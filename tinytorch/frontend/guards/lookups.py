@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.guards.freeze import ABSENT, freeze, raw_items, raw_values
+from tinytorch.frontend.guards.freeze import ABSENT, factory_of, freeze, raw_items, raw_values
 from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of
@@ -147,6 +147,21 @@ def _dict_of(kind: type) -> Any:
     return found[0] if len(found) == 1 and type(found[0]) is dict else vars(kind)
 
 
+class Bases(Lookup):
+    """The order in which a class and its bases are searched."""
+
+    def __init__(self, kind: type) -> None:
+        self.label, self.kind = f"the bases of {kind.__name__}", kind
+        self.found = self.now()
+        self.frozen = freeze(self.found)
+
+    def now(self) -> Any:
+        return self.kind.__mro__
+
+    def test(self, name: Name) -> str:
+        return f"{name(self.kind)}.__mro__ is {name(self.found)}"
+
+
 class Kind(Lookup):
     """The class of an object, and the dict that holds its attributes."""
 
@@ -195,6 +210,8 @@ class Content(Lookup):
     def _remember(self) -> None:
         self.keys = list(raw_items(self.container))
         self.values = list(raw_values(self.container)) if isinstance(self.container, dict) else None
+        self.factory = factory_of(self.container)
+        self.found = (*self.keys, *(self.values or ()))
 
     def changed(self) -> bool:
         if self.same():
@@ -208,6 +225,8 @@ class Content(Lookup):
         """Whether the very same objects are in it, in the same order."""
         container = self.container
         if len(self.keys) != len(container) or not all(map(is_, raw_items(container), self.keys)):
+            return False
+        if factory_of(container) is not self.factory:
             return False
         return self.values is None or all(map(is_, raw_values(container), self.values))
 
