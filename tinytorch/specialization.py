@@ -114,6 +114,10 @@ class Specialization:
                 return False
         return not self.rare or self._rarely_valid()
 
+    def still_valid(self) -> bool:
+        """The slow look at what Python holds: something was set, but maybe nothing that was read."""
+        return not self.guards.unchanged() and self.guards.changed() is None and self.valid()
+
     def _rarely_valid(self) -> bool:
         """What most specializations do not depend on."""
         return (
