@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextvars
+import dataclasses
 import enum
 import functools
 import os
@@ -13,7 +14,7 @@ import types
 from collections import defaultdict
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -130,6 +131,93 @@ def method_of_an_enum() -> Case:
 
     holder = SimpleNamespace(mode=Mode.A)
     return (lambda x: x * holder.mode.weight(), lambda: setattr(Mode, "weight", lambda self: 5.0))
+
+
+# Objects that the trace makes.
+@case
+def constructor_reads_a_variable() -> Case:
+    k = 1.0
+
+    class A:
+        def __init__(self) -> None:
+            self.k = k
+
+    def change() -> None:
+        nonlocal k
+        k = 5.0
+
+    return (lambda x: x * A().k, change)
+
+
+@case
+def constructor_replaced() -> Case:
+    class A:
+        def __init__(self) -> None:
+            self.k = 1.0
+
+    def other(self: A) -> None:
+        self.k = 5.0
+
+    return (lambda x: x * A().k, lambda: setattr(A, "__init__", other))
+
+
+@case
+def default_factory_of_a_dataclass() -> Case:
+    k = [1.0]
+
+    @dataclasses.dataclass
+    class A:
+        k: float = dataclasses.field(default_factory=lambda: k[0])
+
+    return (lambda x: x * A().k, lambda: k.__setitem__(0, 5.0))
+
+
+@case
+def single_instance() -> Case:
+    class A:
+        only: Any = None
+
+        def __new__(cls) -> Any:
+            if cls.only is None:
+                cls.only = object.__new__(cls)
+                cls.only.k = 1.0
+            return cls.only
+
+    kept: Any = A()
+    return (lambda x: x * A().k, lambda: setattr(kept, "k", 5.0))
+
+
+@case
+def metaclass_call() -> Case:
+    class Meta(type):
+        def __call__(cls) -> Any:
+            return made[0]
+
+    class A(metaclass=Meta):
+        pass
+
+    made = [SimpleNamespace(k=1.0)]
+    return (lambda x: x * A().k, lambda: made.__setitem__(0, SimpleNamespace(k=5.0)))
+
+
+@case
+def class_getitem() -> Case:
+    class A:
+        kept: ClassVar[dict[str, float]] = {"k": 1.0}
+
+        def __class_getitem__(cls, name: str) -> float:
+            return cls.kept[name]
+
+    return (lambda x: x * A["k"], lambda: A.kept.update(k=5.0))
+
+
+@case
+def attribute_of_a_string() -> Case:
+    class Name(str):
+        weight = 1.0
+
+    name = Name("name")
+    return (lambda x: x * name.weight, lambda: setattr(name, "weight", 5.0))
 
 
 # Containers.

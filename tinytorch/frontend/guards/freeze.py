@@ -84,11 +84,13 @@ def _fields(item: Any) -> Any:
 
 
 def _value(item: Any) -> Any:
-    return (type(item), item)
+    return Identity(item) if getattr(item, "__dict__", None) else (type(item), item)  # a subclass may keep more
 
 
 def _float(item: float) -> Any:
-    return (type(item), item.hex())  # NaN is itself, and -0.0 is not 0.0
+    return (
+        Identity(item) if hasattr(item, "__dict__") else (type(item), item.hex())
+    )  # NaN is itself, and -0.0 is not 0.0
 
 
 def _complex(item: complex) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.guards.freeze import ABSENT, factory_of, freeze, raw_items, raw_values
+from tinytorch.frontend.guards.hooks import attribute_of
 from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of
@@ -118,9 +119,9 @@ class InClass(Lookup):
         self.found: Any = ABSENT
         for base in kind.__mro__:
             world = _dict_of(base)
-            if key in world:
+            self.found = attribute_of(base, key)
+            if self.found is not ABSENT:
                 self.worlds.append(world)
-                self.found = world[key]
                 break
             if not is_foreign(base):
                 self.worlds.append(world)
@@ -128,7 +129,7 @@ class InClass(Lookup):
 
     def now(self) -> Any:
         for base in self.kind.__mro__:
-            found = vars(base).get(self.key, ABSENT)
+            found = attribute_of(base, self.key)
             if found is not ABSENT:
                 return found
         return ABSENT

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytorch.frontend.guards.code import NO_NAMES, Names, asks_type, codes_in, loads_of, names_in, uses_global
 from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, factory_of, parts_in
+from tinytorch.frontend.guards.hooks import attribute_of
 from tinytorch.frontend.guards.lookups import (
     Bases,
     Code,
@@ -50,6 +51,7 @@ _UNCALLED = frozenset(
 )  # fmt: skip
 
 
+_CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 _CACHES = frozenset({"dispatch_cache", "cache_token"})  # of functools.singledispatch, which follow from its registry
 
 
@@ -131,7 +133,8 @@ class Reach:
             known = self.lookups[place] = InClass(f"{kind.__name__}.{key}", kind, key)
             self.visit(known.found, names, known.label)
             function = getattr(known.found, "__func__", None)
-            if isinstance(known.found, classmethod) and isinstance(function, types.FunctionType):
+            takes_class = isinstance(known.found, classmethod) or key == "__new__"
+            if takes_class and isinstance(function, types.FunctionType):
                 self._named(kind, names_in(function.__code__))
         return known.found
 
@@ -152,13 +155,15 @@ class Reach:
         if isinstance(item, Tensor):
             self.tensors.add(id(item))
             return
-        if isinstance(item, (*PLAIN, Slot)) and not isinstance(item, enum.Enum):
+        if isinstance(item, (*PLAIN, Slot)) and (is_foreign(item) or type(item) in PLAIN):
             return
         if isinstance(item, (type, types.ModuleType, types.SimpleNamespace)) or is_namespace(type(item)):
             self.seen[id(item)] = self._named_only[id(item)] = item
             if isinstance(item, type):
                 self.kind(item)
                 self._metaclass(item, names)
+                if any("__class_getitem__" in vars(base) for base in item.__mro__ if not is_foreign(base)):
+                    self.in_class(item, "__class_getitem__", names)
             elif not isinstance(item, types.ModuleType):
                 self._namespaces[id(item)] = item
             self._named(item, names)
@@ -235,6 +240,13 @@ class Reach:
                 self.visit(value, names, kind.__name__)
         elif isinstance(item, abc.ABCMeta) and not is_foreign(item):
             self.lookups["registered classes"] = Whole("a class registered with an abstract one", abc.get_cache_token)
+
+    def constructed(self, kind: type) -> None:
+        """The trace calls a class: what its constructors read is read."""
+        for name in _CONSTRUCTORS:
+            bases = [base for base in kind.__mro__ if not is_foreign(base)]
+            if any(attribute_of(base, name) is not ABSENT for base in bases):
+                self.in_class(kind, name, NO_NAMES)
 
     # Functions.
     def _function(self, item: types.FunctionType, names: Names) -> None:
