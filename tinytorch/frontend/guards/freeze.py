@@ -88,9 +88,9 @@ def _value(item: Any) -> Any:
 
 
 def _float(item: float) -> Any:
-    return (
-        Identity(item) if hasattr(item, "__dict__") else (type(item), item.hex())
-    )  # NaN is itself, and -0.0 is not 0.0
+    if getattr(item, "__dict__", None):
+        return Identity(item)
+    return (type(item), item.hex())  # NaN is itself, and -0.0 is not 0.0
 
 
 def _complex(item: complex) -> Any:
