@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import types
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -24,6 +25,10 @@ from tests.guard_cases import Case, check, ones, recompiles
 from tinytorch.ir.errors import TraceError
 
 CASES: list[Callable[[], Case]] = []
+
+
+class Kept:
+    k: float
 
 
 def case(make: Callable[[], Case]) -> Callable[[], Case]:
@@ -220,6 +225,38 @@ def attribute_of_a_string() -> Case:
     return (lambda x: x * name.weight, lambda: setattr(name, "weight", 5.0))
 
 
+def _kept(wrap: Callable[[Any], Any]) -> Case:
+    """An object in something that only the trace finds."""
+
+    class Inner:
+        k = 0.0
+
+    inner, outer = Inner(), Kept()
+    inner.k = 1.0
+    outer.part = wrap(inner)
+    return (lambda x: x * outer.part.inner.k, lambda: setattr(inner, "k", 5.0))
+
+
+@case
+def object_in_a_namespace_in_an_object() -> Case:
+    return _kept(lambda inner: SimpleNamespace(inner=inner))
+
+
+@case
+def object_in_a_class_in_an_object() -> Case:
+    return _kept(lambda inner: type("Holder", (), {"inner": inner}))
+
+
+@case
+def object_in_a_module_in_an_object() -> Case:
+    def wrap(inner: Any) -> types.ModuleType:
+        module = types.ModuleType("holder")
+        module.inner = inner
+        return module
+
+    return _kept(wrap)
+
+
 # Containers.
 @case
 def a_part_replaced_by_an_equal_one_and_changed() -> Case:
@@ -260,6 +297,14 @@ def read_only_mapping() -> Case:
     kept = {"a": 1.0}
     mapping = types.MappingProxyType(kept)
     return (lambda x: x * mapping["a"], lambda: kept.update(a=5.0))
+
+
+@case
+def object_of_a_weak_reference() -> Case:
+    kept = Kept()
+    kept.k = 1.0
+    reference = weakref.ref(kept)
+    return (lambda x: x * reference().k, lambda: setattr(kept, "k", 5.0))
 
 
 # Variables of other kinds.

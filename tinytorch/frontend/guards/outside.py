@@ -1,4 +1,4 @@
-"""What functions take from outside of their variables: modules that they import, the environment, views of dicts."""
+"""What functions take from outside of their variables: modules that they import, the environment, views of objects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,7 +35,9 @@ def environment_of(function: types.FunctionType) -> Iterator[Any]:
 
 
 def underlying(item: Any) -> Any:
-    """The dict that a read-only view shows; None for anything else."""
+    """The dict that a read-only view shows, the object of a weak reference; None for anything else."""
+    if isinstance(item, weakref.ref):
+        return item()
     if not isinstance(item, _VIEWS):
         return None
     found = gc.get_referents(item)

@@ -69,7 +69,6 @@ class Reach:
         self.draws = False
         self.loc: Loc | None = None
         self._named_only: dict[int, Any] = {}  # what is watched by the names that code spells
-        self._namespaces: dict[int, Any] = {}  # the objects among it
         self._named_with: set[tuple[int, Names]] = set()
         self._all_names = NO_NAMES
         self._instances: list[Any] = []
@@ -89,7 +88,7 @@ class Reach:
         self._static = True
         self.visit(arguments, names, "an argument")
         self._static = False
-        self._spread(self._named_only)
+        self._spread()
 
     # Hooks for what looks deeper.
     def instance(self, item: Any, names: Names, label: str) -> bool:
@@ -164,9 +163,8 @@ class Reach:
                 self._metaclass(item, names)
                 if any("__class_getitem__" in vars(base) for base in item.__mro__ if not is_foreign(base)):
                     self.in_class(item, "__class_getitem__", names)
-            elif not isinstance(item, types.ModuleType):
-                self._namespaces[id(item)] = item
             self._named(item, names)
+            self._spread_to(item, self._all_names)
             return
         if id(item) not in self.seen:
             self.seen[id(item)] = item
@@ -269,7 +267,8 @@ class Reach:
         for name in sorted(names_in(code).variables):
             self._global(item, name)
         self._all_names |= names_in(code)
-        self._spread(self._namespaces)
+        for holder in tuple(self._named_only.values()):  # before the trace reads what is in them
+            self._spread_to(holder, names_in(code))
         if {"type", "__class__"} & (names_in(code).variables | names_in(code).attributes):
             self._class_names |= names_in(code)
             for kind in tuple(self._kinds):
@@ -329,7 +328,7 @@ class Reach:
         self.note_kind(kind)
         self._instances.append(item)
         if not self.instance(item, names, label):
-            self._named_only[id(item)] = self._namespaces[id(item)] = item
+            self._named_only[id(item)] = item
             self._named(item, names)
 
     def note_kind(self, kind: type) -> None:
@@ -415,7 +414,7 @@ class Reach:
         if "__getattribute__" in self._all_names.attributes:  # object.__getattribute__(x, name) passes the hooks by
             for item in self._instances:
                 self.whole(item)
-        self._spread(self._named_only)
+        self._spread()
         for item, name in self._imports:
             if name in sys.modules:
                 self._module(item, name)
@@ -424,7 +423,7 @@ class Reach:
                 self.in_class(Tensor, key, self._all_names)
         for item, now, before in self._holders:
             self._attributes_of(item, now, before)
-        self._spread(self._named_only)
+        self._spread()
 
     def _attributes_of(self, item: Any, now: dict[str, Any], before: dict[str, Any]) -> None:
         """Watch what functions and members of enums keep in attributes; those that the trace added have changed."""
@@ -436,14 +435,17 @@ class Reach:
         for key in self._all_names.attributes & before.keys():
             self.in_dict(f"{label}.{key}", now, key, self._all_names)
 
-    def _spread(self, items: dict[int, Any]) -> None:
+    def _spread(self) -> None:
         """Apply the names of all code that was found to what is watched by name."""
         names = None
         while names != self._all_names:
             names = self._all_names
-            spelled = Names(names.variables, names.attributes)
-            for item in tuple(items.values()):
-                self._named(item, spelled if isinstance(item, (type, types.ModuleType)) else names)
+            for item in tuple(self._named_only.values()):
+                self._spread_to(item, names)
+
+    def _spread_to(self, item: Any, names: Names) -> None:
+        only_spelled = isinstance(item, (type, types.ModuleType))
+        self._named(item, Names(names.variables, names.attributes) if only_spelled else names)
 
     def watch_kind(self, item: Any, label: str, world: Any) -> None:
         self.lookups[id(item), "kind"] = Kind(label, item, world)
