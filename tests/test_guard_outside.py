@@ -476,3 +476,34 @@ def test_a_list_in_itself_is_refused() -> None:
     items.append(items)
     with pytest.raises(TraceError, match="holds itself"):
         tt.compile(lambda x: x * items[1][0], backend="interpreter")(ones())
+
+
+class Traced:
+    scale = 2.0
+
+    def __init__(self) -> None:
+        self.k = 3.0
+
+
+def test_a_trace_of_another_thread_compiles_nothing_anew(monkeypatch: Any) -> None:
+    """Its hooks are in the classes that this thread's guards look at."""
+    kept = Traced()
+    inside, leave = threading.Event(), threading.Event()
+
+    def waits(x: Any) -> Any:
+        inside.set()
+        leave.wait(60)
+        return x * kept.k
+
+    f = tt.compile(lambda x: x * kept.k * Traced().scale, backend="interpreter")
+    assert f(ones()).item() == 6
+    other = threading.Thread(target=tt.compile(waits, backend="interpreter"), args=(ones(),))
+    other.start()
+    inside.wait(60)
+    try:
+        monkeypatch.setattr(f, "_specialize", None)
+        assert [f(ones()).item() for _ in range(3)] == [6, 6, 6]
+    finally:
+        leave.set()
+        other.join()
+    assert f(ones()).item() == 6

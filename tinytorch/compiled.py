@@ -161,7 +161,7 @@ class Compiled:
             changed = None if item.guards.unchanged() else item.guards.changed()
             if changed is None and not item.typed():
                 changed = "a captured tensor has another dtype or shape"
-            if changed is None and not (item.valid() and item.fits(args)):
+            if changed is None and not (item.valid(same=True) and item.fits(args)):
                 changed = "another tensor is captured or requires grad, or a gradient is there that was not"
             if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
                 changed = "the arguments lie elsewhere in memory"
