@@ -28,7 +28,7 @@ from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
-from tinytorch.ir.errors import CompileError, TraceError
+from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
@@ -45,6 +45,10 @@ MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one i
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
 _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
+
+
+class _Failed(Exception):
+    """A trace with numbers as inputs raised an error: maybe because one of them is no Python number."""
 
 
 class Compiled:
@@ -72,7 +76,13 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         hot = self._hot
-        if hot is not None and not kwargs and mode.trace is None and hot.takes(args) and hot.valid():
+        if (
+            hot is not None
+            and not kwargs
+            and mode.trace is None
+            and hot.takes(args)
+            and (hot.valid() or hot.still_valid())
+        ):
             result = hot.calls.fast(*args)
             if result is not MISMATCH:
                 return result if hot.plain else self._finish(hot, result, args)
@@ -86,8 +96,17 @@ class Compiled:
         try:
             return self._run(call)
         except NeedsValue as error:
-            call.fix(error)
+            call.fix(error.places)
+            guessed = False
+        except _Failed:
+            call.fix(call.numbers)
+            guessed = True
+        try:
             return self._call(args, kwargs)
+        except Exception:
+            if guessed:  # it was not for the numbers
+                call.release(call.numbers)
+            raise
 
     def _run(self, call: Signature) -> Any:
         tensors = call.tensors
@@ -140,7 +159,7 @@ class Compiled:
                 changed = item.guards.changed()
             if changed is None and not item.typed():
                 changed = "a captured tensor has another dtype or shape"
-            if changed is None and not (item.valid() and item.fits(args)):
+            if changed is None and not (item.valid(same=True) and item.fits(args)):
                 changed = "another tensor is captured or requires grad, or a gradient is there that was not"
             if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
                 changed = "the arguments lie elsewhere in memory"
@@ -170,6 +189,14 @@ class Compiled:
                 traced = trace(self.function, args, kwargs, call.tensors, names, append_gradients, self._name)
         except TraceAgain:
             return self._specialize(call)
+        except TinyTorchError:
+            raise
+        except Exception as error:
+            if call.numbers:
+                raise _Failed from error
+            raise
+        if call.numbers and watch.asks_type:
+            raise NeedsValue(call.numbers)
         if not same():
             raise TraceError(
                 f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tinytorch.frontend.guards import freeze
-from tinytorch.frontend.numbers import NeedsValue, Number
+from tinytorch.frontend.numbers import SMALL, Number
 from tinytorch.frontend.tensor import Tensor, mode, over
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 
@@ -44,7 +44,7 @@ class Varying:
 
     def __call__(self, place: Hashable, value: float) -> bool:
         """Whether the number at `place`, which is `value` now, is an input."""
-        if place in self._fixed or (type(value) is int and not -(2**63) <= value < 2**63):
+        if place in self._fixed or (type(value) is int and abs(value) > SMALL):
             return False
         if place not in self._varies and freeze(self._first.setdefault(place, value)) != freeze(value):
             self._varies.add(place)
@@ -52,6 +52,9 @@ class Varying:
 
     def fix(self, place: Hashable) -> None:
         self._fixed.add(place)
+
+    def release(self, place: Hashable) -> None:
+        self._fixed.discard(place)
 
 
 class Signature:
@@ -125,7 +128,17 @@ class Signature:
         """What tells this call from one with another key."""
         return next((what for what, a, b in zip(_PARTS, self.key, key, strict=True) if a != b), "a new signature")
 
-    def fix(self, error: NeedsValue) -> None:
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The places of the numbers that are inputs."""
+        return frozenset(i for i, x, t in self._each() if t is not None and _is_number(x))
+
+    def fix(self, places: Iterable[int]) -> None:
         """Take these numbers as static from now on."""
-        for i in error.places:
+        for i in places:
             self._varying.fix(self._place(i))
+
+    def release(self, places: Iterable[int]) -> None:
+        """These may be inputs again."""
+        for i in places:
+            self._varying.release(self._place(i))

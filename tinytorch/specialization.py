@@ -108,10 +108,10 @@ class Specialization:
         changed = next((t for t, *was in self.frozen if [t._storage, version_of(t)] != was), None)
         return None if changed is None else f"a frozen tensor was changed: {changed.name or changed.type}"
 
-    def valid(self) -> bool:
-        """The quick look at everything but the arguments."""
+    def valid(self, same: bool = False) -> bool:
+        """The quick look at everything but the arguments. `same`: what Python holds was looked at already."""
         unchanged = self.guards.unchanged  # a function in an attribute: quicker in two steps than as a method
-        if self.grad_mode is not mode.grad or not unchanged():
+        if self.grad_mode is not mode.grad or not (same or unchanged()):
             return False
         for tensor in self.active:
             if not tensor._requires_grad:
@@ -120,6 +120,10 @@ class Specialization:
             if tensor._requires_grad:
                 return False
         return not self.rare or self._rarely_valid()
+
+    def still_valid(self) -> bool:
+        """The slow look at what Python holds: something was set, but maybe nothing that was read."""
+        return not self.guards.unchanged() and self.guards.changed() is None and self.valid(same=True)
 
     def _rarely_valid(self) -> bool:
         """What most specializations do not depend on."""

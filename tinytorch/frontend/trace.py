@@ -115,6 +115,7 @@ class Trace:
     members: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # captured, in joined storages
     arguments: int = 0
     meetings: Meetings = field(default_factory=Meetings)
+    needed: frozenset[int] = frozenset()  # places of numbers whose values the function has asked for
     went_backward: bool = False  # then the tape is used up, as it would be in eager mode
 
     # Tensors from outside.
@@ -441,6 +442,8 @@ class Trace:
 
     def build(self, result: Any) -> Traced:
         """Close the trace with what the function returned."""
+        if self.needed:  # it has caught that error
+            raise NeedsValue(self.needed)
         with record(None):
             return Closing(self).build(result)
 

@@ -4,9 +4,9 @@ A trace runs Python once, so all that the function took from Python (flags of mo
 is fixed in its graph. It is recorded as lookups, and these are made again before each call.
 
 To read, in this order: `freeze` (values that can be compared), `lookups` (how something was found), `code` (names in
-bytecode), `reach` (what a function can reach through names), `hooks` and `record` (which attributes a trace really
-read), `opaque` (objects of other people's classes), `proof` (arrays that only meet tensors), `quick` (the look before
-every call).
+bytecode), `outside` (modules, the environment), `reach` (what a function can reach through names), `hooks` and
+`record` (which attributes a trace really read), `opaque` (objects of other people's classes), `proof` (arrays that
+only meet tensors), `quick` (the look before every call).
 """
 
 from __future__ import annotations

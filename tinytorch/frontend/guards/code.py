@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dis
+import itertools
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import lru_cache
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
+_ASSIGNED = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
 _CLOSURE = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _COMPUTED = frozenset(
     {"getattr", "hasattr", "vars", "globals", "eval", "exec", "attrgetter", "__dict__", "__getattribute__", "dir"}
@@ -57,7 +59,7 @@ def names_in(code: types.CodeType) -> Names:
     strings: set[str] = set()
     for part in codes_in(code):
         for step in dis.get_instructions(part):
-            if step.opname in _GLOBAL:
+            if step.opname in _GLOBAL | _ASSIGNED:
                 variables.add(step.argval)
             elif step.opname in _ATTRIBUTE:
                 attributes.add(step.argval)
@@ -65,6 +67,36 @@ def names_in(code: types.CodeType) -> Names:
     computed = not _COMPUTED.isdisjoint(variables | attributes)
     named = attributes | strings if computed else attributes
     return Names(frozenset(variables | strings if computed else variables), frozenset(named), computed)
+
+
+def uses_global(code: types.CodeType, name: str) -> bool:
+    """Whether code reads or assigns a global variable, rather than just hold a string that could be its name."""
+    wanted = _GLOBAL | _ASSIGNED
+    steps = (step for part in codes_in(code) for step in dis.get_instructions(part))
+    return any(step.opname in wanted and step.argval == name for step in steps)
+
+
+@lru_cache(4096)
+def imports_in(code: types.CodeType) -> frozenset[tuple[int, str]]:
+    """The modules that code imports, as written: how many dots stand before the name, and the name."""
+    found: set[tuple[int, str]] = set()
+    for part in codes_in(code):
+        steps = list(dis.get_instructions(part))
+        for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):
+            if step.opname == "IMPORT_NAME":
+                found.add((level.argval, step.argval))
+    return frozenset(found)
+
+
+@lru_cache(4096)
+def asks_type(code: types.CodeType) -> bool:
+    """Whether code calls type() on something that could be a number: not on `self`."""
+    for part in codes_in(code):
+        steps = [step for step in dis.get_instructions(part) if step.opname not in ("PUSH_NULL", "CACHE")]
+        for step, after in itertools.pairwise(steps):
+            if step.opname in _GLOBAL and step.argval == "type" and after.argval not in ("self", "cls"):
+                return True
+    return False
 
 
 def loads_of(code: types.CodeType, name: str, local: bool) -> list[int]:

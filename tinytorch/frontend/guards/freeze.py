@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.tree import Slot
+from tinytorch.ir.errors import TraceError
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -38,6 +40,13 @@ def freeze(item: Any) -> Any:
     The result is hashable: the static arguments of a call become its key in this way. Arrays count by identity too,
     since their elements are watched where they lie.
     """
+    try:
+        return _frozen(item)
+    except RecursionError:
+        raise TraceError("a container holds itself, or is nested too deeply to be compared", user_loc()) from None
+
+
+def _frozen(item: Any) -> Any:
     kind = type(item)
     if kind in _RULES:
         return _RULES[kind](item)
@@ -71,14 +80,16 @@ def _fields(item: Any) -> Any:
     """An equal frozen dataclass is as good, unless it holds more than its fields."""
     names = [field.name for field in dataclasses.fields(item)]
     more = getattr(item, "__dict__", {}).keys() - set(names)
-    return Identity(item) if more else (type(item), *(freeze(getattr(item, name)) for name in names))
+    return Identity(item) if more else (type(item), *(_frozen(getattr(item, name)) for name in names))
 
 
 def _value(item: Any) -> Any:
-    return (type(item), item)
+    return Identity(item) if getattr(item, "__dict__", None) else (type(item), item)  # a subclass may keep more
 
 
 def _float(item: float) -> Any:
+    if getattr(item, "__dict__", None):
+        return Identity(item)
     return (type(item), item.hex())  # NaN is itself, and -0.0 is not 0.0
 
 
@@ -87,30 +98,34 @@ def _complex(item: complex) -> Any:
 
 
 def _items(item: Iterable[Any]) -> Any:
-    return (type(item), tuple(map(freeze, raw_items(item))), *_extra(item))
+    return (type(item), tuple(map(_frozen, raw_items(item))), *_extra(item))
 
 
 def _set(item: Any) -> Any:
-    return (type(item), frozenset(map(freeze, raw_items(item))), *_extra(item))
+    return (type(item), frozenset(map(_frozen, raw_items(item))), *_extra(item))
 
 
 def _dict(item: Any) -> Any:
     pairs = zip(raw_items(item), raw_values(item), strict=True)
-    return (type(item), tuple((freeze(key), freeze(value)) for key, value in pairs), *_extra(item))
+    return (type(item), tuple((_frozen(key), _frozen(value)) for key, value in pairs), *_extra(item))
 
 
 def _extra(item: Any) -> tuple[Any, ...]:
     """What a container is besides its items: the factory of a defaultdict; itself, where a subclass has attributes."""
-    factory = getattr(item, "default_factory", None) if isinstance(item, defaultdict) else None
-    return (Identity(factory), *((Identity(item),) if getattr(item, "__dict__", None) else ()))
+    return (Identity(factory_of(item)), *((Identity(item),) if getattr(item, "__dict__", None) else ()))
+
+
+def factory_of(container: Any) -> Any:
+    """What a defaultdict makes its values with; None of any other container."""
+    return container.default_factory if isinstance(container, defaultdict) else None
 
 
 def _slice(item: slice) -> Any:
-    return (slice, freeze(item.start), freeze(item.stop), freeze(item.step))
+    return (slice, _frozen(item.start), _frozen(item.stop), _frozen(item.step))
 
 
 def _partial(item: partial[Any]) -> Any:
-    return (type(item), freeze(item.func), freeze(item.args), freeze(item.keywords))
+    return (type(item), _frozen(item.func), _frozen(item.args), _frozen(item.keywords))
 
 
 def _method(item: types.MethodType) -> Any:

@@ -108,7 +108,8 @@ class Guards:
     def _live(self) -> set[Any]:
         """The keys of the containers that lookups find."""
         live: set[Any] = set()
-        stack = [lookup.found for lookup in chain(self._attributes, self._lookups.values())]
+        lookups = chain(self._attributes, self._lookups.values())
+        stack = [lookup.found for lookup in lookups if not isinstance(lookup, Content)]
         while stack:
             item = stack.pop()
             if isinstance(item, CONTAINERS) and (id(item), "content") not in live:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from tinytorch.frontend.guards.freeze import ABSENT
 from tinytorch.frontend.tracked import recording
 from tinytorch.ir import locks
 
+_NAMES = ("__getattribute__", "__setattr__", "__delattr__", "__init__")
 _lock = threading.Lock()
 locks.hold_across_forks(_lock)
 _hooked: dict[type, tuple[int, dict[str, Any]]] = {}  # how many traces need the hooks of a class, and what was there
@@ -47,7 +49,7 @@ def remove(kinds: Iterable[type]) -> None:
 
 
 def _unhook(kind: type, before: dict[str, Any]) -> None:
-    for name in ("__getattribute__", "__setattr__", "__delattr__", "__init__"):
+    for name in _NAMES:
         if name in before:
             type.__setattr__(kind, name, before[name])
         elif name in vars(kind):
@@ -68,12 +70,15 @@ _others = _Others()
 locks.renew_in_child(_others)
 
 
+def attribute_of(kind: type, name: str) -> Any:
+    """What a class itself has under a name, behind the hooks; ABSENT if nothing."""
+    known = _hooked.get(kind) if name in _NAMES else None
+    return vars(kind).get(name, ABSENT) if known is None else known[1].get(name, ABSENT)
+
+
 def has_own_lookup(kind: type) -> bool:
     """Whether a class finds attributes in a way of its own, behind the hook."""
-    found = vars(kind).get("__getattribute__")
-    if kind in _hooked:
-        found = _hooked[kind][1].get("__getattribute__")
-    return found is not None
+    return attribute_of(kind, "__getattribute__") is not ABSENT
 
 
 def _reading(original: Any) -> Any:

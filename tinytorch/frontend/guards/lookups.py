@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.guards.freeze import ABSENT, freeze, raw_items, raw_values
+from tinytorch.frontend.guards.freeze import ABSENT, factory_of, freeze, raw_items, raw_values
+from tinytorch.frontend.guards.hooks import attribute_of
 from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of
@@ -118,9 +119,9 @@ class InClass(Lookup):
         self.found: Any = ABSENT
         for base in kind.__mro__:
             world = _dict_of(base)
-            if key in world:
+            self.found = attribute_of(base, key)
+            if self.found is not ABSENT:
                 self.worlds.append(world)
-                self.found = world[key]
                 break
             if not is_foreign(base):
                 self.worlds.append(world)
@@ -128,7 +129,7 @@ class InClass(Lookup):
 
     def now(self) -> Any:
         for base in self.kind.__mro__:
-            found = vars(base).get(self.key, ABSENT)
+            found = attribute_of(base, self.key)
             if found is not ABSENT:
                 return found
         return ABSENT
@@ -145,6 +146,21 @@ def _dict_of(kind: type) -> Any:
     """The dict behind the read-only view of a class's attributes, which takes three times as long; only to read."""
     found = gc.get_referents(vars(kind))
     return found[0] if len(found) == 1 and type(found[0]) is dict else vars(kind)
+
+
+class Bases(Lookup):
+    """The order in which a class and its bases are searched."""
+
+    def __init__(self, kind: type) -> None:
+        self.label, self.kind = f"the bases of {kind.__name__}", kind
+        self.found = self.now()
+        self.frozen = freeze(self.found)
+
+    def now(self) -> Any:
+        return self.kind.__mro__
+
+    def test(self, name: Name) -> str:
+        return f"{name(self.kind)}.__mro__ is {name(self.found)}"
 
 
 class Kind(Lookup):
@@ -195,6 +211,8 @@ class Content(Lookup):
     def _remember(self) -> None:
         self.keys = list(raw_items(self.container))
         self.values = list(raw_values(self.container)) if isinstance(self.container, dict) else None
+        self.factory = factory_of(self.container)
+        self.found = (*self.keys, *(self.values or ()))
 
     def changed(self) -> bool:
         if self.same():
@@ -208,6 +226,8 @@ class Content(Lookup):
         """Whether the very same objects are in it, in the same order."""
         container = self.container
         if len(self.keys) != len(container) or not all(map(is_, raw_items(container), self.keys)):
+            return False
+        if factory_of(container) is not self.factory:
             return False
         return self.values is None or all(map(is_, raw_values(container), self.values))
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.guards.freeze import BUFFERS, CONTAINERS, PLAIN, parts_in
+from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, parts_in
 
 _LIMIT = 10_000  # objects in one that is compared whole
 
@@ -36,14 +36,17 @@ _CONSTANT: tuple[type, ...] = (
     operator.methodcaller, re.Pattern, pathlib.PurePath, datetime.date, datetime.time, datetime.timedelta,
     datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID, logging.Logger, logging.Handler, io.IOBase,
     type(threading.Lock()), type(threading.RLock()), threading.Thread, threading.Condition, threading.Event,
-    concurrent.futures.Executor, contextvars.ContextVar, type(typing.Any),
+    concurrent.futures.Executor, type(typing.Any),
     type(np.sum), np.vectorize,
 )  # fmt: skip
 
 
 def is_constant(item: Any) -> bool:
     kind = type(item)
-    return isinstance(item, _CONSTANT) or kind.__module__ in ("typing", "_thread") or hasattr(kind, "__get__")
+    if isinstance(item, (contextvars.ContextVar, threading.local)):
+        return False
+    plain = kind is object or isinstance(item, _CONSTANT)  # object(): a mark
+    return plain or kind.__module__ in ("typing", "_thread") or hasattr(kind, "__get__")
 
 
 def is_random(item: Any) -> bool:
@@ -65,7 +68,10 @@ def state_of(generator: Any) -> Any:
 def look_at(item: Any) -> Callable[[], Any] | None:
     """A function that gives everything of an object of a Python class that can be compared; None where it has parts
     that cannot."""
-    if not hasattr(item, "__dict__") or isinstance(item, (weakref.ref, threading.local)) or _state(item) is None:
+    if isinstance(item, contextvars.ContextVar):
+        variable: contextvars.ContextVar[Any] = item
+        return None if _state(variable.get(None)) is None else lambda: _state(variable.get(ABSENT))
+    if not hasattr(item, "__dict__") or isinstance(item, weakref.ref) or _state(item) is None:
         return None
     return lambda: _state(item)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import abc
 import builtins
 import enum
 import functools
+import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.guards.code import NO_NAMES, Names, codes_in, loads_of, names_in
-from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, parts_in
+from tinytorch.frontend.guards.code import NO_NAMES, Names, asks_type, codes_in, loads_of, names_in, uses_global
+from tinytorch.frontend.guards.freeze import ABSENT, BUFFERS, CONTAINERS, PLAIN, factory_of, parts_in
+from tinytorch.frontend.guards.hooks import attribute_of
 from tinytorch.frontend.guards.lookups import (
+    Bases,
     Code,
     Content,
     Elements,
@@ -26,6 +30,7 @@ from tinytorch.frontend.guards.lookups import (
     Whole,
 )
 from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal, state_of
+from tinytorch.frontend.guards.outside import environment_of, modules_of, underlying
 from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package, is_package_code
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of
@@ -46,6 +51,10 @@ _UNCALLED = frozenset(
 )  # fmt: skip
 
 
+_CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
+_CACHES = frozenset({"dispatch_cache", "cache_token"})  # of functools.singledispatch, which follow from its registry
+
+
 class Reach:
     """Collects lookups. `lookups` are to be tested in every call, `counted` (attributes of modules and optimizers)
     only if the epoch has moved, or if a class changed."""
@@ -60,13 +69,15 @@ class Reach:
         self.draws = False
         self.loc: Loc | None = None
         self._named_only: dict[int, Any] = {}  # what is watched by the names that code spells
-        self._namespaces: dict[int, Any] = {}  # the objects among it
         self._named_with: set[tuple[int, Names]] = set()
         self._all_names = NO_NAMES
         self._instances: list[Any] = []
         self._kinds: set[type] = set()
         self._class_names = NO_NAMES  # read from classes of objects: type(x).name
         self._static = False
+        self._holders: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []  # functions: attributes now, and at first
+        self._imports: list[tuple[types.FunctionType, str]] = []  # modules that were not there yet
+        self.asks_type = False  # some code calls type() on what may be an argument
 
     def start(self, function: Callable[..., Any], arguments: Any) -> None:
         """Visit what `function` names, and static arguments: the containers among them are compared by the call."""
@@ -77,7 +88,7 @@ class Reach:
         self._static = True
         self.visit(arguments, names, "an argument")
         self._static = False
-        self._spread(self._named_only)
+        self._spread()
 
     # Hooks for what looks deeper.
     def instance(self, item: Any, names: Names, label: str) -> bool:
@@ -116,10 +127,13 @@ class Reach:
         place = (kind, key)
         known = self.lookups.get(place)
         if known is None:
+            if not is_foreign(kind) and (kind, "bases") not in self.lookups:
+                self.lookups[kind, "bases"] = Bases(kind)
             known = self.lookups[place] = InClass(f"{kind.__name__}.{key}", kind, key)
             self.visit(known.found, names, known.label)
             function = getattr(known.found, "__func__", None)
-            if isinstance(known.found, classmethod) and isinstance(function, types.FunctionType):
+            takes_class = isinstance(known.found, classmethod) or key == "__new__"
+            if takes_class and isinstance(function, types.FunctionType):
                 self._named(kind, names_in(function.__code__))
         return known.found
 
@@ -134,19 +148,23 @@ class Reach:
         """Look at an object that code with these `names` reads attributes of."""
         if isinstance(item, np.ndarray):
             self.places(label, item).append(loads)
+            for part in item.flat if item.dtype == object else ():
+                self.visit(part, names, label)
             return
         if isinstance(item, Tensor):
             self.tensors.add(id(item))
             return
-        if isinstance(item, (*PLAIN, Slot)) and not isinstance(item, enum.Enum):
+        if isinstance(item, (*PLAIN, Slot)) and (is_foreign(item) or type(item) in PLAIN):
             return
         if isinstance(item, (type, types.ModuleType, types.SimpleNamespace)) or is_namespace(type(item)):
             self.seen[id(item)] = self._named_only[id(item)] = item
             if isinstance(item, type):
                 self.kind(item)
-            elif not isinstance(item, types.ModuleType):
-                self._namespaces[id(item)] = item
+                self._metaclass(item, names)
+                if any("__class_getitem__" in vars(base) for base in item.__mro__ if not is_foreign(base)):
+                    self.in_class(item, "__class_getitem__", names)
             self._named(item, names)
+            self._spread_to(item, self._all_names)
             return
         if id(item) not in self.seen:
             self.seen[id(item)] = item
@@ -173,10 +191,14 @@ class Reach:
             self.visit(item.fget if isinstance(item, property) else item.func, names, label)
         elif isinstance(item, enum.Enum):
             self.visit(item.value, names, label)
+            self.visit(type(item), names, label)
+            self._holders.append((item, vars(item), dict(vars(item))))
         elif isinstance(item, BUFFERS):
             self._whole(item, label, lambda: bytes(item))
         elif is_random(item):
             self.random[id(item)] = (label, item, state_of(item))
+        elif (inner := underlying(item)) is not None:
+            self.visit(inner, names, label)
         elif isinstance(item, Tracked) or not is_foreign(item):
             self._instance(item, names, label)
         else:
@@ -189,6 +211,7 @@ class Reach:
         if not isinstance(item, (tuple, frozenset)) and not self._static:
             counts = isinstance(item, (TrackedList, TrackedDict))
             (self.counted if counts else self.lookups)[id(item), "content"] = Content(label, item)
+        self.visit(factory_of(item), names, label)
         for part in parts_in(item):
             self.visit(part, names, label)
 
@@ -205,6 +228,24 @@ class Reach:
                 raise TraceError(refusal(label, item), self.where())
             self._whole(item, label, look)
 
+    def _metaclass(self, item: type, names: Names) -> None:
+        """A class whose class is the user's is an object of it."""
+        kind = type(item)
+        if not is_foreign(kind):
+            for name in self._specials(kind):
+                self.in_class(kind, name, names)
+            for value in self._descriptors(kind):
+                self.visit(value, names, kind.__name__)
+        elif isinstance(item, abc.ABCMeta) and not is_foreign(item):
+            self.lookups["registered classes"] = Whole("a class registered with an abstract one", abc.get_cache_token)
+
+    def constructed(self, kind: type) -> None:
+        """The trace calls a class: what its constructors read is read."""
+        for name in _CONSTRUCTORS:
+            bases = [base for base in kind.__mro__ if not is_foreign(base)]
+            if any(attribute_of(base, name) is not ABSENT for base in bases):
+                self.in_class(kind, name, NO_NAMES)
+
     # Functions.
     def _function(self, item: types.FunctionType, names: Names) -> None:
         code = item.__code__
@@ -213,24 +254,30 @@ class Reach:
                 self.visit(InCell("", cell).found, NO_NAMES, item.__name__)
             return
         for name, cell in zip(code.co_freevars, item.__closure__ or (), strict=True):
-            self._cell(item, name, cell)
+            if code.co_filename != functools.__file__ or name not in _CACHES:
+                self._cell(item, name, cell)
         self.lookups[id(item), "code"] = Code(item)
         for part in (item.__defaults__, item.__kwdefaults__):
             self.visit(part, names_in(code), f"a default of {item.__name__}()")
         wrapped = getattr(item, "__wrapped__", None)
         self.visit(wrapped, names, item.__name__)
+        self._holders.append((item, vars(item), dict(vars(item))))
         if is_foreign_file(code.co_filename):
             return
         for name in sorted(names_in(code).variables):
             self._global(item, name)
         self._all_names |= names_in(code)
-        self._spread(self._namespaces)
+        for holder in tuple(self._named_only.values()):  # before the trace reads what is in them
+            self._spread_to(holder, names_in(code))
         if {"type", "__class__"} & (names_in(code).variables | names_in(code).attributes):
             self._class_names |= names_in(code)
             for kind in tuple(self._kinds):
                 self._named_class(kind)
-        for name in names.attributes & vars(item).keys():
-            self.in_dict(f"{item.__name__}.{name}", vars(item), name, names)
+        for module in modules_of(item):
+            self._module(item, module)
+        for content in environment_of(item):
+            self.lookups[id(content), "content"] = Content("the environment", content)
+        self.asks_type |= asks_type(code)
 
     def _cell(self, item: types.FunctionType, name: str, cell: types.CellType) -> None:
         names = names_in(item.__code__)
@@ -248,9 +295,19 @@ class Reach:
         if name in variables:
             loads = [(part, at) for part in codes_in(code) for at in loads_of(part, name, local=False)]
             self.in_dict(name, variables, name, names, loads)
-        elif hasattr(builtins, name):  # the global comes first, should there be one later
+        elif hasattr(builtins, name) or uses_global(code, name):  # the global comes first, should there be one later
             self.in_dict(name, variables, name, NO_NAMES)
             self.in_dict(name, vars(builtins), name, NO_NAMES)
+
+    def _module(self, item: types.FunctionType, name: str) -> None:
+        """Watch a module that a function imports when it runs."""
+        names = names_in(item.__code__)
+        if name not in sys.modules:
+            self._imports.append((item, name))
+            return
+        self._note_randomness(name, sys.modules[name], names)
+        if not is_foreign(sys.modules[name]):
+            self.in_dict(f"the module {name}", sys.modules, name, names)
 
     def _note_randomness(self, name: str, value: Any, names: Names) -> None:
         module = value if isinstance(value, types.ModuleType) else None
@@ -271,7 +328,7 @@ class Reach:
         self.note_kind(kind)
         self._instances.append(item)
         if not self.instance(item, names, label):
-            self._named_only[id(item)] = self._namespaces[id(item)] = item
+            self._named_only[id(item)] = item
             self._named(item, names)
 
     def note_kind(self, kind: type) -> None:
@@ -303,6 +360,7 @@ class Reach:
     def _named(self, item: Any, names: Names) -> None:
         """A module, a class, or an object whose reads are not recorded: the attributes that the code names."""
         if is_foreign(item) and not isinstance(item, type):
+            self._added(item, names)
             return
         place = (id(item), names)
         if place in self._named_with:
@@ -321,10 +379,19 @@ class Reach:
             else:
                 self.attribute(item, world, key, names, label)
 
+    def _added(self, item: Any, names: Names) -> None:
+        """Functions of the user's in a module from elsewhere."""
+        if isinstance(item, types.ModuleType):
+            for key in names.attributes & vars(item).keys():
+                if _is_users(vars(item)[key]):
+                    self.in_dict(f"{item.__name__}.{key}", vars(item), key, names)
+
     def _class_attribute(self, kind: type, key: str, names: Names) -> None:
         """Classes of Python and of packages are taken to stay as they are, but for the methods of this one."""
         if not is_foreign(kind) or (is_package(kind) and key in vars(kind)):
             self.in_class(kind, key, names)
+        if not is_foreign(type(kind)):
+            self.in_class(type(kind), key, names)
 
     def attribute(self, item: Any, world: Any, key: str, names: Names, label: str, loads: Loads | None = None) -> None:
         """Watch an attribute of an object: first its class is asked, then the object, then the class again."""
@@ -347,19 +414,45 @@ class Reach:
         if "__getattribute__" in self._all_names.attributes:  # object.__getattribute__(x, name) passes the hooks by
             for item in self._instances:
                 self.whole(item)
-        self._spread(self._named_only)
+        self._spread()
+        for item, name in self._imports:
+            if name in sys.modules:
+                self._module(item, name)
+        for key in self._all_names.attributes & vars(Tensor).keys():
+            if _is_users(vars(Tensor)[key]):
+                self.in_class(Tensor, key, self._all_names)
+        for item, now, before in self._holders:
+            self._attributes_of(item, now, before)
+        self._spread()
 
-    def _spread(self, items: dict[int, Any]) -> None:
+    def _attributes_of(self, item: Any, now: dict[str, Any], before: dict[str, Any]) -> None:
+        """Watch what functions and members of enums keep in attributes; those that the trace added have changed."""
+        label = getattr(item, "__name__", type(item).__name__)
+        for key in now.keys() - before.keys():
+            added = InDict(f"{label}.{key}", before, key)
+            added.variables = now
+            self.lookups[id(now), key] = added
+        for key in self._all_names.attributes & before.keys():
+            self.in_dict(f"{label}.{key}", now, key, self._all_names)
+
+    def _spread(self) -> None:
         """Apply the names of all code that was found to what is watched by name."""
         names = None
         while names != self._all_names:
             names = self._all_names
-            spelled = Names(names.variables, names.attributes)
-            for item in tuple(items.values()):
-                self._named(item, spelled if isinstance(item, (type, types.ModuleType)) else names)
+            for item in tuple(self._named_only.values()):
+                self._spread_to(item, names)
+
+    def _spread_to(self, item: Any, names: Names) -> None:
+        only_spelled = isinstance(item, (type, types.ModuleType))
+        self._named(item, Names(names.variables, names.attributes) if only_spelled else names)
 
     def watch_kind(self, item: Any, label: str, world: Any) -> None:
         self.lookups[id(item), "kind"] = Kind(label, item, world)
+
+
+def _is_users(item: Any) -> bool:
+    return isinstance(item, types.FunctionType) and not is_foreign_file(item.__code__.co_filename)
 
 
 def attributes_in(item: Any) -> Any:

@@ -122,6 +122,8 @@ class Watch(Reach):
             self.visit(lookup.found, NO_NAMES, lookup.label, loads)
 
     def made(self, owner: Any) -> None:
+        with record(None):
+            self.constructed(type(owner))
         if id(owner) not in self.seen:  # else its __init__ is called once more
             self._made[id(owner)] = owner
 
