@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytorch.frontend.arrays import Meetings
 from tinytorch.frontend.closing import Closing
+from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import (
     Steps,
     alias_of,
