@@ -20,6 +20,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.masks import index_arrays
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.promotion import normalize_axis
 from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
@@ -293,7 +294,14 @@ class Tensor(InPlace):
             self._become(assign(base, parts, new).reshape(self.shape))
 
     def index_select(self, dim: int, index: Any) -> Self:
-        return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]
+        """What the integers of the vector `index` name along `dim`, counted from the end where they are negative."""
+        chosen = self._like(index)
+        if chosen.ndim > 1 or chosen.dtype.kind not in ("int", "uint"):
+            raise ShapeError(f"index_select: index is a vector of integers, got {chosen.type}", user_loc())
+        x = self if self.ndim else self.reshape((1,))
+        axis = normalize_axis("index_select", dim, x.ndim)
+        out = x[(slice(None),) * axis + (chosen.reshape((chosen.numel(),)),)]
+        return out if self.ndim else out.reshape(())
 
     # Changing the storage.
     def touch(self) -> None:
