@@ -156,15 +156,20 @@ def test_index_select():
 def test_shapes_that_would_grow_or_mean_nothing():
     x, w = F.ones(3), F.ones(4, 3)
     assert F.linear(x, w, F.ones(1)).tolist() == [4.0] * 4
+    assert F.pad(Tensor([7]), [1, 1], value=1.5).tolist() == [1, 7, 1]
+    assert F.one_hot(F.zeros(0, dtype="i64"), 3).shape == (0, 3)
     for call in (
         lambda: F.linear(x, w, F.ones(1, 4)),
+        lambda: F.pad(Tensor([1]), [1, 1], value=math.nan),
+        lambda: F.pad(F.ones(2, dtype="u8"), [1, 1], value=-0.5),
+        lambda: F.one_hot(F.zeros(0, dtype="i64")),
         lambda: F.ones(2).expand(-1, 2),
         lambda: F.ones(2, 2, 2).t(),
         lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(())),
         lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(3), F.ones(2, 3)),
         lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(3, dtype="f64")),
     ):
-        with pytest.raises(ShapeError, match="test_functional.py"):
+        with pytest.raises(ShapeError, match=r"test_functional\.py"):
             call()
 
 

@@ -196,11 +196,11 @@ def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tens
     """1 at each index along a new last axis of `num_classes`, by default one more than the largest index."""
     if require_tensor("one_hot", indices).dtype.kind not in ("int", "uint"):
         raise ShapeError(f"one_hot: indices must be integers, got {indices.type}", user_loc())
-    size = (
-        int(indices.numpy().max(initial=-1)) + 1
-        if num_classes == -1
-        else integer("one_hot", "num_classes", num_classes)
-    )
+    size = integer("one_hot", "num_classes", num_classes)
+    if size == -1:
+        if not indices.numel():
+            raise ShapeError(f"one_hot: {indices.type} has no largest index; give num_classes", user_loc())
+        size = int(indices.numpy().max()) + 1
     return apply(ops.composite.one_hot, indices.cast(i64), size=size, dtype=dtype_of(dtype))
 
 

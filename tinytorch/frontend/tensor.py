@@ -267,6 +267,19 @@ class Tensor(InPlace):
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
 
+    def view(self, *shape: Any) -> Self:
+        """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix."""
+        out = self.reshape(*shape)
+        try:
+            np.reshape(layout_of(self), out.shape, copy=False)
+        except ValueError:
+            raise ShapeError(
+                f"view: the elements of {self.type} do not lie in memory as {list(out.shape)} needs them; use "
+                "reshape(), which copies",
+                user_loc(),
+            ) from None
+        return out
+
     def flip(self, *dims: Any) -> Self:
         """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
         return super().flip(*dims).clone()

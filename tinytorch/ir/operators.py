@@ -322,7 +322,9 @@ class Operators(Reductions):
         return self._apply(view.flip, axes=axes)
 
     def pad(self, amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Self:
-        """`value` put (before, after) each axis."""
+        """`value`, which the dtype must be able to hold, put (before, after) each axis."""
+        if self.dtype.kind in ("int", "uint") and not self.dtype.limits[0] <= value <= self.dtype.limits[1]:
+            raise ShapeError(f"pad: {value} does not fit dtype {self.dtype}", user_loc())
         low, high = zip(*amounts, strict=True) if amounts else ((), ())
         return self._apply(view.pad, low=tuple(low), high=tuple(high), interior=(0,) * self.ndim, value=value)
 
