@@ -204,6 +204,7 @@ GRADIENTS: dict[str, Case] = {
     "negative power of 0": (lambda e: 0.0**e, [f32(-1)], f32(-INF)),
     "deviation of constants": (lambda x: x.std(), [f32(2, 2, 2)], f32(0, 0, 0)),
     "deviation": (lambda x: x.std(correction=0), [f32(1, 3)], f32(-0.5, 0.5)),
+    "variance of fewer": (lambda x: x.var(correction=5), [f32(1, 3)], f32(-INF, INF)),
     "normalize a row of zeros": (lambda x: F.normalize(x, dim=0) * 0, [f32(0, 0)], f32(0, 0)),
     "amax of a row with NaN": (lambda x: x.reshape(2, 2).amax(1), [f32(1, NAN, 1, 1)], f32(NAN, NAN, 0.5, 0.5)),
     "max takes the first": (lambda x: x.reshape(2, 2).max(1).values, [f32(1, NAN, 2, 2)], f32(0, 1, 1, 0)),
@@ -292,6 +293,23 @@ MATRIX = np.arange(6.0).reshape(2, 3)
 INDICES = [True, False, np.True_, np.array(False), [], [[]], (None, True), (True, 0), (..., True), (False, 1),
            (True, slice(None), [0, 1]), ([True, False], slice(1, 3)), (0, [True, False, True]),
            MATRIX % 2 == 0, np.zeros((2, 3), bool), (slice(None), [False] * 3)]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "interpreter", "llvm"])
+def test_integers_are_no_index_arrays(backend: str) -> None:
+    """Beside arrays they take their axis away first, as in PyTorch; numpy puts the axis of the array in front here."""
+    array, new = np.arange(8.0).reshape(2, 2, 2), np.array([[10.0, 20.0], [30.0, 40.0]])
+    for index in ((0, slice(None), [0, 1]), (0, ..., [0, 1]), (tt.tensor(0), slice(None), np.array([0, 1]))):
+
+        def swap(x: Tensor, y: Tensor, index: Any = index) -> Tensor:
+            old = x[index] * 1
+            x[index] = y
+            return old
+
+        x = Tensor(array)
+        run = swap if backend == "eager" else tt.compile(swap, backend=backend)
+        assert run(x, Tensor(new)).tolist() == [[0, 1], [2, 3]]
+        assert x.tolist() == [[[10, 20], [30, 40]], [[4, 5], [6, 7]]]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=repr)

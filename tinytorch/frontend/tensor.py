@@ -295,11 +295,11 @@ class Tensor(InPlace):
         """Overwrite the elements that `index` names, as `copy_` does."""
         self._writable("item assignment")
         new = self._like(value)
-        if mode.trace is None and not self._recorded(self, new):
+        items = index if isinstance(index, tuple) else (index,)
+        if mode.trace is None and not self._recorded(self, new) and not _numbers_beside_arrays(items):
             self._data[_plain_index(index)] = new.cast(self.dtype)._data
             self.touch()
             return
-        items = index if isinstance(index, tuple) else (index,)
         if any(map(_is_unknown_mask, items)):
             self._become(assign(self, items, new))
         else:
@@ -636,6 +636,15 @@ def _plain_index(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index.numpy() if isinstance(index, Tensor) else index
+
+
+def _numbers_beside_arrays(items: tuple[Any, ...]) -> bool:
+    """Whether numpy may put the axes of index arrays elsewhere than PyTorch, since it takes integers for arrays."""
+    ranks = [
+        i.ndim if isinstance(i, Tensor) else np.ndim(i) for i in items if isinstance(i, (Tensor, np.ndarray, list))
+    ]
+    plain = any(isinstance(i, (int, np.integer)) for i in items)
+    return any(ranks) and (plain or not all(ranks)) and any(i is None or i is ... or type(i) is slice for i in items)
 
 
 def _mask_values(mask: Tensor) -> Array:

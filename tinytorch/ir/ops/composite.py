@@ -269,7 +269,7 @@ def _variance_rule(g: Any, n: Any) -> Any:
     """That the mean moves with x does not count: the distances from it add up to 0."""
     x, axes = n.inputs[0], n.attrs["axes"]
     divisor = math.prod(x.type.shape[a] for a in axes) - n.attrs["correction"]
-    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * _centred(x, axes)
+    return _along(g * (2.0 / divisor if divisor > 0 else math.inf), x.type.shape) * _centred(x, axes)
 
 
 variance = define_composite(
