@@ -83,6 +83,7 @@ def test_as_tensor_shares_what_it_can():
         lambda: F.arange(float("nan")),
         lambda: F.linspace(Tensor([1.0, 2.0]), 3, 4),
         lambda: F.linspace(0, float("inf"), 1),
+        lambda: F.linspace(-300, 3, 4, dtype="u8"),
         lambda: F.zeros(2, device="cuda"),
         lambda: F.tensor([1.0], device="mps:0"),
         lambda: F.zeros(2, dtype="complex64"),

@@ -134,6 +134,9 @@ def linspace(
     first, last = (arguments.finite("linspace", "start or end", float(x)) for x in (start, end))
     if not target.is_float:
         first, last = int(first), int(last)
+        low, high = target.limits
+        if not low <= min(first, last) <= max(first, last) <= high:
+            raise ShapeError(f"linspace: {start} to {end} does not fit dtype {target}", user_loc())
     return _finish(np.linspace(first, last, count).astype(target.numpy), requires_grad)
 
 
