@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import pickle
 import weakref
 from collections import OrderedDict, UserDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
@@ -401,6 +402,15 @@ def test_equal_static_arguments_compile_once(compiled: World, make: Any) -> None
         assert called(tensor(1, 2), make()).tolist() == [2, 4]
         graphs.add(id(called.graph))
     assert len(graphs) == 1
+
+
+def test_dtypes_are_single_values(compiled: World) -> None:
+    """One after the other as an argument; and a copy is the dtype itself."""
+    called = compiled(lambda x, dtype: (x.cast(dtype) * 2, dtype is tt.f16))
+    for dtype in (tt.f32, tt.bf16, tt.f16, tt.i64):
+        out, narrow = called(tensor(1, 2), dtype)
+        assert out.dtype is dtype and out.tolist() == [2, 4] and narrow is (dtype is tt.f16)
+        assert copy.deepcopy(dtype) is dtype and pickle.loads(pickle.dumps(dtype)) is dtype
 
 
 def test_static_arguments_that_differ(compiled: World) -> None:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import tinytorch as tt
 from tinytorch.frontend import creation, random
 from tinytorch.frontend import functional as F
 from tinytorch.frontend import tensor_functions as T
@@ -39,6 +40,10 @@ def seeded():
         (F.arange(0, 1, 0.25), np.arange(0, 1, 0.25, np.float32)),
         (F.arange(3, dtype="f64"), np.arange(3.0)),
         (F.linspace(-1, 1, 5), np.linspace(-1, 1, 5, dtype=np.float32)),
+        (F.arange(0, 10.0, 4.0, dtype="i64"), np.array([0, 4, 8])),
+        (F.arange(5, -1, -2, dtype="u8"), np.array([5, 3, 1], np.uint8)),
+        (F.linspace(4.3, -3, 4, dtype="i64"), np.array([4, 1, 0, -3])),
+        (F.linspace(Tensor(0.1), 2, 1, dtype="f64"), np.array([float(np.float32(0.1))])),
         (F.eye(3), np.eye(3, dtype=np.float32)),
         (F.eye(2, 4, dtype="i64"), np.eye(2, 4, dtype=np.int64)),
         (F.zeros_like(F.ones(2, dtype="f64")), np.zeros(2)),
@@ -70,6 +75,15 @@ def test_as_tensor_shares_what_it_can():
         lambda: F.zeros("3"),
         lambda: F.zeros(2**40, 2**40),
         lambda: F.arange(0, 5, 0),
+        lambda: F.arange(0, -3, 2),
+        lambda: F.arange(5, 0),
+        lambda: F.arange(0.1, 5, dtype="i32"),
+        lambda: F.arange(0, 3, 0.5, dtype="i64"),
+        lambda: F.arange(float("inf")),
+        lambda: F.arange(float("nan")),
+        lambda: F.linspace(Tensor([1.0, 2.0]), 3, 4),
+        lambda: F.linspace(0, float("inf"), 1),
+        lambda: F.linspace(-300, 3, 4, dtype="u8"),
         lambda: F.zeros(2, device="cuda"),
         lambda: F.tensor([1.0], device="mps:0"),
         lambda: F.zeros(2, dtype="complex64"),
@@ -80,6 +94,12 @@ def test_as_tensor_shares_what_it_can():
 def test_creation_errors(call):
     with pytest.raises(TinyTorchError):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["u8", "bf16", "f16", "f32"])
+def test_counting_down_in_a_trace(dtype):
+    for backend in ("llvm", "interpreter"):
+        assert tt.compile(lambda: F.arange(5, -1, -2, dtype=dtype), backend=backend)().tolist() == [5, 3, 1]
 
 
 # Functions in prefix form.
@@ -119,9 +139,47 @@ def test_split_and_chunk():
     assert [t.tolist() for t in F.split(x, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert [t.shape for t in F.split(F.ones(2, 5), [1, 4], dim=1)] == [(2, 1), (2, 4)]
     assert [t.shape[0] for t in F.chunk(x, 3)] == [4, 4, 2]
+    assert [t.shape for t in F.chunk(F.ones(2, 0), 3, dim=1)] == [(2, 0)] * 3
     for call in (lambda: F.split(x, [3, 3]), lambda: F.split(x, 0), lambda: F.chunk(x, 0)):
         with pytest.raises(ShapeError):
             call()
+
+
+def test_index_select():
+    x = F.arange(6).reshape(2, 3)
+    assert x.index_select(1, Tensor([2, 0])).tolist() == [[2, 0], [5, 3]]
+    assert x.index_select(-1, Tensor(1)).shape == (2, 1) and F.ones(()).index_select(0, [0]).shape == ()
+    for bad in (Tensor([[0]]), Tensor([True, False]), Tensor([0.0]), Tensor([0.0]) > 0):
+        with pytest.raises(ShapeError, match="vector of integers"):
+            x.index_select(0, bad)
+
+
+def test_shapes_that_would_grow_or_mean_nothing():
+    x, w = F.ones(3), F.ones(4, 3)
+    assert F.linear(x, w, F.ones(1)).tolist() == [4.0] * 4
+    assert F.pad(Tensor([7]), [1, 1], value=1.5).tolist() == [1, 7, 1]
+    assert F.one_hot(F.zeros(0, dtype="i64"), 3).shape == (0, 3)
+    for call in (
+        lambda: F.linear(x, w, F.ones(1, 4)),
+        lambda: F.pad(Tensor([1]), [1, 1], value=math.nan),
+        lambda: F.pad(F.ones(2, dtype="u8"), [1, 1], value=-0.5),
+        lambda: F.one_hot(F.zeros(0, dtype="i64")),
+        lambda: F.ones(2).expand(-1, 2),
+        lambda: F.ones(2, 2, 2).t(),
+        lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(())),
+        lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(3), F.ones(2, 3)),
+        lambda: F.layer_norm(F.ones(2, 3), 3, F.ones(3, dtype="f64")),
+    ):
+        with pytest.raises(ShapeError, match=r"test_functional\.py"):
+            call()
+
+
+def test_halves_are_normalised_by_wider_weights():
+    x = Tensor(np.float16([[1, 3]]))
+    assert F.layer_norm(x, 2, F.ones(2) * 2, F.ones(2), eps=0.0).numpy().dtype == np.float16
+    assert F.layer_norm(x, 2, F.ones(2) * 2, F.ones(2), eps=0.0).tolist() == [[-1, 3]]
+    with pytest.raises(TinyTorchError, match="eps"):
+        F.layer_norm(x, 2, eps=-0.5)
 
 
 def test_where():

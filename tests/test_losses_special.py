@@ -267,3 +267,10 @@ def test_no_index_is_ignored_on_demand() -> None:
         F.cross_entropy(x, Tensor([-100]), ignore_index=None)
     with pytest.raises(ShapeError):
         F.nll_loss(x, y)
+
+
+@pytest.mark.parametrize("loss", [F.binary_cross_entropy, F.binary_cross_entropy_with_logits])
+def test_weights_do_not_widen_losses(loss: Callable[..., Tensor]) -> None:
+    x, weight = tt.full((2,), 0.5), tt.ones(2, dtype="f64")
+    assert loss(x, x, weight=weight).dtype == tt.f32
+    assert loss(x.cast("f16"), x.cast("f16"), weight=weight, reduction="none").dtype == tt.f16

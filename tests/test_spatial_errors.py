@@ -85,6 +85,10 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "bias of a transpose": (lambda: F.conv_transpose2d(t(*IMAGES), t(6, 2, 3, 3), t(2), groups=2), r"bias is f32\[4\]"),
     # Numbers.
     "padding": (lambda: F.conv2d(t(*IMAGES), t(4, 6, 3, 3), padding=(1, -1)), r"least 0, got \(1, -1\) \(width\)"),
+    "index of a window in the padding": (
+        lambda: F.max_pool2d(t(1, 1, 6, 1), (3, 2), padding=1, dilation=(1, 2), return_indices=True),
+        r"a window has no element of axis 3 \(width\)",
+    ),
     "padding of a pool": (lambda: F.max_pool2d(t(*IMAGES), 2, padding=-1), "max_pool2d: padding is at least 0, got -1"),
     "wide padding": (
         lambda: F.max_pool2d(t(*IMAGES), (4, 3), padding=2),

@@ -130,6 +130,39 @@ VALUES |= {
 }
 
 
+# Tensors without axes have one that may be named, as in PyTorch.
+ONE = np.array(2.0)
+VALUES |= {
+    "sum of one": (lambda x: x.sum(0), [ONE], ONE),
+    "mean of one": (lambda x: x.mean(-1, keepdim=True), [ONE], ONE),
+    "variance of one": (lambda x: x.var(0, correction=0), [ONE], np.array(0.0)),
+    "amin of one": (lambda x: x.amin((0,)), [ONE], ONE),
+    "max of one": (lambda x: x.max(0, keepdim=True).values, [ONE], ONE),
+    "where max of one is": (lambda x: x.max(-1).indices, [ONE], np.array(0)),
+    "min of one integer": (lambda x: x.min(0).values, [np.array(7)], np.array(7)),
+    "argmax of one": (lambda x: x.argmax(-1, keepdim=True), [ONE], np.array(0)),
+    "any of one": (lambda x: x.any(0), [ONE], np.array(True)),
+    "softmax of one": (lambda x: x.softmax(0), [ONE], np.array(1.0)),
+    "log_softmax of one": (lambda x: x.log_softmax(), [ONE], np.array(0.0)),
+    "logsumexp of one": (lambda x: x.logsumexp(0, keepdim=True), [ONE], ONE),
+    "squeeze of one": (lambda x: x.squeeze(0), [ONE], ONE),
+}
+
+# Dtypes of mixed operands.
+VALUES |= {
+    "integers by an f64": (lambda a, b: a / b, [i64(1, 2), np.array(3.0)], np.array([1 / 3, 2 / 3])),
+    "integers by halves": (lambda a, b: a / b, [i64(1, 3), np.float16([2, 2])], np.float16([0.5, 1.5])),
+    "a half by integers": (lambda a, b: a / b, [np.float16(3), i8(2)], np.float16([1.5])),
+    "bools shifted": (lambda a, b: a << b, [np.array([True, False]), i8(3, 3)], i8(8, 0)),
+    "bools shifted by a number": (lambda x: x << 3, [np.array([True, False])], i64(8, 0)),
+    "floats plus scaled bytes": (lambda a, b: a.clone().add_(b, alpha=2), [f32(1, 1), u8(200, 3)], f32(401, 7)),
+    "floats minus scaled bytes": (lambda a, b: a.clone().sub_(b, alpha=2), [f32(1, 1), u8(200, 3)], f32(-399, -5)),
+    "f32 plus scaled halves": (
+        lambda a, b: a.clone().add_(b, alpha=1.0009765625), [f32(0), np.float16([1.0009765625])], f32(1.0009765625**2)
+    ),
+}  # fmt: skip
+
+
 def results(cases: dict[str, Case], backend: str) -> list[np.ndarray]:
     """What the functions give, those of a compiling backend in one graph."""
 
@@ -158,6 +191,11 @@ GRADIENTS: dict[str, Case] = {
     "leaky": (lambda x: F.leaky_relu(x, 0.5), [f32(0, -0.0, 1)], f32(0.5, 0.5, 1)),
     "clamp": (lambda x: x.clamp(0, 6), [f32(-1, 0, 3, 6, 7)], f32(0, 1, 1, 1, 0)),
     "clamp below": (lambda x: x.clamp(min=1), [f32(0, 1, 2)], f32(0, 1, 1)),
+    "clamp NaN": (lambda x: x.clamp(max=1), [f32(NAN, 1)], f32(0, 1)),
+    "limit of NaN": (lambda x: tt.tensor([NAN, 1.0, 3.0]).clamp(min=x), [f32(0, NAN, 5)], f32(0, 0, 1)),
+    "upper limit of NaN": (lambda x: tt.tensor([NAN, 1.0, 3.0]).clamp(max=x), [f32(0, NAN, 2)], f32(0, 0, 1)),
+    "max of one": (lambda x: x.sum().max(0).values, [f32(5)], f32(1)),
+    "softmax of one": (lambda x: x.sum().softmax(0), [f32(5)], f32(0)),
     "maximum at a tie": (lambda x: x.maximum(1.0), [f32(0, 1, 2, NAN)], f32(0, 0.5, 1, 1)),
     "minimum at a tie": (lambda x: x.minimum(1.0), [f32(0, 1, 2, NAN)], f32(1, 0.5, 0, 1)),
     "sqrt": (lambda x: x.sqrt(), [f32(0, 4)], f32(INF, 0.25)),
@@ -166,6 +204,7 @@ GRADIENTS: dict[str, Case] = {
     "negative power of 0": (lambda e: 0.0**e, [f32(-1)], f32(-INF)),
     "deviation of constants": (lambda x: x.std(), [f32(2, 2, 2)], f32(0, 0, 0)),
     "deviation": (lambda x: x.std(correction=0), [f32(1, 3)], f32(-0.5, 0.5)),
+    "variance of fewer": (lambda x: x.var(correction=5), [f32(1, 3)], f32(-INF, INF)),
     "normalize a row of zeros": (lambda x: F.normalize(x, dim=0) * 0, [f32(0, 0)], f32(0, 0)),
     "amax of a row with NaN": (lambda x: x.reshape(2, 2).amax(1), [f32(1, NAN, 1, 1)], f32(NAN, NAN, 0.5, 0.5)),
     "max takes the first": (lambda x: x.reshape(2, 2).max(1).values, [f32(1, NAN, 2, 2)], f32(0, 1, 1, 0)),
@@ -254,6 +293,23 @@ MATRIX = np.arange(6.0).reshape(2, 3)
 INDICES = [True, False, np.True_, np.array(False), [], [[]], (None, True), (True, 0), (..., True), (False, 1),
            (True, slice(None), [0, 1]), ([True, False], slice(1, 3)), (0, [True, False, True]),
            MATRIX % 2 == 0, np.zeros((2, 3), bool), (slice(None), [False] * 3)]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["eager", "interpreter", "llvm"])
+def test_integers_are_no_index_arrays(backend: str) -> None:
+    """Beside arrays they take their axis away first, as in PyTorch; numpy puts the axis of the array in front here."""
+    array, new = np.arange(8.0).reshape(2, 2, 2), np.array([[10.0, 20.0], [30.0, 40.0]])
+    for index in ((0, slice(None), [0, 1]), (0, ..., [0, 1]), (tt.tensor(0), slice(None), np.array([0, 1]))):
+
+        def swap(x: Tensor, y: Tensor, index: Any = index) -> Tensor:
+            old = x[index] * 1
+            x[index] = y
+            return old
+
+        x = Tensor(array)
+        run = swap if backend == "eager" else tt.compile(swap, backend=backend)
+        assert run(x, Tensor(new)).tolist() == [[0, 1], [2, 3]]
+        assert x.tolist() == [[[10, 20], [30, 40]], [[4, 5], [6, 7]]]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=repr)

@@ -602,3 +602,13 @@ def test_frozen_graphs_notice_changes_through_aliases(backend: Any) -> None:
     for change, wanted in changes:
         change()
         assert called(one).tolist() == wanted
+
+
+def test_view_never_copies(world: World) -> None:
+    def columns(x: tt.Tensor) -> tt.Tensor:
+        x[:, 1:].view(2, 2, 1).zero_()
+        return x.t().view(3, 2, 1) * 1
+
+    assert world(columns)(tt.ones(2, 3)).tolist() == [[[1.0], [1.0]], [[0.0], [0.0]], [[0.0], [0.0]]]
+    with pytest.raises(ShapeError, match=r"view: the elements of f32\[3,2\](.|\n)*test_storage\.py"):
+        world(lambda x: x.t().view(6) * 1)(tt.ones(2, 3))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.random import require_cpu, shape_of
 from tinytorch.frontend.tensor import Tensor, as_array, from_numpy, mode
 from tinytorch.ir import ops
@@ -90,18 +92,28 @@ def arange(
     requires_grad: bool = False,
     device: str = "cpu",
 ) -> Tensor:
-    """`start` (0 where only the end is given), `start + step`, … before `stop`; i64 if all are integers, else f32."""
+    """`start` (0 where only the end is given), `start + step`, … before `stop`; i64 if all are integers, else f32.
+
+    A `step` that leads away from `stop` is an error, and so are fractions where `dtype` is an integer one.
+    """
     require_cpu(device)
     if stop is None:
         start, stop = 0, start
     if step == 0:
         raise TinyTorchError("arange: step must not be 0", user_loc())
-    whole = all(isinstance(x, (int, np.integer)) for x in (start, stop, step))
+    given = (start, stop, step)
+    if not all(map(math.isfinite, given)):
+        raise TinyTorchError(f"arange: start, stop and step are finite, got {given}", user_loc())
+    if (stop > start) != (step > 0) and stop != start:
+        raise TinyTorchError(f"arange: a step of {step} does not lead from {start} to {stop}", user_loc())
+    whole = all(isinstance(x, (int, np.integer)) for x in given)
     target = (i64 if whole else f32) if dtype is None else dtype_of(dtype)
-    array = np.arange(start, stop, step).astype(target.numpy)
+    if not (whole or target.is_float or all(float(x).is_integer() for x in given)):
+        raise TinyTorchError(f"arange: start, stop and step of {target} are integers, got {given}", user_loc())
     if mode.trace is not None and whole and not requires_grad:
-        return _counted(array.size).cast(target) * step + start
-    return _finish(array, requires_grad)
+        count = len(range(int(start), int(stop), int(step)))
+        return (_counted(count) * step + start).cast(target)
+    return _finish(np.arange(*given).astype(target.numpy), requires_grad)
 
 
 def _counted(count: int) -> Tensor:
@@ -114,10 +126,18 @@ def _counted(count: int) -> Tensor:
 def linspace(
     start: float, end: float, steps: int, dtype: object = f32, requires_grad: bool = False, device: str = "cpu"
 ) -> Tensor:
-    """`steps` numbers at equal distances from `start` to `end`, both included."""
+    """`steps` numbers at equal distances from `start` to `end`, both included. Of an integer `dtype`, `start`, `end`
+    and then the numbers between them are rounded towards 0."""
     require_cpu(device)
     (count,) = shape_of("linspace", (steps,))
-    return _finish(np.linspace(start, end, count).astype(dtype_of(dtype).numpy), requires_grad)
+    target = dtype_of(dtype)
+    first, last = (arguments.finite("linspace", "start or end", float(x)) for x in (start, end))
+    if not target.is_float:
+        first, last = int(first), int(last)
+        low, high = target.limits
+        if not low <= min(first, last) <= max(first, last) <= high:
+            raise ShapeError(f"linspace: {start} to {end} does not fit dtype {target}", user_loc())
+    return _finish(np.linspace(first, last, count).astype(target.numpy), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:

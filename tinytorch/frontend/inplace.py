@@ -14,7 +14,7 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.index import update_slice
-from tinytorch.ir.promotion import RANK
+from tinytorch.ir.promotion import RANK, promote
 
 
 class InPlace(Operators):
@@ -74,12 +74,19 @@ class InPlace(Operators):
     def add_(self, other: Any, alpha: Any = 1) -> Self:
         """Add `alpha * other`."""
         self._writable("add_")
-        return self._updated("add_", self + (other if alpha == 1 else self._like(other) * alpha))
+        return self._updated("add_", self + self._times(other, alpha))
 
     def sub_(self, other: Any, alpha: Any = 1) -> Self:
         """Subtract `alpha * other`."""
         self._writable("sub_")
-        return self._updated("sub_", self - (other if alpha == 1 else self._like(other) * alpha))
+        return self._updated("sub_", self - self._times(other, alpha))
+
+    def _times(self, other: Any, alpha: Any) -> Any:
+        """`alpha * other` in the dtype of a sum with it, in which small integers do not wrap and floats not round."""
+        if alpha == 1:
+            return other
+        that = self._like(other)
+        return that.cast(promote(self.type, that.type)) * alpha
 
     def mul_(self, other: Any) -> Self:
         self._writable("mul_")

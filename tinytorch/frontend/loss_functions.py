@@ -191,7 +191,7 @@ def binary_cross_entropy(
     probabilities: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
     """-(y log p + (1 - y) log(1 - p)); as in PyTorch, logarithms are not below -100, and in the derivative p (1 - p) is
-    not below 1e-12. NaN where p is not in [0, 1]. `weight` broadcasts to the losses."""
+    not below 1e-12. NaN where p is not in [0, 1]; targets are not checked. `weight` broadcasts to the losses."""
     p, y = _pair("binary_cross_entropy", probabilities, target)
     loss = _of_one_type(ops.losses.binary_cross_entropy, p, y)
     return _reduced("binary_cross_entropy", _scaled("binary_cross_entropy", loss, weight), reduction)
@@ -225,9 +225,9 @@ def _of_one_type(op: Op, *operands: Tensor) -> Tensor:
 
 
 def _scaled(what: str, values: Tensor, weight: Tensor | None, name: str = "weight") -> Tensor:
-    """`values` times a weight that broadcasts to them."""
+    """`values` times a weight that broadcasts to them, in their dtype."""
     if weight is None:
         return values
     if broadcast_shapes(what, values.shape, require_tensor(what, weight).shape) != values.shape:
         raise ShapeError(f"{what}: {name} {weight.type} does not broadcast to {values.type}", user_loc())
-    return values * weight
+    return (values * weight).cast(values.dtype)

@@ -122,8 +122,18 @@ def _max_pool(
     largest = images.channels_first(apply(ops.pooling.max_pool2d, last, **attrs))
     if not return_indices:
         return largest
+    _require_an_element(images, windows)
     places = apply(ops.pooling.max_pool2d_index, last.detach(), **attrs)
     return largest, images.channels_first(_in_image(places, last, windows))
+
+
+def _require_an_element(images: Images, windows: Windows) -> None:
+    """ShapeError where the elements of a window, far apart, all lie in the padding: the largest has no index."""
+    for i, (size, outputs) in enumerate(zip(images.spatial, windows.outputs(images), strict=True)):
+        first = np.arange(outputs)[:, None] * windows.stride[i] - windows.low[i]
+        places = first + np.arange(windows.kernel[i]) * windows.dilation[i]
+        if not ((places >= 0) & (places < size)).any(1).all():
+            raise error(f"{images.name}: a window has no element of {images.spatial_axis(i)}, so no index")
 
 
 def _in_image(places: Tensor, images: Tensor, windows: Windows) -> Tensor:

@@ -34,6 +34,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.masks import index_arrays
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.promotion import normalize_axis
 from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
 from tinytorch.ir.vjp import pullback
@@ -282,6 +283,19 @@ class Tensor(InPlace):
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
 
+    def view(self, *shape: Any) -> Self:
+        """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix."""
+        out = self.reshape(*shape)
+        try:
+            np.reshape(layout_of(self), out.shape, copy=False)
+        except ValueError:
+            raise ShapeError(
+                f"view: the elements of {self.type} do not lie in memory as {list(out.shape)} needs them; use "
+                "reshape(), which copies",
+                user_loc(),
+            ) from None
+        return out
+
     def flip(self, *dims: Any) -> Self:
         """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
         return super().flip(*dims).clone()
@@ -297,11 +311,11 @@ class Tensor(InPlace):
         """Overwrite the elements that `index` names, as `copy_` does."""
         self._writable("item assignment")
         new = self._like(value)
-        if mode.trace is None and not self._recorded(self, new):
+        items = index if isinstance(index, tuple) else (index,)
+        if mode.trace is None and not self._recorded(self, new) and not _numbers_beside_arrays(items):
             self._data[_plain_index(index)] = new.cast(self.dtype)._data
             self.touch()
             return
-        items = index if isinstance(index, tuple) else (index,)
         if any(map(_is_unknown_mask, items)):
             self._become(assign(self, items, new))
         else:
@@ -309,7 +323,14 @@ class Tensor(InPlace):
             self._become(assign(base, parts, new).reshape(self.shape))
 
     def index_select(self, dim: int, index: Any) -> Self:
-        return self[(slice(None),) * ops.core.normalize_axis("index_select", dim, self.ndim) + (index,)]
+        """What the integers of the vector `index` name along `dim`, counted from the end where they are negative."""
+        chosen = self._like(index)
+        if chosen.ndim > 1 or chosen.dtype.kind not in ("int", "uint"):
+            raise ShapeError(f"index_select: index is a vector of integers, got {chosen.type}", user_loc())
+        x = self if self.ndim else self.reshape((1,))
+        axis = normalize_axis("index_select", dim, x.ndim)
+        out = x[(slice(None),) * axis + (chosen.reshape((chosen.numel(),)),)]
+        return out if self.ndim else out.reshape(())
 
     # Changing the storage.
     def touch(self) -> None:
@@ -566,6 +587,15 @@ def _plain_index(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index.numpy() if isinstance(index, Tensor) else index
+
+
+def _numbers_beside_arrays(items: tuple[Any, ...]) -> bool:
+    """Whether numpy may put the axes of index arrays elsewhere than PyTorch, since it takes integers for arrays."""
+    ranks = [
+        i.ndim if isinstance(i, Tensor) else np.ndim(i) for i in items if isinstance(i, (Tensor, np.ndarray, list))
+    ]
+    plain = any(isinstance(i, (int, np.integer)) for i in items)
+    return any(ranks) and (plain or not all(ranks)) and any(i is None or i is ... or type(i) is slice for i in items)
 
 
 def _mask_values(mask: Tensor) -> Array:

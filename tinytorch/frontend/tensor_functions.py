@@ -123,11 +123,11 @@ def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
-    """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller."""
+    """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis `chunks`."""
     if integer("chunk", "the number of chunks", chunks) < 1:
         raise ShapeError(f"chunk: needs at least one chunk, got {chunks}", user_loc())
     length = x.shape[normalize_axis("chunk", dim, x.ndim)]
-    return split(x, -(-length // chunks) or 1, dim)
+    return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
 # Choosing.

@@ -1,6 +1,7 @@
 """Nested containers: taken apart into leaves, and put together again.
 
-Containers are lists, tuples, named tuples, dicts and their subclasses, and objects of dataclasses.
+Containers are lists, tuples, named tuples, dicts and their subclasses, and objects of dataclasses; dtypes
+and types are single values.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tinytorch.ir.types import DType, TensorType
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Fields:
 
 
 def _is_object(tree: Any) -> bool:
-    return dataclasses.is_dataclass(tree) and not isinstance(tree, (type, Slot, Fields))
+    return dataclasses.is_dataclass(tree) and not isinstance(tree, (type, Slot, Fields, DType, TensorType))
 
 
 def _fields(tree: Any) -> Fields:

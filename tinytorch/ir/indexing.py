@@ -1,4 +1,4 @@
-"""Indexing as numpy has it, in views and gathers, and its assignments, in updates of parts."""
+"""Indexing as PyTorch has it, in views and gathers, and its assignments, in updates of parts."""
 
 from __future__ import annotations
 
@@ -29,16 +29,26 @@ def basic_index(x: Any, index: tuple[Any, ...]) -> Any:
 
 
 def array_index(x: Any, index: tuple[Any, ...]) -> Any:
-    """`x[index]` where some items are integer operands: adjacent ones broadcast against each other, and their axes
-    replace the indexed ones; they come first where a slice or None stands between them."""
+    """`x[index]` where some items are integer operands: they broadcast against each other, and their axes replace the
+    indexed ones; they come first where a slice or None stands between two of them."""
     index = _without_ellipsis(x, index)
     advanced = [n for n, i in enumerate(index) if i is not None and not isinstance(i, slice)]
     x = basic_index(x, tuple(slice(None) if n in advanced else i for n, i in enumerate(index)))
     indices = [_index_operand(x, index[n]) for n in advanced]
-    together = advanced == list(range(advanced[0], advanced[-1] + 1))
-    front = advanced[0] if together else 0
+    front = _front(index, advanced)
     others = [n for n in range(x.ndim) if n not in advanced]
     return _gathered(x.permute([*others[:front], *advanced, *others[front:]]), indices, front)
+
+
+def _front(index: Sequence[Any], advanced: Sequence[int]) -> int:
+    """How many of the items that leave an axis stand before the axes of the arrays, which are among the `advanced`.
+
+    Integers, also in operands without axes, count for nothing, as in PyTorch. In numpy they are arrays: there
+    `x[0, :, [0, 1]]` has the axis of the list in front.
+    """
+    arrays = [n for n in advanced if getattr(index[n], "ndim", 0)] or list(advanced)
+    apart = any(n not in advanced for n in range(arrays[0], arrays[-1]))
+    return 0 if apart else arrays[0] - sum(n < arrays[0] for n in advanced)
 
 
 def _index_operand(x: Any, item: Any) -> Any:
@@ -114,7 +124,7 @@ def _checked(index: Any, size: int) -> Any:
 
 # Assignment.
 def assign(x: Any, index: Any, value: Any) -> Any:
-    """What numpy's `x[index] = value` leaves in x, as a new value: `x` itself stays as it is.
+    """What `x[index] = value` leaves in x, as a new value: `x` itself stays as it is.
 
     `index`: an item or a tuple of items, each an integer, a slice, `...`, None, or an index array (an operand, a numpy
     array or a list) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
@@ -191,7 +201,7 @@ def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
     at = [n for n, item in enumerate(items) if item is not None and not isinstance(item, slice)]
     windows = [item if isinstance(item, slice) else slice(None) for item in items if item is not None]
     ranges, part = _ranges(x, windows), _windowed(x, windows)
-    front = at[0] if at == list(range(at[0], at[-1] + 1)) else 0  # items in front of what the arrays name
+    front = _front(items, at)
     lead = [n for n in range(len(items)) if n not in at][:front]
     rest = [n for n in range(len(items)) if n not in at][front:]
     axes = {n: i for i, n in enumerate(n for n, item in enumerate(items) if item is not None)}

@@ -14,6 +14,7 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops import composite, contract, core, elementwise, view
 from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, promote
 from tinytorch.ir.reductions import Axis, Reductions, ValuesAndIndices
+from tinytorch.ir.tensor_like import TensorLike
 from tinytorch.ir.types import bool_, f32, i64
 
 __all__ = ["Operators", "ValuesAndIndices", "broadcast_shapes", "normalize_axis", "promote"]
@@ -50,10 +51,10 @@ class Operators(Reductions):
         return self._scaled(elementwise.mul, other, swap=True)
 
     def __truediv__(self, other: Any) -> Self:
-        return self._float()._scaled(elementwise.div, other)
+        return self._float(other)._scaled(elementwise.div, other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._float()._scaled(elementwise.div, other, swap=True)
+        return self._float(other)._scaled(elementwise.div, other, swap=True)
 
     def __floordiv__(self, other: Any) -> Self:
         return self._binary(elementwise.floordiv, other)
@@ -145,8 +146,10 @@ class Operators(Reductions):
         return self._apply(elementwise.not_)
 
     def _shift(self, op: Op, other: Any) -> Self:
-        """By a Python integer of any size: what is not in [0, width) is as good as the width."""
-        x = self.cast(i64) if self.dtype == bool_ else self
+        """By a Python integer of any size: what is not in [0, width) is as good as the width. Bools by integers that
+        are no tensor, or by bools, are i64."""
+        plain = not isinstance(other, TensorLike) or other.dtype == bool_
+        x = self.cast(i64) if self.dtype == bool_ and plain else self
         if isinstance(other, (int, np.integer)) and not 0 <= other < x.dtype.bits:
             other = x.dtype.bits
         return x._binary(op, other)
@@ -286,7 +289,10 @@ class Operators(Reductions):
     swapaxes = transpose
 
     def t(self) -> Self:
-        return self.transpose(0, 1) if self.ndim > 1 else self
+        """The transpose of a matrix; vectors and single elements as they are."""
+        if self.ndim > 2:
+            raise ShapeError(f"t: needs at most two axes, got {self.type}; mT exchanges the last two", user_loc())
+        return self.transpose(0, 1) if self.ndim == 2 else self
 
     @property
     def T(self) -> Self:
@@ -316,7 +322,9 @@ class Operators(Reductions):
         return self._apply(view.flip, axes=axes)
 
     def pad(self, amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Self:
-        """`value` put (before, after) each axis."""
+        """`value`, which the dtype must be able to hold, put (before, after) each axis."""
+        if self.dtype.kind in ("int", "uint") and not self.dtype.limits[0] <= value <= self.dtype.limits[1]:
+            raise ShapeError(f"pad: {value} does not fit dtype {self.dtype}", user_loc())
         low, high = zip(*amounts, strict=True) if amounts else ((), ())
         return self._apply(view.pad, low=tuple(low), high=tuple(high), interior=(0,) * self.ndim, value=value)
 

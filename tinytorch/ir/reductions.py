@@ -31,11 +31,12 @@ class Reductions(TensorLike):
     __slots__ = ()
 
     def _axes(self, name: str, axis: Axis) -> tuple[int, ...]:
+        """`axis` counted from the front and in order. Of a tensor without axes 0 and -1 may be named, as in PyTorch."""
         given = range(self.ndim) if axis is None else axis if isinstance(axis, (tuple, list, range)) else (axis,)
-        axes = sorted(normalize_axis(name, a, self.ndim) for a in given)
+        axes = sorted(normalize_axis(name, a, max(self.ndim, 1)) for a in given)
         if len(set(axes)) != len(axes):
             raise ShapeError(f"{name}: axis {axis} names one axis twice", user_loc())
-        return tuple(axes)
+        return tuple(axes) if self.ndim else ()
 
     def _reduced_axes(self, name: str, axis: Axis) -> tuple[int, ...]:
         """No axes at all mean every axis, as in PyTorch."""
@@ -113,6 +114,8 @@ class Reductions(TensorLike):
             name = reduction.name
             raise ShapeError(f"{name}: takes one axis, got {dim}; a{name} takes several", user_loc())
         axes, keep = self._axes(reduction.name, dim), flag(reduction.name, "keepdim", keepdim)
+        if not axes:
+            return self.reshape((1,))._extreme(pair, pairwise, 0, False)
         indices = self._apply(position, axes=axes)
         if self.dtype.is_float:  # what stands at the index, so that its gradient goes there alone
             steps = self.apply_op(core.iota, (), {"shape": self.shape, "axis": axes[0]})
@@ -138,10 +141,10 @@ class Reductions(TensorLike):
         return self.cast(bool_)._apply(op, axes=axes)._dropping(axes, keep)
 
     def _position(self, op: Op, dim: int | None, keepdim: bool) -> Self:
-        if dim is None:
-            return self.reshape((self.numel(),))._apply(op, axes=(0,)).reshape((1,) * self.ndim if keepdim else ())
-        axes = self._axes(op.name, dim)
-        return self._apply(op, axes=axes)._dropping(axes, flag(op.name, "keepdim", keepdim))
+        axes, keep = self._axes(op.name, dim), flag(op.name, "keepdim", keepdim)
+        if dim is None or not axes:
+            return self.reshape((self.numel(),))._apply(op, axes=(0,)).reshape((1,) * self.ndim if keep else ())
+        return self._apply(op, axes=axes)._dropping(axes, keep)
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """Index of the first largest element (i64) along `dim`, or in the flattened tensor."""
@@ -150,16 +153,18 @@ class Reductions(TensorLike):
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         return self._position(reduce.argmin, dim, keepdim)
 
+    def _along(self, op: Op, dim: int) -> Self:
+        """`op` along `dim`, of floats. A tensor without axes is one with a single element, as in PyTorch."""
+        axis = normalize_axis(op.name, dim, max(self.ndim, 1))
+        x = self._float()
+        return x._apply(op, axis=axis) if self.ndim else x.reshape((1,))._apply(op, axis=axis).reshape(())
+
     def softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.softmax, axis=normalize_axis("softmax", dim, self.ndim))
+        return self._along(composite.softmax, dim)
 
     def log_softmax(self, dim: int = -1) -> Self:
-        return self._float()._apply(composite.log_softmax, axis=normalize_axis("log_softmax", dim, self.ndim))
+        return self._along(composite.log_softmax, dim)
 
     def logsumexp(self, dim: int = -1, keepdim: bool = False) -> Self:
-        axis = normalize_axis("logsumexp", dim, self.ndim)
-        return (
-            self._float()
-            ._apply(composite.logsumexp, axis=axis)
-            ._dropping((axis,), flag("logsumexp", "keepdim", keepdim))
-        )
+        axes, keep = self._axes("logsumexp", dim), flag("logsumexp", "keepdim", keepdim)
+        return self._along(composite.logsumexp, dim)._dropping(axes, keep)

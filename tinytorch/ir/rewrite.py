@@ -36,7 +36,7 @@ class Pattern(Operators):
     def _pair(self, name: str, other: Any, dtype: object = None) -> tuple[Any, Any]:
         return self, other if isinstance(other, Pattern) else Number(other)
 
-    def _float(self) -> Any:
+    def _float(self, beside: Any = None) -> Any:
         return self
 
     def _would_round(self, other: Any) -> bool:

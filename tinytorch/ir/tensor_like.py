@@ -81,6 +81,8 @@ class TensorLike:
     def expand(self, *shape: Any) -> Self:
         """Broadcast, -1 keeping an axis."""
         target = integers(shape)
+        if -1 in target[: max(len(target) - self.ndim, 0)]:
+            raise ShapeError(f"expand: -1 in {list(target)} stands for no axis of {self.type}", user_loc())
         own = (1,) * (len(target) - self.ndim) + self.shape
         return self.broadcast_to(tuple(o if t == -1 else t for o, t in zip(own, target, strict=False)))
 
@@ -132,9 +134,11 @@ class TensorLike:
                 return self.constant(np.asarray(truth)).broadcast_to(self.shape)
         return self._binary(op, other)
 
-    def _float(self) -> Self:
-        """Integers and bools as f32, floats as they are."""
-        return self if self.dtype.is_float else self.cast(f32)
+    def _float(self, beside: Any = None) -> Self:
+        """Integers and bools as f32, floats as they are; and so all that stands `beside` a tensor of floats, whose
+        dtype it will take."""
+        promoted = isinstance(beside, TensorLike) and beside.dtype.is_float
+        return self if self.dtype.is_float or promoted else self.cast(f32)
 
     def reshape(self, *shape: Any) -> Self:
         """The elements in row-major order under `shape`; one dimension may be -1."""

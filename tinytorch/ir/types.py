@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -39,6 +39,10 @@ class DType:
     @property
     def is_float(self) -> bool:
         return self.kind == "float"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and unpickled ones are the same object: dtypes are compared with `is`."""
+        return dtype_of, (self.name,)
 
     def __repr__(self) -> str:
         return self.name

@@ -19,8 +19,10 @@ from tinytorch.ir.ops.elementwise import (
     erf,
     exp,
     ge,
+    gt,
     le,
     log,
+    lt,
     maximum,
     minimum,
     shift_right_logical,
@@ -109,25 +111,25 @@ root = define_composite(
 )  # fmt: skip
 
 
-# Limits. Their derivative is 1 up to the limit, and the limit's own is 1 beyond it, as PyTorch has it.
-def _limit(name: str, doc: str, extremum: Op, inside: Op) -> Op:
+# Limits. Their derivative is 1 up to the limit, and the limit's own is 1 beyond it, as in PyTorch; of NaN both are 0.
+def _limit(name: str, doc: str, extremum: Op, inside: Op, outside: Op) -> Op:
     def infer(x: TensorType, limit: TensorType) -> TensorType:
         return extremum.infer(x, limit)
 
-    def within(n: Any) -> Any:
-        return apply(inside, n.inputs[0], n.inputs[1])
+    def rule(region: Op) -> Rule:
+        return lambda g, n: apply(where, apply(region, n.inputs[0], n.inputs[1]), g, zeros_like(g))
 
     return define_composite(
-        name, doc, infer, lambda x, limit: apply(extremum, limit, x),
-        (
-            lambda g, n: apply(where, within(n), g, zeros_like(g)),
-            lambda g, n: apply(where, within(n), zeros_like(g), g),
-        ),
+        name, doc, infer, lambda x, limit: apply(extremum, limit, x), (rule(inside), rule(outside))
     )  # fmt: skip
 
 
-clamp_min = _limit("clamp_min", "x where it is at least the second operand, which the others become", maximum, ge)
-clamp_max = _limit("clamp_max", "x where it is at most the second operand, which the others become", minimum, le)
+clamp_min = _limit(
+    "clamp_min", "x where it is at least the second operand, which the others become", maximum, ge, lt
+)  # fmt: skip
+clamp_max = _limit(
+    "clamp_max", "x where it is at most the second operand, which the others become", minimum, le, gt
+)  # fmt: skip
 silu = define_composite(
     "silu", "x * sigmoid(x) (Elfwing, Uchibe & Doya 2017)", _float_type("silu"), lambda x: x * apply(sigmoid, x),
     (lambda g, n: g * ((s := apply(sigmoid, n.inputs[0])) + n.output * (1.0 - s)),),
@@ -267,7 +269,7 @@ def _variance_rule(g: Any, n: Any) -> Any:
     """That the mean moves with x does not count: the distances from it add up to 0."""
     x, axes = n.inputs[0], n.attrs["axes"]
     divisor = math.prod(x.type.shape[a] for a in axes) - n.attrs["correction"]
-    return _along(g * (2.0 / divisor if divisor else math.inf), x.type.shape) * _centred(x, axes)
+    return _along(g * (2.0 / divisor if divisor > 0 else math.inf), x.type.shape) * _centred(x, axes)
 
 
 variance = define_composite(
