@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import ctypes
 import dataclasses
 import functools
@@ -196,19 +198,22 @@ def test_a_signal_while_workers_start_or_wake_is_raised(two: Pool) -> None:
 def test_a_signal_while_workers_stop_leaves_none_behind(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     count_once(two, 20)
     join = threading.Thread.join
-    interrupted: list[bool] = []
 
     def interrupt(thread: threading.Thread, timeout: float | None = None) -> None:
-        if threading.current_thread() is threading.main_thread() and not interrupted:
-            interrupted.append(True)
+        if threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
+        _thread.interrupt_main()
         join(thread, timeout)
 
     monkeypatch.setattr(threading.Thread, "join", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        two.resize(4)
+        two.resize(3)
+        time.sleep(60)
     monkeypatch.undo()
-    two.resize(3)
+    with contextlib.suppress(KeyboardInterrupt):  # one for each worker
+        time.sleep(0.01)
+    while two.num_workers:  # the work goes on behind
+        time.sleep(0.001)
     count_once(two, 20)
     assert (two.num_threads, two.num_workers) == (3, 2)
 

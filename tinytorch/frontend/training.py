@@ -84,7 +84,7 @@ class Trainer:
     """Trains and evaluates `model` on batches (inputs, targets); each step is one compiled graph.
 
     loss_fn: (prediction, targets) -> scalar Tensor; a mean over samples, or a Loss with reduction "sum".
-    compile: False runs the same steps eagerly.
+    compile: False runs the same steps eagerly; each keeps a copy of all that it changes while it runs.
     accumulate: micro-batches per update, whose gradients make one of the larger batch. An epoch's last update takes
         what is left.
     max_norm: clip the norm of all gradients together to this before each update.
@@ -331,7 +331,8 @@ class Trainer:
 
         With `checkpoint`, the run is saved there after every epoch, and after every `checkpoint_every` updates; if
         the file is there and `resume` is set, the run goes on from it, and ends with the same bits as one that was
-        never interrupted. Early stopping looks at `val_loader` if there is one, else at the training epoch; after
+        never interrupted. The same holds for a run that Ctrl-C ended and `save_checkpoint` saved, and for one that goes
+        on with another call of `fit`: a step that was interrupted counts wholly or not at all. Early stopping looks at `val_loader` if there is one, else at the training epoch; after
         the last checkpoint it puts the best weights back. `on_epoch` gets the dict of each epoch.
         """
         arguments.integer("fit", "epochs", epochs, 0)

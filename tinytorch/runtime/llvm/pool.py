@@ -22,6 +22,7 @@ import _thread
 import atexit
 import ctypes
 import functools
+import itertools
 import os
 import threading
 import time
@@ -82,6 +83,7 @@ class Pool:
         self._start = ctypes.c_void_p.from_address(self.address + code.START)
         self._starting = ctypes.c_uint32.from_address(self.address + code.STARTING)
         self._closed = False
+        self._request = 0
         self._spins = self._calibrate()
         self.reset()
         _pools.add(self)
@@ -100,14 +102,17 @@ class Pool:
     def resize(self, num_threads: int) -> None:
         """Change the number of threads; running launches finish unharmed. ValueError unless 1 … MAX_THREADS."""
         check_num_threads(num_threads)
-        _unbroken(lambda: self._resize(num_threads))
+        number = next(_requests)
+        _unbroken(lambda: self.fulfil(num_threads, number))
 
-    def _resize(self, num_threads: int) -> None:
+    def fulfil(self, num_threads: int, number: int) -> None:
+        """Have that many threads, unless a request with a higher number has been here before."""
         with self._lock:
-            if num_threads != self._num_threads:
+            if number > self._request and num_threads != self._num_threads:
                 self._stop_workers()
                 self._num_threads = num_threads
                 self._arm()
+            self._request = max(number, self._request)
 
     def run(self, fn: int, frame: int, count: int) -> None:
         """tt_parallel_for from Python: `fn` and `frame` are addresses. The GIL is released meanwhile."""
@@ -195,15 +200,25 @@ class Pool:
             state = self._run_worker(self.address, 1)
 
 
+_requests = itertools.count(1)  # numbers of requests for a number of threads: an interrupted one may come late
+
+
 def _unbroken(work: Callable[[], None]) -> None:
     """Run `work` in a thread of its own and wait for it. A signal may end the waiting, but never the work."""
-    thread = threading.Thread(target=work, name="tinytorch-resize", daemon=True)
+    done = _thread.allocate_lock()
+    done.acquire()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            done.release()
+
     try:
-        thread.start()
+        _thread.start_new_thread(run, ())  # one call: a Thread's start() may be interrupted half-way
     except RuntimeError:  # the system has no more threads, or the interpreter is ending
-        work()
-    else:
-        thread.join()
+        run()
+    done.acquire()
 
 
 class _Shared:
@@ -213,16 +228,19 @@ class _Shared:
         self.lock = threading.Lock()
         self.num_threads = 0  # 0 until asked for
         self.pool: Pool | None = None
+        self.request = 0
         locks.renew_in_child(self)
 
     def forget_parent(self) -> None:
         self.lock = threading.Lock()
 
-    def resize(self, num_threads: int) -> None:
+    def fulfil(self, num_threads: int, number: int) -> None:
+        """Use that many threads, unless a request with a higher number has been here before."""
         with self.lock:
-            self.num_threads = num_threads
-            if self.pool is not None:
-                self.pool._resize(num_threads)  # pyright: ignore[reportPrivateUsage]
+            if number > self.request:
+                self.request, self.num_threads = number, num_threads
+                if self.pool is not None:
+                    self.pool.fulfil(num_threads, number)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -254,7 +272,8 @@ def set_num_threads(num_threads: int) -> None:
     ValueError unless 1 … MAX_THREADS.
     """
     check_num_threads(num_threads)
-    _unbroken(lambda: _shared.resize(num_threads))
+    number = next(_requests)
+    _unbroken(lambda: _shared.fulfil(num_threads, number))
 
 
 def check_num_threads(num_threads: object, name: str = "num_threads") -> int:
