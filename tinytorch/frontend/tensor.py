@@ -639,7 +639,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     try:
         op.result_types([o.type for o in operands], attrs)
         with np.errstate(all="ignore"):
-            result = op.eval(*arrays, **attrs)
+            result = (op.fast or op.eval)(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
     if wants_nan_checks():

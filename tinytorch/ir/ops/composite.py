@@ -53,13 +53,18 @@ def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
 def define_composite(
     name: str, doc: str, infer: Callable[..., TensorType], definition: Callable[..., Any], vjp: Vjp
 ) -> Op:
-    """A composite whose `eval` and `flops` follow from its expansion."""
+    """A composite whose `eval`, `fast` and `flops` follow from its expansion."""
     expand = _in_f32(definition)
 
     def evaluate(*arrays: Array, **attrs: Any) -> Array:
         from tinytorch.ir.reference import Numbers
 
         return expand(*map(Numbers, arrays), **attrs).array
+
+    def fast(*arrays: Array, **attrs: Any) -> Array:
+        from tinytorch.ir.reference import FastNumbers
+
+        return expand(*map(FastNumbers, arrays), **attrs).array
 
     def flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
         from tinytorch.ir.graph import Builder, Expr
@@ -68,7 +73,7 @@ def define_composite(
         expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
         return sum(n.op.flops([v.type for v in n.inputs], n.output.type, n.attrs) for n in builder.nodes)
 
-    return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand))
+    return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand, fast=fast))
 
 
 def _float_type(name: str) -> Callable[..., TensorType]:
