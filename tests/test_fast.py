@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,9 +54,10 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, specia
     return values.astype(dtype.numpy)
 
 
-pairs: Callable[[int, int], st.SearchStrategy[Pair]] = lambda low, high: st.tuples(
-    st.integers(low, high), st.integers(low, high)
-)
+def pairs(low: int, high: int) -> st.SearchStrategy[Pair]:
+    return st.tuples(st.integers(low, high), st.integers(low, high))
+
+
 convolutions = st.fixed_dictionaries({
     "batch": st.integers(0, 3), "size": pairs(1, 9), "window": pairs(1, 4), "stride": pairs(1, 3),
     "dilation": pairs(1, 3), "low": pairs(-1, 3), "high": pairs(-1, 3), "groups": st.integers(1, 4),
@@ -170,3 +170,28 @@ def test_scatter_add(shape: list[int], data: st.DataObject, count: int, dtype: A
 
 def test_composites_run_fast_in_eager_mode() -> None:
     assert all(op.fast is not None for op in OPS.values() if op.kind == "composite")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=4), data=st.data(), scale=st.sampled_from([1e-3, 1.0, 1e3]),
+    dtype=st.sampled_from([f32, f64, f16]), seed=st.integers(0, 99), equal=st.booleans(),
+)  # fmt: skip
+def test_layernorm(shape: list[int], data: st.DataObject, scale: float, dtype: Any, seed: int, equal: bool) -> None:
+    axes = tuple(range(data.draw(st.integers(0, len(shape) - 1)), len(shape)))
+    rng = np.random.default_rng(seed)
+    x = (np.full(shape, 0.1) if equal else rng.standard_normal(shape) + 3) * scale
+    agree(ops.composite.layernorm, x.astype(dtype.numpy), axes=axes, eps=1e-5)
+
+
+def test_layernorm_of_equal_numbers_is_zero() -> None:
+    for value in (0.1, 1e30, -7e-20):
+        x = np.full((2, 300), value, np.float32)
+        with np.errstate(all="ignore"):
+            assert not ops.composite.layernorm.fast(x, axes=(1,), eps=1e-5).any()  # pyright: ignore[reportOptionalCall]
+
+
+def test_short_sums_of_large_parts() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 8, 2, 8, 3, 16)).astype(np.float32)
+    agree(ops.reduce.sum_, x, axes=(2, 4))
+    agree(ops.reduce.sum_, x.transpose(0, 5, 1, 2, 3, 4), axes=(3, 5))

@@ -82,6 +82,8 @@ class Op:
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
         """The types of the results; only kernels have more than one. ShapeError if no memory could hold one."""
         found = self.infer(*types, **attrs)
+        if types and found is types[0]:
+            return (found,)
         found = (found,) if isinstance(found, TensorType) else tuple(found)
         for result in found:
             if result.bytes > MAX_BYTES:

@@ -2,5 +2,5 @@
 
 Each function takes what the `eval` of its op takes and gives the same up to rounding, row-major; `eval` stays the
 judge. `convolution`: products over windows by BLAS. `pooling`: the largest of windows without masked passes. `sums`:
-long sums in f32 by blocks, and sums into rows that repeat.
+sums by BLAS or by whole parts, and into rows that repeat. `norms`: normalisation in place.
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from tinytorch.ir.op import Array
 
 _BLOCK = 512  # rows that BLAS adds up in the precision of the operands
 _SMALL = 1 << 12  # elements below which numpy alone is as fast
-_WIDE = 16  # elements of a row from which on adding whole rows is faster than element by element
+_FEW = 16  # terms that are added as whole parts of the operand
+_RUN = 8  # elements next to each other from which on that pays
 
 
 def sum_of_rows(x: Array) -> Array:
@@ -25,22 +27,37 @@ def sum_of_rows(x: Array) -> Array:
     return (blocks.sum((0, 1), dtype=np.float64) + rest).astype(x.dtype)
 
 
-def leading_sum(otherwise: Callable[..., Array]) -> Callable[..., Array]:
-    """A sum over `axes`, which stay with size 1: by BLAS where they are the outer ones in memory, which numpy adds one
-    row after the other; by the function `otherwise` in all other cases."""
+def faster_sum(otherwise: Callable[..., Array]) -> Callable[..., Array]:
+    """A sum over `axes`, which stay with size 1, of f32 or f64; by the function `otherwise` where numpy is fast.
+
+    It is slow where the axes are the outer ones in memory, one row being added to the other, and where they are so
+    short that the loop over them costs more than the sums: then whole parts of the operand are added.
+    """
 
     def run(x: Array, *, axes: tuple[int, ...]) -> Array:
-        if x.size >= _SMALL and x.dtype in (np.float32, np.float64):
-            order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
-            kept = order[len(axes) :]
-            laid = x.transpose(order)
-            if kept and sorted(order[: len(axes)]) == list(axes) and kept == sorted(kept) and laid.flags.c_contiguous:
-                count = math.prod(laid.shape[: len(axes)])
-                sums = sum_of_rows(laid.reshape(count, x.size // count))
-                return sums.reshape([1 if a in axes else d for a, d in enumerate(x.shape)])
+        if x.size < _SMALL or x.dtype not in (np.float32, np.float64):
+            return otherwise(x, axes=axes)
+        order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
+        kept, laid = order[len(axes) :], x.transpose(order)
+        shape = [1 if a in axes else d for a, d in enumerate(x.shape)]
+        count = math.prod(x.shape[a] for a in axes)
+        outer = set(order[: len(axes)]) == set(axes)
+        if kept and outer and kept == sorted(kept) and laid.flags.c_contiguous:
+            return sum_of_rows(laid.reshape(count, x.size // count)).reshape(shape)
+        if 1 < count <= _FEW and order[-1] not in axes and x.shape[order[-1]] >= _RUN:
+            parts = (x[place] for place in _each(x, axes))
+            total = np.array(next(parts), order="C")
+            for part in parts:
+                total += part
+            return total.reshape(shape)
         return otherwise(x, axes=axes)
 
     return run
+
+
+def _each(x: Array, axes: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """The indices of all places along `axes`, of everything along the others."""
+    return itertools.product(*(range(d) if a in axes else [slice(None)] for a, d in enumerate(x.shape)))
 
 
 def scatter_add(base: Array, indices: Array, updates: Array, *, axis: int) -> Array:

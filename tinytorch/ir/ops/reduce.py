@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.fast.sums import leading_sum
+from tinytorch.ir.fast.sums import faster_sum
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
 from tinytorch.ir.ops.core import cast, filled, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import eq
@@ -45,7 +45,7 @@ def _reduction(name: str, doc: str, numpy: Any, vjp: tuple[Rule | None, ...] | N
     def evaluate(x: Array, *, axes: Axes) -> Array:
         return numpy(x, axis=axes, keepdims=True)
 
-    fast = leading_sum(evaluate) if name == "sum" else None
+    fast = faster_sum(evaluate) if name == "sum" else None
     return define(Op(name, "reduce", doc, infer, evaluate, vjp, _flops, fast=fast))
 
 
