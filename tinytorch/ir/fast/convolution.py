@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinytorch.ir.fast.memory import copy_into, row_major
 from tinytorch.ir.fast.sums import sum_of_rows
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import contiguous_strides
@@ -18,7 +19,6 @@ from tinytorch.ir.windows import Pair, output_size, taps
 
 _COLUMNS = 1 << 21  # elements of the matrix of windows at a time (8 MiB of f32), if one row of outputs is not more
 _CACHED = 1 << 16  # elements of a depthwise product at a time, so that they stay in cache between two passes
-_RUN = 16  # channels that are moved to the last axis at a time: one cache line of f32
 
 
 def conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation: Pair, groups: int) -> Array:
@@ -46,7 +46,7 @@ def conv2d_weight_grad(
     outputs = (g.shape[1], g.shape[2])
     spans = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(outputs, stride, dilation, window, strict=True)]
     image = _padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
-    g = np.ascontiguousarray(g)
+    g = row_major(g)
     channels, outs = x.shape[3] // groups, g.shape[3] // groups
     if _is_depthwise(channels, groups):
         return _depthwise_weight_grad(_repeated(image, outs), g, window, stride, dilation)
@@ -59,8 +59,7 @@ def conv2d_weight_grad(
 
 
 def _padded(x: Array, low: Pair, high: Pair) -> Array:
-    """Zeros around the image, row-major; negative amounts cut it. Images that lie with their channels in front are
-    copied a few channels at a time: each run of them comes from lines that are in cache then."""
+    """Zeros around the image, row-major; negative amounts cut it."""
     if not any((*low, *high)) and x.flags.c_contiguous:
         return x
     inner, outer = [slice(None)], [slice(None)]
@@ -70,10 +69,7 @@ def _padded(x: Array, low: Pair, high: Pair) -> Array:
     height, width = (d + a + b for d, a, b in zip(x.shape[1:3], low, high, strict=True))
     make = np.zeros if max(*low, *high) > 0 else np.empty
     out = make((x.shape[0], height, width, x.shape[3]), x.dtype)
-    target, source = out[tuple(outer)], x[tuple(inner)]
-    run = x.shape[3] if x.strides[3] == x.itemsize else _RUN
-    for first in range(0, x.shape[3], run or 1):
-        target[..., first : first + run] = source[..., first : first + run]
+    copy_into(out[tuple(outer)], x[tuple(inner)])
     return out
 
 

@@ -19,7 +19,7 @@ def layernorm(otherwise: Callable[..., Array]) -> Callable[..., Array]:
 
     def run(x: Array, *, axes: tuple[int, ...], eps: float) -> Array:
         last = tuple(range(x.ndim - len(axes), x.ndim))
-        if axes != last or not axes or not x.size or x.dtype not in (np.float32, np.float64):
+        if axes != last or not axes or not x.size or x.dtype.kind != "f" or x.dtype.itemsize == 2:
             return otherwise(x, axes=axes, eps=eps)
         count = math.prod(x.shape[a] for a in axes)
         rows = x.reshape(-1, count)

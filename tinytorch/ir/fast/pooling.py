@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.ir.fast.memory import filled_like, laid_like, row_major
 from tinytorch.ir.op import Array
 from tinytorch.ir.windows import Pair, output_size, places
 
@@ -25,7 +26,7 @@ def max_pool2d(search: Search) -> Callable[..., Array]:
         best = _largest(wide, high, attrs)
         if _depends_on_order(wide, best):
             return search(x, high=high, **attrs)[0]
-        return np.ascontiguousarray(best.astype(x.dtype, copy=False))
+        return row_major(best.astype(x.dtype, copy=False))
 
     return run
 
@@ -39,14 +40,14 @@ def max_pool2d_index(search: Search) -> Callable[..., Array]:
         if np.isnan(best).any():
             return search(x, high=high, **attrs)[1]
         counts = np.uint8 if attrs["window"][0] * attrs["window"][1] <= 256 else np.int32
-        index = _filled_like(x, best.shape, counts, 0)
-        open_ = _filled_like(x, best.shape, np.bool_, True)
+        index = filled_like(x, best.shape, counts, 0)
+        open_ = filled_like(x, best.shape, np.bool_, True)
         for place, outer, inner in places(_size(wide), _size(best), **attrs):
             found = wide[inner] == best[outer]
             found &= open_[outer]
             open_[outer] ^= found
             index[outer] += found * counts(place)
-        return np.ascontiguousarray(index)
+        return row_major(index)
 
     return run
 
@@ -56,15 +57,15 @@ def max_unpool2d(g: Array, index: Array, *, size: Pair, **attrs: Any) -> Array:
 
     Elements that do not belong to a place become 0 by their bits: a product with 0 would make NaN of an infinity.
     """
-    out = _filled_like(g, (g.shape[0], *size, g.shape[3]), g.dtype, 0)
+    out = filled_like(g, (g.shape[0], *size, g.shape[3]), g.dtype, 0)
     signed = np.dtype(f"i{g.dtype.itemsize}")
-    bits = g.view(signed)
+    bits, index = g.view(signed), laid_like(g, index)
     for place, outer, inner in places(size, _size(g), **attrs):
         chosen = np.negative((index[outer] == place).view(np.int8), dtype=signed)  # all bits, or none
         chosen &= bits[outer]
         target = out[inner]
         target += chosen.view(g.dtype)
-    return np.ascontiguousarray(out)
+    return row_major(out)
 
 
 def _largest(x: Array, high: Pair, attrs: dict[str, Any]) -> Array:
@@ -72,7 +73,7 @@ def _largest(x: Array, high: Pair, attrs: dict[str, Any]) -> Array:
     across = zip(_size(x), attrs["window"], attrs["stride"], attrs["low"], high, attrs["dilation"], strict=True)
     outputs = tuple(output_size(*axis) for axis in across)
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    best = _filled_like(x, (x.shape[0], *outputs, x.shape[3]), x.dtype, lowest)
+    best = filled_like(x, (x.shape[0], *outputs, x.shape[3]), x.dtype, lowest)
     for _, outer, inner in places(_size(x), _size(best), **attrs):
         part = best[outer]
         np.maximum(part, x[inner], out=part)
@@ -95,10 +96,3 @@ def _wide(x: Array) -> Array:
 
 def _size(x: Array) -> Pair:
     return x.shape[1], x.shape[2]
-
-
-def _filled_like(x: Array, shape: tuple[int, ...], dtype: Any, value: Any) -> Array:
-    """An array of `shape` full of `value`, its axes in memory in the order of those of `x`."""
-    order = sorted(range(x.ndim), key=lambda a: (-abs(x.strides[a]), a))
-    laid = np.full([shape[a] for a in order], value, dtype)
-    return laid.transpose(np.argsort(order))

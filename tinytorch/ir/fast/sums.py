@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.ir.fast.memory import order_of, row_major
 from tinytorch.ir.op import Array
 
 _BLOCK = 512  # rows that BLAS adds up in the precision of the operands
@@ -35,21 +36,22 @@ def faster_sum(otherwise: Callable[..., Array]) -> Callable[..., Array]:
     """
 
     def run(x: Array, *, axes: tuple[int, ...]) -> Array:
-        if x.size < _SMALL or x.dtype not in (np.float32, np.float64):
+        if x.size < _SMALL or x.dtype.kind != "f" or x.dtype.itemsize == 2:
             return otherwise(x, axes=axes)
-        order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
+        order = order_of(x)
         kept, laid = order[len(axes) :], x.transpose(order)
         shape = [1 if a in axes else d for a, d in enumerate(x.shape)]
         count = math.prod(x.shape[a] for a in axes)
         outer = set(order[: len(axes)]) == set(axes)
         if kept and outer and kept == sorted(kept) and laid.flags.c_contiguous:
             return sum_of_rows(laid.reshape(count, x.size // count)).reshape(shape)
-        if 1 < count <= _FEW and order[-1] not in axes and x.shape[order[-1]] >= _RUN:
+        inner = [a for a in order if a not in axes][-1:]
+        if 1 < count <= _FEW and inner and x.shape[inner[0]] >= _RUN:
             parts = (x[place] for place in _each(x, axes))
-            total = np.array(next(parts), order="C")
+            total = np.array(next(parts))
             for part in parts:
                 total += part
-            return total.reshape(shape)
+            return row_major(total).reshape(shape)
         return otherwise(x, axes=axes)
 
     return run
