@@ -168,6 +168,12 @@ def test_scatter_add(shape: list[int], data: st.DataObject, count: int, dtype: A
     agree(ops.index.scatter_add, base, indices, updates, axis=axis)
 
 
+def test_scatter_add_of_large_rows() -> None:
+    rng = np.random.default_rng(0)
+    base, updates = (rng.standard_normal((n, m, 1024)).astype(np.float32) for n, m in ((5, 4), (5, 9)))
+    agree(ops.index.scatter_add, base, np.array([0, 3, 3, -1, 0, 1, 1, 1, 3]), updates, axis=1)
+
+
 def test_composites_run_fast_in_eager_mode() -> None:
     assert all(op.fast is not None for op in OPS.values() if op.kind == "composite")
 

@@ -63,15 +63,19 @@ def _each(x: Array, axes: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 def scatter_add(base: Array, indices: Array, updates: Array, *, axis: int) -> Array:
-    """`base` with `updates` added at `indices` along `axis`, as the op `scatter_add` defines it: sorted by their index,
-    the updates of each are added up at once."""
+    """`base` with `updates` added at `indices` along `axis`, as the op `scatter_add` defines it: one after the other if
+    each is large, else sorted by their index, so that those of an index are added up at once."""
     wide = base.astype(np.float32) if base.dtype.itemsize == 2 else base.copy()
     flat = indices.reshape(-1)
     if not flat.size or not base.size:
         return wide.astype(base.dtype)
     lead: Any = (slice(None),) * axis
     each = updates.reshape((*base.shape[:axis], flat.size, *base.shape[axis + 1 :])).astype(wide.dtype, copy=False)
-    order = np.argsort(flat, kind="stable")
-    rows, first = np.unique(flat[order], return_index=True)
-    wide[(*lead, rows)] += np.add.reduceat(each[(*lead, order)], first, axis=axis)
+    if base.size // base.shape[axis] >= _SMALL:
+        for place, row in enumerate(flat):
+            wide[(*lead, row)] += each[(*lead, place)]
+    else:
+        order = np.argsort(flat, kind="stable")
+        rows, first = np.unique(flat[order], return_index=True)
+        wide[(*lead, rows)] += np.add.reduceat(each[(*lead, order)], first, axis=axis)
     return wide.astype(base.dtype)
