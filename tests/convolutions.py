@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.test_index_kernels import Guarded, operand_of
-from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad, output_size
+from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
+from tinytorch.ir.windows import output_size
 from tinytorch.runtime.llvm.builder import Module
 from tinytorch.runtime.llvm.conv import emit_conv
 from tinytorch.runtime.llvm.conv_layout import Convolution

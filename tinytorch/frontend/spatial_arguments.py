@@ -12,7 +12,7 @@ from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.ops.convolution import Pair, output_size
+from tinytorch.ir.windows import Pair, output_size
 
 Ints = tuple[int, ...]
 Size = int | Sequence[int]  # one number for all spatial axes, or one for each

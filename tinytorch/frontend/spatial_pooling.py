@@ -14,8 +14,8 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.ops.convolution import Pair
 from tinytorch.ir.types import i64
+from tinytorch.ir.windows import Pair
 
 __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
 

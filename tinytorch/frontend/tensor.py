@@ -303,7 +303,7 @@ class Tensor(InPlace):
     # Indexing.
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
-        if not any(isinstance(i, (Tensor, np.ndarray, list, bool, np.bool_)) for i in items):
+        if _PLAIN.issuperset(map(type, items)) or not any(isinstance(i, _ARRAYS) for i in items):
             return basic_index(self, items)
         return array_index(*index_arrays(self, items, _mask_values))
 
@@ -498,6 +498,10 @@ class Tensor(InPlace):
         raise TinyTorchError("gradients of intermediate tensors come from tt.grad", user_loc())
 
 
+_PLAIN = {slice, int, type(None), type(...)}  # what indices mostly are
+_ARRAYS = (Tensor, np.ndarray, list, bool, np.bool_)
+
+
 def history_of(tensor: Tensor) -> TapeNode | None:
     """The node that made the values, None for a leaf."""
     tensor._refresh()
@@ -612,26 +616,39 @@ def _is_unknown_mask(item: Any) -> bool:
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
     """Evaluate on numpy and, where a gradient may be asked for, record."""
-    if any(o._expr is not None for o in operands):
-        raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
-    if op.put is not None and operands[0]._storage is None and not operands[0]._data.flags.c_contiguous:
+    for o in operands:
+        if o._expr is not None:
+            raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
+    is_view = op.put is not None
+    if is_view and operands[0]._storage is None and not operands[0]._data.flags.c_contiguous:
         operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
     arrays = [o._data for o in operands]
     try:
         op.result_types([o.type for o in operands], attrs)
-        with np.errstate(all="ignore"):
+        if is_view:
             result = op.eval(*arrays, **attrs)
+        else:
+            with np.errstate(all="ignore"):
+                result = (op.fast or op.eval)(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
-    if wants_nan_checks():
+    if not is_view and wants_nan_checks():
         refuse_new_nans(op, arrays, result, user_loc())
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
-    if op.put is not None and owner(out._data) is owner(arrays[0]):
+    if is_view and owner(out._data) is owner(arrays[0]):
         out._storage = storage_of(operands[0])
         out._alias = cut_alias(operands[0]) if is_cut(op) else alias_of(operands[0], op, attrs)
-    if mode.grad and op is not ops.core.detach and any(o.requires_grad for o in operands):
+    if mode.grad and op is not ops.core.detach and _any_requires_grad(operands):
         _record(op, operands, attrs, out)
     return out
+
+
+def _any_requires_grad(tensors: Sequence[Tensor]) -> bool:
+    for tensor in tensors:  # noqa: SIM110 (a generator costs more than the rest)
+        # Only views have to look at what they are views of.
+        if tensor._requires_grad if tensor._alias is None else tensor.requires_grad:
+            return True
+    return False
 
 
 def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> None:

@@ -15,12 +15,15 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import Shape, bool_, i64
 
+_SLICES = {slice}
 _INDEX_DTYPES = ("int64", "int32", "int8", "uint8")
 
 
 def basic_index(x: Any, index: tuple[Any, ...]) -> Any:
     """`x[index]` for integers, slices, `...` and None."""
     index = _without_ellipsis(x, index)
+    if _SLICES.issuperset(map(type, index)):
+        return _windowed(x, index)
     asked = [item for item in index if item is not None]  # of each axis
     windows = [i if isinstance(i, slice) else _one(x, operator.index(i), axis) for axis, i in enumerate(asked)]
     out = _windowed(x, windows)
@@ -62,7 +65,7 @@ def _index_operand(x: Any, item: Any) -> Any:
 def _without_ellipsis(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
     """The index with `...`, or what is left out at the end, written as full slices."""
     dots = [n for n, item in enumerate(index) if item is Ellipsis]
-    rest = x.ndim - sum(1 for item in index if item is not None and item is not Ellipsis)
+    rest = len(x.shape) - len([item for item in index if item is not None and item is not Ellipsis])
     if rest < 0 or len(dots) > 1:
         raise IndexError(f"too many indices for {x.type}: {index}")
     at = dots[0] if dots else len(index)
@@ -79,10 +82,9 @@ def _one(x: Any, at: int, axis: int) -> slice:
 def _windowed(x: Any, windows: Sequence[slice]) -> Any:
     """A slice of every axis; a negative step is a slice and a flip."""
     ranges, flips = _forward(_ranges(x, windows))
-    starts = tuple(r.start if len(r) else 0 for r in ranges)
-    limits = tuple(r[-1] + 1 if len(r) else 0 for r in ranges)
-    steps = tuple(r.step for r in ranges)
-    if (starts, limits) != ((0,) * x.ndim, x.shape) or any(step != 1 for step in steps):
+    region = [(r.start, r[-1] + 1, r.step) if r else (0, 0, r.step) for r in ranges]
+    if region != [(0, d, 1) for d in x.shape]:
+        starts, limits, steps = zip(*region, strict=True)
         x = apply(ops.view.slice_, x, starts=starts, limits=limits, steps=steps)
     return apply(ops.view.flip, x, axes=flips) if flips else x
 
@@ -93,8 +95,8 @@ def _ranges(x: Any, windows: Sequence[slice]) -> list[range]:
 
 def _forward(ranges: Sequence[range]) -> tuple[list[range], tuple[int, ...]]:
     """The ranges, those with a negative step the other way round; and which these are."""
-    flips = tuple(axis for axis, r in enumerate(ranges) if r.step < 0)
-    return [r[::-1] if r.step < 0 else r for r in ranges], flips
+    flips = tuple([axis for axis, r in enumerate(ranges) if r.step < 0])
+    return [r[::-1] if r.step < 0 else r for r in ranges] if flips else list(ranges), flips
 
 
 def _gathered(x: Any, indices: Sequence[Any], axis: int) -> Any:

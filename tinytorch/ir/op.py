@@ -63,7 +63,8 @@ class Op:
     lane of an elementwise op (a random op's lane starts from the element's linear index); `expand` defines a
     composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its operand's memory, the
     operand once the result has become `new`; `guard` is a condition that every lane must meet (an index in range):
-    `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state."""
+    `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state; `fast` is what
+    eager mode runs instead of `eval`, equal to it up to rounding."""
 
     name: str
     kind: Kind
@@ -76,10 +77,13 @@ class Op:
     expand: Callable[..., Any] | None = None
     put: Callable[..., Any] | None = None
     guard: Callable[..., Lane] | None = None
+    fast: Callable[..., Any] | None = None
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
         """The types of the results; only kernels have more than one. ShapeError if no memory could hold one."""
         found = self.infer(*types, **attrs)
+        if types and found is types[0]:
+            return (found,)
         found = (found,) if isinstance(found, TensorType) else tuple(found)
         for result in found:
             if result.bytes > MAX_BYTES:

@@ -68,9 +68,14 @@ def flag(name: str, what: str, value: Any) -> bool:
     return bool(value)
 
 
+_INTS = {int}  # what sizes and axes mostly are
+
+
 def integers(args: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
     items = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list, Sequence)) else args
+    if _INTS.issuperset(map(type, items)):
+        return tuple(items)
     if any(isinstance(item, (bool, np.bool_)) for item in items):
         raise ShapeError(f"expected integers, got {args}", user_loc())
     try:

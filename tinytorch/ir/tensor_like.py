@@ -71,8 +71,8 @@ class TensorLike:
     # Casting and broadcasting.
     def cast(self, dtype: object) -> Self:
         """The values converted to `dtype`."""
-        target = dtype_of(dtype)
-        return self if target == self.dtype else self._apply(core.cast, dtype=target)
+        target, own = dtype_of(dtype), self.dtype
+        return self if target is own or target == own else self._apply(core.cast, dtype=target)
 
     def broadcast_to(self, *shape: Any) -> Self:
         target = integers(shape)
@@ -111,8 +111,11 @@ class TensorLike:
     def _pair(self, name: str, other: Any, dtype: DType | None = None) -> tuple[Self, Self]:
         """Both operands in one shape and dtype."""
         that = self._like(other)
-        target = dtype or promote(self.type, that.type)
-        shape = broadcast_shapes(name, self.shape, that.shape)
+        own, its = self.type, that.type
+        if own is its and dtype in (None, own.dtype):
+            return self, that
+        target = dtype or promote(own, its)
+        shape = broadcast_shapes(name, own.shape, its.shape)
         return self.cast(target).broadcast_to(shape), that.cast(target).broadcast_to(shape)
 
     def _binary(self, op: Op, other: Any, swap: bool = False) -> Self:

@@ -7,20 +7,21 @@ there are zeros. Spatial attributes are pairs (height, width).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.fast import convolution as fast
 from tinytorch.ir.op import Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.core import computed_in_f32, filled
 from tinytorch.ir.ops.view import concat, flip, permute, reshape, slice_
 from tinytorch.ir.types import TensorType
+from tinytorch.ir.windows import Pair, output_size, padded, taps
 
-Pair = tuple[int, int]
 _AXES = (1, 2)  # height and width of an image
 
 
@@ -31,11 +32,6 @@ def _check(name: str, images: TensorType, other: TensorType, groups: int, stride
         raise ShapeError(f"{name}: needs two operands with 4 axes, got {images} and {other}")
     if groups < 1 or min(*stride, *dilation) < 1:
         raise ShapeError(f"{name}: groups, stride and dilation are positive, got {groups}, {stride} and {dilation}")
-
-
-def output_size(size: int, window: int, stride: int, low: int, high: int, dilation: int) -> int:
-    """Positions of a window along an axis; not positive where it does not fit."""
-    return (size + low + high - dilation * (window - 1) - 1) // stride + 1
 
 
 def _conv2d_type(
@@ -60,31 +56,15 @@ def _flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
     return 2 * out.size * w.shape[0] * w.shape[1] * w.shape[2]
 
 
-def _taps(window: Pair, outputs: Pair, stride: Pair, dilation: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
-    """For each place in the window, where in the padded images all outputs read."""
-    for ky in range(window[0]):
-        for kx in range(window[1]):
-            starts = (ky * dilation[0], kx * dilation[1])
-            spans = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, outputs, stride, strict=True)]
-            yield ky, kx, (slice(None), *spans)
-
-
-def _padded(x: Array, low: Pair, high: Pair) -> Array:
-    """Zeros around the image; negative amounts cut it."""
-    amounts = [(0, 0), *zip(low, high, strict=True), (0, 0)]
-    window = tuple(slice(max(0, -a), d - max(0, -b)) for d, (a, b) in zip(x.shape, amounts, strict=True))
-    return np.pad(x[window], [(max(0, a), max(0, b)) for a, b in amounts])
-
-
 def _conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation: Pair, groups: int) -> Array:
     kernel = (w.shape[0], w.shape[1])
     sizes = [output_size(x.shape[1 + i], kernel[i], stride[i], low[i], high[i], dilation[i]) for i in (0, 1)]
-    padded = _padded(x, low, high)
+    image = padded(x, low, high)
     total = np.zeros((x.shape[0], *sizes, groups, w.shape[3] // groups), x.dtype)
     split = (groups, x.shape[3] // groups)
     weights = w.reshape(*w.shape[:3], groups, w.shape[3] // groups)
-    for ky, kx, window in _taps(kernel, (sizes[0], sizes[1]), stride, dilation):
-        part = padded[window]
+    for ky, kx, window in taps(kernel, (sizes[0], sizes[1]), stride, dilation):
+        part = image[window]
         if groups == 1:
             total += np.matmul(part, w[ky, kx])[:, :, :, None]
         else:
@@ -116,7 +96,7 @@ def _forward(x: Any, w: Any, out: TensorType, attrs: Attrs) -> Any:
 
 conv2d = define(Op(
     name="conv2d", kind="contract", doc="Products of a window at every place of an image with weights, added up.",
-    infer=_conv2d_type, eval=computed_in_f32(_conv2d), flops=_flops,
+    infer=_conv2d_type, eval=computed_in_f32(_conv2d), fast=computed_in_f32(fast.conv2d), flops=_flops,
     vjp=(
         lambda g, n: _input_grad(g, n.inputs[1], n.inputs[0].type, n.attrs),
         lambda g, n: _weight_grad(n.inputs[0], g, n.inputs[1].type, n.attrs),
@@ -143,12 +123,12 @@ def _conv2d_weight_grad(
 ) -> Array:
     outputs = (g.shape[1], g.shape[2])
     spans = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(outputs, stride, dilation, window, strict=True)]
-    padded = _padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
+    image = padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
     total = np.empty((*window, x.shape[3] // groups, g.shape[3]), x.dtype)
     apart = (groups, x.shape[3] // groups)
     split = g.reshape(*g.shape[:3], groups, g.shape[3] // groups)
-    for ky, kx, places in _taps(window, outputs, stride, dilation):
-        part = padded[places]
+    for ky, kx, places in taps(window, outputs, stride, dilation):
+        part = image[places]
         if groups == 1:
             total[ky, kx] = np.tensordot(part, g, ((0, 1, 2), (0, 1, 2)))
         else:
@@ -159,7 +139,8 @@ def _conv2d_weight_grad(
 
 conv2d_weight_grad = define(Op(
     name="conv2d_weight_grad", kind="contract", doc="The gradient of `conv2d` with respect to its weights.",
-    infer=_weight_grad_type, eval=computed_in_f32(_conv2d_weight_grad), flops=_weight_grad_flops,
+    infer=_weight_grad_type, eval=computed_in_f32(_conv2d_weight_grad), fast=computed_in_f32(fast.conv2d_weight_grad),
+    flops=_weight_grad_flops,
     vjp=(
         lambda ct, n: _input_grad(n.inputs[1], ct, n.inputs[0].type, n.attrs),
         lambda ct, n: _forward(n.inputs[0], ct, n.inputs[1].type, n.attrs),

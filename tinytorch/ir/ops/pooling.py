@@ -9,16 +9,16 @@ convolution.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.fast import pooling as fast
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
-from tinytorch.ir.ops.convolution import Pair, output_size
 from tinytorch.ir.ops.core import computed_in_f32, no_flops
 from tinytorch.ir.types import DType, TensorType, i32, type_of, u8
+from tinytorch.ir.windows import Pair, output_size, places
 
 _SPATIAL = ("window", "stride", "low", "dilation")
 
@@ -51,20 +51,8 @@ def _outputs(
     return (x.shape[0], sizes[0], sizes[1], x.shape[3])
 
 
-def _places(x: TensorType, out: TensorType, attrs: Attrs) -> Iterator[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
-    """For each place of the window: its number, the outputs that have an element there, and those elements."""
-    window, stride, low, dilation = (attrs[key] for key in _SPATIAL)
-    for place in range(window[0] * window[1]):
-        inner: list[slice] = []
-        outer: list[slice] = []
-        for i, k in enumerate(divmod(place, window[1])):
-            start = k * dilation[i] - low[i]
-            first = max(0, -(start // stride[i]))
-            last = max(first, min(out.shape[1 + i], (x.shape[1 + i] - 1 - start) // stride[i] + 1))
-            begin = start + first * stride[i]
-            inner.append(slice(begin, begin + (last - first) * stride[i], stride[i]))
-            outer.append(slice(first, last))
-        yield place, (slice(None), *outer), (slice(None), *inner)
+def _size(x: TensorType | Array) -> Pair:
+    return x.shape[1], x.shape[2]
 
 
 def _searched(x: Array, **attrs: Any) -> tuple[Array, Array]:
@@ -73,7 +61,7 @@ def _searched(x: Array, **attrs: Any) -> tuple[Array, Array]:
     out = TensorType(kind.dtype, _outputs("max_pool2d", kind, **attrs))
     best = np.full(out.shape, lowest(kind.dtype), x.dtype)
     index = np.full(out.shape, -1, np.int32)
-    for place, outer, inner in _places(kind, out, attrs):
+    for place, outer, inner in places(_size(x), _size(out), **{key: attrs[key] for key in _SPATIAL}):
         found, old, at = x[inner], best[outer], index[outer]
         better = (at < 0) | (found > old) | (found != found)
         old[better], at[better] = found[better], place
@@ -93,16 +81,25 @@ def _unpooled(g: Any, index: Any, x: TensorType, attrs: Attrs) -> Any:
     return apply(max_unpool2d, g, index, size=(x.shape[1], x.shape[2]), **{key: attrs[key] for key in _SPATIAL})
 
 
+_fast_index = fast.max_pool2d_index(_searched)
+
+
+def _index(places: Array, window: Pair) -> Array:
+    return places.astype(index_dtype(window).numpy, copy=False)
+
+
 max_pool2d = define(Op(
     name="max_pool2d", kind="index", doc="The largest element of each window.",
     infer=lambda x, **attrs: TensorType(x.dtype, _outputs("max_pool2d", x, **attrs)),
-    eval=lambda x, **attrs: _searched(x, **attrs)[0], vjp=(_max_pool_rule,), flops=_pool_flops,
+    eval=lambda x, **attrs: _searched(x, **attrs)[0], fast=fast.max_pool2d(_searched),
+    vjp=(_max_pool_rule,), flops=_pool_flops,
 ))  # fmt: skip
 
 max_pool2d_index = define(Op(
     name="max_pool2d_index", kind="index", doc="Where in each window its largest element is.",
     infer=lambda x, **attrs: TensorType(index_dtype(attrs["window"]), _outputs("max_pool2d_index", x, **attrs)),
-    eval=lambda x, **attrs: _searched(x, **attrs)[1].astype(index_dtype(attrs["window"]).numpy),
+    eval=lambda x, **attrs: _index(_searched(x, **attrs)[1], attrs["window"]),
+    fast=lambda x, **attrs: _index(_fast_index(x, **attrs), attrs["window"]),
     vjp=NONDIFF, flops=_pool_flops,
 ))  # fmt: skip
 
@@ -123,7 +120,7 @@ def _unpool_type(g: TensorType, index: TensorType, *, size: Pair, **attrs: Any) 
 
 def _unpool(g: Array, index: Array, *, size: Pair, **attrs: Any) -> Array:
     out = np.zeros((g.shape[0], *size, g.shape[3]), g.dtype)
-    for place, outer, inner in _places(type_of(out.dtype, out.shape), type_of(g.dtype, g.shape), attrs):
+    for place, outer, inner in places(size, _size(g), **attrs):
         out[inner] += np.where(index[outer] == place, g[outer], np.zeros((), g.dtype))
     return out
 
@@ -134,7 +131,7 @@ def _added(types: Any, out: TensorType, attrs: Attrs) -> int:
 
 max_unpool2d = define(Op(
     name="max_unpool2d", kind="index", doc="Elements put back to where their windows' largest were; 0 elsewhere.",
-    infer=_unpool_type, eval=computed_in_f32(_unpool), flops=_added,
+    infer=_unpool_type, eval=computed_in_f32(_unpool), fast=computed_in_f32(fast.max_unpool2d), flops=_added,
     vjp=(lambda ct, n: _taken(ct, n.inputs[1], n.attrs), None),
 ))  # fmt: skip
 
@@ -153,7 +150,7 @@ def _take_type(x: TensorType, index: TensorType, **attrs: Any) -> TensorType:
 
 def _take(x: Array, index: Array, **attrs: Any) -> Array:
     out = np.zeros(index.shape, x.dtype)
-    for place, outer, inner in _places(type_of(x.dtype, x.shape), type_of(out.dtype, out.shape), attrs):
+    for place, outer, inner in places(_size(x), _size(out), **attrs):
         np.copyto(out[outer], x[inner], where=index[outer] == place)
     return out
 

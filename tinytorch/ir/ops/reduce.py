@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.fast.sums import faster_sum
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
 from tinytorch.ir.ops.core import cast, filled, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import eq
@@ -41,7 +42,11 @@ def _reduction(name: str, doc: str, numpy: Any, vjp: tuple[Rule | None, ...] | N
             raise ShapeError(f"{name}: an empty axis of {x} has no {name}")
         return TensorType(x.dtype, _reduced(x, axes))
 
-    return define(Op(name, "reduce", doc, infer, lambda x, *, axes: numpy(x, axis=axes, keepdims=True), vjp, _flops))
+    def evaluate(x: Array, *, axes: Axes) -> Array:
+        return numpy(x, axis=axes, keepdims=True)
+
+    fast = faster_sum(evaluate) if name == "sum" else None
+    return define(Op(name, "reduce", doc, infer, evaluate, vjp, _flops, fast=fast))
 
 
 _IN_A_ROW = 1024  # f32 numbers that may be added one after the other: off by 1e-4 at worst, and mostly by 1e-6

@@ -83,15 +83,16 @@ Ints = tuple[int, ...]
 def _slice_type(x: TensorType, *, starts: Ints, limits: Ints, steps: Ints) -> TensorType:
     if not len(starts) == len(limits) == len(steps) == x.rank:
         raise ShapeError(f"slice: needs starts, limits and steps for the {x.rank} axes of {x}")
-    for axis, (start, limit, step) in enumerate(zip(starts, limits, steps, strict=True)):
-        if not (0 <= start <= limit <= x.shape[axis] and step > 0):
+    sizes: list[int] = []
+    for axis, (start, limit, step, size) in enumerate(zip(starts, limits, steps, x.shape, strict=True)):
+        if not (0 <= start <= limit <= size and step > 0):
             raise ShapeError(f"slice: {start}:{limit}:{step} does not fit axis {axis} of {x}")
-    sizes = (-(-(b - a) // s) for a, b, s in zip(starts, limits, steps, strict=True))
+        sizes.append(-((start - limit) // step))
     return TensorType(x.dtype, tuple(sizes))
 
 
 def _slice_eval(x: Array, *, starts: Ints, limits: Ints, steps: Ints) -> Array:
-    return x[tuple(slice(a, b, s) for a, b, s in zip(starts, limits, steps, strict=True))]
+    return x[tuple(map(slice, starts, limits, steps))]
 
 
 def _slice_rule(g: Any, n: Any) -> Any:
