@@ -332,8 +332,9 @@ class Trainer:
         With `checkpoint`, the run is saved there after every epoch, and after every `checkpoint_every` updates; if
         the file is there and `resume` is set, the run goes on from it, and ends with the same bits as one that was
         never interrupted. The same holds for a run that Ctrl-C ended and `save_checkpoint` saved, and for one that goes
-        on with another call of `fit`: a step that was interrupted counts wholly or not at all. Early stopping looks at `val_loader` if there is one, else at the training epoch; after
-        the last checkpoint it puts the best weights back. `on_epoch` gets the dict of each epoch.
+        on with another call of `fit`: a step that was interrupted counts wholly or not at all. Early stopping looks at
+        `val_loader` if there is one, else at the training epoch; after the last checkpoint it puts the best weights
+        back. `on_epoch` gets the dict of each epoch.
         """
         arguments.integer("fit", "epochs", epochs, 0)
         arguments.integer("fit", "checkpoint_every", checkpoint_every, 0)
