@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import contextlib
 import ctypes
 import dataclasses
 import functools
@@ -123,9 +121,11 @@ def test_every_chunk_once(target: Target, threads: int) -> None:
     for chunks in (0, 1, -3, 2, 3, 7, 64, 1000):
         count_once(p, chunks)
     assert p.num_workers == threads - 1
+    p.resize(2)
     p.close()
     count_once(p, 10)
     assert p.num_workers == 0
+    assert not any(type(thread) is threading._DummyThread for thread in threading.enumerate())
 
 
 @SYSTEMS
@@ -197,22 +197,19 @@ def test_a_signal_while_workers_start_or_wake_is_raised(two: Pool) -> None:
 @SYSTEMS
 def test_a_signal_while_workers_stop_leaves_none_behind(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     count_once(two, 20)
-    join = threading.Thread.join
+    stop = two._stop_workers
 
-    def interrupt(thread: threading.Thread, timeout: float | None = None) -> None:
-        if threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        _thread.interrupt_main()
-        join(thread, timeout)
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.05)
+        stop()
 
-    monkeypatch.setattr(threading.Thread, "join", interrupt)
+    monkeypatch.setattr(two, "_stop_workers", interrupt)
     with pytest.raises(KeyboardInterrupt):
         two.resize(3)
         time.sleep(60)
-    monkeypatch.undo()
-    with contextlib.suppress(KeyboardInterrupt):  # one for each worker
-        time.sleep(0.01)
-    while two.num_workers:  # the work goes on behind
+    assert two.num_workers == 1
+    while two.num_threads != 3:  # the work goes on behind
         time.sleep(0.001)
     count_once(two, 20)
     assert (two.num_threads, two.num_workers) == (3, 2)

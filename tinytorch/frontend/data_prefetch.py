@@ -36,6 +36,9 @@ class _Worker(Generic[T]):
         for _ in range(depth):
             self._tickets.put(None)
         self._thread = threading.Thread(target=self._work, name="tinytorch-prefetch", daemon=True)
+
+    def start(self) -> None:
+        """Begin; if this is interrupted, `close` still stops the thread."""
         self._thread.start()
         # A daemon thread that runs numpy while the interpreter goes down can abort the process: stop it before.
         atexit.register(self.close)
@@ -55,7 +58,7 @@ class _Worker(Generic[T]):
         """Stop the thread; waits for the item in the making, but not for one that hangs."""
         self._stopped = True
         self._tickets.put(None)
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is not self._thread and self._thread.is_alive():
             self._thread.join(_JOIN_SECONDS)
         atexit.unregister(self.close)
 
@@ -83,6 +86,7 @@ def prefetched(produce: Callable[[int], T], indices: range, depth: int) -> Gener
     pid = os.getpid()
     worker = _Worker(produce, indices, depth)
     try:
+        worker.start()
         for index in indices:
             yield worker.take() if os.getpid() == pid else produce(index)
     finally:

@@ -139,7 +139,7 @@ class Pool:
         """The state without workers."""
         self._lock = threading.Lock()
         self._alarms: SimpleQueue[None] = SimpleQueue()  # one for each worker to wake that sleeps in Python
-        self._workers: list[threading.Thread] = []
+        self._workers: list[threading.Lock] = []  # that each worker releases when it ends
         self._callbacks = {
             code.START: _Callback(functools.partial(_thread.start_new_thread, self._start_workers, ())),
             code.AWAIT: _Callback(functools.partial(self._await, self.address)),
@@ -172,9 +172,10 @@ class Pool:
     def _start_each(self) -> None:
         try:
             for number in range(1, self._num_threads):
-                thread = threading.Thread(target=self._work, name=f"tinytorch-{number}", daemon=True)
-                thread.start()
-                self._workers.append(thread)
+                ended = threading.Lock()
+                ended.acquire()
+                threading.Thread(target=self._work, args=(ended,), name=f"tinytorch-{number}", daemon=True).start()
+                self._workers.append(ended)
         except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
             self._start.value = None
             message = f"TinyTorch runs on {len(self._workers) + 1} of {self._num_threads} threads: {error}"
@@ -186,18 +187,19 @@ class Pool:
         self._active.value = 0
         if self._workers:
             self._signal_stop(self.address)
-            for thread in self._workers:
-                thread.join()
+            for ended in self._workers:  # no join(), which gives a thread without a Thread one for ever
+                ended.acquire()
             self._workers = []
             self._stop.value = 0
 
-    def _work(self) -> None:
+    def _work(self, ended: threading.Lock) -> None:
         """A worker's life: in machine code until stopped; without a futex it comes back here to sleep."""
         state = self._run_worker(self.address, 0)
         while state != code.STOPPED:
             while self._epoch.value == state:
                 self._alarms.get()
             state = self._run_worker(self.address, 1)
+        ended.release()
 
 
 _requests = itertools.count(1)  # numbers of requests for a number of threads: an interrupted one may come late
