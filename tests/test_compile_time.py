@@ -63,7 +63,7 @@ UNWEIGHED = ("constant", "broadcast")
 KERNELS = {
     "chain": (lambda x: [x := x * 0.5 + x.sin() for _ in range(300)][-1], 1),
     "every step is a result": (lambda x: [x := x * 0.5 + 1.0 for _ in range(900)], 1),
-    "rows": (lambda x: [x := x - x.max(1, keepdim=True) for _ in range(90)][-1], 1),
+    "rows": (lambda x: [x := x - x.amax(1, keepdim=True) for _ in range(90)][-1], 1),
     "sum": (lambda *xs: sum(xs[1:], xs[0]), 300),
     "masks": (lambda *xs: sum((x.sign() for x in xs[1:]), xs[0]), 300),
     "epilogue": (lambda x: (x := x @ x, [x := (x * 0.1).tanh() for _ in range(200)][-1]), 1),
