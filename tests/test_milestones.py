@@ -56,8 +56,8 @@ def test_separable_points_keep_their_distance_and_both_classes():
 
 
 def test_the_profile_adds_up():
-    profile = perceptron.profile(64)
-    assert profile.batch_bytes == 64 * 3 * 4
+    profile = perceptron.profile(1024)  # for few points, the frames of kernels are most of the arena
+    assert profile.batch_bytes == 1024 * 3 * 4
     # weight, bias, their moments, rate, totals, counts
     assert profile.state == 4 * (2 + 1) * 2 + 4 + 4 * 8 + 3 * 8
     assert 0 < profile.arena < profile.graph < profile.eager
