@@ -225,6 +225,10 @@ class Compiled:
 
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
+        for leaf in item.used_up:
+            leaf._grad = _CONSUMED
+        if item.single and not item.does_more:  # as most training steps
+            return result
         traced = item.traced
         effects = traced.effects
 

@@ -57,7 +57,10 @@ class Specialization:
         self.row_major = all(strides is None for _, strides in traced.layouts)
         effects = traced.effects
         self.single = is_single(traced)
-        self.plain = self.single and not (effects.dropped or effects.consumed or effects.flags or self.guards.left)
+        self.used_up = tuple(leaf for leaf in effects.consumed if isinstance(leaf, Tensor))
+        used_arguments = len(self.used_up) < len(effects.consumed)
+        self.does_more = bool(used_arguments or effects.dropped or effects.flags or self.guards.left)
+        self.plain = self.single and not (effects.consumed or self.does_more)
 
     @property
     def differentiable(self) -> bool:

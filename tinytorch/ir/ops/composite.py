@@ -253,18 +253,24 @@ mean = define_composite(
 )
 
 
-def moments(x: Any, axes: Axes) -> tuple[Any, Any]:
-    """The mean of x over `axes`, and the mean squared distance from it.
+def _distances(x: Any, axes: Axes) -> tuple[Any, Any, Any]:
+    """The mean of x over `axes`, the error of its rounding, and the mean squared distance from the rounded mean.
 
     The mean of the distances from a first mean is how far that was rounded (Chan, Golub & LeVeque 1983): so the mean of
     equal numbers is exactly that number.
     """
     first = mean_of(x, axes)
     distances = x - _along(first, x.type.shape)
-    off, squares = mean_of(distances, axes), mean_of(distances * distances, axes)
+    off = mean_of(distances, axes)
+    return first + off, off, mean_of(distances * distances, axes)
+
+
+def moments(x: Any, axes: Axes) -> tuple[Any, Any]:
+    """The mean of x over `axes`, and the mean squared distance from it."""
+    mean, off, squares = _distances(x, axes)
     excess = off * off
     # Where both overflow, as for equal numbers of 1e30, their difference would be NaN.
-    return first + off, apply(where, squares > excess, squares - excess, zeros_like(squares))
+    return mean, apply(where, squares > excess, squares - excess, zeros_like(squares))
 
 
 def _centred(x: Any, axes: Axes) -> Any:
@@ -292,9 +298,10 @@ variance = define_composite(
 
 
 def _normal_parts(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:
-    """x less its mean, and 1 / sqrt(variance + eps)."""
-    mean, variance = moments(x, axes)
-    return x - _along(mean, x.type.shape), 1.0 / apply(sqrt, variance + eps)
+    """x less its mean, and 1 / sqrt(variance + eps). That the variance is too large by the square of the mean's error
+    of rounding does not count: where that matters, x less its mean is 0."""
+    mean, _, squares = _distances(x, axes)
+    return x - _along(mean, x.type.shape), 1.0 / apply(sqrt, squares + eps)
 
 
 def _layernorm_type(x: TensorType, *, axes: Axes, eps: float) -> TensorType:
