@@ -130,9 +130,11 @@ class Specialization:
 
     def _rarely_valid(self) -> bool:
         """What most specializations do not depend on."""
+        for tensor, storage, version in self.frozen:
+            if tensor._storage is not storage or storage.version != version:
+                return False
         return (
             all(t.requires_grad is wants for t, wants in self.views)
-            and self.outdated() is None
             and all(t._storage is storage for t, storage in self.traced.joined)
             and all(raw_grad(leaf) is grad for leaf, grad in self.grad_guards)
         )
