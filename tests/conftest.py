@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+
 import pytest
 from hypothesis import settings
+
+from tinytorch.runtime import memory
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
@@ -13,3 +17,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the expected halves of tests/golden/**/*.ir")
     parser.addoption("--stress", type=int, default=1, help="how many times as long the stress tests run")
     parser.addoption("--programs", type=int, default=4000, help="how many programs tests/test_programs.py draws")
+
+
+@pytest.fixture
+def set_budget() -> Generator[Callable[[int], None]]:
+    """Changes how many bytes are kept between calls, until the end of the test; it begins with nothing free."""
+    memory.set_budget(0)
+    memory.set_budget(memory.BUDGET)
+    yield memory.set_budget
+    memory.set_budget(memory.BUDGET)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,12 @@ class Vjp:
             made = [self._differentiable(x, i, tensors, wrt, name) for i, x in enumerate(made)]
         some = iter(made)
         return [None if v is None else next(some) for v in self._found]
+
+    def all_calls(self) -> Iterator[Calls]:
+        """What was compiled: for this, and for gradients of it."""
+        yield self._calls
+        for vjp in self._again.values():
+            yield from vjp.all_calls()
 
     def _differentiable(
         self, output: Tensor, index: int, tensors: Sequence[Tensor], wrt: Sequence[int], name: str

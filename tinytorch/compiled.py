@@ -12,7 +12,8 @@ import sys
 import threading
 import types
 import warnings
-from collections import Counter, OrderedDict
+import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +35,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
+from tinytorch.runtime import memory
 from tinytorch.runtime.llvm.pycall_spec import MISMATCH
 from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization, is_single
@@ -41,7 +43,7 @@ from tinytorch.specialization import Specialization, is_single
 if TYPE_CHECKING:
     from tinytorch.explain import Report
 
-MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one is dropped
+MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
 _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
@@ -60,7 +62,8 @@ class Compiled:
         self.backend = backend
         self.freezes = freezes
         self._name = getattr(function, "__name__", type(function).__name__)
-        self._known: OrderedDict[Any, list[Specialization]] = OrderedDict()
+        self._known: dict[Any, list[Specialization]] = {}
+        self._recent: Any = None  # the key that was looked for last
         self._hot: Specialization | None = None
         self._last: Specialization | None = None
         self._varying = Varying()
@@ -152,7 +155,7 @@ class Compiled:
         """A specialization for the call that fits what Python holds now; and where the inputs are not `apart` in
         memory, one that was made for that. Else the reason why there is none."""
         key, args = call.key, call.tensors
-        reason = call.difference(next(reversed(self._known))) if self._known else "the first call"
+        reason = call.difference(self._recent) if self._recent is not None else "the first call"
         for item in tuple(self._known.get(key, ())):
             changed = item.outdated()
             if changed is None and not item.guards.unchanged():
@@ -164,8 +167,8 @@ class Compiled:
             if changed is None and not (item.lies(args) and (apart or not item.shared(args) - item.overlaps)):
                 changed = "the arguments lie elsewhere in memory"
             if changed is None:
-                with contextlib.suppress(KeyError):
-                    self._known.move_to_end(key)
+                self._recent = key
+                item.touch()
                 return item
             reason = changed
         return reason
@@ -204,10 +207,26 @@ class Compiled:
             )
         found = self._build(traced, Guards(watch, traced.arrays, self.freezes), call)
         entries = self._known.setdefault(call.key, [])
-        entries[:] = [*(e for e in entries if e.outdated() is None), found][-8:]
-        while len(self._known) > MAX_SPECIALIZATIONS:
-            self._known.popitem(last=False)
+        for item in [item for item in entries if item.outdated() is not None]:
+            self.forget(item)
+        if len(entries) >= MAX_ALIKE:
+            self.forget(min(entries, key=lambda item: item.used))
+        self._known.setdefault(call.key, entries).append(found)
+        self._recent = call.key
+        memory.holdings.enter(found)
         return found
+
+    def forget(self, item: Specialization) -> None:
+        """Let go of a specialization; a call that needs it compiles anew."""
+        for key, entries in tuple(self._known.items()):
+            with contextlib.suppress(ValueError):  # another thread may have been faster
+                entries.remove(item)
+            if not entries:
+                self._known.pop(key, None)
+        if self._hot is item:
+            self._hot = None
+        if self._last is item:
+            self._last = None
 
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
         args = call.tensors
@@ -219,7 +238,9 @@ class Compiled:
             frozen = ()
             calls = make_calls(traced.graph, len(args), traced.captured, self.backend, wrap=wrap)
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        found = Specialization(traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen)
+        found = Specialization(
+            weakref.ref(self), traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen
+        )
         found.overlaps = found.shared(args)
         return found
 
@@ -263,6 +284,7 @@ class Compiled:
                 graph = item.traced.graph
                 variables = [item.traced.variables.get(i, graph.inputs[i]) for i in wrt]
                 item.gradients[index] = Vjp(graph, index, variables, self.backend)
+                memory.holdings.enter(item)  # it is larger now
             return item.gradients[index]
 
         return differentiable(output, vjp, inputs, wrt, self._name)
@@ -271,7 +293,12 @@ class Compiled:
     @property
     def _shown(self) -> Specialization:
         if self._last is None:
-            raise CompileError(f"{self._name} has not been called yet, so there is no graph to show")
+            why = (
+                "has not been called yet"
+                if self._recent is None
+                else "was dropped to make room for others; call it again"
+            )
+            raise CompileError(f"{self._name} {why}, so there is no graph to show")
         return self._last
 
     @property

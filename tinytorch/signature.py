@@ -126,7 +126,10 @@ class Signature:
 
     def difference(self, key: tuple[Any, ...]) -> str:
         """What tells this call from one with another key."""
-        return next((what for what, a, b in zip(_PARTS, self.key, key, strict=True) if a != b), "a new signature")
+        return next(
+            (what for what, a, b in zip(_PARTS, self.key, key, strict=True) if a != b),
+            "what was compiled has been dropped to make room",
+        )
 
     @property
     def numbers(self) -> frozenset[int]:

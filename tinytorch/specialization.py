@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
@@ -13,6 +14,21 @@ from tinytorch.frontend.storage import Storage, overlaps, version_of
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
+from tinytorch.ir.ops.core import constant
+from tinytorch.runtime import memory
+from tinytorch.runtime.llvm.pycall_spec import last_use
+
+# Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
+# The code itself counts twice: as an object file and as what is mapped.
+_NODE_BYTES, _CODE_BYTES = 2048, 128 << 10
+
+
+class Owner(Protocol):
+    """Who has specializations."""
+
+    def forget(self, item: Specialization) -> None:
+        """Let go of one of them."""
+        ...
 
 
 def is_single(traced: Traced) -> bool:
@@ -21,10 +37,11 @@ def is_single(traced: Traced) -> bool:
     return plain and traced.result == Slot(0) and not traced.effects.kept
 
 
-@dataclass
+@dataclass(eq=False)
 class Specialization:
-    """One traced and compiled signature of a function."""
+    """One traced and compiled signature of a function. `owner` has it, and lets go of it."""
 
+    owner: weakref.ref[Owner]
     traced: Traced
     calls: Calls
     guards: Guards
@@ -61,6 +78,32 @@ class Specialization:
         used_arguments = len(self.used_up) < len(effects.consumed)
         self.does_more = bool(used_arguments or effects.dropped or effects.flags or self.guards.left)
         self.plain = self.single and not (effects.consumed or self.does_more)
+        self.touch()
+
+    def touch(self) -> None:
+        """It is used now, if not by machine code, which takes note itself."""
+        self._used = memory.tick()
+
+    @property
+    def used(self) -> int:
+        """When it was used last, by the clock of `runtime/memory.py`."""
+        return max(self._used, last_use(self.calls.fast))
+
+    @property
+    def bytes(self) -> int:
+        """What it keeps in memory: constants, among them frozen weights and what was folded, code, and graphs."""
+        compiled = [self.calls, *(calls for vjp in self.gradients.values() for calls in vjp.all_calls())]
+        graphs = [self.traced.graph, *(calls.graph for calls in compiled)]
+        nodes = [node for graph in graphs for node in graph.nodes]
+        constants = {id(node.attrs["value"]): node.attrs["value"].nbytes for node in nodes if node.op is constant}
+        code = sum(2 * size + _CODE_BYTES for calls in compiled if (size := getattr(calls.executable, "code_bytes", 0)))
+        return sum(constants.values()) + code + _NODE_BYTES * len(nodes)
+
+    def drop(self) -> None:
+        """Have the owner let go of it."""
+        owner = self.owner()
+        if owner is not None:
+            owner.forget(self)
 
     @property
     def differentiable(self) -> bool:

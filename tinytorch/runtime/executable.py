@@ -39,6 +39,7 @@ class Executable:
         entry = cache.fetch(key, lambda: self._compile(slots))
         self.arena_bytes: int = entry.metadata["arena_bytes"]
         self.kernels: int = entry.metadata["kernels"]
+        self.code_bytes = len(entry.object_code)
         self._pool = shared_pool()
         self._code = jit.load_object(entry.object_code)
 

@@ -58,7 +58,7 @@ class Guards:
     def changed(self) -> str | None:
         """Which attribute or variable has another value, or None; then the quick look knows what is there now."""
         if self._counted_same():
-            self._quick.epoch = epoch.now
+            self._quick.known.epoch = epoch.now
             if self.unchanged():
                 return None
         moved: list[tuple[Any, Any]] = []

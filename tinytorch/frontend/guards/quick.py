@@ -11,20 +11,27 @@ from tinytorch.frontend.guards.lookups import Lookup
 from tinytorch.frontend.tracked import epoch
 
 
+class _Known:
+    """The epoch that was looked at last: a part of its own, so that what the look refers to does not refer to it."""
+
+    def __init__(self) -> None:
+        self.epoch = epoch.now
+
+
 class QuickLook:
     """`look()` is True if the epoch has not moved and every lookup finds the very same object as before."""
 
     def __init__(self) -> None:
-        self.epoch = epoch.now
+        self.known = _Known()
         self.look: Callable[[], bool] = lambda: False
         self._code: CodeType | None = None
         self._variables: dict[str, Any] = {}
 
     def remember(self, lookups: Iterable[Lookup]) -> None:
         """Compare with what is there now, from here on."""
-        self.epoch = epoch.now
+        self.known.epoch = epoch.now
         names: dict[int, str] = {}
-        objects: dict[str, Any] = {"epoch": epoch, "known": self}
+        objects: dict[str, Any] = {"epoch": epoch, "known": self.known}
 
         def name(item: Any) -> str:
             if item is None or item is True or item is False:
@@ -39,7 +46,7 @@ class QuickLook:
         if code is not self._code:
             self._variables = {}
             exec(code, self._variables)
-            self._code, self.look = code, self._variables["look"]
+            self._code, self.look = code, self._variables.pop("look")
         self._variables.update(objects)
 
 

@@ -15,19 +15,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinytorch.runtime import cache
+from tinytorch.runtime import cache, memory
 from tinytorch.runtime.llvm import jit
 from tinytorch.runtime.llvm.pycall_code import CALL_SYMBOL, call_text
 from tinytorch.runtime.llvm.pycall_layout import (
     ALIGNED,
     API,
     CONTIGUOUS,
+    HANDLER_NAME,
+    HANDLER_VERSION,
     OPERAND,
     OUTPUT,
-    OWNDATA,
     PLAN,
-    WORD,
     WRITEABLE,
+    Handler,
     Layout,
     api_table,
     find_layout,
@@ -35,6 +36,7 @@ from tinytorch.runtime.llvm.pycall_layout import (
     slot_offset,
     slot_offsets,
 )
+from tinytorch.runtime.llvm.pycall_memory import HANDLER_SYMBOLS, PAGE, SYSTEM_SYMBOLS, TRIM_SYMBOL, maps
 from tinytorch.runtime.llvm.pycall_spec import (
     MISMATCH,
     Call,
@@ -47,6 +49,7 @@ from tinytorch.runtime.llvm.pycall_spec import (
     make_careful_call,
 )
 from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.memory import WORD
 
 __all__ = [
     "MISMATCH",
@@ -54,6 +57,7 @@ __all__ = [
     "CallSpec",
     "Operand",
     "Output",
+    "aligned_empty",
     "explain_mismatch",
     "explain_type",
     "make_call",
@@ -74,8 +78,9 @@ def make_call(entry: int, spec: CallSpec) -> Call:
     slots = None if layout is None else _find_slots(spec)
     if layout is None or slots is None:
         return make_careful_call(entry, spec)
+    method = _method(layout)
     plan = _Plan(entry, spec, slots)
-    return _new_function(ctypes.addressof(_method(layout)), (plan.words, *plan.kept), None)
+    return _new_function(ctypes.addressof(method), (plan.words, *plan.kept), None)
 
 
 _Slots = dict[tuple[type, str], int]
@@ -102,8 +107,9 @@ class _Plan:
         self._spec = spec
         self._slots = slots
         operands = spec.operands
-        arena = aligned_empty(spec.arena_bytes)
-        self.kept.append(arena)
+        sizes = (math.prod(output.shape) * output.dtype.itemsize for output in spec.outputs)
+        largest = max((size for size in sizes if size >= LARGE), default=0)
+        memory.asked.enter(self.words, *(-(-size // PAGE) * PAGE for size in (spec.arena_bytes, largest)))
         self._fill(
             entry=entry,
             api=self._array([(api_table() or {})[name] for name in API]),
@@ -116,7 +122,6 @@ class _Plan:
             constants=self._array(spec.constants),
             last=self._array([0] * len(operands)),
             frame_words=spec.frame_words,
-            arena=arena.ctypes.data,
             arena_bytes=spec.arena_bytes,
             releases_gil=spec.releases_gil,
             writes=any(operand.written for operand in operands),
@@ -178,30 +183,14 @@ class _Plan:
         return [int(record[name]) for name in OPERAND]
 
     def _output(self, output: Output) -> list[int]:
-        large = math.prod(output.shape) * output.dtype.itemsize >= LARGE
         record = {
-            "kept": self._cell() if large else 0,
-            "kept_form": self._array(self._kept_form(output)) if large else 0,
+            "large": math.prod(output.shape) * output.dtype.itemsize >= LARGE,
             "descr": self._object(output.dtype),
             "rank": len(output.shape),
             "dims": self._array(output.shape),
             "wrapped": output.is_tensor,
         }
         return [int(record[name]) for name in OUTPUT]
-
-    def _cell(self) -> int:
-        """The address of a reference to an object, at first None; it is given back with the plan."""
-        cell = np.empty(1, object)
-        self.kept.append(cell)
-        return cell.ctypes.data
-
-    def _kept_form(self, output: Output) -> list[int]:
-        """The operand record that an array which was this output, and has not been reshaped or frozen since, fits."""
-        record = dict.fromkeys(OPERAND, 0)
-        record.update(array_type=id(np.ndarray), descr=self._object(output.dtype), type_number=output.dtype.num)
-        record.update(flags=CONTIGUOUS | OWNDATA | ALIGNED | WRITEABLE, rank=len(output.shape))
-        record.update(dims=self._array(output.shape))
-        return list(record.values())
 
 
 class _MethodDef(ctypes.Structure):
@@ -233,4 +222,28 @@ def _method(layout: Layout) -> _MethodDef:
     method = _MethodDef(b"compiled_graph", loaded.address(CALL_SYMBOL), _FASTCALL, None)
     for immortal in (method, loaded):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(immortal))
+    _lend_memory(loaded)
     return method
+
+
+_new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+    ("PyCapsule_New", ctypes.pythonapi)
+)
+
+
+def _lend_memory(loaded: jit.LoadedCode) -> None:
+    """Let `runtime/memory.py` and numpy use the functions of `pycall_memory`."""
+    functions = [loaded.address(name) for name in HANDLER_SYMBOLS]
+    handler = Handler(b"tinytorch", HANDLER_VERSION, memory.address, *functions)
+    capsule = _new_capsule(ctypes.addressof(handler), HANDLER_NAME, None)
+    for immortal in (handler, capsule, HANDLER_NAME):  # arrays outlive this module
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(immortal))
+    memory.set_word("handler", id(capsule))
+    if maps():
+        for name, symbol in zip(("malloc", "free"), SYSTEM_SYMBOLS, strict=True):
+            memory.set_word(name, loaded.address(symbol))
+    for name, function in (("track", "PyTraceMalloc_Track"), ("untrack", "PyTraceMalloc_Untrack")):
+        address = ctypes.cast(getattr(ctypes.pythonapi, function), ctypes.c_void_p).value
+        memory.set_word(name, address or 0)
+    trim = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(loaded.address(TRIM_SYMBOL))
+    memory.asked.trim = functools.partial(trim, memory.address)

@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.runtime.llvm.builder import Function, Module, Value
 from tinytorch.runtime.llvm.lltypes import I1, I8, I32, I64, PTR, VOID, LLType
-from tinytorch.runtime.llvm.pycall_layout import API, OPERAND, OUTPUT, PLAN, SWAPPED, VERSION_STEP, WORD, Layout
+from tinytorch.runtime.llvm.pycall_layout import API, OPERAND, OUTPUT, PLAN, SWAPPED, VERSION_STEP, Layout
+from tinytorch.runtime.llvm.pycall_memory import Memory, write_memory
 from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.memory import MEMORY, WORD
 
 CALL_SYMBOL = "tt_call"
-_ALIGNMENT = 64  # of the arena, in bytes
+_ALIGNMENT = 64  # of what is on the stack, in bytes
 
 
 class _Writer:
@@ -38,6 +40,10 @@ class _Writer:
         """Call a C function through the plan's table."""
         function = self.f.load(self.pointer("api"), PTR, API[name])
         return self.f.call_pointer(function, args, ret)
+
+    def memory(self) -> Value:
+        """The words of `runtime/memory.py`."""
+        return self.f.load(self.pointer("api"), PTR, API["memory"])
 
     def drop(self, reference: Value) -> None:
         """Give a reference back; null is none."""
@@ -94,8 +100,9 @@ def call_text(layout: Layout, target: Target) -> str:
 
     resolve = _write_resolve(function("resolve", [PTR, PTR], PTR))
     disjoint = _write_disjoint(function("disjoint", [PTR, PTR], I1))
-    make = _write_make_outputs(function("make_outputs", [PTR, PTR, PTR], I1), resolve)
-    execute = _write_execute(function("execute", [PTR, PTR, PTR], I1))
+    make_large = _write_make_large(function("make_large", [PTR, PTR], PTR))
+    make = _write_make_outputs(function("make_outputs", [PTR, PTR, PTR], I1), make_large)
+    execute = _write_execute(function("execute", [PTR, PTR, PTR], I1), write_memory(module))
     bump = _write_bump_versions(function("bump_versions", [PTR, PTR], I1))
     wrap = _write_wrap(function("wrap", [PTR, PTR], PTR))
     collect = _write_collect(function("collect", [PTR, PTR], PTR), wrap)
@@ -182,47 +189,40 @@ def _write_disjoint(w: _Writer) -> Function:
     return f
 
 
-def _write_make_outputs(w: _Writer, resolve: Function) -> Function:
+def _new_array(w: _Writer, record: Value) -> Value:
+    """An array for an output, its content undefined; null if there is no memory."""
+    descr = w.f.load(record, PTR, OUTPUT["descr"])
+    w.keep(descr)  # PyArray_Empty takes the reference over
+    rank = w.f.load(record, I32, OUTPUT["rank"])
+    return w.api("PyArray_Empty", [rank, w.f.load(record, PTR, OUTPUT["dims"]), descr, w.f.const(0, I32)])
+
+
+def _write_make_large(w: _Writer) -> Function:
+    """make_large(plan, record) -> an array whose memory comes from `runtime/memory.py` and goes back there."""
+    f = w.f
+    before = w.api("PyDataMem_SetHandler", [f.load(w.memory(), PTR, MEMORY["handler"])])
+
+    def make() -> list[Value]:
+        array = _new_array(w, f.params[1])
+        w.drop(w.api("PyDataMem_SetHandler", [before]))
+        w.drop(before)
+        return [array]
+
+    f.ret(f.if_(w.exists(before), make, lambda: [w.null()])[0])
+    return f
+
+
+def _write_make_outputs(w: _Writer, make_large: Function) -> Function:
     """make_outputs(plan, frame, outputs) -> whether there was memory for all. `outputs` owns a reference each."""
     f = w.f
-    _, frame, outputs = f.params
+    plan, frame, outputs = f.params
     records = w.pointer("outputs")
     first = f.at(frame, w.word("operand_count") * WORD)
 
-    def new(record: Value) -> Value:
-        descr = f.load(record, PTR, OUTPUT["descr"])
-        w.keep(descr)  # PyArray_Empty takes the reference over
-        rank = f.load(record, I32, OUTPUT["rank"])
-        return w.api("PyArray_Empty", [rank, f.load(record, PTR, OUTPUT["dims"]), descr, f.const(0, I32)])
-
-    def again_or_new(record: Value, cell: Value) -> Value:
-        """The array of an earlier call if only `cell` holds it by now, else a new one, which `cell` holds from now."""
-        last = f.load(cell, PTR)
-
-        def replaced() -> list[Value]:
-            array = new(record)
-
-            def remember() -> None:
-                w.keep(array)
-                f.store(array, cell)
-                w.drop(last)
-
-            f.if_(w.exists(array), remember)
-            return [array]
-
-        def again() -> list[Value]:
-            w.keep(last)
-            return [last]
-
-        alone = f.compare("eq", f.load(last, I32), f.const(1, I32))  # the reference count, or its lower half
-        form = f.load(record, PTR, OUTPUT["kept_form"])
-        fits = w.both(alone, lambda: w.exists(f.call(resolve, [form, last])))
-        return f.if_(fits, again, replaced)[0]
-
     def make(i: Value) -> Value:
         record = f.at(records, i * (len(OUTPUT) * WORD))
-        cell = f.load(record, PTR, OUTPUT["kept"])
-        array = f.if_(w.is_null(cell), lambda: [new(record)], lambda: [again_or_new(record, cell)])[0]
+        large = w.nonzero(f.load(record, I64, OUTPUT["large"]))
+        array = f.if_(large, lambda: [f.call(make_large, [plan, record])], lambda: [_new_array(w, record)])[0]
         f.store(array, outputs, i * WORD)
 
         def publish() -> None:
@@ -236,21 +236,21 @@ def _write_make_outputs(w: _Writer, resolve: Function) -> Function:
     return f
 
 
-def _write_execute(w: _Writer) -> Function:
-    """execute(plan, frame, status) -> whether there was memory for an arena; runs the graph with and without the GIL.
-
-    The plan has one arena. A call that finds it in use, from another thread, takes one of its own.
-    """
+def _write_execute(w: _Writer, memory: Memory) -> Function:
+    """execute(plan, frame, status) -> whether there was memory for an arena; runs the graph, maybe without the GIL."""
     f = w.f
     plan, frame, status = f.params
-    busy = f.at(plan, PLAN["arena_busy"])
     constants = f.at(frame, (w.word("operand_count") + w.word("output_count")) * WORD)
     f.copy(constants, w.pointer("constants"), w.word("constant_count") * WORD)
     tail = f.at(constants, w.word("constant_count") * WORD)
     f.store(status, tail, WORD)
-    _, free = f.compare_exchange(busy, f.const(0), f.const(1))
+    words = w.memory()
+    now = f.load(words, I64, MEMORY["clock"]) + 1
+    f.store(now, words, MEMORY["clock"])
+    f.store(now, plan, PLAN["used"])
+    arena = f.call(memory.take_arena, [words, w.word("arena_bytes")])
 
-    def run(arena: Value) -> None:
+    def run() -> list[Value]:
         f.store(arena, tail)
         entry = w.pointer("entry")
 
@@ -263,28 +263,14 @@ def _write_execute(w: _Writer) -> Function:
             w.api("PyEval_RestoreThread", [state], VOID)
 
         f.if_(w.nonzero(w.word("releases_gil")), without_gil, with_gil)
-
-    def in_own_arena() -> list[Value]:
-        block = w.api("PyMem_RawMalloc", [w.word("arena_bytes") + _ALIGNMENT])
-
-        def use() -> list[Value]:
-            address = f.convert("ptrtoint", block, I64) + (_ALIGNMENT - 1)
-            run(f.convert("inttoptr", address & -_ALIGNMENT, PTR))
-            w.api("PyMem_RawFree", [block], VOID)
-            return [f.const(1, I1)]
-
-        def give_up() -> list[Value]:
-            w.api("PyErr_NoMemory", [])
-            return [f.const(0, I1)]
-
-        return f.if_(w.exists(block), use, give_up)
-
-    def in_shared_arena() -> list[Value]:
-        run(w.pointer("arena"))
-        f.atomic_store(f.const(0), busy)
+        f.call(memory.give_arena, [words, arena])
         return [f.const(1, I1)]
 
-    f.ret(f.if_(free, in_shared_arena, in_own_arena)[0])
+    def give_up() -> list[Value]:
+        w.api("PyErr_NoMemory", [])
+        return [f.const(0, I1)]
+
+    f.ret(f.if_(w.exists(arena), run, give_up)[0])
     return f
 
 

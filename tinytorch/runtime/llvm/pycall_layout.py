@@ -17,7 +17,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-WORD = 8  # bytes
+from tinytorch.runtime import memory
+from tinytorch.runtime.memory import WORD
 
 
 def _words(*names: str) -> dict[str, int]:
@@ -37,9 +38,8 @@ PLAN = _words(
     "constants",
     "last",  # where the operands were in the last call
     "frame_words",
-    "arena",
     "arena_bytes",
-    "arena_busy",
+    "used",  # when the graph was run last, by the clock of `runtime/memory.py`
     "releases_gil",
     "writes",  # whether any operand is written
     "mismatch",  # the object to return when an operand does not fit
@@ -74,8 +74,7 @@ OUTPUT = _words(
     "rank",
     "dims",
     "wrapped",
-    "kept",  # where the last array of a large output is held, to be used again once nobody else holds it; or 0
-    "kept_form",  # the OPERAND record that it must still fit
+    "large",  # whether its memory is taken from `runtime/memory.py`
 )
 
 PYTHON_API = (
@@ -85,18 +84,24 @@ PYTHON_API = (
     "PyEval_RestoreThread",
     "PyErr_NoMemory",
     "PyLong_FromLongLong",
-    "PyMem_RawFree",
-    "PyMem_RawMalloc",
     "PyObject_CallOneArg",
     "PyTuple_New",
     "PyTuple_SetItem",
     "PyType_GenericAlloc",
 )
-API = _words(*PYTHON_API, "PyArray_Empty", "versions")  # `versions` is no function but the counter of versions
+API = _words(
+    *PYTHON_API,
+    "PyArray_Empty",
+    "PyDataMem_SetHandler",
+    "versions",  # no function but the counter of versions
+    "memory",  # the words of `runtime/memory.py`
+)
 
-CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x1, 0x4, 0x100, 0x400  # numpy's NPY_ARRAY_* flags
+CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400  # numpy's NPY_ARRAY_* flags
 SWAPPED = ">"  # the byte order that is not this machine's; other machines have no layout
-_ARRAY_TYPE, _ARRAY_EMPTY = 2, 184  # PyArray_Type and PyArray_Empty in numpy's C API table
+# PyArray_Type, PyArray_Empty, PyDataMem_SetHandler and PyDataMem_DefaultHandler in numpy's C API table.
+_ARRAY_TYPE, _ARRAY_EMPTY, _SET_HANDLER, _DEFAULT_HANDLER = 2, 184, 304, 306
+_DEFAULT_NAME, HANDLER_VERSION = b"default_allocator", 1
 
 
 @dataclass(frozen=True)
@@ -205,15 +210,41 @@ def api_table() -> dict[str, int] | None:
     capsule = getattr(getattr(getattr(np, "_core", None), "_multiarray_umath", None), "_ARRAY_API", None)
     if capsule is None:
         return None
-    open_ = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-        ("PyCapsule_GetPointer", ctypes.pythonapi)
-    )
-    numpy_api = open_(capsule, None)
+    numpy_api = _open_capsule(id(capsule), None)
     if not numpy_api or read_word(numpy_api + _ARRAY_TYPE * WORD) != id(np.ndarray):
         return None
+    default = Handler.from_address(
+        _open_capsule(read_word(read_word(numpy_api + _DEFAULT_HANDLER * WORD)), HANDLER_NAME)
+    )
+    if (default.name, default.version) != (_DEFAULT_NAME, HANDLER_VERSION):
+        return None
+    for name in ("ctx", "malloc", "free"):
+        memory.set_word(name, getattr(default, name) or 0)
     table["PyArray_Empty"] = read_word(numpy_api + _ARRAY_EMPTY * WORD)
+    table["PyDataMem_SetHandler"] = read_word(numpy_api + _SET_HANDLER * WORD)
     table["versions"] = ctypes.addressof(versions)
+    table["memory"] = memory.address
     return table
+
+
+HANDLER_NAME = b"mem_handler"  # of the capsules that hold one
+_open_capsule = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+class Handler(ctypes.Structure):
+    """numpy's PyDataMem_Handler: how the memory of an array is had and freed."""
+
+    _fields_ = (
+        ("name", ctypes.c_char * 127),
+        ("version", ctypes.c_uint8),
+        ("ctx", ctypes.c_void_p),  # here begins its PyDataMemAllocator
+        ("malloc", ctypes.c_void_p),
+        ("calloc", ctypes.c_void_p),
+        ("realloc", ctypes.c_void_p),
+        ("free", ctypes.c_void_p),
+    )
 
 
 def _address(function: object) -> int:

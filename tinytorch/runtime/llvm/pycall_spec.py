@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.runtime.llvm.pycall_layout import VERSION_STEP, versions
+from tinytorch.runtime.llvm.pycall_layout import PLAN, VERSION_STEP, versions
+from tinytorch.runtime.memory import WORD
 
 Array = npt.NDArray[Any]
 Call = Callable[..., Any]
@@ -184,6 +186,15 @@ def _share(a: Array, b: Array) -> bool:
         return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # pyright: ignore[reportArgumentType]
     except np.exceptions.TooHardError:
         return True
+
+
+def last_use(call: Call) -> int:
+    """When the graph of a native call was run last, by the clock of `runtime/memory.py`; 0 if that is not
+    known."""
+    if not isinstance(call, types.BuiltinFunctionType):
+        return 0
+    words, *_ = cast("tuple[Array, ...]", call.__self__)
+    return int(words[PLAN["used"] // WORD])
 
 
 def make_careful_call(entry: int, spec: CallSpec) -> Call:
