@@ -267,22 +267,20 @@ class Fusion:
     def _body(self, group: Group, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         builder = Builder()
         known = {v: builder.input(v.type, v.name) for v in inputs}
+        for node in nodes:
+            self._append(node, group, builder, known)
+        return builder.build([known[v] for v in outputs])
 
-        def value_of(value: Value) -> Value:
+    def _append(self, node: Node, group: Group, builder: Builder, known: dict[Value, Value]) -> None:
+        """Add a node to a body, and first what is inside the group and the node needs."""
+        for value in node.inputs:
             if value not in known:
                 maker = self._inside(value, group)
                 assert maker is not None
-                append(maker)
-            return known[value]
-
-        def append(node: Node) -> None:
-            operands = [value_of(v) for v in node.inputs]
-            builder.loc = node.loc
-            known[node.output] = builder.append(node.op, operands, node.attrs, [node.output.name]).output
-
-        for node in nodes:
-            append(node)
-        return builder.build([known[v] for v in outputs])
+                self._append(maker, group, builder, known)
+        builder.loc = node.loc
+        operands = [known[v] for v in node.inputs]
+        known[node.output] = builder.append(node.op, operands, node.attrs, [node.output.name]).output
 
 
 def _is_literal(node: Node) -> bool:
