@@ -91,13 +91,13 @@ class Specialization:
 
     @property
     def bytes(self) -> int:
-        """What it keeps in memory: constants, among them frozen weights and what was folded, code, and graphs."""
+        """What it keeps in memory: constants, among them frozen weights and what was folded, code, graphs, guards."""
         compiled = [self.calls, *(calls for vjp in self.gradients.values() for calls in vjp.all_calls())]
         graphs = [self.traced.graph, *(calls.graph for calls in compiled)]
         nodes = [node for graph in graphs for node in graph.nodes]
         constants = {id(node.attrs["value"]): node.attrs["value"].nbytes for node in nodes if node.op is constant}
         code = sum(2 * size + _CODE_BYTES for calls in compiled if (size := getattr(calls.executable, "code_bytes", 0)))
-        return sum(constants.values()) + code + _NODE_BYTES * len(nodes)
+        return sum(constants.values()) + code + _NODE_BYTES * len(nodes) + self.guards.bytes
 
     def drop(self) -> None:
         """Have the owner let go of it."""

@@ -83,9 +83,10 @@ class _Asked:
         self._update()
 
     def _leave(self, key: int) -> None:
-        del self._each[key]
-        self._update()
-        self.trim(_FOREVER)
+        _, arena, result = self._each.pop(key)
+        if arena == word("largest_arena") or result == word("largest_result"):
+            self._update()
+            self.trim(_FOREVER)
 
     def _update(self) -> None:
         each = list(self._each.values())

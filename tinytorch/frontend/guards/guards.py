@@ -55,6 +55,11 @@ class Guards:
         for meeting in met if frozen else ():
             self._lookups.setdefault((id(meeting.array), "elements"), Elements("an array", meeting.array))
 
+    @property
+    def bytes(self) -> int:
+        """Of the copies of elements that are compared."""
+        return sum(lookup.saved.nbytes for lookup in self._lookups.values() if isinstance(lookup, Elements))
+
     def changed(self) -> str | None:
         """Which attribute or variable has another value, or None; then the quick look knows what is there now."""
         if self._counted_same():
