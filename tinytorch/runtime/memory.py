@@ -17,8 +17,8 @@ from typing import Protocol
 
 from tinytorch.ir import locks
 
-# Bytes. The arena and the large results of one training step of the models in `benchmarks/` take up to a third of it,
-# and compiled code some 200 KB for each signature; and a machine that trains has many times as much.
+# Bytes. The largest result in `benchmarks/` takes an eighth of it, the largest arena a twentieth, a small signature
+# 0.3 MB. Who needs more pays for fresh pages: 0.1 s for each GiB, which takes much longer to compute.
 BUDGET = 512 << 20
 WORD = 8  # bytes
 _FOREVER = (1 << 63) - 1
