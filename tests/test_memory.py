@@ -15,7 +15,7 @@ import sys
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -293,7 +293,7 @@ def test_a_result_may_be_dropped_by_another_thread_and_outlive_the_function(acco
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
+def without_collector() -> Generator[None]:
     gc.collect()
     gc.disable()
     try:
