@@ -16,8 +16,8 @@ from tinytorch.ir.reference import evaluate
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.interpreter import Interpreter
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.pycall.spec import MISMATCH
+from tinytorch.runtime.llvm.text.target import Target
 
 Arrays = list[np.ndarray]
 

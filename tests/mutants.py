@@ -27,7 +27,7 @@ from tinytorch.ir.reference import evaluate
 from tinytorch.ir.verify import verify
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 from tinytorch.runtime.executable import Executable
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.runtime.llvm.pycall.spec import MISMATCH
 
 MOST_ELEMENTS = 1 << 14  # of one value: larger ones only take time
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tinytorch.ir.errors import CompileError
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.lltypes import F32, I8, I32, I64, PTR
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import F32, I8, I32, I64, PTR
 
 HOST = Target.host()
 
@@ -251,6 +251,7 @@ def test_host_target_is_described():
 
 def test_llvmlite_is_imported_lazily():
     check = (
-        "import sys, tinytorch.runtime.llvm.jit, tinytorch.runtime.llvm.target; assert 'llvmlite' not in sys.modules"
+        "import sys, tinytorch.runtime.llvm.text.jit, tinytorch.runtime.llvm.text.target\n"
+        "assert 'llvmlite' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", check], check=True)

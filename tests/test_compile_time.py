@@ -23,7 +23,7 @@ from tinytorch.passes.fuse import Fusion
 from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT, weight_of
 from tinytorch.passes.pipeline import run_passes
 from tinytorch.runtime.llvm.lower import lower
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.schedule import Planner, schedule
 
 

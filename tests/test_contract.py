@@ -7,10 +7,10 @@ import pytest
 
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.contract import Epilogue, Operand, emit_matmul
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.contract.kernel import Epilogue, Operand, emit_matmul
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
 
 X86 = Target.host().triple.startswith("x86_64")
 FORCED = ["avx2", "sse2"] if X86 else []
@@ -278,7 +278,7 @@ def test_epilogue_knows_its_place_and_batch(shape):
 
 
 def f32_type(lanes=1):
-    from tinytorch.runtime.llvm.lltypes import F32
+    from tinytorch.runtime.llvm.text.types import F32
 
     return F32.widen(lanes)
 

@@ -34,14 +34,14 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.types import TensorType, bf16, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.contract_epilogue import Epilogue
-from tinytorch.runtime.llvm.conv_plan import plan_convolution
-from tinytorch.runtime.llvm.conv_pool import largest
-from tinytorch.runtime.llvm.emit import LaneEmitter
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.lltypes import PTR
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.contract.epilogue import Epilogue
+from tinytorch.runtime.llvm.conv.plan import plan_convolution
+from tinytorch.runtime.llvm.conv.pool import largest
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import PTR
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tinytorch.ir.types import DTYPES, bf16, bool_, f16, f32, f64, i8, i32, i64, u8
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.emit import LaneEmitter
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.lltypes import PTR
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import PTR
 
 X86 = Target.host().triple.startswith("x86_64")
 TARGETS = ["host", "avx2", "sse2"] if X86 else ["host"]

@@ -15,12 +15,13 @@ from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.types import DTYPES, TensorType, bf16, bool_, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm import index_concat, index_loops
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.index import emit_index
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.contract.layout import Operand
+from tinytorch.runtime.llvm.index import concat as index_concat
+from tinytorch.runtime.llvm.index import loops as index_loops
+from tinytorch.runtime.llvm.index.kernels import emit_index
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
 
 X86 = Target.host().triple.startswith("x86_64")
 TARGETS = ["host", "avx2", "sse2"] if X86 else ["host"]

@@ -16,10 +16,10 @@ from tinytorch.ir.graph import Builder, Expr
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DTYPES, TensorType, bf16, dtype_of, f16, f32, f64, i64
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.loop import emit_loop
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.loop.kernel import emit_loop
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
 
 X86 = Target.host().triple.startswith("x86_64")
 TARGETS = ["host", "avx2", "sse2"] if X86 else ["host"]

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tinytorch.runtime.llvm import jit, pool
-from tinytorch.runtime.llvm.builder import Function, Module, Value
-from tinytorch.runtime.llvm.lltypes import I32, I64, PTR
-from tinytorch.runtime.llvm.pool import Pool
-from tinytorch.runtime.llvm.pool_code import pool_text
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text import jit
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I32, I64, PTR
+from tinytorch.runtime.llvm.threads import pool
+from tinytorch.runtime.llvm.threads.code import pool_text
+from tinytorch.runtime.llvm.threads.pool import Pool
 
 FUTEX = Target.host()
 NO_FUTEX = dataclasses.replace(FUTEX, triple=FUTEX.triple.replace("linux-gnu", "freebsd"))
@@ -308,10 +309,11 @@ def test_fork_in_the_middle_of_another_launch(two: Pool) -> None:
 
 EXIT = """
 import atexit, ctypes, sys, threading, time
-from tinytorch.runtime.llvm import jit, pool
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.lltypes import I64, PTR
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text import jit
+from tinytorch.runtime.llvm.threads import pool
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.types import I64, PTR
+from tinytorch.runtime.llvm.text.target import Target
 
 module = Module()
 f = module.function("nothing", [PTR, I64])
@@ -359,7 +361,7 @@ def run_with_env(value: str | None, code: str) -> subprocess.CompletedProcess[st
     env = {name: text for name, text in os.environ.items() if name != "TT_NUM_THREADS"}
     if value is not None:
         env["TT_NUM_THREADS"] = value
-    code = "from tinytorch.runtime.llvm import pool; " + code
+    code = "from tinytorch.runtime.llvm.threads import pool; " + code
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env)
 
 

@@ -11,12 +11,13 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm import index_loops, index_pool_put
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.contract_layout import Operand
-from tinytorch.runtime.llvm.index import emit_index
-from tinytorch.runtime.llvm.jit import compile_object, emit_assembly, load_object
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.contract.layout import Operand
+from tinytorch.runtime.llvm.index import loops as index_loops
+from tinytorch.runtime.llvm.index.kernels import emit_index
+from tinytorch.runtime.llvm.pooling import unpool as index_pool_put
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
 
 OPS = [max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d]
 

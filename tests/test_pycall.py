@@ -21,10 +21,9 @@ import pytest
 
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.runtime.llvm import jit, pycall, pycall_layout
-from tinytorch.runtime.llvm.builder import Function, Module, Value
-from tinytorch.runtime.llvm.lltypes import F32, I32, PTR
-from tinytorch.runtime.llvm.pycall import (
+from tinytorch.runtime.llvm.pycall import call as pycall
+from tinytorch.runtime.llvm.pycall import layout as pycall_layout
+from tinytorch.runtime.llvm.pycall.call import (
     MISMATCH,
     CallSpec,
     Operand,
@@ -33,7 +32,10 @@ from tinytorch.runtime.llvm.pycall import (
     make_call,
     make_careful_call,
 )
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text import jit
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import F32, I32, PTR
 
 N = 6
 F4 = np.dtype(np.float32)

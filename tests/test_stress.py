@@ -23,7 +23,8 @@ import tinytorch as tt
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.optimizers import AdamW
 from tinytorch.ir import locks
-from tinytorch.runtime.llvm import library, pool
+from tinytorch.runtime.llvm.text import library
+from tinytorch.runtime.llvm.threads import pool
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

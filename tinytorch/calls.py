@@ -31,7 +31,7 @@ from tinytorch.passes.pooling import pooling
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd import winograd
 from tinytorch.runtime.interpreter import Interpreter
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.runtime.llvm.pycall.spec import MISMATCH
 
 _LEAVE_WEIGHTS = (CLEAN, layout, winograd)  # passes after which there may be something to compute of weights
 PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, winograd, simplify, cse, materialize, fuse)

@@ -34,7 +34,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.runtime.llvm.pycall.spec import MISMATCH
 from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization, is_single
 

@@ -126,7 +126,7 @@ def _compiled_run(console: Console, drawing: Path) -> Run:
 
 
 def _torch_run() -> Run:
-    from tinytorch.runtime.llvm.pool import get_num_threads
+    from tinytorch.runtime.llvm.threads.pool import get_num_threads
 
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(get_num_threads())

@@ -14,7 +14,7 @@ from tinytorch.passes.pipeline import PassRecord
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tinytorch.runtime.llvm.peaks import Peaks
+    from tinytorch.runtime.llvm.threads.peaks import Peaks
     from tinytorch.runtime.schedule import Argument, Call, Schedule
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
@@ -106,7 +106,7 @@ def explain(compiled: Any, measure: bool = False) -> Report:
 
 
 def _peaks() -> Peaks:
-    from tinytorch.runtime.llvm.peaks import peaks
+    from tinytorch.runtime.llvm.threads.peaks import peaks
 
     return peaks()
 

@@ -15,10 +15,10 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime import cache
-from tinytorch.runtime.llvm import jit
-from tinytorch.runtime.llvm.pool import get_num_threads, shared_pool
-from tinytorch.runtime.llvm.pycall import CallSpec, Operand, Output, make_call, make_careful_call
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.pycall.call import CallSpec, Operand, Output, make_call, make_careful_call
+from tinytorch.runtime.llvm.text import jit
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.threads.pool import get_num_threads, shared_pool
 from tinytorch.runtime.schedule import Schedule, constants_of, schedule
 
 # A graph with less work, and less to move, keeps Python's global lock: giving it up would cost more.

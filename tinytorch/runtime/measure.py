@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Array
-from tinytorch.runtime.llvm import jit
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.builder import Value as Register
-from tinytorch.runtime.llvm.lltypes import I64, PTR
 from tinytorch.runtime.llvm.lower import lower
-from tinytorch.runtime.llvm.pool import get_num_threads, shared_pool
-from tinytorch.runtime.llvm.pycall import aligned_empty
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.pycall.call import aligned_empty
+from tinytorch.runtime.llvm.text import jit
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.builder import Value as Register
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+from tinytorch.runtime.llvm.threads.pool import get_num_threads, shared_pool
 from tinytorch.runtime.schedule import schedule
 
 _SECONDS = 2e-2  # of measuring one kernel
