@@ -1,6 +1,6 @@
 """Forks, threads, interruptions and exits while graphs are compiled and run: a minute of them here.
 
-`pytest tests/test_stress.py tests/test_interrupts.py --stress 20` tries twenty times as many.
+`pytest tests/test_stress.py tests/frontend/training/test_interrupts.py --stress 20` tries twenty times as many.
 """
 
 from __future__ import annotations

@@ -6,7 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from tests.test_index_kernels import ALL, NUMBERS, TARGETS, Guarded, bits, operand_of, random, target_of, type_of
+from tests.runtime.llvm.index.test_kernels import (
+    ALL,
+    NUMBERS,
+    TARGETS,
+    Guarded,
+    bits,
+    operand_of,
+    random,
+    target_of,
+    type_of,
+)
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import ones
+from tests.frontend.guards.cases import ones
 from tinytorch.frontend.guards.lookups import same_bits
 
 compile_ = functools.partial(tt.compile, backend="interpreter")

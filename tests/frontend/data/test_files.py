@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_data import BATCHES, idx, own_folders, write_batches, write_mnist
+from tests.frontend.data.test_data import BATCHES, idx, own_folders, write_batches, write_mnist
 from tinytorch.frontend import data_files
 from tinytorch.frontend.data import MNIST
 from tinytorch.ir.private_files import PrivateFolder

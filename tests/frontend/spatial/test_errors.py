@@ -14,7 +14,7 @@ from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 
-HERE = "test_spatial_errors.py:"
+HERE = "test_errors.py:"
 
 
 def t(*shape: int, dtype: str = "f32") -> Tensor:

@@ -389,7 +389,7 @@ def test_changed_texts_are_graphs_or_errors() -> None:
 def test_graphs_of_changed_texts_give_the_references_result(tmp_path: Path) -> None:
     file = tmp_path / "mutant"
     arguments = [sys.executable, "-m", "tests.mutants", "0", "0", "1000", str(file)]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent)
     assert done.returncode == 0, f"{done.stderr[-2000:]}\n{file.read_text()}"
 
 

@@ -1,7 +1,7 @@
 """Ctrl-C in `Trainer.fit`: wherever it comes, the run can be saved and resumed, or gone on with, to the same bits.
 
-A few points of interruption in each kind of run; `pytest tests/test_interrupts.py --stress 50` tries fifty times as
-many.
+A few points of interruption in each kind of run; `pytest tests/frontend/training/test_interrupts.py --stress 50`
+tries fifty times as many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.interrupts import EPOCHS, Interruption, Run, check
+from tests.frontend.training.interrupts import EPOCHS, Interruption, Run, check
 from tinytorch.frontend.data import DataLoader, TensorDataset
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.losses import MSELoss

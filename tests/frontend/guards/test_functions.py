@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import Case, check
+from tests.frontend.guards.cases import Case, check
 
 CASES: list[Callable[[], Case]] = []
 G = 1.0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from tests.execution import assert_same, compiled, expected, kernels
 from tests.graphs import arrays, graphs
-from tests.test_golden import GOLDEN, SEPARATOR
+from tests.passes.test_golden import GOLDEN, SEPARATOR
 from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.layout import layouts
 from tinytorch.ir.ops.core import kernel

@@ -28,7 +28,7 @@ from tests.convolutions import (
     whole,
 )
 from tests.execution import assert_same, compiled, expected, kernels
-from tests.test_index_kernels import TARGETS, Guarded, operand_of, target_of
+from tests.runtime.llvm.index.test_kernels import TARGETS, Guarded, operand_of, target_of
 from tinytorch.ir.graph import Builder, Expr
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad

@@ -1,6 +1,6 @@
-"""Golden tests: `tests/golden/<pass>/*.ir` holds a graph, `---`, and what the pass makes of it.
+"""Golden tests: `tests/passes/golden/<pass>/*.ir` holds a graph, `---`, and what the pass makes of it.
 
-`pytest --bless` rewrites the second half. In `tests/golden/invalid`, a line that must be rejected ends with
+`pytest --bless` rewrites the second half. In `tests/passes/golden/invalid`, a line that must be rejected ends with
 `# error: text`, and the error must name that line and hold that text.
 """
 

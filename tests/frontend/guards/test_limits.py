@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import ones, recompiles
+from tests.frontend.guards.cases import ones, recompiles
 from tinytorch.frontend.tracked import epoch
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.types import f32
@@ -277,7 +277,7 @@ def test_state_that_cannot_be_watched_is_refused(what: str) -> None:
     make, match = REFUSED[what]
     with pytest.raises(TraceError, match=match) as caught:
         compile_(make())(ones())
-    assert "test_guard_limits.py:" in str(caught.value) or isinstance(make(), tt.Module)
+    assert "test_limits.py:" in str(caught.value) or isinstance(make(), tt.Module)
 
 
 def counts(holder: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import Case, check, ones, recompiles
+from tests.frontend.guards.cases import Case, check, ones, recompiles
 from tinytorch.ir.errors import TraceError
 
 CASES: list[Callable[[], Case]] = []

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import Case, check
+from tests.frontend.guards.cases import Case, check
 
 CASES: list[Callable[[], Case]] = []
 
