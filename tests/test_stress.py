@@ -23,6 +23,7 @@ import tinytorch as tt
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.optimizers import AdamW
 from tinytorch.ir import locks
+from tinytorch.runtime import thread_count
 from tinytorch.runtime.llvm.text import library
 from tinytorch.runtime.llvm.threads import pool
 
@@ -240,7 +241,7 @@ def test_signals_at_any_time_leave_a_pool_that_works(times: int) -> None:
     function = tt.compile(lambda x: (x * 2).exp().sum())
     x = tt.zeros(1 << 18)
     function(x)
-    threads = pool.get_num_threads()
+    threads = thread_count.get_num_threads()
 
     def ring(_number: int, _frame: object) -> None:
         raise Alarm
@@ -252,20 +253,20 @@ def test_signals_at_any_time_leave_a_pool_that_works(times: int) -> None:
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-4 + 2e-5 * (turn % 70))
                 for number in range(20):
-                    pool.set_num_threads(2 + (turn + number) % 3)
+                    thread_count.set_num_threads(2 + (turn + number) % 3)
                     function(x)
             except Alarm:
                 alarms += 1
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            pool.set_num_threads(2 + turn % 3)
+            thread_count.set_num_threads(2 + turn % 3)
             assert function(x).item() == 1 << 18
             assert pool.shared_pool().num_workers == 1 + turn % 3
         assert alarms > 140 * times  # Python itself swallows those that meet the end of an object
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        pool.set_num_threads(threads)
+        thread_count.set_num_threads(threads)
 
 
 # Exits.

@@ -16,7 +16,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, make_calls, spent
+from tinytorch.backends import Choice
+from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.numbers import NeedsValue
@@ -34,7 +35,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
-from tinytorch.runtime.llvm.pycall.spec import MISMATCH
+from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization, is_single
 
@@ -55,7 +56,7 @@ class Compiled:
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
-    def __init__(self, function: Callable[..., Any], backend: str, freezes: bool) -> None:
+    def __init__(self, function: Callable[..., Any], backend: Choice, freezes: bool) -> None:
         self.function = function
         self.backend = backend
         self.freezes = freezes
@@ -214,7 +215,7 @@ class Compiled:
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
-            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE, wrap)
+            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, frozen=True, wrap=wrap)
         else:
             frozen = ()
             calls = make_calls(traced.graph, len(args), traced.captured, self.backend, wrap=wrap)

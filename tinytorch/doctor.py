@@ -23,7 +23,7 @@ from tinytorch.ir.types import f32
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads.peaks import peaks
-from tinytorch.runtime.llvm.threads.pool import get_num_threads
+from tinytorch.runtime.thread_count import get_num_threads
 
 _PACKAGES = ("tinytorch", "numpy", "llvmlite", "networkx", "graphviz", "graphviz-pure", "matplotlib", "safetensors")
 _PEERS = ("torch", "jax", "onnxruntime")

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.passes.cost import cost
 from tinytorch.passes.pipeline import PassRecord
+from tinytorch.runtime.backend import Backend
+from tinytorch.runtime.executable import Executable
+from tinytorch.runtime.measure import measure as time_of
+from tinytorch.runtime.roofline import Peaks
+from tinytorch.runtime.schedule import Argument, Call
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tinytorch.runtime.llvm.threads.peaks import Peaks
-    from tinytorch.runtime.schedule import Argument, Call, Schedule
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
 _WIDTH = 120  # of the report as text
@@ -83,41 +86,36 @@ def explain(compiled: Any, measure: bool = False) -> Report:
 
     The first report on a machine measures its peaks, which takes a fraction of a second.
     """
-    from tinytorch.runtime.executable import Executable
-
     graph: Graph = compiled.graph
     totals = cost(graph)
-    native = isinstance(compiled.executable, Executable)  # and not the interpreter
-    peaks = _peaks() if native else None
-    plan: Schedule | None = compiled.executable.schedule if native else None
+    ran = compiled.executable if isinstance(compiled.executable, Executable) else None  # the interpreter
+    peaks = None if ran is None else ran.backend.peaks()
     return Report(
         name=graph.name,
-        backend="llvm" if native else "interpreter",
+        backend="interpreter" if ran is None else ran.backend.name,
         passes=tuple(compiled.passes),
         nodes_traced=len(compiled.traced_graph.nodes),
         nodes=len(graph.nodes),
-        kernels=() if plan is None or peaks is None else tuple(_kernels(plan, peaks, measure)),
+        kernels=() if ran is None or peaks is None else tuple(_kernels(ran, peaks, measure)),
         flops=totals.flops,
-        arena_bytes=compiled.executable.arena_bytes if native else 0,
+        arena_bytes=0 if ran is None else ran.arena_bytes,
         parameters=totals.parameters,
         parameter_bytes=totals.parameter_bytes,
         peaks=peaks,
     )
 
 
-def _peaks() -> Peaks:
-    from tinytorch.runtime.llvm.threads.peaks import peaks
+def _kernels(ran: Executable, peaks: Peaks, measure: bool) -> list[KernelReport]:
+    times = ran.backend if measure else None
+    return [
+        _kernel(ran.schedule.graph, call, wave, peaks, times)
+        for wave, calls in enumerate(ran.schedule.waves)
+        for call in calls
+    ]
 
-    return peaks()
 
-
-def _kernels(plan: Schedule, peaks: Peaks, measure: bool) -> list[KernelReport]:
-    return [_kernel(plan.graph, call, wave, peaks, measure) for wave, calls in enumerate(plan.waves) for call in calls]
-
-
-def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, measure: bool) -> KernelReport:
-    from tinytorch.runtime.measure import measure as time_of
-
+def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | None) -> KernelReport:
+    """With `times`, a backend, the kernel is also measured there."""
     node = call.node
     flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
     read = sum(map(_traffic, call.operands))
@@ -131,7 +129,7 @@ def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, measure: bool) ->
         bytes_read=read,
         bytes_written=written,
         predicted=peaks.seconds(flops, read + written, node.outputs[0].type.dtype.size),
-        measured=time_of(graph, node) if measure else None,
+        measured=None if times is None else time_of(graph, node, times),
     )
 
 

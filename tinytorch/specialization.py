@@ -9,10 +9,11 @@ from typing import Any
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
-from tinytorch.frontend.storage import Storage, overlaps, version_of
+from tinytorch.frontend.storage import Storage, version_of
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
+from tinytorch.ir.memory import overlaps
 
 
 def is_single(traced: Traced) -> bool:

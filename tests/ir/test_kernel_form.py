@@ -20,7 +20,9 @@ from tinytorch.ir.index_ranges import guard_indices, ranges_of
 from tinytorch.ir.kernel_form import check_form
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.verify import verify
+from tinytorch.runtime.backend import Binding
 from tinytorch.runtime.executable import Executable
+from tinytorch.runtime.llvm.backend import LlvmBackend
 
 
 def kernel(family: str, operands: str, inputs: str, nodes: str, outputs: str, types: str, result: str = "%r") -> str:
@@ -226,28 +228,28 @@ def test_graphs_that_cannot_be_scheduled(case: str) -> None:
     with pytest.raises(VerifyError, match=message):
         verify(graph)
     with pytest.raises(TinyTorchError, match=message):
-        Executable(graph)
+        Executable(graph, LlvmBackend())
 
 
 def test_what_the_passes_make_has_the_form() -> None:
     for text in mutants.SOURCES:
         graph = kernels(parse_graph(text))
         check_form(graph)
-        Executable(graph)
+        Executable(graph, LlvmBackend())
 
 
 def test_a_kernel_without_a_family_is_interpreted_only() -> None:
     graph = parse_graph(graph_text("%x: f32[4,4]", "%r", ONE.replace("family='loop', ", "")))
     verify(graph)
     with pytest.raises(TinyTorchError, match="has a family"):
-        Executable(graph)
+        Executable(graph, LlvmBackend())
 
 
 # Indices.
 def run(graph: Graph, *arrays: np.ndarray) -> list[np.ndarray] | str:
     failed: list[int] = []
-    calls = Executable(graph).bind(len(arrays), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
-    result = calls[0](*(Tensor.wrap(np.array(a)) for a in arrays))
+    binding = Binding(len(arrays), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
+    result = Executable(graph, LlvmBackend()).bind(binding)[0](*(Tensor.wrap(np.array(a)) for a in arrays))
     if failed:
         return "stopped"
     return [t.data for t in (result if isinstance(result, tuple) else (result,))]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tests.execution import compiled
 from tests.graphs import same_bits
-from tinytorch.calls import FROZEN_PIPELINE, PIPELINE
 from tinytorch.frontend.spatial_functions import batch_norm, conv2d, conv_transpose2d
 from tinytorch.frontend.spatial_pooling import avg_pool2d, max_pool2d
 from tinytorch.ir.errors import CompileError, PassError
@@ -29,12 +28,12 @@ from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
+from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes
 from tinytorch.passes.pooling import pooling as pooling_pass
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-BEFORE_FUSION = tuple(step for step in PIPELINE if step is not fuse)
-FROZEN_BEFORE_FUSION = tuple(step for step in FROZEN_PIPELINE if step is not fuse)
+BEFORE_FUSION = tuple(step for step in kernel_passes() if step is not fuse)
+FROZEN_BEFORE_FUSION = tuple(step for step in kernel_passes(frozen=True) if step is not fuse)
 
 
 def op_names(graph: Graph) -> list[str]:

@@ -17,7 +17,7 @@ from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.types import f32
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.runtime.llvm.text.target import Target
-from tinytorch.runtime.llvm.threads.pool import get_num_threads, set_num_threads
+from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 LARGE = [(), (1,), (37,), (5, 19), (1, 19), (5, 1), (3, 1, 19), (4, 5, 19), (19, 4), (64, 70), (70, 64), (16, 1, 33)]
 TARGETS: list[str] = ["host"]

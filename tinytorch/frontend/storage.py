@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from tinytorch.ir import ops
+from tinytorch.ir.memory import owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import Shape
 
@@ -152,13 +153,6 @@ def cut_alias(tensor: Tensor) -> Alias:
     return Alias(alias.base, (*alias.steps, *steps), cut=True)
 
 
-def owner(array: Array) -> Any:
-    """The object that owns an array's memory: an array, or what numpy was given (a memory map, bytes)."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array if array.base is None else array.base
-
-
 # Storages whose memory numpy code can reach, by the identity of the owner, so that arrays which come back are known.
 _shown: WeakValueDictionary[int, Storage] = WeakValueDictionary()
 
@@ -171,27 +165,3 @@ def show(array: Array, storage: Storage) -> None:
 def known_storage(array: Array) -> Storage | None:
     """The storage that an array from outside lies in, if it was handed out before."""
     return _shown.get(id(owner(array)))
-
-
-_OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved views count as sharing memory
-
-
-def overlap(a: Array, b: Array) -> bool:
-    """Whether two arrays have an element in common."""
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # pyright: ignore[reportArgumentType]
-    except np.exceptions.TooHardError:
-        return True
-
-
-def overlaps(arrays: Sequence[Array], written: Collection[int]) -> frozenset[tuple[int, int]]:
-    """Pairs of arrays that have an element in common, of which the first is among those that are `written`."""
-    if not written:
-        return frozenset()
-    groups: dict[int, list[int]] = {}
-    for i, array in enumerate(arrays):
-        groups.setdefault(id(owner(array)), []).append(i)
-    pairs = [(i, j) for group in groups.values() if len(group) > 1 for i in group for j in group if i != j]
-    return frozenset((i, j) for i, j in pairs if i in written and overlap(arrays[i], arrays[j]))

@@ -20,8 +20,6 @@ from tinytorch.frontend.storage import (
     is_view,
     layout_of,
     memory_of,
-    overlap,
-    owner,
     put,
     storage_of,
 )
@@ -33,6 +31,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Builder, Expr, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import dtype_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.runtime.executable import SHORT_BYTES, takes_long
+from tinytorch.runtime.llvm.backend import SHORT_BYTES, takes_long
 
 SIDE = 1024  # of a matrix of 4 MiB
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tinytorch.runtime import thread_count
 from tinytorch.runtime.llvm.text import jit
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
@@ -274,7 +275,7 @@ def compiled() -> None:
 
 
 def get_threads_after_fork() -> str:
-    return str(pool.get_num_threads())
+    return str(thread_count.get_num_threads())
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -309,6 +310,7 @@ def test_fork_in_the_middle_of_another_launch(two: Pool) -> None:
 
 EXIT = """
 import atexit, ctypes, sys, threading, time
+from tinytorch.runtime import thread_count
 from tinytorch.runtime.llvm.text import jit
 from tinytorch.runtime.llvm.threads import pool
 from tinytorch.runtime.llvm.text.builder import Module
@@ -320,7 +322,7 @@ f = module.function("nothing", [PTR, I64])
 f.ret()
 code = jit.load_object(jit.compile_object(module.text(), Target.host()))
 nothing = code.address("nothing")
-pool.set_num_threads(3)
+thread_count.set_num_threads(3)
 shared = pool.shared_pool()
 shared.run(nothing, 0, 100)
 assert shared.num_workers == 2
@@ -361,48 +363,51 @@ def run_with_env(value: str | None, code: str) -> subprocess.CompletedProcess[st
     env = {name: text for name, text in os.environ.items() if name != "TT_NUM_THREADS"}
     if value is not None:
         env["TT_NUM_THREADS"] = value
-    code = "from tinytorch.runtime.llvm.threads import pool; " + code
+    code = "from tinytorch.runtime import thread_count; from tinytorch.runtime.llvm.threads import pool; " + code
+
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env)
 
 
 def test_environment_sets_the_number() -> None:
-    code = "print(pool.get_num_threads(), pool.shared_pool().num_threads)"
+    code = "print(thread_count.get_num_threads(), pool.shared_pool().num_threads)"
     assert run_with_env("3", code).stdout.split() == ["3", "3"]
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "two", "1.5", "100000", "²"])
 def test_environment_errors_are_clear(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TT_NUM_THREADS", value)
-    monkeypatch.setattr(pool, "_shared", type(pool._shared)())
+    monkeypatch.setattr(thread_count, "_setting", type(thread_count._setting)())
     with pytest.raises(ValueError, match=rf"TT_NUM_THREADS must be a whole number from 1 to 1024, got .*{value}"):
-        pool.get_num_threads()
+        thread_count.get_num_threads()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no CPU affinity")
 def test_default_is_the_affinity() -> None:
-    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(pool.get_num_threads())"
+    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(thread_count.get_num_threads())"
     assert run_with_env(None, code).stdout.split() == ["1"]
-    assert run_with_env("", "print(pool.get_num_threads())").stdout.split() == [str(len(os.sched_getaffinity(0)))]
+    assert run_with_env("", "print(thread_count.get_num_threads())").stdout.split() == [
+        str(len(os.sched_getaffinity(0)))
+    ]
 
 
 def test_set_num_threads_reaches_the_shared_pool() -> None:
-    before = pool.get_num_threads()
+    before = thread_count.get_num_threads()
     try:
         for threads in (3, 1, 2):
-            pool.set_num_threads(threads)
-            assert pool.get_num_threads() == pool.shared_pool().num_threads == threads
+            thread_count.set_num_threads(threads)
+            assert thread_count.get_num_threads() == pool.shared_pool().num_threads == threads
             count_once(pool.shared_pool(), 20)
             assert pool.shared_pool().num_workers == threads - 1
     finally:
-        pool.set_num_threads(before)
+        thread_count.set_num_threads(before)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1025, 2.0, "2", True, None])
 def test_bad_numbers_of_threads(bad: object) -> None:
-    before = pool.get_num_threads()
+    before = thread_count.get_num_threads()
     with pytest.raises(ValueError, match="num_threads must be a whole number"):
-        pool.set_num_threads(bad)  # type: ignore[arg-type]
-    assert pool.get_num_threads() == before
+        thread_count.set_num_threads(bad)  # type: ignore[arg-type]
+    assert thread_count.get_num_threads() == before
 
 
 def test_without_threads_callers_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,22 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tinytorch.ir.errors import CompileError, TinyTorchError
+from tinytorch.runtime.backend import MISMATCH
 from tinytorch.runtime.llvm.pycall.layout import VERSION_STEP, versions
 
 Array = npt.NDArray[Any]
 Call = Callable[..., Any]
 ALIGNMENT = 64  # bytes, of the arena
 _OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved views count as sharing memory
-
-
-class _Mismatch:
-    """The type of MISMATCH."""
-
-    def __repr__(self) -> str:
-        return "MISMATCH"
-
-
-MISMATCH = _Mismatch()
 
 
 @dataclass(frozen=True)

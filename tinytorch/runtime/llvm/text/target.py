@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import llvmlite
+
+from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.text import library
@@ -44,8 +47,13 @@ class Target:
 
     @property
     def key(self) -> str:
-        """Identifies what compiled code depends on, for caches."""
-        return f"{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
+        """Identifies what compiled code depends on beside its text, for caches."""
+        return f"llvmlite {llvmlite.__version__}/{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
+
+    @property
+    def costs(self) -> Costs:
+        """What the passes ask."""
+        return Costs(vector_bytes=self.vector_bytes)
 
     @staticmethod
     def host() -> Target:

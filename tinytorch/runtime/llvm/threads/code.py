@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from tinytorch.runtime.llvm.text.builder import Function, Module, Ordering, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
+from tinytorch.runtime.thread_count import MAX_THREADS
 
 LAUNCH_SYMBOL = "tt_parallel_for"
-MAX_THREADS = 1024
 
 # The pool's memory. What different threads write at different times has a cache line of its own.
 _TICKET = 0  # i64: the launch's number << 32 | chunks not yet claimed

@@ -17,6 +17,7 @@ from tinytorch.runtime.llvm.text.builder import Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import F32, I64, PTR
 from tinytorch.runtime.llvm.threads.pool import Pool, shared_pool
+from tinytorch.runtime.roofline import Peaks
 
 WORKING_SETS = (16 << 10, 256 << 10, 4 << 20, 64 << 20)  # bytes, of all threads: the caches, then memory
 _SECONDS = 5e-3  # of one measurement: starting the threads does not count
@@ -24,28 +25,6 @@ _ROUNDS = 4  # the best one counts
 _MEASUREMENTS = 4  # by processes of their own, before what they found is taken for the machine's best
 _LASTS = 24 * 3600.0  # seconds after which one more is made
 _ARGUMENTS = np.dtype([("buffers", np.uint64), ("bytes", np.int64), ("repeats", np.int64)])
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """`flops`: fused multiply-adds of f32 per second, each counted as two. `bandwidths`: (bytes of a working set,
-    bytes read and written per second while it is copied), by size. `threads` did it together."""
-
-    threads: int
-    flops: float
-    bandwidths: tuple[tuple[int, float], ...]
-
-    def bandwidth(self, traffic: int) -> float:
-        """Bytes per second for work that moves `traffic` bytes: that of the smallest working set that holds them."""
-        fitting = [rate for size, rate in self.bandwidths if size >= traffic]
-        return fitting[0] if fitting else self.bandwidths[-1][1]
-
-    def seconds(self, flops: float, traffic: int, element_bytes: int = 4) -> float:
-        """The roofline: the time of `flops` operations on elements of that size, or of the traffic, if that is longer.
-
-        Source of the model: Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
-        """
-        return max(flops * element_bytes / 4 / self.flops, traffic / self.bandwidth(traffic))
 
 
 def peaks(again: bool = False) -> Peaks:

@@ -22,13 +22,10 @@ import _thread
 import atexit
 import ctypes
 import functools
-import itertools
-import os
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable
 from queue import SimpleQueue
 
 from tinytorch.ir import locks
@@ -36,7 +33,14 @@ from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text import jit, library
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads import code
-from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL, MAX_THREADS
+from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
+from tinytorch.runtime.thread_count import (
+    check_num_threads,
+    follow_num_threads,
+    get_num_threads,
+    requests,
+    unbroken,
+)
 
 SPIN_SECONDS = 30e-6
 
@@ -100,10 +104,10 @@ class Pool:
         return len(self._workers)
 
     def resize(self, num_threads: int) -> None:
-        """Change the number of threads; running launches finish unharmed. ValueError unless 1 … MAX_THREADS."""
+        """Change the number of threads; running launches finish unharmed. ValueError unless 1 to 1024."""
         check_num_threads(num_threads)
-        number = next(_requests)
-        _unbroken(lambda: self.fulfil(num_threads, number))
+        number = next(requests)
+        unbroken(lambda: self.fulfil(num_threads, number))
 
     def fulfil(self, num_threads: int, number: int) -> None:
         """Have that many threads, unless a request with a higher number has been here before."""
@@ -202,47 +206,16 @@ class Pool:
         ended.release()
 
 
-_requests = itertools.count(1)  # numbers of requests for a number of threads: an interrupted one may come late
-
-
-def _unbroken(work: Callable[[], None]) -> None:
-    """Run `work` in a thread of its own and wait for it. A signal may end the waiting, but never the work."""
-    done = _thread.allocate_lock()
-    done.acquire()
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            done.release()
-
-    try:
-        _thread.start_new_thread(run, ())  # one call: a Thread's start() may be interrupted half-way
-    except RuntimeError:  # the system has no more threads, or the interpreter is ending
-        run()
-    done.acquire()
-
-
 class _Shared:
-    """The pool of this process and how many threads were asked for; the pool is made when first needed."""
+    """The pool of this process, made when it is first needed."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.num_threads = 0  # 0 until asked for
         self.pool: Pool | None = None
-        self.request = 0
+        self.forget_parent()
         locks.renew_in_child(self)
 
     def forget_parent(self) -> None:
         self.lock = threading.Lock()
-
-    def fulfil(self, num_threads: int, number: int) -> None:
-        """Use that many threads, unless a request with a higher number has been here before."""
-        with self.lock:
-            if number > self.request:
-                self.request, self.num_threads = number, num_threads
-                if self.pool is not None:
-                    self.pool.fulfil(num_threads, number)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -256,41 +229,9 @@ def shared_pool() -> Pool:
         if _shared.pool is None:
             pool = Pool(threads)
             library.llvm().add_symbol(LAUNCH_SYMBOL, pool.launch_address)
+            follow_num_threads(pool.fulfil)
             _shared.pool = pool  # last: an interrupted call leaves no pool that loaded code would not find
         return _shared.pool
-
-
-def get_num_threads() -> int:
-    """Threads for compiled code: what was set, else TT_NUM_THREADS, else the CPUs that this process may use."""
-    with _shared.lock:
-        if not _shared.num_threads:
-            _shared.num_threads = _default_num_threads()
-        return _shared.num_threads
-
-
-def set_num_threads(num_threads: int) -> None:
-    """Use this many threads for compiled code, the caller included; results do not depend on it.
-
-    ValueError unless 1 … MAX_THREADS.
-    """
-    check_num_threads(num_threads)
-    number = next(_requests)
-    _unbroken(lambda: _shared.fulfil(num_threads, number))
-
-
-def check_num_threads(num_threads: object, name: str = "num_threads") -> int:
-    """The same number; ValueError unless it is an int in 1 … MAX_THREADS."""
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int) or not 1 <= num_threads <= MAX_THREADS:
-        raise ValueError(f"{name} must be a whole number from 1 to {MAX_THREADS}, got {num_threads!r}")
-    return num_threads
-
-
-def _default_num_threads() -> int:
-    text = os.environ.get("TT_NUM_THREADS", "").strip()
-    if text:
-        return check_num_threads(int(text) if text.isdecimal() else text, "TT_NUM_THREADS")
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, MAX_THREADS)
 
 
 def _close_all() -> None:
