@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tests.execution import compiled
 from tests.graphs import same_bits
-from tinytorch.frontend.spatial_functions import batch_norm, conv2d, conv_transpose2d
-from tinytorch.frontend.spatial_pooling import avg_pool2d, max_pool2d
+from tinytorch.frontend.spatial.functions import batch_norm, conv2d, conv_transpose2d
+from tinytorch.frontend.spatial.pooling import avg_pool2d, max_pool2d
 from tinytorch.ir.errors import CompileError, PassError
 from tinytorch.ir.graph import Builder, Expr, Graph
 from tinytorch.ir.layout import layouts

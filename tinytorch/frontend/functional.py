@@ -33,8 +33,8 @@ from tinytorch.frontend.loss_functions import (
 )  # fmt: skip
 from tinytorch.frontend.norms import normalize
 from tinytorch.frontend.random import Generator, default_generator
-from tinytorch.frontend.spatial_functions import batch_norm, conv1d, conv2d, conv_transpose1d, conv_transpose2d
-from tinytorch.frontend.spatial_pooling import (
+from tinytorch.frontend.spatial.functions import batch_norm, conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from tinytorch.frontend.spatial.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     avg_pool1d,

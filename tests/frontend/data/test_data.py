@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinytorch.frontend import data_zoo
 from tinytorch.frontend.data import (
     CIFAR10,
     MNIST,
@@ -32,8 +31,9 @@ from tinytorch.frontend.data import (
     TinyShakespeare,
     collate,
     random_split,
+    zoo,
 )
-from tinytorch.frontend.data_files import Remote
+from tinytorch.frontend.data.files import Remote
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 
@@ -47,9 +47,9 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("TINYTORCH_DATA", raising=False)
     for name in ("_TEXT", "_CIFAR10"):
-        remote = getattr(data_zoo, name)
-        monkeypatch.setattr(data_zoo, name, Remote(remote.name, remote.sha256, (absent(tmp_path),)))
-    monkeypatch.setattr(data_zoo, "_MNIST_MIRRORS", (absent(tmp_path) + "/",))
+        remote = getattr(zoo, name)
+        monkeypatch.setattr(zoo, name, Remote(remote.name, remote.sha256, (absent(tmp_path),)))
+    monkeypatch.setattr(zoo, "_MNIST_MIRRORS", (absent(tmp_path) + "/",))
 
 
 def absent(folder: Path) -> str:
@@ -467,8 +467,8 @@ def test_labels_out_of_range(tmp_path):
 
 def serve(folder: Path, monkeypatch, mirrors: list[str]) -> None:
     digests = {p.name.removesuffix(".gz"): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.gz")}
-    monkeypatch.setattr(data_zoo, "_MNIST_SHA256", digests)
-    monkeypatch.setattr(data_zoo, "_MNIST_MIRRORS", tuple(mirrors))
+    monkeypatch.setattr(zoo, "_MNIST_SHA256", digests)
+    monkeypatch.setattr(zoo, "_MNIST_MIRRORS", tuple(mirrors))
 
 
 def test_a_download_comes_from_the_first_mirror_that_works(tmp_path, monkeypatch):
@@ -479,7 +479,7 @@ def test_a_download_comes_from_the_first_mirror_that_works(tmp_path, monkeypatch
     np.testing.assert_array_equal(MNIST().images[:, 0], images)
     folder = tmp_path / "cache" / "data" / "mnist"
     assert sorted(p.name for p in folder.iterdir()) == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"]
-    monkeypatch.setattr(data_zoo, "_MNIST_MIRRORS", (absent(tmp_path),))
+    monkeypatch.setattr(zoo, "_MNIST_MIRRORS", (absent(tmp_path),))
     assert len(MNIST()) == 5
 
 
@@ -608,7 +608,7 @@ def test_cifar10_labels_out_of_range(tmp_path, cifar):
 def test_tiny_shakespeare_is_split_and_nothing_else(tmp_path, monkeypatch):
     text = b"First Citizen:\nBefore we proceed any further, hear me speak.\n"
     remote = Remote("input.txt", hashlib.sha256(text).hexdigest(), ())
-    monkeypatch.setattr(data_zoo, "_TEXT", remote)
+    monkeypatch.setattr(zoo, "_TEXT", remote)
     (tmp_path / "tinyshakespeare").mkdir()
     path = tmp_path / "tinyshakespeare" / "input.txt"
     path.write_bytes(text)

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from tests.frontend.data.test_data import BATCHES, idx, own_folders, write_batches, write_mnist
-from tinytorch.frontend import data_files
-from tinytorch.frontend.data import MNIST
+from tinytorch.frontend.data import MNIST, files
 from tinytorch.ir.private_files import PrivateFolder
 
 __all__ = ["own_folders"]  # a fixture of every test here too
@@ -84,7 +83,7 @@ def test_labels_of_kept_arrays_are_checked(tmp_path):
     path = own_files(tmp_path)[1]
     folder = PrivateFolder(path.parent)
     for wrong in (np.full(5, 77, np.uint8), labels[:-1], labels[:, None]):
-        data_files._store(folder, path.name, wrong)
+        files._store(folder, path.name, wrong)
         np.testing.assert_array_equal(MNIST(tmp_path).labels, labels)
 
 
@@ -125,7 +124,7 @@ def test_kept_arrays_of_others_are_not_read(tmp_path, monkeypatch):
     path = own_files(tmp_path)[0]
     planted = tmp_path / "planted"
     folder = PrivateFolder(tmp_path)
-    data_files._store(folder, path.name, np.zeros((5, 1, 28, 28), np.uint8))
+    files._store(folder, path.name, np.zeros((5, 1, 28, 28), np.uint8))
     (tmp_path / path.name).rename(planted)
 
     def decoded_anew() -> bool:

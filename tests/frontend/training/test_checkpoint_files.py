@@ -21,7 +21,7 @@ from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.losses import MSELoss
 from tinytorch.frontend.optimizers import SGD, AdamW
 from tinytorch.frontend.training import EarlyStopping, Trainer
-from tinytorch.frontend.training_checkpoint import Checkpoint
+from tinytorch.frontend.training.checkpoint import Checkpoint
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import TinyTorchError
 

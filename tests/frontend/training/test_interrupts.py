@@ -20,7 +20,7 @@ from tinytorch.frontend.losses import MSELoss
 from tinytorch.frontend.optimizers import SGD
 from tinytorch.frontend.training import Trainer
 
-TRAINING = ("frontend/training", "frontend/data.py", "frontend/data_prefetch", "tinytorch/compiled.py")
+TRAINING = ("frontend/training", "frontend/data/loader.py", "frontend/data/prefetch.py", "tinytorch/compiled.py")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Data sets and loaders: batches of tensors, shuffled from a seed, prepared in the background.
+"""Loaders: batches of tensors, shuffled from a seed, prepared in the background.
 
 | what | memory | time |
 | --- | --- | --- |
@@ -20,42 +20,11 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.data_augment import Compose, Cutout, RandomCrop, RandomHorizontalFlip, Transform
-from tinytorch.frontend.data_files import DataError
-from tinytorch.frontend.data_prefetch import prefetched
-from tinytorch.frontend.data_sets import (
-    ArrayDataset,
-    Batch,
-    Dataset,
-    Indices,
-    Subset,
-    TensorDataset,
-    collate,
-    decode,
-    gather,
-    random_split,
-)
-from tinytorch.frontend.data_zoo import CIFAR10, MNIST, TinyShakespeare
+from tinytorch.frontend.data.augment import Transform
+from tinytorch.frontend.data.prefetch import prefetched
+from tinytorch.frontend.data.sets import Batch, Indices, decode, gather
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.loc import user_loc
-
-__all__ = [
-    "CIFAR10",
-    "MNIST",
-    "ArrayDataset",
-    "Compose",
-    "Cutout",
-    "DataError",
-    "DataLoader",
-    "Dataset",
-    "RandomCrop",
-    "RandomHorizontalFlip",
-    "Subset",
-    "TensorDataset",
-    "TinyShakespeare",
-    "collate",
-    "random_split",
-]
 
 
 class DataLoader:
@@ -65,7 +34,7 @@ class DataLoader:
     shuffle: a new order each epoch, which `seed` and the number of the epoch determine.
     drop_last: leave out a last batch that is smaller than `batch_size`.
     prefetch: how many batches a background thread may be ahead; 0 works in the loop itself.
-    transform: `transform(batch, generator) -> batch`, for augmentation (see `data_augment`), on arrays as they are
+    transform: `transform(batch, generator) -> batch`, for augmentation (see `augment`), on arrays as they are
         stored (images: uint8), before they are scaled. The generator depends on seed, epoch and batch alone, so that
         a resumed run sees the same crops and flips.
     """

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend import data_files as files
-from tinytorch.frontend.data_files import Bytes, DataError, Remote
-from tinytorch.frontend.data_sets import Array, ArrayDataset
+from tinytorch.frontend.data import files as files
+from tinytorch.frontend.data.files import Bytes, DataError, Remote
+from tinytorch.frontend.data.sets import Array, ArrayDataset
 
 Folder = str | os.PathLike[str]
 

@@ -12,7 +12,7 @@ import math
 from tinytorch.frontend import arguments
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.gradients import grad_mode, require_tensor
-from tinytorch.frontend.spatial_arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
+from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
-from tinytorch.frontend.data_sets import Array, Batch
+from tinytorch.frontend.data.sets import Array, Batch
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tinytorch.frontend import arguments, functional
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.spatial_arguments import Images, Size, count, sizes
-from tinytorch.frontend.spatial_pooling import check_padding
+from tinytorch.frontend.spatial.arguments import Images, Size, count, sizes
+from tinytorch.frontend.spatial.pooling import check_padding
 from tinytorch.frontend.tensor import Tensor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinytorch.frontend import arguments, functional
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
-from tinytorch.frontend.spatial_arguments import Images, count, error
+from tinytorch.frontend.spatial.arguments import Images, count, error
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import dtype_of, f32, i64
 

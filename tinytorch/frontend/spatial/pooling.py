@@ -9,7 +9,7 @@ from typing import Literal, cast, overload
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.spatial_arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
+from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops

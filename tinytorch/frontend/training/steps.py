@@ -15,7 +15,7 @@ from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor, mode
 from tinytorch.frontend.tensor_functions import stack, where
 from tinytorch.frontend.tracked import Tracked
-from tinytorch.frontend.training_position import Counts
+from tinytorch.frontend.training.position import Counts
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

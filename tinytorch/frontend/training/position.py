@@ -16,7 +16,7 @@ import numpy as np
 
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
-from tinytorch.frontend.training_schedule import EarlyStopping
+from tinytorch.frontend.training.schedule import EarlyStopping
 from tinytorch.ir.op import Array
 
 

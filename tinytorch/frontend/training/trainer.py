@@ -1,4 +1,4 @@
-"""Module 07: training.
+"""The Trainer, and what training costs.
 
 What a batch of b samples costs, of a model with n parameters and a activations per sample, in elements:
 
@@ -30,7 +30,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import mode
 from tinytorch.frontend.tracked import recording
-from tinytorch.frontend.training_checkpoint import (
+from tinytorch.frontend.training.checkpoint import (
     Checkpoint,
     does_not_fit,
     generators_of,
@@ -40,10 +40,10 @@ from tinytorch.frontend.training_checkpoint import (
     optimizer_state,
     under,
 )
-from tinytorch.frontend.training_position import Counts, FinishedEpoch, Places, Undo, runs_as_one
-from tinytorch.frontend.training_progress import progress
-from tinytorch.frontend.training_schedule import CosineSchedule, EarlyStopping, Metrics
-from tinytorch.frontend.training_steps import (
+from tinytorch.frontend.training.position import Counts, FinishedEpoch, Places, Undo, runs_as_one
+from tinytorch.frontend.training.progress import progress
+from tinytorch.frontend.training.schedule import EarlyStopping, Metrics
+from tinytorch.frontend.training.steps import (
     AccumulateStep,
     EvaluateStep,
     Hits,
@@ -51,25 +51,11 @@ from tinytorch.frontend.training_steps import (
     Totals,
     TrainStep,
     UpdateStep,
-    binary_hits,
     class_hits,
-    clip_grad_norm,
 )
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-
-__all__ = [
-    "CosineSchedule",
-    "EarlyStopping",
-    "Metrics",
-    "Schedule",
-    "Trainer",
-    "binary_hits",
-    "class_hits",
-    "clip_grad_norm",
-]
-
 
 ANY_LOADER = object()  # a checkpoint goes on with whatever loader it is given
 

@@ -1,5 +1,4 @@
-"""Module 09: convolution, pooling and batch normalisation for images [batch, channels, height, width] and for sequences
-[batch, channels, length].
+"""Layers of convolutions and of transposed convolutions, and what convolutions cost.
 
 Conv2d with i channels in, o out, windows of k by k, on a batch of b images, with outputs of h by w:
 
@@ -22,25 +21,10 @@ from __future__ import annotations
 from tinytorch.frontend import arguments, functional, init
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
-from tinytorch.frontend.spatial_arguments import Ints, Size, count, error, sizes
-from tinytorch.frontend.spatial_functions import paddings
-from tinytorch.frontend.spatial_norm import BatchNorm1d, BatchNorm2d, Dropout2d
-from tinytorch.frontend.spatial_pools import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AvgPool1d,
-    AvgPool2d,
-    GlobalAvgPool2d,
-    MaxPool1d,
-    MaxPool2d,
-)
+from tinytorch.frontend.spatial.arguments import Ints, Size, count, error, sizes
+from tinytorch.frontend.spatial.functions import paddings
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f32
-
-__all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv1d",
-    "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout2d", "GlobalAvgPool2d", "MaxPool1d", "MaxPool2d",
-]  # fmt: skip
 
 
 class _Convolution(Module):
