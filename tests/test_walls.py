@@ -80,11 +80,21 @@ def test_rooms_import_only_what_lies_before_them(room: str) -> None:
             assert len(parts) > 1 and parts[1] in ROOMS[room], f"{path.relative_to(ROOT)} imports {name}"
 
 
+def module_of(path: Path) -> str:
+    """The module or package of the frontend that a file belongs to."""
+    return path.relative_to(ROOT / "frontend").with_suffix("").parts[0]
+
+
 def frontend_imports(name: str) -> set[str]:
-    """The modules of the frontend that one of them imports."""
-    path = ROOT / "frontend" / f"{name.replace(chr(46), chr(47))}.py"
+    """The modules and packages of the frontend that one of them imports; a package counts by all of its files."""
     prefix = "tinytorch.frontend."
-    return {found.removeprefix(prefix) for found in imports(path) if found.startswith(prefix)}
+    return {
+        found.removeprefix(prefix).split(".")[0]
+        for path in files("frontend")
+        if module_of(path) == name
+        for found in imports(path)
+        if found.startswith(prefix)
+    }
 
 
 def reachable(name: str) -> set[str]:
@@ -98,18 +108,20 @@ def reachable(name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in COURSE if (ROOT / "frontend" / f"{name}.py").is_file()])
+@pytest.mark.parametrize("name", [name for name in COURSE if name in set(map(module_of, files("frontend")))])
 def test_course_modules_build_on_earlier_ones(name: str) -> None:
     later = COURSE[COURSE.index(name) + 1 :]
     assert reachable(name).isdisjoint(later)
 
 
+def test_functional_is_a_list_of_names_for_users_alone() -> None:
+    assert not [path for path in files("frontend") if "tinytorch.frontend.functional" in imports(path)]
+
+
 def test_only_late_modules_use_the_compiler() -> None:
     for path in files("frontend"):
         if "tinytorch.compile" in imports(path):
-            assert path.relative_to(ROOT / "frontend").parts[0].removesuffix(".py") in COMPILES, (
-                f"{path} imports tinytorch.compile"
-            )
+            assert module_of(path) in COMPILES, f"{path} imports tinytorch.compile"
 
 
 def test_the_compiler_knows_only_tensors_of_the_course() -> None:

@@ -18,11 +18,12 @@ Conv2d with i channels in, o out, windows of k by k, on a batch of b images, wit
 
 from __future__ import annotations
 
-from tinytorch.frontend import arguments, functional, init
+from tinytorch.frontend import arguments, init
+from tinytorch.frontend.creation import zeros
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.spatial.arguments import Ints, Size, count, error, sizes
-from tinytorch.frontend.spatial.functions import paddings
+from tinytorch.frontend.spatial.functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d, paddings
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f32
 
@@ -58,8 +59,8 @@ class _Convolution(Module):
         self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
         self.stride, self.dilation = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = Parameter(functional.zeros(first, second // groups, *self.kernel_size, dtype=dtype))
-        self.bias = Parameter(functional.zeros(out_channels, dtype=dtype)) if bias else None
+        self.weight = Parameter(zeros(first, second // groups, *self.kernel_size, dtype=dtype))
+        self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
         init.initialize_(name, self.weight, self.bias, initialization, generator)
 
     def extra_repr(self) -> str:
@@ -98,7 +99,7 @@ class Conv1d(_Direct):
     rank = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(_Direct):
@@ -112,7 +113,7 @@ class Conv2d(_Direct):
     rank = 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class _Transposed(_Convolution):
@@ -153,7 +154,7 @@ class ConvTranspose1d(_Transposed):
     rank = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv_transpose1d(
+        return conv_transpose1d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
 
@@ -169,6 +170,6 @@ class ConvTranspose2d(_Transposed):
     rank = 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv_transpose2d(
+        return conv_transpose2d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )

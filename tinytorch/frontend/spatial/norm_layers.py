@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tinytorch.frontend import arguments, functional
+from tinytorch.frontend import arguments
+from tinytorch.frontend.creation import ones, zeros
+from tinytorch.frontend.layer_functions import dropout
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.spatial.arguments import Images, count, error
+from tinytorch.frontend.spatial.functions import batch_norm
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import dtype_of, f32, i64
 
@@ -25,8 +28,8 @@ class Dropout2d(Module):
         images.require_float()
         if not self.training or self.p == 0:
             return x
-        kept = functional.ones(*x.shape[:-2], 1, 1, dtype=x.dtype)
-        return x * functional.dropout(kept, self.p, True, self.generator)
+        kept = ones(*x.shape[:-2], 1, 1, dtype=x.dtype)
+        return x * dropout(kept, self.p, True, self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -63,11 +66,11 @@ class _BatchNorm(Module):
         self.momentum = None if momentum is None else arguments.fraction(name, "momentum", momentum)
         self.affine = arguments.flag(name, "affine", affine)
         self.track_running_stats = arguments.flag(name, "track_running_stats", track_running_stats)
-        self.weight = Parameter(functional.ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(functional.zeros(num_features, dtype=dtype)) if affine else None
+        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
         tracked = track_running_stats
-        self.register_buffer("running_mean", functional.zeros(num_features, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", functional.ones(num_features, dtype=dtype) if tracked else None)
+        self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(0, dtype=i64) if tracked else None)
 
     def reset_running_stats(self) -> None:
@@ -82,7 +85,7 @@ class _BatchNorm(Module):
             raise error(
                 f"{type(self).__name__}: x is {self.axes} with {self.num_features} channels along axis 1, got {x.type}"
             )
-        out = functional.batch_norm(
+        out = batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, self._fraction(), self.eps,
         )  # fmt: skip

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.frontend import arguments, functional
+from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.spatial.arguments import Images, Size, count, sizes
-from tinytorch.frontend.spatial.pooling import check_padding
+from tinytorch.frontend.spatial.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    check_padding,
+    max_pool1d,
+    max_pool2d,
+)
 from tinytorch.frontend.tensor import Tensor
 
 
@@ -50,7 +58,7 @@ class MaxPool1d(_MaxPool):
     rank = 1
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.max_pool1d(
+        return max_pool1d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             return_indices=self.return_indices,
         )  # fmt: skip
@@ -65,7 +73,7 @@ class MaxPool2d(_MaxPool):
     rank = 2
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.max_pool2d(
+        return max_pool2d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             return_indices=self.return_indices,
         )  # fmt: skip
@@ -88,9 +96,7 @@ class AvgPool1d(_Pool):
         self.count_include_pad = arguments.flag(type(self).__name__, "count_include_pad", count_include_pad)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.avg_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
 class AvgPool2d(_Pool):
@@ -114,7 +120,7 @@ class AvgPool2d(_Pool):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.avg_pool2d(
+        return avg_pool2d(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
             self.divisor_override,
         )  # fmt: skip
@@ -141,7 +147,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     rank = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool1d(x, self.output_size)
+        return adaptive_avg_pool1d(x, self.output_size)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
@@ -151,7 +157,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     rank = 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool2d(x, self.output_size)
+        return adaptive_avg_pool2d(x, self.output_size)
 
 
 class GlobalAvgPool2d(Module):
