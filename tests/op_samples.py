@@ -14,7 +14,8 @@ import numpy as np
 
 from tinytorch.compile import compile
 from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.ir.graph import Builder, Expr
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op
 from tinytorch.ir.types import DTYPES, DType, TensorType, bool_, dtype_of, f32, i64
 

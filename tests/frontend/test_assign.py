@@ -14,7 +14,8 @@ from tests.execution import assert_same, compiled, expected, interpreted
 from tinytorch.compile import compile
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.indexing import assign
 from tinytorch.ir.types import DTYPES, TensorType, dtype_of
 

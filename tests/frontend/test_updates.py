@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.graphs import arrays, same_bits
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.ops.index import scatter, update_slice
 from tinytorch.ir.ops.view import slice_

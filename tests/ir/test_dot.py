@@ -13,7 +13,8 @@ from tests.graphs import graphs
 from tinytorch.ir import dot
 from tinytorch.ir.dot import renderer, save_svg, to_dot, to_svg
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.types import TensorType, f32

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 
 from tests.graphs import graphs
 from tinytorch.ir.errors import VerifyError
-from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.ops.core import constant, custom_grad, kernel
 from tinytorch.ir.ops.elementwise import exp

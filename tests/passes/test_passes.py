@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.graphs import SPECIAL, arrays, graphs, same_bits
 from tinytorch.ir.errors import PassError, VerifyError
-from tinytorch.ir.graph import Builder, Expr, Graph, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.ops import composite, contract, core, elementwise, random, reduce

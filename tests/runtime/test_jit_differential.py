@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests import graphs as random_graphs
 from tests.execution import assert_near, assert_same, compiled, expected, interpreted
 from tests.graphs import arrays, graphs
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.types import f32
 from tinytorch.passes.autodiff import autodiff

@@ -29,7 +29,8 @@ from tinytorch.frontend.traced import Traced, expr_of, raw_grad
 from tinytorch.frontend.tracked import record
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.graph import Builder, Expr, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op

@@ -113,6 +113,12 @@ def define(op: Op) -> Op:
     return op
 
 
+def named(name: str) -> Op:
+    """The op of that name, for rules about ops that are defined later: the gradient of `slice` is `pad`, that of `pad`
+    is `slice`."""
+    return OPS[name]
+
+
 def apply(op: Op, *operands: Any, **attrs: Any) -> Any:
     """Apply `op` in the world of its first operand."""
     return operands[0].apply_op(op, operands, attrs)

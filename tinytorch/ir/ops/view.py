@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import Array, Op, apply, define
+from tinytorch.ir.op import Array, Op, apply, define, named
 from tinytorch.ir.ops.core import no_flops, normalize_axis
 from tinytorch.ir.types import Shape, TensorType
 
@@ -54,12 +54,10 @@ def _broadcast_type(x: TensorType, *, shape: Shape) -> TensorType:
 
 
 def _broadcast_rule(g: Any, n: Any) -> Any:
-    from tinytorch.ir.ops.reduce import sum_
-
     small, large = n.inputs[0].type.shape, n.attrs["shape"]
     padded = (1,) * (len(large) - len(small)) + small
     axes = tuple(i for i, (a, b) in enumerate(zip(padded, large, strict=True)) if a != b)
-    total = apply(sum_, g, axes=axes) if axes else g
+    total = apply(named("sum"), g, axes=axes) if axes else g
     return total if total.type.shape == small else apply(reshape, total, shape=small)
 
 
@@ -104,9 +102,7 @@ def _slice_rule(g: Any, n: Any) -> Any:
 
 
 def _slice_put(base: Any, new: Any, *, starts: Ints, limits: Ints, steps: Ints) -> Any:
-    from tinytorch.ir.ops.index import update_slice
-
-    return apply(update_slice, base, new, starts=starts, steps=steps)
+    return apply(named("update_slice"), base, new, starts=starts, steps=steps)
 
 
 slice_ = define(Op(

@@ -29,7 +29,8 @@ from tests.convolutions import (
 )
 from tests.execution import assert_same, compiled, expected, kernels
 from tests.runtime.llvm.index.test_kernels import TARGETS, Guarded, operand_of, target_of
-from tinytorch.ir.graph import Builder, Expr
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index

@@ -7,7 +7,8 @@ import pytest
 
 import tinytorch as tt
 from tests.execution import compiled
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.graph import Builder, Expr
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DTYPES, TensorType, bf16, dtype_of, f16, f32, f64, i64
