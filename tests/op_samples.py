@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.compile import compile
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op

@@ -13,7 +13,8 @@ import tinytorch as tt
 from benchmarks import compile_time
 from benchmarks.compile_families import FAMILIES
 from tests.execution import compiled, expected
-from tinytorch.frontend.trace import TraceAgain, trace
+from tinytorch.frontend.mode import TraceAgain
+from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.parser import parse_graph

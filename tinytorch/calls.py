@@ -10,9 +10,10 @@ from typing import Any
 from tinytorch import backends
 from tinytorch.backends import Choice
 from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Storage, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Tensor, mode, wants_nan_checks
+from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError, TinyTorchError

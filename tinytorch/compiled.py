@@ -20,12 +20,13 @@ from tinytorch.backends import Choice
 from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
+from tinytorch.frontend.mode import Consumed, TraceAgain, mode
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Consumed, Tensor, mode
-from tinytorch.frontend.trace import TraceAgain, trace
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
+from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
@@ -40,7 +41,7 @@ from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization, is_single
 
 if TYPE_CHECKING:
-    from tinytorch.explain import Report
+    from tinytorch.report import Report
 
 MAX_SPECIALIZATIONS = 64  # per compiled function; the least recently used one is dropped
 TOLERATED = 3  # compilations for one reason; then a warning names it, once

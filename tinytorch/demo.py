@@ -23,10 +23,10 @@ from rich.table import Table
 
 from tinytorch.backends import BackendName
 from tinytorch.compile import Compiled, compile
-from tinytorch.explain_tables import duration, size
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.dot import save_svg
 from tinytorch.ir.printer import print_graph
+from tinytorch.report import duration, size
 from tinytorch.samples import BATCH, FEATURES, HIDDEN, LEARNING_RATE, MOMENTUM, Array, digits, mlp_model, training_step
 
 STEPS = 30  # of training, after which the runs are compared

@@ -1,84 +1,23 @@
-"""What the compiler made of a function: what each pass did, and each kernel against the machine's roofline."""
+"""`Compiled.explain`: what each pass did, and each kernel against the machine's roofline."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.passes.cost import cost
-from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import measure as time_of
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Argument, Call
+from tinytorch.report import KernelReport, Report
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
-_WIDTH = 120  # of the report as text
-
-
-@dataclass(frozen=True)
-class KernelReport:
-    """One kernel. `wave` is its place in the schedule: kernels of a wave run side by side. `flops` are operations,
-    `bytes_read` and `bytes_written` its traffic if every operand is read once; times are in seconds: `predicted`
-    by the roofline, `measured` alone and repeatedly, so with its data in the caches where they fit."""
-
-    wave: int
-    family: str
-    ops: str
-    result: str
-    flops: int
-    bytes_read: int
-    bytes_written: int
-    predicted: float
-    measured: float | None
-
-    @property
-    def intensity(self) -> float:
-        """Operations per byte of traffic."""
-        traffic = self.bytes_read + self.bytes_written
-        return self.flops / traffic if traffic else 0.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `Compiled.explain` returns; `print` shows it, rich and notebooks draw its tables.
-
-    `parameters` counts the elements of what the graph renews (weights, moments), `arena_bytes` is the memory for all
-    intermediate values, shared and used again.
-    """
-
-    name: str
-    backend: str
-    passes: tuple[PassRecord, ...]
-    nodes_traced: int
-    nodes: int
-    kernels: tuple[KernelReport, ...]
-    flops: int
-    arena_bytes: int
-    parameters: int
-    parameter_bytes: int
-    peaks: Peaks | None
-
-    def __rich__(self) -> RenderableType:
-        from tinytorch.explain_tables import tables
-
-        return tables(self)
-
-    def __str__(self) -> str:
-        from tinytorch.explain_tables import as_text
-
-        return as_text(self, _WIDTH)
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def explain(compiled: Any, measure: bool = False) -> Report:

@@ -11,11 +11,11 @@ import numpy as np
 from tinytorch import backends
 from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
-from tinytorch.compile import Compiled
+from tinytorch.compiled import Compiled
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import trace
 from tinytorch.frontend.traced import Leaf, Traced, raw_grad, set_raw_grad
+from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import Names

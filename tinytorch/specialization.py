@@ -9,8 +9,9 @@ from typing import Any
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Storage, version_of
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.memory import overlaps

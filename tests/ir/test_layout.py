@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinytorch.ir.graph import Builder, Value
-from tinytorch.ir.layout import Layout, layouts, own
+from tinytorch.ir.layout import Layout, layouts, of_view, own
+from tinytorch.ir.op import OPS
 from tinytorch.ir.ops import core, view
 from tinytorch.ir.types import TensorType, f32
 
@@ -127,6 +128,25 @@ def test_what_computes_or_moves_has_a_buffer_of_its_own() -> None:
     for op, attrs in [(core.copy, {}), (view.pad, padding)]:
         value = builder.append(op, [x], attrs).output
         assert layouts(builder.build([value]))[value] == own(value)
+
+
+def test_views_and_moves_are_told_apart_by_kind() -> None:
+    """A view has a layout in its operand's buffer and can be written through; a move has neither."""
+    builder = Builder("views")
+    x = builder.input(TensorType(f32, (2, 3)), "x")
+    attrs: dict[str, dict[str, Any]] = {
+        "reshape": {"shape": (3, 2)},
+        "permute": {"axes": (1, 0)},
+        "broadcast": {"shape": (4, 2, 3)},
+        "slice": {"starts": (0, 1), "limits": (2, 3), "steps": (1, 1)},
+        "flip": {"axes": (1,)},
+        "pad": {"low": (1, 0), "high": (0, 0), "interior": (0, 0), "value": 0.0},
+        "concat": {"axis": 0},
+    }
+    assert {op.name for op in OPS.values() if op.kind in ("view", "move")} == attrs.keys()
+    for name, arguments in attrs.items():
+        node, is_view = builder.append(OPS[name], [x], arguments), OPS[name].kind == "view"
+        assert (of_view(node, own(x)) is not None) == (OPS[name].put is not None) == is_view
 
 
 def test_contiguous_whatever_the_strides_of_size_one() -> None:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
 from tinytorch.frontend.inplace import InPlace
+from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.storage import (
     Alias,
     Storage,
@@ -40,40 +40,6 @@ from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, 
 from tinytorch.ir.vjp import pullback
 
 
-class Trace(Protocol):
-    """What a tensor needs of a running trace."""
-
-    needed: frozenset[int]
-
-    def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor: ...
-    def constant(self, array: Array) -> Tensor: ...
-    def array(self, array: Array) -> Tensor: ...
-    def created(self, tensor: Tensor, source: Array | None = None) -> None: ...
-    def lift(self, tensor: Tensor) -> Any: ...
-    def holds(self, tensor: Tensor) -> bool: ...
-    def refresh(self, tensor: Tensor) -> None: ...
-    def differentiate(self, tensor: Tensor, wanted: bool) -> None: ...
-    def is_leaf(self, tensor: Tensor) -> bool: ...
-    def update(self, tensor: Tensor, value: Tensor) -> None: ...
-    def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None: ...
-    def gradients(
-        self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool
-    ) -> list[Tensor | None]: ...
-    def read_grad(self, tensor: Tensor) -> Tensor | Consumed | None: ...
-    def write_grad(self, tensor: Tensor, grad: Tensor | None) -> None: ...
-    def use_grad(self, tensor: Tensor) -> None: ...
-
-
-class _Mode(threading.local):
-    """What holds in this thread: is a trace running, are gradients recorded."""
-
-    trace: Trace | None = None
-    grad: bool = True
-
-
-mode = _Mode()
-
-
 class Tensor(InPlace):
     """An n-dimensional array of one dtype.
 
@@ -97,7 +63,7 @@ class Tensor(InPlace):
     def _set_up(self, data: Any, expr: Any = None) -> None:
         self._data = data
         self._storage: Storage | None = None
-        self._alias: Alias | None = None
+        self._alias: Alias[Tensor] | None = None
         self._expr = expr
         self._grad: Tensor | Consumed | None = None
         self._node: TapeNode | None = None
@@ -552,10 +518,6 @@ def key_of(tensor: Tensor) -> int:
     """What names a value on the tape: the node that made it, or the leaf."""
     node = history_of(tensor)
     return id(leaf_of(tensor) if node is None else node)
-
-
-class Consumed:
-    """Stands in `grad` for a gradient that a compiled step used and did not keep."""
 
 
 def _require_cpu(device: str) -> None:

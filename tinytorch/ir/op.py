@@ -12,7 +12,9 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
-Kind = Literal["elementwise", "reduce", "view", "contract", "index", "update", "random", "composite", "kernel"]
+Kind = Literal[
+    "elementwise", "reduce", "view", "move", "contract", "index", "update", "random", "composite", "kernel"
+]  # fmt: skip
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 
@@ -114,8 +116,8 @@ def define(op: Op) -> Op:
 
 
 def named(name: str) -> Op:
-    """The op of that name, for rules about ops that are defined later: the gradient of `slice` is `pad`, that of `pad`
-    is `slice`."""
+    """The op of that name, for rules that need ops defined later: the gradient of `broadcast` is a `sum`, that of `sum`
+    is a `broadcast`."""
     return OPS[name]
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import stack, where
 from tinytorch.frontend.tracked import Tracked
 from tinytorch.frontend.training.position import Counts

@@ -26,9 +26,9 @@ from typing import Any, Protocol, cast
 
 from tinytorch.compile import compile as compiled
 from tinytorch.frontend import arguments
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
-from tinytorch.frontend.tensor import mode
 from tinytorch.frontend.tracked import recording
 from tinytorch.frontend.training.checkpoint import (
     Checkpoint,

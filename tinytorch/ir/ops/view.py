@@ -1,4 +1,5 @@
-"""Views: the same elements at other indices. Kernels read them as strides where they can."""
+"""Views: the same elements at other indices, which kernels read as strides where they can. And the moves, which put
+elements into another buffer: `pad`, that gradients of slices need, and `concat`."""
 
 from __future__ import annotations
 
@@ -146,7 +147,7 @@ def _pad_rule(g: Any, n: Any) -> Any:
 
 
 pad = define(Op(
-    name="pad", kind="view", doc="`value` put before, after, and `interior` times between the elements of each axis.",
+    name="pad", kind="move", doc="`value` put before, after, and `interior` times between the elements of each axis.",
     infer=_pad_type, eval=_pad_eval, vjp=(_pad_rule,), flops=no_flops,
 ))  # fmt: skip
 
@@ -173,7 +174,7 @@ def _concat_rule(g: Any, n: Any, index: int) -> Any:
 
 
 concat = define(Op(
-    name="concat", kind="view", doc="The operands one after the other along `axis`.",
+    name="concat", kind="move", doc="The operands one after the other along `axis`.",
     infer=_concat_type, eval=lambda *xs, axis: np.concatenate(xs, axis=axis), vjp=_concat_rule, flops=no_flops,
 ))  # fmt: skip
 

@@ -1,9 +1,10 @@
-"""Tables of passes and kernels, for the terminal and for notebooks."""
+"""The report of what the compiler made of a function, as tables for the terminal and for notebooks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -14,9 +15,63 @@ from rich.text import Text
 from tinytorch.passes.pipeline import PassRecord
 
 if TYPE_CHECKING:
-    from tinytorch.explain import KernelReport, Report
+    from tinytorch.runtime.llvm.threads.peaks import Peaks
 
 _PREFIXES = ("", "k", "M", "G", "T")
+_WIDTH = 120  # of the report as text
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """One kernel. `wave` is its place in the schedule: kernels of a wave run side by side. `flops` are operations,
+    `bytes_read` and `bytes_written` its traffic if every operand is read once; times are in seconds: `predicted`
+    by the roofline, `measured` alone and repeatedly, so with its data in the caches where they fit."""
+
+    wave: int
+    family: str
+    ops: str
+    result: str
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    predicted: float
+    measured: float | None
+
+    @property
+    def intensity(self) -> float:
+        """Operations per byte of traffic."""
+        traffic = self.bytes_read + self.bytes_written
+        return self.flops / traffic if traffic else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `Compiled.explain` returns; `print` shows it, rich and notebooks draw its tables.
+
+    `parameters` counts the elements of what the graph renews (weights, moments), `arena_bytes` is the memory for all
+    intermediate values, shared and used again.
+    """
+
+    name: str
+    backend: str
+    passes: tuple[PassRecord, ...]
+    nodes_traced: int
+    nodes: int
+    kernels: tuple[KernelReport, ...]
+    flops: int
+    arena_bytes: int
+    parameters: int
+    parameter_bytes: int
+    peaks: Peaks | None
+
+    def __rich__(self) -> Group:
+        return tables(self)
+
+    def __str__(self) -> str:
+        return _as_text(tables(self), _WIDTH)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def count(number: float) -> str:
@@ -47,10 +102,10 @@ def tables(report: Report) -> Group:
     return Group(*parts)
 
 
-def as_text(report: Report, width: int) -> str:
+def _as_text(shown: Group, width: int) -> str:
     console = Console(width=width, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as captured:
-        console.print(tables(report))
+        console.print(shown)
     return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
 
 
