@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any, NamedTuple, Self
 
+from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.scopes import scopes
-from tinytorch.frontend.tensor import Tensor, as_array
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import ShapeError, TinyTorchError
