@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.passes.cost import cost
+from tinytorch.report import KernelReport, Report
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import measure as time_of
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Argument, Call
-from tinytorch.report import KernelReport, Report
-
-if TYPE_CHECKING:
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
 
