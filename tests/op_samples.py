@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.numpy_backend import NumpyBackend
 from tinytorch.compile import compile
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.tensor import Tensor
@@ -82,6 +83,7 @@ BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Array]]] = {
     "eager": _eager,
     "interpreter": _compiled("interpreter"),
     "llvm": _compiled("llvm"),
+    "numpy": _compiled(NumpyBackend()),
 }
 
 

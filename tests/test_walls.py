@@ -108,6 +108,41 @@ def test_rooms_import_only_what_lies_before_them(room: str) -> None:
             assert len(parts) > 1 and parts[1] in ROOMS[room], f"{path.relative_to(ROOT)} imports {name}"
 
 
+BACKENDS = ("llvm",)  # packages of the runtime, each of which implements runtime/backend.py
+REGISTRY = "tinytorch/backends.py"  # where the backends have names
+OWN_TOOLS = {"tinytorch/doctor.py"}  # what tells of this machine as one backend sees it
+
+
+def inside(name: str) -> str | None:
+    """The backend that a module belongs to."""
+    parts = name.split(".")
+    return parts[2] if parts[:2] == ["tinytorch", "runtime"] and len(parts) > 2 and parts[2] in BACKENDS else None
+
+
+def test_only_the_registry_knows_backends() -> None:
+    found: set[str] = set()
+    for path in sorted(ROOT.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        used = {inside(name) for name in imports(path, types=True)} - {None, inside(module)}
+        if used:
+            found.add(path.relative_to(ROOT.parent).as_posix())
+    assert found - OWN_TOOLS == {REGISTRY}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["executable", "measure", "cache", "schedule", "interpreter", "python_call", "thread_count", "backend", "roofline"],
+)
+def test_the_seam_names_no_backend(name: str) -> None:
+    """Not even in text that is no import."""
+    assert not any(word in (ROOT / "runtime" / f"{name}.py").read_text() for word in ("llvmlite", "runtime.llvm"))
+
+
+@pytest.mark.parametrize("name", ["calls", "compile", "compiled", "compiled_module", "specialization", "explain"])
+def test_the_composition_root_names_no_backend(name: str) -> None:
+    assert not any(word in (ROOT / f"{name}.py").read_text() for word in ("llvmlite", "runtime.llvm"))
+
+
 def module_of(path: Path, package: Path = ROOT / "frontend") -> str:
     """The module or package in `package` that a file belongs to."""
     return path.relative_to(package).with_suffix("").parts[0]
@@ -167,6 +202,7 @@ def test_the_walls_are_seen(tmp_path: Path) -> None:
     )
     assert imports(file) == {"tinytorch.passes.dce", "tinytorch.ir.op"}
     assert imports(file, types=True) == imports(file) | {"tinytorch.runtime"}
+    assert inside("tinytorch.runtime.llvm.text.jit") == "llvm" and inside("tinytorch.runtime.cache") is None
 
 
 IMPORT_EACH_FIRST = """

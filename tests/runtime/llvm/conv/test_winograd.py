@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.execution import compiled
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tests.execution import compiled, kernels
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
 from tinytorch.passes.winograd import winograd
+from tinytorch.runtime.llvm.text.target import Target
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 SAME: Pads = ((1, 1), (1, 1))
@@ -34,14 +39,27 @@ def operands(graph: Graph, seed: int = 0) -> list[np.ndarray]:
     return [rng.standard_normal(v.type.shape).astype(v.type.dtype.numpy) for v in graph.inputs]
 
 
-def suits(dtype: DType, images: tuple[int, ...], columns: int, groups: int = 1, window: int = 3) -> bool:
-    """Whether the pass takes a convolution that keeps the size of its images."""
+def same_size(dtype: DType, images: tuple[int, ...], columns: int, groups: int = 1, window: int = 3) -> Graph:
+    """A convolution that keeps the size of its images."""
     b, side = Builder("conv"), window // 2
     x = b.input(TensorType(dtype, images), "x")
     w = b.input(TensorType(dtype, (window, window, images[3] // groups, columns)), "w")
     pads = {"low": (side, side), "high": (side, side)}
     out = apply(conv2d, Expr(b, x), Expr(b, w), stride=(1, 1), dilation=(1, 1), groups=groups, **pads)
-    return any(node.op is conv2d_winograd for node in winograd(b.build([out.value])).nodes)
+    return b.build([out.value])
+
+
+def suits(
+    dtype: DType,
+    images: tuple[int, ...],
+    columns: int,
+    groups: int = 1,
+    window: int = 3,
+    costs: Costs = DEFAULT_COSTS,
+) -> bool:
+    """Whether the pass takes such a convolution."""
+    graph = winograd(same_size(dtype, images, columns, groups, window), costs=costs)
+    return any(node.op is conv2d_winograd for node in graph.nodes)
 
 
 def exact(graph: Graph, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +102,32 @@ def test_where_it_is_taken() -> None:
     assert not suits(f32, (1, 8, 8, 64), 128), "transforming the weights takes longer than what it saves"
     assert not suits(f32, (8, 16, 16, 64), 32, groups=2)
     assert not suits(f32, (8, 16, 16, 32), 64, window=5)
+
+
+def test_it_is_taken_for_the_vectors_of_the_target() -> None:
+    wide, narrow = Target.named("avx512").costs, Target.named("avx2").costs
+    assert (wide.lanes(f32), narrow.lanes(f32), narrow.lanes(f64)) == (16, 8, 4)
+    for costs in (wide, narrow, Target.named("sse2").costs):
+        assert suits(f32, (8, 16, 16, 32), 64, costs=costs)
+        assert not suits(f32, (8, 32, 32, 3), 32, costs=costs)
+    assert not suits(f32, (8, 16, 16, 32), 8, costs=wide), "half a vector of columns: sums go along the channels"
+    assert suits(f32, (8, 16, 16, 32), 8, costs=narrow), "which fill a vector of 32 bytes"
+    dear = replace(narrow, winograd_transform=1000)
+    assert not suits(f32, (8, 16, 16, 32), 64, costs=dear)
+
+
+@pytest.mark.skipif(Target.host().name not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+@pytest.mark.parametrize("columns", [8, 20, 64])
+def test_what_a_target_takes_is_right_there(name: Literal["avx2", "sse2"], columns: int) -> None:
+    target = Target.named(name)
+    graph = same_size(f32, (4, 12, 10, 32), columns)
+    families = [n.attrs["family"] for n in kernels(graph, target.costs).nodes if n.op.kind == "kernel"]
+    assert ("conv2d_winograd" in families) == suits(f32, (4, 12, 10, 32), columns, costs=target.costs)
+    arrays = operands(graph)
+    (found,) = compiled(graph, arrays, target)
+    wanted, magnitudes = exact(graph, arrays)
+    assert (np.abs(found.astype(np.float64) - wanted) <= 10 * np.finfo(np.float32).eps * magnitudes.max()).all()
 
 
 def test_frozen_weights_are_transformed_once() -> None:
