@@ -42,6 +42,7 @@ class NumpyBackend:
     lowered: int = 0
     loaded: int = 0
     name = "numpy"
+    interruptible = True
 
     def lower(self, plan: Schedule) -> Entry:
         self.lowered += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +237,7 @@ def test_backends_follow_the_protocol() -> None:
 class Half:
     """Not all of a backend."""
 
-    name, key, costs = "half", "", Costs()
+    name, key, costs, interruptible = "half", "", Costs(), True
 
     def lower(self, plan: Any) -> None: ...
 
@@ -248,7 +250,7 @@ class Half:
         ("numpy", "got 'numpy'"),
         (NumpyBackend, "got the class NumpyBackend: make an object of it"),
         (Half(), "has no load, allocate, copy, peaks"),
-        (3, "3 has no name, key, costs, lower, load, allocate, copy, peaks"),
+        (3, "3 has no name, key, costs, interruptible, lower, load, allocate, copy, peaks"),
         (False, "False has no name"),
         (["llvm"], "has no name"),
     ],
@@ -281,3 +283,22 @@ def test_methods_and_copies_keep_the_backend(backend: NumpyBackend) -> None:
     assert Scale(3.0).run(tt.ones(2)).tolist() == [3, 3] and backend.loaded == 1
     compiled = tt.compile(lambda x: x - 1.0, backend=backend)
     assert copy.copy(compiled)(tt.ones(2)).tolist() == [0, 0] and backend.loaded == 2
+
+
+def test_only_what_runs_no_python_is_not_interrupted(backend: NumpyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {name: tt.compile(abs, backend=name).interruptible for name in ("llvm", "interpreter")}
+    assert found == {"llvm": False, "interpreter": True} and tt.compile(abs, backend=backend).interruptible
+    monkeypatch.setenv("TT_NANS", "1")
+    assert tt.compile(abs, backend="llvm").interruptible
+
+
+@pytest.mark.parametrize("choice", ["'interpreter'", "NumpyBackend()"])
+def test_other_backends_and_the_number_of_threads_load_no_llvm(choice: str) -> None:
+    code = (
+        "import sys, tinytorch as tt; from tests.numpy_backend import NumpyBackend; tt.set_num_threads(3); "
+        f"print(tt.compile(lambda x: (x @ x).sum(), backend={choice})(tt.ones(2, 2)).item(), tt.get_num_threads()); "
+        "print([m for m in sys.modules if 'llvm' in m])"
+    )
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.split("\n")[:2] == ["8.0 3", "[]"]

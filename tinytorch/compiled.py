@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tinytorch import backends
 from tinytorch.backends import Choice
 from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
@@ -24,7 +25,7 @@ from tinytorch.frontend.mode import Consumed, TraceAgain, mode
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
 from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
@@ -268,6 +269,12 @@ class Compiled:
             return item.gradients[index]
 
         return differentiable(output, vjp, inputs, wrt, self._name)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether Ctrl-C may end a call after it has changed some of the state, but not all."""
+        found = backends.find(self.backend)
+        return found is None or found.interruptible or wants_nan_checks()
 
     # Looking inside.
     @property

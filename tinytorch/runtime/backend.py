@@ -97,6 +97,11 @@ class Backend(Protocol):
         """What the passes ask about the target."""
         ...
 
+    @property
+    def interruptible(self) -> bool:
+        """Whether a signal that Python handles may end a call after it has changed some of the state, but not all."""
+        ...
+
     def lower(self, plan: Schedule) -> Entry:
         """Code for a schedule, of the form that `kernel_form.check_form` describes. It holds no constants larger than
         what `print_graph(graph, elide=True)` shows: graphs that differ in those share it."""

@@ -7,7 +7,7 @@ call as all the rest. What that tensor says is so; all else of a run is noted fo
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.tensor import Tensor, wants_nan_checks
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training.schedule import EarlyStopping
 from tinytorch.ir.op import Array
 
@@ -54,11 +54,11 @@ class Counts:
         return self.values[2]
 
 
-def runs_as_one(backend: str | None, state: Iterable[Array]) -> bool:
-    """Whether a step changes all of `state` in one native call, which nothing interrupts; its backend is None where it
-    runs eagerly."""
-    native = backend == "llvm" and not wants_nan_checks()
-    return native and all(array.flags.c_contiguous and array.flags.aligned for array in state)
+def runs_as_one(step: Callable[..., Any], state: Iterable[Array]) -> bool:
+    """Whether a step changes all of `state` in one native call, which nothing interrupts; eagerly it does not."""
+    return not getattr(step, "interruptible", True) and all(
+        array.flags.c_contiguous and array.flags.aligned for array in state
+    )
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ class Trainer:
             if self._sums is not None:
                 self._sums.clear()
             self._counted = self.epoch
-        self._whole = runs_as_one(getattr(self.train_step, "backend", None), self._state().values())
+        self._whole = runs_as_one(self.train_step, self._state().values())
 
     def _train_batch(self, inputs: Any, targets: Any) -> None:
         self._run(self.train_step, inputs, targets)

@@ -34,6 +34,7 @@ class LlvmBackend:
     """Runs graphs as machine code; for a target other than this machine, its code must run here too."""
 
     name = "llvm"
+    interruptible = False  # the thread that is in machine code runs no Python
 
     def __init__(self, target: Target | None = None) -> None:
         self.target = target or Target.host()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.ir.expr import Expr
-from tinytorch.ir.graph import Builder, Graph
 from tests.execution import compiled, kernels
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
