@@ -25,7 +25,7 @@ from tinytorch.frontend.mode import Consumed, TraceAgain, mode
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Consumed, Tensor, mode, wants_nan_checks
+from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracked import Tracked, attributes_of

@@ -15,7 +15,7 @@ from rich.text import Text
 from tinytorch.passes.pipeline import PassRecord
 
 if TYPE_CHECKING:
-    from tinytorch.runtime.llvm.threads.peaks import Peaks
+    from tinytorch.runtime.roofline import Peaks
 
 _PREFIXES = ("", "k", "M", "G", "T")
 _WIDTH = 120  # of the report as text
