@@ -229,9 +229,20 @@ def test_targets_of_one_backend_have_keys_of_their_own() -> None:
 
 # Choosing one.
 def test_backends_follow_the_protocol() -> None:
-    assert isinstance(NumpyBackend(), Backend) and isinstance(LlvmBackend(), Backend)
+    made: list[Any] = [NumpyBackend(), LlvmBackend(), Delegate(NumpyBackend())]
+    assert all(backends.checked(backend) is backend for backend in made)
     assert backends.find("interpreter") is None
     assert isinstance(backends.find("llvm"), LlvmBackend)
+
+
+class Delegate:
+    """Has what another one has."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 class Half:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
@@ -23,10 +23,10 @@ def checked(choice: object) -> Choice:
         return choice
     if isinstance(choice, type):
         raise CompileError(f"{wanted}, got the class {choice.__name__}: make an object of it")
-    if not isinstance(choice, Backend):
-        missing = [name for name in vars(Backend) if not name.startswith("_") and not hasattr(choice, name)]
+    missing = [name for name in vars(Backend) if not name.startswith("_") and not hasattr(choice, name)]
+    if missing:
         raise CompileError(f"{wanted}; {choice!r} has no {', '.join(missing)}")
-    return choice
+    return cast("Backend", choice)
 
 
 def find(choice: Choice) -> Backend | None:

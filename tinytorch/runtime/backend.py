@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.graph import Graph
@@ -77,7 +77,6 @@ class Program(Protocol):
         ...
 
 
-@runtime_checkable
 class Backend(Protocol):
     """Something that runs graphs of kernels; `tt.compile(function, backend=it)` uses it."""
 

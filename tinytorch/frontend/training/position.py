@@ -56,9 +56,8 @@ class Counts:
 
 def runs_as_one(step: Callable[..., Any], state: Iterable[Array]) -> bool:
     """Whether a step changes all of `state` in one native call, which nothing interrupts; eagerly it does not."""
-    return not getattr(step, "interruptible", True) and all(
-        array.flags.c_contiguous and array.flags.aligned for array in state
-    )
+    native = not getattr(step, "interruptible", True)
+    return native and all(array.flags.c_contiguous and array.flags.aligned for array in state)
 
 
 @dataclass(frozen=True)
