@@ -28,7 +28,7 @@ STAGES = {  # what is timed: module, function, and the stage that it belongs to
     ("tinytorch.calls", "run_passes"): "passes",
     ("tinytorch.runtime.executable", "schedule"): "lower",
     ("tinytorch.runtime.llvm.lower", "lower"): "lower",
-    ("tinytorch.runtime.llvm.jit", "compile_object"): "LLVM",
+    ("tinytorch.runtime.llvm.text.jit", "compile_object"): "LLVM",
 }
 NAMES = ("trace", "passes", "lower", "LLVM")
 GOAL = 1.1  # the largest exponent

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.registry import Case, Workload
 from tinytorch.ir.types import f32
-from tinytorch.runtime.llvm.builder import Module, Value
-from tinytorch.runtime.llvm.jit import LoadedCode, compile_object, load_object
-from tinytorch.runtime.llvm.lltypes import F32, I64, PTR
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text.builder import Module, Value
+from tinytorch.runtime.llvm.text.jit import LoadedCode, compile_object, load_object
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import F32, I64, PTR
 
 FMA_TRIPS = 1 << 20  # of the loop in one call: tens of milliseconds, so that starting threads does not count
 COPY_SECONDS_AT_LEAST = 1e-2

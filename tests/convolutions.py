@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.test_index_kernels import Guarded, operand_of
+from tests.runtime.llvm.index.test_kernels import Guarded, operand_of
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.windows import output_size
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.conv import emit_conv
-from tinytorch.runtime.llvm.conv_layout import Convolution
-from tinytorch.runtime.llvm.conv_weight import emit_conv_weight_grad
-from tinytorch.runtime.llvm.jit import compile_object, load_object
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.conv.kernel import emit_conv
+from tinytorch.runtime.llvm.conv.layout import Convolution
+from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, load_object
+from tinytorch.runtime.llvm.text.target import Target
 
 DTYPES = [f32, f64, bf16, f16, i8, u8, i32, i64]
 HOST = Target.host()

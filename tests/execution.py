@@ -8,16 +8,17 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tests.graphs import same_bits
-from tinytorch.calls import PIPELINE
 from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.reference import evaluate
-from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
+from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes
+from tinytorch.runtime.backend import MISMATCH, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.interpreter import Interpreter
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.backend import LlvmBackend
+from tinytorch.runtime.llvm.text.target import Target
 
 Arrays = list[np.ndarray]
 
@@ -26,9 +27,9 @@ def _failed(status: int) -> NoReturn:
     raise IndexError(f"a guard of the graph failed with status {status}")
 
 
-def kernels(graph: Graph) -> Graph:
+def kernels(graph: Graph, costs: Costs = DEFAULT_COSTS) -> Graph:
     """The graph as it is scheduled: verified after every pass."""
-    return run_passes(graph, PIPELINE, verify=True)[0]
+    return run_passes(graph, kernel_passes(costs), verify=True)[0]
 
 
 def expected(graph: Graph, inputs: Sequence[np.ndarray]) -> Arrays:
@@ -50,8 +51,9 @@ def compiled(
     graph: Graph, inputs: Sequence[np.ndarray], target: Target | None = None, *, careful: bool = False
 ) -> Arrays:
     """The same from machine code; inputs that are no state must be left alone."""
-    executable = Executable(kernels(graph), target)
-    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)
+    backend = LlvmBackend(target)
+    binding = Binding(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_failed)
+    calls = Executable(kernels(graph, backend.costs), backend).bind(binding)
     tensors = [Tensor.wrap(np.array(a)) for a in inputs]
     result: Any = calls[careful](*tensors)
     assert result is not MISMATCH

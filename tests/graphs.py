@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops import composite, core, elementwise, index, reduce, view
 from tinytorch.ir.types import DType, TensorType, bf16, bool_, f32, f64, i8, i32, i64
 

@@ -26,8 +26,9 @@ from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.verify import verify
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
+from tinytorch.runtime.backend import MISMATCH, Binding
 from tinytorch.runtime.executable import Executable
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.runtime.llvm.backend import LlvmBackend
 
 MOST_ELEMENTS = 1 << 14  # of one value: larger ones only take time
 
@@ -236,7 +237,7 @@ def check(graph: Graph, seed: int) -> str:
     try:
         fused = any("family" in n.attrs for n in graph.nodes)
         reference = graph if fused else run_passes(graph, DEFAULT_PASSES, verify=True)[0]
-        executable = Executable(graph if fused else kernels(graph))
+        executable = Executable(graph if fused else kernels(graph), LlvmBackend())
     except TinyTorchError:
         return "refused"
     try:
@@ -259,7 +260,8 @@ def check(graph: Graph, seed: int) -> str:
 def _run(executable: Executable, graph: Graph, inputs: Arrays) -> Arrays | None:
     """None where a guard fails."""
     failed: list[int] = []
-    calls = executable.bind(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
+    binding = Binding(len(inputs), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=failed.append)
+    calls = executable.bind(binding)
     tensors = [Tensor.wrap(np.array(a)) for a in inputs]
     result = calls[0](*tensors)
     if failed:

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.numpy_backend import NumpyBackend
 from tinytorch.compile import compile
-from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.ir.graph import Builder, Expr
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op
 from tinytorch.ir.types import DTYPES, DType, TensorType, bool_, dtype_of, f32, i64
 
@@ -80,6 +83,7 @@ BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Array]]] = {
     "eager": _eager,
     "interpreter": _compiled("interpreter"),
     "llvm": _compiled("llvm"),
+    "numpy": _compiled(NumpyBackend()),
 }
 
 

@@ -17,18 +17,16 @@ import pytest
 
 import tinytorch as tt
 from tinytorch import blame
-from tinytorch.calls import FROZEN_PIPELINE, PIPELINE
 from tinytorch.ir.errors import CompileError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import OPS
 from tinytorch.ir.ops import core, view
 from tinytorch.ir.parser import parse_graph
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
-from tinytorch.passes.pipeline import Pass
+from tinytorch.passes.pipeline import Pass, Passes, kernel_passes
 
-Steps = Sequence[Pass | Sequence[Pass]]
 Damage = Callable[[Node], list[Node]]
-PIPELINES: dict[str, Steps] = {"PIPELINE": PIPELINE, "FROZEN_PIPELINE": FROZEN_PIPELINE}
+PIPELINES: dict[str, Passes] = {"plain": kernel_passes(), "frozen": kernel_passes(frozen=True)}
 
 
 # Ways for a pass to be wrong: the last node of some kind becomes others that give its value.
@@ -96,7 +94,7 @@ def wrong(step: Pass, name: str, make: Damage, fits: Callable[[Node], bool], don
     return run
 
 
-def places(pipeline: Steps) -> list[tuple[int, ...]]:
+def places(pipeline: Passes) -> list[tuple[int, ...]]:
     return [
         place
         for i, each in enumerate(pipeline)
@@ -104,7 +102,7 @@ def places(pipeline: Steps) -> list[tuple[int, ...]]:
     ]
 
 
-def planted(pipeline: Steps, place: tuple[int, ...], make: Callable[[Pass], Pass]) -> Steps:
+def planted(pipeline: Passes, place: tuple[int, ...], make: Callable[[Pass], Pass]) -> Passes:
     """The pipeline with the pass at `place` replaced."""
     steps: list[Any] = list(pipeline)
     if len(place) == 1:
@@ -114,6 +112,11 @@ def planted(pipeline: Steps, place: tuple[int, ...], make: Callable[[Pass], Pass
         group[place[1]] = make(group[place[1]])
         steps[place[0]] = tuple(group)
     return tuple(steps)
+
+
+def run_instead(monkeypatch: pytest.MonkeyPatch, steps: Passes) -> None:
+    """Let tt.verify run these passes."""
+    monkeypatch.setattr(blame, "kernel_passes", lambda *_, **__: steps)
 
 
 class Net(tt.Module):
@@ -148,10 +151,10 @@ def test_a_wrong_pass_is_named_wherever_it_stands(
     done: list[str] = []
     name = "wrong_" + "_".join(map(str, place))
     steps = planted(PIPELINES[pipeline], place, lambda step: wrong(step, name, *TARGETS[way], done))
-    monkeypatch.setattr(blame, pipeline, steps)
+    run_instead(monkeypatch, steps)
     model, x = net()
     with pytest.raises(VerifyError) as error:
-        tt.verify(model, x, folder=str(tmp_path), freeze=pipeline == "FROZEN_PIPELINE")
+        tt.verify(model, x, folder=str(tmp_path), freeze=pipeline == "frozen")
     assert done
     found = rf"the pass {name} \(number \d+\) changed result 0: the first node that differs is "
     if place == (len(PIPELINES[pipeline]) - 1,):  # in kernels, the rules of the IR allow little of this
@@ -170,20 +173,20 @@ def test_all_passes_are_compared_and_right(pipeline: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(blame.Check, "expect_pass", look)
     model, x = net()
-    report = tt.verify(tt.compile(model, freeze=pipeline == "FROZEN_PIPELINE"), x)
+    report = tt.verify(tt.compile(model, freeze=pipeline == "frozen"), x)
     flat = [step for each in PIPELINES[pipeline] for step in ((each,) if callable(each) else each)]
     assert set(report.passes) == {step.__name__ for step in flat}
     assert {"expand", "layout", "materialize", "fuse"} <= set(seen)
     frozen = {"freeze_inputs", "fold_batch_norm", "fold_weights"}
-    assert frozen & set(seen) == (frozen if pipeline == "FROZEN_PIPELINE" else set())
+    assert frozen & set(seen) == (frozen if pipeline == "frozen" else set())
 
 
 def test_a_frozen_fault_is_reproduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = net()
-    place = (FROZEN_PIPELINE.index(fold_batch_norm),)
-    steps = planted(FROZEN_PIPELINE, place, lambda step: wrong(step, "wrong_fold", *TARGETS["swap"], []))
+    place = (PIPELINES["frozen"].index(fold_batch_norm),)
+    steps = planted(PIPELINES["frozen"], place, lambda step: wrong(step, "wrong_fold", *TARGETS["swap"], []))
     with monkeypatch.context() as patch:
-        patch.setattr(blame, "FROZEN_PIPELINE", steps)
+        run_instead(patch, steps)
         with pytest.raises(VerifyError, match="the pass wrong_fold"):
             tt.verify(tt.compile(model, freeze=True), x, folder=str(tmp_path))
         assert parse_graph((tmp_path / "graph.ir").read_text()).inputs[0].type == x.type
@@ -195,14 +198,14 @@ def test_a_frozen_fault_is_reproduced(tmp_path: Path, monkeypatch: pytest.Monkey
     done = subprocess.run(
         [sys.executable, tmp_path / "reproduce.py"], capture_output=True, text=True, check=True, env=environment
     )
-    assert "interpreter and JIT agree in 1 arrays" in done.stdout
+    assert "interpreter and llvm agree in 1 arrays" in done.stdout
 
 
 def test_a_pass_whose_graph_is_not_valid_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(graph: Graph) -> Graph:
         return graph.with_nodes(graph.nodes[1:])
 
-    monkeypatch.setattr(blame, "PIPELINE", (*PIPELINE[:4], forget, *PIPELINE[4:]))
+    run_instead(monkeypatch, (*PIPELINES["plain"][:4], forget, *PIPELINES["plain"][4:]))
     model, x = net()
     with pytest.raises(VerifyError, match=r"after the pass forget \(number \d+\) the graph is not valid"):
         tt.verify(model, x, folder=str(tmp_path))
@@ -219,7 +222,7 @@ def test_two_faults_that_cancel_are_found(tmp_path: Path, monkeypatch: pytest.Mo
         made = Node(OPS["neg"], (graph.outputs[0],), {}, (Value(graph.outputs[0].type),))
         return graph.with_nodes([*graph.nodes, made], [made.output])
 
-    monkeypatch.setattr(blame, "PIPELINE", (*PIPELINE[:3], negate, negate, *PIPELINE[3:]))
+    run_instead(monkeypatch, (*PIPELINES["plain"][:3], negate, negate, *PIPELINES["plain"][3:]))
     with pytest.raises(VerifyError, match=r"the pass negate .*: the first node that differs is .* = neg"):
         tt.verify(*net(), folder=str(tmp_path))
 
@@ -233,7 +236,7 @@ def test_a_wrong_kernel_is_named_behind_right_passes(
     right = maximum.scalar
     object.__setattr__(maximum, "scalar", lambda e, x, y: x)
     try:
-        with pytest.raises(VerifyError, match=r"interpreter and JIT: .*\nthe first node that differs is .* = maximum"):
+        with pytest.raises(VerifyError, match=r"interpreter and llvm: .*\nthe first node that differs is .* = maximum"):
             tt.verify(*net(), folder=str(tmp_path / "found"), freeze=freeze)
     finally:
         object.__setattr__(maximum, "scalar", right)

@@ -16,7 +16,7 @@ import tinytorch as tt
 from tinytorch.frontend.random import default_generator
 from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.runtime.llvm.pool import get_num_threads, set_num_threads
+from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 BACKENDS = ["llvm", "interpreter"]
 Pair = namedtuple("Pair", "first second")

@@ -13,17 +13,17 @@ import tinytorch as tt
 from benchmarks import compile_time
 from benchmarks.compile_families import FAMILIES
 from tests.execution import compiled, expected
-from tinytorch.calls import PIPELINE
-from tinytorch.frontend.trace import TraceAgain, trace
+from tinytorch.frontend.mode import TraceAgain
+from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.parser import parse_graph
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.fuse import Fusion
 from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT, weight_of
-from tinytorch.passes.pipeline import run_passes
+from tinytorch.passes.pipeline import kernel_passes, run_passes
 from tinytorch.runtime.llvm.lower import lower
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.schedule import Planner, schedule
 
 
@@ -37,7 +37,7 @@ def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Graph:
 
 def materialized(name: str, nodes: int) -> Graph:
     """A family's graph in front of fusion."""
-    return run_passes(traced(*FAMILIES[name](nodes)), PIPELINE[:-1], verify=False)[0]
+    return run_passes(traced(*FAMILIES[name](nodes)), kernel_passes()[:-1], verify=False)[0]
 
 
 @pytest.mark.parametrize("name", ["wide", "transformer", "gru_train", "mlp_train"])
@@ -75,7 +75,7 @@ def test_no_kernel_is_too_large(name: str) -> None:
     function, count = KERNELS[name]
     arguments = tuple(tt.rand(8, 8) * 0.1 for _ in range(count))
     graph = traced(function, arguments)
-    weight, operands = heaviest(run_passes(graph, PIPELINE)[0])
+    weight, operands = heaviest(run_passes(graph, kernel_passes())[0])
     assert weight <= MAX_WEIGHT and operands <= MAX_OPERANDS
     assert weight > MAX_WEIGHT // 2 or operands > MAX_OPERANDS // 2  # but as large as it may be
     arrays = [x.numpy() for x in arguments]
@@ -85,7 +85,7 @@ def test_no_kernel_is_too_large(name: str) -> None:
 
 def test_no_function_of_the_entry_is_large() -> None:
     def longest(name: str, nodes: int) -> int:
-        graph = run_passes(traced(*FAMILIES[name](nodes)), PIPELINE)[0]
+        graph = run_passes(traced(*FAMILIES[name](nodes)), kernel_passes())[0]
         text = lower(schedule(graph), Target.host(), 2).text
         return max(part.count("\n") for part in text.split("\ndefine ") if "@entry" in part.partition("(")[0])
 
@@ -155,7 +155,7 @@ def test_state_that_a_guarded_kernel_gives_is_copied_behind_the_guard() -> None:
             parse_graph("""graph @next(%i: i64[3] = state) -> (%c => %i) {
       %c = checked_index(%i) : i64[3] {size=9}
     }"""),
-            PIPELINE,
+            kernel_passes(),
         )[0]
     )
     assert [[call.guarded for call in wave] for wave in plan.waves] == [[True], [False]]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.explain_tables import count, duration, size
 from tinytorch.ir.ops import core
+from tinytorch.report import count, duration, size
 from tinytorch.runtime import cache
-from tinytorch.runtime.llvm import peaks as peaks_module
-from tinytorch.runtime.llvm.peaks import WORKING_SETS, Peaks, peaks
+from tinytorch.runtime.llvm.threads import peaks as peaks_module
+from tinytorch.runtime.llvm.threads.peaks import WORKING_SETS, peaks
 from tinytorch.runtime.measure import alone
+from tinytorch.runtime.roofline import Peaks
 from tinytorch.samples import mlp
 
 

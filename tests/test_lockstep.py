@@ -26,7 +26,11 @@ def test_a_training_step_agrees_and_changes_nothing() -> None:
     assert report.kernels > 0
     assert report.passes[:4] == ("simplify", "fold", "cse", "dce") and report.passes[-2:] == ("materialize", "fuse")
     assert {c.output for c in report.comparisons} >= {"result 0", "the new %weight", "the new %bias.momentum"}
-    assert {c.ways for c in report.comparisons} == {"eager and traced", "traced and interpreter", "interpreter and JIT"}
+    assert {c.ways for c in report.comparisons} == {
+        "eager and traced",
+        "traced and interpreter",
+        "interpreter and llvm",
+    }
     assert all(np.array_equal(a, p.numpy()) for a, p in zip(before, sample.model.parameters(), strict=True))
     assert all(p.grad is None for p in sample.model.parameters())
 
@@ -80,7 +84,7 @@ def test_a_wrong_lowering_is_named_with_its_line(tmp_path: Path, monkeypatch: py
     script = tmp_path / "found" / "reproduce.py"
     monkeypatch.setenv("TT_CACHE_DIR", str(tmp_path / "other"))  # with the lowering repaired, all agree
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert "interpreter and JIT agree in 1 arrays" in done.stdout
+    assert "interpreter and llvm agree in 1 arrays" in done.stdout
 
 
 def test_what_a_trace_cannot_see_is_found(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.guard_cases import recompiles
+from tests.frontend.guards.cases import recompiles
 
 FLOATS = [1.0, 2.0, 0.1, -0.0, math.nan, math.inf, 1e40, 1e-46, 3.0]
 INTS = [1, 2, 3, 0, -1, 7]

@@ -1,6 +1,6 @@
 """Forks, threads, interruptions and exits while graphs are compiled and run: a minute of them here.
 
-`pytest tests/test_stress.py tests/test_interrupts.py --stress 20` tries twenty times as many.
+`pytest tests/test_stress.py tests/frontend/training/test_interrupts.py --stress 20` tries twenty times as many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import tinytorch as tt
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.optimizers import AdamW
 from tinytorch.ir import locks
-from tinytorch.runtime.llvm import library, pool
+from tinytorch.runtime import thread_count
+from tinytorch.runtime.llvm.text import library
+from tinytorch.runtime.llvm.threads import pool
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -239,7 +241,7 @@ def test_signals_at_any_time_leave_a_pool_that_works(times: int) -> None:
     function = tt.compile(lambda x: (x * 2).exp().sum())
     x = tt.zeros(1 << 18)
     function(x)
-    threads = pool.get_num_threads()
+    threads = thread_count.get_num_threads()
 
     def ring(_number: int, _frame: object) -> None:
         raise Alarm
@@ -251,20 +253,20 @@ def test_signals_at_any_time_leave_a_pool_that_works(times: int) -> None:
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-4 + 2e-5 * (turn % 70))
                 for number in range(20):
-                    pool.set_num_threads(2 + (turn + number) % 3)
+                    thread_count.set_num_threads(2 + (turn + number) % 3)
                     function(x)
             except Alarm:
                 alarms += 1
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            pool.set_num_threads(2 + turn % 3)
+            thread_count.set_num_threads(2 + turn % 3)
             assert function(x).item() == 1 << 18
             assert pool.shared_pool().num_workers == 1 + turn % 3
         assert alarms > 140 * times  # Python itself swallows those that meet the end of an object
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        pool.set_num_threads(threads)
+        thread_count.set_num_threads(threads)
 
 
 # Exits.

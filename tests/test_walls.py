@@ -1,13 +1,20 @@
-"""The walls of the house: who may import whom."""
+"""The walls of the house: who may import whom.
+
+A circle is one however its imports are made: at the top of a file, in a function, or for type checking only. Two files
+that need names of each other, whenever that is, can only be read as one. What does not count is that importing a file
+of a package runs the package's `__init__`: `ir` relies on it for the order of its ops, and a test holds that.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent / "tinytorch"
@@ -51,14 +58,18 @@ def is_module(name: str) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 @cache
-def imports(path: Path) -> frozenset[str]:
-    """The modules of the package that a file imports, in functions too, but not for type checking only."""
+def imports(path: Path, types: bool = False) -> frozenset[str]:
+    """The modules of the package that a file imports, in functions too; with `types` also for type checking only."""
     found: set[str] = set()
     stack: list[ast.AST] = [ast.parse(path.read_text())]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types:
             stack.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
@@ -71,6 +82,23 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(name for name in found if name.split(".")[0] == "tinytorch")
 
 
+def circles(wanted: dict[str, frozenset[str]]) -> list[list[str]]:
+    """One circle of imports for each group of files that reach each other."""
+    graph = nx.DiGraph([(name, other) for name, others in wanted.items() for other in others if other != name])
+    groups = [group for group in nx.strongly_connected_components(graph) if len(group) > 1]
+    return [[edge[0] for edge in nx.find_cycle(graph.subgraph(group))] for group in groups]
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    found = circles({module_name(path): imports(path, types=True) for path in files(".")})
+    assert not found, "\n".join(" -> ".join([*circle, circle[0]]) for circle in found)
+
+
+def test_circles_are_seen() -> None:
+    wanted = {"a": {"b"}, "b": {"c"}, "c": {"b", "c"}, "d": {"a", "d"}}
+    assert [sorted(circle) for circle in circles({k: frozenset(v) for k, v in wanted.items()})] == [["b", "c"]]
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_only_what_lies_before_them(room: str) -> None:
     assert files(room)
@@ -80,34 +108,83 @@ def test_rooms_import_only_what_lies_before_them(room: str) -> None:
             assert len(parts) > 1 and parts[1] in ROOMS[room], f"{path.relative_to(ROOT)} imports {name}"
 
 
-def frontend_imports(name: str) -> set[str]:
-    """The modules of the frontend that one of them imports."""
-    path = ROOT / "frontend" / f"{name}.py"
-    prefix = "tinytorch.frontend."
-    return {found.removeprefix(prefix) for found in imports(path) if found.startswith(prefix)}
+BACKENDS = ("llvm",)  # packages of the runtime, each of which implements runtime/backend.py
+REGISTRY = "tinytorch/backends.py"  # where the backends have names
+OWN_TOOLS = {"tinytorch/doctor.py"}  # what tells of this machine as one backend sees it
 
 
-def reachable(name: str) -> set[str]:
-    """What a module of the frontend imports, directly or through helpers that are no modules of the course."""
+def inside(name: str) -> str | None:
+    """The backend that a module belongs to."""
+    parts = name.split(".")
+    return parts[2] if parts[:2] == ["tinytorch", "runtime"] and len(parts) > 2 and parts[2] in BACKENDS else None
+
+
+def test_only_the_registry_knows_backends() -> None:
     found: set[str] = set()
-    stack = [name]
-    while stack:
-        new = frontend_imports(stack.pop()) - found
-        found |= new
-        stack.extend(new - set(COURSE))
-    return found
+    for path in sorted(ROOT.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        used = {inside(name) for name in imports(path, types=True)} - {None, inside(module)}
+        if used:
+            found.add(path.relative_to(ROOT.parent).as_posix())
+    assert found - OWN_TOOLS == {REGISTRY}
 
 
-@pytest.mark.parametrize("name", [name for name in COURSE if (ROOT / "frontend" / f"{name}.py").is_file()])
-def test_course_modules_build_on_earlier_ones(name: str) -> None:
-    later = COURSE[COURSE.index(name) + 1 :]
-    assert reachable(name).isdisjoint(later)
+@pytest.mark.parametrize(
+    "name",
+    ["executable", "measure", "cache", "schedule", "interpreter", "python_call", "thread_count", "backend", "roofline"],
+)
+def test_the_seam_names_no_backend(name: str) -> None:
+    """Not even in text that is no import."""
+    assert not any(word in (ROOT / "runtime" / f"{name}.py").read_text() for word in ("llvmlite", "runtime.llvm"))
+
+
+@pytest.mark.parametrize("name", ["calls", "compile", "compiled", "compiled_module", "specialization", "explain"])
+def test_the_composition_root_names_no_backend(name: str) -> None:
+    assert not any(word in (ROOT / f"{name}.py").read_text() for word in ("llvmlite", "runtime.llvm"))
+
+
+def module_of(path: Path, package: Path = ROOT / "frontend") -> str:
+    """The module or package in `package` that a file belongs to."""
+    return path.relative_to(package).with_suffix("").parts[0]
+
+
+def order_of(package: Path) -> list[str]:
+    """The modules that the docstring of a package names, in its order."""
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    return re.findall(r"`(\w+)`", text)
+
+
+PACKAGES = sorted(path.parent for path in files("frontend") if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_docstrings_of_packages_name_modules_in_an_order_in_which_they_can_be_read(package: Path) -> None:
+    """Each imports only those before it; a package counts by all of its files."""
+    order, prefix = order_of(package), f"{module_name(package)}."
+    inside = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
+    assert sorted(order) == sorted({module_of(path, package) for path in inside})
+    for path in inside:
+        name = module_of(path, package)
+        found = {other.removeprefix(prefix).split(".")[0] for other in imports(path, True) if other.startswith(prefix)}
+        later = found.intersection(order[order.index(name) + 1 :])
+        assert not later, f"{path.relative_to(ROOT)} imports {later}, which its package names later"
+
+
+def test_modules_of_the_course_stand_in_its_order() -> None:
+    """So that none depends on what has not been built yet: training, which compiles, comes behind tracing."""
+    found = [name for name in order_of(ROOT / "frontend") if name in COURSE]
+    assert found == [name for name in COURSE if name in found]
+    assert set(COURSE[:9]) <= set(found)
+
+
+def test_functional_is_a_list_of_names_for_users_alone() -> None:
+    assert not [path for path in files("frontend") if "tinytorch.frontend.functional" in imports(path)]
 
 
 def test_only_late_modules_use_the_compiler() -> None:
     for path in files("frontend"):
         if "tinytorch.compile" in imports(path):
-            assert path.stem in COMPILES, f"{path.stem} imports tinytorch.compile"
+            assert module_of(path) in COMPILES, f"{path} imports tinytorch.compile"
 
 
 def test_the_compiler_knows_only_tensors_of_the_course() -> None:
@@ -124,6 +201,24 @@ def test_the_walls_are_seen(tmp_path: Path) -> None:
         "def f():\n    from tinytorch.passes import dce\n    from tinytorch.ir.op import Op\n    import numpy\n"
     )
     assert imports(file) == {"tinytorch.passes.dce", "tinytorch.ir.op"}
+    assert imports(file, types=True) == imports(file) | {"tinytorch.runtime"}
+    assert inside("tinytorch.runtime.llvm.text.jit") == "llvm" and inside("tinytorch.runtime.cache") is None
+
+
+IMPORT_EACH_FIRST = """
+import importlib, sys, types
+for name in sys.argv[2:]:
+    for loaded in [m for m in sys.modules if m.split(".")[0] == "tinytorch"]:
+        del sys.modules[loaded]
+    sys.modules["tinytorch"] = root = types.ModuleType("tinytorch")  # without its __init__, which imports nearly all
+    root.__path__ = [sys.argv[1]]
+    importlib.import_module(name)
+"""
+
+
+def test_every_module_of_ir_can_be_imported_first() -> None:
+    names = map(module_name, files("ir"))
+    subprocess.run([sys.executable, "-c", IMPORT_EACH_FIRST, str(ROOT), *names], check=True)
 
 
 def test_importing_tinytorch_loads_nothing_heavy() -> None:

@@ -141,7 +141,7 @@ from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.types import bool_ as bool
-from tinytorch.threads import get_num_threads, set_num_threads
+from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinytorch.calls import FROZEN_PIPELINE, PIPELINE
+from tinytorch import backends
 from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError, VerifyError
@@ -24,7 +24,8 @@ from tinytorch.passes.dce import dce
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import PassRecord, run_passes
+from tinytorch.passes.pipeline import PassRecord, kernel_passes, run_passes
+from tinytorch.runtime.backend import Backend, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import alone
 
@@ -125,9 +126,9 @@ class _Difference:
     whole: bool = True
 
 
-def reproduce(folder: Path, arguments: int | None = None) -> Lockstep:
-    """Check the graph of a reproducer again, with all but its first `arguments` inputs frozen if that is given;
-    VerifyError where it still differs."""
+def reproduce(folder: Path, arguments: int | None = None, backend: Backend | None = None) -> Lockstep:
+    """Check the graph of a reproducer again, with all but its first `arguments` inputs frozen if that is given, on a
+    backend (by default, machine code for this machine); VerifyError where it still differs."""
     graph = parse_graph((folder / "graph.ir").read_text())
     with np.load(folder / "arrays.npz") as saved:
         arrays = [saved[f"input{i}"].view(v.type.dtype.numpy) for i, v in enumerate(graph.inputs)]
@@ -135,14 +136,15 @@ def reproduce(folder: Path, arguments: int | None = None) -> Lockstep:
             saved[f"expected{i}"].view(v.type.dtype.numpy) if f"expected{i}" in saved else None
             for i, v in enumerate(graph.outputs)
         ]
-    return Check(graph, arrays, [f"output {i}" for i in range(len(graph.outputs))], None, arguments).run(eager)
+    names = [f"output {i}" for i in range(len(graph.outputs))]
+    return Check(graph, arrays, names, None, backend or backends.llvm(), arguments).run(eager)
 
 
-def run_machine_code(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+def run_kernels(graph: Graph, inputs: Sequence[Array], backend: Backend) -> list[Array]:
     """All outputs of a graph of kernels, new values of state among them; the inputs are not changed."""
-    executable = Executable(graph)
     tensors = [Tensor.wrap(np.array(array, order="C")) for array in inputs]
-    _, call = executable.bind(len(tensors), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_guard_failed)
+    binding = Binding(len(tensors), (), Tensor, Tensor.wrap, "_storage", Storage, on_status=_guard_failed)
+    _, call = Executable(graph, backend).bind(binding)
     result = call(*tensors)
     results = iter(result if isinstance(result, tuple) else (result,))
     state = {output: index for index, output in graph.state}
@@ -150,7 +152,7 @@ def run_machine_code(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _guard_failed(status: int) -> object:
-    raise VerifyError(f"machine code reports a failed guard (status {status}), which the reference does not")
+    raise VerifyError(f"compiled code reports a failed guard (status {status}), which the reference does not")
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,12 @@ class Check:
     inputs: Sequence[Array]
     outputs: Sequence[str]
     folder: Path | None
+    backend: Backend
     arguments: int | None = None
 
     def run(self, eager: Sequence[Array | None]) -> Lockstep:
-        """Compare eager execution with the traced graph, each pass with the graph before it, and machine code with the
-        graph after the last pass. VerifyError names the first that is wrong."""
+        """Compare eager execution with the traced graph, each pass with the graph before it, and what the backend makes
+        with the graph after the last pass. VerifyError names the first that is wrong."""
         traced = evaluate(self.graph, self.inputs)
         found: list[Comparison] = []
         if any(x is not None for x in eager):
@@ -174,10 +177,9 @@ class Check:
         watched = _Watched(self, traced)
         graph, records = self._passed(watched)
         found += compare("traced and interpreter", self.outputs, traced, watched.results)
-        machine = run_machine_code(graph, watched.inputs)
-        found += self._expect(
-            "interpreter and JIT", watched.results, machine, lambda _: self._blame_kernel(graph, watched.inputs)
-        )
+        compiled = run_kernels(graph, watched.inputs, self.backend)
+        ways = f"interpreter and {self.backend.name}"
+        found += self._expect(ways, watched.results, compiled, lambda _: self._blame_kernel(graph, watched.inputs))
         kernels = sum(node.op.kind == "kernel" for node in graph.nodes)
         names = tuple(record.name for record in records)
         return Lockstep(self.graph.name, len(self.graph.nodes), kernels, tuple(found), names)
@@ -185,12 +187,12 @@ class Check:
     def _passed(self, watched: _Watched) -> tuple[Graph, list[PassRecord]]:
         """The graph after the passes that a call would run, each of which is watched."""
         if self.arguments is None:
-            return run_passes(self.graph, PIPELINE, after=watched.after)
+            return run_passes(self.graph, kernel_passes(self.backend.costs), after=watched.after)
         constants = dict(list(zip(self.graph.inputs, self.inputs, strict=True))[self.arguments :])
         frozen = freeze_inputs(self.graph, constants)
         watched.inputs = self.inputs[: self.arguments]
         watched.after("freeze_inputs", 0, self.graph, frozen)
-        return run_passes(frozen, FROZEN_PIPELINE, after=watched.after)
+        return run_passes(frozen, kernel_passes(self.backend.costs, frozen=True), after=watched.after)
 
     def expect_pass(self, name: str, number: int, before: _Ran, after: _Ran) -> None:
         """Raise unless the graphs before and after a pass give the same."""
@@ -244,8 +246,8 @@ class Check:
                 continue
             own = alone(compiled, node)
             operands = [known[v] for v in own.inputs]
-            if _differs(own, operands, [known[v] for v in node.outputs]):
-                return _first_node(node, [known[v] for v in node.inputs], own, operands)
+            if _differs(own, operands, [known[v] for v in node.outputs], self.backend):
+                return _first_node(node, [known[v] for v in node.inputs], own, operands, self.backend)
         reason = "every kernel is right alone: the order of the kernels, or the place of a buffer, is wrong"
         return _Difference(reason, None, self.graph, self.inputs)
 
@@ -314,18 +316,20 @@ def _inside(node: Node, now: dict[Value, Array]) -> Sequence[Node]:
 
 
 # Kernels.
-def _differs(kernels: Graph, inputs: Sequence[Array], expected: Sequence[Array]) -> bool:
+def _differs(kernels: Graph, inputs: Sequence[Array], expected: Sequence[Array], backend: Backend) -> bool:
     names = [""] * len(expected)
-    return _first_bad(compare("", names, expected, run_machine_code(kernels, inputs))) is not None
+    return _first_bad(compare("", names, expected, run_kernels(kernels, inputs, backend))) is not None
 
 
-def _first_node(kernel: Node, operands: Sequence[Array], own: Graph, own_inputs: Sequence[Array]) -> _Difference:
+def _first_node(
+    kernel: Node, operands: Sequence[Array], own: Graph, own_inputs: Sequence[Array], backend: Backend
+) -> _Difference:
     """The first node of a kernel's body that differs when the body ends with it."""
     body: Graph = kernel.attrs["body"]
     for i, node in enumerate(body.nodes):
         prefix = Graph("prefix", body.inputs, body.nodes[: i + 1], node.outputs)
         compiled, _ = run_passes(prefix, (dce, materialize, fuse))
-        if _differs(compiled, operands, evaluate(prefix, operands)):
+        if _differs(compiled, operands, evaluate(prefix, operands), backend):
             small = dce(prefix)
             return _Difference(f"the first node that differs is {_text(node)}", node, small, operands, whole=False)
     reason = f"its nodes are right one by one, but not fused into the {kernel.attrs['family']} kernel {_text(kernel)}"

@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false
-"""From a traced graph to something to call: passes, machine code or the interpreter, bound to tensors."""
+"""From a traced graph to something to call: passed, compiled for a backend or interpreted, and bound to tensors."""
 
 from __future__ import annotations
 
@@ -7,37 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinytorch import backends
+from tinytorch.backends import Choice
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.storage import Storage, overlaps, version_of
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.storage import Storage, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Tensor, mode, wants_nan_checks
+from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.traced import Traced
-from tinytorch.ir import locks, ops
+from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.convolutions import convolutions
-from tinytorch.passes.cse import cse
-from tinytorch.passes.fold import fold_weights
-from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.fuse import fuse
-from tinytorch.passes.layout import layout
-from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, Pass, PassRecord, run_passes
-from tinytorch.passes.pooling import pooling
-from tinytorch.passes.simplify import simplify
-from tinytorch.passes.winograd import winograd
+from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, kernel_passes, run_passes
+from tinytorch.runtime.backend import MISMATCH, Binding
+from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.interpreter import Interpreter
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
-
-_LEAVE_WEIGHTS = (CLEAN, layout, winograd)  # passes after which there may be something to compute of weights
-PIPELINE = (*DEFAULT_PASSES, layout, fold_batch_norm, pooling, convolutions, winograd, simplify, cse, materialize, fuse)
-FROZEN_PIPELINE = tuple(
-    step for each in PIPELINE for step in ((each, fold_weights) if each in _LEAVE_WEIGHTS else (each,))
-)
 
 
 def frozen_graph(traced: Traced) -> Graph:
@@ -56,23 +44,23 @@ def make_calls(
     graph: Graph,
     arguments: int,
     captured: Sequence[Tensor],
-    backend: str,
-    pipeline: Sequence[Pass | Sequence[Pass]] = PIPELINE,
+    backend: Choice,
+    *,
+    frozen: bool = False,
     wrap: Callable[[Array], Tensor] = Tensor.wrap,
 ) -> Calls:
-    """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results."""
+    """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results. The weights of a
+    `frozen` graph are constants. With TT_NANS=1, the interpreter runs it."""
     check_nans = wants_nan_checks()
-    interpreted = backend == "interpreter" or check_nans
-    passed, records = run_passes(graph, DEFAULT_PASSES if interpreted else pipeline)
-    if interpreted:
-        interpreter = Interpreter(passed, check_nans)
-        return Calls(passed, records, interpreter, *_interpreted(interpreter, captured, wrap))
-    with locks.importing:
-        from tinytorch.runtime.executable import Executable
-
-    executable = Executable(passed)
-    bound = executable.bind(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
-    return Calls(passed, records, executable, *bound)
+    found = None if check_nans else backends.find(backend)
+    if found is None:
+        passed, records = run_passes(graph, DEFAULT_PASSES)
+        executable = Interpreter(passed, check_nans)
+    else:
+        passed, records = run_passes(graph, kernel_passes(found.costs, frozen=frozen))
+        executable = Executable(passed, found)
+    binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
+    return Calls(passed, records, executable, *executable.bind(binding))
 
 
 @dataclass(frozen=True)
@@ -81,7 +69,7 @@ class Calls:
 
     graph: Graph
     passes: list[PassRecord]
-    executable: Any
+    executable: Executable | Interpreter
     fast: Callable[..., Any]
     careful: Callable[..., Any]
 
@@ -98,41 +86,11 @@ def _failed(status: int) -> object:
     return MISMATCH
 
 
-def _interpreted(
-    interpreter: Interpreter, captured: Sequence[Tensor], wrap: Callable[[Array], Tensor]
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The interpreter behind the interface of a native call: the fast call wants written memory for itself, and
-    arguments in row-major order."""
-
-    types = [v.type for v in interpreter.graph.inputs]
-    written = {i for i, _ in interpreter.graph.state}
-
-    def fast(*args: Tensor) -> Any:
-        plain = all(t._data.flags.c_contiguous for t in args)
-        alone = not overlaps([t._data for t in (*args, *captured)], written)
-        return careful(*args) if plain and alone else MISMATCH
-
-    def careful(*args: Tensor) -> Any:
-        tensors = [*args, *captured]
-        if [t.type for t in tensors] != types:
-            return MISMATCH
-        for index in written:
-            if not tensors[index]._data.flags.writeable:
-                name = interpreter.graph.inputs[index].name
-                raise TinyTorchError(f"{name} is read-only, but the compiled graph updates it in place", user_loc())
-        results = tuple(map(wrap, interpreter.run([t._data for t in tensors])))
-        for index in written:
-            tensors[index].touch()
-        return results[0] if len(results) == 1 else results or None
-
-    return fast, careful
-
-
 class Vjp:
     """The compiled cotangents of `variables`, values in a graph, for that of output `index`. They can be
     differentiated again."""
 
-    def __init__(self, graph: Graph, index: int, variables: Sequence[Value], backend: str) -> None:
+    def __init__(self, graph: Graph, index: int, variables: Sequence[Value], backend: Choice) -> None:
         builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
         output = graph.outputs[index]
         ct = builder.input(output.type, "ct")

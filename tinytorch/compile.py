@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from tinytorch.backends import DEFAULT, BackendName, checked
 from tinytorch.compiled import Compiled
 from tinytorch.compiled_module import CompiledModule
 from tinytorch.frontend.module import Module
-from tinytorch.ir.errors import CompileError
+from tinytorch.runtime.backend import Backend
 
 if TYPE_CHECKING:
     from tinytorch.blame import Lockstep
 
-Backend = Literal["llvm", "interpreter"]
-BACKENDS = ("llvm", "interpreter")
 
-
-def compile(function: Callable[..., Any], *, backend: Backend | None = None, freeze: bool = False) -> Compiled:
+def compile(
+    function: Callable[..., Any], *, backend: BackendName | Backend | None = None, freeze: bool = False
+) -> Compiled:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
 
     On the first call with new shapes, dtypes or static arguments, Python runs once with traced tensors; after that,
-    the graph runs. `backend` is "llvm" (machine code) or "interpreter" (numpy); by default TT_BACKEND, or "llvm".
-    With TT_NANS=1 the graph runs on the interpreter, which names the line that makes the first NaN.
+    the graph runs. `backend` is "llvm" (machine code), "interpreter" (numpy), or an object that follows the protocol
+    `tinytorch.runtime.backend.Backend`; by default the one that TT_BACKEND names, or "llvm". With TT_NANS=1 the graph
+    runs on the interpreter, which names the line that makes the first NaN.
 
     With `freeze`, for inference, captured tensors are constants of the graph: batch normalisation is folded into the
     weights, and those are laid out as the kernels want them, once. Changing such a tensor (`copy_`, an optimizer's
@@ -34,9 +35,7 @@ def compile(function: Callable[..., Any], *, backend: Backend | None = None, fre
     A compiled module is a module: its parameters, `train()`, `state_dict()` … are those of the module. As a decorator
     in a class, the function becomes a compiled method.
     """
-    chosen = backend or os.environ.get("TT_BACKEND") or "llvm"
-    if chosen not in BACKENDS:
-        raise CompileError(f"backend is one of {', '.join(BACKENDS)}, got {chosen!r}")
+    chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, chosen, freeze)

@@ -17,15 +17,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinytorch.calls import FROZEN_PIPELINE, Vjp, differentiable, frozen_graph, make_calls, spent
+from tinytorch import backends
+from tinytorch.backends import Choice
+from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
+from tinytorch.frontend.mode import Consumed, TraceAgain, mode
 from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Consumed, Tensor, mode
-from tinytorch.frontend.trace import TraceAgain, trace
+from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
+from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
@@ -36,12 +39,12 @@ from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import memory
-from tinytorch.runtime.llvm.pycall_spec import MISMATCH
+from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Signature, Varying
 from tinytorch.specialization import Specialization, is_single
 
 if TYPE_CHECKING:
-    from tinytorch.explain import Report
+    from tinytorch.report import Report
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
@@ -57,7 +60,7 @@ class Compiled:
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
-    def __init__(self, function: Callable[..., Any], backend: str, freezes: bool) -> None:
+    def __init__(self, function: Callable[..., Any], backend: Choice, freezes: bool) -> None:
         self.function = function
         self.backend = backend
         self.freezes = freezes
@@ -233,7 +236,7 @@ class Compiled:
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
-            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, FROZEN_PIPELINE, wrap)
+            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, frozen=True, wrap=wrap)
         else:
             frozen = ()
             calls = make_calls(traced.graph, len(args), traced.captured, self.backend, wrap=wrap)
@@ -288,6 +291,12 @@ class Compiled:
             return item.gradients[index]
 
         return differentiable(output, vjp, inputs, wrt, self._name)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether Ctrl-C may end a call after it has changed some of the state, but not all."""
+        found = backends.find(self.backend)
+        return found is None or found.interruptible or wants_nan_checks()
 
     # Looking inside.
     @property

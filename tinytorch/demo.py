@@ -21,11 +21,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tinytorch.compile import Backend, Compiled, compile
-from tinytorch.explain_tables import duration, size
+from tinytorch.backends import BackendName
+from tinytorch.compile import Compiled, compile
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.dot import save_svg
 from tinytorch.ir.printer import print_graph
+from tinytorch.report import duration, size
 from tinytorch.samples import BATCH, FEATURES, HIDDEN, LEARNING_RATE, MOMENTUM, Array, digits, mlp_model, training_step
 
 STEPS = 30  # of training, after which the runs are compared
@@ -87,7 +88,7 @@ def _data() -> list[tuple[Array, Array]]:
     return [digits(BATCH, seed) for seed in range(BATCHES)]
 
 
-def _run(name: str, backend: Backend | None) -> Run:
+def _run(name: str, backend: BackendName | None) -> Run:
     model = mlp_model()
     step = training_step(model)
     batches = [(Tensor(x), Tensor(y)) for x, y in _data()]
@@ -126,7 +127,7 @@ def _compiled_run(console: Console, drawing: Path) -> Run:
 
 
 def _torch_run() -> Run:
-    from tinytorch.runtime.llvm.pool import get_num_threads
+    from tinytorch.runtime.thread_count import get_num_threads
 
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(get_num_threads())

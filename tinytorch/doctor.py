@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from tinytorch.compile import compile
-from tinytorch.explain_tables import size
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.dot import renderer
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import f32
+from tinytorch.report import size
 from tinytorch.runtime import cache
-from tinytorch.runtime.llvm.peaks import peaks
-from tinytorch.runtime.llvm.pool import get_num_threads
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.threads.peaks import peaks
+from tinytorch.runtime.thread_count import get_num_threads
 
 _PACKAGES = ("tinytorch", "numpy", "llvmlite", "networkx", "graphviz", "graphviz-pure", "matplotlib", "safetensors")
 _PEERS = ("torch", "jax", "onnxruntime")

@@ -1,81 +1,21 @@
-"""What the compiler made of a function: what each pass did, and each kernel against the machine's roofline."""
+"""`Compiled.explain`: what each pass did, and each kernel against the machine's roofline."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.passes.cost import cost
-from tinytorch.passes.pipeline import PassRecord
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from tinytorch.runtime.llvm.peaks import Peaks
-    from tinytorch.runtime.schedule import Argument, Call, Schedule
+from tinytorch.report import KernelReport, Report
+from tinytorch.runtime.backend import Backend
+from tinytorch.runtime.executable import Executable
+from tinytorch.runtime.measure import measure as time_of
+from tinytorch.runtime.roofline import Peaks
+from tinytorch.runtime.schedule import Argument, Call
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
-_WIDTH = 120  # of the report as text
-
-
-@dataclass(frozen=True)
-class KernelReport:
-    """One kernel. `wave` is its place in the schedule: kernels of a wave run side by side. `flops` are operations,
-    `bytes_read` and `bytes_written` its traffic if every operand is read once; times are in seconds: `predicted`
-    by the roofline, `measured` alone and repeatedly, so with its data in the caches where they fit."""
-
-    wave: int
-    family: str
-    ops: str
-    result: str
-    flops: int
-    bytes_read: int
-    bytes_written: int
-    predicted: float
-    measured: float | None
-
-    @property
-    def intensity(self) -> float:
-        """Operations per byte of traffic."""
-        traffic = self.bytes_read + self.bytes_written
-        return self.flops / traffic if traffic else 0.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `Compiled.explain` returns; `print` shows it, rich and notebooks draw its tables.
-
-    `parameters` counts the elements of what the graph renews (weights, moments), `arena_bytes` is the memory for all
-    intermediate values, shared and used again.
-    """
-
-    name: str
-    backend: str
-    passes: tuple[PassRecord, ...]
-    nodes_traced: int
-    nodes: int
-    kernels: tuple[KernelReport, ...]
-    flops: int
-    arena_bytes: int
-    parameters: int
-    parameter_bytes: int
-    peaks: Peaks | None
-
-    def __rich__(self) -> RenderableType:
-        from tinytorch.explain_tables import tables
-
-        return tables(self)
-
-    def __str__(self) -> str:
-        from tinytorch.explain_tables import as_text
-
-        return as_text(self, _WIDTH)
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def explain(compiled: Any, measure: bool = False) -> Report:
@@ -83,41 +23,36 @@ def explain(compiled: Any, measure: bool = False) -> Report:
 
     The first report on a machine measures its peaks, which takes a fraction of a second.
     """
-    from tinytorch.runtime.executable import Executable
-
     graph: Graph = compiled.graph
     totals = cost(graph)
-    native = isinstance(compiled.executable, Executable)  # and not the interpreter
-    peaks = _peaks() if native else None
-    plan: Schedule | None = compiled.executable.schedule if native else None
+    ran = compiled.executable if isinstance(compiled.executable, Executable) else None  # the interpreter
+    peaks = None if ran is None else ran.backend.peaks()
     return Report(
         name=graph.name,
-        backend="llvm" if native else "interpreter",
+        backend="interpreter" if ran is None else ran.backend.name,
         passes=tuple(compiled.passes),
         nodes_traced=len(compiled.traced_graph.nodes),
         nodes=len(graph.nodes),
-        kernels=() if plan is None or peaks is None else tuple(_kernels(plan, peaks, measure)),
+        kernels=() if ran is None or peaks is None else tuple(_kernels(ran, peaks, measure)),
         flops=totals.flops,
-        arena_bytes=compiled.executable.arena_bytes if native else 0,
+        arena_bytes=0 if ran is None else ran.arena_bytes,
         parameters=totals.parameters,
         parameter_bytes=totals.parameter_bytes,
         peaks=peaks,
     )
 
 
-def _peaks() -> Peaks:
-    from tinytorch.runtime.llvm.peaks import peaks
+def _kernels(ran: Executable, peaks: Peaks, measure: bool) -> list[KernelReport]:
+    times = ran.backend if measure else None
+    return [
+        _kernel(ran.schedule.graph, call, wave, peaks, times)
+        for wave, calls in enumerate(ran.schedule.waves)
+        for call in calls
+    ]
 
-    return peaks()
 
-
-def _kernels(plan: Schedule, peaks: Peaks, measure: bool) -> list[KernelReport]:
-    return [_kernel(plan.graph, call, wave, peaks, measure) for wave, calls in enumerate(plan.waves) for call in calls]
-
-
-def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, measure: bool) -> KernelReport:
-    from tinytorch.runtime.measure import measure as time_of
-
+def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | None) -> KernelReport:
+    """With `times`, a backend, the kernel is also measured there."""
     node = call.node
     flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
     read = sum(map(_traffic, call.operands))
@@ -131,7 +66,7 @@ def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, measure: bool) ->
         bytes_read=read,
         bytes_written=written,
         predicted=peaks.seconds(flops, read + written, node.outputs[0].type.dtype.size),
-        measured=time_of(graph, node) if measure else None,
+        measured=None if times is None else time_of(graph, node, times),
     )
 
 

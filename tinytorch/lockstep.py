@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch import backends
 from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
-from tinytorch.compile import Compiled
+from tinytorch.compiled import Compiled
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.trace import trace
 from tinytorch.frontend.traced import Leaf, Traced, raw_grad, set_raw_grad
+from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import Names
 from tinytorch.passes.autodiff import append_gradients
+from tinytorch.runtime.backend import Backend
 
 
 def verify(
@@ -27,12 +29,15 @@ def verify(
     """Run `function(*args, **kwargs)` eagerly, by the interpreter after each pass, and as machine code, and compare all
     results, new values of state and gradients.
 
-    The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own. Tensors,
+    The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own, and its backend,
+    if that is an object (`blame.reproduce` takes it, too). Tensors,
     gradients and attributes of modules and optimizers are afterwards as they were. VerifyError names what is wrong (the
     trace, a pass, a kernel) and the first node that differs; `folder` then holds a reproducer: `graph.ir`,
     `arrays.npz`, and `reproduce.py`. CompileError if a frozen function changes a captured tensor.
     """
+    backend: Backend | None = None
     if isinstance(function, Compiled):
+        backend = backends.find(function.backend)
         function, freeze = function.function, freeze or function.freezes
     leaves: list[Any] = []
     spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
@@ -51,7 +56,8 @@ def verify(
     finally:
         surroundings.restore()
     arguments = len(unique) if freeze else None
-    return Check(traced.graph, inputs, _output_names(traced), Path(folder), arguments).run(eager)
+    checked = Check(traced.graph, inputs, _output_names(traced), Path(folder), backend or backends.llvm(), arguments)
+    return checked.run(eager)
 
 
 def _trace(function: Callable[..., Any], args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Traced:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.guards import freeze
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.numbers import SMALL, Number
-from tinytorch.frontend.tensor import Tensor, mode, over
+from tinytorch.frontend.tensor import Tensor, over
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 
 _NUMBERS = (int, float)

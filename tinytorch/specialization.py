@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
-from tinytorch.frontend.storage import Storage, overlaps, version_of
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.storage import Storage, version_of
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
+from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant
 from tinytorch.runtime import memory
-from tinytorch.runtime.llvm.pycall_spec import last_use
 
 # Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
 # The code itself counts twice: as an object file and as what is mapped.
@@ -87,7 +88,7 @@ class Specialization:
     @property
     def used(self) -> int:
         """When it was used last, by the clock of `runtime/memory.py`."""
-        return max(self._used, last_use(self.calls.fast))
+        return max(self._used, memory.last_use(self.calls.fast))
 
     @property
     def bytes(self) -> int:

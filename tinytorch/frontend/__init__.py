@@ -1,1 +1,17 @@
-"""What users write against: one file per module of the course, in its order."""
+"""What users write against: one file or package for each module of the course, and what these share.
+
+Each imports only those before it, so this is the order to read them in.
+
+- The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `storage` (memory that tensors
+  share), `tape` (how values were made), `inplace` (changes in place), `conversions` (numpy and Python),
+  `indexing`, `tensor`.
+- Functions of tensors: `gradients`, `random`, `creation`, `tensor_functions`, `einsum`.
+- What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
+  `module`, `init` (first values of parameters).
+- Up to optimizers: `activation_functions`, `activations`, `layer_functions`, `norms`, `layers`, `loss_functions`,
+  `losses`, `tree` (nested containers), `autograd`, `optimizer_base`, `optimizers`.
+- Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace
+  leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
+  out of date).
+- What runs compiled: `training`; then `data`, `spatial`, and `functional`, a list of names.
+"""

@@ -25,8 +25,9 @@ from tinytorch.frontend.gradients import (
     variable,
     zeros_like,
 )
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.random import default_generator
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir import ops

@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.opaque_results import refuse_opaque
 from tinytorch.frontend.storage import memory_of, storage_of
-from tinytorch.frontend.tensor import Consumed, Tensor, mode
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.trace import Trace
 from tinytorch.frontend.traced import Effects, Leaf, Result, Traced, strides_of
 from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops
 from tinytorch.ir.graph import Value
-
-if TYPE_CHECKING:
-    from tinytorch.frontend.trace import Trace
 
 
 class Closing:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.random import require_cpu, shape_of
-from tinytorch.frontend.tensor import Tensor, as_array, from_numpy, mode
+from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

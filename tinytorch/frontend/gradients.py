@@ -6,7 +6,8 @@ from collections.abc import Hashable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tinytorch.frontend.tensor import Tensor, key_of, leaf_of, mode, tape_of
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tensor import Tensor, key_of, leaf_of, tape_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
-from tinytorch.frontend import arguments, functional, init
+from tinytorch.frontend import arguments, init
+from tinytorch.frontend.creation import ones, zeros
+from tinytorch.frontend.layer_functions import dropout, layer_norm, linear
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
@@ -39,12 +41,12 @@ class Linear(Module):
         self.in_features = arguments.integer("Linear", "in_features", in_features, 1)
         self.out_features = arguments.integer("Linear", "out_features", out_features, 1)
         arguments.flag("Linear", "bias", bias)
-        self.weight = Parameter(functional.zeros(out_features, in_features, dtype=dtype))
-        self.bias = Parameter(functional.zeros(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(zeros(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
         init.initialize_("Linear", self.weight, self.bias, initialization, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -120,7 +122,7 @@ class Dropout(Module):
         self.generator = generator
 
     def forward(self, x: Tensor, training: bool = True) -> Tensor:
-        return functional.dropout(x, self.p, training and self.training, self.generator)
+        return dropout(x, self.p, training and self.training, self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -146,11 +148,11 @@ class LayerNorm(Module):
         self.normalized_shape, self.eps = shape, arguments.not_negative("LayerNorm", "eps", eps)
         arguments.flag("LayerNorm", "elementwise_affine", elementwise_affine)
         arguments.flag("LayerNorm", "bias", bias)
-        self.weight = Parameter(functional.ones(shape, dtype=dtype)) if elementwise_affine else None
-        self.bias = Parameter(functional.zeros(shape, dtype=dtype)) if elementwise_affine and bias else None
+        self.weight = Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None
+        self.bias = Parameter(zeros(shape, dtype=dtype)) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"

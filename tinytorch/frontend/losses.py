@@ -7,10 +7,18 @@ entropy of the targets and the KL divergence add up to it: H(t, p) = H(t) + KL(t
 
 from __future__ import annotations
 
-from tinytorch.frontend import arguments, functional
-from tinytorch.frontend.functional import log_softmax
+from tinytorch.frontend import arguments
+from tinytorch.frontend.activation_functions import log_softmax
 from tinytorch.frontend.gradients import grad_mode, gradients, ones_like, require_tensor, variable
-from tinytorch.frontend.loss_functions import class_ignored
+from tinytorch.frontend.loss_functions import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    class_ignored,
+    cross_entropy,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+)
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -87,9 +95,7 @@ class CrossEntropyLoss(Loss):
         return super().forward(logits, targets)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            prediction, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
+        return cross_entropy(prediction, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class NLLLoss(Loss):
@@ -100,21 +106,21 @@ class NLLLoss(Loss):
         self.weight, self.ignore_index = self._weights("weight", weight), class_ignored(self._name, ignore_index)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.nll_loss(prediction, target, self.weight, self.ignore_index, self.reduction)
+        return nll_loss(prediction, target, self.weight, self.ignore_index, self.reduction)
 
 
 class MSELoss(Loss):
     """(prediction - target)**2."""
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.mse_loss(prediction, target, self.reduction)
+        return mse_loss(prediction, target, self.reduction)
 
 
 class L1Loss(Loss):
     """|prediction - target|."""
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.l1_loss(prediction, target, self.reduction)
+        return l1_loss(prediction, target, self.reduction)
 
 
 class BCELoss(Loss):
@@ -125,7 +131,7 @@ class BCELoss(Loss):
         self.weight = self._weights("weight", weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy(prediction, target, self.weight, self.reduction)
+        return binary_cross_entropy(prediction, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(Loss):
@@ -136,6 +142,4 @@ class BCEWithLogitsLoss(Loss):
         self.weight, self.pos_weight = self._weights("weight", weight), self._weights("pos_weight", pos_weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(
-            prediction, target, self.weight, self.reduction, self.pos_weight
-        )
+        return binary_cross_entropy_with_logits(prediction, target, self.weight, self.reduction, self.pos_weight)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any, NamedTuple, Self
 
+from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.tensor import Tensor, as_array, mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.scopes import scopes
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import dtype_of
-
-
-class _Scopes(threading.local):
-    """The modules that run in this thread while tracing, outermost first, and their names."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.names: dict[int, str] = {}
-
-
-_scopes = _Scopes()
-
-
-def scope() -> str:
-    """The path of the module that is being traced, such as `GPT.blocks.0`; empty outside of modules."""
-    return _scopes.paths[-1] if _scopes.paths else ""
 
 
 class Incompatible(NamedTuple):
@@ -97,21 +83,21 @@ class Module(Tracked):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if mode.trace is None:
             return self.forward(*args, **kwargs)
-        outermost = not _scopes.paths
+        outermost = not scopes.paths
         if outermost:
             with record(None):
-                _scopes.names = {id(m): name for name, m in self.named_modules()}
-        _scopes.paths.append(self._scope(outermost))
+                scopes.names = {id(m): name for name, m in self.named_modules()}
+        scopes.paths.append(self._scope(outermost))
         try:
             return self.forward(*args, **kwargs)
         finally:
-            _scopes.paths.pop()
+            scopes.paths.pop()
 
     def _scope(self, outermost: bool) -> str:
         if outermost:
             return type(self).__name__
-        name = _scopes.names.get(id(self))
-        return f"{_scopes.paths[-1]}.{type(self).__name__}" if name is None else f"{_scopes.paths[0]}.{name}"
+        name = scopes.names.get(id(self))
+        return f"{scopes.paths[-1]}.{type(self).__name__}" if name is None else f"{scopes.paths[0]}.{name}"
 
     # What is inside.
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f32, f64, i64
 
 EXACT = 2**53  # integers up to here are f64 numbers, too

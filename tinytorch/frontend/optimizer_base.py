@@ -10,8 +10,8 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.tensor import Tensor, mode
-from tinytorch.frontend.trace import TraceAgain
+from tinytorch.frontend.mode import TraceAgain, mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

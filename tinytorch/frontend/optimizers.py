@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.mode import TraceAgain, mode
 from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup, named, twin, working_dtype
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
-from tinytorch.frontend.trace import TraceAgain
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64

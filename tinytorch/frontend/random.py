@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.tensor import Tensor, mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc

@@ -3,21 +3,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from tinytorch.ir import ops
+from tinytorch.ir.memory import owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import Shape
 
-if TYPE_CHECKING:
-    from tinytorch.frontend.tensor import Tensor
-
 Steps = tuple[tuple[Op, Attrs], ...]  # views, one taken of the other
 _CUTS = (ops.core.detach, ops.core.custom_grad)  # the same memory, with a history of its own
+
+
+class Stored(Protocol):
+    """What storages ask of a tensor: its array, or the expression that it has in a trace, and where it lies."""
+
+    _data: Array
+    _expr: Any
+    _storage: Storage | None
+    _alias: Alias[Any] | None
+    _node: Any
+
+    @property
+    def shape(self) -> Shape: ...
+    @classmethod
+    def wrap(cls, array: Array, expr: Any = None) -> Any: ...
+
+
+T = TypeVar("T", bound=Stored)
 
 
 class Storage:
@@ -32,7 +48,7 @@ class Storage:
         self.version = version
 
 
-class Alias:
+class Alias(Generic[T]):
     """Where a tensor lies: `steps` (views) away from `base`, whose memory it shares.
 
     A view has no history of gradients but its base's: `seen` is the one that it was derived from. With `cut` (as of
@@ -42,7 +58,7 @@ class Alias:
 
     __slots__ = ("base", "cut", "seen", "steps")
 
-    def __init__(self, base: Tensor, steps: Steps, cut: bool, seen: Any = None) -> None:
+    def __init__(self, base: T, steps: Steps, cut: bool, seen: Any = None) -> None:
         self.base = base
         self.steps = steps
         self.cut = cut
@@ -88,13 +104,13 @@ def is_view(op: Op, array: Array, attrs: Attrs) -> bool:
     return True
 
 
-def version_of(tensor: Tensor) -> int:
+def version_of(tensor: Stored) -> int:
     """A number that is another one whenever the storage has been written to."""
     storage = tensor._storage
     return 0 if storage is None else storage.version
 
 
-def storage_of(tensor: Tensor) -> Storage:
+def storage_of(tensor: Stored) -> Storage:
     """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
     storage = tensor._storage
     if storage is None:
@@ -102,7 +118,7 @@ def storage_of(tensor: Tensor) -> Storage:
     return storage
 
 
-def base_of(tensor: Tensor) -> tuple[Tensor, Steps]:
+def base_of(tensor: T) -> tuple[T, Steps]:
     """The tensor whose history this one has, and the views that lead from it here."""
     alias = tensor._alias
     if alias is None or alias.cut or alias.base._storage is not tensor._storage:
@@ -110,7 +126,7 @@ def base_of(tensor: Tensor) -> tuple[Tensor, Steps]:
     return alias.base, alias.steps
 
 
-def layout_of(tensor: Tensor) -> Array:
+def layout_of(tensor: Stored) -> Array:
     """An array that is laid out as the tensor; its values do not count."""
     if tensor._expr is None:
         return tensor._data
@@ -123,7 +139,7 @@ def layout_of(tensor: Tensor) -> Array:
     return array
 
 
-def memory_of(tensor: Tensor, ends: Container[int] = ()) -> tuple[Tensor, Steps]:
+def memory_of(tensor: T, ends: Container[int] = ()) -> tuple[T, Steps]:
     """The tensor at the root of the memory, and the views that lead from it here. One whose id is in `ends` is a root
     itself."""
     base, steps = tensor, ()
@@ -132,7 +148,7 @@ def memory_of(tensor: Tensor, ends: Container[int] = ()) -> tuple[Tensor, Steps]
     return base, steps
 
 
-def alias_of(tensor: Tensor, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias:
+def alias_of(tensor: T, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias[T]:
     """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`."""
     if is_cut(op):
         return Alias(*memory_of(tensor, ends), cut=True)
@@ -140,7 +156,7 @@ def alias_of(tensor: Tensor, op: Op, attrs: Attrs, ends: Container[int] = ()) ->
     return Alias(base, (*steps, (op, attrs)), False, base._node)
 
 
-def cut_alias(tensor: Tensor) -> Alias:
+def cut_alias(tensor: T) -> Alias[T]:
     """Where a tensor lies that shares the memory of `tensor`, but keeps nothing of its history alive: the root of
     memory that is shared so is a tensor that nobody else has."""
     base, steps = base_of(tensor)
@@ -150,13 +166,6 @@ def cut_alias(tensor: Tensor) -> Alias:
         bare._storage = storage_of(base)
         alias = base._alias = Alias(bare, (), cut=True)
     return Alias(alias.base, (*alias.steps, *steps), cut=True)
-
-
-def owner(array: Array) -> Any:
-    """The object that owns an array's memory: an array, or what numpy was given (a memory map, bytes)."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array if array.base is None else array.base
 
 
 # Storages whose memory numpy code can reach, by the identity of the owner, so that arrays which come back are known.
@@ -171,27 +180,3 @@ def show(array: Array, storage: Storage) -> None:
 def known_storage(array: Array) -> Storage | None:
     """The storage that an array from outside lies in, if it was handed out before."""
     return _shown.get(id(owner(array)))
-
-
-_OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved views count as sharing memory
-
-
-def overlap(a: Array, b: Array) -> bool:
-    """Whether two arrays have an element in common."""
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # pyright: ignore[reportArgumentType]
-    except np.exceptions.TooHardError:
-        return True
-
-
-def overlaps(arrays: Sequence[Array], written: Collection[int]) -> frozenset[tuple[int, int]]:
-    """Pairs of arrays that have an element in common, of which the first is among those that are `written`."""
-    if not written:
-        return frozenset()
-    groups: dict[int, list[int]] = {}
-    for i, array in enumerate(arrays):
-        groups.setdefault(id(owner(array)), []).append(i)
-    pairs = [(i, j) for group in groups.values() if len(group) > 1 for i in group for j in group if i != j]
-    return frozenset((i, j) for i, j in pairs if i in written and overlap(arrays[i], arrays[j]))

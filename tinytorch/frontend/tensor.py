@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, Self, cast
+from collections.abc import Sequence
+from typing import Any, Self, cast
 
 import numpy as np
 
-from tinytorch.frontend.inplace import InPlace
+from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.indexing import Indexing
+from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.storage import (
     Alias,
     Storage,
@@ -29,52 +30,14 @@ from tinytorch.frontend.storage import (
 from tinytorch.frontend.tape import Operand, Record, TapeNode, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.masks import index_arrays
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.ops.core import array_as
-from tinytorch.ir.promotion import normalize_axis
 from tinytorch.ir.reference import refuse_new_nans
-from tinytorch.ir.types import TensorType, bool_, dtype_of, f32, f64, i32, i64, type_of
+from tinytorch.ir.types import TensorType, dtype_of, type_of
 from tinytorch.ir.vjp import pullback
 
 
-class Trace(Protocol):
-    """What a tensor needs of a running trace."""
-
-    needed: frozenset[int]
-
-    def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor: ...
-    def constant(self, array: Array) -> Tensor: ...
-    def array(self, array: Array) -> Tensor: ...
-    def created(self, tensor: Tensor, source: Array | None = None) -> None: ...
-    def lift(self, tensor: Tensor) -> Any: ...
-    def holds(self, tensor: Tensor) -> bool: ...
-    def refresh(self, tensor: Tensor) -> None: ...
-    def differentiate(self, tensor: Tensor, wanted: bool) -> None: ...
-    def is_leaf(self, tensor: Tensor) -> bool: ...
-    def update(self, tensor: Tensor, value: Tensor) -> None: ...
-    def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None: ...
-    def gradients(
-        self, output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph: bool
-    ) -> list[Tensor | None]: ...
-    def read_grad(self, tensor: Tensor) -> Tensor | Consumed | None: ...
-    def write_grad(self, tensor: Tensor, grad: Tensor | None) -> None: ...
-    def use_grad(self, tensor: Tensor) -> None: ...
-
-
-class _Mode(threading.local):
-    """What holds in this thread: is a trace running, are gradients recorded."""
-
-    trace: Trace | None = None
-    grad: bool = True
-
-
-mode = _Mode()
-
-
-class Tensor(InPlace):
+class Tensor(Indexing):
     """An n-dimensional array of one dtype.
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become
@@ -97,7 +60,7 @@ class Tensor(InPlace):
     def _set_up(self, data: Any, expr: Any = None) -> None:
         self._data = data
         self._storage: Storage | None = None
-        self._alias: Alias | None = None
+        self._alias: Alias[Tensor] | None = None
         self._expr = expr
         self._grad: Tensor | Consumed | None = None
         self._node: TapeNode | None = None
@@ -136,99 +99,13 @@ class Tensor(InPlace):
         trace = mode.trace
         return super().array_operand(array) if trace is None else trace.array(array)
 
-    # Values.
-    def _concrete(self, what: str) -> Array:
-        if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
-            raise TraceError(
-                f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
-                "choice), return it from the compiled function, or do this outside of it",
-                user_loc(),
-            )
-        return self._data
-
-    @property
-    def data(self) -> Array:
-        """The numpy array that holds the values (shared, not copied)."""
-        return self._shown("reading .data")
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        if mode.trace is not None or isinstance(value, Tensor):
-            with_history, mode.grad = mode.grad, False
-            try:
-                self.copy_(value)
-            finally:
-                mode.grad = with_history
-            return
-        array = as_array(value, self.dtype)
-        if array.shape != self.shape:
-            raise ShapeError(f"data: {list(array.shape)} does not fit a tensor of {self.type}", user_loc())
-        self.replace_storage(array)
-
-    def replace_storage(self, array: Array) -> None:
-        """Lie in other memory from now on, that of `array`; views keep the old one."""
-        self._data, self._alias = array, None
-        self._storage = known_storage(array) or Storage(version_of(self) + 1)
-
-    def _shown(self, what: str) -> Array:
-        """The array, for code that may keep it."""
-        array = self._concrete(what)
-        show(array, storage_of(self))
-        return array
-
-    def numpy(self) -> Array:
-        """The numpy array that holds the values (shared, not copied)."""
-        return self._shown("numpy()")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self._shown("conversion to a numpy array"), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._shown("DLPack export").__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._concrete("DLPack export").__dlpack_device__()
-
-    def item(self) -> Any:
-        """The only element, as a Python number."""
-        array = self._concrete("item()")
-        if array.size != 1:
-            raise ShapeError(f"item: needs one element, got {self.type}", user_loc())
-        return array.item() if self.dtype.name != "bf16" else float(array.reshape(()))
-
-    def tolist(self) -> Any:
-        return self._concrete("tolist()").tolist()
-
-    def __float__(self) -> float:
-        self._concrete("float()")
-        return float(self.item())
-
-    def __int__(self) -> int:
-        self._concrete("int()")
-        return int(self.item())
-
-    def __index__(self) -> int:
-        self._concrete("use as an index")
-        if self.dtype.kind not in ("int", "uint"):
-            raise TypeError(f"only integer tensors are indices, got {self.type}")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        self._concrete("a Python condition (if, while, and, or, not)")
-        return bool(self.item())
-
-    def __iter__(self) -> Iterator[Self]:
-        return (self[i] for i in range(len(self)))
-
+    # As Python objects.
     def __repr__(self) -> str:
         if self._expr is not None:
             return f"Tensor(traced {self.type})"
         body = np.array2string(self._data, separator=", ", prefix="Tensor(", floatmode="maxprec_equal", precision=4)
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({body}, dtype={self.dtype}{grad})"
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         twin = Tensor(self._concrete("deepcopy"), self.requires_grad)
@@ -238,47 +115,10 @@ class Tensor(InPlace):
     def __reduce__(self) -> Any:
         return Tensor, (self._concrete("pickling"), self.requires_grad)
 
-    # Dtypes and places.
-    def to(self, *where: Any, dtype: object = None) -> Self:
-        """A tensor of another dtype; the only device is "cpu"."""
-        for item in where:
-            if isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
-                _require_cpu(item)
-            else:
-                dtype = item.dtype if isinstance(item, Tensor) else item
-        return self if dtype is None else self.cast(dtype)
-
-    def cpu(self) -> Self:
-        return self
-
-    def cuda(self, device: object = None) -> Self:
-        _require_cpu("cuda")
-        return self
-
-    def float(self) -> Self:
-        return self.cast(f32)
-
-    def double(self) -> Self:
-        return self.cast(f64)
-
-    def long(self) -> Self:
-        return self.cast(i64)
-
-    def int(self) -> Self:
-        return self.cast(i32)
-
-    def bool(self) -> Self:
-        return self.cast(bool_)
-
-    def astype(self, dtype: object) -> Self:
-        return self.cast(dtype)
-
+    # Copies and views.
     def contiguous(self) -> Self:
         """The elements in row-major order: the tensor itself if they are."""
         return self if self.is_contiguous() else self.clone()
-
-    def is_contiguous(self) -> bool:
-        return layout_of(self).flags.c_contiguous
 
     def clone(self) -> Self:
         return self._apply(ops.core.copy)
@@ -300,43 +140,7 @@ class Tensor(InPlace):
         """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
         return super().flip(*dims).clone()
 
-    # Indexing.
-    def __getitem__(self, index: Any) -> Self:
-        items = index if isinstance(index, tuple) else (index,)
-        if _PLAIN.issuperset(map(type, items)) or not any(isinstance(i, _ARRAYS) for i in items):
-            return basic_index(self, items)
-        return array_index(*index_arrays(self, items, _mask_values))
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Overwrite the elements that `index` names, as `copy_` does."""
-        self._writable("item assignment")
-        new = self._like(value)
-        items = index if isinstance(index, tuple) else (index,)
-        if mode.trace is None and not self._recorded(self, new) and not _numbers_beside_arrays(items):
-            self._data[_plain_index(index)] = new.cast(self.dtype)._data
-            self.touch()
-            return
-        if any(map(_is_unknown_mask, items)):
-            self._become(assign(self, items, new))
-        else:
-            base, parts = index_arrays(self, items, _mask_values)
-            self._become(assign(base, parts, new).reshape(self.shape))
-
-    def index_select(self, dim: int, index: Any) -> Self:
-        """What the integers of the vector `index` name along `dim`, counted from the end where they are negative."""
-        chosen = self._like(index)
-        if chosen.ndim > 1 or chosen.dtype.kind not in ("int", "uint"):
-            raise ShapeError(f"index_select: index is a vector of integers, got {chosen.type}", user_loc())
-        x = self if self.ndim else self.reshape((1,))
-        axis = normalize_axis("index_select", dim, x.ndim)
-        out = x[(slice(None),) * axis + (chosen.reshape((chosen.numel(),)),)]
-        return out if self.ndim else out.reshape(())
-
     # Changing the storage.
-    def touch(self) -> None:
-        """Note that the storage was written to: a tape that needs the old values will say so."""
-        storage_of(self).version += 1
-
     def _writable(self, what: str) -> None:
         root = self if self._alias is None or self._alias.cut else self._alias.base
         if mode.grad and root.requires_grad and root.is_leaf:
@@ -498,10 +302,6 @@ class Tensor(InPlace):
         raise TinyTorchError("gradients of intermediate tensors come from tt.grad", user_loc())
 
 
-_PLAIN = {slice, int, type(None), type(...)}  # what indices mostly are
-_ARRAYS = (Tensor, np.ndarray, list, bool, np.bool_)
-
-
 def history_of(tensor: Tensor) -> TapeNode | None:
     """The node that made the values, None for a leaf."""
     tensor._refresh()
@@ -552,66 +352,6 @@ def key_of(tensor: Tensor) -> int:
     """What names a value on the tape: the node that made it, or the leaf."""
     node = history_of(tensor)
     return id(leaf_of(tensor) if node is None else node)
-
-
-class Consumed:
-    """Stands in `grad` for a gradient that a compiled step used and did not keep."""
-
-
-def _require_cpu(device: str) -> None:
-    if device.split(":")[0] != "cpu":
-        raise TinyTorchError(f"device {device!r}: TinyTorch runs on the CPU only", user_loc())
-
-
-def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:
-    """`data` as a numpy array of a supported dtype; copied if asked or needed."""
-    if isinstance(data, Tensor):
-        data = data.numpy()
-    target = None if dtype is None else dtype_of(dtype).numpy
-    if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
-        array = np.array(data, copy=True if copy else None)
-        return array_as(array, dtype_of(array.dtype).numpy if target is None else target)
-    try:
-        array = np.array(_plain(data))
-    except (ValueError, TypeError) as error:
-        raise ShapeError(f"Tensor: no array can be made of {type(data).__name__}: {error}", user_loc()) from None
-    if target is None:
-        target = {"f": f32.numpy, "i": i64.numpy, "b": bool_.numpy}.get(array.dtype.kind) or dtype_of(array.dtype).numpy
-    return array_as(array, target)
-
-
-def _plain(data: Any) -> Any:
-    """Nested lists with tensors in them as nested lists of arrays."""
-    if isinstance(data, (list, tuple)):
-        return [_plain(item) for item in data]
-    return data.numpy() if isinstance(data, Tensor) else data
-
-
-def _plain_index(index: Any) -> Any:
-    if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
-    return index.numpy() if isinstance(index, Tensor) else index
-
-
-def _numbers_beside_arrays(items: tuple[Any, ...]) -> bool:
-    """Whether numpy may put the axes of index arrays elsewhere than PyTorch, since it takes integers for arrays."""
-    ranks = [
-        i.ndim if isinstance(i, Tensor) else np.ndim(i) for i in items if isinstance(i, (Tensor, np.ndarray, list))
-    ]
-    plain = any(isinstance(i, (int, np.integer)) for i in items)
-    return any(ranks) and (plain or not all(ranks)) and any(i is None or i is ... or type(i) is slice for i in items)
-
-
-def _mask_values(mask: Tensor) -> Array:
-    return mask._concrete("a boolean mask (its result has no static shape)")
-
-
-def _is_unknown_mask(item: Any) -> bool:
-    """Whether an index is a mask whose values are only known when the graph runs."""
-    trace = mode.trace
-    if trace is None or not isinstance(item, Tensor) or item.dtype != bool_:
-        return False
-    return item._expr is not None or trace.holds(item)
 
 
 def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:

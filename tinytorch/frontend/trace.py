@@ -1,17 +1,17 @@
 # pyright: reportPrivateUsage=false
-"""Tracing: running a Python function once with traced tensors, and keeping what it did as a graph."""
+"""The world of a running trace: what traced tensors are, and what becomes of tensors from outside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 
 from tinytorch.frontend.arrays import Meetings
-from tinytorch.frontend.closing import Closing
-from tinytorch.frontend.numbers import NeedsValue
+from tinytorch.frontend.mode import Consumed, mode
+from tinytorch.frontend.scopes import scope
 from tinytorch.frontend.storage import (
     Steps,
     alias_of,
@@ -20,25 +20,20 @@ from tinytorch.frontend.storage import (
     is_view,
     layout_of,
     memory_of,
-    overlap,
-    owner,
     put,
     storage_of,
 )
 from tinytorch.frontend.tape import FREED, between
-from tinytorch.frontend.tensor import Consumed, Tensor, mode
-from tinytorch.frontend.traced import Traced, expr_of, raw_grad
-from tinytorch.frontend.tracked import record
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.traced import expr_of, raw_grad
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.graph import Builder, Expr, Value
+from tinytorch.ir.errors import TinyTorchError, TraceError
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import dtype_of
-
-
-class TraceAgain(Exception):
-    """Raised in a trace by code that had to prepare Python state before anything else, and has: start over."""
 
 
 class Joined(Exception):
@@ -258,8 +253,6 @@ class Trace:
         return (tensor, ()) if outside or id(tensor) in self.roots else base_of(tensor)
 
     def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
-        from tinytorch.frontend.module import scope
-
         exprs = [self.lift(o) for o in operands]
         self.builder.loc = user_loc(scope())
         expr = Expr(self.builder, self.builder.append(op, [e.value for e in exprs], attrs).output)
@@ -441,44 +434,6 @@ class Trace:
         for tensor, was in self.flags.values():
             tensor._requires_grad = was
 
-    def build(self, result: Any) -> Traced:
-        """Close the trace with what the function returned."""
-        if self.needed:  # it has caught that error
-            raise NeedsValue(self.needed)
-        with record(None):
-            return Closing(self).build(result)
-
 
 def _called(tensor: Tensor) -> str:
     return tensor.name or f"a tensor of {tensor.type}"
-
-
-def trace(
-    function: Callable[..., Any],
-    args: Any,
-    kwargs: Any,
-    tensors: Sequence[Tensor],
-    names: Sequence[str],
-    gradients: Gradients,
-    name: str,
-) -> Traced:
-    """Run `function(*args, **kwargs)` once; `tensors`, the argument tensors among its arguments, are the first
-    inputs. Errors of the function pass through; no tensor from outside is changed, nor its gradient."""
-    if mode.trace is not None:
-        raise TraceError("a trace is running already", user_loc())
-    joined: frozenset[int] = frozenset()
-    grad = mode.grad
-    while True:
-        running = Trace(gradients, joined, Builder(name))
-        try:
-            mode.trace = running
-            for tensor, hint in zip(tensors, names, strict=True):
-                running.argument(tensor, hint)
-            return running.build(function(*args, **kwargs))
-        except Joined as again:
-            joined |= {again.storage}
-        except ShapeError as error:
-            raise error if error.loc else ShapeError(str(error), user_loc()) from None
-        finally:
-            mode.trace, mode.grad = None, grad
-            running.restore()

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.frontend.arrays import Meeting
+from tinytorch.frontend.mode import Consumed
 from tinytorch.frontend.storage import Steps, Storage
-from tinytorch.frontend.tensor import Consumed, Tensor
-from tinytorch.ir.graph import Expr, Graph, Value
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Graph, Value
 
 Leaf = Tensor | int  # a captured tensor, or the position of an argument
 

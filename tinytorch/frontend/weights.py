@@ -20,7 +20,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinytorch.frontend.tensor import Tensor, as_array
+from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

@@ -36,7 +36,7 @@ def check_attributes(op: Op, types: Sequence[TensorType], attrs: Attrs) -> None:
         raise VerifyError(f"{op.name}: needs {', '.join(_SPATIAL)}, got {', '.join(attrs)}")
     if op.kind == "composite" and math.prod(attrs.get("stride", ())) > _MOST_PARTS:
         raise VerifyError(f"{op.name}: stride {attrs['stride']} is too large")
-    if op.kind == "view" and "value" in attrs and types and not _is_number_of(types[0].dtype, attrs["value"]):
+    if op.kind == "move" and "value" in attrs and types and not _is_number_of(types[0].dtype, attrs["value"]):
         raise VerifyError(f"{op.name}: {attrs['value']!r} is no {types[0].dtype}")
     if {"shape", "axis", "dtype"} <= attrs.keys():
         _check_counts(op, attrs["shape"], attrs["axis"], attrs["dtype"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import graphviz
 
+from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import broadcast, reshape
@@ -28,12 +28,12 @@ _UNITS = ("", "k", "M", "G", "T")
 _LABEL_ELEMENTS = 4  # constants with more are not spelled out in labels
 
 
-def to_dot(graph: Graph) -> str:
+def to_dot(graph: Body) -> str:
     """The source of the drawing, in Graphviz's language."""
     return _Drawing(graph).source()
 
 
-def to_svg(graph: Graph) -> str:
+def to_svg(graph: Body) -> str:
     """The drawing as SVG, by the system's `dot` if there is one, else by the graphviz-pure package."""
     done = subprocess.run([renderer(), "-Tsvg"], input=to_dot(graph), capture_output=True, encoding="utf-8")
     if done.returncode:
@@ -41,7 +41,7 @@ def to_svg(graph: Graph) -> str:
     return done.stdout
 
 
-def save_svg(graph: Graph, path: str | Path) -> None:
+def save_svg(graph: Body, path: str | Path) -> None:
     """Write the drawing to `path`."""
     Path(path).write_text(to_svg(graph), encoding="utf-8")
 
@@ -80,7 +80,7 @@ def _bytes(node: Node) -> int:
 
 
 class _Drawing:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Body) -> None:
         self.root = graphviz.Digraph(
             graph.name, graph_attr={**_FONT, "rankdir": "TB", "compound": "true"}, node_attr=_FONT, edge_attr=_FONT
         )
@@ -104,7 +104,7 @@ class _Drawing:
         return float(_flops(node) + _bytes(node))
 
     # Vertices.
-    def draw(self, graph: Graph) -> None:
+    def draw(self, graph: Body) -> None:
         names = Names()
         renewed = {i for i, _ in graph.state}
         for i, value in enumerate(graph.inputs):
@@ -122,7 +122,7 @@ class _Drawing:
             out = self.vertex((), f"{label}\n{value.type}", f"output {i}, {names[value]}", kind)
             self.edge(value, out)
 
-    def nodes(self, graph: Graph, names: Names, path: tuple[str, ...]) -> None:
+    def nodes(self, graph: Body, names: Names, path: tuple[str, ...]) -> None:
         for node in graph.nodes:
             for value in node.outputs:
                 names[value]
@@ -149,7 +149,7 @@ class _Drawing:
 
     def kernel(self, node: Node, names: Names, path: tuple[str, ...]) -> None:
         """A box around the body, whose values are those of the nodes around it."""
-        body: Graph = node.attrs["body"]
+        body: Body = node.attrs["body"]
         inside = (*path, f"kernel {self.count} {body.name}")
         self.group(inside, _KERNEL, _tooltip(node, names))
         for inner, outer in zip(body.inputs, node.inputs, strict=True):
@@ -197,7 +197,7 @@ class _Drawing:
         return self.groups[path]
 
 
-def _all_nodes(graph: Graph) -> list[Node]:
+def _all_nodes(graph: Body) -> list[Node]:
     """The nodes that are drawn: kernels stand for their bodies."""
     found: list[Node] = []
     for node in graph.nodes:

@@ -8,68 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.operators import Operators
+from tinytorch.ir.ops.core import constant
+from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of
 
 if TYPE_CHECKING:
     import networkx
 
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor in a graph: equal only to itself. `name` is a hint for printing and may be empty."""
-
-    type: TensorType
-    name: str = ""
-
-    def __repr__(self) -> str:
-        return f"%{self.name or '_'}:{self.type}"
+__all__ = ["Builder", "Graph", "Node", "Value"]
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """One application of an op."""
-
-    op: Op
-    inputs: tuple[Value, ...]
-    attrs: Attrs
-    outputs: tuple[Value, ...]
-    loc: Loc | None = None
-
-    @property
-    def output(self) -> Value:
-        """The only output."""
-        (value,) = self.outputs
-        return value
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """A pure function of tensors. `state` pairs the index of an input with the index of the output that is its
-    new value; the runtime writes the new value into the old one's storage."""
-
-    name: str
-    inputs: tuple[Value, ...]
-    nodes: tuple[Node, ...]
-    outputs: tuple[Value, ...]
-    state: tuple[tuple[int, int], ...] = ()
-
-    def producers(self) -> dict[Value, Node]:
-        """Which node computes each value (graph inputs are absent)."""
-        return {value: node for node in self.nodes for value in node.outputs}
-
-    def users(self) -> dict[Value, list[Node]]:
-        """The nodes that read each value, once per operand position; outputs of the graph are not counted."""
-        found: dict[Value, list[Node]] = {value: [] for value in self.inputs}
-        for node in self.nodes:
-            for value in node.inputs:
-                found[value].append(node)
-            for value in node.outputs:
-                found[value] = []
-        return found
+class Graph(Body):
+    """A body that shows itself: it prints as text, and in a notebook it draws itself."""
 
     def with_nodes(self, nodes: Iterable[Node], outputs: Sequence[Value] | None = None) -> Graph:
         """The same graph with other nodes and, if given, other outputs."""
@@ -92,32 +47,12 @@ class Graph:
         return graph
 
     def __str__(self) -> str:
-        from tinytorch.ir.printer import print_graph
-
         return print_graph(self, elide=True)
 
     def _repr_svg_(self) -> str:
-        from tinytorch.ir.dot import to_svg
+        from tinytorch.ir.dot import to_svg  # graphviz takes its time
 
         return to_svg(self)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Expr(Operators):
-    """A value of a graph under construction; ops applied to it append nodes."""
-
-    builder: Builder
-    value: Value
-
-    @property
-    def type(self) -> TensorType:
-        return self.value.type
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Expr:
-        return Expr(self.builder, self.builder.append(op, [o.value for o in operands], attrs).output)
-
-    def constant(self, array: Array) -> Expr:
-        return Expr(self.builder, self.builder.constant(array))
 
 
 @dataclass
@@ -148,8 +83,6 @@ class Builder:
 
     def constant(self, array: Array) -> Value:
         """A constant; equal small ones are shared."""
-        from tinytorch.ir.ops.core import constant
-
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         dtype_of(array.dtype)
         key = (array.dtype, array.shape, array.tobytes()) if array.size <= 16 else (id(array), len(self.nodes))

@@ -167,7 +167,7 @@ def _pad(node: Node, operands: list[Range]) -> Range:
 
 
 Rule = Callable[[Node, list[Range]], Range]
-_PASS: dict[str, Rule] = {"view": _union}  # elements of the operands
+_PASS: dict[str, Rule] = {"view": _union, "move": _union}  # elements of the operands
 _RULES: dict[str, Rule] = {
     "constant": _constant,
     "checked_index": _checked,

@@ -205,13 +205,12 @@ def _check_pools(kernel: Node, product: Node, pools: Sequence[Node]) -> None:
 def _check_moves(kernel: Node, body: Graph) -> None:
     """One node that moves elements, or the two that search the same windows, of operands from outside."""
     first = body.nodes[0]
-    known = all(n.op.kind in ("index", "update", "view") for n in body.nodes)
+    known = all(n.op.kind in ("index", "update", "move") for n in body.nodes)
     pair = len(body.nodes) == 2 and {n.op for n in body.nodes} == set(_POOLS)
     alike = all(n.inputs == first.inputs and n.attrs == first.attrs for n in body.nodes)
     outside = all(_all_in(n.inputs, body.inputs) for n in body.nodes)
     one = len(body.nodes) == 1 or (pair and alike)
-    moves = first.op.kind in ("index", "update") or of_view(first, own(first.inputs[0])) is None
-    if not (known and one and outside and moves and len(body.outputs) == len(body.nodes)):
+    if not (known and one and outside and len(body.outputs) == len(body.nodes)):
         raise FormError(f"a kernel of the family {kernel.attrs['family']!r} cannot have this body", kernel)
 
 

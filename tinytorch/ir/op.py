@@ -12,7 +12,9 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
-Kind = Literal["elementwise", "reduce", "view", "contract", "index", "update", "random", "composite", "kernel"]
+Kind = Literal[
+    "elementwise", "reduce", "view", "move", "contract", "index", "update", "random", "composite", "kernel"
+]  # fmt: skip
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 
@@ -111,6 +113,12 @@ def define(op: Op) -> Op:
     assert op.name not in OPS, f"op {op.name} is defined twice"
     OPS[op.name] = op
     return op
+
+
+def named(name: str) -> Op:
+    """The op of that name, for rules that need ops defined later: the gradient of `broadcast` is a `sum`, that of `sum`
+    is a `broadcast`."""
+    return OPS[name]
 
 
 def apply(op: Op, *operands: Any, **attrs: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import DType, TensorType, dtype_of
@@ -51,7 +51,7 @@ class Names:
         return name
 
 
-def print_graph(graph: Graph, *, locs: bool = False, elide: bool = False, indent: str = "") -> str:
+def print_graph(graph: Body, *, locs: bool = False, elide: bool = False, indent: str = "") -> str:
     """The text of `graph`; `locs` adds the user's lines. `elide` leaves out the contents of large arrays, for
     reading: such text cannot be parsed back."""
     names = Names()
@@ -90,7 +90,7 @@ def _literal(value: Any, locs: bool, elide: bool, indent: str) -> str:
             return value.name
         case np.ndarray():
             return array_text(value, elide)
-        case Graph():
+        case Body():
             return print_graph(value, locs=locs, elide=elide, indent=indent)
         case tuple() | list():
             items = [_literal(v, locs, elide, indent) for v in value]

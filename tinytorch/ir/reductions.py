@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from tinytorch.ir.arithmetic import Arithmetic
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
@@ -25,7 +26,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Any
 
 
-class Reductions(TensorLike):
+class Reductions(Arithmetic):
     """Reductions of a tensor-like operand. `dim` and `axis`, `keepdim` and `keepdims` are names for the same."""
 
     __slots__ = ()

@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.operators import Operators
-from tinytorch.ir.types import TensorType, dtype_of, type_of
-
-
-@dataclass(frozen=True, eq=False)
-class Numbers(Operators):
-    """An array that ops apply to at once; composites evaluate their expansion in this world."""
-
-    array: Array
-
-    @property
-    def type(self) -> TensorType:
-        return type_of(self.array.dtype, self.array.shape)
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Numbers:
-        return Numbers(np.asarray(op.eval(*(o.array for o in operands), **attrs)))
-
-    def constant(self, array: Array) -> Numbers:
-        return Numbers(array)
-
-
-class FastNumbers(Numbers):
-    """As eager mode has it: ops run by their `fast`, where they have one."""
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> FastNumbers:
-        return FastNumbers(np.asarray((op.fast or op.eval)(*(o.array for o in operands), **attrs)))
-
-    def constant(self, array: Array) -> FastNumbers:
-        return FastNumbers(array)
+from tinytorch.ir.op import Array, Op
+from tinytorch.ir.types import dtype_of
 
 
 def refuse_new_nans(op: Op, operands: Sequence[Array], results: Any, loc: Loc | None) -> None:

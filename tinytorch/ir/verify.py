@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from tinytorch.ir.attributes import check_attributes
 from tinytorch.ir.errors import TinyTorchError, VerifyError
-from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.kernel_form import FormError, check_form, has_kernels
 from tinytorch.ir.op import OPS, Attrs, Op
 from tinytorch.ir.printer import Names, print_node

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import PassError
-from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import zeros_like
 from tinytorch.ir.vjp import pullback

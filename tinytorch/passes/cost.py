@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.ops.core import constant, detach
-from tinytorch.ir.ops.view import broadcast, flip, permute, reshape, slice_
-
-_ALIASES = frozenset({reshape, permute, broadcast, slice_, flip, detach})  # the result is the operand's buffer
 
 
 @dataclass(frozen=True)
@@ -67,16 +64,21 @@ def cost(graph: Graph, parameters: Collection[int] | None = None) -> Cost:
     )
 
 
+def _is_alias(node: Node) -> bool:
+    """Whether the result is the operand's buffer."""
+    return node.op.kind == "view" or node.op is detach
+
+
 def _buffers(graph: Graph) -> dict[Value, Value]:
     """The value in whose buffer each value lies."""
     found = {value: value for value in graph.inputs}
     for node in graph.nodes:
-        found.update((v, found[node.inputs[0]] if node.op in _ALIASES else v) for v in node.outputs)
+        found.update((v, found[node.inputs[0]] if _is_alias(node) else v) for v in node.outputs)
     return found
 
 
 def _node_cost(node: Node, buffers: dict[Value, Value], live: int) -> NodeCost:
-    if node.op in _ALIASES or node.op is constant:
+    if _is_alias(node) or node.op is constant:
         return NodeCost(node, 0, 0, 0, live)
     flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
     read = sum(min(v.type.bytes, buffers[v].type.bytes) for v in set(node.inputs))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Op
 
 

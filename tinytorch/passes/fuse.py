@@ -288,8 +288,8 @@ def _is_literal(node: Node) -> bool:
 
 
 def _computes(node: Node) -> bool:
-    """Whether a node needs a kernel: views are strides, but for those that move elements; constants are data."""
-    return node.op.name != "constant" and (node.op.kind != "view" or node.op.name in ("pad", "concat"))
+    """Whether a node needs a kernel: views are strides, constants are data."""
+    return node.op.name != "constant" and node.op.kind != "view"
 
 
 def _stays_inside(node: Node) -> bool:

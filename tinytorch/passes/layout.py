@@ -265,7 +265,7 @@ def _reaching_images(graph: Graph) -> set[Value]:
     leaves the four axes of images: what comes behind it may want another order."""
     found: set[Value] = set()
     for node in reversed(graph.nodes):
-        through = node.op.kind in ("elementwise", "view") and not found.isdisjoint(node.outputs)
+        through = node.op.kind in ("elementwise", "view", "move") and not found.isdisjoint(node.outputs)
         through = through and not (node.op is reshape and node.output.type.rank != 4)
         if through or node.op in _READERS:
             found.update(node.inputs)

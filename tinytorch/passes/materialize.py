@@ -8,7 +8,6 @@ from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.winograd import conv2d_winograd
 
-MOVES = ("pad", "concat")  # views whose elements always move
 _VECTORS = {conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1)}  # operands that kernels load as vectors
 
 
@@ -33,7 +32,7 @@ def materialize(graph: Graph) -> Graph:
         builder.loc = node.loc
         inputs = [known[v] for v in node.inputs]
         layout = None
-        if node.op.kind == "view" and node.op.name not in MOVES:
+        if node.op.kind == "view":
             layout = of_view(node, layouts[inputs[0]])
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]

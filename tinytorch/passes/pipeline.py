@@ -1,7 +1,8 @@
-"""Running passes: in order, timed, verified and dumped if asked."""
+"""Which passes run, and running them: in order, timed, verified and dumped if asked."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,21 +11,49 @@ from time import perf_counter
 
 from tinytorch.ir import verify as _verify
 from tinytorch.ir.collector import paused
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.printer import print_graph
+from tinytorch.passes.convolutions import convolutions
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
-from tinytorch.passes.fold import fold
+from tinytorch.passes.fold import fold, fold_weights
+from tinytorch.passes.fold_batch_norm import fold_batch_norm
+from tinytorch.passes.fuse import fuse
+from tinytorch.passes.layout import layout
+from tinytorch.passes.materialize import materialize
+from tinytorch.passes.pooling import pooling
 from tinytorch.passes.simplify import simplify
+from tinytorch.passes.winograd import winograd
 
 Pass = Callable[[Graph], Graph]
+Passes = tuple[Pass | tuple[Pass, ...], ...]  # a group among them is repeated until it changes nothing
 Watcher = Callable[[str, int, Graph, Graph], None]  # the name and the number of a pass, the graphs before and after
 MAX_ROUNDS = 4  # of a group of passes; two are the rule, the last of which changes nothing
 
 CLEAN: tuple[Pass, ...] = (simplify, fold, cse, dce)
-DEFAULT_PASSES: tuple[Pass | tuple[Pass, ...], ...] = (CLEAN, expand, CLEAN)
+DEFAULT_PASSES: Passes = (CLEAN, expand, CLEAN)  # to simple ops, which the interpreter runs
+
+
+def kernel_passes(costs: Costs = DEFAULT_COSTS, *, frozen: bool = False) -> Passes:
+    """The passes to kernels, which a backend runs, for a target with these costs.
+
+    In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
+    """
+    in_fewer_products = _for_target(winograd, costs)
+    kernels = (layout, fold_batch_norm, pooling, convolutions, in_fewer_products, simplify, cse, materialize, fuse)
+    passes: Passes = (*DEFAULT_PASSES, *kernels)
+    if not frozen:
+        return passes
+    leave_weights = (CLEAN, layout, in_fewer_products)
+    return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
+
+
+def _for_target(apply: Callable[..., Graph], costs: Costs) -> Pass:
+    """A pass that asks what things cost, as one of a graph alone, under its own name."""
+    return functools.update_wrapper(functools.partial(apply, costs=costs), apply)
 
 
 @dataclass(frozen=True)

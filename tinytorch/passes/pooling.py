@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.ir.graph import Builder, Expr, Graph, Node, Value
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.core import constant, where, zeros_like
 from tinytorch.ir.ops.elementwise import le, maximum

@@ -1,47 +1,29 @@
-"""A graph as machine code: scheduled, generated or taken from the disk cache, loaded, and bound to Python."""
+"""A graph as code of a backend: scheduled, generated or taken from the disk cache, and loaded."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from tinytorch.ir import locks
 from tinytorch.ir.collector import paused
-from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.kernel_form import check_form
-from tinytorch.ir.op import Array
-from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime import cache
-from tinytorch.runtime.llvm import jit
-from tinytorch.runtime.llvm.pool import get_num_threads, shared_pool
-from tinytorch.runtime.llvm.pycall import CallSpec, Operand, Output, make_call, make_careful_call
-from tinytorch.runtime.llvm.target import Target
-from tinytorch.runtime.schedule import Schedule, constants_of, schedule
-
-# A graph with less work, and less to move, keeps Python's global lock: giving it up would cost more.
-SHORT_FLOPS = 200_000
-SHORT_BYTES = 512 << 10  # some 50 µs from memory, some 10 from a cache
+from tinytorch.runtime.backend import Backend, Binding, Call
+from tinytorch.runtime.schedule import Schedule, schedule
 
 
 class Executable:
-    """Machine code of a graph of kernels (what `fuse` makes)."""
+    """What a backend makes of a graph of kernels (what `fuse` makes)."""
 
-    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+    def __init__(self, graph: Graph, backend: Backend) -> None:
         self.graph = graph = guard_indices(graph)
+        self.backend = backend
         self._schedule: Schedule | None = None
-        self.target = target or Target.host()
-        slots = max(get_num_threads(), os.cpu_count() or 1)  # the number of threads may be raised later
         text = print_graph(graph, elide=True)  # large constants are read through pointers: the code is the same
-        key = cache.key(cache.source_digest(), self.target.key, str(slots), text)
-        entry = cache.fetch(key, lambda: self._compile(slots))
-        self.arena_bytes: int = entry.metadata["arena_bytes"]
-        self.kernels: int = entry.metadata["kernels"]
-        self.code_bytes = len(entry.object_code)
-        self._pool = shared_pool()
-        self._code = jit.load_object(entry.object_code)
+        key = cache.key(cache.source_digest(), backend.name, backend.key, text)
+        code = cache.fetch(key, self._lower)
+        self.code_bytes = len(code.object_code)
+        self.program = backend.load(code)
 
     @property
     def schedule(self) -> Schedule:
@@ -50,72 +32,16 @@ class Executable:
             self._schedule = schedule(self.graph)
         return self._schedule
 
+    @property
+    def arena_bytes(self) -> int:
+        """The memory that a call needs beside inputs, outputs and constants."""
+        return self.program.arena_bytes
+
     @paused()
-    def _compile(self, slots: int) -> cache.Entry:
-        with locks.importing:
-            from tinytorch.runtime.llvm.lower import lower  # the code generators, which a warm start does not need
-
+    def _lower(self) -> cache.Entry:
         check_form(self.graph)
-        lowered = lower(self.schedule, self.target, slots)
-        code = jit.compile_object(lowered.text, self.target)
-        return cache.Entry({"arena_bytes": lowered.arena_bytes, "kernels": lowered.kernels}, code)
+        return self.backend.lower(self.schedule)
 
-    def bind(
-        self,
-        arguments: int,
-        tensors: Sequence[object],
-        tensor_type: type,
-        wrap: Callable[[Array], object],
-        storage_slot: str,
-        storage_type: type,
-        *,
-        on_status: Callable[[int], object],
-    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """(fast, careful) functions of the first `arguments` inputs; the other inputs are the values of `tensors`.
-
-        The fast one answers MISMATCH to whatever is not exactly as compiled; see `pycall`.
-        """
-        graph = self.graph
-        written = {index for index, _ in graph.state}
-        renewed = {output for _, output in graph.state}
-        operands = [
-            Operand(v.name or f"input {i}", v.type.dtype.numpy, v.type.shape, written=i in written)
-            for i, v in enumerate(graph.inputs)
-        ]
-        outputs = [Output(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed]
-        constants = constants_of(graph)
-        spec = CallSpec(
-            arguments=tuple(operands[:arguments]),
-            states=tuple(operands[arguments:]),
-            state_objects=tuple(tensors),
-            outputs=tuple(outputs),
-            tensor_type=tensor_type,
-            wrap=wrap,
-            constants=(self._pool.address, *(c.ctypes.data for c in constants)),
-            arena_bytes=self.arena_bytes,
-            releases_gil=takes_long(graph),
-            storage_slot=storage_slot,
-            storage_type=storage_type,
-            keep=(self._code, self._pool, constants),
-            on_status=on_status,
-        )
-        entry = self._code.address("entry")
-        return make_call(entry, spec), make_careful_call(entry, spec)
-
-
-def takes_long(graph: Graph) -> bool:
-    """Whether other Python threads should run while a graph of kernels does."""
-    flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
-    return flops > SHORT_FLOPS or sum(map(_bytes_moved, graph.nodes)) > SHORT_BYTES
-
-
-def _bytes_moved(node: Node) -> int:
-    """The bytes that a kernel reads and writes; where an index says which, or an update replaces them, as many as that
-    takes, and not the whole operand."""
-    if node.op is not kernel:
-        return 0  # a view
-    body: Graph = node.attrs["body"]
-    partly = {n.inputs[0] for n in body.nodes if n.op.kind in ("index", "update")}
-    read = sum(v.type.bytes for v in body.inputs if v not in partly)
-    updates = body.nodes[0].op.kind == "update"
-    return read + (read if updates else sum(v.type.bytes for v in node.outputs))
+    def bind(self, binding: Binding) -> tuple[Call, Call]:
+        """(fast, careful) functions of the arguments; see `backend.Program.bind`."""
+        return self.program.bind(self.graph, binding)

@@ -9,16 +9,25 @@ import numpy as np
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import Array
 from tinytorch.ir.reference import evaluate
+from tinytorch.runtime.backend import Binding, Call
+from tinytorch.runtime.python_call import python_call
 
 
 class Interpreter:
-    """Runs a graph node by node; what the compiled kernels are compared with. It can name the node that makes a NaN."""
+    """Runs a graph node by node; what the compiled kernels are compared with. It can name the node that makes a NaN.
+
+    It takes graphs of any ops, not schedules of kernels, and so is no backend; its calls are those of one.
+    """
 
     def __init__(self, graph: Graph, check_nans: bool = False) -> None:
         self.graph = graph
         self._check_nans = check_nans
         self._state = {output: index for index, output in graph.state}
         self._constants = [n.attrs["value"] for n in graph.nodes if n.op.name == "constant"]
+
+    def bind(self, binding: Binding) -> tuple[Call, Call]:
+        """(fast, careful) functions of the arguments."""
+        return python_call(self.graph, self.run, binding)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs that are not state, in arrays of their own; new values of state are written into their inputs,

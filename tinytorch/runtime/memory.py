@@ -4,7 +4,7 @@ Kept are arenas that no call uses, the memory of large results that callers have
 constants, frozen weights, graphs. What is in use is not bounded: arenas of running calls, results that somebody holds,
 what was used last. When there is too much, the least recently used goes first, whatever it is.
 
-Machine code lends the blocks (`llvm/pycall_memory.py`) and keeps account of them in the words here.
+Machine code of a backend lends the blocks and keeps account of them in the words here.
 """
 
 from __future__ import annotations
@@ -92,6 +92,20 @@ class _Asked:
         each = list(self._each.values())
         set_word("largest_arena", max((arena for _, arena, _ in each), default=0))
         set_word("largest_result", max((result for _, _, result in each), default=0))
+
+
+_clocks: weakref.WeakKeyDictionary[Callable[..., object], Callable[[], int]] = weakref.WeakKeyDictionary()
+
+
+def watch(call: Callable[..., object], used: Callable[[], int]) -> None:
+    """`used()` says when the function `call` ran last; a backend's own code advances the clock and takes note."""
+    _clocks[call] = used
+
+
+def last_use(call: Callable[..., object]) -> int:
+    """When it ran last, by the clock; 0 if nobody takes note."""
+    used = _clocks.get(call)
+    return 0 if used is None else used()
 
 
 class Kept(Protocol):

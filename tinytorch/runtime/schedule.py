@@ -279,7 +279,7 @@ def _may_overwrite(node: Node, operand: Value, known: dict[Value, Layout]) -> bo
     inner = {b for v, b in zip(node.inputs, body.inputs, strict=True) if v in read}
     if _is_update(node):
         return inner == {body.nodes[0].inputs[0]} and body.nodes[0].inputs.count(*inner) == 1
-    if any(n.op.kind in ("reduce", "index", "view") and n.op.name != "broadcast" for n in body.nodes):
+    if any(n.op.kind in ("reduce", "index", "move") for n in body.nodes):
         return False
     return not any(n.op.kind not in ("elementwise", "random") and inner.intersection(n.inputs) for n in body.nodes)
 

@@ -6,12 +6,13 @@ A composite's derivative is written by hand where that is shorter or more accura
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.expansions import eval_of, fast_of, flops_of
 from tinytorch.ir.fast import norms
-from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, apply, define
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -64,26 +65,9 @@ def define_composite(
     """A composite whose `eval`, `fast` and `flops` follow from its expansion; `faster` may give a better `fast`, given
     that one for the cases that it leaves."""
     expand = _in_f32(definition)
-
-    def evaluate(*arrays: Array, **attrs: Any) -> Array:
-        from tinytorch.ir.reference import Numbers
-
-        return expand(*map(Numbers, arrays), **attrs).array
-
-    def by_parts(*arrays: Array, **attrs: Any) -> Array:
-        from tinytorch.ir.reference import FastNumbers
-
-        return expand(*map(FastNumbers, arrays), **attrs).array
-
-    def flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
-        from tinytorch.ir.graph import Builder, Expr
-
-        builder = Builder()
-        expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
-        return sum(n.op.flops([v.type for v in n.inputs], n.output.type, n.attrs) for n in builder.nodes)
-
-    fast = faster(by_parts) if faster else by_parts
-    return define(Op(name, "composite", doc, infer, evaluate, vjp, flops, expand=expand, fast=fast))
+    fast = fast_of(expand)
+    fast = faster(fast) if faster else fast
+    return define(Op(name, "composite", doc, infer, eval_of(expand), vjp, flops_of(expand), expand=expand, fast=fast))
 
 
 def _float_type(name: str) -> Callable[..., TensorType]:

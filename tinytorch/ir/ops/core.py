@@ -9,7 +9,8 @@ import numpy as np
 
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define, named
+from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DType, Shape, TensorType, bf16, bool_, dtype_of, f32, i64
 
 
@@ -56,10 +57,8 @@ def rounded(value: Any, dtype: DType) -> Array:
 
 def filled(like: Any, value: float, type: TensorType) -> Any:
     """`value` broadcast to `type`, in the world of `like`."""
-    from tinytorch.ir.ops.view import broadcast
-
     scalar = like.constant(rounded(value, type.dtype))
-    return scalar if type.shape == () else apply(broadcast, scalar, shape=type.shape)
+    return scalar if type.shape == () else apply(named("broadcast"), scalar, shape=type.shape)
 
 
 def zeros_like(x: Any) -> Any:
@@ -189,8 +188,6 @@ where = define(Op(
 
 
 def _kernel_eval(*arrays: Array, body: Any, **attrs: Any) -> tuple[Array, ...]:
-    from tinytorch.ir.reference import evaluate
-
     return evaluate(body, arrays)
 
 

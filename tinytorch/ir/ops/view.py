@@ -1,4 +1,5 @@
-"""Views: the same elements at other indices. Kernels read them as strides where they can."""
+"""Views: the same elements at other indices, which kernels read as strides where they can. And the moves, which put
+elements into another buffer: `pad`, that gradients of slices need, and `concat`."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import Array, Op, apply, define
+from tinytorch.ir.op import Array, Op, apply, define, named
 from tinytorch.ir.ops.core import no_flops, normalize_axis
 from tinytorch.ir.types import Shape, TensorType
 
@@ -54,12 +55,10 @@ def _broadcast_type(x: TensorType, *, shape: Shape) -> TensorType:
 
 
 def _broadcast_rule(g: Any, n: Any) -> Any:
-    from tinytorch.ir.ops.reduce import sum_
-
     small, large = n.inputs[0].type.shape, n.attrs["shape"]
     padded = (1,) * (len(large) - len(small)) + small
     axes = tuple(i for i, (a, b) in enumerate(zip(padded, large, strict=True)) if a != b)
-    total = apply(sum_, g, axes=axes) if axes else g
+    total = apply(named("sum"), g, axes=axes) if axes else g
     return total if total.type.shape == small else apply(reshape, total, shape=small)
 
 
@@ -104,9 +103,7 @@ def _slice_rule(g: Any, n: Any) -> Any:
 
 
 def _slice_put(base: Any, new: Any, *, starts: Ints, limits: Ints, steps: Ints) -> Any:
-    from tinytorch.ir.ops.index import update_slice
-
-    return apply(update_slice, base, new, starts=starts, steps=steps)
+    return apply(named("update_slice"), base, new, starts=starts, steps=steps)
 
 
 slice_ = define(Op(
@@ -150,7 +147,7 @@ def _pad_rule(g: Any, n: Any) -> Any:
 
 
 pad = define(Op(
-    name="pad", kind="view", doc="`value` put before, after, and `interior` times between the elements of each axis.",
+    name="pad", kind="move", doc="`value` put before, after, and `interior` times between the elements of each axis.",
     infer=_pad_type, eval=_pad_eval, vjp=(_pad_rule,), flops=no_flops,
 ))  # fmt: skip
 
@@ -177,7 +174,7 @@ def _concat_rule(g: Any, n: Any, index: int) -> Any:
 
 
 concat = define(Op(
-    name="concat", kind="view", doc="The operands one after the other along `axis`.",
+    name="concat", kind="move", doc="The operands one after the other along `axis`.",
     infer=_concat_type, eval=lambda *xs, axis: np.concatenate(xs, axis=axis), vjp=_concat_rule, flops=no_flops,
 ))  # fmt: skip
 

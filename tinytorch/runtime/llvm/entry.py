@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.builder import Function, Module, Value
-from tinytorch.runtime.llvm.lltypes import I1, I64, PTR
-from tinytorch.runtime.llvm.pool_code import LAUNCH_SYMBOL
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.types import I1, I64, PTR
+from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
 from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule
 
 MAX_SLOTS = 64  # scratch areas of threads: one bit each in a word

@@ -13,15 +13,15 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.graph import Value as GraphValue
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.printer import print_graph
-from tinytorch.runtime.llvm.builder import Module
-from tinytorch.runtime.llvm.contract import Epilogue, EpilogueContext, Operand
-from tinytorch.runtime.llvm.contract_kernels import emit_contract
-from tinytorch.runtime.llvm.conv_pool import PoolContext, largest
+from tinytorch.runtime.llvm.contract.kernel import Epilogue, EpilogueContext, Operand
+from tinytorch.runtime.llvm.contract.kernels import emit_contract
+from tinytorch.runtime.llvm.conv.pool import PoolContext, largest
 from tinytorch.runtime.llvm.entry import MAX_SLOTS, Areas, Kernel, write_entry
-from tinytorch.runtime.llvm.index import emit_index
-from tinytorch.runtime.llvm.loop import emit_loop
-from tinytorch.runtime.llvm.loop_lane import computed, node_lane
-from tinytorch.runtime.llvm.target import Target
+from tinytorch.runtime.llvm.index.kernels import emit_index
+from tinytorch.runtime.llvm.lanes.node import computed, node_lane
+from tinytorch.runtime.llvm.loop.kernel import emit_loop
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.schedule import Argument, Call, Schedule
 
 

@@ -1,0 +1,95 @@
+"""Golden tests: `tests/passes/golden/<pass>/*.ir` holds a graph, `---`, and what the pass makes of it.
+
+`pytest --bless` rewrites the second half. In `tests/passes/golden/invalid`, a line that must be rejected ends with
+`# error: text`, and the error must name that line and hold that text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.printer import print_graph
+from tinytorch.ir.verify import verify
+from tinytorch.passes.autodiff import autodiff
+from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.cse import cse
+from tinytorch.passes.dce import dce
+from tinytorch.passes.expand import expand
+from tinytorch.passes.fold import fold
+from tinytorch.passes.fold_batch_norm import fold_batch_norm
+from tinytorch.passes.fuse import fuse
+from tinytorch.passes.layout import layout
+from tinytorch.passes.materialize import materialize
+from tinytorch.passes.pipeline import run_passes
+from tinytorch.passes.pooling import pooling
+from tinytorch.passes.simplify import simplify
+from tinytorch.passes.winograd import winograd
+
+GOLDEN = Path(__file__).parent / "golden"
+SEPARATOR = "---\n"
+
+
+def all_gradients(graph: Graph) -> Graph:
+    """Gradients with respect to every float input."""
+    return autodiff(graph, [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float])
+
+
+PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "autodiff": all_gradients,
+    "convolutions": convolutions,
+    "winograd": winograd,
+    "cse": cse,
+    "dce": dce,
+    "expand": expand,
+    "fold": fold,
+    "fold_batch_norm": fold_batch_norm,
+    "fuse": fuse,
+    "layout": layout,
+    "materialize": materialize,
+    "pipeline": lambda graph: run_passes(graph, verify=True)[0],
+    "pooling": pooling,
+    "simplify": simplify,
+}
+
+
+def cases(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (GOLDEN / folder).glob("*.ir"))
+
+
+def case_name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", cases(*PASSES), ids=case_name)
+def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
+    source, _, expected = path.read_text().partition(SEPARATOR)
+    after = PASSES[path.parent.name](parse_graph(source))
+    verify(after)
+    found = print_graph(after) + "\n"
+    if request.config.getoption("--bless"):
+        path.write_text(source + SEPARATOR + found)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("path", cases("invalid"), ids=case_name)
+def test_invalid(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    ((number, text),) = [
+        (i, match[1]) for i, line in enumerate(lines, 1) if (match := re.search(r"# error: (.*)", line))
+    ]
+    with pytest.raises(TinyTorchError) as caught:
+        parse_graph("\n".join(lines))
+    message = str(caught.value)
+    assert message.startswith(f"line {number}: ") and text in message, message
+
+
+def test_every_pass_has_golden_graphs() -> None:
+    assert all(cases(folder) for folder in [*PASSES, "invalid"])

@@ -1,0 +1,329 @@
+"""Matrix product kernels against numpy: layouts, dtypes, targets, epilogues, chunks in any order."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
+from tinytorch.runtime.llvm.contract.kernel import Epilogue, Operand, emit_matmul
+from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.target import Target
+
+X86 = Target.host().triple.startswith("x86_64")
+FORCED = ["avx2", "sse2"] if X86 else []
+GUARD = 64  # bytes past the scratch that must stay as they were
+
+
+def target_of(name):
+    return Target.host() if name == "host" else Target.named(name)
+
+
+def dtype_of(array):
+    return next(d for d in DTYPES.values() if d.numpy == array.dtype)
+
+
+def operand_of(array):
+    return Operand(dtype_of(array), array.shape, tuple(s // array.itemsize for s in array.strides))
+
+
+def run(a, b, out, *, target=None, epilogue=None, outputs=(), operands=(), seed=0):
+    """Emit, compile and run all chunks in a random order, each with the scratch dirty; the kernel."""
+    target = target or Target.host()
+    module = Module(target.attributes)
+    kernel = emit_matmul(module, "mm", operand_of(a), operand_of(b), operand_of(out), target, epilogue)
+    code = load_object(compile_object(module.text(), target))
+    raw = np.full(kernel.scratch_bytes + 64 + GUARD, 0xA5, np.uint8)
+    start = -raw.ctypes.data % 64
+    pointers = [x.ctypes.data for x in (a, b, out, *outputs, *operands)] + [raw.ctypes.data + start]
+    frame = (ctypes.c_void_p * len(pointers))(*pointers)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("mm"))
+    for chunk in np.random.default_rng(seed).permutation(kernel.chunks):
+        call(ctypes.addressof(frame), int(chunk))
+    assert (raw[start + kernel.scratch_bytes :] == 0xA5).all(), "wrote past the scratch"
+    return kernel
+
+
+def random(rng, shape, dtype):
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    info = np.iinfo(dtype.numpy)
+    return rng.integers(max(info.min, -(2**31)), min(info.max, 2**31), shape).astype(dtype.numpy)
+
+
+def matrix(rng, batch, rows, columns, dtype, layout):
+    """A [*batch, rows, columns] array of that layout."""
+    if layout == "transposed":
+        return random(rng, (*batch, columns, rows), dtype).swapaxes(-1, -2)
+    if layout == "reversed":
+        return random(rng, (*batch, rows, columns), dtype)[..., ::-1, ::-1]
+    if layout == "strided":
+        return random(rng, (*batch, rows * 2, columns * 3), dtype)[..., ::2, 1::3]
+    return random(rng, (*batch, rows, columns), dtype)
+
+
+def reference(a, b):
+    """In float64, or wrapping in int64; what the sums would be without rounding."""
+    if a.dtype.kind in "iu":
+        return a.astype(np.int64) @ b.astype(np.int64)
+    return a.astype(np.float64) @ b.astype(np.float64)
+
+
+def check(out, a, b):
+    expected = reference(a, b)
+    dtype = dtype_of(out)
+    if not dtype.is_float:
+        np.testing.assert_array_equal(out, expected.astype(out.dtype))
+        return
+    # |error| of a sum of k products is at most k eps times the sum of magnitudes, in the dtype of the sums.
+    eps = np.finfo(np.float64 if dtype is f64 else np.float32).eps
+    bound = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64)) * eps * (a.shape[-1] + 1)
+    rounding = {f16: 2.0**-11, bf16: 2.0**-8}.get(dtype, 0.0)
+    error = np.abs(out.astype(np.float64) - expected)
+    assert (error <= bound + np.abs(expected) * rounding * 1.01 + 1e-30).all(), float(np.max(error - bound))
+
+
+SHAPES = [
+    (1, 1, 1),
+    (5, 3, 2),
+    (13, 35, 17),
+    (1, 40, 33),
+    (33, 1, 40),
+    (2, 1, 64),
+    (64, 1, 2),
+    (3, 70, 129),
+    (65, 10, 24),
+]
+LAYOUTS = ["plain", "transposed", "reversed", "strided"]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize("right", LAYOUTS)
+def test_layouts(shape, left, right):
+    m, n, k = shape
+    rng = np.random.default_rng(1)
+    a, b = matrix(rng, (), m, k, f32, left), matrix(rng, (), k, n, f32, right)
+    out = np.full((m, n), np.nan, np.float32)
+    run(a, b, out)
+    check(out, a, b)
+
+
+@pytest.mark.parametrize("name", FORCED)
+@pytest.mark.parametrize("shape", [(13, 35, 17), (1, 40, 33), (33, 1, 40), (65, 10, 24)], ids=str)
+@pytest.mark.parametrize("left", ["plain", "transposed"])
+@pytest.mark.parametrize("right", ["plain", "transposed", "strided"])
+def test_forced_targets(name, shape, left, right):
+    m, n, k = shape
+    rng = np.random.default_rng(2)
+    a, b = matrix(rng, (), m, k, f32, left), matrix(rng, (), k, n, f32, right)
+    out = np.full((m, n), np.nan, np.float32)
+    run(a, b, out, target=target_of(name))
+    check(out, a, b)
+
+
+@pytest.mark.parametrize("name", ["host", *FORCED])
+@pytest.mark.parametrize("dtype", [f64, f16, bf16, i8, u8, i32, i64], ids=str)
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+def test_dtypes(name, dtype, form):
+    rng = np.random.default_rng(3)
+    layouts = {"N": "plain", "T": "transposed"}
+    for m, n, k in [(70, 50, 37), (2, 19, 70)]:
+        a = matrix(rng, (), m, k, dtype, layouts[form[0]])
+        b = matrix(rng, (), k, n, dtype, layouts[form[1]])
+        out = np.zeros((m, n), dtype.numpy)
+        run(a, b, out, target=target_of(name))
+        check(out, a, b)
+
+
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("shape", [(200, 130, 700), (97, 1030, 64), (640, 65, 300), (60, 200, 1500)], ids=str)
+def test_packed_and_chunked(form, shape):
+    m, n, k = shape
+    rng = np.random.default_rng(4)
+    layouts = {"N": "plain", "T": "transposed"}
+    a = matrix(rng, (), m, k, f32, layouts[form[0]])
+    b = matrix(rng, (), k, n, f32, layouts[form[1]])
+    out = np.full((m, n), np.nan, np.float32)
+    kernel = run(a, b, out)
+    assert kernel.chunks > 1 and kernel.flops == 2 * m * n * k
+    check(out, a, b)
+    again = np.zeros_like(out)
+    run(a, b, again, seed=1)
+    np.testing.assert_array_equal(again, out)
+
+
+@pytest.mark.parametrize("name", ["host", *FORCED])
+def test_blocks_of_k(name):
+    rng = np.random.default_rng(5)
+    a, b = random(rng, (50, 9001), f32), random(rng, (9001, 70), f32)
+    out = np.full((50, 70), np.nan, np.float32)
+    run(a, b, out, target=target_of(name))
+    check(out, a, b)
+    half = np.zeros((50, 70), np.float16)
+    a, b = (a / 100).astype(np.float16), b.astype(np.float16)
+    run(a, b, half, target=target_of(name))
+    check(half, a, b)
+
+
+@pytest.mark.parametrize("m,n,k", [(0, 4, 3), (4, 0, 3), (4, 5, 0), (0, 0, 0), (1, 1, 0)])
+def test_empty_axes(m, n, k):
+    out = np.full((m, n), np.nan, np.float32)
+    kernel = run(np.ones((m, k), np.float32), np.ones((k, n), np.float32), out)
+    assert not out.any() and kernel.chunks == (1 if m and n else 0)
+    assert (
+        run(np.ones((0, 2, 3), np.float32), np.ones((0, 3, 2), np.float32), np.ones((0, 2, 2), np.float32)).chunks == 0
+    )
+
+
+@pytest.mark.parametrize(
+    "left,right",
+    [((3, 2), (3, 2)), ((3, 2), (1, 1)), ((1, 2), (3, 1)), ((1, 1), (3, 2)), ((3, 1), (3, 2)), ((7, 1), (1, 1))],
+    ids=str,
+)
+@pytest.mark.parametrize("form", ["NN", "NT"])
+def test_batches_broadcast(left, right, form):
+    rng = np.random.default_rng(6)
+    batch = np.broadcast_shapes(left, right)
+    a = matrix(rng, left, 9, 20, f32, "plain")
+    b = matrix(rng, right, 20, 21, f32, "plain" if form == "NN" else "transposed")
+    a, b = np.broadcast_to(a, (*batch, 9, 20)), np.broadcast_to(b, (*batch, 20, 21))
+    out = np.full((*batch, 9, 21), np.nan, np.float32)
+    run(a, b, out)
+    check(out, a, b)
+
+
+def test_many_small_products_share_chunks():
+    rng = np.random.default_rng(7)
+    a, b = random(rng, (500, 33, 16), f32), random(rng, (500, 16, 40), f32)
+    out = np.full((500, 33, 40), np.nan, np.float32)
+    kernel = run(a, b, out)
+    assert 1 < kernel.chunks < 50
+    check(out, a, b)
+
+
+def test_vectors_in_a_batch_become_one_product():
+    rng = np.random.default_rng(8)
+    a, b = random(rng, (6, 5, 1, 24), f32), np.broadcast_to(random(rng, (24, 31), f32), (6, 5, 24, 31))
+    out = np.full((6, 5, 1, 31), np.nan, np.float32)
+    assert run(a, b, out).chunks == 1
+    check(out, a, b)
+
+
+def bias_relu(ctx):
+    ctx.store(0, (ctx.acc + ctx.load(0)).max(0.0))
+
+
+@pytest.mark.parametrize("name", ["host", *FORCED])
+@pytest.mark.parametrize("shape", [(70, 100, 30), (1, 37, 50), (37, 1, 50), (3, 50, 64)], ids=str)
+@pytest.mark.parametrize("kind", ["row", "column", "scalar", "full"])
+def test_epilogue_operands_broadcast(name, shape, kind):
+    m, n, k = shape
+    rng = np.random.default_rng(9)
+    a, b = random(rng, (m, k), f32), random(rng, (k, n), f32)
+    bias = random(rng, {"row": (n,), "column": (m, 1), "scalar": (1, 1), "full": (m, n)}[kind], f32)
+    bias = np.broadcast_to(bias, (m, n))
+    out = np.full((m, n), np.nan, np.float32)
+    epilogue = Epilogue("bias relu", bias_relu, operands=(operand_of(bias),))
+    run(a, b, out, target=target_of(name), epilogue=epilogue, operands=[bias])
+    np.testing.assert_allclose(out, np.maximum(reference(a, b) + bias, 0), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(70, 100, 30), (784, 128, 64), (90, 33, 9001)], ids=str)
+def test_epilogue_updates_several_buffers_in_place(shape):
+    m, n, k = shape
+    rng = np.random.default_rng(10)
+    x, y = random(rng, (k, m), f32).T, random(rng, (k, n), f32)
+    velocity, weight = random(rng, (m, n), f32), random(rng, (m, n), f32)
+    rate = np.broadcast_to(np.float32(0.1), (m, n))
+    expected_velocity = 0.9 * velocity.astype(np.float64) + reference(x, y)
+    expected_weight = weight - 0.1 * expected_velocity
+
+    def momentum(ctx):
+        moved = ctx.emitter.fma(ctx.load(0), ctx.emitter.const(0.9, f32), ctx.acc)
+        ctx.store(0, moved)
+        ctx.store(1, ctx.load(1) - ctx.load(2) * moved)
+
+    layouts = tuple(map(operand_of, (velocity, weight, rate)))
+    epilogue = Epilogue("momentum", momentum, operands=layouts, outputs=(operand_of(weight),))
+    run(x, y, velocity, epilogue=epilogue, outputs=[weight], operands=[velocity, weight, rate])
+    np.testing.assert_allclose(velocity, expected_velocity, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(weight, expected_weight, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(20, 35, 8), (35, 1, 8), (1, 35, 40), (2, 21, 40)], ids=str)
+def test_epilogue_knows_its_place_and_batch(shape):
+    m, n, k = shape
+    rng = np.random.default_rng(11)
+    a, b = random(rng, (3, m, k), f32), random(rng, (3, k, n), f32)
+    scale = np.broadcast_to(random(rng, (3, 1, 1), f32), (3, m, n))
+    out, twice = np.full((3, m, n), np.nan, np.float32), np.full((3, m, n), np.nan, np.float16)
+
+    def body(ctx):
+        fn = ctx.emitter.fn
+        first = ctx.emitter.lane(fn.convert("sitofp", ctx.row * 1000 + ctx.column, f32_type()), f32)
+        steps = ctx.emitter.lane(fn.iota(f32_type(ctx.emitter.lanes)) * (1000.0 if ctx.along_rows else 1.0), f32)
+        scaled = ctx.acc * ctx.load(0)
+        ctx.store(0, scaled + first + steps)
+        ctx.store(1, (scaled + scaled).cast(f16))
+
+    epilogue = Epilogue("place", body, operands=(operand_of(scale),), outputs=(operand_of(twice),))
+    run(a, b, out, epilogue=epilogue, outputs=[twice], operands=[scale])
+    scaled = reference(a, b) * scale
+    place = np.arange(m)[:, None] * 1000.0 + np.arange(n)
+    np.testing.assert_allclose(out, scaled + place, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(twice, 2 * scaled, rtol=2e-3, atol=2e-3)
+
+
+def f32_type(lanes=1):
+    from tinytorch.runtime.llvm.text.types import F32
+
+    return F32.widen(lanes)
+
+
+def test_result_dtype_may_differ():
+    rng = np.random.default_rng(12)
+    a, b = random(rng, (20, 30), i8), random(rng, (30, 40), i8)
+    out = np.zeros((20, 40), np.int32)
+    run(a, b, out)
+    np.testing.assert_array_equal(out, a.astype(np.int32) @ b.astype(np.int32))
+
+
+def test_nan_and_infinity_survive():
+    a, b = np.ones((20, 16), np.float32), np.ones((16, 20), np.float32)
+    a[3, 5], b[2, 7], a[9, 0], b[0, 11] = np.nan, np.inf, np.inf, 0.0
+    out = np.zeros((20, 20), np.float32)
+    run(a, b, out)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(out, a @ b)
+
+
+def test_alike_products_share_microkernels():
+    module = Module(Target.host().attributes)
+    for name in ("first", "second"):
+        x = Operand.contiguous(f32, (64, 64))
+        emit_matmul(module, name, x, x, x, Target.host())
+    alone = Module(Target.host().attributes)
+    emit_matmul(alone, "first", x, x, x, Target.host())
+    assert len(module.functions) == len(alone.functions) + 1
+
+
+@pytest.mark.parametrize("name,instruction", [("avx512", "zmm"), ("avx2", "ymm"), ("sse2", "mulps"), ("neon", "fmla")])
+def test_every_target_assembles(name, instruction):
+    target = Target.named(name)
+    for dtype in (f32, f16):
+        module = Module(target.attributes)
+        a, b = Operand.contiguous(dtype, (50, 70)), Operand(dtype, (70, 90), (1, 70))
+        emit_matmul(module, "mm", a, b, Operand.contiguous(dtype, (50, 90)), target)
+        assembly = emit_assembly(module.text(), target)
+        assert instruction in assembly
+        assert "fmaf" not in assembly and "__" not in assembly.replace("__const", "")
+
+
+@pytest.mark.parametrize("right", [Operand.contiguous(f32, (3, 4)), Operand.contiguous(f64, (5, 4))])
+def test_mismatched_operands(right):
+    with pytest.raises(CompileError, match="matmul kernel: operand"):
+        left, out = Operand.contiguous(f32, (2, 5)), Operand.contiguous(f32, (2, 4))
+        emit_matmul(Module(), "mm", left, right, out, Target.host())

@@ -1,0 +1,161 @@
+"""Convolutions in fewer multiplications: near to the definition, which it is itself where a value is not finite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+from tests.execution import compiled, kernels
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.op import apply
+from tinytorch.ir.ops.convolution import conv2d
+from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
+from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
+from tinytorch.passes.winograd import winograd
+from tinytorch.runtime.llvm.text.target import Target
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+SAME: Pads = ((1, 1), (1, 1))
+
+
+def graph_of(dtype: DType, images: tuple[int, ...], columns: int, pads: Pads = SAME) -> Graph:
+    b = Builder("conv")
+    x = b.input(TensorType(dtype, images), "x")
+    w = b.input(TensorType(dtype, (3, 3, images[3], columns)), "w")
+    low, high = pads
+    attrs = {"stride": (1, 1), "low": low, "high": high, "dilation": (1, 1), "groups": 1}
+    u = apply(winograd_weights, Expr(b, w))
+    return b.build([apply(conv2d_winograd, Expr(b, x), Expr(b, w), u, **attrs).value])
+
+
+def operands(graph: Graph, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(v.type.shape).astype(v.type.dtype.numpy) for v in graph.inputs]
+
+
+def same_size(dtype: DType, images: tuple[int, ...], columns: int, groups: int = 1, window: int = 3) -> Graph:
+    """A convolution that keeps the size of its images."""
+    b, side = Builder("conv"), window // 2
+    x = b.input(TensorType(dtype, images), "x")
+    w = b.input(TensorType(dtype, (window, window, images[3] // groups, columns)), "w")
+    pads = {"low": (side, side), "high": (side, side)}
+    out = apply(conv2d, Expr(b, x), Expr(b, w), stride=(1, 1), dilation=(1, 1), groups=groups, **pads)
+    return b.build([out.value])
+
+
+def suits(
+    dtype: DType,
+    images: tuple[int, ...],
+    columns: int,
+    groups: int = 1,
+    window: int = 3,
+    costs: Costs = DEFAULT_COSTS,
+) -> bool:
+    """Whether the pass takes such a convolution."""
+    graph = winograd(same_size(dtype, images, columns, groups, window), costs=costs)
+    return any(node.op is conv2d_winograd for node in graph.nodes)
+
+
+def exact(graph: Graph, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The result in f64, and the sum of the products' magnitudes behind each element."""
+    wide = [a.astype(np.float64) for a in arrays]
+    attrs = graph.nodes[-1].attrs
+    return conv2d.eval(*wide, **attrs), conv2d.eval(*map(np.abs, wide), **attrs)
+
+
+@pytest.mark.parametrize("dtype", [f32, f64], ids=str)
+@pytest.mark.parametrize(
+    ("images", "columns", "pads"),
+    [
+        ((2, 8, 8, 32), 32, SAME),
+        ((3, 7, 9, 20), 33, SAME),  # odd sides, channels that fill no vector
+        ((1, 16, 5, 48), 100, ((2, 0), (0, 2))),
+        ((2, 12, 10, 64), 16, ((-1, -2), (0, 0))),  # the border is cut off
+        ((1, 40, 40, 96), 64, ((0, 0), (0, 0))),  # several strips, read in place
+    ],
+    ids=str,
+)
+def test_near_to_the_definition(dtype: DType, images: tuple[int, ...], columns: int, pads: Pads) -> None:
+    graph = graph_of(dtype, images, columns, pads)
+    arrays = operands(graph)
+    (found,) = compiled(graph, arrays)
+    wanted, magnitudes = exact(graph, arrays)
+    # Rounding errors of the sums and of some ten further additions in the transforms. The sums of a tile mix the
+    # magnitudes of all of its outputs.
+    bound = 10 * np.finfo(dtype.numpy).eps * magnitudes.max()
+    assert (np.abs(found.astype(np.float64) - wanted) <= bound).all()
+
+
+def test_where_it_is_taken() -> None:
+    assert suits(f32, (8, 16, 16, 32), 64)
+    assert suits(f32, (1, 13, 13, 48), 80)
+    assert not suits(f32, (8, 32, 32, 3), 32), "three channels leave nothing to gain"
+    assert not suits(f32, (8, 1, 16, 64), 64), "one row fills half of each tile"
+    assert not suits(i32, (8, 16, 16, 32), 64), "halves are no integers"
+    assert not suits(bf16, (8, 16, 16, 32), 64), "the transforms would be rounded to eight bits"
+    assert not suits(f32, (1, 8, 8, 64), 128), "transforming the weights takes longer than what it saves"
+    assert not suits(f32, (8, 16, 16, 64), 32, groups=2)
+    assert not suits(f32, (8, 16, 16, 32), 64, window=5)
+
+
+def test_it_is_taken_for_the_vectors_of_the_target() -> None:
+    wide, narrow = Target.named("avx512").costs, Target.named("avx2").costs
+    assert (wide.lanes(f32), narrow.lanes(f32), narrow.lanes(f64)) == (16, 8, 4)
+    for costs in (wide, narrow, Target.named("sse2").costs):
+        assert suits(f32, (8, 16, 16, 32), 64, costs=costs)
+        assert not suits(f32, (8, 32, 32, 3), 32, costs=costs)
+    assert not suits(f32, (8, 16, 16, 32), 8, costs=wide), "half a vector of columns: sums go along the channels"
+    assert suits(f32, (8, 16, 16, 32), 8, costs=narrow), "which fill a vector of 32 bytes"
+    dear = replace(narrow, winograd_transform=1000)
+    assert not suits(f32, (8, 16, 16, 32), 64, costs=dear)
+
+
+@pytest.mark.skipif(Target.host().name not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+@pytest.mark.parametrize("columns", [8, 20, 64])
+def test_what_a_target_takes_is_right_there(name: Literal["avx2", "sse2"], columns: int) -> None:
+    target = Target.named(name)
+    graph = same_size(f32, (4, 12, 10, 32), columns)
+    families = [n.attrs["family"] for n in kernels(graph, target.costs).nodes if n.op.kind == "kernel"]
+    assert ("conv2d_winograd" in families) == suits(f32, (4, 12, 10, 32), columns, costs=target.costs)
+    arrays = operands(graph)
+    (found,) = compiled(graph, arrays, target)
+    wanted, magnitudes = exact(graph, arrays)
+    assert (np.abs(found.astype(np.float64) - wanted) <= 10 * np.finfo(np.float32).eps * magnitudes.max()).all()
+
+
+def test_frozen_weights_are_transformed_once() -> None:
+    model = tt.Sequential(tt.Conv2d(3, 32, 3, padding=1), tt.ReLU(), tt.Conv2d(32, 64, 3, padding=1))
+    frozen = tt.compile(model, freeze=True)
+    x = tt.Tensor(np.random.default_rng(0).standard_normal((1, 3, 16, 16)).astype(np.float32))
+    with tt.no_grad():
+        found, wanted = frozen(x), model(x)
+    families = [n.attrs["family"] for n in frozen.graph.nodes if n.op.name == "kernel"]
+    assert "conv2d_winograd" in families and "winograd_weights" not in families
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("where", ["images", "weights"])
+def test_infinities_reach_only_what_meets_them(value: float, where: str) -> None:
+    """Bit for bit where they are: an infinity stays one, and neighbours that do not meet it are finite numbers."""
+    graph = graph_of(f32, (2, 8, 9, 32), 48)
+    x, w = operands(graph)
+    if where == "images":
+        x[1, 3, 4, 5] = value
+    else:
+        w[1, 2, 3, 7] = value
+    with np.errstate(all="ignore"):
+        wanted = conv2d.eval(x, w, **graph.nodes[-1].attrs)
+    (found,) = compiled(graph, [x, w])
+    for kind in (np.isnan, np.isposinf, np.isneginf):
+        np.testing.assert_array_equal(kind(found), kind(wanted))
+    near = np.isfinite(wanted)
+    scale = np.maximum(np.abs(wanted[near]), 100)
+    assert (np.abs(found[near] - wanted[near]) <= 1e-4 * scale).all()

@@ -1,0 +1,193 @@
+"""What joins tensors to Python and numpy: their arrays, numbers, dtypes; and arrays of what users pass."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from tinytorch.frontend.inplace import InPlace
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.storage import Alias, Storage, known_storage, layout_of, show, storage_of, version_of
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.types import bool_, dtype_of, f32, f64, i32, i64
+
+
+class Conversions(InPlace):
+    """A tensor as numpy and Python see it. Subclasses have the slots."""
+
+    __slots__ = ()
+
+    _data: Array
+    _expr: Any
+    _storage: Storage | None
+    _alias: Alias[Any] | None
+    _node: Any
+
+    @classmethod
+    def wrap(cls, array: Array, expr: Any = None) -> Any:
+        """A tensor over `array` itself; or over a traced expression, without an array."""
+        raise TypeError(f"{cls.__name__} has no memory")
+
+    # Values.
+    def _concrete(self, what: str) -> Array:
+        if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
+            raise TraceError(
+                f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
+                "choice), return it from the compiled function, or do this outside of it",
+                user_loc(),
+            )
+        return self._data
+
+    @property
+    def data(self) -> Array:
+        """The numpy array that holds the values (shared, not copied)."""
+        return self._shown("reading .data")
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if mode.trace is not None or isinstance(value, Conversions):
+            with_history, mode.grad = mode.grad, False
+            try:
+                self.copy_(value)
+            finally:
+                mode.grad = with_history
+            return
+        array = as_array(value, self.dtype)
+        if array.shape != self.shape:
+            raise ShapeError(f"data: {list(array.shape)} does not fit a tensor of {self.type}", user_loc())
+        self.replace_storage(array)
+
+    def replace_storage(self, array: Array) -> None:
+        """Lie in other memory from now on, that of `array`; views keep the old one."""
+        self._data, self._alias = array, None
+        self._storage = known_storage(array) or Storage(version_of(self) + 1)
+
+    def touch(self) -> None:
+        """Note that the storage was written to: a tape that needs the old values will say so."""
+        storage_of(self).version += 1
+
+    def _shown(self, what: str) -> Array:
+        """The array, for code that may keep it."""
+        array = self._concrete(what)
+        show(array, storage_of(self))
+        return array
+
+    def numpy(self) -> Array:
+        """The numpy array that holds the values (shared, not copied)."""
+        return self._shown("numpy()")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self._shown("conversion to a numpy array"), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._shown("DLPack export").__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._concrete("DLPack export").__dlpack_device__()
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        array = self._concrete("item()")
+        if array.size != 1:
+            raise ShapeError(f"item: needs one element, got {self.type}", user_loc())
+        return array.item() if self.dtype.name != "bf16" else float(array.reshape(()))
+
+    def tolist(self) -> Any:
+        return self._concrete("tolist()").tolist()
+
+    def __float__(self) -> float:
+        self._concrete("float()")
+        return float(self.item())
+
+    def __int__(self) -> int:
+        self._concrete("int()")
+        return int(self.item())
+
+    def __index__(self) -> int:
+        self._concrete("use as an index")
+        if self.dtype.kind not in ("int", "uint"):
+            raise TypeError(f"only integer tensors are indices, got {self.type}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        self._concrete("a Python condition (if, while, and, or, not)")
+        return bool(self.item())
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # Dtypes and places.
+    def to(self, *where: Any, dtype: object = None) -> Self:
+        """A tensor of another dtype; the only device is "cpu"."""
+        for item in where:
+            if isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
+                _require_cpu(item)
+            else:
+                dtype = item.dtype if isinstance(item, Conversions) else item
+        return self if dtype is None else self.cast(dtype)
+
+    def cpu(self) -> Self:
+        return self
+
+    def cuda(self, device: object = None) -> Self:
+        _require_cpu("cuda")
+        return self
+
+    def float(self) -> Self:
+        return self.cast(f32)
+
+    def double(self) -> Self:
+        return self.cast(f64)
+
+    def long(self) -> Self:
+        return self.cast(i64)
+
+    def int(self) -> Self:
+        return self.cast(i32)
+
+    def bool(self) -> Self:
+        return self.cast(bool_)
+
+    def astype(self, dtype: object) -> Self:
+        return self.cast(dtype)
+
+    def is_contiguous(self) -> bool:
+        return layout_of(self).flags.c_contiguous
+
+
+def _require_cpu(device: str) -> None:
+    if device.split(":")[0] != "cpu":
+        raise TinyTorchError(f"device {device!r}: TinyTorch runs on the CPU only", user_loc())
+
+
+def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:
+    """`data` as a numpy array of a supported dtype; copied if asked or needed."""
+    if isinstance(data, Conversions):
+        data = data.numpy()
+    target = None if dtype is None else dtype_of(dtype).numpy
+    if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
+        array = np.array(data, copy=True if copy else None)
+        return array_as(array, dtype_of(array.dtype).numpy if target is None else target)
+    try:
+        array = np.array(_plain(data))
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"Tensor: no array can be made of {type(data).__name__}: {error}", user_loc()) from None
+    if target is None:
+        target = {"f": f32.numpy, "i": i64.numpy, "b": bool_.numpy}.get(array.dtype.kind) or dtype_of(array.dtype).numpy
+    return array_as(array, target)
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with tensors in them as nested lists of arrays."""
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    return data.numpy() if isinstance(data, Conversions) else data

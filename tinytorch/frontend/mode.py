@@ -1,0 +1,49 @@
+"""What holds in a thread: whether a trace runs, and whether gradients are recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tinytorch.ir.op import Array, Attrs, Op
+
+
+class Consumed:
+    """Stands in `grad` for a gradient that a compiled step used and did not keep."""
+
+
+class TraceAgain(Exception):
+    """Raised in a trace by code that had to prepare Python state before anything else, and has: start over."""
+
+
+class Trace(Protocol):
+    """What tensors need of a running trace; operands and results are tensors."""
+
+    needed: frozenset[int]
+
+    def apply(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any: ...
+    def constant(self, array: Array) -> Any: ...
+    def array(self, array: Array) -> Any: ...
+    def created(self, tensor: Any, source: Array | None = None) -> None: ...
+    def lift(self, tensor: Any) -> Any: ...
+    def holds(self, tensor: Any) -> bool: ...
+    def refresh(self, tensor: Any) -> None: ...
+    def differentiate(self, tensor: Any, wanted: bool) -> None: ...
+    def is_leaf(self, tensor: Any) -> bool: ...
+    def update(self, tensor: Any, value: Any) -> None: ...
+    def backward(self, tensor: Any, grad: Any, retain_graph: bool, create_graph: bool) -> None: ...
+    def gradients(self, output: Any, wrt: Sequence[Any], seed: Any, create_graph: bool) -> list[Any]: ...
+    def read_grad(self, tensor: Any) -> Any: ...
+    def write_grad(self, tensor: Any, grad: Any) -> None: ...
+    def use_grad(self, tensor: Any) -> None: ...
+
+
+class _Mode(threading.local):
+    """What holds in this thread: is a trace running, are gradients recorded."""
+
+    trace: Trace | None = None
+    grad: bool = True
+
+
+mode = _Mode()

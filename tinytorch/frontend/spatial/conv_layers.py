@@ -1,0 +1,175 @@
+"""Layers of convolutions and of transposed convolutions, and what convolutions cost.
+
+Conv2d with i channels in, o out, windows of k by k, on a batch of b images, with outputs of h by w:
+
+- Training memory, in elements: weights k² i o, as much again for their gradients (and for each moment that the
+  optimizer keeps), outputs b o h w, and the inputs, which the weights' gradient reads. Operations: 2 k² i o b h w,
+  and as many for each of the two gradients. A Linear between the same images has i h w o h w weights, h² w² / k² times
+  as many.
+- im2col, which turns a convolution into one matrix product, writes every window out: b h w k² i elements, k² times the
+  image. The kernels here read the windows in place, and so do without.
+- Winograd's F(m, k) computes m by m outputs with (m + k - 1)² products instead of m² k²: for 3 by 3 windows 2.25 times
+  fewer with m = 2, 4 times with m = 4. It pays with transforms of every tile, (m + k - 1)² / m² times the image in
+  memory, weights larger by (m + k - 1)² / k², and rounding errors that grow fast with m (Lavin & Gray 2016).
+- Depthwise separable: a convolution with groups = i, then one of 1 by 1. It takes k² i + i o weights and operations per
+  output place instead of k² i o, a fraction 1 / o + 1 / k² (Howard et al. 2017). But the depthwise part does only 2 k²
+  operations for each element that it reads, so memory bounds its speed.
+"""
+
+from __future__ import annotations
+
+from tinytorch.frontend import arguments, init
+from tinytorch.frontend.creation import zeros
+from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.random import Generator
+from tinytorch.frontend.spatial.arguments import Ints, Size, count, error, sizes
+from tinytorch.frontend.spatial.functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d, paddings
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.types import f32
+
+
+class _Convolution(Module):
+    """What convolutions and their transposes share: arguments, weights and their initial values."""
+
+    rank: int
+    transposed: bool = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size,
+        dilation: Size,
+        groups: int,
+        bias: bool,
+        dtype: object,
+        initialization: str,
+        generator: Generator | None,
+    ) -> None:
+        super().__init__()
+        name, rank = type(self).__name__, self.rank
+        self.in_channels = count(name, "in_channels", in_channels)
+        self.out_channels = count(name, "out_channels", out_channels)
+        self.groups = count(name, "groups", groups)
+        arguments.flag(name, "bias", bias)
+        for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % self.groups:
+                raise error(f"{name}: {what} is {channels}, which {groups} groups do not divide")
+        self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
+        self.stride, self.dilation = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
+        first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        self.weight = Parameter(zeros(first, second // groups, *self.kernel_size, dtype=dtype))
+        self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
+        init.initialize_(name, self.weight, self.bias, initialization, generator)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        zeros, ones = (0,) * self.rank, (1,) * self.rank
+        usual = {"padding": zeros, "dilation": ones, "output_padding": zeros, "groups": 1}
+        parts += [f"{k}={getattr(self, k)!r}" for k, v in usual.items() if getattr(self, k, v) != v]
+        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
+
+
+class _Direct(_Convolution):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        dtype: object = f32,
+        initialization: str = "default",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, initialization, generator
+        )
+        low, _ = paddings(type(self).__name__, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding: Ints | str = padding if isinstance(padding, str) else low
+
+
+class Conv1d(_Direct):
+    """Convolution [batch, in_channels, length] to [batch, out_channels, …]; arguments as those of `Conv2d`."""
+
+    rank = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv2d(_Direct):
+    """Convolution [batch, in_channels, height, width] to [batch, out_channels, …], as `functional.conv2d`.
+
+    weight is [out_channels, in_channels / groups, window height, window width], bias [out_channels]. `initialization`
+    of the weight: "default" as in PyTorch, uniform with bound 1 / sqrt(fan_in) (as the bias), fan_in being how many
+    products an output sums; "xavier" or "he", uniform with the variances given in `init`, with a bias of zeros.
+    """
+
+    rank = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class _Transposed(_Convolution):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        dtype: object = f32,
+        initialization: str = "default",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, initialization, generator
+        )
+        name = type(self).__name__
+        self.padding = sizes(name, "padding", padding, self.rank, 0)
+        self.output_padding = sizes(name, "output_padding", output_padding, self.rank, 0)
+        for extra, step, spread in zip(self.output_padding, self.stride, self.dilation, strict=True):
+            if extra >= max(step, spread):
+                raise error(
+                    f"{name}: output_padding is less than the stride or the dilation, got {extra} with stride {step} "
+                    f"and dilation {spread}"
+                )
+
+
+class ConvTranspose1d(_Transposed):
+    """Transposed convolution of [batch, in_channels, length]; arguments as those of `ConvTranspose2d`."""
+
+    rank = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv_transpose1d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )
+
+
+class ConvTranspose2d(_Transposed):
+    """Transposed convolution [batch, in_channels, height, width] to [batch, out_channels, …], as
+    `functional.conv_transpose2d`; it goes back through the sizes of a Conv2d with the same stride and padding.
+
+    weight is [in_channels, out_channels / groups, window height, window width]; the rest as in `Conv2d`, with
+    fan_in = out_channels / groups * window, as in PyTorch.
+    """
+
+    rank = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )

@@ -1,0 +1,274 @@
+"""The steps that a trainer runs, each a whole that can be compiled: train, accumulate, update, evaluate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias, cast
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.optimizers import Optimizer
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import stack, where
+from tinytorch.frontend.tracked import Tracked
+from tinytorch.frontend.training.position import Counts
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
+from tinytorch.ir.types import f32, f64
+
+LossFunction: TypeAlias = Callable[[Any, Any], Any]
+Hits: TypeAlias = Callable[[Any, Any], Tensor | None]
+
+
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """Scale the gradients in place so that their norm, taken over all of them together, is at most `max_norm`.
+
+    Returns the norm before (0-d, at least f32). As in PyTorch, the factor is min(1, max_norm / (norm + 1e-6)), and a
+    norm that is not finite goes through: NaN makes every gradient NaN, infinity makes 0 of the finite ones. With
+    `error_if_nonfinite` it is an error instead, and no gradient has changed; a compiled step cannot ask for that.
+    Parameters without a gradient count for nothing. Source: Pascanu, Mikolov & Bengio 2013.
+    """
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    arguments.number("clip_grad_norm", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
+    arguments.positive("clip_grad_norm", "norm_type", norm_type)
+    arguments.flag("clip_grad_norm", "error_if_nonfinite", error_if_nonfinite)
+    with grad_mode(False):
+        gradients = [g for g in (p.grad for p in given) if g is not None]
+        norm = _norm(gradients, float(norm_type))
+        if error_if_nonfinite:
+            _require_finite(norm)
+        factor = (max_norm / (norm + 1e-6)).minimum(1.0)
+        for gradient in gradients:
+            gradient.mul_(factor.cast(gradient.dtype))
+    return norm
+
+
+def _norm(tensors: list[Tensor], order: float) -> Tensor:
+    """The norm of all elements together."""
+    if not tensors:
+        return Tensor(np.zeros((), np.float32))
+    wide = [t.detach() if t.dtype.bits >= 32 else t.detach().cast(f32) for t in tensors]
+    if order == math.inf:
+        return stack([t.abs().amax() for t in wide]).amax()
+    if order == 2:
+        return stack([(t * t).sum() for t in wide]).sum().sqrt()
+    return stack([t.abs().pow(order).sum() for t in wide]).sum().pow(1 / order)
+
+
+def _require_finite(norm: Tensor) -> None:
+    if mode.trace is not None:
+        raise TraceError("clip_grad_norm: error_if_nonfinite needs the norm's value, which a trace has not", user_loc())
+    if not math.isfinite(norm.item()):
+        raise TinyTorchError(f"clip_grad_norm: the norm of the gradients is {norm.item()}", user_loc())
+
+
+def class_hits(prediction: Any, targets: Any) -> Tensor | None:
+    """Where the largest score is that of the target class: scores [N, C, …], integer targets [N, …].
+
+    None, which means that there is no accuracy, for anything else.
+    """
+    if not isinstance(prediction, Tensor) or not isinstance(targets, Tensor):
+        return None
+    if targets.dtype.kind not in ("int", "uint") or prediction.ndim != targets.ndim + 1:
+        return None
+    axis = min(1, prediction.ndim - 1)
+    return prediction.detach().argmax(axis) == targets
+
+
+def binary_hits(threshold: float = 0.5) -> Hits:
+    """Accuracy of one score per sample: a hit where it lies on the side of `threshold` that the target 0 or 1 asks
+    for. The threshold of probabilities is 0.5, that of logits 0."""
+
+    def hits(prediction: Any, targets: Any) -> Tensor | None:
+        return (prediction.detach() > threshold) == (targets > 0.5)
+
+    return hits
+
+
+def samples_in(inputs: Any) -> int:
+    """The length of the first axis of the first tensor or array in a nested container."""
+    item = inputs
+    while isinstance(item, (tuple, list, dict)) and item:
+        item = next(iter(cast(Any, item).values())) if isinstance(item, dict) else cast(Any, item)[0]
+    shape = getattr(item, "shape", None)
+    if not shape:
+        raise ShapeError(f"a batch needs a first axis of samples, got {getattr(item, 'type', type(item).__name__)}")
+    return int(shape[0])
+
+
+class Totals:
+    """Sums over batches: loss times samples, samples, hits, predictions; f64[4] in one tensor of state, so that a
+    compiled step adds to them and nothing has to be returned."""
+
+    def __init__(self) -> None:
+        self.tensor = Tensor.wrap(np.zeros(4))
+        self.tensor.name = "totals"
+        self.values = self.tensor.numpy()
+
+    def add(self, loss: Tensor, weight: float, samples: int, hits: Tensor | None) -> None:
+        constant = self.tensor.constant
+        counts = constant(np.array([0, samples, 0, 0 if hits is None else hits.numel()], np.float64))
+        with grad_mode(False):
+            # Put in their places, not multiplied by 0 elsewhere: a loss of infinity leaves the counts alone.
+            added = where(constant(np.arange(4) == 0), loss.detach().cast(f64) * weight, counts)
+            if hits is not None:
+                added = where(constant(np.arange(4) == 2), hits.cast(f32).sum().cast(f64), added)
+            self.tensor.copy_(self.tensor + added)
+
+    def set(self, values: Any) -> None:
+        self.tensor.copy_(Tensor(np.asarray(values, np.float64)))
+
+    @property
+    def samples(self) -> int:
+        return int(self.values[1])
+
+    @property
+    def loss(self) -> float:
+        """The mean over samples."""
+        return float(self.values[0] / self.values[1])
+
+    @property
+    def accuracy(self) -> float | None:
+        return float(self.values[2] / self.values[3]) if self.values[3] else None
+
+
+class Step(Tracked):
+    """A model applied to a batch, with its loss and hits added to the totals. Tracked, so that a compiled step sees
+    when an attribute of the model or the optimizer changes."""
+
+    def __init__(self, model: Module, loss_fn: LossFunction, hits: Hits | None, totals: Totals) -> None:
+        self.model, self.loss_fn, self.hits, self.totals = model, loss_fn, hits, totals
+        self.means = getattr(loss_fn, "reduction", "mean") == "mean"
+
+    def weight(self, samples: int) -> int:
+        """What makes the losses of batches add up: a mean counts once per sample, a sum once."""
+        return samples if self.means else 1
+
+    def forward(self, inputs: Any, targets: Any) -> Tensor:
+        """The loss of a batch."""
+        samples = samples_in(inputs)
+        prediction = self.model(inputs)
+        loss = self.loss_fn(prediction, targets)
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            got = loss.type if isinstance(loss, Tensor) else type(loss).__name__
+            raise ShapeError(f'the loss is a scalar Tensor (reduction "mean" or "sum"), got {got}', user_loc())
+        self.totals.add(loss, self.weight(samples), samples, self.hits and self.hits(prediction, targets))
+        return loss
+
+
+class TrainStep(Step):
+    """Forward, backward, clipping and update."""
+
+    def __init__(
+        self,
+        model: Module,
+        loss_fn: LossFunction,
+        hits: Hits | None,
+        totals: Totals,
+        optimizer: Optimizer,
+        max_norm: float | None,
+        counts: Counts,
+    ) -> None:
+        super().__init__(model, loss_fn, hits, totals)
+        self.optimizer, self.max_norm, self.counts = optimizer, max_norm, counts
+
+    def __call__(self, inputs: Any, targets: Any) -> None:
+        loss = self.forward(inputs, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        _update(self.optimizer, self.max_norm)
+        self.counts.add(batches=1, updates=1)
+
+
+def _update(optimizer: Optimizer, max_norm: float | None) -> None:
+    if max_norm is not None:
+        clip_grad_norm(parameters_of(optimizer), max_norm)
+    optimizer.step()
+    optimizer.zero_grad()  # no gradient outlives its step: the next begins as this one did
+
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """Everything that the optimizer updates."""
+    return [p for group in optimizer.param_groups for p in group.params]
+
+
+class AccumulateStep(TrainStep):
+    """Forward and backward; gradients are added up, weighted so that micro-batches make one large batch.
+
+    `reached` notes which parameters the loss depends on: the others must stay without a gradient. A trace may write to
+    it: what the loss reaches is the same in every call of a compiled step.
+    """
+
+    unwatched: ClassVar[frozenset[str]] = frozenset({"reached"})
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        params = parameters_of(self.optimizer)
+        self.sums = [Tensor.wrap(np.zeros(p.shape, p.dtype.numpy)) for p in params]
+        self.weights = Tensor.wrap(np.zeros(()))
+        self.reached = np.zeros(len(params), np.bool_)
+
+    def __call__(self, inputs: Any, targets: Any) -> None:
+        loss = self.forward(inputs, targets)
+        weight = self.weight(samples_in(inputs))
+        self.optimizer.zero_grad()
+        (loss * weight).backward()
+        with grad_mode(False):
+            self.weights.add_(weight)
+            for i, (p, total) in enumerate(zip(parameters_of(self.optimizer), self.sums, strict=True)):
+                if p.grad is not None:
+                    self.reached[i] = True
+                    total.add_(p.grad)
+        self.optimizer.zero_grad()
+        self.counts.add(batches=1, pending=1)
+
+    def clear(self) -> None:
+        """Forget what has been added up."""
+        for tensor in (*self.sums, self.weights):
+            tensor.zero_()
+
+    def arrays(self) -> dict[str, Array]:
+        """What has been added up: the arrays themselves."""
+        sums = {str(i): total.numpy() for i, total in enumerate(self.sums)}
+        return {**sums, "weights": self.weights.numpy(), "reached": self.reached}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Go on with what was added up; TinyTorchError where it is of other parameters."""
+        own = self.arrays()
+        if {name: a.shape for name, a in own.items()} != {name: a.shape for name, a in arrays.items()}:
+            raise TinyTorchError("the sums of gradients are of other parameters", user_loc())
+        for name, array in own.items():
+            np.copyto(array, arrays[name])
+
+
+class UpdateStep(Tracked):
+    """The update with accumulated gradients, which start from zero again. `reached` says which are there at all."""
+
+    def __init__(self, source: AccumulateStep) -> None:
+        self.source = source
+
+    def __call__(self, reached: tuple[bool, ...]) -> None:
+        source = self.source
+        for p, total, there in zip(parameters_of(source.optimizer), source.sums, reached, strict=True):
+            divisor = source.weights.cast(p.dtype) if source.means else 1
+            p.grad = total / divisor if there else None
+        _update(source.optimizer, source.max_norm)
+        with grad_mode(False):
+            source.clear()
+        source.counts.add(updates=1)
+
+
+class EvaluateStep(Step):
+    """Forward and the totals."""
+
+    def __call__(self, inputs: Any, targets: Any) -> None:
+        with grad_mode(False):
+            self.forward(inputs, targets)

@@ -1,0 +1,484 @@
+"""The Trainer, and what training costs.
+
+What a batch of b samples costs, of a model with n parameters and a activations per sample, in elements:
+
+| kept in memory | elements | grows with the batch |
+| --- | --- | --- |
+| parameters, gradients, moments of the optimizer | 2 n to 4 n | no |
+| activations for the backward pass | a b | yes |
+| sums of gradients, with accumulation over k micro-batches | n | no: the batch counts as k b, the memory as b |
+
+A larger batch has less noisy gradients and takes fewer, faster steps per epoch; it needs a larger rate, which warm-up
+makes safe (Goyal et al. 2017), and converges in more epochs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from tinytorch.compile import compile as compiled
+from tinytorch.frontend import arguments
+from tinytorch.frontend.mode import mode
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.optimizers import Optimizer
+from tinytorch.frontend.tracked import recording
+from tinytorch.frontend.training.checkpoint import (
+    Checkpoint,
+    does_not_fit,
+    generators_of,
+    load_generators,
+    load_optimizer,
+    optimizer_arrays,
+    optimizer_state,
+    under,
+)
+from tinytorch.frontend.training.position import Counts, FinishedEpoch, Places, Undo, runs_as_one
+from tinytorch.frontend.training.progress import progress
+from tinytorch.frontend.training.schedule import EarlyStopping, Metrics
+from tinytorch.frontend.training.steps import (
+    AccumulateStep,
+    EvaluateStep,
+    Hits,
+    LossFunction,
+    Totals,
+    TrainStep,
+    UpdateStep,
+    class_hits,
+)
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
+
+ANY_LOADER = object()  # a checkpoint goes on with whatever loader it is given
+
+
+class Schedule(Protocol):
+    """A learning rate for each epoch, which may be a fraction."""
+
+    def get_lr(self, epoch: float) -> float: ...
+
+
+class Trainer:
+    """Trains and evaluates `model` on batches (inputs, targets); each step is one compiled graph.
+
+    loss_fn: (prediction, targets) -> scalar Tensor; a mean over samples, or a Loss with reduction "sum".
+    compile: False runs the same steps eagerly; each keeps a copy of all that it changes while it runs.
+    accumulate: micro-batches per update, whose gradients make one of the larger batch. An epoch's last update takes
+        what is left.
+    max_norm: clip the norm of all gradients together to this before each update.
+    schedule, schedule_by: sets `optimizer.lr`, before every "epoch", or before every "step" at the fraction of the
+        epoch that is done.
+    early_stopping: ends `fit` early.
+    hits: (prediction, targets) -> bool Tensor that `accuracy` is the mean of, or None for no accuracy.
+    progress: bars on stderr; by default if that is a terminal.
+
+    `epoch` and `step` count finished epochs and updates, `history` has one dict per epoch of `fit`, `seconds` is the
+    time in training epochs, compilation included.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss_fn: LossFunction,
+        *,
+        compile: bool = True,
+        accumulate: int = 1,
+        max_norm: float | None = None,
+        schedule: Schedule | None = None,
+        schedule_by: str = "epoch",
+        early_stopping: EarlyStopping | None = None,
+        hits: Hits | None = class_hits,
+        progress: bool | None = None,
+    ) -> None:
+        _check(model, optimizer, loss_fn, hits, schedule, early_stopping)
+        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
+        self.accumulate, self.schedule = arguments.integer("Trainer", "accumulate", accumulate, 1), schedule
+        self.schedule_by = arguments.choice("Trainer", "schedule_by", schedule_by, "epoch", "step")
+        self.early_stopping = early_stopping
+        self.progress = None if progress is None else arguments.flag("Trainer", "progress", progress)
+        if max_norm is not None:
+            arguments.number("Trainer", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
+        self.epoch, self.seconds = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        self._totals, self._tested, self._counts = Totals(), Totals(), Counts()
+        self._wrap: Callable[[Any], Any] = compiled if arguments.flag("Trainer", "compile", compile) else _as_it_is
+        steps = (model, loss_fn, hits, self._totals, optimizer, max_norm, self._counts)
+        self._sums = AccumulateStep(*steps) if accumulate > 1 else None
+        self.train_step = self._wrap(self._sums or TrainStep(*steps))
+        self.update_step = self._wrap(UpdateStep(self._sums)) if self._sums else None
+        self.evaluate_step = self._wrap(EvaluateStep(model, loss_fn, hits, self._tested))
+        self._counted = -1  # the epoch whose batches `_counts` counts
+        self._goes_on: Any = None  # the loader with which an interrupted epoch goes on; or ANY_LOADER
+        self._skip = 0  # batches that a loader without a state must give again before a resumed epoch goes on
+        self._places = Places()
+        self._whole = False  # whether nothing can interrupt a step
+        self._undo: Undo | None = None  # for the step that runs
+        self._finished: FinishedEpoch | None = None  # until all of it is in its place
+        self._best: dict[str, Array] = {}
+
+    @property
+    def step(self) -> int:
+        """Updates of the weights."""
+        return self._counts.updates
+
+    @property
+    def _batch(self) -> int:
+        """Batches of this epoch that are done."""
+        return self._counts.batches if self._counted == self.epoch else 0
+
+    # Epochs.
+    def train_epoch(self, dataloader: Iterable[Any]) -> Metrics:
+        """One pass over the batches of `dataloader`, with an update after each (or after every `accumulate`).
+
+        Returns the means of loss and accuracy over its samples, each at the weights that it met. TinyTorchError,
+        with the number of the step, where the loss is not finite.
+        """
+        with self._interruptible(dataloader):
+            metrics = self._train_epoch(dataloader, None)
+            self._finished = FinishedEpoch(self.epoch + 1, list(self.history), self.early_stopping, self._best)
+            self._settle()
+        return metrics
+
+    def evaluate(self, dataloader: Iterable[Any]) -> Metrics:
+        """The means of loss and accuracy over all samples of `dataloader`, in evaluation mode; changes nothing."""
+        return self._evaluate(dataloader, dataloader)
+
+    def _evaluate(self, dataloader: Iterable[Any], batches: Iterable[Any]) -> Metrics:
+        modes = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+        self._tested.set([0, 0, 0, 0])
+        try:
+            with progress("evaluating", _length(dataloader), self.progress) as advance:
+                for done, batch in enumerate(batches, 1):
+                    self.evaluate_step(*_pair(batch))
+                    if advance is not None:
+                        advance(done, self._tested.loss)
+        finally:
+            for module, training in modes:
+                if module.training != training:
+                    module.training = training
+        return _means("evaluate", self._tested)
+
+    def _train_epoch(self, dataloader: Iterable[Any], after_update: Callable[[], None] | None) -> Metrics:
+        self.model.train()
+        self._begin(dataloader)
+        length = _length(dataloader)
+        if self.schedule_by == "epoch":
+            self._set_rate(0.0)
+        started = time.perf_counter()
+        before = self.seconds
+        batches = self._places.training(dataloader, self._batch, self._skip)
+        self._skip = 0
+        with progress(f"epoch {self.epoch + 1}", length, self.progress) as advance:
+            self._update_if_full()
+            for batch in batches:
+                inputs, targets = _pair(batch)
+                if self.schedule_by == "step":
+                    self._set_rate(self._fraction(length))
+                self._train_batch(inputs, targets)
+                if self._counts.pending == 0 and after_update is not None:
+                    self.seconds = before + time.perf_counter() - started
+                    after_update()
+                if advance is not None:
+                    advance(self._batch, self._totals.loss)
+            if self._counts.pending:
+                self._update()
+        self.seconds = before + time.perf_counter() - started
+        return _means("train_epoch", self._totals)
+
+    def _begin(self, dataloader: Iterable[Any]) -> None:
+        """Start an epoch, or go on with the one of a checkpoint, or with an interrupted one."""
+        self._settle()
+        if self._goes_on is dataloader:
+            self._skip = 0 if self._places.go_back(dataloader, self._batch) else self._batch
+        elif self._goes_on is not ANY_LOADER:
+            self._places.forget()
+            self._counted = -1
+        self._goes_on = None
+        if self._counted != self.epoch:
+            self._skip = 0
+            self._totals.set([0, 0, 0, 0])
+            self._counts.set(0, 0, self.step)
+            if self._sums is not None:
+                self._sums.clear()
+            self._counted = self.epoch
+        self._whole = runs_as_one(self.train_step, self._state().values())
+
+    def _train_batch(self, inputs: Any, targets: Any) -> None:
+        self._run(self.train_step, inputs, targets)
+        if not math.isfinite(self._totals.values[0]):
+            raise TinyTorchError(
+                f"the loss is not finite (NaN or infinity) at step {self.step + bool(self._counts.pending)}: epoch "
+                f"{self.epoch + 1}, batch {self._batch}. Lower the learning rate, clip the gradients (max_norm) or "
+                "look at this batch; the weights may be spoilt, so go on from a checkpoint",
+                user_loc(),
+            )
+        self._update_if_full()
+
+    def _update_if_full(self) -> None:
+        if self._sums is not None and self._counts.pending >= self.accumulate:
+            self._update()
+
+    def _update(self) -> None:
+        if self._sums is not None and self.update_step is not None:
+            self._run(self.update_step, tuple(self._sums.reached.tolist()))
+
+    # Interruptions.
+    def _run(self, step: Callable[..., None], *args: Any) -> None:
+        """Run a step that counts itself last; `_settle` undoes what is left of one that was interrupted."""
+        if not self._whole:
+            self._undo = Undo(self._counts.values, {name: array.copy() for name, array in self._state().items()})
+        step(*args)
+        self._undo = None
+
+    @contextmanager
+    def _interruptible(self, dataloader: Iterable[Any]) -> Generator[None]:
+        """Around the epochs with a loader: whatever interrupts them, they can be saved or gone on with afterwards."""
+        with_grad = mode.grad
+        try:
+            yield
+        except BaseException as error:
+            # What interrupted a clean-up has left these as they were inside.
+            mode.trace, mode.grad, recording.recorder = None, with_grad, None
+            if not isinstance(error, Exception) and self._counted == self.epoch:
+                self._goes_on = dataloader
+            self._settle()
+            raise
+
+    def _settle(self) -> None:
+        """Take back a step that was interrupted; put in place what an epoch that is done leaves. If this is
+        interrupted in its turn, the next call does it."""
+        undo, done = self._undo, self._finished
+        if undo is not None:
+            if undo.counts == self._counts.values:
+                self._load_state(Checkpoint(undo.arrays, {}))
+            self._undo = None
+        if done is not None:
+            self.history[:] = done.history
+            if self.early_stopping is not None and done.stopping is not None:
+                vars(self.early_stopping).update(vars(done.stopping))
+            self._best = done.best
+            self.epoch = done.epoch
+            self._places.forget()
+            self._finished = None
+
+    def _state(self) -> dict[str, Array]:
+        """The arrays that steps change."""
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_arrays(self.optimizer),
+            "generator": {name: g.state for name, g in generators_of(self.model).items()},
+        }
+        found = {f"{part}.{name}": t.numpy() for part, tensors in parts.items() for name, t in tensors.items()}
+        sums = {} if self._sums is None else self._sums.arrays()
+        return {**found, "totals": self._totals.values, **{f"sums.{name}": array for name, array in sums.items()}}
+
+    def _load_state(self, saved: Checkpoint) -> None:
+        """The inverse, but for the settings of the optimizer."""
+        self.model.load_state_dict(saved.part("model"))
+        states = optimizer_state(saved.part("optimizer"))
+        self.optimizer.load_state([states.get(i, {}) for i in range(len(self.optimizer.state))])
+        load_generators(generators_of(self.model), saved.part("generator"))
+        self._totals.set(saved.arrays["totals"])
+        if self._sums is not None:
+            self._sums.load(saved.part("sums"))
+
+    def _set_rate(self, fraction: float) -> None:
+        if self.schedule is not None:
+            self.optimizer.lr = self.schedule.get_lr(self.epoch + fraction)
+
+    def _fraction(self, length: int | None) -> float:
+        if length is None:
+            raise TinyTorchError('Trainer: schedule_by="step" needs a loader with a length', user_loc())
+        return self._batch / length
+
+    # Whole runs.
+    def fit(
+        self,
+        train_loader: Iterable[Any],
+        val_loader: Iterable[Any] | None = None,
+        epochs: int = 10,
+        *,
+        checkpoint: str | PathLike[str] | None = None,
+        checkpoint_every: int = 0,
+        resume: bool = True,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Train until `epochs` epochs are done in all, or early stopping says so; the history, one dict per epoch.
+
+        With `checkpoint`, the run is saved there after every epoch, and after every `checkpoint_every` updates; if
+        the file is there and `resume` is set, the run goes on from it, and ends with the same bits as one that was
+        never interrupted. The same holds for a run that Ctrl-C ended and `save_checkpoint` saved, and for one that goes
+        on with another call of `fit`: a step that was interrupted counts wholly or not at all. Early stopping looks at
+        `val_loader` if there is one, else at the training epoch; after the last checkpoint it puts the best weights
+        back. `on_epoch` gets the dict of each epoch.
+        """
+        arguments.integer("fit", "epochs", epochs, 0)
+        arguments.integer("fit", "checkpoint_every", checkpoint_every, 0)
+        arguments.function("fit", "on_epoch", on_epoch, optional=True)
+        if checkpoint is not None and arguments.flag("fit", "resume", resume) and Path(checkpoint).exists():
+            self.load_checkpoint(checkpoint, train_loader, val_loader)
+
+        def save() -> None:
+            if checkpoint is not None:
+                self.save_checkpoint(checkpoint, train_loader, val_loader)
+
+        def save_sometimes() -> None:
+            if self.step % checkpoint_every == 0:
+                save()
+
+        stopping = self.early_stopping
+        with self._interruptible(train_loader):
+            self._settle()
+            while self.epoch < epochs and not (stopping is not None and stopping.stopped):
+                trained = self._train_epoch(train_loader, save_sometimes if checkpoint_every and checkpoint else None)
+                tested = None if val_loader is None else self._evaluate(val_loader, self._places.testing(val_loader))
+                self._finish(trained, tested)
+                save()
+                if on_epoch is not None:
+                    on_epoch(self.history[-1])
+        if stopping is not None and stopping.restore_best and self._best:
+            self.model.load_state_dict(self._best)
+        return self.history
+
+    def _finish(self, trained: Metrics, tested: Metrics | None) -> None:
+        """The epoch is done."""
+        epoch, best = self.epoch + 1, self._best
+        record: dict[str, Any] = {"epoch": epoch, "lr": self.optimizer.lr}
+        record |= {f"train_{name}": value for name, value in trained._asdict().items()}
+        record |= {f"val_{name}": value for name, value in (tested._asdict() if tested else {}).items()}
+        stopping = copy.copy(self.early_stopping)
+        if stopping is not None and stopping.update(tested or trained, epoch) and stopping.restore_best:
+            best = {name: t.numpy().copy() for name, t in self.model.state_dict().items()}
+        self._finished = FinishedEpoch(epoch, [*self.history, record], stopping, best)
+        self._settle()
+
+    # Checkpoints.
+    def save_checkpoint(
+        self,
+        path: str | PathLike[str],
+        train_loader: Iterable[Any] | None = None,
+        val_loader: Iterable[Any] | None = None,
+    ) -> None:
+        """Write the whole state of the run to `path`: model, optimizer, random generators, counters, history, early
+        stopping and the positions of the loaders. The file appears whole or not at all, and the old one stays until
+        then."""
+        self._snapshot(train_loader, val_loader).save(path)
+
+    def load_checkpoint(
+        self,
+        path: str | PathLike[str],
+        train_loader: Iterable[Any] | None = None,
+        val_loader: Iterable[Any] | None = None,
+    ) -> None:
+        """Go on exactly where `save_checkpoint` was called. On any error everything is as it was before."""
+        loaders = (train_loader, val_loader)
+        saved, before, goes_on, skip = Checkpoint.load(path), self._snapshot(*loaders), self._goes_on, self._skip
+        try:
+            self._restore(saved, *loaders)
+        except BaseException as error:
+            self._restore(before, *loaders)
+            self._goes_on, self._skip = goes_on, skip
+            if isinstance(error, Exception):
+                raise does_not_fit(path, error) from error
+            raise
+
+    def _snapshot(self, *loaders: Any) -> Checkpoint:
+        self._settle()
+        pending = self._counts.pending if self._batch else 0
+        arrays = under("best", self._best)
+        for name, array in self._state().items():
+            if pending or not name.startswith("sums."):
+                arrays[name] = array.copy()
+        state = {
+            "epoch": self.epoch,
+            "batch": self._batch,
+            "pending": pending,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": list(self.history),
+            "param_groups": self.optimizer.state_dict()["param_groups"],
+            "early_stopping": None if self.early_stopping is None else asdict(self.early_stopping),
+            "loaders": [self._places.of(x, self._batch) for x in loaders],
+        }
+        return Checkpoint(arrays, state)
+
+    def _restore(self, saved: Checkpoint, *loaders: Any) -> None:
+        state = saved.state
+        for loader, position in zip(loaders, state["loaders"], strict=True):
+            if hasattr(loader, "load_state_dict") and position is not None:
+                loader.load_state_dict(position)
+        self.model.load_state_dict(saved.part("model"))
+        load_optimizer(self.optimizer, saved.part("optimizer"), state["param_groups"])
+        load_generators(generators_of(self.model), saved.part("generator"))
+        self._totals.set(saved.arrays["totals"])
+        self._load_sums(saved, state["pending"])
+        self._best = saved.part("best")
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.history[:] = state["history"]
+        batch = state["batch"]
+        self._counts.set(batch, state["pending"], state["step"])
+        self._counted, self._goes_on = (self.epoch, ANY_LOADER) if batch else (-1, None)
+        placed = hasattr(loaders[0], "load_state_dict") and state["loaders"][0] is not None
+        self._skip = 0 if placed else batch
+        self._places.forget()
+        if placed:
+            self._places.note(loaders[0], batch, state["loaders"][0])
+        if self.early_stopping is not None and state["early_stopping"] is not None:
+            for name in ("best", "best_epoch", "waited"):
+                setattr(self.early_stopping, name, state["early_stopping"][name])
+
+    def _load_sums(self, saved: Checkpoint, pending: int) -> None:
+        sums = saved.part("sums")
+        if self._sums is not None:
+            self._sums.load(sums) if sums else self._sums.clear()
+        elif pending:
+            raise TinyTorchError(
+                f"{pending} batches wait for an update, but this run does not accumulate gradients", user_loc()
+            )
+
+
+def _check(model: Any, optimizer: Any, loss_fn: Any, hits: Any, schedule: Any, early_stopping: Any) -> None:
+    """The parts of a trainer are what they are called."""
+    arguments.function("Trainer", "model", model)
+    arguments.instance("Trainer", "optimizer", optimizer, Optimizer)
+    arguments.function("Trainer", "loss_fn", loss_fn)
+    arguments.function("Trainer", "hits", hits, optional=True)
+    arguments.instance("Trainer", "early_stopping", early_stopping, EarlyStopping, optional=True)
+    if schedule is not None and not hasattr(schedule, "get_lr"):
+        raise arguments.wrong_type("Trainer", "schedule", "an object with get_lr(epoch), or None", schedule)
+
+
+def _as_it_is(step: Any) -> Any:
+    return step
+
+
+def _length(dataloader: Iterable[Any]) -> int | None:
+    """The number of batches, if the loader knows it."""
+    return len(cast(Any, dataloader)) if hasattr(dataloader, "__len__") else None
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, (tuple, list)) or len(cast(Any, batch)) != 2:
+        kind = type(batch).__name__
+        raise TinyTorchError(f"Trainer: a batch is a pair (inputs, targets), got {kind}", user_loc())
+    inputs, targets = cast(Any, batch)
+    return inputs, targets
+
+
+def _means(what: str, totals: Totals) -> Metrics:
+    if not totals.samples:
+        raise TinyTorchError(
+            f"{what}: the loader has no batches; is the data set empty, or smaller than a batch with drop_last?",
+            user_loc(),
+        )
+    return Metrics(totals.loss, totals.accuracy)

@@ -1,0 +1,123 @@
+"""The seam between graphs and what runs them: all that the rest of the system asks of a backend.
+
+A backend gets a schedule (kernels in waves, every value with its place in memory) and makes code of it; the code, kept
+on disk or fresh, becomes a program in this process; the program is bound to tensors, which gives a function to call.
+Nothing outside of a backend's own folder imports it, but for the table of names in `tinytorch/backends.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tinytorch.ir.costs import Costs
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.op import Array
+from tinytorch.ir.types import TensorType
+from tinytorch.runtime.cache import Entry
+from tinytorch.runtime.roofline import Peaks
+from tinytorch.runtime.schedule import Schedule
+
+Call = Callable[..., Any]
+Buffer = Any  # memory of a backend that holds one tensor: a numpy array where kernels read the host's memory
+
+
+class _Mismatch:
+    """The type of MISMATCH."""
+
+    def __repr__(self) -> str:
+        return "MISMATCH"
+
+
+MISMATCH = _Mismatch()  # what a call answers to operands that it does not take
+
+
+@dataclass(frozen=True)
+class Binding:
+    """How a graph is called, and what tensors are.
+
+    The first `arguments` inputs are passed in each call; the others are what the tensors `states` hold then. A tensor
+    is a `tensor_type`, whose slot `data_slot` holds a numpy array; `wrap(array)` makes one of a result. The slot
+    `storage_slot` of a tensor that the graph writes holds None or a `storage_type`, whose `version` then becomes a
+    number that it never held. Where a guard of the graph fails, nothing has changed, `on_status` is called with a
+    number other than 0, and what it returns is returned.
+    """
+
+    arguments: int
+    states: Sequence[Any]
+    tensor_type: type
+    wrap: Callable[[Array], Any]
+    storage_slot: str
+    storage_type: type
+    on_status: Callable[[int], object]
+    data_slot: str = "_data"
+
+
+class Program(Protocol):
+    """Code that is loaded in this process."""
+
+    @property
+    def arena_bytes(self) -> int:
+        """The memory that a call needs beside inputs, outputs and constants."""
+        ...
+
+    def bind(self, graph: Graph, binding: Binding) -> tuple[Call, Call]:
+        """(fast, careful) functions of the arguments, for the graph that the code was made of.
+
+        They return the only result, a tuple of them, or None. Constants are in the graph. The fast one answers MISMATCH
+        to whatever it would rather not look at; the careful one only where the number, the dtypes or the shapes of the
+        operands differ, and it raises TinyTorchError where one that the graph writes is read-only. A program whose
+        code is a Python function of arrays has both from `python_call.python_call`.
+        """
+        ...
+
+    def measure(self, buffers: Sequence[Buffer], constants: Sequence[Buffer]) -> float:
+        """Seconds that one call takes, the best of many, on these buffers of the inputs, then the outputs."""
+        ...
+
+
+class Backend(Protocol):
+    """Something that runs graphs of kernels; `tt.compile(function, backend=it)` uses it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports; two backends that make different code have different names or keys."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """All that the code depends on beside the graph and the sources of ir, passes and runtime: the target, its
+        options, and the version of what is outside of these folders. It is part of the disk cache's key."""
+        ...
+
+    @property
+    def costs(self) -> Costs:
+        """What the passes ask about the target."""
+        ...
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether a signal that Python handles may end a call after it has changed some of the state, but not all."""
+        ...
+
+    def lower(self, plan: Schedule) -> Entry:
+        """Code for a schedule, of the form that `kernel_form.check_form` describes. It holds no constants larger than
+        what `print_graph(graph, elide=True)` shows: graphs that differ in those share it."""
+        ...
+
+    def load(self, code: Entry) -> Program:
+        """The program of code that `lower` made, here or in a process before."""
+        ...
+
+    def allocate(self, type: TensorType) -> Buffer:
+        """Memory for a tensor, with anything in it."""
+        ...
+
+    def copy(self, array: Array, buffer: Buffer) -> None:
+        """Fill a buffer from an array of its type."""
+        ...
+
+    def peaks(self) -> Peaks:
+        """What the target can do at best, for the roofline in reports."""
+        ...

@@ -1,0 +1,320 @@
+"""Matrix products, batched, in any layout, with the elementwise work that follows them: one kernel per product.
+
+`emit_matmul` writes a function `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
+
+    [a, b, out, *epilogue.outputs, *epilogue.operands, scratch]
+
+each to element [0, …, 0] of its operand, whose layout is compiled in. `scratch` is `scratch_bytes` of memory,
+64-byte aligned, that belongs to the calling thread for the duration of the call: threads that run chunks at the same
+time need frames of their own, alike but for the last pointer. Chunks `0 … chunks-1` write disjoint parts of the
+results and may run in any order, on any thread; the result is the same to the bit.
+
+Sums run over k in order, in the dtype of `contract_layout.accumulator`. The cut is `contract_plan`'s, the
+microkernels are `contract_tile`'s, the copies `contract_pack`'s, and what follows the sums is `contract_epilogue`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinytorch.runtime.llvm.contract.epilogue import (
+    Epilogue,
+    EpilogueContext,
+    batch_offset,
+    epilogue_function,
+    store_sums,
+)
+from tinytorch.runtime.llvm.contract.layout import Operand, Product, product_of
+from tinytorch.runtime.llvm.contract.pack import (
+    pack_columns,
+    pack_panels,
+    pack_rows,
+    pack_transposed,
+    panel_pitch,
+    row_pitch,
+)
+from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
+from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+
+__all__ = ["Epilogue", "EpilogueContext", "MatmulKernel", "Operand", "emit_matmul"]
+
+
+@dataclass(frozen=True)
+class MatmulKernel:
+    """An emitted product: run `name(frame, chunk)` for each chunk; `scratch_bytes` per thread."""
+
+    name: str
+    chunks: int
+    scratch_bytes: int
+    flops: int
+
+
+def emit_matmul(
+    module: Module, name: str, a: Operand, b: Operand, out: Operand, target: Target, epilogue: Epilogue | None = None
+) -> MatmulKernel:
+    """Write the kernel of `out = epilogue(a @ b)`; a [batch…, M, K], b [batch…, K, N], out [batch…, M, N].
+
+    Any dtypes but bool, the same for a and b; without an epilogue the sums are rounded or wrapped to out's dtype.
+    Any strides; batch axes of a and b are equal (broadcast ones have stride 0). Empty axes are allowed: an empty K
+    gives zeros. CompileError if shapes or dtypes do not fit.
+    """
+    outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
+    product = product_of(a, b, (out, *outputs), operands)
+    fn = module.function(name, [PTR, I64])
+    if not (product.batches and product.m and product.n):
+        fn.ret()
+        return MatmulKernel(name, 0, 0, 0)
+    plan = plan_product(product, target)
+    writer = _Kernel(module, fn, product, plan, target, epilogue)
+    writer.write()
+    fn.ret()
+    return MatmulKernel(name, plan.chunks, writer.scratch_bytes, product.flops)
+
+
+class _Kernel:
+    """Writes the loops of `contract_plan` around the microkernels."""
+
+    def __init__(
+        self,
+        module: Module,
+        fn: Function,
+        product: Product,
+        plan: Plan,
+        target: Target,
+        epilogue: Epilogue | None,
+    ) -> None:
+        self.module = module
+        self.fn = fn
+        self.product = product
+        self.plan = plan
+        self.target = target
+        self.size = product.compute.size
+        out = product.results[0]
+        plain = epilogue is None and out.dtype is product.compute and out.strides[-1] == 1
+        self.epilogue = None if plain else epilogue or Epilogue("store sums", store_sums)
+        self.k_blocks = -(-max(1, product.k) // plan.k_block)
+        self._lay_out_scratch()
+
+    def _lay_out_scratch(self) -> None:
+        """Scratch: packed a, packed panel of b, then the sums of a panel that wait for further blocks of k."""
+        plan, product = self.plan, self.product
+        rows = -(-plan.item_rows // plan.tile.rows) * plan.tile.rows
+        a = 0
+        if plan.pack_a == "rows":
+            a = plan.item_rows * row_pitch(product.k, plan.lanes)
+        elif plan.pack_a == "panels":
+            a = rows // plan.tile.rows * panel_pitch(product.k, plan.tile.rows, plan.lanes)
+        b = -(-plan.k_block // plan.lanes) * plan.lanes * plan.panel if plan.pack_b != "none" else 0
+        waiting = rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
+        self.b_at = aligned(a * self.size)
+        self.sums_at = self.b_at + aligned(b * self.size)
+        self.scratch_bytes = self.sums_at + aligned(waiting * self.size)
+
+    def write(self) -> None:
+        fn, product = self.fn, self.product
+        frame, chunk = fn.params
+        self.frame = frame
+        self.a = fn.load(frame, PTR, 8 if product.turned else 0)
+        self.b = fn.load(frame, PTR, 0 if product.turned else 8)
+        self.out = fn.load(frame, PTR, 16)
+        if self.scratch_bytes:
+            self.scratch = fn.load(frame, PTR, (2 + len(product.results) + len(product.inputs)) * 8)
+        if self.epilogue is not None:
+            self._prepare_epilogue(self.epilogue)
+        count = self.plan.items_per_chunk
+        if self.plan.chunks == 1:
+            fn.loop(self.plan.items, [], self._item)
+            return
+        first = chunk * count
+        last = least(first + count, self.plan.items) if self.plan.items % count else first + count
+        if count == 1:
+            self._item(chunk)
+        else:
+            fn.loop(last, [], self._item, start=first)
+
+    def _prepare_epilogue(self, epilogue: Epilogue) -> None:
+        plan = self.plan
+        self.finish = epilogue_function(self.module, self.product, epilogue, plan.lanes, plan.panel, self.target)
+        self.sums = (
+            self.fn.at(self.scratch, self.sums_at)
+            if self.k_blocks > 1
+            else self.fn.alloca(plan.tile.rows * plan.panel * self.size)
+        )
+
+    def _item(self, item: Value) -> None:
+        """Item number `item`: column blocks run fastest, so that neighbours share rows of a."""
+        fn, plan, product = self.fn, self.plan, self.product
+        across, down = -(-product.n // plan.item_columns), -(-product.m // plan.item_rows)
+        column = item % across * plan.item_columns
+        row = item // across % down * plan.item_rows
+        batch = item // (across * down)
+        rows = least(product.m - row, plan.item_rows) if product.m % plan.item_rows else fn.const(plan.item_rows)
+        columns = (
+            least(product.n - column, plan.item_columns)
+            if product.n % plan.item_columns
+            else fn.const(plan.item_columns)
+        )
+        a = fn.at(self.a, batch_offset(batch, product.batch, product.a.batch_bytes) + row * product.a.row_bytes)
+        b = fn.at(self.b, batch_offset(batch, product.batch, product.b.batch_bytes))
+        out = fn.at(
+            self.out,
+            batch_offset(batch, product.batch, product.results[0].batch_bytes) + row * product.results[0].row_bytes,
+        )
+        block = _Block(a, b, out, batch, row, rows)
+        self._pack_a(block)
+        whole = columns // plan.panel * plan.panel
+
+        fn.loop(whole, [], lambda j: self._panel(block, column + j, plan.panel), step=plan.panel)
+        rest = product.n % plan.panel
+        if rest:
+            where_differ(fn, columns, whole, lambda: self._panel(block, column + whole, rest))
+
+    def _pack_a(self, block: _Block) -> None:
+        plan, a = self.plan, self.product.a
+        if plan.pack_a == "rows":
+            pack = pack_rows(self.module, a, plan.lanes, self.target)
+        elif plan.pack_a == "panels":
+            pack = pack_panels(self.module, a, plan.tile.rows, plan.lanes, self.target)
+        else:
+            return
+        self.fn.call(pack, [block.a, self.scratch, block.rows])
+
+    def _panel(self, block: _Block, column: Value, width: int) -> None:
+        """All rows of the item for `width` columns from `column`."""
+        plan, depth = self.plan, self.product.k
+
+        def k_block(start: Value) -> None:
+            count = least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
+            b = self._panel_of_b(block, column, width, start, count)
+            span = _Span(column, width, start, count, b)
+            self._rows(block, span)
+
+        if self.k_blocks == 1:
+            b = self._panel_of_b(block, column, width, self.fn.const(0), self.fn.const(depth))
+            self._rows(block, _Span(column, width, self.fn.const(0), self.fn.const(depth), b))
+        else:
+            self.fn.loop(depth, [], k_block, step=plan.k_block)
+
+    def _panel_of_b(self, block: _Block, column: Value, width: int, start: Value, count: Value) -> Value:
+        b = self.product.b
+        source = self.fn.at(block.b, column * b.column_bytes + start * b.row_bytes)
+        if self.plan.pack_b == "none":
+            return source
+        emit = pack_transposed if self.plan.pack_b == "transpose" else pack_columns
+        packed = self.fn.at(self.scratch, self.b_at)
+        self.fn.call(emit(self.module, b, width, self.plan.lanes, self.target), [source, packed, count])
+        return packed
+
+    def _rows(self, block: _Block, span: _Span) -> None:
+        tall = self.plan.tile.rows
+        whole = block.rows // tall * tall
+        self.fn.loop(whole, [], lambda i: self._tile(block, span, i, tall), step=tall)
+        rest = self.product.m % tall
+        if rest:
+            where_differ(self.fn, block.rows, whole, lambda: self._tile(block, span, whole, rest))
+
+    def _tile(self, block: _Block, span: _Span, i: Value, tall: int) -> None:
+        fn, plan = self.fn, self.plan
+        if self.epilogue is None:
+            out = self.product.results[0]
+            to, stride = fn.at(block.out, i * out.row_bytes + span.column * self.size), out.row_bytes
+        else:
+            stride = plan.panel * self.size
+            to = self.sums if self.k_blocks == 1 else fn.at(self.sums, i * stride)
+        self._sums(self._tile_of_a(block, span, i), span, to, stride, tall)
+        if self.epilogue is None:
+            return
+        args = [self.frame, to, fn.const(tall), fn.const(span.width), block.row + i, span.column, block.batch]
+
+        def finish() -> None:
+            fn.call(self.finish, args)
+
+        if self.k_blocks == 1:
+            finish()
+        else:
+            fn.if_(fn.compare("eq", span.start + span.count, fn.const(self.product.k)), finish)
+
+    def _tile_of_a(self, block: _Block, span: _Span, i: Value) -> Value:
+        fn, plan, a = self.fn, self.plan, self.product.a
+        if plan.pack_a == "rows":
+            return fn.at(self.scratch, (i * row_pitch(a.shape[-1], plan.lanes) + span.start) * self.size)
+        if plan.pack_a == "panels":
+            pitch = panel_pitch(a.shape[-1], plan.tile.rows, plan.lanes)
+            return fn.at(self.scratch, (i // plan.tile.rows * pitch + span.start * plan.tile.rows) * self.size)
+        return fn.at(block.a, i * a.row_bytes + span.start * a.column_bytes)
+
+    def _sums(self, a: Value, span: _Span, to: Value, stride: int, tall: int) -> None:
+        """Call the microkernels of one tile; a dot product's panel takes several."""
+        plan, fn = self.plan, self.fn
+        if plan.form == "outer":
+            vectors = -(-span.width // plan.lanes)
+            # Sums on their way to an epilogue may fill their last vector; stored results must not.
+            width = span.width if self.epilogue is None or plan.pack_b == "none" else vectors * plan.lanes
+            self._call_tile(a, span.b, to, stride, span, Tile(tall, vectors), width)
+            return
+        b_step = self.product.b.column_bytes
+        wide = plan.tile.vectors
+        whole = span.width // wide * wide
+
+        def group(j: Value, count: int) -> None:
+            at = fn.at(to, j * self.size)
+            self._call_tile(a, fn.at(span.b, j * b_step), at, stride, span, Tile(tall, wide), count)
+
+        fn.loop(whole, [], lambda j: group(j, wide), step=wide)
+        if span.width - whole:
+            group(fn.const(whole), span.width - whole)
+
+    def _call_tile(self, a: Value, b: Value, to: Value, stride: int, span: _Span, tile: Tile, width: int) -> None:
+        key = TileKey(
+            form=self.plan.form,
+            tile=tile,
+            width=width,
+            lanes=self.plan.lanes,
+            a=self._source_of_a(),
+            b=self._source_of_b(span.width),
+            accumulates=self.k_blocks > 1,
+            target=self.target,
+        )
+        function = tile_function(self.module, key)
+        self.fn.call(function, [a, b, to, self.fn.const(stride), span.count, span.start])
+
+    def _source_of_a(self) -> Source:
+        plan, a = self.plan, self.product.a
+        if plan.pack_a == "rows":
+            return Source(self.product.compute, row_pitch(a.shape[-1], plan.lanes) * self.size, self.size)
+        if plan.pack_a == "panels":
+            return Source(self.product.compute, self.size, plan.tile.rows * self.size)
+        return Source(a.dtype, a.row_bytes, a.column_bytes)
+
+    def _source_of_b(self, width: int) -> Source:
+        b = self.product.b
+        if self.plan.pack_b == "none":
+            return Source(b.dtype, b.column_bytes, b.row_bytes)
+        return Source(self.product.compute, self.size, -(-width // self.plan.lanes) * self.plan.lanes * self.size)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """An item being computed: pointers to its first row of a and out, to its batch entry of b, and its rows."""
+
+    a: Value
+    b: Value
+    out: Value
+    batch: Value
+    row: Value
+    rows: Value
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A panel of columns and a block of k, with the panel of b for them."""
+
+    column: Value
+    width: int
+    start: Value
+    count: Value
+    b: Value

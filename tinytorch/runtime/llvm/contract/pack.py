@@ -1,0 +1,160 @@
+"""Packing: operands of a matrix product copied into scratch memory in the order in which tiles read them.
+
+Packing converts to the dtype of the sums. Packed layouts, in elements of that dtype:
+
+- a, `rows`: row after row, each `row_pitch` long, which is no multiple of a page;
+- a, `panels`: for each tile of rows, for each k, the tile's rows side by side; `panel_pitch` from tile to tile;
+- b: for each k, the panel's columns side by side, absent ones as zeros up to a whole vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
+from tinytorch.runtime.llvm.contract.parts import over_vectors
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.lanes.transpose import square_transpose
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+
+_AHEAD = 8  # rows of k to prefetch: each lies on another page, out of the hardware prefetcher's sight
+
+
+def row_pitch(k: int, lanes: int) -> int:
+    """Elements from row to row: whole vectors, and one more so that rows do not collide in the cache."""
+    return (-(-k // lanes) + 1) * lanes
+
+
+def panel_pitch(k: int, tile_rows: int, lanes: int) -> int:
+    """Elements from panel to panel; the last vector may overhang, and panels must not collide in the cache."""
+    return k * tile_rows + 2 * lanes
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What a packing function depends on."""
+
+    kind: str
+    dtype: DType
+    strides: tuple[int, int]
+    size: tuple[int, int]
+    lanes: int
+    target: Target
+
+
+def pack_rows(module: Module, a: Operand, lanes: int, target: Target) -> Function:
+    """`(from, to, rows)`: all of k of that many rows of a, as `rows`."""
+    k = a.shape[-1]
+    key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (k, 0), lanes, target)
+
+    def write(fn: Function) -> None:
+        source, to, rows = fn.params
+        emitter = LaneEmitter(fn, target, lanes)
+        compute = accumulator(a.dtype)
+
+        def row(i: Value) -> None:
+            start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(k, lanes) * compute.size))
+
+            def vector(j: Value, mask: Value | None = None) -> None:
+                loaded = emitter.load_strided(start, a.dtype, a.strides[-1], j * a.column_bytes, mask=mask)
+                emitter.store(loaded.cast(compute), end, j * compute.size)
+
+            over_vectors(fn, k, lanes, vector)
+
+        fn.loop(rows, [], row)
+
+    return _shared(module, key, write)
+
+
+def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: Target) -> Function:
+    """`(from, to, rows)`: all of k of that many rows of a, as `panels`; of the last tile only what exists."""
+    k, m = a.shape[-1], a.shape[-2]
+    key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), (k * 64 + tile_rows, m % tile_rows), lanes, target)
+    wide = 1 << (tile_rows - 1).bit_length()
+
+    def write(fn: Function) -> None:
+        source, to, rows = fn.params
+        emitter = LaneEmitter(fn, target, wide)
+        compute = accumulator(a.dtype)
+        pitch = panel_pitch(k, tile_rows, lanes) * compute.size
+        tiles = rows // tile_rows
+
+        def one(j: Value, tile: Value, live: int) -> None:
+            start = fn.at(fn.at(source, j * a.column_bytes), tile * (tile_rows * a.row_bytes))
+            end = fn.at(fn.at(to, j * (tile_rows * compute.size)), tile * pitch)
+            fn.prefetch(start, _AHEAD * a.column_bytes)
+            loaded = emitter.load_strided(start, a.dtype, a.strides[-2], mask=fn.lane_mask(wide, live))
+            # The overhang of a vector wider than the tile is overwritten by the next k.
+            emitter.store(loaded.cast(compute), end)
+
+        def step(j: Value) -> None:
+            fn.loop(tiles, [], lambda tile: one(j, tile, tile_rows))
+            if m % tile_rows:
+                rest = fn.compare("ne", rows % tile_rows, fn.const(0))
+                fn.if_(rest, lambda: one(j, tiles, m % tile_rows))
+
+        fn.loop(k, [], step)
+
+    return _shared(module, key, write)
+
+
+def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Target) -> Function:
+    """`(from, to, k)`: `width` columns of b, contiguous or at any stride, for that many k."""
+    key = _Key("columns", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
+    compute = accumulator(b.dtype)
+    pitch = -(-width // lanes) * lanes * compute.size
+
+    def write(fn: Function) -> None:
+        source, to, depth = fn.params
+        emitter = LaneEmitter(fn, target, lanes)
+
+        def step(i: Value) -> None:
+            start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
+            for j in range(0, width, lanes):
+                mask = fn.lane_mask(lanes, width - j)
+                fn.prefetch(start, j * b.column_bytes + _AHEAD * b.row_bytes)
+                loaded = emitter.load_strided(start, b.dtype, b.strides[-1], j * b.column_bytes, mask=mask)
+                emitter.store(loaded.cast(compute), end, j * compute.size)
+
+        fn.loop(depth, [], step)
+
+    return _shared(module, key, write)
+
+
+def pack_transposed(module: Module, b: Operand, width: int, lanes: int, target: Target) -> Function:
+    """`(from, to, k)`: `width` columns of b, each contiguous along k, square by square; k is at least `lanes`."""
+    compute = accumulator(b.dtype)
+    pitch = -(-width // lanes) * lanes * compute.size
+    key = _Key("transposed", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
+
+    def write(fn: Function) -> None:
+        source, to, depth = fn.params
+
+        def squares(i: Value) -> None:
+            start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
+            for j in range(0, width, lanes):
+                columns = min(lanes, width - j)
+                square = square_transpose(module, target, b.dtype, compute, lanes, partial=columns < lanes)
+                args = [fn.at(start, j * b.column_bytes), fn.const(b.column_bytes), fn.at(end, j * compute.size)]
+                fn.call(square, [*args, fn.const(pitch), *([fn.const(columns)] if columns < lanes else [])])
+
+        whole = depth // lanes * lanes
+        fn.loop(whole, [], squares, step=lanes)
+        # What is left of k is less than a square: the last square overlaps the one before it.
+        fn.if_(fn.compare("ne", whole, depth), lambda: squares(depth - lanes))
+
+    return _shared(module, key, write)
+
+
+def _shared(module: Module, key: _Key, write: Callable[[Function], None]) -> Function:
+    def build(name: str) -> Function:
+        fn = module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
+        write(fn)
+        fn.ret()
+        return fn
+
+    return module.shared(key, build)

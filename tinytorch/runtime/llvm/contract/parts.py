@@ -1,0 +1,49 @@
+"""What kernels of the contract family share: their record, and pieces of an axis, the last of which may be smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinytorch.runtime.llvm.text.builder import Function, Value
+
+
+@dataclass(frozen=True)
+class ContractKernel:
+    """An emitted contraction: `phases` of (function, chunks), run one after the other, and bytes of scratch memory, of
+    the whole kernel and of each thread."""
+
+    phases: tuple[tuple[str, int], ...]
+    shared_bytes: int = 0
+    private_bytes: int = 0
+
+
+def aligned(bytes_: int) -> int:
+    """Whole cache lines."""
+    return -(-bytes_ // 64) * 64
+
+
+def least(value: Value, most: Value | int) -> Value:
+    """min(value, most)."""
+    fn = value.fn
+    limit = fn.value(most)
+    if isinstance(value.literal, int) and isinstance(limit.literal, int):
+        return fn.const(min(value.literal, limit.literal))
+    return fn.select(fn.compare("slt", value, limit), value, limit)
+
+
+def where_differ(fn: Function, a: Value, b: Value, body: Callable[[], None]) -> None:
+    """`body` where a and b differ, decided here if both are known."""
+    if isinstance(a.literal, int) and isinstance(b.literal, int):
+        if a.literal != b.literal:
+            body()
+    else:
+        fn.if_(fn.compare("ne", a, b), body)
+
+
+def over_vectors(fn: Function, size: int, lanes: int, vector: Callable[..., None]) -> None:
+    """`vector(index)` for each whole vector along an axis, then `vector(index, mask)` for the rest."""
+    whole = size // lanes * lanes
+    fn.loop(whole, [], vector, step=lanes)
+    if size - whole:
+        vector(fn.const(whole), fn.lane_mask(lanes, size - whole))

@@ -1,0 +1,259 @@
+"""The microkernels of matrix products: one tile of sums, held in registers over a block of k.
+
+A microkernel is an internal function `(a, b, to, row stride of to, k, accumulate)`, shared by all products in a
+module whose tiles, dtypes and strides agree. It stores the sums; what becomes of them is the epilogue's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinytorch.ir.emitter import Lane
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.layout import accumulator
+from tinytorch.runtime.llvm.contract.plan import Tile
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+
+_BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a microkernel finds an operand: dtype, and byte steps along the result's axis and along k."""
+
+    dtype: DType
+    step: int
+    k_step: int
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A fixed way through operands that no single step describes, in bytes: where each row of the tile begins in a
+    and in the sums, and the loops over k, outermost first, as (count, step in a, step in b)."""
+
+    rows: tuple[int, ...]
+    to: tuple[int, ...]
+    loops: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class TileKey:
+    """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
+    to what `to` holds: it does where its last argument is not 0. With a `walk`, the stride and k are not read."""
+
+    form: str
+    tile: Tile
+    width: int
+    lanes: int
+    a: Source
+    b: Source
+    accumulates: bool
+    target: Target
+    walk: Walk | None = None
+
+    @property
+    def compute(self) -> DType:
+        return accumulator(self.a.dtype)
+
+
+def tile_function(module: Module, key: TileKey) -> Function:
+    """The microkernel for `key`, written on the first request."""
+
+    def build(name: str) -> Function:
+        fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64], internal=True, noinline=True)
+        if key.form == "dot":
+            _DotTile(fn, key).write()
+        else:
+            _OuterTile(fn, key).write()
+        fn.ret()
+        return fn
+
+    return module.shared(key, build)
+
+
+class _OuterTile:
+    """Rank-1 updates: for each k, one element of each row of a times vectors of b's row. In the form `lanes`, rows of
+    a have an element for each column, and column meets column."""
+
+    def __init__(self, fn: Function, key: TileKey) -> None:
+        self.fn = fn
+        self.key = key
+        self.vectors = LaneEmitter(fn, key.target, key.lanes)
+        self.scalars = LaneEmitter(fn, key.target, 1)
+        counts = [min(key.lanes, key.width - j * key.lanes) for j in range(key.tile.vectors)]
+        self.masks = [fn.lane_mask(key.lanes, count) for count in counts]
+
+    def write(self) -> None:
+        a, b, to, stride, depth, accumulate = self.fn.params
+        start = self._starting_sums(to, stride, accumulate)
+        if self.key.walk is not None:
+            sums = self._walk(self.key.walk.loops, a, b, start)
+        else:
+
+            def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+                following = self._step(a, b, sums)
+                return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+
+            sums = self.fn.loop(depth, [a, b, *start], step)[2:]
+        for place, (pointer, offset, mask) in enumerate(self._places(to, stride)):
+            self.fn.store(sums[place], pointer, offset, mask=mask)
+
+    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after these loops; the innermost one is unrolled as far as the decoder likes it."""
+        if not loops:
+            return self._step(a, b, sums)
+        (count, a_step, b_step), *inner = loops
+        work = self.key.tile.rows * self.key.tile.vectors
+        unrolls = [1] if inner else [u for u in range(2, count + 1) if count % u == 0 and u * work <= _BODY]
+        unroll = max(unrolls, default=1)
+
+        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            following: Sequence[Value] = sums
+            for i in range(unroll):
+                following = self._walk(inner, self.fn.at(a, i * a_step), self.fn.at(b, i * b_step), following)
+            return [self.fn.at(a, unroll * a_step), self.fn.at(b, unroll * b_step), *following]
+
+        return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
+
+    def _places(self, to: Value, stride: Value) -> list[tuple[Value, int, Value | None]]:
+        """Pointer, byte offset and mask of each vector of sums."""
+        step, walk = self.key.lanes * self.key.compute.size, self.key.walk
+        rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
+        return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
+
+    def _starting_sums(self, to: Value, stride: Value, accumulate: Value) -> list[Value]:
+        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+        zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
+        if not self.key.accumulates:
+            return zeros
+        adds = self.fn.compare("ne", accumulate, self.fn.const(0))
+        places = self._places(to, stride)
+        return self.fn.if_(
+            adds, lambda: [self.fn.load(p, zero.type, offset, mask=mask) for p, offset, mask in places], lambda: zeros
+        )
+
+    def _step(self, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """One k: the side with fewer registers is held, the other streams past it."""
+        rows, width = self.key.tile.rows, self.key.tile.vectors
+        following = list(sums)
+        if self.key.form == "lanes":
+            for j in range(width):
+                y = self._b_vector(b, j)
+                for i in range(rows):
+                    following[i * width + j] = self._add(self._a_vector(a, i, j), y, following[i * width + j])
+        elif width <= rows:
+            held = [self._b_vector(b, j) for j in range(width)]
+            for i in range(rows):
+                x = self._a_element(a, i)
+                for j in range(width):
+                    following[i * width + j] = self._add(x, held[j], following[i * width + j])
+        else:
+            held = [self._a_element(a, i) for i in range(rows)]
+            for j in range(width):
+                y = self._b_vector(b, j)
+                for i in range(rows):
+                    following[i * width + j] = self._add(held[i], y, following[i * width + j])
+        return following
+
+    def _add(self, x: Lane, y: Lane, total: Value) -> Value:
+        return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
+
+    def _a_element(self, a: Value, row: int) -> Lane:
+        source = self.key.a
+        element = self.scalars.load(a, source.dtype, self._row(row)).cast(self.key.compute)
+        return self.vectors.lane(self.scalars.value(element), self.key.compute)
+
+    def _a_vector(self, a: Value, row: int, column: int) -> Lane:
+        source = self.key.a
+        offset = self._row(row) + column * self.key.lanes * source.dtype.size
+        return self.vectors.load(a, source.dtype, offset, mask=self.masks[column]).cast(self.key.compute)
+
+    def _row(self, row: int) -> int:
+        """Where a row of the tile begins in a."""
+        return self.key.walk.rows[row] if self.key.walk else row * self.key.a.step
+
+    def _b_vector(self, b: Value, column: int) -> Lane:
+        source = self.key.b
+        stride = source.step // source.dtype.size
+        offset = column * self.key.lanes * source.step
+        loaded = self.vectors.load_strided(b, source.dtype, stride, offset, mask=self.masks[column])
+        return loaded.cast(self.key.compute)
+
+
+class _DotTile:
+    """Inner products: vectors along k of rows of a and columns of b, added up lane by lane, then across lanes."""
+
+    def __init__(self, fn: Function, key: TileKey) -> None:
+        self.fn = fn
+        self.key = key
+        self.vectors = LaneEmitter(fn, key.target, key.lanes)
+
+    def write(self) -> None:
+        a, b, to, stride, depth, _ = self.fn.params
+        rows, columns, walk = self.key.tile.rows, self.key.width, self.key.walk
+        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+        zeros = [zero] * (rows * columns)
+        sums = self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
+        for i in range(rows):
+            row = self.fn.at(to, walk.to[i] if walk else stride * i)
+            for j in range(columns):
+                total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
+                self.fn.store(total, row, j * self.key.compute.size)
+
+    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after these loops, the innermost of which has the vectors."""
+        (count, a_step, b_step), *inner = loops
+        if not inner:
+            return self._along(self.fn.const(count), a, b, sums)
+
+        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            return [self.fn.at(a, a_step), self.fn.at(b, b_step), *self._walk(inner, a, b, sums)]
+
+        return self.fn.loop(count, [a, b, *sums], body)[2:]
+
+    def _along(self, depth: Value, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after `depth` elements of every row and column."""
+        lanes = self.key.lanes
+
+        def step(i: Value, *sums: Value) -> Sequence[Value]:
+            return self._step(a, b, i, sums, None)
+
+        whole = depth // lanes * lanes
+        sums = self.fn.loop(whole, sums, step, step=lanes)
+        rest = depth - whole
+        if isinstance(rest.literal, int):
+            mask = self.fn.lane_mask(lanes, rest.literal)
+            return self._step(a, b, whole, sums, mask) if rest.literal else sums
+        mask = self.fn.lane_mask(lanes, rest)
+        some = self.fn.compare("ne", rest, self.fn.const(0))
+        return self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
+
+    def _step(self, a: Value, b: Value, index: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
+        """Vectors of every row by vectors of every column: the fewer are held, the others stream past them."""
+        key, rows, columns = self.key, self.key.tile.rows, self.key.width
+        starts = key.walk.rows if key.walk else [i * key.a.step for i in range(rows)]
+
+        def row(i: int) -> Lane:
+            return self._vector(a, key.a, index, starts[i], mask)
+
+        def column(j: int) -> Lane:
+            return self._vector(b, key.b, index, j * key.b.step, mask)
+
+        following = list(sums)
+        turned = columns < rows
+        held = [column(j) for j in range(columns)] if turned else [row(i) for i in range(rows)]
+        for n in range(rows if turned else columns):
+            passing = row(n) if turned else column(n)
+            for m, other in enumerate(held):
+                place = n * columns + m if turned else m * columns + n
+                total = self.vectors.lane(following[place], key.compute)
+                following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
+        return following
+
+    def _vector(self, pointer: Value, source: Source, index: Value, start: int, mask: Value | None) -> Lane:
+        at = self.fn.at(pointer, index * source.k_step)
+        return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)

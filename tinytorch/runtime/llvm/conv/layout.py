@@ -1,0 +1,141 @@
+"""What a convolution kernel is asked to do, where its microkernels read the images, and what its epilogue sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.layout import Operand, Product, accumulator
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Images [batch, height, width, groups * channels], and which of their elements `outputs` (height, width) meet.
+
+    Output (y, x) meets, for each place k of the window, the element (y, x) * stride - low + k * dilation; outside of
+    the image there are zeros. `columns` is the number of output channels per group.
+    """
+
+    images: Operand
+    outputs: Pair
+    window: Pair
+    stride: Pair
+    low: Pair
+    dilation: Pair
+    groups: int
+    columns: int
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images per group."""
+        return self.images.shape[3] // self.groups
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved by itself, so that vectors run along channels."""
+        return self.channels == self.columns == 1 and self.groups > 1
+
+    @property
+    def compute(self) -> DType:
+        return accumulator(self.images.dtype)
+
+    @property
+    def flops(self) -> int:
+        taps = self.window[0] * self.window[1] * self.channels
+        return 2 * self.images.shape[0] * self.outputs[0] * self.outputs[1] * taps * self.groups * self.columns
+
+    def reach(self, axis: int, outputs: int) -> int:
+        """Elements along height (0) or width (1) from the first to the last that so many outputs meet."""
+        return (outputs - 1) * self.stride[axis] + self.dilation[axis] * (self.window[axis] - 1) + 1
+
+    @property
+    def inside(self) -> bool:
+        """Whether no output meets the zeros around the image."""
+        size = self.images.shape[1:3]
+        return all(
+            self.low[i] <= 0 and self.reach(i, self.outputs[i]) - self.low[i] <= size[i] for i in (0, 1)
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Images as microkernels read them: byte steps from image to image, row to row, column to column, channel to
+    channel. Where `copied`, they are padded copies of `rows` rows in scratch memory, in the dtype of the sums."""
+
+    dtype: DType
+    image: int
+    row: int
+    column: int
+    channel: int
+    copied: bool
+    rows: int
+
+    def bytes(self, images: int) -> int:
+        """Scratch memory for so many images."""
+        return self.image * images if self.copied else 0
+
+
+def picture_of(conv: Convolution, outputs: int, panel: int) -> Picture:
+    """The images in place where nothing is missing around them, else copies for so many rows of outputs.
+
+    Copies have the channels of one group, in the order of the images: last, or planes where the source has those. Of
+    a depthwise convolution they have the channels of one panel, which lie together, so as not to collide in the cache.
+    """
+    x = conv.images
+    image, row, column, channel = (s * x.dtype.size for s in x.strides)
+    rows, columns = conv.reach(0, outputs), conv.reach(1, conv.outputs[1])
+    readable = conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise)
+    if readable or conv.channels == 0:
+        return Picture(x.dtype, image, row, column, channel, False, rows)
+    size, channels = conv.compute.size, panel if conv.depthwise else conv.channels
+    if x.strides[3] != 1 and x.strides[2] == 1 and not conv.depthwise:
+        plane = rows * columns * size
+        return Picture(conv.compute, channels * plane, columns * size, size, plane, True, rows)
+    pitch = columns * channels * size
+    return Picture(conv.compute, rows * pitch, pitch, channels * size, size, True, rows)
+
+
+def merged_loops(loops: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """The same loops, outermost first, with those as one that step through both operands as through one."""
+    found: list[tuple[int, int, int]] = []
+    for count, *steps in loops:
+        if count == 1:
+            continue
+        if found and found[-1][1:] == (steps[0] * count, steps[1] * count):
+            found[-1] = (found[-1][0] * count, steps[0], steps[1])
+        else:
+            found.append((count, steps[0], steps[1]))
+    return tuple(found)
+
+
+def as_product(
+    dtype: DType,
+    groups: int,
+    columns: int,
+    places: Sequence[int],
+    results: Sequence[Operand],
+    inputs: Sequence[Operand],
+) -> Product:
+    """The product whose results and inputs are these, [*places, groups * columns]: what an epilogue sees.
+
+    Rows are the places, the last of them running fastest, where every operand steps through them as through one axis;
+    else they are the last of the places alone, and the others are batch axes, behind that of the groups.
+    """
+    operands = [*results, *inputs]
+    axes = [i for i, size in enumerate(places) if size != 1] or [0]  # no stride matters along the others
+    flat = all(x.strides[i] == x.strides[j] * places[j] for x in operands for i, j in pairwise(axes))
+    batch = () if flat else tuple(places[:-1])
+    rows = math.prod(places) if flat else places[-1]
+
+    def seen(x: Operand) -> Operand:
+        outer, row = ((), x.strides[axes[-1]]) if flat else (x.strides[:-2], x.strides[-2])
+        return Operand(x.dtype, (groups, *batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
+
+    side = Operand(dtype, (groups, *batch, rows, 1), (0,) * (len(batch) + 3))
+    top = Operand(dtype, (groups, *batch, 1, columns), (0,) * (len(batch) + 3))
+    return Product(side, top, tuple(map(seen, results)), tuple(map(seen, inputs)))

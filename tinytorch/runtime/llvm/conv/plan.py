@@ -1,0 +1,124 @@
+"""How a convolution is cut up: register tile, what an item of work is, and the chunks that threads claim.
+
+A tile's rows are neighbouring outputs of an image: a part of the axis `cut`, and all of the axes inside it, so that
+narrow images fill tiles as well as wide ones. An item is a run of images, or a strip of rows of one, for some of the
+columns (output channels) of one group; it copies the part of the images that it reads, padded, unless it can read in
+place. All of it follows from the shape and the Target, never from the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tinytorch.runtime.llvm.contract.plan import TALLEST, Tile, accumulators, choose_tile, share
+from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, picture_of
+from tinytorch.runtime.llvm.text.target import Target
+
+Cut = Literal["x", "y", "n"]
+Form = Literal["outer", "lanes", "dot"]
+_NARROW = 5  # outputs along an axis that fill a tile well enough without the next axis
+_STREAM = 8  # vectors side by side
+_ACROSS = 9  # instructions that add up the lanes of a vector and store the sum
+_CHUNK_FLOPS = 400_000  # some 4 µs on one core
+_MOST_CHUNKS = 48
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """The cut. Vectors run along the output channels (`outer`), along the channels of both sides (`lanes`), or along
+    the input channels (`dot`). `rows` of output height and `images` to an item, `columns` of a group; `part` steps of
+    the axis `cut` to a tile."""
+
+    form: Form
+    lanes: int
+    cut: Cut
+    part: int
+    tile: Tile
+    images: int
+    rows: int
+    columns: int
+    items: int
+    items_per_chunk: int
+
+    @property
+    def panel(self) -> int:
+        return self.tile.vectors * self.lanes
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.items // self.items_per_chunk)
+
+
+def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
+    """The cut for a convolution with outputs, whose rows are pooled `pool` at a time (1: not at all)."""
+    lanes, most = target.lanes(conv.compute), accumulators(conv.compute, target)
+    groups, columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
+    batch, (height, width) = conv.images.shape[0], conv.outputs
+    choices: tuple[tuple[Cut, int, int], ...] = ("x", 1, width), ("y", width, height), ("n", width * height, batch)
+    cut, inner, size = choices[cut_axis((width, height, batch))]
+    unit = inner * (pool[0] if cut == "y" else 1)
+    if unit > min(most, TALLEST):
+        cut, inner, size, unit = "x", 1, width, 1
+    few = unit * columns <= most and _sums_along_channels(conv, lanes)
+    form: Form = "lanes" if conv.depthwise else "dot" if few else "outer"
+    if form == "outer":
+        tile = choose_tile(inner * size, columns, lanes, most, unit)
+    else:  # as tall as registers allow; what is bound by memory reads and writes it in order by wide tiles
+        wide = min(-(-columns // lanes), most // unit, _STREAM)
+        room = most // (columns if form == "dot" else wide)
+        tile = Tile(min(room // unit * unit, TALLEST // unit * unit, inner * size), wide)
+    part, panel = tile.rows // inner, tile.vectors * lanes
+    wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
+    least = pool[0] if cut == "x" else part
+    images, rows = _images_and_rows(conv, cut, least, panel, -(-wanted // groups), target)
+    outer = groups * -(-batch // images) * -(-height // rows)
+    across = share(columns, -(-min(wanted, 8) // outer), panel, panel)
+    items = outer * -(-columns // across)
+    return ConvPlan(
+        form=form,
+        lanes=lanes,
+        cut=cut,
+        part=part,
+        tile=tile,
+        images=images,
+        rows=rows,
+        columns=across,
+        items=items,
+        items_per_chunk=-(-items // wanted),
+    )
+
+
+def _sums_along_channels(conv: Convolution, lanes: int) -> bool:
+    """Whether there are so few output channels that vectors of input channels, added up across lanes, take less."""
+    taps = conv.window[0] * conv.window[1] * conv.channels
+    across = _ACROSS * conv.columns + taps * conv.columns / lanes
+    possible = conv.channels >= lanes and 2 * conv.columns <= lanes and conv.images.strides[3] == 1
+    return possible and across < taps
+
+
+def _images_and_rows(
+    conv: Convolution, cut: Cut, least: int, panel: int, wanted: int, target: Target
+) -> tuple[int, int]:
+    """How many images, or rows of one, to an item: a multiple of `least`, `wanted` items of them if they are many
+    enough, and padded copies that take at most a quarter of L2."""
+    batch, height = conv.images.shape[0], conv.outputs[0]
+    room = target.l2_bytes // 4
+    if cut == "n":
+        fit = room // max(1, picture_of(conv, height, panel).bytes(1))
+        return max(least, min(share(batch, wanted, least, least), fit // least * least)), height
+    rows = share(height, -(-wanted // batch), max(least, conv.window[0]), least)
+    while rows > least and picture_of(conv, rows, panel).bytes(1) > room:
+        rows = -(-rows // 2 // least) * least
+    return 1, rows
+
+
+def cut_axis(sizes: Sequence[int]) -> int:
+    """The first of these axes, the innermost first, that need not be in a tile as a whole."""
+    inside = 1
+    for axis, size in enumerate(sizes[:-1]):
+        if size >= _NARROW or inside * size > 2 * _NARROW:
+            return axis
+        inside *= size
+    return len(sizes) - 1

@@ -1,0 +1,302 @@
+"""The gradient of a convolution with respect to its weights: images times gradients, summed over all outputs.
+
+`emit_conv_weight_grad` writes two functions `void name(ptr frame, i64 chunk)`, to be run one after the other. `frame`
+is an array of pointers
+
+    [images, gradients, out, *epilogue.outputs, *epilogue.operands, shared scratch, scratch]
+
+Rows of tiles are the weights of one output channel: the places of the window and the channels of a group; columns are
+output channels; k runs over the outputs of some images. Each item sums over a run of images, into a part of its own of
+shared scratch; the second function adds the parts up in order. How many parts there are follows from the shape, so
+the result is the same to the bit for any number of threads. Images are read in place or copied as in `conv`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tinytorch.runtime.llvm.contract.epilogue import Epilogue, epilogue_function, store_sums
+from tinytorch.runtime.llvm.contract.layout import Operand
+from tinytorch.runtime.llvm.contract.parts import ContractKernel, aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
+from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.conv.image import Part, read_images
+from tinytorch.runtime.llvm.conv.layout import Convolution, as_product, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.plan import cut_axis
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
+
+_ITEMS = 16  # wanted
+_VISIT = 128  # outputs that repay loading and storing the sums
+_LEAST_FLOPS = 400_000  # of an item
+_PART_BYTES = 256 << 10  # of the sums of an item: they stay in L2
+
+
+def emit_conv_weight_grad(
+    module: Module,
+    name: str,
+    conv: Convolution,
+    gradients: Operand,
+    out: Operand,
+    target: Target,
+    epilogue: Epilogue | None = None,
+) -> ContractKernel:
+    """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`.
+
+    gradients [batch, *conv.outputs, groups * columns], the last stride 1; out [*conv.window, channels of a group,
+    groups * columns], of any strides. An empty result takes no functions.
+    """
+    if 0 in out.shape:
+        return ContractKernel(())
+    sums = module.function(name, [PTR, I64])
+    writer = _WeightGrad(module, conv, gradients, out, target, epilogue)
+    writer.write_sums(sums)
+    sums.ret()
+    total = module.function(f"{name}_total", [PTR, I64])
+    writer.write_total(total)
+    total.ret()
+    phases = ((name, writer.items), (total.name, writer.total_chunks))
+    return ContractKernel(phases, writer.part_bytes * writer.parts, writer.private_bytes)
+
+
+Loops = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """Outputs that an item adds up: where its sums go, its group and columns, the first image and row, and how many
+    visits there were before."""
+
+    to: Value
+    group: Value
+    column: Value
+    columns: Value
+    image: Value
+    row: Value
+    number: Value
+
+
+class _WeightGrad:
+    def __init__(
+        self,
+        module: Module,
+        conv: Convolution,
+        gradients: Operand,
+        out: Operand,
+        target: Target,
+        epilogue: Epilogue | None,
+    ) -> None:
+        self.module = module
+        self.conv = conv
+        self.gradients = gradients
+        self.target = target
+        self.lanes = target.lanes(conv.compute)
+        self.size = conv.compute.size
+        self.groups, self.columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
+        self.all_rows, self.all_columns = math.prod(out.shape[:3]), out.shape[3]
+        self.epilogue = epilogue or Epilogue("store sums", store_sums)
+        results = (out, *self.epilogue.outputs)
+        self.product = as_product(out.dtype, 1, out.shape[3], out.shape[:3], results, self.epilogue.operands)
+        self._cut_outputs(self.lanes)
+        self._cut_weights()
+        if conv.depthwise:  # its copies have the channels of a panel, whose width was not known before
+            self._cut_outputs(self.panel)
+        self._cut_work()
+
+    def _cut_outputs(self, panel: int) -> None:
+        """A visit is to `rows` rows of outputs of `images` images: as many as L2 holds well, and enough for a k."""
+        conv, (height, width) = self.conv, self.conv.outputs
+        batch = conv.images.shape[0]
+        self.images, self.rows = 1, height
+        while self.rows > 1 and picture_of(conv, self.rows, panel).bytes(1) > self.target.l2_bytes // 4:
+            self.rows = -(-self.rows // 2)
+        self.picture = picture_of(conv, self.rows, panel)
+        while self.rows == height and self.images < batch and self.images * height * width < _VISIT:
+            self.images += 1
+        self.strips = -(-height // self.rows)
+        self.visits = -(-batch // self.images) * self.strips
+        self.axes = self._axes()
+
+    def _axes(self) -> Loops:
+        """Rows of weights, the outermost axis first: how many, and steps in the images and in the rows."""
+        conv, picture = self.conv, self.picture
+        window = [
+            (conv.window[0], conv.dilation[0] * picture.row, conv.window[1] * conv.channels),
+            (conv.window[1], conv.dilation[1] * picture.column, conv.channels),
+        ]
+        channels = (conv.channels, picture.channel, 1)
+        # Where channels lie closest together, rows run along them first.
+        planes = picture.channel > picture.column
+        return merged_loops([channels, *window] if planes else [*window, channels]) or ((1, 0, 0),)
+
+    def _cut_weights(self) -> None:
+        """Tiles: `part` steps of one of the axes of rows, and all of those inside it."""
+        sizes = [size for size, _, _ in reversed(self.axes)]
+        inside = cut_axis(sizes)
+        self.cut = len(sizes) - 1 - inside
+        unit = math.prod(sizes[:inside])
+        most = accumulators(self.conv.compute, self.target)
+        tile = choose_tile(unit * sizes[inside], self.columns, self.lanes, most, unit)
+        self.part, self.panel = tile.rows // unit, tile.vectors * self.lanes
+
+    def _cut_work(self) -> None:
+        """An item is a run of visits for some columns of a group; `parts` runs."""
+        wanted = max(1, min(_ITEMS, self.conv.flops // _LEAST_FLOPS))
+        most = max(1, _PART_BYTES // (self.all_rows * self.size) // self.panel) * self.panel
+        self.across = share(self.columns, -(-self.columns // most), self.panel, self.panel)
+        blocks = self.groups * -(-self.columns // self.across)
+        self.span = share(self.visits, -(-wanted // blocks), 1, 1) if self.visits else 1
+        self.parts = -(-self.visits // self.span)
+        self.items = self.parts * blocks
+        self.part_bytes = aligned(self.all_rows * self.all_columns * self.size)
+        self.private_bytes = aligned(self.picture.bytes(self.images))
+        self.total_chunks = max(1, min(_ITEMS, self.part_bytes * self.parts // _PART_BYTES))
+
+    # The sums of each part.
+
+    def write_sums(self, fn: Function) -> None:
+        """Item number `chunk`: columns run fastest, then groups, then parts."""
+        self.fn = fn
+        frame, item = fn.params
+        self.x, self.g = fn.load(frame, PTR, 0), fn.load(frame, PTR, 8)
+        scratch = (2 + len(self.product.results) + len(self.product.inputs)) * 8
+        shared = fn.load(frame, PTR, scratch)
+        self.scratch = fn.load(frame, PTR, scratch + 8) if self.private_bytes else None
+        blocks = -(-self.columns // self.across)
+        column = item % blocks * self.across
+        group = item // blocks % self.groups
+        part = item // (blocks * self.groups)
+        to = fn.at(shared, part * self.part_bytes + (group * self.columns + column) * self.size)
+        first = part * self.span
+        columns = least(self.columns - column, self.across)
+
+        def visit(number: Value) -> None:
+            image, row = number // self.strips * self.images, number % self.strips * self.rows
+            self._visit(_Visit(to, group, column, columns, image, row, number - first))
+
+        fn.loop(least(first + self.span, self.visits), [], visit, start=first)
+
+    def _visit(self, at: _Visit) -> None:
+        """Add what some outputs give; the last rows, or the last images, may be fewer."""
+        fn, batch, height = self.fn, self.conv.images.shape[0], self.conv.outputs[0]
+        rows, images = height % self.rows, batch % self.images
+        if rows:
+            last = fn.compare("eq", at.row, fn.const(height - rows))
+            fn.if_(last, lambda: self._outputs(at, 1, rows), lambda: self._outputs(at, 1, self.rows))
+        elif images:
+            last = fn.compare("eq", at.image, fn.const(batch - images))
+            fn.if_(last, lambda: self._outputs(at, images, height), lambda: self._outputs(at, self.images, height))
+        else:
+            self._outputs(at, self.images, self.rows)
+
+    def _outputs(self, at: _Visit, images: int, rows: int) -> None:
+        fn, g = self.fn, self.gradients
+        steps = [s * g.dtype.size for s in g.strides]
+        column = at.group * self.columns + at.column
+        b = fn.at(self.g, at.image * steps[0] + at.row * steps[1] + column * steps[3])
+        conv = self.conv
+        group = None if conv.depthwise else self._images(at, at.group * conv.channels, conv.channels, images, rows)
+        loops = merged_loops(
+            [
+                (images, self.picture.image, steps[0]),
+                (rows, self.conv.stride[0] * self.picture.row, steps[1]),
+                (self.conv.outputs[1], self.conv.stride[1] * self.picture.column, steps[2]),
+            ]
+        )
+
+        def panel(j: Value, width: int) -> None:
+            a = group or self._images(at, at.column + j, width, images, rows)
+            self._rows(at, a, b, j, width, loops)
+
+        whole = at.columns // self.panel * self.panel
+        fn.loop(whole, [], lambda j: panel(j, self.panel), step=self.panel)
+        rest = self.columns % self.panel
+        if rest:
+            where_differ(fn, at.columns, whole, lambda: panel(whole, rest))
+
+    def _images(self, at: _Visit, channel: Value, channels: int, images: int, rows: int) -> Value:
+        fn = self.fn
+        part = Part(at.image, fn.const(images), channel, channels, at.row, fn.const(rows))
+        return read_images(fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
+
+    def _rows(self, at: _Visit, a: Value, b: Value, j: Value, width: int, loops: Loops) -> None:
+        """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""
+        fn, (size, a_step, row_step) = self.fn, self.axes[self.cut]
+        pitch = self.all_columns * self.size
+        b = fn.at(b, j * self.gradients.dtype.size)
+        to = fn.at(at.to, j * self.size)
+
+        def inner(a: Value, to: Value) -> None:
+            def tile(i: Value, part: int) -> None:
+                self._tile(at, fn.at(a, i * a_step), b, fn.at(to, i * (row_step * pitch)), part, width, loops)
+
+            whole = size // self.part * self.part
+            fn.loop(whole, [], lambda i: tile(i, self.part), step=self.part)
+            if size - whole:
+                tile(fn.const(whole), size - whole)
+
+        def outer(axis: int, a: Value, to: Value) -> None:
+            if axis == self.cut:
+                inner(a, to)
+                return
+            count, a_step, row_step = self.axes[axis]
+            fn.loop(count, [], lambda i: outer(axis + 1, fn.at(a, i * a_step), fn.at(to, i * (row_step * pitch))))
+
+        outer(0, a, to)
+
+    def _tile(self, at: _Visit, a: Value, b: Value, to: Value, part: int, width: int, loops: Loops) -> None:
+        fn, lanes = self.fn, self.lanes
+        places = [(0, 0)]
+        for count, a_step, row_step in ((part, *self.axes[self.cut][1:]), *self.axes[self.cut + 1 :]):
+            places = [(x + i * a_step, y + i * row_step) for x, y in places for i in range(count)]
+        pitch = self.all_columns * self.size
+        key = TileKey(
+            form="lanes" if self.conv.depthwise else "outer",
+            tile=Tile(len(places), -(-width // lanes)),
+            width=width,
+            lanes=lanes,
+            a=Source(self.picture.dtype, self.picture.column, 0),
+            b=Source(self.gradients.dtype, self.gradients.dtype.size, 0),
+            accumulates=True,
+            target=self.target,
+            walk=Walk(tuple(x for x, _ in places), tuple(y * pitch for _, y in places), loops),
+        )
+        none = fn.const(0)
+        fn.call(tile_function(self.module, key), [a, b, to, none, none, at.number])
+
+    # The sum of the parts.
+
+    def write_total(self, fn: Function) -> None:
+        """Chunk number `chunk` of the rows."""
+        product, columns, lanes = self.product, self.all_columns, self.lanes
+        frame, chunk = fn.params
+        shared = fn.load(frame, PTR, (2 + len(product.results) + len(product.inputs)) * 8)
+        pitch = -(-columns // lanes) * lanes
+        sums = fn.alloca(pitch * self.size)
+        finish = epilogue_function(self.module, product, self.epilogue, lanes, pitch, self.target)
+        emitter = LaneEmitter(fn, self.target, lanes)
+        share = -(-self.all_rows // self.total_chunks)
+
+        def row(i: Value) -> None:
+            start = fn.at(shared, i * (columns * self.size))
+
+            def vector(j: Value, mask: Value | None = None) -> None:
+                at = fn.at(start, j * self.size)
+                zero = emitter.value(emitter.const(0, self.conv.compute))
+                kind = memory_type(self.conv.compute, lanes)
+
+                def add(p: Value, total: Value) -> list[Value]:
+                    return [total + fn.load(at, kind, p * self.part_bytes, mask=mask)]
+
+                (total,) = fn.loop(self.parts, [zero], add)
+                fn.store(total, sums, j * self.size)
+
+            over_vectors(fn, columns, lanes, vector)
+            line, place = (fn.const(0), i) if len(product.batch) == 1 else (i // product.m, i % product.m)
+            fn.call(finish, [frame, sums, fn.const(1), fn.const(columns), place, fn.const(0), line])
+
+        first = chunk * share
+        fn.loop(least(first + share, self.all_rows), [], row, start=first)

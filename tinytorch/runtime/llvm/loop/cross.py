@@ -1,0 +1,82 @@
+"""Elementwise kernels with inputs that lie across the vectors: squares of them are transposed into a copy first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinytorch.ir.types import bool_, u8
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.lanes.transpose import square_transpose
+from tinytorch.runtime.llvm.loop.columns import ColumnsWriter
+from tinytorch.runtime.llvm.loop.point import Place
+from tinytorch.runtime.llvm.text.builder import Value
+
+
+class CrossWriter(ColumnsWriter):
+    """An item is a block of the vector axis by as many indices of the crossing axis as a vector has lanes, so that the
+    cache lines of the inputs that lie across serve all of them. Whole squares are read by `square_transpose`; at the
+    edges lanes are read one by one."""
+
+    def _item(self, item: Value) -> None:
+        cross, vector = self.values.cross, self.values.vector
+        assert cross is not None and vector is not None
+        fn, lanes, size = self.fn, self.values.lanes, self.values.sizes[cross]
+        row, squares = item // self.plan.division.blocks, -(-size // lanes)
+        outer, first = self._place(row // squares), row % squares * lanes
+        buffers = {o: fn.alloca(lanes * lanes * self.plan.operands[o].dtype.size) for o in self.values.turned(cross)}
+
+        def tile(i: Value, e: LaneEmitter, count: int, mask: Value | None) -> None:
+            corner = outer.bind(vector, i)
+            stop = self._least(first + lanes, size)
+            if mask is not None or e is not self.many:
+                self._rows(corner, first, stop, i, e, mask, {})
+            elif size % lanes == 0:
+                self._square(corner, first, i, buffers)
+            else:
+                whole = fn.compare("eq", stop - first, fn.const(lanes))
+                fn.if_(
+                    whole,
+                    lambda: self._square(corner, first, i, buffers),
+                    lambda: self._rows(corner, first, stop, i, e, mask, {}),
+                )
+
+        self._sweep(self._line(item % self.plan.division.blocks), tile)
+
+    def _square(self, corner: Place, first: Value, i: Value, buffers: dict[int, Value]) -> None:
+        """Transpose the inputs' squares into `buffers`, then run the rows on those."""
+        cross, vector, fn, lanes = self.values.cross, self.values.vector, self.fn, self.values.lanes
+        assert cross is not None and vector is not None
+        start = corner.bind(cross, first)
+        for o, buffer in buffers.items():
+            operand = self.plan.operands[o]
+            stored = u8 if operand.dtype is bool_ else operand.dtype
+            transpose = square_transpose(fn.module, self.plan.target, stored, stored, lanes, partial=False)
+            step = fn.const(operand.walk[vector] * stored.size)
+            fn.call(transpose, [start.pointers[o], step, buffer, fn.const(lanes * stored.size)])
+        self._rows(corner, first, first + lanes, i, self.many, None, buffers)
+
+    def _rows(
+        self,
+        corner: Place,
+        first: Value,
+        stop: Value,
+        i: Value,
+        e: LaneEmitter,
+        mask: Value | None,
+        buffers: dict[int, Value],
+    ) -> None:
+        """One vector at each index of the crossing axis from `first` to `stop`."""
+        cross = self.values.cross
+        assert cross is not None
+
+        def row(k: Value) -> None:
+            size = self.values.lanes
+            turned = {
+                o: self.fn.at(buffer, (k - first) * (size * self.plan.operands[o].dtype.size))
+                for o, buffer in buffers.items()
+            }
+            item = self._item_point(replace(corner.bind(cross, k), turned=turned))
+            front = self._front(item, self._borrowed_by_tiles()) if e is self.many else item
+            self._tile(item, front, k, i, e, 1, mask)
+
+        self.fn.loop(stop, [], row, start=first)

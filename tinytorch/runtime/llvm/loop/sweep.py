@@ -1,0 +1,107 @@
+"""Loops over one axis: in vectors with a tail, and in blocks so that long sums stay accurate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.loop.reduce import Accumulators, Reduction, Slot
+from tinytorch.runtime.llvm.text.builder import Function, Value
+
+State = list[Value]
+Visit = Callable[[Value, LaneEmitter, int, Value | None, Sequence[State]], Sequence[State]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Indices from `start` to `stop`, whose number is a multiple of `divisor`."""
+
+    start: Value
+    stop: Value
+    divisor: int = 1
+
+    @property
+    def length(self) -> int | None:
+        """The number of indices where it is known now."""
+        a, b = self.start.literal, self.stop.literal
+        return None if a is None or b is None else int(b) - int(a)
+
+    def whole(self, step: int) -> Value:
+        """Where the last whole `step` ends."""
+        if self.divisor % step == 0:
+            return self.stop
+        return self.start + (self.stop - self.start) // step * step
+
+
+class Sweep:
+    """Runs through the vector axis: `unroll` vectors at a time, then single vectors, then what is less than one
+    (masked on targets with masks, else element by element)."""
+
+    def __init__(self, fn: Function, e: LaneEmitter, reductions: Sequence[Reduction], size: int) -> None:
+        self._fn = fn
+        self._e = e
+        self._one = LaneEmitter(fn, e.target, 1)
+        self._masked = e.target.vector_bytes >= 64
+        self._tail = e.lanes > 1 and not self._masked and size % e.lanes != 0
+        self._vectors = Accumulators([Slot(r, e) for r in reductions])
+        self._singles = Accumulators([Slot(r, self._one) for r in reductions] if self._tail else [])
+        self.accumulators = Accumulators([*self._vectors.slots, *self._singles.slots])
+
+    def run(self, span: Span, unroll: int, visit: Visit) -> State:
+        """`visit(i, emitter, count, mask, states)` for `count` vectors from index i on, which gives their states back;
+        the state over the whole span, laid out as `accumulators`."""
+        width = len(self._vectors.identity())
+        many = Accumulators(list(self._vectors.slots) * unroll)
+
+        def group(i: Value, *carried: Value) -> State:
+            states = [list(carried[u * width : (u + 1) * width]) for u in range(unroll)]
+            return [v for state in visit(i, self._e, unroll, None, states) for v in state]
+
+        step = self._e.lanes * unroll
+        stop = span.whole(step)
+        carried = self._fn.loop(stop, many.identity(), group, start=span.start, step=step)
+        states = [carried[u * width : (u + 1) * width] for u in range(unroll)]
+        while len(states) > 1:
+            states = [self._vectors.combine(a, b) for a, b in zip(states[::2], states[1::2], strict=True)]
+        state = states[0]
+        if span.divisor % step == 0:
+            return [*state, *self._singles.identity()]
+        return self._rest(Span(stop, span.stop, span.divisor), state, visit)
+
+    def _rest(self, span: Span, state: State, visit: Visit) -> State:
+        lanes, fn = self._e.lanes, self._fn
+        vectors_only = span.divisor % lanes == 0
+        masked = self._masked and not vectors_only
+
+        def vector(i: Value, *carried: Value) -> State:
+            mask = None
+            if masked:
+                left = span.stop - i
+                mask = fn.lane_mask(lanes, left if left.literal is None else int(left.literal))
+            return list(visit(i, self._e, 1, mask, [list(carried)])[0])
+
+        def single(i: Value, *carried: Value) -> State:
+            return list(visit(i, self._one, 1, None, [list(carried)])[0])
+
+        end = span.stop if masked else span.whole(lanes)
+        state = fn.loop(end, state, vector, start=span.start, step=lanes)
+        if not self._tail:
+            return [*state, *self._singles.identity()]
+        return [*state, *fn.loop(span.stop, self._singles.identity(), single, start=end)]
+
+
+def in_blocks(fn: Function, span: Span, block: int, sums: Accumulators, run: Callable[[Span], State]) -> State:
+    """`run` over blocks of the span, whose states are combined: an accumulator takes few additions before it is added
+    to the next level's, so that rounding errors grow slowly."""
+    if span.length is not None and span.length <= 2 * block:
+        return run(span)
+    stop = span.whole(block)
+
+    def body(start: Value, *state: Value) -> State:
+        return sums.combine(list(state), run(Span(start, start + block, block)))
+
+    total = fn.loop(stop, sums.identity(), body, start=span.start, step=block)
+    if span.divisor % block == 0 or (span.length is not None and span.length % block == 0):
+        return total
+    return sums.combine(total, run(Span(stop, span.stop, span.divisor)))

@@ -1,0 +1,129 @@
+"""What the generated code may assume about the machine: vectors, registers, instructions, caches."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import llvmlite
+
+from tinytorch.ir.costs import Costs
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.text import library
+
+TargetName = Literal["avx512", "avx2", "sse2", "neon"]
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine to generate code for; `Target.host()` is this one. All sizes are in bytes."""
+
+    name: str
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+    has_fma: bool
+    has_half: bool  # converts f16 in hardware
+    has_round: bool  # rounds to integral floats in hardware
+    has_vnni: bool
+    has_bf16: bool
+    l1_bytes: int = 32 << 10
+    l2_bytes: int = 512 << 10
+
+    def lanes(self, dtype: DType) -> int:
+        """Elements of `dtype` in one vector register."""
+        return max(1, self.vector_bytes // dtype.size)
+
+    @property
+    def attributes(self) -> str:
+        """Attributes for every function, so that LLVM keeps the vector width that the code was written in."""
+        return f'nounwind "prefer-vector-width"="{self.vector_bytes * 8}"'
+
+    @property
+    def key(self) -> str:
+        """Identifies what compiled code depends on beside its text, for caches."""
+        return f"llvmlite {llvmlite.__version__}/{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
+
+    @property
+    def costs(self) -> Costs:
+        """What the passes ask."""
+        return Costs(vector_bytes=self.vector_bytes)
+
+    @staticmethod
+    def host() -> Target:
+        """This machine, as LLVM detects it."""
+        return _host()
+
+    @staticmethod
+    def named(name: TargetName) -> Target:
+        """A machine with just the instructions of that name; the caches are this machine's."""
+        return _named(name)
+
+
+@functools.cache
+def _host() -> Target:
+    llvm = library.llvm()
+
+    triple = llvm.get_process_triple()
+    features = dict(llvm.get_host_cpu_features())
+    flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+    l1, l2 = _cache_sizes()
+    arm = triple.startswith(("aarch64", "arm64"))
+    x86 = triple.startswith(("x86_64", "amd64"))
+    wide = all(features.get(f"avx512{part}", False) for part in ("f", "bw", "dq", "vl"))
+    avx2 = features.get("avx2", False) and features.get("fma", False)
+    name = "neon" if arm else "avx512" if wide else "avx2" if avx2 else "sse2" if x86 else "plain"
+    return Target(
+        name=name,
+        triple=triple,
+        cpu=llvm.get_host_cpu_name(),
+        features=flags,
+        vector_bytes=64 if wide else 32 if avx2 else 16,
+        vector_registers=32 if wide or arm else 16,
+        has_fma=avx2 or arm,
+        has_half=features.get("f16c", False) or arm,
+        has_round=features.get("sse4.1", False) or arm,
+        has_vnni=wide and features.get("avx512vnni", False),
+        has_bf16=wide and features.get("avx512bf16", False),
+        l1_bytes=l1,
+        l2_bytes=l2,
+    )
+
+
+@functools.cache
+def _named(name: TargetName) -> Target:
+    l1, l2 = _cache_sizes()
+    x86, arm = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
+    if name == "neon":
+        return Target(name, arm, "generic", "+neon", 16, 32, True, True, True, False, False, l1, l2)
+    if _host().triple.startswith("x86_64"):
+        x86 = _host().triple
+    if name == "avx512":
+        return Target(name, x86, "x86-64-v4", "", 64, 32, True, True, True, False, False, l1, l2)
+    if name == "avx2":
+        return Target(name, x86, "x86-64-v3", "", 32, 16, True, True, True, False, False, l1, l2)
+    if name == "sse2":
+        return Target(name, x86, "x86-64", "", 16, 16, False, False, False, False, False, l1, l2)
+    raise CompileError(f"target {name!r} is not known; use avx512, avx2, sse2 or neon")
+
+
+@functools.cache
+def _cache_sizes() -> tuple[int, int]:
+    """(L1 data, L2) of the first core, where the system tells; else what small machines have."""
+    sizes = {1: 32 << 10, 2: 512 << 10}
+    for index in sorted(_CACHES.glob("index*")) if _CACHES.is_dir() else []:
+        try:
+            kind = (index / "type").read_text().strip()
+            level = int((index / "level").read_text())
+            size = (index / "size").read_text().strip()
+            if kind != "Instruction" and level in sizes:
+                sizes[level] = int(size.rstrip("KM")) << (20 if size.endswith("M") else 10)
+        except (OSError, ValueError):
+            continue  # some sandboxes list caches that they do not describe
+    return sizes[1], sizes[2]
