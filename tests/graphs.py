@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.ops import composite, core, elementwise, index, reduce, view
+from tinytorch.ir.ops import composite, core, elementwise, index, pooling, reduce, view
 from tinytorch.ir.types import DType, TensorType, bf16, bool_, f32, f64, i8, i32, i64
 
 SHAPES = [(), (1,), (3,), (2, 3), (1, 3), (2, 1), (2, 1, 3), (4, 2, 3), (0, 3)]
@@ -42,7 +42,8 @@ def graphs(draw: Draw, *, exact: bool = False, nodes: int = 14) -> Graph:
     for _ in range(draw(st.integers(1, nodes))):
         x = draw(st.sampled_from(values))
         step = draw(st.sampled_from(_STEPS if exact else _STEPS + _INEXACT_STEPS))
-        values.append(step(draw, x, values))
+        made = step(draw, x, values)
+        values += made if isinstance(made, tuple) else (made,)
     outputs = draw(st.lists(st.sampled_from(values[count:]), min_size=1, max_size=3))
     state: list[tuple[int, int]] = []
     for i, value in enumerate(values[:count]):
@@ -80,8 +81,8 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.tobytes() == b.tobytes()
 
 
-# Steps: (draw, a value, all values) -> a new value.
-Step = Callable[[Draw, Expr, list[Expr]], Expr]
+# Steps: (draw, a value, all values) -> a new value, or several.
+Step = Callable[[Draw, Expr, list[Expr]], Expr | tuple[Expr, ...]]
 
 
 def _partner(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
@@ -187,6 +188,16 @@ def _extremum(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
     return _with_one_zero(x.apply_op(draw(st.sampled_from([reduce.max_, reduce.min_])), [x], {"axes": axes}))
 
 
+def _pool(draw: Draw, x: Expr, values: list[Expr]) -> Expr | tuple[Expr, ...]:
+    if x.dtype is bool_ or x.numel() < 2:
+        return x
+    image = x.reshape((1, x.numel(), 1, 1) if draw(st.booleans()) else (1, 1, x.numel(), 1))
+    window = (1, 2) if image.shape[1] == 1 else (2, 1)
+    attrs = {"window": window, "stride": draw(st.sampled_from([(1, 1), window])), "dilation": (1, 1)}
+    best, places = x.apply_op(pooling.max_pool2d, [image], {**attrs, "low": (0, 0), "high": (0, 0)})
+    return best, places.cast(i32)
+
+
 def _integer_sum(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
     counts = x.cast(i32)
     return counts.apply_op(reduce.sum_, [counts], {"axes": _axes(draw, x)})
@@ -246,6 +257,6 @@ def _matmul(draw: Draw, x: Expr, values: list[Expr]) -> Expr:
 
 _STEPS: list[Step] = [
     _binary, _binary, _binary, _unary, _unary, _where, _cast, _reshape, _permute, _broadcast, _slice, _pad, _flip,
-    _concat, _extremum, _integer_sum, _gather, _update_slice, _scatter, _iota, _constant,
+    _concat, _extremum, _pool, _integer_sum, _gather, _update_slice, _scatter, _iota, _constant,
 ]  # fmt: skip
 _INEXACT_STEPS: list[Step] = [_float_sum, _transcendental, _softmax, _matmul]

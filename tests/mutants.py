@@ -80,8 +80,8 @@ SOURCES = [
       %bb = broadcast(%br) : f32[2,6,6,4] {shape=(2, 6, 6, 4)}
       %a = add(%h, %bb) : f32[2,6,6,4]
       %r = relu(%a) : f32[2,6,6,4]
-      %p = max_pool2d(%r) : f32[2,3,3,4] {window=(2, 2), stride=(2, 2), low=(0, 0), high=(0, 0), dilation=(1, 1)}
-      %i = max_pool2d_index(%r) : u8[2,3,3,4] {window=(2, 2), stride=(2, 2), low=(0, 0), high=(0, 0), dilation=(1, 1)}
+      %p, %i = max_pool2d(%r) : f32[2,3,3,4], u8[2,3,3,4] {window=(2, 2), stride=(2, 2), low=(0, 0), high=(0, 0),
+        dilation=(1, 1)}
       %q = max_unpool2d(%p, %i) : f32[2,6,6,4] {size=(6, 6), window=(2, 2), stride=(2, 2), low=(0, 0), dilation=(1, 1)}
       %g = conv2d_weight_grad(%x, %q) : f32[3,3,3,4] {window=(3, 3), stride=(1, 1), low=(1, 1), dilation=(1, 1),
         groups=1}

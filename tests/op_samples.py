@@ -42,9 +42,15 @@ class Sample:
         return [TensorType(dtype_of(a.dtype), a.shape) for a in self.arrays]
 
     @property
-    def expected(self) -> Array:
+    def results(self) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):
-            return np.asarray(self.op.eval(*self.arrays, **self.attrs))
+            return self.op.evaluate(self.arrays, self.attrs)
+
+    @property
+    def expected(self) -> Array:
+        """The only result."""
+        (result,) = self.results
+        return result
 
     def __repr__(self) -> str:
         attrs = ", ".join(f"{k}={v!r}" for k, v in self.attrs.items() if not callable(v))
@@ -52,8 +58,13 @@ class Sample:
 
 
 # Running.
-def apply_sample(sample: Sample, operands: Sequence[Tensor]) -> Tensor:
-    """The op on tensors: eager, or traced."""
+def apply_sample(sample: Sample, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The results of the op on tensors: eager, or traced."""
+    made = _applied(sample, operands)
+    return tuple(made) if sample.op.results > 1 else (made,)
+
+
+def _applied(sample: Sample, operands: Sequence[Tensor]) -> Any:
     if not operands and mode.trace is not None:
         return mode.trace.apply(sample.op, (), sample.attrs)
     if not operands:
@@ -61,25 +72,28 @@ def apply_sample(sample: Sample, operands: Sequence[Tensor]) -> Tensor:
     return operands[0].apply_op(sample.op, operands, sample.attrs)
 
 
-def _eager(samples: Sequence[Sample]) -> list[Array]:
-    return [apply_sample(s, [Tensor(a) for a in s.arrays]).numpy() for s in samples]
+Results = tuple[Array, ...]
 
 
-def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Array]]:
-    def run(samples: Sequence[Sample]) -> list[Array]:
+def _eager(samples: Sequence[Sample]) -> list[Results]:
+    return [tuple(t.numpy() for t in apply_sample(s, [Tensor(a) for a in s.arrays])) for s in samples]
+
+
+def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Results]]:
+    def run(samples: Sequence[Sample]) -> list[Results]:
         counts = [len(s.arrays) for s in samples]
 
-        def together(*operands: Tensor) -> list[Tensor]:
+        def together(*operands: Tensor) -> list[tuple[Tensor, ...]]:
             rest = iter(operands)
             return [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
 
         arguments = [Tensor(a) for s in samples for a in s.arrays]
-        return [t.numpy() for t in compile(together, backend=backend)(*arguments)]
+        return [tuple(t.numpy() for t in results) for results in compile(together, backend=backend)(*arguments)]
 
     return run
 
 
-BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Array]]] = {
+BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Results]]] = {
     "eager": _eager,
     "interpreter": _compiled("interpreter"),
     "llvm": _compiled("llvm"),
@@ -87,18 +101,22 @@ BACKENDS: dict[str, Callable[[Sequence[Sample]], list[Array]]] = {
 }
 
 
-def run_samples(samples: Sequence[Sample], backend: str) -> list[Array]:
+def run_samples(samples: Sequence[Sample], backend: str) -> list[Results]:
     """The results of all samples, which a compiling backend runs as one graph."""
     return BACKENDS[backend](samples)
 
 
-def run_sample(sample: Sample, backend: str) -> Array:
+def run_sample(sample: Sample, backend: str) -> Results:
     return run_samples([sample], backend)[0]
 
 
-def check(sample: Sample, result: Array, tolerance: float | None = None) -> None:
-    """Fail unless `result` is what `eval` gives, up to the sample's tolerance."""
-    expected = sample.expected
+def check(sample: Sample, results: Results, tolerance: float | None = None) -> None:
+    """Fail unless `results` are what `eval` gives, up to the sample's tolerance."""
+    for result, expected in zip(results, sample.results, strict=True):
+        _check_one(sample, result, expected, tolerance)
+
+
+def _check_one(sample: Sample, result: Array, expected: Array, tolerance: float | None) -> None:
     assert result.dtype == expected.dtype and result.shape == expected.shape, sample
     allowed = sample.tolerance if tolerance is None else tolerance
     if dtype_of(expected.dtype).name == "bf16":  # numpy's comparisons do not know its NaN
@@ -488,15 +506,15 @@ def _winograd() -> list[Sample]:
 
 
 def _pool_samples(x: Array, attrs: Mapping[str, Any], smooth: bool = False) -> list[Sample]:
-    """A pool, its places, and elements taken from and put to them."""
-    index = Sample(OPS["max_pool2d_index"], (x,), attrs)
-    g = _random(dtype_of(x.dtype), index.expected.shape, _rng("max_pool2d"))
+    """A pool, and elements taken from and put to its places."""
+    pool = Sample(OPS["max_pool2d"], (x,), attrs, smooth=smooth)
+    _, index = pool.results
+    g = _random(dtype_of(x.dtype), index.shape, _rng("max_pool2d"))
     shared, image = _without(attrs, "high"), (x.shape[1], x.shape[2])
     return [
-        Sample(OPS["max_pool2d"], (x,), attrs, smooth=smooth),
-        index,
-        Sample(OPS["max_unpool2d"], (g, index.expected), {**shared, "size": image}, 4, False, smooth),
-        Sample(OPS["max_pool2d_take"], (x, index.expected), shared, smooth=smooth),
+        pool,
+        Sample(OPS["max_unpool2d"], (g, index), {**shared, "size": image}, 4, False, smooth),
+        Sample(OPS["max_pool2d_take"], (x, index), shared, smooth=smooth),
     ]
 
 

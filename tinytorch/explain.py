@@ -54,7 +54,7 @@ def _kernels(ran: Executable, peaks: Peaks, measure: bool) -> list[KernelReport]
 def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | None) -> KernelReport:
     """With `times`, a backend, the kernel is also measured there."""
     node = call.node
-    flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
+    flops = node.flops
     read = sum(map(_traffic, call.operands))
     written = sum(map(_traffic, call.results))
     return KernelReport(

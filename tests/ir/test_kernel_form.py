@@ -19,6 +19,7 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices, ranges_of
 from tinytorch.ir.kernel_form import check_form
 from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.reference import evaluate
 from tinytorch.ir.verify import verify
 from tinytorch.runtime.backend import Binding
 from tinytorch.runtime.executable import Executable
@@ -131,18 +132,25 @@ BODIES = {
         "final shape",
     ),
     "windows that overlap behind a convolution": (
-        conv(f"%p = max_pool2d(%h) : f32[1,3,3,2] {{{POOL.replace('stride=(2, 2)', 'stride=(1, 1)')}}}", "%p",
-             "f32[1,3,3,2]"),
+        conv("%p, %i = max_pool2d(%h) : f32[1,3,3,2], u8[1,3,3,2] "
+             f"{{{POOL.replace('stride=(2, 2)', 'stride=(1, 1)')}}}", "%p", "f32[1,3,3,2]"),
         "tile its results",
     ),
     "a padded window behind a convolution": (
-        conv(f"%p = max_pool2d(%h) : f32[1,3,3,2] {{{POOL.replace('(0, 0)', '(1, 1)')}}}", "%p", "f32[1,3,3,2]"),
+        conv("%p, %i = max_pool2d(%h) : f32[1,3,3,2], u8[1,3,3,2] "
+             f"{{{POOL.replace('(0, 0)', '(1, 1)')}}}", "%p", "f32[1,3,3,2]"),
         "tile its results",
     ),
     "a pooled result and one that is not": (
-        conv(f"%p = max_pool2d(%h) : f32[1,2,2,2] {{{POOL}}}\n%y = neg(%h) : f32[1,4,4,2]", "%p, %y",
+        conv(f"%p, %i = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}\n%y = neg(%h) : f32[1,4,4,2]", "%p, %y",
              "f32[1,2,2,2], f32[1,4,4,2]").replace("%r =", "%r, %q ="),
         "final shape",
+    ),
+    "two poolings behind a convolution": (
+        conv(f"%p, %i = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}\n"
+             f"%q, %j = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}", "%p, %j",
+             "f32[1,2,2,2], u8[1,2,2,2]").replace("%r =", "%r, %q ="),
+        "tile its results",
     ),
     "a gather of what the kernel computes": (
         graph_text(
@@ -379,6 +387,19 @@ def test_ranges_hold_what_is_computed() -> None:
             values = rng.integers(0, 2, 3) if "size=2" in nodes else rng.integers(0, 3, 3)
             (found,) = compiled(graph, [rng.normal(size=(4, 2)).astype(np.float32), values])
             assert low <= found.min() and found.max() <= high
+
+
+def test_ranges_of_pooling_hold_its_places_and_windows_of_nothing() -> None:
+    text = """
+graph @pool(%x: i32[1,2,2,1]) -> (%y, %i) {
+  %low = constant() : i32[1,2,2,1] {value=i32[1,2,2,1](7, 9, 8, 7)}
+  %y, %i = max_pool2d(%low) : i32[SHAPE], u8[SHAPE] {window=(2, 2), stride=(2, 2), PADDING, dilation=(1, 1)}
+}"""
+    for shape, padding in (("1,1,1,1", "low=(0, 0), high=(0, 0)"), ("1,2,2,1", "low=(2, 2), high=(0, 0)")):
+        graph = parse_graph(text.replace("SHAPE", shape).replace("PADDING", padding))
+        ranges = ranges_of(graph)
+        for value, array in zip(graph.outputs, evaluate(graph, [np.zeros((1, 2, 2, 1), np.int32)]), strict=True):
+            assert ranges[value][0] <= array.min() and array.max() <= ranges[value][1]
 
 
 # Random changes of texts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ import pytest
 from tests.op_samples import BACKENDS, SAMPLES, Sample, apply_sample, check, run_sample, run_samples, samples_of
 from tinytorch.frontend.gradients import gradients
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.numpy_emitter import NumpyEmitter
-from tinytorch.ir.op import OPS, Array, Nondiff
-from tinytorch.ir.types import f32, f64
+from tinytorch.ir.op import OPS, Array, Nondiff, unpacked
+from tinytorch.ir.types import TensorType, dtype_of, f32, f64
 
 SMOOTH = [s for s in SAMPLES if s.smooth]
 NO_SMOOTH_POINT = {"custom_grad"}  # its derivative is what the user says; see test_autograd
@@ -35,10 +36,11 @@ def test_record_is_complete(name):
     assert (op.scalar is not None) == (op.kind in ("elementwise", "random"))
     assert (op.expand is not None) == (op.kind == "composite")
     for sample in samples:
-        (inferred,) = op.result_types(sample.types, sample.attrs)
-        expected = sample.expected[0] if op.kind == "kernel" else sample.expected
-        assert (inferred.dtype.numpy, inferred.shape) == (expected.dtype, expected.shape), sample
-        flops = op.flops(sample.types, inferred, sample.attrs)
+        inferred = op.result_types(sample.types, sample.attrs)
+        assert len(inferred) == op.results or op.kind == "kernel"
+        found = [TensorType(dtype_of(a.dtype), a.shape) for a in sample.results]
+        assert list(inferred) == found, sample
+        flops = op.flops(sample.types, unpacked(inferred), sample.attrs)
         assert isinstance(flops, int) and flops >= 0, sample
         if isinstance(op.vjp, tuple):
             assert len(op.vjp) == len(sample.arrays), sample
@@ -71,7 +73,7 @@ def test_run_sample_runs_one():
 def test_kernel_evaluates_its_body():
     (sample,) = samples_of(OPS["kernel"])
     x, y = sample.arrays
-    np.testing.assert_array_equal(sample.expected[0], (x + y) * x)
+    np.testing.assert_array_equal(sample.expected, (x + y) * x)
 
 
 @pytest.mark.parametrize("sample", LANES, ids=repr)
@@ -87,7 +89,7 @@ def test_lanes_agree_with_eval(sample):
         lanes = [emitter.lane(x) for x in (np.arange(np.prod(shape)).reshape(shape), *state)]
     with np.errstate(all="ignore"):
         result: Any = sample.op.scalar(emitter, *lanes, **sample.attrs).ref
-    check(sample, np.asarray(result))
+    check(sample, (np.asarray(result),))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -96,9 +98,11 @@ def test_composites_of_halves_are_rounded_once(name, dtype):
     sample = next(s for s in samples_of(OPS[name]) if s.smooth)
     half = Tensor(sample.arrays[0]).cast(dtype).numpy()
     rest = sample.arrays[1:]
-    narrow = apply_sample(sample, [Tensor(half), *map(Tensor, rest)]).numpy()
-    wide = apply_sample(sample, [Tensor(half.astype(np.float32)), *map(Tensor, rest)]).numpy()
-    assert narrow.tobytes() == wide.astype(half.dtype).tobytes()
+    narrow, wide = (
+        [t.numpy() for t in apply_sample(sample, [Tensor(first), *map(Tensor, rest)])]
+        for first in (half, half.astype(np.float32))
+    )
+    assert [a.tobytes() for a in narrow] == [a.astype(half.dtype).tobytes() for a in wide]
 
 
 def test_guards_are_true_where_eval_is_defined():
@@ -118,28 +122,40 @@ def _is_float(array: Array) -> bool:
     return array.dtype == np.float64
 
 
-def _pulled(sample: Sample, arrays: list[Array], ct: Array) -> list[Array]:
+def _seeds(sample: Sample, rng: np.random.Generator) -> list[Array]:
+    """Cotangents of the float results."""
+    return [rng.normal(size=a.shape) for a in sample.results if _is_float(a)]
+
+
+def _side_by_side(results: Sequence[Tensor]) -> Tensor:
+    """The float results: the only one, or all in one vector, whose cotangent has those of each."""
+    floats = [t for t in results if t.dtype == f64]
+    return floats[0] if len(floats) == 1 else cat([t.reshape((t.numel(),)) for t in floats])
+
+
+def _pulled(sample: Sample, arrays: list[Array], cts: list[Array]) -> list[Array]:
     """The cotangents of the float operands, zeros where there is none."""
     operands = [Tensor(a, requires_grad=_is_float(a)) for a in arrays]
-    out = apply_sample(sample, operands)
+    out = _side_by_side(apply_sample(sample, operands))
     wrt = [x for x in operands if x.requires_grad]
-    found = gradients(out, wrt, Tensor(ct), create_graph=False)
+    found = gradients(out, wrt, _side_by_side([Tensor(ct) for ct in cts]), create_graph=False)
     return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(found, wrt, strict=True)]
 
 
-def _pulled_twice(sample: Sample, arrays: list[Array], ct: Array, weights: list[Array]) -> list[Array]:
-    """Derivatives of the sum of the cotangents times `weights`, with respect to the operands and to `ct`."""
+def _pulled_twice(sample: Sample, arrays: list[Array], cts: list[Array], weights: list[Array]) -> list[Array]:
+    """Derivatives of the sum of the cotangents times `weights`, with respect to the operands and to `cts`."""
     operands = [Tensor(a, requires_grad=_is_float(a)) for a in arrays]
-    seed = Tensor(ct, requires_grad=True)
+    seeds = [Tensor(ct, requires_grad=True) for ct in cts]
     wrt = [x for x in operands if x.requires_grad]
-    found = gradients(apply_sample(sample, operands), wrt, seed, create_graph=True)
+    out = _side_by_side(apply_sample(sample, operands))
+    found = gradients(out, wrt, _side_by_side(seeds), create_graph=True)
     total = Tensor(0.0, dtype="f64")
     for g, w in zip(found, weights, strict=True):
         total = total if g is None else total + (g * Tensor(w)).sum()
     if not total.requires_grad:
-        return [np.zeros(x.shape) for x in (*wrt, seed)]
-    second = gradients(total, [*wrt, seed], Tensor(1.0, dtype="f64"), create_graph=False)
-    return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(second, (*wrt, seed), strict=True)]
+        return [np.zeros(x.shape) for x in (*wrt, *seeds)]
+    second = gradients(total, [*wrt, *seeds], Tensor(1.0, dtype="f64"), create_graph=False)
+    return [np.zeros(x.shape) if g is None else g.numpy() for g, x in zip(second, (*wrt, *seeds), strict=True)]
 
 
 def _differences(function: Callable[[list[Array]], float], arrays: list[Array], step: float) -> list[Array]:
@@ -163,24 +179,29 @@ def _differences(function: Callable[[list[Array]], float], arrays: list[Array], 
 @pytest.mark.parametrize("sample", SMOOTH, ids=repr)
 def test_vjp_matches_finite_differences(sample):
     arrays = list(sample.arrays)
-    ct = np.random.default_rng(1).normal(size=sample.expected.shape)
-    slopes = _differences(lambda xs: float((sample.op.eval(*xs, **sample.attrs) * ct).sum()), arrays, 1e-5)
-    for analytic, numeric in zip(_pulled(sample, arrays, ct), slopes, strict=True):
+    cts = _seeds(sample, np.random.default_rng(1))
+
+    def weighted(moved: list[Array]) -> float:
+        floats = [a for a in sample.op.evaluate(moved, sample.attrs) if _is_float(a)]
+        return float(sum((a * ct).sum() for a, ct in zip(floats, cts, strict=True)))
+
+    slopes = _differences(weighted, arrays, 1e-5)
+    for analytic, numeric in zip(_pulled(sample, arrays, cts), slopes, strict=True):
         np.testing.assert_allclose(analytic, numeric, rtol=2e-7, atol=2e-8)
 
 
 @pytest.mark.parametrize("sample", SMOOTH, ids=repr)
 def test_second_derivatives_match_finite_differences(sample):
     rng = np.random.default_rng(2)
-    arrays, ct = list(sample.arrays), rng.normal(size=sample.expected.shape)
+    arrays, cts = list(sample.arrays), _seeds(sample, rng)
     weights = [rng.normal(size=a.shape) for a in arrays if _is_float(a)]
 
     def weighted(moved: list[Array]) -> float:
-        pulled = _pulled(sample, moved[:-1], moved[-1])
+        pulled = _pulled(sample, moved[: len(arrays)], moved[len(arrays) :])
         return float(sum((g * w).sum() for g, w in zip(pulled, weights, strict=True)))
 
-    slopes = _differences(weighted, [*arrays, ct], 1e-5)
-    for analytic, numeric in zip(_pulled_twice(sample, arrays, ct, weights), slopes, strict=True):
+    slopes = _differences(weighted, [*arrays, *cts], 1e-5)
+    for analytic, numeric in zip(_pulled_twice(sample, arrays, cts, weights), slopes, strict=True):
         np.testing.assert_allclose(analytic, numeric, rtol=1e-6, atol=1e-7)
 
 
@@ -197,13 +218,13 @@ def test_second_derivatives_match_finite_differences(sample):
 )
 def test_gradients_where_there_are_several_choices(name, arrays, expected):
     sample = Sample(OPS[name], tuple(np.array(a) for a in arrays))
-    found = _pulled(sample, list(sample.arrays), np.ones(sample.arrays[0].shape))
+    found = _pulled(sample, list(sample.arrays), [np.ones(sample.arrays[0].shape)])
     np.testing.assert_array_equal([*found], expected)
 
 
 def test_ties_of_max_share_the_gradient():
     sample = Sample(OPS["max"], (np.array([[1.0, 3.0, 3.0, 2.0]]),), {"axes": (1,)})
-    assert _pulled(sample, list(sample.arrays), np.ones((1, 1)))[0].tolist() == [[0, 0.5, 0.5, 0]]
+    assert _pulled(sample, list(sample.arrays), [np.ones((1, 1))])[0].tolist() == [[0, 0.5, 0.5, 0]]
 
 
 def test_the_gradient_of_a_cast_has_the_dtype_of_the_operand():
@@ -255,7 +276,7 @@ def test_value_and_gradient_match_torch(sample):
     ct = np.random.default_rng(3).normal(size=sample.expected.shape)
     out.backward(torch.tensor(ct))
     for ours, other in zip(
-        _pulled(sample, list(sample.arrays), ct), [x for x in theirs if x.requires_grad], strict=True
+        _pulled(sample, list(sample.arrays), [ct]), [x for x in theirs if x.requires_grad], strict=True
     ):
         np.testing.assert_allclose(ours, other.grad.numpy(), rtol=1e-11, atol=1e-13)
 

@@ -41,6 +41,10 @@ class _Application:
     def output(self) -> Tensor:
         return apply(self.op, *self.inputs, **self.attrs)
 
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return (self.output,)
+
 
 class Activation(Module):
     """One op of one operand, applied elementwise or along an axis. Results have the shape and dtype of the input
@@ -69,7 +73,7 @@ class Activation(Module):
         (x,) = last.inputs
         if require_tensor(f"{type(self).__name__}.backward", grad).shape != x.shape:
             raise ShapeError(f"{type(self).__name__}.backward: {grad.type} does not fit {x.type}", user_loc())
-        return self.op.cotangent(grad.cast(x.dtype), last, 0)
+        return self.op.cotangent((grad.cast(x.dtype),), last, 0)
 
 
 class Sigmoid(Activation):

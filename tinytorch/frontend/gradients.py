@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tinytorch.frontend.mode import mode
@@ -40,7 +41,7 @@ def variable(x: Tensor) -> Tensor:
 def outside_leaves(output: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
     """The leaves that `output` depends on and that are not among `variables` (eager only)."""
     own = set(map(key_of, variables))
-    found: dict[int, Tensor] = {}
+    found: dict[Hashable, Tensor] = {}
     for record in tape_of(output):
         for x in record.inputs:
             if x.requires_grad and x.is_leaf and key_of(x) not in own:
@@ -60,11 +61,12 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
         return mode.trace.gradients(output, wrt, seed, create_graph)
     keys = [key_of(x) for x in wrt]
     wanted = set(keys)
-    tape = [record for record in tape_of(output) if key_of(record.output) not in wanted]
+    # A wanted result has no name in its record, so that its cotangent goes no further.
+    tape = [replace(r, names=[None if name in wanted else name for name in r.names]) for r in tape_of(output)]
     active = set(wanted)
     for record in tape:
         if any(key_of(x) in active for x in record.inputs):
-            active.add(key_of(record.output))
+            active.update(name for name in record.names if name is not None)
     cotangents: dict[Hashable, Any] = {key_of(output): seed}
     with grad_mode(create_graph):
         pullback(tape, cotangents, active=lambda x: key_of(x) in active, key=key_of, wanted=wanted)

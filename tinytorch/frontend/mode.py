@@ -17,7 +17,7 @@ class TraceAgain(Exception):
     """Raised in a trace by code that had to prepare Python state before anything else, and has: start over."""
 
 
-class Trace(Protocol):
+class RunningTrace(Protocol):
     """What tensors need of a running trace; operands and results are tensors."""
 
     needed: frozenset[int]
@@ -42,7 +42,7 @@ class Trace(Protocol):
 class _Mode(threading.local):
     """What holds in this thread: is a trace running, are gradients recorded."""
 
-    trace: Trace | None = None
+    trace: RunningTrace | None = None
     grad: bool = True
 
 

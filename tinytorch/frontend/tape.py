@@ -6,14 +6,17 @@ it. Nodes therefore keep, beside their operands, the nodes that had made those a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Attrs, Nondiff, Op
+from tinytorch.ir.op import Array, Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import custom_grad
 
 FREED = (
@@ -24,16 +27,29 @@ FREED = (
 
 @dataclass(eq=False, slots=True)
 class TapeNode:
-    """How a value was made: `operands` as they were, and the version of the result's storage."""
+    """How a value was made: `operands` as they were, and the version of the result's storage. Where an op has several
+    results, the node of each is number `index` `of` the node of their application, which has the `results`."""
 
     op: Op
     operands: tuple[Operand, ...] | None  # None once backward() has freed it
     attrs: Attrs
-    version: int
+    version: int = 0
+    of: TapeNode | None = None
+    index: int = 0
+    results: Results | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """What names the value among cotangents."""
+        return id(self) if self.of is None else (id(self.of), self.index)
+
+    def result(self, index: int) -> TapeNode:
+        """The node of one of several results."""
+        return TapeNode(self.op, (), {}, of=self, index=index)
 
     def free(self) -> None:
-        """Let go of what backward() needed: operands, and the tensors in a rule of its own."""
-        self.operands, self.attrs = None, {}
+        """Let go of what backward() needed: operands, results, and the tensors in a rule of its own."""
+        self.operands, self.attrs, self.results = None, {}, None
 
 
 SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
@@ -49,15 +65,73 @@ class Operand:
     requires_grad: bool
 
 
+def data_as_met(met: Operand, op: Op) -> Array:
+    """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed."""
+    if version_of(met.tensor) != met.version:
+        raise TinyTorchError(f"backward: an operand of {op.name} was changed in place since", user_loc())
+    return met.tensor._data
+
+
+@dataclass(eq=False, slots=True)
+class Results:
+    """The memory of an op's several results: a tensor without a history for each, or None for one that has not been
+    computed yet. Results that the user has are other tensors in the same memory."""
+
+    op: Op
+    operands: tuple[Operand, ...]
+    attrs: Attrs
+    made: list[Any]
+
+    def __getitem__(self, index: int) -> Any:
+        if self.made[index] is None:
+            self.made[index] = self.operands[0].tensor.wrap(self._computed(index))
+        return self.made[index]
+
+    def _computed(self, index: int) -> Array:
+        """One result by its function, and those before it, where they are not there any more."""
+        assert isinstance(self.op.fast, tuple)
+        arrays = [data_as_met(x, self.op) for x in self.operands]
+        found: list[Array] = []
+        with np.errstate(all="ignore"):
+            for known, function in zip(self.made[: index + 1], self.op.fast, strict=False):
+                if known is None or version_of(known):
+                    found.append(np.asarray(function(*arrays, *found, **self.attrs)))
+                else:
+                    found.append(known._data)
+        return found[index]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Record:
-    """A node as the rules see it: operands and result are tensors with the values that they had."""
+    """A node as the rules see it: operands and results are tensors with the values that they had."""
 
     op: Op
     inputs: Sequence[Any]
-    output: Any
+    outputs: Sequence[Any]
     attrs: Attrs
     node: TapeNode
+    names: Sequence[Hashable]
+
+    @property
+    def output(self) -> Any:
+        (result,) = self.outputs
+        return result
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Outputs(Sequence[Any]):
+    """The results of an op with several, of which those are computed that a rule reads."""
+
+    node: TapeNode
+    results: Results
+    value: Callable[[Operand, Op], Any]
+
+    def __len__(self) -> int:
+        return len(self.results.made)
+
+    def __getitem__(self, index: Any) -> Any:
+        tensor = self.results[index]
+        return self.value(Operand(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
 
 
 def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
@@ -68,14 +142,13 @@ def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
     while stack:
         made, done = stack.pop()
         node = made.node
+        node = node if node is None or node.of is None else node.of
         if node is None or (not done and id(node) in seen):
             continue
         if node.operands is None:
             raise TinyTorchError(FREED, user_loc())
         if done:
-            inputs = [value(x, node.op) for x in node.operands]
-            result = Operand(made.tensor, node, node.version, True)
-            order.append(Record(node.op, inputs, value(result, node.op), node.attrs, node))
+            order.append(_record(node, made.tensor, value))
             continue
         seen.add(id(node))
         stack.append((made, True))
@@ -83,8 +156,19 @@ def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
     return order
 
 
+def _record(node: TapeNode, made: Any, value: Callable[[Operand, Op], Any]) -> Record:
+    """The record of a node; `made` is its result, or one of several."""
+    inputs = [value(x, node.op) for x in node.operands or ()]
+    if node.results is not None:
+        outputs, names = _Outputs(node, node.results, value), [node.result(i).key for i in range(node.op.results)]
+    else:
+        outputs, names = (value(Operand(made, node, node.version, True), node.op),), [node.key]
+    return Record(node.op, inputs, outputs, node.attrs, node, names)
+
+
 def between(nodes: Sequence[Node], ends: Collection[Value], output: Value) -> set[Value]:
-    """The values of a graph under construction on the way from `ends` to `output`, without the ends: its tape."""
+    """The values of a graph under construction on the way from `ends` to `output`, without the ends: its tape. What is
+    made together is on it together."""
     active, makers = set(ends), dict[Value, Node]()
     for node in nodes:
         if not isinstance(node.op.vjp, Nondiff) and not active.isdisjoint(node.inputs):
@@ -95,6 +179,6 @@ def between(nodes: Sequence[Node], ends: Collection[Value], output: Value) -> se
     while stack:
         value = stack.pop()
         if value in active and value not in ends and value not in found:
-            found.add(value)
+            found.update(v for v in makers[value].outputs if v in active and v not in ends)
             stack.extend(makers[value].inputs)
     return found

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ from tinytorch.frontend.storage import (
     storage_of,
     version_of,
 )
-from tinytorch.frontend.tape import Operand, Record, TapeNode, records
+from tinytorch.frontend.tape import Operand, Record, Results, TapeNode, data_as_met, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -320,9 +320,7 @@ class _Past(Tensor):
 
     @property
     def _data(self) -> Array:
-        if version_of(self._met.tensor) != self._met.version:
-            raise TinyTorchError(f"backward: an operand of {self._op.name} was changed in place since", user_loc())
-        return self._met.tensor._data
+        return data_as_met(self._met, self._op)
 
     @_data.setter
     def _data(self, value: Array) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -348,13 +346,13 @@ def leaf_of(tensor: Tensor) -> Tensor:
     return tensor._met.tensor if isinstance(tensor, _Past) else tensor
 
 
-def key_of(tensor: Tensor) -> int:
+def key_of(tensor: Tensor) -> Hashable:
     """What names a value on the tape: the node that made it, or the leaf."""
     node = history_of(tensor)
-    return id(leaf_of(tensor) if node is None else node)
+    return id(leaf_of(tensor)) if node is None else node.key
 
 
-def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
+def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
     """Evaluate on numpy and, where a gradient may be asked for, record."""
     for o in operands:
         if o._expr is not None:
@@ -367,13 +365,17 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
         op.result_types([o.type for o in operands], attrs)
         if is_view:
             result = op.eval(*arrays, **attrs)
+        elif op.results > 1:
+            return _several(op, operands, attrs)
         else:
+            run = op.fast or op.eval
+            assert not isinstance(run, tuple)
             with np.errstate(all="ignore"):
-                result = (op.fast or op.eval)(*arrays, **attrs)
+                result = run(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
     if not is_view and wants_nan_checks():
-        refuse_new_nans(op, arrays, result, user_loc())
+        refuse_new_nans(op, arrays, [np.asarray(result)], user_loc())
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
     if is_view and owner(out._data) is owner(arrays[0]):
         out._storage = storage_of(operands[0])
@@ -393,9 +395,65 @@ def _any_requires_grad(tensors: Sequence[Tensor]) -> bool:
 
 def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> None:
     """Put the making of `out` on the tape."""
-    met = tuple(Operand(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
-    out._node = TapeNode(op, met, attrs, storage_of(out).version)
+    out._node = TapeNode(op, _met(operands), attrs, storage_of(out).version)
     out._requires_grad = out.dtype.is_float
+
+
+def _met(operands: Sequence[Tensor]) -> tuple[Operand, ...]:
+    """Tensors as an op meets them."""
+    return tuple(Operand(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
+
+
+def _several(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Sequence[Tensor]:
+    """`_eager` for an op with several results, which it may give one by one."""
+    made: list[Tensor | None] = [None] * op.results
+    if not isinstance(op.fast, tuple):
+        with np.errstate(all="ignore"):
+            arrays = op.evaluate_fast([o._data for o in operands], attrs)
+        made = [Tensor.wrap(a) for a in _apart(arrays, [o._data for o in operands])]
+    results = Results(op, _met(operands), attrs, made)
+    recorded = mode.grad and _any_requires_grad(operands)
+    node = TapeNode(op, results.operands, attrs, results=results) if recorded else None
+    found = _Several(results, node)
+    return found if isinstance(op.fast, tuple) else tuple(found)
+
+
+def _apart(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
+    """`arrays`, with copies for those that share memory with one before them or one of `others`."""
+    found: list[Array] = []
+    for array in arrays:
+        shared = any(np.may_share_memory(array, x) for x in (*others, *found))
+        found.append(array.copy() if shared else array)
+    return found
+
+
+class _Several(Sequence[Tensor]):
+    """The results of one application, each computed when it is first asked for."""
+
+    def __init__(self, results: Results, node: TapeNode | None) -> None:
+        self._results = results
+        self._node = node
+        self._tensors: list[Tensor | None] = [None] * len(results.made)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __getitem__(self, index: Any) -> Any:
+        index = range(len(self))[index]
+        known = self._tensors[index]
+        if known is None:
+            known = self._tensors[index] = self._result(index)
+        return known
+
+    def _result(self, index: int) -> Tensor:
+        results, made = self._results, self._results[index]
+        if wants_nan_checks():
+            refuse_new_nans(results.op, [x.tensor._data for x in results.operands], [made._data], user_loc())
+        out = Tensor.wrap(made._data)
+        out._storage = storage_of(made)
+        if self._node is not None and out.dtype.is_float:
+            out._node, out._requires_grad = self._node.result(index), True
+        return out
 
 
 def wants_nan_checks() -> bool:

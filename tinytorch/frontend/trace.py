@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlap, owner
-from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.op import Array, Attrs, Op, unpacked
 from tinytorch.ir.types import dtype_of
 
 
@@ -252,10 +252,14 @@ class Trace:
         outside = expr_of(tensor) is None and id(tensor._storage) not in self.joined
         return (tensor, ()) if outside or id(tensor) in self.roots else base_of(tensor)
 
-    def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
+    def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
         exprs = [self.lift(o) for o in operands]
         self.builder.loc = user_loc(scope())
-        expr = Expr(self.builder, self.builder.append(op, [e.value for e in exprs], attrs).output)
+        made = self.builder.append(op, [e.value for e in exprs], attrs)
+        return unpacked([self._result(Expr(self.builder, value), op, operands, attrs) for value in made.outputs])
+
+    def _result(self, expr: Expr, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
+        """A result of an application as a tensor."""
         grad = expr.type.dtype.is_float and op is not ops.core.detach and any(o.requires_grad for o in operands)
         if grad and not mode.grad:
             expr, grad = expr.detach(), False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.op import Attrs, Op
+from tinytorch.ir.op import Attrs, Op, unpacked
 from tinytorch.ir.types import TensorType
 
 
@@ -32,9 +32,14 @@ class Node:
 
     @property
     def output(self) -> Value:
-        """The only output."""
+        """The only result."""
         (value,) = self.outputs
         return value
+
+    @property
+    def flops(self) -> int:
+        """Operations, as the op counts them."""
+        return self.op.flops([v.type for v in self.inputs], unpacked([v.type for v in self.outputs]), self.attrs)
 
 
 @dataclass(frozen=True, eq=False)

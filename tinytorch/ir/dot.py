@@ -70,10 +70,6 @@ def _units(number: float) -> str:
     return f"{number / 1000**power:.3g} {_UNITS[power]}".strip()
 
 
-def _flops(node: Node) -> int:
-    return node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
-
-
 def _bytes(node: Node) -> int:
     """Read and written; views move nothing."""
     return 0 if node.op.kind == "view" else sum(v.type.bytes for v in {*node.inputs, *node.outputs})
@@ -101,7 +97,7 @@ class _Drawing:
 
     def weight(self, node: Node) -> float:
         """What the colour stands for: operations and traffic."""
-        return float(_flops(node) + _bytes(node))
+        return float(node.flops + _bytes(node))
 
     # Vertices.
     def draw(self, graph: Body) -> None:
@@ -142,7 +138,8 @@ class _Drawing:
     def node(self, node: Node, names: Names, path: tuple[str, ...]) -> None:
         known = [self.literals[v] for v in node.inputs if v in self.literals]
         label = " ".join([node.op.name, *known])
-        vertex = self.vertex(path, f"{label}\n{node.outputs[0].type}", _tooltip(node, names), "node", self.weight(node))
+        types = ", ".join(str(v.type) for v in node.outputs)
+        vertex = self.vertex(path, f"{label}\n{types}", _tooltip(node, names), "node", self.weight(node))
         for value in node.inputs:
             self.edge(value, vertex)
         self.ids.update(dict.fromkeys(node.outputs, vertex))
@@ -213,7 +210,7 @@ def _tooltip(node: Node, names: Names) -> str:
     types: list[TensorType] = [v.type for v in node.outputs]
     lines = [
         _short(node, names),
-        f"{', '.join(map(str, types))}: {_units(_flops(node))} FLOPs, {_units(_bytes(node))} bytes",
+        f"{', '.join(map(str, types))}: {_units(node.flops)} FLOPs, {_units(_bytes(node))} bytes",
     ]
     return "\n".join([*lines, *([node.loc.describe()] if node.loc else [])])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.graph import Builder, Value
-from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.op import Array, Attrs, Op, unpacked
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.types import TensorType
 
@@ -23,8 +23,9 @@ class Expr(Operators):
     def type(self) -> TensorType:
         return self.value.type
 
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Expr:
-        return Expr(self.builder, self.builder.append(op, [o.value for o in operands], attrs).output)
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
+        made = self.builder.append(op, [o.value for o in operands], attrs)
+        return unpacked([Expr(self.builder, value) for value in made.outputs])
 
     def constant(self, array: Array) -> Expr:
         return Expr(self.builder, self.builder.constant(array))

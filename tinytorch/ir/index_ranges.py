@@ -87,8 +87,9 @@ def ranges_of(graph: Graph, inputs: Iterable[Range] | None = None) -> dict[Value
             inner = ranges_of(body, operands)
             found.update((value, inner[result]) for value, result in zip(node.outputs, body.outputs, strict=True))
             continue
-        for value in node.outputs:
-            found[value] = _range(node, operands, value.type.dtype)
+        first, *further = node.outputs
+        found[first] = _range(node, operands, first.type.dtype)
+        found.update((value, _all(value.type.dtype)) for value in further)  # the rules are of first results
     return found
 
 
@@ -166,6 +167,13 @@ def _pad(node: Node, operands: list[Range]) -> Range:
     return min(operands[0][0], value), max(operands[0][1], value)
 
 
+def _pool(node: Node, operands: list[Range]) -> Range:
+    """A window that lies in the padding alone has the least value of the dtype."""
+    ((low, high),) = operands
+    padded = any((*node.attrs["low"], *node.attrs["high"]))
+    return (_all(node.outputs[0].type.dtype)[0] if padded else low), high
+
+
 Rule = Callable[[Node, list[Range]], Range]
 _PASS: dict[str, Rule] = {"view": _union, "move": _union}  # elements of the operands
 _RULES: dict[str, Rule] = {
@@ -179,7 +187,7 @@ _RULES: dict[str, Rule] = {
     "gather": lambda node, operands: operands[0],
     "max": _union,
     "min": _union,
-    "max_pool2d": _union,
+    "max_pool2d": _pool,
     "maximum": _corners(max),
     "minimum": _corners(min),
     "add": _corners(lambda a, b: a + b),

@@ -8,18 +8,17 @@ reductions over one domain, any other is called like the op that it computes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.layout import Layout, of_view, own
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
+from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.types import Shape
 
-_POOLS = (max_pool2d, max_pool2d_index)
 _MOST_PLACES = 64  # of a window that is pooled behind a convolution
 
 
@@ -108,8 +107,6 @@ def check_kernel(node: Node) -> None:
         raise FormError("the results of a kernel's body are different values that its nodes give, and no state", node)
     if len(set(body.inputs)) != len(body.inputs):
         raise FormError("an input of a kernel's body is listed twice", node)
-    if any(len(n.outputs) != 1 for n in body.nodes):
-        raise FormError("a node of a kernel's body has one result", node)
     dead = _dead(body)
     if dead is not None:
         raise FormError(f"{dead.op.name} in a kernel's body leads to no result", node)
@@ -167,13 +164,13 @@ def _check_contraction(kernel: Node, body: Graph, products: Sequence[Node]) -> N
     product = products[0]
     if len(products) > 1 or product.op.name != kernel.attrs["family"] or not set(product.inputs) <= set(body.inputs):
         raise FormError("a contraction is one of operands from outside of the kernel", kernel)
-    pools = [n for n in body.nodes if n.op in _POOLS]
-    _check_pools(kernel, product, pools)
+    pools = [n for n in body.nodes if n.op is max_pool2d]
+    pool = _check_pool(kernel, product, pools) if pools else None
     sums = product.output.type.shape
-    final = pools[0].output.type.shape if pools else sums
+    final = pool.outputs[0].type.shape if pool else sums
     literals: set[Value] = set()
     for node in body.nodes:
-        if node is product or node in pools:
+        if node is product or node is pool:
             continue
         if (node.op is constant and node.output.type.size == 1) or (
             node.op is broadcast and node.inputs[0] in literals
@@ -187,32 +184,23 @@ def _check_contraction(kernel: Node, body: Graph, products: Sequence[Node]) -> N
         raise FormError(f"results of a kernel of {product.op.name} are of its final shape {list(final)}", kernel)
 
 
-def _check_pools(kernel: Node, product: Node, pools: Sequence[Node]) -> None:
-    if not pools:
-        return
-    first = pools[0]
-    alike = all(n.inputs == first.inputs and n.attrs == first.attrs for n in pools)
-    attrs, sizes = first.attrs, first.inputs[0].type.shape
+def _check_pool(kernel: Node, product: Node, pools: Sequence[Node]) -> Node:
+    """The pooling behind a product."""
+    pool = pools[0]
+    attrs, sizes = pool.attrs, pool.inputs[0].type.shape
     whole = all(size % window == 0 for size, window in zip(sizes[1:3], attrs["window"], strict=True))
     plain = {tuple(attrs["low"]), tuple(attrs["high"])} == {(0, 0)} and tuple(attrs["dilation"]) == (1, 1)
     tiles = whole and plain and tuple(attrs["stride"]) == tuple(attrs["window"])
     small = math.prod(attrs["window"]) <= _MOST_PLACES
     behind = product.op is not matmul and sizes == product.output.type.shape
-    if not (alike and tiles and small and behind and len({n.op for n in pools}) == len(pools)):
+    if not (tiles and small and behind and len(pools) == 1):
         raise FormError(f"pooling behind {product.op.name} has small windows that tile its results", kernel)
+    return pool
 
 
 def _check_moves(kernel: Node, body: Graph) -> None:
-    """One node that moves elements, or the two that search the same windows, of operands from outside."""
-    first = body.nodes[0]
-    known = all(n.op.kind in ("index", "update", "move") for n in body.nodes)
-    pair = len(body.nodes) == 2 and {n.op for n in body.nodes} == set(_POOLS)
-    alike = all(n.inputs == first.inputs and n.attrs == first.attrs for n in body.nodes)
-    outside = all(_all_in(n.inputs, body.inputs) for n in body.nodes)
-    one = len(body.nodes) == 1 or (pair and alike)
-    if not (known and one and outside and len(body.outputs) == len(body.nodes)):
+    """One node that moves elements, of operands from outside."""
+    node = body.nodes[0]
+    moves = node.op.kind in ("index", "update", "move")
+    if not (len(body.nodes) == 1 and moves and set(node.inputs) <= set(body.inputs)):
         raise FormError(f"a kernel of the family {kernel.attrs['family']!r} cannot have this body", kernel)
-
-
-def _all_in(values: Iterable[Value], others: Iterable[Value]) -> bool:
-    return set(values) <= set(others)

@@ -26,7 +26,7 @@ class Operand(Protocol):
     def type(self) -> TensorType: ...
 
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
-        """Apply `op` in this operand's world: evaluate, append a node, or match."""
+        """Apply `op` in this operand's world: evaluate, append a node, or match. The result, or all in order."""
         ...
 
 
@@ -37,13 +37,20 @@ class Applied(Protocol):
     def inputs(self) -> Sequence[Any]: ...
 
     @property
-    def output(self) -> Any: ...
+    def output(self) -> Any:
+        """The only result."""
+        ...
+
+    @property
+    def outputs(self) -> Sequence[Any]: ...
 
     @property
     def attrs(self) -> Attrs: ...
 
 
-Rule = Callable[[Any, Applied], Any]  # (cotangent of the output, application) -> cotangent of one operand
+# (cotangent of the result, application) -> cotangent of one operand. Of several results, a tuple with None for those
+# that have no cotangent; at least one has.
+Rule = Callable[[Any, Applied], Any]
 VariadicRule = Callable[[Any, Applied, int], Any]  # the same with the operand's index
 
 
@@ -66,7 +73,12 @@ class Op:
     composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its operand's memory, the
     operand once the result has become `new`; `guard` is a condition that every lane must meet (an index in range):
     `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state; `fast` is what
-    eager mode runs instead of `eval`, equal to it up to rounding."""
+    eager mode runs instead of `eval`, equal to it up to rounding.
+
+    `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
+    cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
+    when that is first read, from the operands and the results before it. Elementwise and random ops, reductions and
+    views have one result; a kernel has as many as its body."""
 
     name: str
     kind: Kind
@@ -74,28 +86,43 @@ class Op:
     infer: Callable[..., Any]
     eval: Callable[..., Any]
     vjp: tuple[Rule | None, ...] | VariadicRule | Nondiff
-    flops: Callable[[Sequence[TensorType], TensorType, Attrs], int]
+    flops: Callable[[Sequence[TensorType], Any, Attrs], int]
     scalar: Callable[..., Lane] | None = None
     expand: Callable[..., Any] | None = None
     put: Callable[..., Any] | None = None
     guard: Callable[..., Lane] | None = None
-    fast: Callable[..., Any] | None = None
+    fast: Callable[..., Any] | tuple[Callable[..., Array], ...] | None = None
+    results: int = 1
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
-        """The types of the results; only kernels have more than one. ShapeError if no memory could hold one."""
+        """The types of the results. ShapeError if no memory could hold one."""
         found = self.infer(*types, **attrs)
         if types and found is types[0]:
             return (found,)
-        found = (found,) if isinstance(found, TensorType) else tuple(found)
+        found = as_tuple(found)
         for result in found:
             if result.bytes > MAX_BYTES:
                 raise ShapeError(f"{self.name}: a result of {result} is larger than any memory")
         return found
 
-    def cotangent(self, ct: Any, applied: Applied, index: int) -> Any:
-        """The cotangent of operand `index`, or None where no gradient flows."""
+    def evaluate(self, arrays: Sequence[Array], attrs: Attrs) -> tuple[Array, ...]:
+        """The results by the numpy reference."""
+        return tuple(map(np.asarray, as_tuple(self.eval(*arrays, **attrs))))
+
+    def evaluate_fast(self, arrays: Sequence[Array], attrs: Attrs) -> tuple[Array, ...]:
+        """The results as eager mode computes them, all at once."""
+        if not isinstance(self.fast, tuple):
+            return tuple(map(np.asarray, as_tuple((self.fast or self.eval)(*arrays, **attrs))))
+        found: list[Array] = []
+        for function in self.fast:
+            found.append(np.asarray(function(*arrays, *found, **attrs)))
+        return tuple(found)
+
+    def cotangent(self, cts: Sequence[Any], applied: Applied, index: int) -> Any:
+        """The cotangent of operand `index` for those of the results, or None where no gradient flows."""
         if isinstance(self.vjp, Nondiff):
             return None
+        ct = unpacked(cts)
         if isinstance(self.vjp, tuple):
             rule = self.vjp[index]
             return None if rule is None else rule(ct, applied)
@@ -105,12 +132,23 @@ class Op:
         return f"Op({self.name})"
 
 
+def as_tuple(results: Any) -> tuple[Any, ...]:
+    """The results of an op, of which one may stand for itself."""
+    return results if isinstance(results, tuple) else (results,)
+
+
+def unpacked(results: Sequence[Any]) -> Any:
+    """One result for itself, several as a tuple."""
+    return results[0] if len(results) == 1 else tuple(results)
+
+
 OPS: dict[str, Op] = {}
 
 
 def define(op: Op) -> Op:
     """Enter `op` in the registry under its name."""
     assert op.name not in OPS, f"op {op.name} is defined twice"
+    assert op.results == 1 or op.kind not in ("elementwise", "random", "reduce", "view"), f"{op.name} has one result"
     OPS[op.name] = op
     return op
 
@@ -122,5 +160,5 @@ def named(name: str) -> Op:
 
 
 def apply(op: Op, *operands: Any, **attrs: Any) -> Any:
-    """Apply `op` in the world of its first operand."""
+    """Apply `op` in the world of its first operand: its result, or all in order."""
     return operands[0].apply_op(op, operands, attrs)

@@ -13,15 +13,13 @@ from tinytorch.ir.op import Array, Op
 from tinytorch.ir.types import dtype_of
 
 
-def refuse_new_nans(op: Op, operands: Sequence[Array], results: Any, loc: Loc | None) -> None:
+def refuse_new_nans(op: Op, operands: Sequence[Array], results: Sequence[Array], loc: Loc | None) -> None:
     """TinyTorchError if `op` made a NaN of operands that hold none."""
-    made = results if isinstance(results, tuple) else (results,)
-    if any(map(_has_nan, made)) and not any(map(_has_nan, operands)):
+    if any(map(_has_nan, results)) and not any(map(_has_nan, operands)):
         raise TinyTorchError(f"{op.name} made the first NaN, from operands without any", loc)
 
 
-def _has_nan(array: Any) -> bool:
-    array = np.asarray(array)
+def _has_nan(array: Array) -> bool:
     return dtype_of(array.dtype).is_float and bool(np.isnan(array).any())
 
 
@@ -30,20 +28,19 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
 
     With `check_nans`, TinyTorchError names the first node that makes a NaN.
     """
-    last = {value: node for node in graph.nodes for value in node.inputs}
+    last = {value: node for node in graph.nodes for value in (*node.outputs, *node.inputs)}
     known: dict[Any, Array] = dict(zip(graph.inputs, inputs, strict=True))
     kept = set(graph.outputs)
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             try:
-                results = node.op.eval(*(known[v] for v in node.inputs), **node.attrs)
+                results = node.op.evaluate([known[v] for v in node.inputs], node.attrs)
             except IndexError as error:
                 raise IndexError(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
             if check_nans:
                 refuse_new_nans(node.op, [known[v] for v in node.inputs], results, node.loc)
-            for value, array in zip(node.outputs, results if len(node.outputs) > 1 else [results], strict=True):
-                known[value] = np.asarray(array[0] if isinstance(array, tuple) else array)
-            for value in node.inputs:
+            known.update(zip(node.outputs, results, strict=True))
+            for value in (*node.inputs, *node.outputs):
                 if last[value] is node and value not in kept:
                     known.pop(value, None)
     return tuple(known[v] for v in graph.outputs)

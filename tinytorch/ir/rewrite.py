@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from tinytorch.ir.errors import PassError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.op import Array, Attrs, Op, as_tuple, unpacked
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.elementwise import add, and_, eq, mul, ne, or_, xor
@@ -26,12 +26,17 @@ from tinytorch.ir.types import TensorType
 # Bit for bit, whatever the order: not maximum and minimum, which choose between 0.0 and -0.0 by position.
 COMMUTATIVE = frozenset({add, mul, eq, ne, and_, or_, xor})
 
+# What the parts of a pattern stand for: by the name of a variable its value, by an application of an op with several
+# results these.
+Bound = dict[Hashable, tuple[Value, ...]]
+
 
 class Pattern(Operators):
     """What a value may look like; operators on patterns make larger patterns."""
 
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Application:
-        return Application(op, tuple(operands), attrs)
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
+        application = Application(op, tuple(operands), attrs)
+        return unpacked([Result(application, i) for i in range(op.results)])
 
     def _pair(self, name: str, other: Any, dtype: object = None) -> tuple[Any, Any]:
         return self, other if isinstance(other, Pattern) else Number(other)
@@ -42,11 +47,11 @@ class Pattern(Operators):
     def _would_round(self, other: Any) -> bool:
         return False
 
-    def matches(self, value: Value, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
-        """Whether `value` looks like this; variables are entered in `bound`."""
+    def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
+        """Whether `value` looks like this; what parts of the pattern stand for is entered in `bound`."""
         raise TypeError(f"{type(self).__name__} is not a pattern")
 
-    def build(self, bound: Mapping[str, Value], rewriter: Rewriter) -> Term:
+    def build(self, bound: Bound, rewriter: Rewriter) -> Term:
         """The value of this as a replacement."""
         raise TypeError(f"{type(self).__name__} cannot stand in a replacement")
 
@@ -57,11 +62,11 @@ class Var(Pattern):
 
     name: str
 
-    def matches(self, value: Value, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
-        return bound.setdefault(self.name, value) is value
+    def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
+        return bound.setdefault(self.name, (value,))[0] is value
 
-    def build(self, bound: Mapping[str, Value], rewriter: Rewriter) -> Term:
-        return Term(rewriter, bound[self.name])
+    def build(self, bound: Bound, rewriter: Rewriter) -> Term:
+        return Term(rewriter, bound[self.name][0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ class Number(Pattern):
 
     number: float
 
-    def matches(self, value: Value, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
+    def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
         known = rewriter.number(value)
         if known is None or known != self.number:
             return False
@@ -78,18 +83,16 @@ class Number(Pattern):
 
 
 @dataclass(frozen=True, eq=False)
-class Application(Pattern):
+class Application:
     """An op applied to what matches the operands, in either order where the op commutes."""
 
     op: Op
     operands: tuple[Any, ...]
     attrs: Attrs
 
-    def matches(self, value: Value, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
-        node = rewriter.producers.get(value)
-        return node is not None and node.op is self.op and self.matches_node(node, rewriter, bound)
-
-    def matches_node(self, node: Node, rewriter: Rewriter, bound: dict[str, Value]) -> bool:
+    def matches_node(self, node: Node, rewriter: Rewriter, bound: Bound) -> bool:
+        if self in bound:  # by another result of it
+            return bound[self] == node.outputs
         if any(node.attrs.get(key) != value for key, value in self.attrs.items()):
             return False
         orders = (self.operands, self.operands[::-1]) if self.op in COMMUTATIVE else (self.operands,)
@@ -97,15 +100,40 @@ class Application(Pattern):
             trial = dict(bound)
             if all(p.matches(v, rewriter, trial) for p, v in zip(operands, node.inputs, strict=True)):
                 bound.update(trial)
+                if len(node.outputs) > 1:
+                    bound[self] = node.outputs
                 return True
         return False
 
-    def build(self, bound: Mapping[str, Value], rewriter: Rewriter) -> Term:
-        operands = [operand.build(bound, rewriter).value for operand in self.operands]
-        return Term(rewriter, rewriter.emit(self.op, operands, self.attrs))
+    def build(self, bound: Bound, rewriter: Rewriter) -> tuple[Value, ...]:
+        """The results of the node that the pattern has found, or else of a new one."""
+        if self in bound:
+            return bound[self]
+        made = rewriter.emit(self.op, [x.build(bound, rewriter).value for x in self.operands], self.attrs)
+        if len(made) > 1:
+            bound[self] = made
+        return made
 
 
-Local = Callable[["Rewriter", Node], "Term | None"]  # the replacement of a node's only output, or None
+@dataclass(frozen=True, eq=False)
+class Result(Pattern):
+    """One result of an application: where several of it are named, they are those of one node."""
+
+    application: Application
+    index: int
+
+    def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
+        applied, node = self.application, rewriter.producers.get(value)
+        if node is None or node.op is not applied.op or node.outputs[self.index] is not value:
+            return False
+        return applied.matches_node(node, rewriter, bound)
+
+    def build(self, bound: Bound, rewriter: Rewriter) -> Term:
+        return Term(rewriter, self.application.build(bound, rewriter)[self.index])
+
+
+# The replacement of a node's result, or of each of several; None where the rule does not fit.
+Local = Callable[["Rewriter", Node], "Term | tuple[Term, ...] | None"]
 
 
 @dataclass(frozen=True)
@@ -117,15 +145,20 @@ class Rule:
 
 
 def rule(pattern: Any, replacement: Any, when: Callable[[TensorType], bool] | None = None) -> Rule:
-    """Replace what matches `pattern` by `replacement`, if the type of the result fulfils `when`."""
+    """Replace what matches `pattern` by `replacement`, if the type of the (first) result fulfils `when`. For an op with
+    several results, both are tuples: the results of one application, and a replacement for each."""
+    applied: Application = as_tuple(pattern)[0].application
+    if [(x.application, x.index) for x in as_tuple(pattern)] != [(applied, i) for i in range(applied.op.results)]:
+        raise TypeError(f"the pattern of a rule has all results of {applied.op.name}, in order")
 
-    def apply(rewriter: Rewriter, node: Node) -> Term | None:
-        bound: dict[str, Value] = {}
-        if (when is None or when(node.output.type)) and pattern.matches_node(node, rewriter, bound):
-            return replacement.build(bound, rewriter)
+    def apply(rewriter: Rewriter, node: Node) -> Term | tuple[Term, ...] | None:
+        bound: Bound = {}
+        if (when is None or when(node.outputs[0].type)) and applied.matches_node(node, rewriter, bound):
+            bound.pop(applied, None)  # the node itself is not there
+            return unpacked([x.build(bound, rewriter) for x in as_tuple(replacement)])
         return None
 
-    return Rule((pattern.op,), apply)
+    return Rule((applied.op,), apply)
 
 
 def local(*ops: Op) -> Callable[[Local], Rule]:
@@ -153,8 +186,9 @@ class Term(Operators):
     def type(self) -> TensorType:
         return self.value.type
 
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Term:
-        return Term(self.rewriter, self.rewriter.emit(op, [o.value for o in operands], attrs))
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
+        made = self.rewriter.emit(op, [o.value for o in operands], attrs)
+        return unpacked([Term(self.rewriter, value) for value in made])
 
     def constant(self, array: Array) -> Term:
         return Term(self.rewriter, self.rewriter.constant(array))
@@ -218,26 +252,28 @@ class Rewriter(Builder):
         self.producers.update(dict.fromkeys(node.outputs, node))
         return node
 
-    def emit(self, op: Op, inputs: Sequence[Value], attrs: Attrs) -> Value:
-        """`op` applied to values of the new graph, simplified."""
-        (type,) = op.result_types([v.type for v in inputs], attrs)
+    def emit(self, op: Op, inputs: Sequence[Value], attrs: Attrs) -> tuple[Value, ...]:
+        """The results of `op` applied to values of the new graph, simplified."""
+        types = op.result_types([v.type for v in inputs], attrs)
         self.depth += 1
         try:
-            return self._place(Node(op, tuple(inputs), attrs, (Value(type),), self.loc))
+            return self._place(Node(op, tuple(inputs), attrs, tuple(map(Value, types)), self.loc))
         finally:
             self.depth -= 1
 
-    def _place(self, node: Node) -> Value:
-        """Enter `node`, or what the rules make of it."""
+    def _place(self, node: Node) -> tuple[Value, ...]:
+        """Enter `node`, or what the rules make of it; its results then."""
         for apply in self.rules.get(node.op, ()):
             found = apply(self, node)
             if found is not None:
-                if found.type != node.output.type:
-                    raise PassError(f"a rule replaced {node.op.name} of {node.output.type} by {found.type}", node.loc)
-                return found.value
+                new = tuple(term.value for term in as_tuple(found))
+                if [v.type for v in new] != [v.type for v in node.outputs]:
+                    was, now = (", ".join(str(v.type) for v in values) for values in (node.outputs, new))
+                    raise PassError(f"a rule replaced {node.op.name} of {was} by {now}", node.loc)
+                return new
         self.nodes.append(node)
-        self.producers[node.outputs[0]] = node
-        return node.outputs[0]
+        self.producers.update(dict.fromkeys(node.outputs, node))
+        return node.outputs
 
     def run(self, graph: Graph) -> Graph:
         """The rewritten graph; `graph` itself if no rule fits. Nodes that nothing needs any more stay."""
@@ -245,27 +281,28 @@ class Rewriter(Builder):
         for node in graph.nodes:
             if any(v in known for v in node.inputs):
                 node = Node(node.op, tuple(known.get(v, v) for v in node.inputs), node.attrs, node.outputs, node.loc)
-            if len(node.outputs) != 1:
-                self.nodes.append(node)
-                continue
             self.loc = node.loc
             before = len(self.nodes)
-            old, new = node.outputs[0], self._place(node)
-            if new is not old and not self._rename(new, old, before):
+            placed = self._place(node)
+            if placed == node.outputs or self._rename(placed, node.outputs, before):
+                continue
+            for old, new in zip(node.outputs, placed, strict=True):
                 known[old] = new
                 self._uses[new] += self._uses[old]
         if len(self.nodes) == len(graph.nodes) and all(a is b for a, b in zip(self.nodes, graph.nodes, strict=True)):
             return graph
         return graph.with_nodes(self.nodes, [known.get(v, v) for v in graph.outputs])
 
-    def _rename(self, new: Value, old: Value, before: int) -> bool:
-        """If `new` was computed by the last node and since `before`, let that node define `old`, and so keep its
-        name and identity."""
+    def _rename(self, new: tuple[Value, ...], old: tuple[Value, ...], before: int) -> bool:
+        """If `new` are the results of the last node, made since `before`, let that node define `old`, and so keep their
+        names and identity."""
         last = self.nodes[-1] if len(self.nodes) > before else None
-        if last is None or last.outputs != (new,) or last.op is constant:
+        if last is None or last.outputs != new or last.op is constant:
             return False
-        self.nodes[-1] = self.producers[old] = Node(last.op, last.inputs, last.attrs, (old,), last.loc)
-        del self.producers[new]
+        self.nodes[-1] = renamed = Node(last.op, last.inputs, last.attrs, old, last.loc)
+        for value in new:
+            del self.producers[value]
+        self.producers.update(dict.fromkeys(old, renamed))
         return True
 
 

@@ -13,7 +13,7 @@ from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.kernel_form import FormError, check_form, has_kernels
-from tinytorch.ir.op import OPS, Attrs, Op
+from tinytorch.ir.op import OPS, Attrs, Op, as_tuple
 from tinytorch.ir.printer import Names, print_node
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
@@ -93,7 +93,8 @@ def _expanded(op: Op, types: Sequence[TensorType], attrs: Attrs) -> tuple[Tensor
     """What the definition of a composite gives, which alone knows all of its attributes."""
     assert op.expand is not None
     builder = Builder()
-    return (op.expand(*(Expr(builder, builder.input(t)) for t in types), **attrs).type,)
+    results = op.expand(*(Expr(builder, builder.input(t)) for t in types), **attrs)
+    return tuple(x.type for x in as_tuple(results))
 
 
 def _check_types(graph: Graph, node: Node) -> None:

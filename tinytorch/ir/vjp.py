@@ -9,9 +9,10 @@ from tinytorch.ir.op import Applied, Op
 
 
 class Record(Applied):
-    """An application together with its op; `key` names a value in it."""
+    """An application together with its op."""
 
     op: Op
+    names: Sequence[Hashable]  # of the results, among cotangents
 
 
 def pullback(
@@ -23,27 +24,27 @@ def pullback(
     wanted: Collection[Hashable] | None = None,
     enter: Callable[[Any], None] | None = None,
 ) -> None:
-    """Walk `records` (op, inputs, output, attrs; in topological order) backwards and add to `cotangents`,
-    which starts with the seeds, the cotangent of every `active` operand that the seeds depend on.
+    """Walk `records` (in topological order) backwards and add to `cotangents`, which starts with the seeds, the
+    cotangent of every `active` operand that the seeds depend on; `key` names an operand among them.
 
     The rules are written in ops over the operands, so the result can be differentiated again. With `wanted`, the
-    cotangent of any other record's output is dropped once that record is done, which frees its memory. `enter` is
+    cotangents of any other record's results are dropped once that record is done, which frees their memory. `enter` is
     called with each record before its rules.
     (Reverse accumulation: Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.)
     """
     for record in reversed(records):
-        name = key(record.output)
-        ct = cotangents.get(name)
-        if ct is None:
+        cts = [cotangents.get(name) for name in record.names]
+        if not any(ct is not None for ct in cts):
             continue
         if enter is not None:
             enter(record)
         for index, operand in enumerate(record.inputs):
             if not active(operand):
                 continue
-            contribution = record.op.cotangent(ct, record, index)
+            contribution = record.op.cotangent(cts, record, index)
             if contribution is not None:
                 known = cotangents.get(key(operand))
                 cotangents[key(operand)] = contribution if known is None else known + contribution
-        if wanted is not None and name not in wanted:
-            del cotangents[name]
+        for name in record.names if wanted is not None else ():
+            if name not in wanted:
+                cotangents.pop(name, None)

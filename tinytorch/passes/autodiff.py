@@ -45,7 +45,7 @@ def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequen
     Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node.
     """
     active = _dependents(builder.nodes, wrt)
-    records = [_Record(builder, node) for node in builder.nodes if len(node.outputs) == 1 and node.outputs[0] in active]
+    records = [_Record(builder, node) for node in builder.nodes if not active.isdisjoint(node.outputs)]
     cotangents: dict[Hashable, Any] = {value: Expr(builder, seed) for value, seed in seeds.items()}
     before = builder.loc
     pullback(
@@ -91,7 +91,15 @@ class _Record:
 
     @property
     def output(self) -> Expr:
-        return Expr(self.builder, self.node.outputs[0])
+        return Expr(self.builder, self.node.output)
+
+    @property
+    def outputs(self) -> tuple[Expr, ...]:
+        return tuple(Expr(self.builder, value) for value in self.node.outputs)
+
+    @property
+    def names(self) -> tuple[Value, ...]:
+        return self.node.outputs
 
     def enter(self) -> None:
         self.builder.loc = self.node.loc

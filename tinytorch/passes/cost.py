@@ -42,15 +42,17 @@ class Cost:
 
 
 def cost(graph: Graph, parameters: Collection[int] | None = None) -> Cost:
-    """The cost of running `graph` node by node: each reads its operands and writes its results once.
+    """The cost of running `graph` node by node: each reads its operands once, and writes its results once, but for
+    those of several that nothing needs.
 
     Views share the buffer of their operand, and neither move bytes nor need memory; reading a view reads the bytes
     that it shows, at most those of its buffer. A buffer is freed after its last reader, and none is written in
     place; inputs, constants and outputs stay. `parameters` are the indexes of inputs to count, by default the state.
     """
     buffers = _buffers(graph)
-    live = _live_bytes(graph, buffers)
-    rows = tuple(_node_cost(node, buffers, n) for node, n in zip(graph.nodes, live, strict=True))
+    needed = {*graph.outputs, *(v for node in graph.nodes for v in node.inputs)}
+    live = _live_bytes(graph, buffers, needed)
+    rows = tuple(_node_cost(node, buffers, needed, n) for node, n in zip(graph.nodes, live, strict=True))
     chosen = [i for i, _ in graph.state] if parameters is None else parameters
     held = [graph.inputs[i].type for i in chosen]
     return Cost(
@@ -77,26 +79,32 @@ def _buffers(graph: Graph) -> dict[Value, Value]:
     return found
 
 
-def _node_cost(node: Node, buffers: dict[Value, Value], live: int) -> NodeCost:
+def _node_cost(node: Node, buffers: dict[Value, Value], needed: set[Value], live: int) -> NodeCost:
     if _is_alias(node) or node.op is constant:
         return NodeCost(node, 0, 0, 0, live)
-    flops = node.op.flops([v.type for v in node.inputs], node.outputs[0].type, node.attrs)
     read = sum(min(v.type.bytes, buffers[v].type.bytes) for v in set(node.inputs))
-    return NodeCost(node, flops, read, sum(v.type.bytes for v in node.outputs), live)
+    written = _written(node, needed)
+    return NodeCost(node, node.flops, read, sum(v.type.bytes for v in written), live)
 
 
-def _live_bytes(graph: Graph, buffers: dict[Value, Value]) -> list[int]:
+def _written(node: Node, needed: set[Value]) -> list[Value]:
+    """The results of a node that are stored: of several, those that something needs."""
+    return [v for v in node.outputs if v in needed or len(node.outputs) == 1]
+
+
+def _live_bytes(graph: Graph, buffers: dict[Value, Value], needed: set[Value]) -> list[int]:
     """The bytes alive while each node runs."""
     permanent = {*graph.inputs, *(node.output for node in graph.nodes if node.op is constant)}
     last: dict[Value, int] = {}
     for index, node in enumerate(graph.nodes):
-        last.update((buffers[v], index) for v in (*node.inputs, *node.outputs))
+        last.update((buffers[v], index) for v in (*node.inputs, *_written(node, needed)))
     last.update((buffers[v], len(graph.nodes)) for v in graph.outputs)
     now = sum(v.type.bytes for v in permanent)
     found: list[int] = []
     for index, node in enumerate(graph.nodes):
-        now += sum(v.type.bytes for v in node.outputs if buffers[v] is v and v not in permanent)
+        written = _written(node, needed)
+        now += sum(v.type.bytes for v in written if buffers[v] is v and v not in permanent)
         found.append(now)
-        dying = {buffers[v] for v in (*node.inputs, *node.outputs)} - permanent
+        dying = {buffers[v] for v in (*node.inputs, *written)} - permanent
         now -= sum(v.type.bytes for v in dying if last[v] == index)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.op import Op
+from tinytorch.ir.op import Op, as_tuple
 
 
 def expand(graph: Graph, *, keep: Collection[Op] = ()) -> Graph:
@@ -37,11 +37,20 @@ def _expand_into(nodes: list[Node], known: dict[Value, Value], source: Iterable[
             continue
         assert node.op.expand is not None
         builder = Builder(loc=node.loc)
-        result: Expr = node.op.expand(*(Expr(builder, v) for v in inputs), **node.attrs)
-        last = builder.nodes[-1] if builder.nodes else None
-        defines = last is not None and last.outputs == (result.value,)
-        if last is not None and defines:  # keep the value and its name
-            builder.nodes[-1] = Node(last.op, last.inputs, last.attrs, node.outputs, last.loc)
+        results: tuple[Expr, ...] = as_tuple(node.op.expand(*(Expr(builder, v) for v in inputs), **node.attrs))
+        own = _keep_names(builder.nodes, dict(zip((x.value for x in results), node.outputs, strict=True)))
         _expand_into(nodes, known, builder.nodes, keep)
-        if not defines:
-            known[node.output] = known.get(result.value, result.value)
+        for old, result in zip(node.outputs, results, strict=True):
+            new = own.get(result.value, result.value)
+            if new is not old:
+                known[old] = known.get(new, new)
+
+
+def _keep_names(nodes: list[Node], results: dict[Value, Value]) -> dict[Value, Value]:
+    """Let the last node, where it makes results of a definition, define those of the composite instead, which have
+    names; which stands for which."""
+    last = nodes[-1] if nodes else None
+    own = {} if last is None else {v: results[v] for v in last.outputs if v in results}
+    if last is not None and own:
+        nodes[-1] = Node(last.op, last.inputs, last.attrs, tuple(own.get(v, v) for v in last.outputs), last.loc)
+    return own

@@ -31,15 +31,17 @@ def fold(graph: Graph, *, max_bytes: int = MAX_BYTES, growth: int = 1) -> Graph:
         if node.op is constant:
             arrays[node.output] = node.attrs["value"]
             sizes[node.output] = node.output.type.size
-        elif node.inputs and all(v in arrays for v in node.inputs) and len(node.outputs) == 1:
+        elif node.inputs and all(v in arrays for v in node.inputs):
             size = sum(sizes[v] for v in node.inputs)
-            array = _evaluated(node, arrays, growth * size, max_bytes)
-            if array is not None:
-                arrays[node.output] = array
-                sizes[node.output] = size if node.op is broadcast else array.size
+            results = _evaluated(node, arrays, growth * size, max_bytes)
+            if results is not None:
+                found = dict(zip(node.outputs, results, strict=True))
+                arrays.update(found)
+                sizes.update((v, size if node.op is broadcast else array.size) for v, array in found.items())
                 if node.op is not broadcast:
-                    node = Node(constant, (), {"value": array}, node.outputs, node.loc)
+                    nodes += [Node(constant, (), {"value": array}, (v,), node.loc) for v, array in found.items()]
                     folded = True
+                    continue
         nodes.append(node)
     return graph.with_nodes(nodes) if folded else graph
 
@@ -52,17 +54,17 @@ def fold_weights(graph: Graph) -> Graph:
     return fold(graph, max_bytes=sys.maxsize, growth=2)
 
 
-def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int) -> Array | None:
-    """The value of `node`, which may have `size` elements; None if that is too large or raises."""
-    out = node.output.type
+def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int) -> list[Array] | None:
+    """The results of `node`, which may have `size` elements each; None if one is too large, or it raises."""
+    types = [v.type for v in node.outputs]
     operands = [arrays[v] for v in node.inputs]
     if node.op is broadcast:
-        return node.op.eval(*operands, **node.attrs)  # a view of its operand
-    if out.bytes > max_bytes or out.size > max(size, _FREE_ELEMENTS):
+        return [node.op.eval(*operands, **node.attrs)]  # a view of its operand
+    if any(out.bytes > max_bytes or out.size > max(size, _FREE_ELEMENTS) for out in types):
         return None
     try:
         with np.errstate(all="ignore"):
-            result = np.asarray(node.op.eval(*operands, **node.attrs))
+            results = node.op.evaluate(operands, node.attrs)
     except IndexError:
         return None
-    return np.ascontiguousarray(result).reshape(out.shape)
+    return [np.ascontiguousarray(x).reshape(out.shape) for x, out in zip(results, types, strict=True)]

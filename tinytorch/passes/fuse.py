@@ -10,17 +10,16 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.winograd import conv2d_winograd
 from tinytorch.ir.order import Order
 from tinytorch.passes.fuse_groups import (
     MAX_OPERANDS,
     MAX_WEIGHT,
-    POOLS,
     Group,
     alone,
     in_epilogue,
     places,
-    same_windows,
     tiles,
     union,
     weight_of,
@@ -41,9 +40,10 @@ def fuse(graph: Graph) -> Graph:
     A node joins the group of an operand if both run over the same domain (elementwise ops behind a contraction are
     its epilogue; reductions over the same axes and what follows from them make a row kernel), if no path leads
     from the group through another one back to the node, so that the groups can still be put in an order, and if the
-    kernel does not get too large to compile (`fuse_groups.MAX_WEIGHT`). A search for the largest elements and for
-    their places is one kernel; where its windows tile what a convolution gives, and nothing else reads that, it is a
-    part of the convolution's, which goes on with the smaller domain. PassError for a graph that has kernels already.
+    kernel does not get too large to compile (`fuse_groups.MAX_WEIGHT`). Pooling whose windows tile what a convolution
+    gives, where nothing else reads that, is a part of the convolution's kernel, which goes on with the smaller domain.
+    Of several results of a node, a kernel has those that something reads. PassError for a graph that has kernels
+    already.
     """
     there = next((node for node in graph.nodes if node.op is kernel), None)
     if there is not None:
@@ -75,7 +75,7 @@ class Fusion:
     # Grouping.
     def _place(self, node: Node) -> Group:
         group = alone(node)
-        host = self._search(node) if node.op in POOLS else None
+        host = self._pooled(node) if node.op is max_pool2d else None
         if host is not None:
             host.domain = group.domain
             host.nodes += group.nodes
@@ -111,13 +111,9 @@ class Fusion:
         a.apart = list(dict.fromkeys(g.root() for g in (*a.apart, *b.apart)))
         return a
 
-    def _search(self, node: Node) -> Group | None:
-        """The group that a pooling is a part of: that of another one over the same windows, or a convolution's."""
+    def _pooled(self, node: Node) -> Group | None:
+        """The group of the convolution that a pooling becomes a part of."""
         operand = node.inputs[0]
-        readers = self.readers[operand]
-        for other in readers:
-            if other in self.groups and same_windows(other, node):
-                return self.groups[other].root()
         group, _ = self._source(operand)
         if (
             group is None
@@ -126,8 +122,8 @@ class Fusion:
         ):
             return None
         inside = set(group.nodes)
-        alone = all(same_windows(n, node) for n in readers) and operand not in self.outputs
-        alone = alone and not any(n.op in POOLS for n in inside)
+        alone = self.readers[operand] == [node] and operand not in self.outputs
+        alone = alone and not any(n.op is max_pool2d for n in inside)
         for value in (v for n in inside for v in n.outputs if v is not operand):
             alone = alone and value not in self.outputs and inside.issuperset(self.readers.get(value, ()))
         if not alone or not tiles(node) or group.weight * places(node) > MAX_WEIGHT:
@@ -279,8 +275,8 @@ class Fusion:
                 assert maker is not None
                 self._append(maker, group, builder, known)
         builder.loc = node.loc
-        operands = [known[v] for v in node.inputs]
-        known[node.output] = builder.append(node.op, operands, node.attrs, [node.output.name]).output
+        made = builder.append(node.op, [known[v] for v in node.inputs], node.attrs, [v.name for v in node.outputs])
+        known.update(zip(node.outputs, made.outputs, strict=True))
 
 
 def _is_literal(node: Node) -> bool:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.lanecost import lane_cost
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
 from tinytorch.ir.order import Vertex
 from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
-POOLS = (max_pool2d, max_pool2d_index)
 _WIDEST = 64  # places of a window that is pooled behind a convolution, where each of them has code of its own
 
 # How large a kernel may be. LLVM's time for a kernel grows with its instructions, beyond some thousands faster than
@@ -64,7 +62,7 @@ class Union:
 
 def alone(node: Node) -> Group:
     """The group of a single node."""
-    shape = node.output.type.shape
+    shape = node.outputs[0].type.shape
     if node.op.kind in ("elementwise", "random"):
         return Group("loop", shape, None, [node])
     if node.op.kind == "reduce":
@@ -106,11 +104,6 @@ def _common_domain(a: Group, b: Group) -> Union | None:
 def in_epilogue(node: Node) -> bool:
     """Whether a node can be computed on the results of a contraction, which do not know their index."""
     return node.op.kind == "elementwise" and bool(node.inputs) and node.op.guard is None
-
-
-def same_windows(a: Node, b: Node) -> bool:
-    """Whether both search the same windows of the same operand."""
-    return a.op in POOLS and b.op in POOLS and a.inputs == b.inputs and a.attrs == b.attrs
 
 
 def places(node: Node) -> int:

@@ -9,14 +9,14 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.view import broadcast, concat, flip, inverse, pad, permute, reshape, slice_
 from tinytorch.ir.types import Shape
 from tinytorch.passes.dce import dce
 from tinytorch.passes.simplify_views import matching_axes, reshaped_source
 
 Ints = tuple[int, ...]
-_IMAGES = frozenset({conv2d, max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d})
+_IMAGES = frozenset({conv2d, max_pool2d, max_pool2d_take, max_unpool2d})
 _READERS = _IMAGES | {conv2d_weight_grad}
 _DEEPEST = 100  # ops that a permute moves in front of: each is a nested call
 _PER_AXIS = ("starts", "limits", "steps", "low", "high", "interior")  # attributes of views with one item per axis
@@ -85,7 +85,7 @@ class _Layout:
             self.builder.nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
             self.known.update((v, v) for v in node.outputs)
             if node.op in _IMAGES:
-                self.moved[node.output] = _whole(node.output, image=True)
+                self.moved.update((v, _whole(v, image=True)) for v in node.outputs)
         return self.builder.build([self._plain(v) for v in self.graph.outputs], self.graph.state)
 
     def _plain(self, value: Value) -> Value:

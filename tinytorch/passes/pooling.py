@@ -9,7 +9,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.core import constant, where, zeros_like
 from tinytorch.ir.ops.elementwise import le, maximum
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_unpool2d
+from tinytorch.ir.ops.pooling import max_pool2d, max_unpool2d
 from tinytorch.ir.ops.reduce import sum_
 from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
@@ -20,16 +20,15 @@ def pooling(graph: Graph) -> Graph:
     """Take ReLU, and its derivative, behind max pooling where nothing else reads it; sum gradients before they are
     spread.
 
-        %r = maximum(0, %x)                            %p = max_pool2d(%x)
-        %y = max_pool2d(%r)                            %y = maximum(0, %p)
-        %i = max_pool2d_index(%r)               -->    %i = max_pool2d_index(%x)
-        %d = max_unpool2d(%g, %i)                      %m = where(%y <= 0, 0, %g)
+        %r = maximum(0, %x)                            %p, %i = max_pool2d(%x)
+        %y, %i = max_pool2d(%r)                        %y = maximum(0, %p)
+        %d = max_unpool2d(%g, %i)               -->    %m = where(%y <= 0, 0, %g)
         %e = where(%r <= 0, 0, %d)                     %e = max_unpool2d(%m, %i)
         %b = sum(%e) {axes=(0, 1, 2)}                  %b = sum(%m) {axes=(0, 1, 2)}
 
-    Of the large arrays, only %x is read, by the pool and its index, and a convolution can do both on its results.
-    NaNs go the same ways; a largest element of zero may have another sign. A bias stays in front of the pool: it costs
-    nothing there, and the index is that of the sums as they were rounded.
+    Of the large arrays, only %x is read, by the pool, and a convolution can do that on its results. NaNs go the same
+    ways; a largest element of zero may have another sign. A bias stays in front of the pool: it costs nothing there,
+    and the places are those of the sums as they were rounded.
     """
     if not any(node.op in (max_pool2d, max_unpool2d) for node in graph.nodes):
         return graph
@@ -46,7 +45,6 @@ class _Site:
 
     x: Value
     pool: Node
-    index: Node | None
     unpools: tuple[Node, ...]
     masks: tuple[Node, ...]  # where(relu <= 0, 0, unpooled), one for each of `unpools`
 
@@ -57,7 +55,6 @@ class _Finder:
     def __init__(self, graph: Graph) -> None:
         self.producers, self.readers = graph.producers(), graph.users()
         self.outputs = set(graph.outputs)
-        self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.relus = [n for n in graph.nodes if n.op is maximum and sum(map(self.is_zero, n.inputs)) == 1]
 
     def sites(self) -> list[_Site]:
@@ -71,31 +68,32 @@ class _Finder:
 
     def site(self, relu: Node) -> _Site | None:
         """max_pool(max(x, 0)) == max(max_pool(x), 0), as max(x, 0) is monotone in x; and where the largest is positive,
-        its index in relu(x) is that in x, and elsewhere the derivative is 0"""
+        its place in relu(x) is that in x, and elsewhere the derivative is 0"""
         (x,) = (v for v in relu.inputs if not self.is_zero(v))
-        found: dict[Op, list[Node]] = {max_pool2d: [], max_pool2d_index: [], le: []}
+        found: dict[Op, list[Node]] = {max_pool2d: [], le: []}
         for node in self.readers[relu.output]:
             if node.op not in found or (node.op is le and not self.is_zero(node.inputs[1])):
                 return None
             found[node.op].append(node)
-        pools, indices, silent = found.values()
-        if len(pools) != 1 or len(indices) > 1 or any(n.attrs != pools[0].attrs for n in indices):
+        pools, silent = found.values()
+        if len(pools) != 1:
             return None
-        unpools = self.read(indices)
+        (pool,) = pools
+        place = pool.outputs[1]
+        unpools = self.readers[place]
         masks = self.read(silent)
-        hidden = {node.output for node in (relu, *indices, *unpools, *silent)}
-        if not (_has_elements(pools[0]) and self.outputs.isdisjoint(hidden) and self.pairs(pools[0], unpools, masks)):
+        hidden = {place, *(node.output for node in (relu, *unpools, *silent))}
+        if not (_has_elements(pool) and self.outputs.isdisjoint(hidden) and self.pairs(unpools, masks)):
             return None
         spread = {n.output: n for n in unpools}
-        return _Site(x, pools[0], next(iter(indices), None), tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
+        return _Site(x, pool, tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
 
     def read(self, nodes: list[Node]) -> list[Node]:
         return [reader for node in nodes for reader in self.readers[node.output]]
 
-    def pairs(self, pool: Node, unpools: list[Node], masks: list[Node]) -> bool:
-        """Whether every one of `masks` is where(…, 0, unpooled), the only reader of one of `unpools`; all of these
-        behind the pool, so that they can read its result."""
-        if any(n.op is not max_unpool2d or self.order[n] < self.order[pool] for n in unpools):
+    def pairs(self, unpools: list[Node], masks: list[Node]) -> bool:
+        """Whether every one of `masks` is where(…, 0, unpooled), the only reader of one of `unpools`."""
+        if any(n.op is not max_unpool2d for n in unpools):
             return False
         if any(n.op is not where or not self.is_zero(n.inputs[1]) for n in masks):
             return False
@@ -105,7 +103,7 @@ class _Finder:
 def _has_elements(pool: Node) -> bool:
     """Whether every window has an element inside of the image."""
     window, stride, low, dilation = (pool.attrs[key] for key in ("window", "stride", "low", "dilation"))
-    x, out = pool.inputs[0].type.shape, pool.output.type.shape
+    x, out = pool.inputs[0].type.shape, pool.outputs[0].type.shape
     return all(
         any(0 <= i * stride[a] - low[a] + k * dilation[a] < x[1 + a] for k in range(window[a]))
         for a in (0, 1)
@@ -121,44 +119,39 @@ class _Pooling:
         self.builder = Builder(graph.name, list(graph.inputs))
         self.known: dict[Value, Value] = {}  # what stands for values that changed
         self.pools = {site.pool: site for site in sites}
-        self.indices = {site.index: site for site in sites if site.index is not None}
         self.unpools = {node: site for site in sites for node in site.unpools}
         self.spread = {mask: node for site in sites for mask, node in zip(site.masks, site.unpools, strict=True)}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self.builder.loc = node.loc
-            value = self._write(node)
-            if value is None:
+            values = self._write(node)
+            if values is None:
                 self._keep(node, tuple(self.known.get(v, v) for v in node.inputs))
             else:
-                self.known[node.output] = value
+                self.known.update(zip(node.outputs, values, strict=True))
         outputs = [self.known.get(v, v) for v in self.graph.outputs]
         return self.builder.build(outputs, self.graph.state)
 
-    def _write(self, node: Node) -> Value | None:
-        """What replaces the result of `node`; None if the node stays."""
+    def _write(self, node: Node) -> tuple[Value, ...] | None:
+        """What replaces the results of `node`; None if the node stays."""
         if node in self.pools:
-            pooled = self._expr(self._read(node, self.pools[node].x))
-            return apply(maximum, zeros_like(pooled), pooled).value
-        if node in self.indices:
-            return self._read(node, self.indices[node].x)
+            x, names = self.pools[node].x, [v.name for v in node.outputs]
+            best, place = self.builder.append(node.op, [self.known.get(x, x)], node.attrs, names).outputs
+            pooled = self._expr(best)
+            return apply(maximum, zeros_like(pooled), pooled).value, place
         if node in self.unpools:
             g = self._expr(node.inputs[0])
-            silent = self._expr(self.unpools[node].pool.output) <= 0.0
+            silent = self._expr(self.unpools[node].pool.outputs[0]) <= 0.0
             masked = apply(where, silent, zeros_like(g), g)
             self._keep(node, (masked.value, self.known[node.inputs[1]]))
-            return node.output
+            return node.outputs
         if node in self.spread:
-            return self.spread[node].output
+            return self.spread[node].outputs
         return None
 
     def _expr(self, value: Value) -> Expr:
         return Expr(self.builder, self.known.get(value, value))
-
-    def _read(self, node: Node, x: Value) -> Value:
-        """The result of `node` with `x` for its operand."""
-        return self.builder.append(node.op, [self.known.get(x, x)], node.attrs, [node.output.name]).output
 
     def _keep(self, node: Node, inputs: tuple[Value, ...]) -> None:
         same = inputs == node.inputs
@@ -167,12 +160,12 @@ class _Pooling:
 
 @local(sum_)
 def _sum_of_unpooled(rewriter: Rewriter, node: Node) -> Term | None:
-    """sum(max_unpool2d(g, index), height and width) == sum(g): each window's element is put somewhere, once"""
+    """sum(max_unpool2d(g, place), height and width) == sum(g): each window's element is put somewhere, once"""
     spread = rewriter.producer(node.inputs[0], max_unpool2d)
     if spread is None or not {1, 2} <= set(node.attrs["axes"]):
         return None
-    index = rewriter.producer(spread.inputs[1], max_pool2d_index)
-    if index is None or not _has_elements(index):
+    pool = rewriter.producer(spread.inputs[1], max_pool2d)
+    if pool is None or pool.outputs[1] is not spread.inputs[1] or not _has_elements(pool):
         return None
     g = rewriter.term(spread.inputs[0])
     return g.apply_op(sum_, [g], node.attrs)

@@ -11,24 +11,20 @@ import math
 import numpy as np
 
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.op import OPS
+from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.operators import broadcast_shapes
 from tinytorch.ir.ops.composite import dropout
 from tinytorch.ir.ops.core import cast, constant, copy, custom_grad, detach, filled, where
 from tinytorch.ir.ops.elementwise import and_, div, maximum, minimum, neg, not_, or_, pow_, xor
 from tinytorch.ir.ops.reduce import max_, min_, sum_
 from tinytorch.ir.ops.view import broadcast
-from tinytorch.ir.rewrite import Application, Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
+from tinytorch.ir.rewrite import Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
 from tinytorch.passes.simplify_updates import UPDATE_RULES
 from tinytorch.passes.simplify_views import VIEW_RULES
 
 x, y, c = Var("x"), Var("y"), Var("c")
-
-
-def _app(op: object, *operands: object) -> Application:
-    return Application(op, operands, {})  # pyright: ignore[reportArgumentType]
 
 
 def simplify(graph: Graph) -> Graph:
@@ -70,7 +66,7 @@ _ARITHMETIC = [
     rule(x * -1, -x),
     rule(x / -1, -x),
     # -(-x) == x
-    rule(_app(neg, -x), x),
+    rule(apply(neg, -x), x),
     # x + -y == x - y;  x - -y == x + y: a subtraction is the addition of the negated number
     rule(x + (-y), x - y),
     rule(x - (-y), x + y),
@@ -82,31 +78,31 @@ _ARITHMETIC = [
     rule(abs(-x), abs(x), when=_is_signed),
     rule(abs(abs(x)), abs(x)),
     # max(x, x) == x;  min(x, x) == x
-    rule(_app(maximum, x, x), x),
-    rule(_app(minimum, x, x), x),
+    rule(apply(maximum, x, x), x),
+    rule(apply(minimum, x, x), x),
 ]
 
 _LOGIC = [
     # ~~x == x;  x & x == x;  x | x == x
-    rule(_app(not_, _app(not_, x)), x),
-    rule(_app(and_, x, x), x),
-    rule(_app(or_, x, x), x),
+    rule(apply(not_, apply(not_, x)), x),
+    rule(apply(and_, x, x), x),
+    rule(apply(or_, x, x), x),
     # x & true == x for bools, x & -1 == x for integers;  x | 0 == x;  x ^ 0 == x
     rule(x & True, x, when=_is_bool),
     rule(x & -1, x, when=_is_integer),
     rule(x | 0, x),
-    rule(_app(xor, x, Number(0)), x),
+    rule(apply(xor, x, Number(0)), x),
     # c ? x : x == x;  true ? x : y == x;  false ? x : y == y;  ~c ? x : y == c ? y : x
-    rule(_app(where, c, x, x), x),
-    rule(_app(where, Number(True), x, y), x),
-    rule(_app(where, Number(False), x, y), y),
-    rule(_app(where, _app(not_, c), x, y), _app(where, c, y, x)),
+    rule(apply(where, c, x, x), x),
+    rule(apply(where, Number(True), x, y), x),
+    rule(apply(where, Number(False), x, y), y),
+    rule(apply(where, apply(not_, c), x, y), apply(where, c, y, x)),
 ]
 
 _IDENTITIES = [
     # The values of copy(x) and detach(x) are those of x: graphs are pure, and gradients have been taken.
-    rule(_app(copy, x), x),
-    rule(_app(detach, x), x),
+    rule(apply(copy, x), x),
+    rule(apply(detach, x), x),
 ]
 
 

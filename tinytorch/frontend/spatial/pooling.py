@@ -119,12 +119,12 @@ def _max_pool(
     windows = _windows(images, kernel_size, stride, padding, dilation, ceil_mode)
     windows.outputs(images)
     last, attrs = images.channels_last(), {"window": pair(windows.kernel, 1), **windows.attrs()}
-    largest = images.channels_first(apply(ops.pooling.max_pool2d, last, **attrs))
+    found = apply(ops.pooling.max_pool2d, last, **attrs)
+    largest = images.channels_first(found[0])
     if not return_indices:
         return largest
     _require_an_element(images, windows)
-    places = apply(ops.pooling.max_pool2d_index, last.detach(), **attrs)
-    return largest, images.channels_first(_in_image(places, last, windows))
+    return largest, images.channels_first(_in_image(found[1], last, windows))
 
 
 def _require_an_element(images: Images, windows: Windows) -> None:

@@ -18,7 +18,7 @@ from tinytorch.ir.windows import Pair, output_size, places
 Search = Callable[..., tuple[Array, Array]]
 
 
-def max_pool2d(search: Search) -> Callable[..., Array]:
+def largest(search: Search) -> Callable[..., Array]:
     """The largest of each window, as `search` finds it, which is asked itself where the order of elements counts."""
 
     def run(x: Array, *, high: Pair, **attrs: Any) -> Array:
@@ -31,12 +31,11 @@ def max_pool2d(search: Search) -> Callable[..., Array]:
     return run
 
 
-def max_pool2d_index(search: Search) -> Callable[..., Array]:
-    """Where the largest of each window is (i32), as `search` finds it: the first that is equal to it."""
+def place_of_largest(search: Search) -> Callable[..., Array]:
+    """Where the largest of each window is, as `search` finds it: the first that is equal to it."""
 
-    def run(x: Array, *, high: Pair, **attrs: Any) -> Array:
-        wide = _wide(x)
-        best = _largest(wide, high, attrs)
+    def run(x: Array, best: Array, *, high: Pair, **attrs: Any) -> Array:
+        wide, best = _wide(x), laid_like(x, _wide(best))
         if np.isnan(best).any():
             return search(x, high=high, **attrs)[1]
         counts = np.uint8 if attrs["window"][0] * attrs["window"][1] <= 256 else np.int32

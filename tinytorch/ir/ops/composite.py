@@ -12,7 +12,7 @@ from typing import Any
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
 from tinytorch.ir.fast import norms
-from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -42,14 +42,15 @@ Vjp = tuple[Rule | None, ...] | Nondiff
 
 
 def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
-    """`expand`, with half-precision operands computed in f32 throughout and rounded once."""
+    """`expand`, with half-precision operands computed in f32 throughout, and float results rounded once."""
 
     def run(*operands: Any, **attrs: Any) -> Any:
         dtype = operands[0].type.dtype
         if not dtype.is_float or dtype.bits > 16:
             return expand(*operands, **attrs)
         wide = [apply(cast, x, dtype=f32) if x.type.dtype == dtype else x for x in operands]
-        return apply(cast, expand(*wide, **attrs), dtype=dtype)
+        results = as_tuple(expand(*wide, **attrs))
+        return unpacked([apply(cast, x, dtype=dtype) if x.type.dtype.is_float else x for x in results])
 
     return run
 
@@ -57,17 +58,19 @@ def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
 def define_composite(
     name: str,
     doc: str,
-    infer: Callable[..., TensorType],
+    infer: Callable[..., Any],
     definition: Callable[..., Any],
     vjp: Vjp,
     faster: Callable[[Callable[..., Array]], Callable[..., Array]] | None = None,
+    results: int = 1,
 ) -> Op:
     """A composite whose `eval`, `fast` and `flops` follow from its expansion; `faster` may give a better `fast`, given
     that one for the cases that it leaves."""
     expand = _in_f32(definition)
     fast = fast_of(expand)
     fast = faster(fast) if faster else fast
-    return define(Op(name, "composite", doc, infer, eval_of(expand), vjp, flops_of(expand), expand=expand, fast=fast))
+    how, count = eval_of(expand), flops_of(expand)
+    return define(Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results))
 
 
 def _float_type(name: str) -> Callable[..., TensorType]:

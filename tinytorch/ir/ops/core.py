@@ -194,9 +194,7 @@ def _kernel_eval(*arrays: Array, body: Any, **attrs: Any) -> tuple[Array, ...]:
 kernel = define(Op(
     name="kernel", kind="kernel", doc="A group of nodes that runs as one piece of machine code.",
     infer=lambda *types, body, **attrs: tuple(v.type for v in body.outputs), eval=_kernel_eval, vjp=NONDIFF,
-    flops=lambda types, out, attrs: sum(
-        n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in attrs["body"].nodes
-    ),
+    flops=lambda types, out, attrs: sum(n.flops for n in attrs["body"].nodes),
 ))  # fmt: skip
 
 DEFAULT_FLOAT = f32

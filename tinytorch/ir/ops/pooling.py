@@ -1,7 +1,7 @@
 """Max pooling of images with channels last: the largest element of each window, and where it was.
 
 Images are [batch, height, width, channels]; spatial attributes are pairs (height, width). Outside of the image there
-is nothing to choose. An index is the place in the window, counted in row-major order: the first of equal ones, but the
+is nothing to choose. A place in the window is counted in row-major order: that of the first of equal ones, but of the
 last of NaNs, which count as largest (PyTorch's choice). Average pooling needs no ops of its own: it is a mean or a
 convolution.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import pooling as fast
-from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
+from tinytorch.ir.op import Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, no_flops
 from tinytorch.ir.types import DType, TensorType, i32, type_of, u8
 from tinytorch.ir.windows import Pair, output_size, places
@@ -68,39 +68,32 @@ def _searched(x: Array, **attrs: Any) -> tuple[Array, Array]:
     return best, np.maximum(index, 0)
 
 
-def _pool_flops(types: Any, out: TensorType, attrs: Attrs) -> int:
-    return out.size * (attrs["window"][0] * attrs["window"][1] - 1)
+def _pool_flops(types: Any, out: Any, attrs: Attrs) -> int:
+    return out[0].size * (attrs["window"][0] * attrs["window"][1] - 1)
 
 
-def _max_pool_rule(g: Any, n: Any) -> Any:
-    x = n.inputs[0]
-    return _unpooled(g, apply(max_pool2d_index, x, **n.attrs), x.type, n.attrs)
+def _max_pool_type(x: TensorType, **attrs: Any) -> tuple[TensorType, TensorType]:
+    shape = _outputs("max_pool2d", x, **attrs)
+    return TensorType(x.dtype, shape), TensorType(index_dtype(attrs["window"]), shape)
+
+
+def _max_pool(x: Array, **attrs: Any) -> tuple[Array, Array]:
+    best, index = _searched(x, **attrs)
+    return best, index.astype(index_dtype(attrs["window"]).numpy, copy=False)
+
+
+def _max_pool_rule(cts: Any, n: Any) -> Any:
+    return _unpooled(cts[0], n.outputs[1], n.inputs[0].type, n.attrs)
 
 
 def _unpooled(g: Any, index: Any, x: TensorType, attrs: Attrs) -> Any:
     return apply(max_unpool2d, g, index, size=(x.shape[1], x.shape[2]), **{key: attrs[key] for key in _SPATIAL})
 
 
-_fast_index = fast.max_pool2d_index(_searched)
-
-
-def _index(places: Array, window: Pair) -> Array:
-    return places.astype(index_dtype(window).numpy, copy=False)
-
-
 max_pool2d = define(Op(
-    name="max_pool2d", kind="index", doc="The largest element of each window.",
-    infer=lambda x, **attrs: TensorType(x.dtype, _outputs("max_pool2d", x, **attrs)),
-    eval=lambda x, **attrs: _searched(x, **attrs)[0], fast=fast.max_pool2d(_searched),
+    name="max_pool2d", kind="index", doc="The largest element of each window, and its place there.", results=2,
+    infer=_max_pool_type, eval=_max_pool, fast=(fast.largest(_max_pool), fast.place_of_largest(_max_pool)),
     vjp=(_max_pool_rule,), flops=_pool_flops,
-))  # fmt: skip
-
-max_pool2d_index = define(Op(
-    name="max_pool2d_index", kind="index", doc="Where in each window its largest element is.",
-    infer=lambda x, **attrs: TensorType(index_dtype(attrs["window"]), _outputs("max_pool2d_index", x, **attrs)),
-    eval=lambda x, **attrs: _index(_searched(x, **attrs)[1], attrs["window"]),
-    fast=lambda x, **attrs: _index(_fast_index(x, **attrs), attrs["window"]),
-    vjp=NONDIFF, flops=_pool_flops,
 ))  # fmt: skip
 
 

@@ -59,8 +59,8 @@ conv2d_winograd = define(Op(
     name="conv2d_winograd", kind="contract", doc="conv2d(x, w), given w transformed as well.",
     infer=_winograd_type, eval=lambda x, w, u, **attrs: conv2d.eval(x, w, **attrs), flops=_winograd_flops,
     vjp=(
-        lambda g, n: conv2d.cotangent(g, n, 0),
-        lambda g, n: conv2d.cotangent(g, n, 1),
+        lambda g, n: conv2d.cotangent((g,), n, 0),
+        lambda g, n: conv2d.cotangent((g,), n, 1),
         None,
     ),
 ))  # fmt: skip

@@ -130,7 +130,7 @@ class LlvmProgram:
 
 def takes_long(graph: Graph) -> bool:
     """Whether other Python threads should run while a graph of kernels does."""
-    flops = sum(n.op.flops([v.type for v in n.inputs], n.outputs[0].type, n.attrs) for n in graph.nodes)
+    flops = sum(n.flops for n in graph.nodes)
     return flops > SHORT_FLOPS or sum(map(_bytes_moved, graph.nodes)) > SHORT_BYTES
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.graph import Value as GraphValue
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
+from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.contract.kernel import Epilogue, EpilogueContext, Operand
 from tinytorch.runtime.llvm.contract.kernels import emit_contract
@@ -71,15 +71,15 @@ class _Generator:
             return Kernel(tuple((p.function, p.chunks) for p in loop.phases), everything, loop.scratch_bytes)
         if any(n.op.kind == "contract" for n in call.body.nodes):
             return self._contract(call.body, operands, results, name)
-        nodes = call.body.nodes
+        (node,) = call.body.nodes
         positions = {value: i for i, value in enumerate(call.body.inputs)}
-        order = [positions[v] for v in nodes[0].inputs]  # one value may be several operands
-        # Results come in the order of the body's outputs, the kernel wants them in that of its nodes.
-        places = [call.body.outputs.index(n.output) for n in nodes]
-        given = [results[i] for i in places]
+        order = [positions[v] for v in node.inputs]  # one value may be several operands
+        # The kernel wants results in the order of the node's, of which the body may give a part, in any order.
+        places = {v: i for i, v in enumerate(call.body.outputs)}
+        given = [results[places[v]] if v in places else None for v in node.outputs]
         there = _updates_in_place(call)
-        index = emit_index(self.module, name, nodes, [operands[i] for i in order], given, self.target, in_place=there)
-        order += [len(operands) + i for i in places]
+        index = emit_index(self.module, name, node, [operands[i] for i in order], given, self.target, in_place=there)
+        order += [len(operands) + places[v] for v in node.outputs if v in places]
         return Kernel(index.phases, tuple(order), private_bytes=index.scratch_bytes)
 
     def _contract(self, body: Graph, operands: Sequence[Operand], results: Sequence[Operand], name: str) -> Kernel:
@@ -134,13 +134,14 @@ def _epilogue(
             return known[value]
 
         for node in body.nodes:
-            if node.output is sums:
+            if sums in node.outputs:
                 continue
             operands = [lanes(v) for v in node.inputs]
             if node.op.name == "broadcast":  # of a literal: every lane holds it
                 known[node.output] = operands[0]
-            elif node.op in (max_pool2d, max_pool2d_index):
-                known[node.output] = [largest(context.emitter, operands[0])[node.op is max_pool2d_index]]
+            elif node.op is max_pool2d:
+                found = largest(context.emitter, operands[0])
+                known.update((v, [lane]) for v, lane in zip(node.outputs, found, strict=True))
             else:
                 dtype, places = computed(node.output.type.dtype), max(map(len, operands), default=1)
                 each = [[x[i % len(x)] for x in operands] for i in range(places)]
@@ -149,6 +150,6 @@ def _epilogue(
             context.store(i, lanes(value)[0].cast(value.type.dtype))
 
     extra = tuple(operands[body.inputs.index(v)] for v in inputs)
-    pooling = next((n for n in body.nodes if n.op in (max_pool2d, max_pool2d_index)), None)
+    pooling = next((n for n in body.nodes if n.op is max_pool2d), None)
     pool = pooling.attrs["window"] if pooling else None
     return Epilogue(print_graph(_without_names(body)), run, extra, tuple(results[1:]), pool)

@@ -33,7 +33,7 @@ from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index
+from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.types import TensorType, bf16, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
@@ -268,8 +268,9 @@ def test_pooled_results(pool, name, shape):
     execute(module, kernel, [x, weights, out.view, places.view, other, scale], target, threads=2)
     sums = conv2d.eval(x, weights, high=case.high, **case.attrs) + other
     windows = {"window": pool, "stride": pool, "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}
-    np.testing.assert_array_equal(out.taken(), np.maximum(max_pool2d.eval(sums, **windows), 0) * scale)
-    np.testing.assert_array_equal(places.taken(), max_pool2d_index.eval(sums, **windows))
+    best, index = max_pool2d.eval(sums, **windows)
+    np.testing.assert_array_equal(out.taken(), np.maximum(best, 0) * scale)
+    np.testing.assert_array_equal(places.taken(), index)
 
 
 def test_pooling_takes_the_first_of_equal_ones_and_the_last_of_nans():
@@ -335,13 +336,13 @@ def test_drawn_layers_with_pooling(dtype, seed):
     w, weights = input_of(builder, rng, case, case.weight_shape)
     y = apply(conv2d, x, w, high=case.high, **case.attrs) + bias
     windows = {"window": tuple(pool), "stride": tuple(pool), "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}
-    largest_of, place = apply(max_pool2d, y, **windows).relu(), apply(max_pool2d_index, y, **windows)
-    graph = builder.build([largest_of.permute(0, 3, 1, 2).value, place.value])
+    best, place = apply(max_pool2d, y, **windows)
+    graph = builder.build([best.relu().permute(0, 3, 1, 2).value, place.value])
     bodies = [
         [n.op.name for n in node.attrs["body"].nodes] for node in kernels(graph).nodes if node.op.name == "kernel"
     ]
     if case.window != (1, 1):
-        assert any({"conv2d", "max_pool2d", "max_pool2d_index"} <= set(body) for body in bodies), bodies
+        assert any({"conv2d", "max_pool2d"} <= set(body) for body in bodies), bodies
     arrays = [whole(rng, bias.type.shape, dtype), image, weights]
     assert_same(compiled(graph, arrays), expected(graph, arrays))
 

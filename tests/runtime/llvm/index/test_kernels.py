@@ -76,7 +76,7 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, in_plac
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        return node, module, emit_index(module, "k", [node], operands, [result], target, in_place=in_place)
+        return node, module, emit_index(module, "k", node, operands, [result], target, in_place=in_place)
 
 
 def run(op, arrays, attrs, *, target=None, seed=0, in_place=False, chunk_bytes=index_loops.CHUNK_BYTES):
@@ -462,11 +462,11 @@ def test_what_does_not_fit_is_refused():
     operand = operand_of(x)
     module = Module(target.attributes)
     with pytest.raises(CompileError, match=r"no index kernel for copy; there is one for gather"):
-        emit_index(module, "a", [node_of(copy, [x], {})], [operand], [operand], target)
+        emit_index(module, "a", node_of(copy, [x], {}), [operand], [operand], target)
     joined = node_of(concat, [x, x], {"axis": 0})
     with pytest.raises(CompileError, match=r"concat kernel: got 1 operands"):
-        emit_index(module, "b", [joined], [operand], [Operand.contiguous(f32, (4, 3))], target)
+        emit_index(module, "b", joined, [operand], [Operand.contiguous(f32, (4, 3))], target)
     with pytest.raises(CompileError, match=r"concat kernel: the result cannot take the place"):
-        emit_index(module, "d", [joined], [operand] * 2, [Operand.contiguous(f32, (4, 3))], target, in_place=True)
+        emit_index(module, "d", joined, [operand] * 2, [Operand.contiguous(f32, (4, 3))], target, in_place=True)
     with pytest.raises(CompileError, match=r"must be row-major"):
-        emit_index(module, "c", [joined], [operand, operand], [Operand(f32, (4, 3), (1, 4))], target)
+        emit_index(module, "c", joined, [operand, operand], [Operand(f32, (4, 3), (1, 4))], target)

@@ -2,7 +2,7 @@
 
 `emit_index` writes functions `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
 
-    [*operands, *results, scratch]
+    [*operands, *wanted results, scratch]
 
 each to element [0, …, 0] of its operand, whose layout is compiled in: any strides, in elements, for operands;
 row-major results. `scratch`, where a kernel asks for some, is memory of the calling thread, 64-byte aligned. Chunks
@@ -21,7 +21,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
-from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_index, max_pool2d_take, max_unpool2d
+from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.ops.winograd import winograd_weights
@@ -42,27 +42,34 @@ from tinytorch.runtime.llvm.text.types import I64, PTR
 
 __all__ = ["INDEX_KERNELS", "IndexKernel", "emit_index"]
 
-Write = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target, bool], Extent]
-WriteSearch = Callable[[Function, Sequence[Node], Sequence[Operand], Sequence[Operand], Target], Extent]
+Results = Sequence[Operand | None]  # None for one of several that nobody wants
+Write = Callable[[Function, Node, Sequence[Operand], Results, Target, bool], Extent]
+WriteSeveral = Callable[[Function, Node, Sequence[Operand], Results, Target], Extent]
 WriteOne = Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]
 WriteUpdate = Callable[[Function, Node, Sequence[Operand], Operand, Target, bool], Extent]
 
 
-def _search(write: WriteSearch) -> Write:
-    """A kernel of one node or of two that search the same windows."""
-    return lambda fn, nodes, operands, results, target, in_place: write(fn, nodes, operands, results, target)
+def _several(write: WriteSeveral) -> Write:
+    """A kernel of a node with several results."""
+    return lambda fn, node, operands, results, target, in_place: write(fn, node, operands, results, target)
 
 
 def _alone(write: WriteOne) -> Write:
-    """A kernel of one node with one result."""
-    return lambda fn, nodes, operands, results, target, in_place: write(fn, nodes[0], operands, results[0], target)
+    """A kernel of a node with one result."""
+    return lambda fn, node, operands, results, target, in_place: write(fn, node, operands, _only(results), target)
 
 
 def _update(write: WriteUpdate) -> Write:
     """The same, which may write over its first operand."""
-    return lambda fn, nodes, operands, results, target, in_place: write(
-        fn, nodes[0], operands, results[0], target, in_place
+    return lambda fn, node, operands, results, target, in_place: write(
+        fn, node, operands, _only(results), target, in_place
     )
+
+
+def _only(results: Results) -> Operand:
+    (result,) = results
+    assert result is not None
+    return result
 
 
 INDEX_KERNELS: dict[Op, Write] = {
@@ -72,8 +79,7 @@ INDEX_KERNELS: dict[Op, Write] = {
     update_slice: _update(write_update_slice),
     pad: _alone(write_pad),
     concat: _alone(write_concat),
-    max_pool2d: _search(write_max_pool),
-    max_pool2d_index: _search(write_max_pool),
+    max_pool2d: _several(write_max_pool),
     max_unpool2d: _alone(write_max_unpool),
     max_pool2d_take: _alone(write_max_pool_take),
     cumsum: _alone(write_cumsum),
@@ -93,54 +99,39 @@ class IndexKernel:
 def emit_index(
     module: Module,
     name: str,
-    nodes: Sequence[Node],
+    node: Node,
     operands: Sequence[Operand],
-    results: Sequence[Operand],
+    results: Results,
     target: Target,
     *,
     in_place: bool = False,
 ) -> IndexKernel:
-    """Write the kernel of a node, or of a max_pool2d and a max_pool2d_index that search the same windows, in any
-    order. Operands and results lie in memory as told: the operands as the (first) node has them, a result per node.
-    `in_place`, for ops that update: the result has the very buffer of the first operand, and keeps what is not updated.
+    """Write the kernel of a node. Operands and results lie in memory as told, in the order in which the node has them;
+    what is no wanted result, None, is not computed. `in_place`, for ops that update: the result has the very buffer of
+    the first operand, and keeps what is not updated.
 
     Indices must be in range, as `checked_index` leaves them; those of max_unpool2d and max_pool2d_take need not be.
-    CompileError if there is no kernel for an op or for several nodes together, if operands are missing, or if a
-    result is not row-major.
+    CompileError if there is no kernel for an op, if operands or results are missing, or if a result is not row-major.
     """
-    node = nodes[0]
-    for other in nodes:
-        if other.op not in INDEX_KERNELS:
-            raise CompileError(f"there is no index kernel for {other.op.name}; there is one for {_known_names()}")
-    if len(nodes) > 1 and not _one_search(nodes):
-        raise CompileError(f"no index kernel is for {', '.join(n.op.name for n in nodes)} together")
-    if len(operands) != len(node.inputs) or len(results) != len(nodes):
+    if node.op not in INDEX_KERNELS:
+        raise CompileError(f"there is no index kernel for {node.op.name}; there is one for {_known_names()}")
+    wanted = [result for result in results if result is not None]
+    if len(operands) != len(node.inputs) or len(results) != len(node.outputs) or not wanted:
         raise CompileError(
-            f"{node.op.name} kernel: got {len(operands)} operands and {len(results)} results, "
-            f"{len(nodes)} nodes have {len(node.inputs)} and {len(nodes)}"
+            f"{node.op.name} kernel: got {len(operands)} operands and {len(wanted)} results, "
+            f"the node has {len(node.inputs)} and {len(node.outputs)}"
         )
-    for result in results:
+    for result in wanted:
         if not _same_layout(result, _row_major(result)):
             raise CompileError(f"{node.op.name} kernel: the result must be row-major, its strides are {result.strides}")
-    if in_place and (node.op.kind != "update" or not _same_layout(operands[0], _row_major(results[0]))):
+    if in_place and (node.op.kind != "update" or not _same_layout(operands[0], _row_major(wanted[0]))):
         raise CompileError(f"{node.op.name} kernel: the result cannot take the place of {operands[0]}")
     fn = module.function(name, [PTR, I64])
-    empty = 0 in results[0].shape
-    extent = (
-        Extent(0)
-        if empty
-        else INDEX_KERNELS[node.op](fn, nodes, operands, [_row_major(result) for result in results], target, in_place)
-    )
+    empty = 0 in wanted[0].shape
+    laid = [None if result is None else _row_major(result) for result in results]
+    extent = Extent(0) if empty else INDEX_KERNELS[node.op](fn, node, operands, laid, target, in_place)
     fn.ret()
     return IndexKernel(((name, extent.chunks),), extent.scratch_bytes)
-
-
-def _one_search(nodes: Sequence[Node]) -> bool:
-    """Whether the nodes are the largest elements of windows, and where these are."""
-    a, *others = nodes
-    return {node.op for node in nodes} == {max_pool2d, max_pool2d_index} and all(
-        len(nodes) == 2 and b.inputs == a.inputs and b.attrs == a.attrs for b in others
-    )
 
 
 def _row_major(result: Operand) -> Operand:

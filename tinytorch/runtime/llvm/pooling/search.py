@@ -1,4 +1,4 @@
-"""The kernels that look through windows: max_pool2d, max_pool2d_index, both at once, and max_pool2d_take.
+"""The kernels that look through windows: max_pool2d, of which either result may not be wanted, and max_pool2d_take.
 
 Lanes lie along the channels, or along the width where only that is contiguous in x. Windows inside of the image are
 straight-line code; those that reach over its border walk through the places that they have.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinytorch.ir.graph import Node
-from tinytorch.ir.ops.pooling import lowest, max_pool2d
+from tinytorch.ir.ops.pooling import lowest
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved
@@ -38,15 +38,14 @@ _WIDTH, _CHANNELS = 2, 3
 
 
 def write_max_pool(
-    fn: Function, nodes: Sequence[Node], operands: Sequence[Operand], results: Sequence[Operand], target: Target
+    fn: Function, node: Node, operands: Sequence[Operand], results: Sequence[Operand | None], target: Target
 ) -> Extent:
-    """For each window of x, of any strides, its largest element, where that is, or both, as the nodes ask for.
-
-    The nodes are max_pool2d and max_pool2d_index with one operand and the same attributes."""
+    """For each window of x, of any strides, its largest element, and the place of that, unless they are None."""
     (x,) = operands
-    outputs = {node.op is max_pool2d: i for i, node in enumerate(nodes)}
-    search = _Search(x.dtype, results, outputs.get(True), outputs.get(False))
-    return _write(fn, nodes[0], x, results, results[0], search, target)
+    value, index = results
+    wanted = [result for result in (value, index) if result is not None]
+    search = _Search(x.dtype, wanted, 0 if value else None, len(wanted) - 1 if index else None)
+    return _write(fn, node, x, wanted, wanted[0], search, target)
 
 
 def write_max_pool_take(
