@@ -22,6 +22,15 @@ def llvm():
         return llvm
 
 
+@functools.cache
+def version() -> str:
+    """The version of llvmlite, and so of LLVM."""
+    with locks.importing:
+        import llvmlite
+
+        return llvmlite.__version__
+
+
 def global_lock() -> locks.Lock | None:
     """The lock that llvmlite takes for every call of LLVM: a child forked meanwhile would wait for it for ever.
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import llvmlite
-
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType
@@ -48,7 +46,7 @@ class Target:
     @property
     def key(self) -> str:
         """Identifies what compiled code depends on beside its text, for caches."""
-        return f"llvmlite {llvmlite.__version__}/{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
+        return f"llvmlite {library.version()}/{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
 
     @property
     def costs(self) -> Costs:
