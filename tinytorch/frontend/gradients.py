@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from tinytorch.frontend.mode import mode
+from tinytorch.frontend.tape import Record
 from tinytorch.frontend.tensor import Tensor, key_of, leaf_of, tape_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -61,8 +62,7 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
         return mode.trace.gradients(output, wrt, seed, create_graph)
     keys = [key_of(x) for x in wrt]
     wanted = set(keys)
-    # A wanted result has no name in its record, so that its cotangent goes no further.
-    tape = [replace(r, names=[None if name in wanted else name for name in r.names]) for r in tape_of(output)]
+    tape = [r if wanted.isdisjoint(r.names) else _without(r, wanted) for r in tape_of(output)]
     active = set(wanted)
     for record in tape:
         if any(key_of(x) in active for x in record.inputs):
@@ -71,6 +71,11 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
     with grad_mode(create_graph):
         pullback(tape, cotangents, active=lambda x: key_of(x) in active, key=key_of, wanted=wanted)
     return [cotangents.get(key) for key in keys]
+
+
+def _without(record: Record, wanted: Collection[Hashable]) -> Record:
+    """A record in which results that are `wanted` have no name, so that their cotangents go no further."""
+    return replace(record, names=[None if name in wanted else name for name in record.names])
 
 
 def ones_for(output: Tensor, what: str) -> Tensor:

@@ -101,7 +101,7 @@ class Results:
         return found[index]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Record:
     """A node as the rules see it: operands and results are tensors with the values that they had."""
 
@@ -118,7 +118,7 @@ class Record:
         return result
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class _Outputs(Sequence[Any]):
     """The results of an op with several, of which those are computed that a rule reads."""
 

@@ -1,7 +1,8 @@
 """Local rewrites: rules that replace the node of a pattern, applied until none fits.
 
 A rule is a pattern and its replacement, both written with the operators (`rule(x * 1, x)`), or a function from a
-node to its replacement (`local(op)(function)`). Rules have a direction and never make the graph worse; each stands
+node to its replacement (`local(op)(function)`). An op with several results gives a tuple of patterns, which stand for
+the results of one node. Rules have a direction and never make the graph worse; each stands
 below the algebra that justifies it.
 """
 

@@ -34,7 +34,7 @@ def pullback(
     """
     for record in reversed(records):
         cts = [cotangents.get(name) for name in record.names]
-        if not any(ct is not None for ct in cts):
+        if cts[0] is None and all(ct is None for ct in cts):
             continue
         if enter is not None:
             enter(record)
@@ -45,6 +45,7 @@ def pullback(
             if contribution is not None:
                 known = cotangents.get(key(operand))
                 cotangents[key(operand)] = contribution if known is None else known + contribution
-        for name in record.names if wanted is not None else ():
-            if name not in wanted:
-                cotangents.pop(name, None)
+        if wanted is not None:
+            for name in record.names:
+                if name not in wanted:
+                    cotangents.pop(name, None)
