@@ -19,7 +19,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import PassError, TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node
-from tinytorch.ir.op import OPS, Op, apply, define
+from tinytorch.ir.op import NONDIFF, OPS, Op, apply, define
 from tinytorch.ir.ops import elementwise, pooling
 from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.core import constant
@@ -448,6 +448,39 @@ def test_a_rule_replaces_all_results_of_a_node(triple):
 
 # Max pooling.
 ATTRS = {"window": (2, 2), "stride": (2, 2), "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}
+
+
+def test_results_of_a_parameter_are_no_parameters(triple):
+    x = tt.Parameter(Tensor(RNG.normal(size=(1, 4, 4, 2))))
+    best, place = apply(pooling.max_pool2d, x, **ATTRS)
+    assert type(best) is Tensor and type(place) is Tensor and best.requires_grad
+    rows = tt.Parameter(Tensor(RNG.normal(size=(3, 5))))
+    assert [type(t) for t in apply(triple, rows, rows)] == [Tensor] * 3
+
+
+def test_results_never_share_memory():
+    def define_same(x: Any) -> tuple[Any, Any, Any]:
+        double = x + x
+        return x, double, double
+
+    op = define_composite("same", "x, 2 x and 2 x", lambda x: (x, x, x), define_same, NONDIFF, results=3)
+    try:
+        for run in (lambda x: apply(op, x), tt.compile(lambda x: tuple(apply(op, x)))):
+            x = Tensor([1.0, 2.0])
+            found = run(x)
+            for i, result in enumerate(found):
+                result.add_(10.0 * (i + 1))
+            assert x.tolist() == [1, 2] and [t.tolist() for t in found] == [[11, 12], [22, 24], [32, 34]]
+
+        def changing(x: Tensor) -> Any:
+            found = apply(op, x)
+            for i, result in enumerate(found):
+                result.add_(10.0 * (i + 1))
+            return tuple(found)
+
+        assert [t.tolist() for t in tt.compile(changing)(Tensor([1.0, 2.0]))] == [[11, 12], [22, 24], [32, 34]]
+    finally:
+        del OPS["same"]
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:

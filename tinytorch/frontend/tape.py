@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
@@ -18,6 +16,9 @@ from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import custom_grad
+
+if TYPE_CHECKING:
+    from tinytorch.frontend.results import Results
 
 FREED = (
     "backward: the tape has been freed by an earlier backward(); pass retain_graph=True "
@@ -70,35 +71,6 @@ def data_as_met(met: Operand, op: Op) -> Array:
     if version_of(met.tensor) != met.version:
         raise TinyTorchError(f"backward: an operand of {op.name} was changed in place since", user_loc())
     return met.tensor._data
-
-
-@dataclass(eq=False, slots=True)
-class Results:
-    """The memory of an op's several results: a tensor without a history for each, or None for one that has not been
-    computed yet. Results that the user has are other tensors in the same memory."""
-
-    op: Op
-    operands: tuple[Operand, ...]
-    attrs: Attrs
-    made: list[Any]
-
-    def __getitem__(self, index: int) -> Any:
-        if self.made[index] is None:
-            self.made[index] = self.operands[0].tensor.wrap(self._computed(index))
-        return self.made[index]
-
-    def _computed(self, index: int) -> Array:
-        """One result by its function, and those before it, where they are not there any more."""
-        assert isinstance(self.op.fast, tuple)
-        arrays = [data_as_met(x, self.op) for x in self.operands]
-        found: list[Array] = []
-        with np.errstate(all="ignore"):
-            for known, function in zip(self.made[: index + 1], self.op.fast, strict=False):
-                if known is None or version_of(known):
-                    found.append(np.asarray(function(*arrays, *found, **self.attrs)))
-                else:
-                    found.append(known._data)
-        return found[index]
 
 
 @dataclass(eq=False, slots=True)

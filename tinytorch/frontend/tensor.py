@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.indexing import Indexing
 from tinytorch.frontend.mode import Consumed, mode
+from tinytorch.frontend.results import Results, Several, apart
 from tinytorch.frontend.storage import (
     Alias,
     Storage,
@@ -27,7 +28,7 @@ from tinytorch.frontend.storage import (
     storage_of,
     version_of,
 )
-from tinytorch.frontend.tape import Operand, Record, Results, TapeNode, data_as_met, records
+from tinytorch.frontend.tape import Operand, Record, TapeNode, data_as_met, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -410,50 +411,12 @@ def _several(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Sequence[Tenso
     if not isinstance(op.fast, tuple):
         with np.errstate(all="ignore"):
             arrays = op.evaluate_fast([o._data for o in operands], attrs)
-        made = [Tensor.wrap(a) for a in _apart(arrays, [o._data for o in operands])]
-    results = Results(op, _met(operands), attrs, made)
+        made = [Tensor.wrap(a) for a in apart(arrays, [o._data for o in operands])]
+    results = Results(op, _met(operands), attrs, made, Tensor.wrap)
     recorded = mode.grad and _any_requires_grad(operands)
     node = TapeNode(op, results.operands, attrs, results=results) if recorded else None
-    found = _Several(results, node)
+    found = Several(results, node, wants_nan_checks())
     return found if isinstance(op.fast, tuple) else tuple(found)
-
-
-def _apart(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
-    """`arrays`, with copies for those that share memory with one before them or one of `others`."""
-    found: list[Array] = []
-    for array in arrays:
-        shared = any(np.may_share_memory(array, x) for x in (*others, *found))
-        found.append(array.copy() if shared else array)
-    return found
-
-
-class _Several(Sequence[Tensor]):
-    """The results of one application, each computed when it is first asked for."""
-
-    def __init__(self, results: Results, node: TapeNode | None) -> None:
-        self._results = results
-        self._node = node
-        self._tensors: list[Tensor | None] = [None] * len(results.made)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __getitem__(self, index: Any) -> Any:
-        index = range(len(self))[index]
-        known = self._tensors[index]
-        if known is None:
-            known = self._tensors[index] = self._result(index)
-        return known
-
-    def _result(self, index: int) -> Tensor:
-        results, made = self._results, self._results[index]
-        if wants_nan_checks():
-            refuse_new_nans(results.op, [x.tensor._data for x in results.operands], [made._data], user_loc())
-        out = Tensor.wrap(made._data)
-        out._storage = storage_of(made)
-        if self._node is not None and out.dtype.is_float:
-            out._node, out._requires_grad = self._node.result(index), True
-        return out
 
 
 def wants_nan_checks() -> bool:
