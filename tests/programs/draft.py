@@ -104,6 +104,19 @@ class Draft:
 
     def new(self, text: str, like: Var, shape: Shape | None = None, **known: Any) -> Var:
         """`v3 = text`, a value of its own unless `known` says otherwise."""
+        made = self._made(like, shape, **known)
+        self.line(f"{made.name} = {text}")
+        self.variables.append(made)
+        return made
+
+    def pair(self, text: str, like: Var, shape: Shape) -> None:
+        """`v3, v4 = text`: floats as `like`, and integers, which are a variable where the program has such."""
+        values, integers = (self._made(like, shape, **known) for known in ({}, {"dtype": "i64", "grad": False}))
+        self.line(f"{values.name}, {integers.name} = {text}")
+        self.variables += [values, integers] if "integers" in self.on else [values]
+
+    def _made(self, like: Var, shape: Shape | None, **known: Any) -> Var:
+        """A new variable."""
         known = {
             "leaf": False,
             "view": False,
@@ -115,10 +128,7 @@ class Draft:
         name = f"v{next(self.names)}"
         if "grad" not in known:
             known["grad"] = like.grad and not self.no_grad
-        made = replace(like, name=name, shape=like.shape if shape is None else shape, **known)
-        self.line(f"{name} = {text}")
-        self.variables.append(made)
-        return made
+        return replace(like, name=name, shape=like.shape if shape is None else shape, **known)
 
     def leaf_changed(self) -> None:
         """A leaf has been written to: what was computed of it before is not differentiated, unless that is on."""

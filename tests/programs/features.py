@@ -8,6 +8,7 @@ FEATURES: dict[str, str] = {
     "python_number": "a Python number among the arguments, another one in each call",
     "module_number": "an attribute of a module that is a number, set between calls",
     "reduce": "sums, means, maxima, softmax",
+    "pool": "max pooling and its places, the two results of one op",
     "matmul": "products of matrices and vectors",
     "views": "indexing, slices, reshape, permute, transpose, expand, detach",
     "flip": "flip",
@@ -66,7 +67,7 @@ FEATURES: dict[str, str] = {
 OFF: dict[str, str] = {}
 
 # Programs that do everything seldom do two certain things after each other. So many leave out whole groups.
-VALUES = frozenset({"reduce", "matmul", "flip", "gather", "where", "join", "cast", "integers", "module_call"})
+VALUES = frozenset({"reduce", "pool", "matmul", "flip", "gather", "where", "join", "cast", "integers", "module_call"})
 WRITES = frozenset(name for name in FEATURES if name.endswith(("write", "operators"))) - {"outside_write"}
 TRAINING = frozenset({"backward", "grad_read", "optimizer", "lone_zero_grad"})
 MOODS: tuple[frozenset[str], ...] = (frozenset(), VALUES, VALUES | WRITES, VALUES | TRAINING, WRITES, TRAINING)

@@ -154,6 +154,7 @@ def torch_as_tinytorch() -> Any:
         where=torch.where,
         cat=torch.cat,
         stack=torch.stack,
+        max_pool1d=torch.nn.functional.max_pool1d,
         Module=torch.nn.Module,
         Parameter=torch.nn.Parameter,
         SGD=torch.optim.SGD,

@@ -54,6 +54,14 @@ def reduce(d: Draft) -> None:
     d.new(f"{x.name}.{text}", x, shape, exact=x.exact and exact)
 
 
+def pool(d: Draft) -> None:
+    """What is largest of neighbours, and where: of exact values, so that all agree which it is."""
+    x = d.some(lambda v: v.is_float and v.exact and v.size > 1)
+    if x is not None:
+        row = f"{x.name}.reshape(1, 1, {x.size})"
+        d.pair(f"tt.max_pool1d({row}, 2, 1, return_indices=True)", x, (1, 1, x.size - 1))
+
+
 def matmul(d: Draft) -> None:
     x = d.some(lambda v: v.is_float and len(v.shape) == 2)
     if x is None:

@@ -23,6 +23,7 @@ STEPS: list[Step] = [
     ("write", 6, writes.write),
     ("detach_write", 1, writes.detached_write),
     ("reduce", 1, values.reduce),
+    ("pool", 1, values.pool),
     ("matmul", 1, values.matmul),
     ("gather", 1, values.gather),
     ("where", 1, values.where),
