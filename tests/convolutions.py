@@ -11,7 +11,7 @@ from tests.runtime.llvm.index.test_kernels import Guarded, operand_of
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.windows import output_size
-from tinytorch.runtime.llvm.conv.kernel import emit_conv
+from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.text.builder import Module

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.costs import Costs
+from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.op import Array
@@ -41,6 +42,7 @@ class NumpyBackend:
     costs: Costs = field(default_factory=lambda: Costs(vector_bytes=8))
     lowered: int = 0
     loaded: int = 0
+    families = FAMILIES
     name = "numpy"
     interruptible = True
 

@@ -22,8 +22,6 @@ from tinytorch.ir.types import dtype_of
 from tinytorch.ir.verify import verify
 from tinytorch.passes.dce import dce
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.fuse import fuse
-from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import PassRecord, kernel_passes, run_passes
 from tinytorch.runtime.backend import Backend, Binding
 from tinytorch.runtime.executable import Executable
@@ -187,12 +185,14 @@ class Check:
     def _passed(self, watched: _Watched) -> tuple[Graph, list[PassRecord]]:
         """The graph after the passes that a call would run, each of which is watched."""
         if self.arguments is None:
-            return run_passes(self.graph, kernel_passes(self.backend.costs), after=watched.after)
+            return run_passes(self.graph, kernel_passes(self.backend.costs, self.backend.families), after=watched.after)
         constants = dict(list(zip(self.graph.inputs, self.inputs, strict=True))[self.arguments :])
         frozen = freeze_inputs(self.graph, constants)
         watched.inputs = self.inputs[: self.arguments]
         watched.after("freeze_inputs", 0, self.graph, frozen)
-        return run_passes(frozen, kernel_passes(self.backend.costs, frozen=True), after=watched.after)
+        return run_passes(
+            frozen, kernel_passes(self.backend.costs, self.backend.families, frozen=True), after=watched.after
+        )
 
     def expect_pass(self, name: str, number: int, before: _Ran, after: _Ran) -> None:
         """Raise unless the graphs before and after a pass give the same."""
@@ -328,7 +328,7 @@ def _first_node(
     body: Graph = kernel.attrs["body"]
     for i, node in enumerate(body.nodes):
         prefix = Graph("prefix", body.inputs, body.nodes[: i + 1], node.outputs)
-        compiled, _ = run_passes(prefix, (dce, materialize, fuse))
+        compiled, _ = run_passes(prefix, (dce, *kernel_passes(backend.costs, backend.families)[-2:]))
         if _differs(compiled, operands, evaluate(prefix, operands), backend):
             small = dce(prefix)
             return _Difference(f"the first node that differs is {_text(node)}", node, small, operands, whole=False)

@@ -57,7 +57,7 @@ def make_calls(
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)
     else:
-        passed, records = run_passes(graph, kernel_passes(found.costs, frozen=frozen))
+        passed, records = run_passes(graph, kernel_passes(found.costs, found.families, frozen=frozen))
         executable = Executable(passed, found)
     binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *executable.bind(binding))

@@ -44,13 +44,13 @@ POOL = "window=(2, 2), stride=(2, 2), low=(0, 0), high=(0, 0), dilation=(1, 1)"
 
 def conv(nodes: str = "", outputs: str = "%h", types: str = "f32[1,4,4,2]", more: str = "", given: str = "") -> str:
     body = f"%h = conv2d(%x, %w) : f32[1,4,4,2] {CONV}\n{nodes}"
-    return graph_text(IMAGES + more, "%r", kernel("conv2d", WEIGHTS + given, IMAGES + more, body, outputs, types))
+    return graph_text(IMAGES + more, "%r", kernel("conv", WEIGHTS + given, IMAGES + more, body, outputs, types))
 
 
 def matmul(nodes: str, outputs: str = "%y", more: str = ", %b: f32[1,6]", given: str = ", %b", types: str = "f32[5,6]"):
     inputs = "%x: f32[5,4], %w: f32[4,6]" + more
     body = f"%h = matmul(%x, %w) : f32[5,6]\n{nodes}"
-    return graph_text(inputs, "%r", kernel("matmul", "%x, %w" + given, inputs, body, outputs, types))
+    return graph_text(inputs, "%r", kernel("contract", "%x, %w" + given, inputs, body, outputs, types))
 
 
 def loop(nodes: str, outputs: str = "%y", types: str = "f32[3]", inputs: str = "%x: f32[3]", given: str = "%x") -> str:
@@ -61,7 +61,7 @@ EXP = "%y = exp(%x) : f32[3]"
 
 # What is wrong, and what the error says.
 BODIES = {
-    "a family that computes something else": (loop(EXP).replace("'loop'", "'matmul'"), "family"),
+    "a family that computes something else": (loop(EXP).replace("'loop'", "'contract'"), "a contraction"),
     "a family that is no word of the code": (loop(EXP).replace("'loop'", "'x\" @y('"), "family"),
     "a family that is a number": (loop(EXP).replace("'loop'", "3"), "family is a word"),
     "a result that is an operand": (loop(EXP, "%x"), "results"),
@@ -115,7 +115,7 @@ BODIES = {
     "a check behind a product": (
         graph_text(
             "%x: i64[2,2]", "%r",
-            kernel("matmul", "%x", "%x: i64[2,2]", "%h = matmul(%x, %x) : i64[2,2]\n"
+            kernel("contract", "%x", "%x: i64[2,2]", "%h = matmul(%x, %x) : i64[2,2]\n"
                    "%y = checked_index(%h) : i64[2,2] {size=4}", "%y", "i64[2,2]"),
         ),
         "cannot follow matmul",
@@ -134,12 +134,12 @@ BODIES = {
     "windows that overlap behind a convolution": (
         conv("%p, %i = max_pool2d(%h) : f32[1,3,3,2], u8[1,3,3,2] "
              f"{{{POOL.replace('stride=(2, 2)', 'stride=(1, 1)')}}}", "%p", "f32[1,3,3,2]"),
-        "tile its results",
+        "cannot follow conv2d",
     ),
     "a padded window behind a convolution": (
         conv("%p, %i = max_pool2d(%h) : f32[1,3,3,2], u8[1,3,3,2] "
              f"{{{POOL.replace('(0, 0)', '(1, 1)')}}}", "%p", "f32[1,3,3,2]"),
-        "tile its results",
+        "cannot follow conv2d",
     ),
     "a pooled result and one that is not": (
         conv(f"%p, %i = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}\n%y = neg(%h) : f32[1,4,4,2]", "%p, %y",
@@ -150,12 +150,12 @@ BODIES = {
         conv(f"%p, %i = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}\n"
              f"%q, %j = max_pool2d(%h) : f32[1,2,2,2], u8[1,2,2,2] {{{POOL}}}", "%p, %j",
              "f32[1,2,2,2], u8[1,2,2,2]").replace("%r =", "%r, %q ="),
-        "tile its results",
+        "one max_pool2d follows",
     ),
     "a gather of what the kernel computes": (
         graph_text(
             "%x: f32[3], %i: i64[2]", "%r",
-            kernel("gather", "%x, %i", "%x: f32[3], %i: i64[2]",
+            kernel("index", "%x, %i", "%x: f32[3], %i: i64[2]",
                    "%e = exp(%x) : f32[3]\n%y = gather(%e, %i) : f32[2] {axis=0}", "%y", "f32[2]"),
         ),
         "cannot have this body",
@@ -163,7 +163,7 @@ BODIES = {
     "two gathers": (
         graph_text(
             "%x: f32[3], %i: i64[2]", "%r, %q",
-            kernel("gather", "%x, %i", "%x: f32[3], %i: i64[2]",
+            kernel("index", "%x, %i", "%x: f32[3], %i: i64[2]",
                    "%y = gather(%x, %i) : f32[2] {axis=0}\n%z = gather(%x, %i) : f32[2] {axis=0}", "%y, %z",
                    "f32[2], f32[2]", "%r, %q"),
         ),
@@ -171,7 +171,7 @@ BODIES = {
     ),
     "a composite": (
         graph_text("%x: f32[3]", "%r", kernel("relu", "%x", "%x: f32[3]", "%y = relu(%x) : f32[3]", "%y", "f32[3]")),
-        "cannot have this body",
+        "no family of kernels called 'relu'",
     ),
     "operands that the body does not take": (loop(EXP, given="%x, %x"), "the body takes"),
     "operands of another type": (loop(EXP).replace("@g(%x: f32[3]", "@g(%x: f32[2]"), "the body takes"),
@@ -217,12 +217,12 @@ GRAPHS = {
     ),
     "weights that lie across": (
         ("%x: f32[1,4,4,3], %v: f32[3,3,2,3]", "%r", "%w = permute(%v) : f32[3,3,3,2] {axes=(0, 1, 3, 2)}",
-         kernel("conv2d", WEIGHTS, IMAGES, f"%h = conv2d(%x, %w) : f32[1,4,4,2] {CONV}", "%h", "f32[1,4,4,2]")),
+         kernel("conv", WEIGHTS, IMAGES, f"%h = conv2d(%x, %w) : f32[1,4,4,2] {CONV}", "%h", "f32[1,4,4,2]")),
         "along its last axis",
     ),
     "transformed weights that are one number": (
         (f"{IMAGES}, %n: f32[1,1,1]", "%r", "%u = broadcast(%n) : f32[16,3,2] {shape=(16, 3, 2)}",
-         kernel("conv2d_winograd", "%x, %w, %u", f"{IMAGES}, %u: f32[16,3,2]",
+         kernel("conv", "%x, %w, %u", f"{IMAGES}, %u: f32[16,3,2]",
                 f"%h = conv2d_winograd(%x, %w, %u) : f32[1,4,4,2] {CONV}", "%h", "f32[1,4,4,2]")),
         "row-major order",
     ),
@@ -266,13 +266,13 @@ def run(graph: Graph, *arrays: np.ndarray) -> list[np.ndarray] | str:
 GATHER = graph_text(
     "%x: f32[4,2], %i: i64[3]",
     "%r",
-    kernel("gather", "%x, %i", "%x: f32[4,2], %i: i64[3]", "%y = gather(%x, %i) : f32[3,2] {axis=0}", "%y", "f32[3,2]"),
+    kernel("index", "%x, %i", "%x: f32[4,2], %i: i64[3]", "%y = gather(%x, %i) : f32[3,2] {axis=0}", "%y", "f32[3,2]"),
 )
 SCATTER = graph_text(
     "%x: f32[4,2], %i: i64[3], %u: f32[3,2]",
     "%r",
     kernel(
-        "scatter_add",
+        "index",
         "%x, %i, %u",
         "%x: f32[4,2], %i: i64[3], %u: f32[3,2]",
         "%y = scatter_add(%x, %i, %u) : f32[4,2] {axis=0}",
@@ -300,7 +300,7 @@ def test_one_operand_that_is_gathered_at_itself() -> None:
     text = graph_text(
         "%i: i64[3]",
         "%r",
-        kernel("gather", "%i", "%i: i64[3]", "%y = gather(%i, %i) : i64[3] {axis=0}", "%y", "i64[3]"),
+        kernel("index", "%i", "%i: i64[3]", "%y = gather(%i, %i) : i64[3] {axis=0}", "%y", "i64[3]"),
     )
     (found,) = run(parse_graph(text), np.array([2, -1, 0]))
     assert found.tolist() == [0, 0, 2]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
@@ -50,9 +52,9 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "expand": expand,
     "fold": fold,
     "fold_batch_norm": fold_batch_norm,
-    "fuse": fuse,
+    "fuse": partial(fuse, families=FAMILIES),
     "layout": layout,
-    "materialize": materialize,
+    "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
     "pooling": pooling,
     "simplify": simplify,

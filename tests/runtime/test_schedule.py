@@ -113,7 +113,7 @@ def check_in_place(call: Call) -> None:
         for i, operand in enumerate(call.operands):
             if overlap(result, operand):
                 assert (result.place, result.offset, result.strides) == (operand.place, operand.offset, operand.strides)
-                assert call.family in ("loop", "matmul") or i == updated
+                assert call.family in ("loop", "contract") or i == updated
 
 
 def check_places(plan: Schedule) -> None:

@@ -26,7 +26,7 @@ def apart(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
 
 
 @dataclass(eq=False, slots=True)
-class Results:
+class Results(Sequence[Any]):
     """The memory of an op's several results: a tensor without a history for each, or None for one that has not been
     computed yet. Results that the user has are other tensors in the same memory."""
 
@@ -36,7 +36,10 @@ class Results:
     made: list[Any]
     wrap: Callable[[Array], Any]  # makes a tensor
 
-    def __getitem__(self, index: int) -> Any:
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def __getitem__(self, index: Any) -> Any:
         if self.made[index] is None:
             self.made[index] = self.wrap(self._computed(index))
         return self.made[index]
@@ -63,7 +66,7 @@ class Several(Sequence[Any]):
         self._results = results
         self._node = node
         self._check_nans = check_nans
-        self._tensors: list[Any] = [None] * len(results.made)
+        self._tensors: list[Any] = [None] * len(results)
 
     def __len__(self) -> int:
         return len(self._tensors)

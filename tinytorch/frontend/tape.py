@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
@@ -16,9 +16,6 @@ from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import custom_grad
-
-if TYPE_CHECKING:
-    from tinytorch.frontend.results import Results
 
 FREED = (
     "backward: the tape has been freed by an earlier backward(); pass retain_graph=True "
@@ -37,7 +34,7 @@ class TapeNode:
     version: int = 0
     of: TapeNode | None = None
     index: int = 0
-    results: Results | None = None
+    results: Sequence[Any] | None = None
 
     @property
     def key(self) -> Hashable:
@@ -95,11 +92,11 @@ class _Outputs(Sequence[Any]):
     """The results of an op with several, of which those are computed that a rule reads."""
 
     node: TapeNode
-    results: Results
+    results: Sequence[Any]
     value: Callable[[Operand, Op], Any]
 
     def __len__(self) -> int:
-        return len(self.results.made)
+        return len(self.results)
 
     def __getitem__(self, index: Any) -> Any:
         tensor = self.results[index]

@@ -11,8 +11,9 @@ from typing import NoReturn
 from tinytorch.ir.attributes import check_attributes
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
+from tinytorch.ir.family import FormError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.kernel_form import FormError, check_form, has_kernels
+from tinytorch.ir.kernel_form import check_form, has_kernels
 from tinytorch.ir.op import OPS, Attrs, Op, as_tuple
 from tinytorch.ir.printer import Names, print_node
 from tinytorch.ir.types import MAX_BYTES, TensorType

@@ -6,34 +6,28 @@ from collections.abc import Sequence
 from graphlib import TopologicalSorter
 
 from tinytorch.ir.errors import PassError
+from tinytorch.ir.family import Families, in_epilogue
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
-from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import kernel
-from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.ir.ops.winograd import conv2d_winograd
 from tinytorch.ir.order import Order
 from tinytorch.passes.fuse_groups import (
     MAX_OPERANDS,
     MAX_WEIGHT,
     Group,
     alone,
-    in_epilogue,
-    places,
-    tiles,
     union,
-    weight_of,
 )
 
 CHEAP = 2  # instructions that are not worth a trip through memory
 LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
 
 
-def fuse(graph: Graph) -> Graph:
+def fuse(graph: Graph, families: Families) -> Graph:
     """Every node that computes becomes part of a kernel; views between kernels stay, as strides.
 
         %2 = matmul(%x, %w)
-        %3 = broadcast(%b)          -->   %5 = kernel(%x, %w, %3) {family="matmul", body=graph(…) {
+        %3 = broadcast(%b)          -->   %5 = kernel(%x, %w, %3) {family="contract", body=graph(…) {
         %4 = add(%2, %3)                           matmul, add, maximum }}
         %5 = maximum(%4, %zero)
 
@@ -48,14 +42,15 @@ def fuse(graph: Graph) -> Graph:
     there = next((node for node in graph.nodes if node.op is kernel), None)
     if there is not None:
         raise PassError(f"fuse: {graph.name} has kernels already", there.loc)
-    return Fusion(graph).run()
+    return Fusion(graph, families).run()
 
 
 class Fusion:
     """One run of the pass; `order` holds the groups in an order in which they can run."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, families: Families) -> None:
         self.graph = graph
+        self.families = families
         self.producers = graph.producers()
         self.readers = graph.users()
         self.outputs = frozenset(graph.outputs)
@@ -74,8 +69,9 @@ class Fusion:
 
     # Grouping.
     def _place(self, node: Node) -> Group:
-        group = alone(node)
-        host = self._pooled(node) if node.op is max_pool2d else None
+        family = self.families.of(node)
+        group = alone(node, family)
+        host = None if family.lanewise else self._absorbing(node)
         if host is not None:
             host.domain = group.domain
             host.nodes += group.nodes
@@ -91,8 +87,8 @@ class Fusion:
         needs = list(dict.fromkeys(needs))
         self.order.enter(group, needs)
         group.reads = self._reads(node)
-        if group.family == "loop":
-            for candidate in sorted(needs, key=lambda g: not g.contracts):  # results in registers first
+        if family.lanewise:
+            for candidate in sorted(needs, key=lambda g: not g.ends):  # results in registers first
                 group = self._join(candidate.root(), group)
         return group
 
@@ -104,31 +100,31 @@ class Fusion:
         reads = {value for value in a.reads | b.reads if self._source(value)[0] not in (a, b)}
         if len(reads) > MAX_OPERANDS or not self.order.merge(a, b):
             return b
-        a.family, a.domain, a.axes, a.reads = merged.family, merged.domain, merged.axes, reads
-        a.contracts |= b.contracts
+        a.family, a.first = merged.lead.family, merged.lead.first
+        a.domain, a.axes, a.reads = merged.domain, merged.axes, reads
         a.nodes += b.nodes
         a.weight += b.weight
         a.apart = list(dict.fromkeys(g.root() for g in (*a.apart, *b.apart)))
         return a
 
-    def _pooled(self, node: Node) -> Group | None:
-        """The group of the convolution that a pooling becomes a part of."""
+    def _absorbing(self, node: Node) -> Group | None:
+        """The group whose results a node of another family goes on with, where nothing else reads anything of it."""
+        if not node.inputs:
+            return None
         operand = node.inputs[0]
         group, _ = self._source(operand)
-        if (
-            group is None
-            or group.family not in (conv2d.name, conv2d_winograd.name)
-            or self.producers[operand] not in self.groups
-        ):
+        if group is None or self.producers[operand] not in self.groups:
             return None
+        copies = group.family.absorbs(group.first, node)
         inside = set(group.nodes)
+        if not copies or any(group.family.absorbs(group.first, n) for n in inside):
+            return None
         alone = self.readers[operand] == [node] and operand not in self.outputs
-        alone = alone and not any(n.op is max_pool2d for n in inside)
         for value in (v for n in inside for v in n.outputs if v is not operand):
             alone = alone and value not in self.outputs and inside.issuperset(self.readers.get(value, ()))
-        if not alone or not tiles(node) or group.weight * places(node) > MAX_WEIGHT:
+        if not alone or group.weight * copies > MAX_WEIGHT:
             return None
-        group.weight *= places(node)  # each of them has code of its own
+        group.weight *= copies
         return group
 
     def _source(self, value: Value) -> tuple[Group | None, bool]:
@@ -173,15 +169,15 @@ class Fusion:
         if len(readers) != 1 or group in readers or not self._is_read_in_place(node.output):
             return
         (reader,) = readers
-        fits = reader.domain == node.output.type.shape and (reader.family == "loop" or in_epilogue(node))
-        if not (reader.family == "loop" or reader.contracts) or not fits or lane_cost(node) > CHEAP:
+        fits = reader.domain == node.output.type.shape and (reader.family.lanewise or in_epilogue(node))
+        if not (reader.family.lanewise or reader.ends) or not fits or lane_cost(node) > CHEAP:
             return
         if any(self._inside(v, group) and not self._is_kept(v, group) for v in node.inputs):
             return
         reads = reader.reads | self._reads(node)
-        if reader.weight + weight_of(node) > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
+        if reader.weight + self.families.of(node).weight(node) > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
             return
-        reader.weight += weight_of(node)
+        reader.weight += self.families.of(node).weight(node)
         reader.reads = reads
         group.nodes.remove(node)
         reader.nodes.append(node)
@@ -221,7 +217,9 @@ class Fusion:
             operands = [self._emit(builder, known, v) for v in inputs]
             body = self._body(group, nodes, inputs, outputs)
             builder.loc = nodes[-1].loc
-            made = builder.append(kernel, operands, {"family": group.family, "body": body}, [v.name for v in outputs])
+            made = builder.append(
+                kernel, operands, {"family": group.family.name, "body": body}, [v.name for v in outputs]
+            )
             known.update(zip(outputs, made.outputs, strict=True))
         return builder.build([self._emit(builder, known, v) for v in self.graph.outputs], self.graph.state)
 

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinytorch.ir.family import Family, in_epilogue
 from tinytorch.ir.graph import Node, Value
-from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.order import Vertex
 from tinytorch.ir.types import Shape
 
 Axes = tuple[int, ...]
-_WIDEST = 64  # places of a window that is pooled behind a convolution, where each of them has code of its own
 
 # How large a kernel may be. LLVM's time for a kernel grows with its instructions, beyond some thousands faster than
 # they do; registers and the loops of a reduction's stages grow with what it reads. The largest kernel of ordinary
 # models, Adam's steps for scalars, weighs 330; a trip through memory costs about as much as ten instructions.
 MAX_WEIGHT = 1024  # instructions for one vector
 MAX_OPERANDS = 64  # values read from memory
-_RANDOM = 120  # instructions of a block of random numbers
-_REDUCE = 40  # of a loop of its own with its beginning and end
 
 
 class Group(Vertex):
-    """Nodes that will be one kernel. `domain` is what its loops run over, `axes` those of them that it reduces."""
+    """Nodes that will be one kernel of a family. `domain` is what its loops run over, `axes` those of them that it
+    reduces."""
 
-    def __init__(
-        self, family: str, domain: Shape, axes: Axes | None, nodes: list[Node], contracts: bool = False
-    ) -> None:
+    def __init__(self, family: Family, domain: Shape, axes: Axes | None, node: Node) -> None:
         super().__init__()
         self.family = family
         self.domain = domain
         self.axes = axes
-        self.nodes = nodes
-        self.contracts = contracts  # it may have an epilogue
+        self.nodes = [node]
+        self.first = node
         self.apart: list[Group] = []  # of what it needs, the groups read in memory, not lane by lane
-        self.weight = sum(map(weight_of, nodes))
+        self.weight = family.weight(node)
         self.reads: set[Value] = set()  # from memory
+
+    @property
+    def ends(self) -> bool:
+        """Whether it may have an epilogue."""
+        return self.first.op in self.family.epilogues
 
     def reduced(self) -> Shape:
         return tuple(1 if i in (self.axes or ()) else d for i, d in enumerate(self.domain))
@@ -53,28 +54,18 @@ class Group(Vertex):
 
 @dataclass(frozen=True)
 class Union:
-    """What two groups together run over."""
+    """What two groups together run over, and which of them says how."""
 
-    family: str
+    lead: Group
     domain: Shape
     axes: Axes | None
 
 
-def alone(node: Node) -> Group:
+def alone(node: Node, family: Family) -> Group:
     """The group of a single node."""
-    shape = node.outputs[0].type.shape
-    if node.op.kind in ("elementwise", "random"):
-        return Group("loop", shape, None, [node])
     if node.op.kind == "reduce":
-        return Group("loop", node.inputs[0].type.shape, tuple(node.attrs["axes"]), [node])
-    return Group(node.op.name, shape, None, [node], node.op.kind == "contract")
-
-
-def weight_of(node: Node) -> int:
-    """About how many instructions a node takes for one vector."""
-    if node.op.kind == "reduce":
-        return _REDUCE
-    return _RANDOM if node.op.kind == "random" else max(1, lane_cost(node))
+        return Group(family, node.inputs[0].type.shape, tuple(node.attrs["axes"]), node)
+    return Group(family, node.outputs[0].type.shape, None, node)
 
 
 def union(a: Group, b: Group) -> Union | None:
@@ -86,34 +77,16 @@ def union(a: Group, b: Group) -> Union | None:
 
 
 def _common_domain(a: Group, b: Group) -> Union | None:
-    if a.contracts != b.contracts:
-        a, b = (a, b) if a.contracts else (b, a)
-        fits = a.domain == b.domain and b.family == "loop" and b.axes is None and all(map(in_epilogue, b.nodes))
-        return Union(a.family, a.domain, None) if fits else None
-    if a.family != "loop" or b.family != "loop":
+    if a.ends != b.ends:
+        a, b = (a, b) if a.ends else (b, a)
+        fits = a.domain == b.domain and b.family.lanewise and b.axes is None and all(map(in_epilogue, b.nodes))
+        return Union(a, a.domain, None) if fits else None
+    if not (a.family.lanewise and b.family.lanewise):
         return None
     if a.domain == b.domain and (a.axes is None or b.axes is None or a.axes == b.axes):
-        return Union("loop", a.domain, a.axes if b.axes is None else b.axes)
+        return Union(a, a.domain, a.axes if b.axes is None else b.axes)
     if a.axes is not None and b.axes is None and b.domain == a.reduced():
-        return Union("loop", a.domain, a.axes)
+        return Union(a, a.domain, a.axes)
     if b.axes is not None and a.axes is None and a.domain == b.reduced():
-        return Union("loop", b.domain, b.axes)
+        return Union(b, b.domain, b.axes)
     return None
-
-
-def in_epilogue(node: Node) -> bool:
-    """Whether a node can be computed on the results of a contraction, which do not know their index."""
-    return node.op.kind == "elementwise" and bool(node.inputs) and node.op.guard is None
-
-
-def places(node: Node) -> int:
-    """The places of a pooling's windows."""
-    return node.attrs["window"][0] * node.attrs["window"][1]
-
-
-def tiles(node: Node) -> bool:
-    """Whether a pooling's windows lie side by side, cover its operand, and are not too large."""
-    attrs, sizes = node.attrs, node.inputs[0].type.shape[1:3]
-    whole = all(size % window == 0 for size, window in zip(sizes, attrs["window"], strict=True))
-    plain = attrs["low"] == attrs["high"] == (0, 0) and attrs["dilation"] == (1, 1)
-    return whole and plain and places(node) <= _WIDEST and attrs["stride"] == attrs["window"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.layout import Layout, of_view, own
-from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import copy
-from tinytorch.ir.ops.winograd import conv2d_winograd
-
-_VECTORS = {conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1)}  # operands that kernels load as vectors
 
 
-def materialize(graph: Graph) -> Graph:
+def materialize(graph: Graph, families: Families) -> Graph:
     """Insert copies where a view cannot be expressed by strides, where a kernel could not read it as vectors, and
     where an output would not have a row-major buffer of its own.
 
@@ -37,7 +34,7 @@ def materialize(graph: Graph) -> Graph:
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
-        for i in _VECTORS.get(node.op, ()):
+        for i in families.vectors(node.op):
             if not _runs_along_last(inputs[i], layouts[inputs[i]]):
                 inputs[i] = moved.get(inputs[i]) or moved.setdefault(inputs[i], copied(inputs[i]))
         new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from tinytorch.ir import verify as _verify
 from tinytorch.ir.collector import paused
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.errors import VerifyError
+from tinytorch.ir.families import FAMILIES
+from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.printer import print_graph
 from tinytorch.passes.convolutions import convolutions
@@ -37,23 +40,25 @@ CLEAN: tuple[Pass, ...] = (simplify, fold, cse, dce)
 DEFAULT_PASSES: Passes = (CLEAN, expand, CLEAN)  # to simple ops, which the interpreter runs
 
 
-def kernel_passes(costs: Costs = DEFAULT_COSTS, *, frozen: bool = False) -> Passes:
-    """The passes to kernels, which a backend runs, for a target with these costs.
+def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *, frozen: bool = False) -> Passes:
+    """The passes to kernels of these families, which a backend runs, for a target with these costs.
 
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
-    in_fewer_products = _for_target(winograd, costs)
-    kernels = (layout, fold_batch_norm, pooling, convolutions, in_fewer_products, simplify, cse, materialize, fuse)
-    passes: Passes = (*DEFAULT_PASSES, *kernels)
+    in_fewer_products = _given(winograd, costs=costs)
+    simple = (CLEAN, _given(expand, keep=families.composites), CLEAN)
+    images = (layout, fold_batch_norm, pooling, convolutions, in_fewer_products)
+    kernels = (simplify, cse, _given(materialize, families=families), _given(fuse, families=families))
+    passes: Passes = (*simple, *images, *kernels)
     if not frozen:
         return passes
     leave_weights = (CLEAN, layout, in_fewer_products)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 
-def _for_target(apply: Callable[..., Graph], costs: Costs) -> Pass:
-    """A pass that asks what things cost, as one of a graph alone, under its own name."""
-    return functools.update_wrapper(functools.partial(apply, costs=costs), apply)
+def _given(apply: Callable[..., Graph], **known: Any) -> Pass:
+    """A pass that asks about the target, as one of a graph alone, under its own name."""
+    return functools.update_wrapper(functools.partial(apply, **known), apply)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tinytorch.ir.costs import Costs
+from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import TensorType
@@ -99,6 +100,11 @@ class Backend(Protocol):
     @property
     def interruptible(self) -> bool:
         """Whether a signal that Python handles may end a call after it has changed some of the state, but not all."""
+        ...
+
+    @property
+    def families(self) -> Families:
+        """The kernels that it writes, and what they hold: what `fuse` cuts graphs into."""
         ...
 
     def lower(self, plan: Schedule) -> Entry:

@@ -39,7 +39,7 @@ class Executable:
 
     @paused()
     def _lower(self) -> cache.Entry:
-        check_form(self.graph)
+        check_form(self.graph, self.backend.families)
         return self.backend.lower(self.schedule)
 
     def bind(self, binding: Binding) -> tuple[Call, Call]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from tinytorch.ir import locks
 from tinytorch.ir.costs import Costs
+from tinytorch.ir.families import FAMILIES
+from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import kernel
@@ -45,6 +47,10 @@ class LlvmBackend:
     @property
     def key(self) -> str:
         return f"{self.target.key}/{_slots()}"
+
+    @property
+    def families(self) -> Families:
+        return FAMILIES
 
     @property
     def costs(self) -> Costs:

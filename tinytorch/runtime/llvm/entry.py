@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinytorch.runtime.llvm.kernel import KernelCode
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR
 from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
@@ -24,32 +25,7 @@ MAX_SLOTS = 64  # scratch areas of threads: one bit each in a word
 _PIECE = 128  # pointers that one function puts in their places
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A generated kernel: `phases` of (function, chunks), run one after the other.
-
-    Its frame holds pointers to the buffers, operands then results in the given `order`, to scratch, and to the status
-    word. `shared_bytes` of scratch belong to the whole kernel, `private_bytes` to each thread: one pointer to scratch,
-    or two in this order.
-    """
-
-    phases: tuple[tuple[str, int], ...]
-    order: tuple[int, ...]
-    shared_bytes: int = 0
-    private_bytes: int = 0
-
-    @property
-    def frame_bytes(self) -> int:
-        """Of the frame: buffers, scratch, and the status word."""
-        return (len(self.order) + max(1, (self.shared_bytes > 0) + (self.private_bytes > 0)) + 1) * 8
-
-    @property
-    def private_index(self) -> int:
-        """Which pointer of the frame is to a thread's own scratch."""
-        return len(self.order) + (self.shared_bytes > 0)
-
-
-Wave = Sequence[tuple[Call, Kernel]]
+Wave = Sequence[tuple[Call, KernelCode]]
 
 
 class Areas:
@@ -84,7 +60,7 @@ class _Launch:
     function: str
     chunks: int
     frame: int
-    kernel: Kernel
+    kernel: KernelCode
 
 
 class _Piece:
@@ -177,7 +153,7 @@ class _Entry:
             for phase in range(most)
         ]
 
-    def _write_frame(self, call: Call, kernel: Kernel, frame: int, shared: int) -> None:
+    def _write_frame(self, call: Call, kernel: KernelCode, frame: int, shared: int) -> None:
         scratch = [shared] if kernel.shared_bytes else []
         scratch += [self.areas.private] if kernel.private_bytes or not scratch else []
         arguments = [*call.operands, *call.results]

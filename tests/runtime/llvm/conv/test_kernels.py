@@ -182,7 +182,7 @@ def test_infinities_meet_zeros_as_in_the_reference(op, dtype, groups):
 
 
 def bias_relu(context):
-    context.store(0, (context.acc + context.load(0)).max(0.0))
+    context.store(0, (context.sums[0] + context.window(0)[0]).max(0.0))
 
 
 @pytest.mark.parametrize("layout", ["channels last", "planes", "one for each channel", "one for each image", "cut"])
@@ -219,8 +219,8 @@ def test_epilogue_of_the_weight_gradient_updates_weights_in_place(groups):
     weights.view[...] = before = whole(rng, case.weight_shape, f32)
 
     def descend(context):
-        context.store(0, context.acc)
-        context.store(1, context.load(0) - context.acc - context.acc)
+        context.store(0, context.sums[0])
+        context.store(1, context.window(0)[0] - context.sums[0] - context.sums[0])
 
     layout = operand_of(weights.view)
     epilogue = Epilogue("descend", descend, operands=(layout,), outputs=(layout,))

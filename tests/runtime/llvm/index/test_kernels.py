@@ -9,16 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.graph import Builder
-from tinytorch.ir.ops.core import copy
+from tinytorch.ir.families.index import INDEX
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
+from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import DTYPES, TensorType, bf16, bool_, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index import concat as index_concat
+from tinytorch.runtime.llvm.index import kernel as index_kernel
 from tinytorch.runtime.llvm.index import loops as index_loops
-from tinytorch.runtime.llvm.index.kernels import emit_index
+from tinytorch.runtime.llvm.index.kernel import emit as emit_kernel
+from tinytorch.runtime.llvm.kernel import Kernel, Operand
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.text.target import Target
@@ -53,6 +55,12 @@ def node_of(op, arrays, attrs):
     return builder.append(op, [builder.input(type_of(a)) for a in arrays], attrs)
 
 
+def kernel_of(node, operands, results, in_place=False):
+    """The kernel of a node alone."""
+    body = Graph("body", tuple(dict.fromkeys(node.inputs)), (node,), node.outputs)
+    return Kernel(body, print_graph(body), tuple(operands), tuple(results), in_place)
+
+
 class Guarded:
     """Memory with marked bytes around it."""
 
@@ -76,7 +84,7 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, in_plac
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        return node, module, emit_index(module, "k", node, operands, [result], target, in_place=in_place)
+        return node, module, emit_kernel(module, "k", kernel_of(node, operands, [result], in_place), target)
 
 
 def run(op, arrays, attrs, *, target=None, seed=0, in_place=False, chunk_bytes=index_loops.CHUNK_BYTES):
@@ -85,7 +93,7 @@ def run(op, arrays, attrs, *, target=None, seed=0, in_place=False, chunk_bytes=i
     node, module, kernel = emit(op, arrays, attrs, target, chunk_bytes, in_place)
     shape, dtype = node.output.type.shape, node.output.type.dtype
     code = load_object(compile_object(module.text(), target))
-    result, scratch = Guarded(math.prod(shape) * dtype.size), Guarded(kernel.scratch_bytes)
+    result, scratch = Guarded(math.prod(shape) * dtype.size), Guarded(kernel.private_bytes)
     pointers = [a.ctypes.data for a in arrays]
     if in_place:
         result.inside[:] = np.ascontiguousarray(arrays[0]).reshape(-1).view(np.uint8)
@@ -303,7 +311,7 @@ def test_large(name, dtype, op):
     arrays, attrs = large(op, np.random.default_rng(1), dtype)
     kernel = check(op, arrays, attrs, target=target_of(name))
     ((_, chunks),) = kernel.phases
-    assert chunks > 1 and (kernel.scratch_bytes > 0) == (op is scatter_add and dtype in (f16, bf16))
+    assert chunks > 1 and (kernel.private_bytes > 0) == (op is scatter_add and dtype in (f16, bf16))
 
 
 @pytest.mark.parametrize("shape", [(200_003,), (3, 70_001), (2, 3, 40_000), (50_000, 5)], ids=str)
@@ -456,17 +464,18 @@ def test_code_for_arm(op):
         assert "ret" in emit_assembly(module.text(), target)
 
 
+def test_every_op_of_the_family_has_code():
+    assert INDEX.ops == index_kernel._MOVES.keys() | index_kernel._UPDATES.keys()
+
+
 def test_what_does_not_fit_is_refused():
     target = Target.host()
     x = np.zeros((2, 3), np.float32)
     operand = operand_of(x)
     module = Module(target.attributes)
-    with pytest.raises(CompileError, match=r"no index kernel for copy; there is one for gather"):
-        emit_index(module, "a", node_of(copy, [x], {}), [operand], [operand], target)
     joined = node_of(concat, [x, x], {"axis": 0})
-    with pytest.raises(CompileError, match=r"concat kernel: got 1 operands"):
-        emit_index(module, "b", joined, [operand], [Operand.contiguous(f32, (4, 3))], target)
-    with pytest.raises(CompileError, match=r"concat kernel: the result cannot take the place"):
-        emit_index(module, "d", joined, [operand] * 2, [Operand.contiguous(f32, (4, 3))], target, in_place=True)
+    whole = Operand.contiguous(f32, (4, 3))
+    with pytest.raises(CompileError, match=r"the result cannot take the place"):
+        emit_kernel(module, "a", kernel_of(joined, [operand] * 2, [whole], in_place=True), target)
     with pytest.raises(CompileError, match=r"must be row-major"):
-        emit_index(module, "c", joined, [operand, operand], [Operand(f32, (4, 3), (1, 4))], target)
+        emit_kernel(module, "b", kernel_of(joined, [operand] * 2, [Operand(f32, (4, 3), (1, 4))]), target)

@@ -17,14 +17,14 @@ from tests.runtime.llvm.index.test_kernels import (
     target_of,
     type_of,
 )
-from tinytorch.ir.errors import CompileError
-from tinytorch.ir.graph import Builder
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_take, max_unpool2d
+from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, u8
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index import loops as index_loops
-from tinytorch.runtime.llvm.index.kernels import emit_index
+from tinytorch.runtime.llvm.kernel import Kernel, Operand
 from tinytorch.runtime.llvm.pooling import unpool as index_pool_put
+from tinytorch.runtime.llvm.pooling.kernel import emit as emit_kernel
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.text.target import Target
@@ -50,8 +50,10 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, wanted=
     module = Module(target.attributes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        results = [t and Operand.contiguous(t.dtype, t.shape) for t in types]
-        kernel = emit_index(module, "k", node, [operand_of(a) for a in arrays], results, target)
+        results = [Operand.contiguous(t.dtype, t.shape) for t in types if t]
+        body = Graph("body", node.inputs, (node,), tuple(v for v, t in zip(node.outputs, types, strict=True) if t))
+        kernel = Kernel(body, print_graph(body), tuple(operand_of(a) for a in arrays), tuple(results))
+        kernel = emit_kernel(module, "k", kernel, target)
     return [t for t in types if t], module, kernel
 
 
@@ -312,13 +314,3 @@ def test_a_kernel_has_the_results_that_are_wanted():
     places = emit(max_pool2d, [x], attrs, target)[1].text()
     values_alone = emit(max_pool2d, [x], attrs, target, wanted=(0,))[1].text()
     assert "trunc" in places and "trunc" not in values_alone and values_alone.count("\n") < places.count("\n")
-
-
-def test_a_kernel_needs_a_place_for_each_result():
-    target, builder = Target.host(), Builder()
-    x = np.zeros((1, 4, 4, 8), np.float32)
-    pool = builder.append(max_pool2d, [builder.input(type_of(x))], attrs_of((2, 2)))
-    best = Operand.contiguous(f32, (1, 2, 2, 8))
-    for results, found in (([best], 1), ([None, None], 0)):
-        with pytest.raises(CompileError, match=f"{found} results, the node has 1 and 2"):
-            emit_index(Module(target.attributes), "k", pool, [operand_of(x)], results, target)

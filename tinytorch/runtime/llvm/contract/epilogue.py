@@ -1,63 +1,54 @@
-"""What becomes of the sums of a matrix product: an elementwise expression over tiles that are still in cache."""
+"""What becomes of the sums of a contraction: elementwise work over tiles that are still in cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.runtime.llvm.contract.layout import Operand, Product
+from tinytorch.ir.graph import Node
+from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.grid import Frame, Grid
+from tinytorch.runtime.llvm.kernel import Kernel, Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
+Places = tuple[Operand, list[Value]]  # a buffer, and pointers to a vector of it at each place of a window
+
 
 class EpilogueContext:
-    """One vector of sums of one row, inside an epilogue's body.
+    """One vector of columns, inside of an epilogue's body.
 
-    `acc` is in the dtype of the sums: f32 for 16-bit floats, i32 for bytes. `row` and `column` are the i64 indices,
-    in the result, of the first lane; the lanes follow along columns, along rows where `along_rows`.
+    `sums` are in the dtype of the sums: f32 for 16-bit floats, i32 for bytes. There is one vector of them, or, where
+    windows of the results are pooled, one for each place of a window, row by row.
     """
 
     def __init__(
-        self,
-        emitter: LaneEmitter,
-        acc: Lane,
-        row: Value,
-        column: Value,
-        mask: Value | None,
-        inputs: list[tuple[Operand, Value]],
-        results: list[tuple[Operand, Value]],
-        along_rows: bool,
+        self, emitter: LaneEmitter, sums: list[Lane], mask: Value | None, inputs: list[Places], results: list[Places]
     ) -> None:
         self.emitter = emitter
-        self.acc = acc
-        self.row = row
-        self.column = column
-        self.along_rows = along_rows
+        self.sums = sums
         self._mask = mask
         self._inputs = inputs
         self._results = results
 
-    @property
-    def sums(self) -> list[Lane]:
-        """The sums at all places of a window, of which there is one here: see `conv_pool.PoolContext`."""
-        return [self.acc]
-
     def window(self, index: int) -> list[Lane]:
-        """The epilogue's operand `index` at those places."""
-        return [self.load(index)]
+        """The epilogue's operand `index` in its own dtype: at each place of the window, or at the pooled element."""
+        operand, pointers = self._inputs[index]
+        step = operand.strides[-1]
+        return [self.emitter.load_strided(p, operand.dtype, step, mask=self._mask) for p in pointers]
 
-    def load(self, index: int) -> Lane:
-        """The epilogue's operand `index` at the same elements, in its own dtype."""
-        operand, pointer = self._inputs[index]
-        return self.emitter.load_strided(pointer, operand.dtype, operand.strides[-1], mask=self._mask)
+    def dtype(self, index: int) -> DType:
+        """Of result `index`."""
+        return self._results[index][0].dtype
 
     def store(self, index: int, lane: Lane) -> None:
-        """Result `index`: 0 is the product's `out`, then the epilogue's outputs. The dtypes must agree."""
-        operand, pointer = self._results[index]
+        """Result `index`: 0 is the contraction's own, then the epilogue's outputs. The dtypes must agree."""
+        operand, (pointer,) = self._results[index]
         assert lane.dtype is operand.dtype, f"epilogue stores {lane.dtype} to a buffer of {operand.dtype}"
         self.emitter.store_strided(lane, pointer, operand.strides[-1], mask=self._mask)
 
@@ -66,26 +57,81 @@ class EpilogueContext:
 class Epilogue:
     """What to do with the sums. `body` must be a function of `key` alone, since code is shared by key.
 
-    `operands` are read by `ctx.load(i)`, broadcast by strides of 0; `outputs` are written by `ctx.store(1 + i, …)`
-    beside the product's own `out`, `ctx.store(0, …)`. All have the result's shape. Every element is read before it
+    `operands` are read by `ctx.window(i)`, broadcast by strides of 0; `outputs` are written by `ctx.store(1 + i, …)`
+    beside the contraction's own result, `ctx.store(0, …)`. All have the result's shape. Every element is read before it
     is written and seen once, so an output may be the buffer of an operand with the same layout.
     """
 
     key: Hashable
-    body: Callable[[Any], None] = field(compare=False)
+    body: Callable[[EpilogueContext], None] = field(compare=False)
     operands: tuple[Operand, ...] = ()
     outputs: tuple[Operand, ...] = ()
-    pool: tuple[int, int] | None = None  # windows of a convolution's outputs: `body` takes a `conv_pool.PoolContext`
+    pool: tuple[int, int] | None = None  # windows of a convolution's outputs, each of which gives one element
+
+    def frame(self, further: int = 0) -> Frame:
+        """The frame of a kernel that ends so."""
+        return Frame(1 + len(self.outputs), len(self.operands), further)
 
 
-def store_sums(context: EpilogueContext) -> None:
-    """The epilogue of a plain product: round the sums to the result's dtype."""
-    result = context._results[0][0]  # pyright: ignore[reportPrivateUsage]
-    context.store(0, context.acc.cast(result.dtype))
+def _store_sums(context: EpilogueContext) -> None:
+    context.store(0, context.sums[0].cast(context.dtype(0)))
+
+
+STORE_SUMS = Epilogue("store sums", _store_sums)  # rounded to the result's dtype: nothing follows
+
+Results = Sequence[list[Lane]]  # of a node, each at the places of a window
+Others = Callable[[Node, LaneEmitter, list[Lane]], Results]  # of nodes that are not elementwise
+
+
+def epilogue_of(kernel: Kernel, first: Node, others: Others | None = None) -> tuple[tuple[int, ...], Epilogue | None]:
+    """What a kernel's frame holds, and what its nodes make of the result of `first`, if there are others.
+
+    The frame is [a, b, *results, *operands of the epilogue, *further operands of `first`]. `others` gives the lanes of
+    nodes that are neither elementwise nor literals.
+    """
+    body, nodes = kernel.body, [n for n in kernel.body.nodes if n is not first]
+    a, b, *further = (body.inputs.index(v) for v in first.inputs)
+    read = {v for n in nodes for v in n.inputs}
+    used = [i for i, v in enumerate(body.inputs) if v in read]  # a and b too, should the epilogue read them
+    results = range(len(body.inputs), len(body.inputs) + len(body.outputs))
+    order = (a, b, *results, *used, *further)
+    if not nodes:
+        return order, None
+    inputs = {body.inputs[i]: place for place, i in enumerate(used)}
+
+    def run(context: EpilogueContext) -> None:
+        # A value has a lane for each place of a window before it is pooled, else one.
+        sums = first.output
+        known: dict[GraphValue, list[Lane]] = {sums: [x.cast(computed(sums.type.dtype)) for x in context.sums]}
+
+        def lanes(value: GraphValue) -> list[Lane]:
+            if value not in known:
+                known[value] = [x.cast(computed(value.type.dtype)) for x in context.window(inputs[value])]
+            return known[value]
+
+        for node in nodes:
+            found = _lanes_of(node, [lanes(v) for v in node.inputs], context.emitter, others)
+            known.update(zip(node.outputs, found, strict=True))
+        for i, value in enumerate(body.outputs):
+            context.store(i, lanes(value)[0].cast(value.type.dtype))
+
+    window = next((n.attrs["window"] for n in nodes if "window" in n.attrs), None)
+    operands = tuple(kernel.operands[i] for i in used)
+    return order, Epilogue(kernel.text, run, operands, kernel.results[1:], window)
+
+
+def _lanes_of(node: Node, operands: list[list[Lane]], emitter: LaneEmitter, others: Others | None) -> Results:
+    if node.op.name == "broadcast":  # of a literal: every lane holds it
+        return operands[:1]
+    if node.op.kind != "elementwise" and node.inputs:
+        assert others is not None, f"{node.op.name} cannot follow a contraction"
+        return others(node, emitter, operands[0])
+    dtype, places = computed(node.output.type.dtype), max(map(len, operands), default=1)
+    return [[node_lane(emitter, node, [x[i % len(x)] for x in operands]).cast(dtype) for i in range(places)]]
 
 
 def epilogue_function(
-    module: Module, product: Product, epilogue: Epilogue, lanes: int, pitch: int, target: Target
+    module: Module, grid: Grid, epilogue: Epilogue, lanes: int, pitch: int, target: Target
 ) -> Function:
     """The shared function `(frame, sums, rows, columns, row, column, batch)` that runs the epilogue over a block.
 
@@ -94,80 +140,61 @@ def epilogue_function(
     """
 
     def build(name: str) -> Function:
-        params = [PTR, PTR, I64, I64, I64, I64, I64]
-        fn = module.function(name, params, internal=True, noinline=True)
-        _Writer(fn, product, epilogue, lanes, pitch, target).write()
+        fn = module.function(name, [PTR, PTR, I64, I64, I64, I64, I64], internal=True, noinline=True)
+        _, sums, rows, columns, row, column, batch = fn.params
+        buffers = (*grid.results, *grid.inputs)
+        bases = [
+            fn.at(
+                epilogue.frame().result(fn, place),
+                batch_offset(batch, grid.batch, x.batch_bytes) + row * x.row_bytes + column * x.column_bytes,
+            )
+            for place, x in enumerate(buffers)
+        ]
+        write = Columns(LaneEmitter(fn, target, lanes), epilogue, grid.compute, buffers, grid.columns % lanes)
+
+        def each_row(i: Value) -> None:
+            starts = [[fn.at(base, i * x.row_bytes)] for x, base in zip(buffers, bases, strict=True)]
+            write([fn.at(sums, i * (pitch * grid.compute.size))], starts, columns)
+
+        fn.loop(rows, [], each_row)
         fn.ret()
         return fn
 
-    layouts = (product.results, product.inputs, product.batch, product.n % lanes, product.compute, product.turned)
+    layouts = (grid.results, grid.inputs, grid.batch, grid.columns % lanes, grid.compute)
     return module.shared(("epilogue", epilogue.key, layouts, lanes, pitch, target), build)
 
 
-class _Writer:
-    def __init__(
-        self,
-        fn: Function,
-        product: Product,
-        epilogue: Epilogue,
-        lanes: int,
-        pitch: int,
-        target: Target,
-    ) -> None:
-        self.fn = fn
-        self.product = product
-        self.body = epilogue.body
-        self.emitter = LaneEmitter(fn, target, lanes)
-        self.pitch = pitch * product.compute.size
+@dataclass(frozen=True)
+class Columns:
+    """Writes an epilogue along columns: vectors, then the `rest` of them that is left at the right edge.
 
-    def write(self) -> None:
-        fn, lanes = self.fn, self.emitter.lanes
-        frame, sums, rows, columns, row, column, batch = fn.params
-        operands = [*self.product.results, *self.product.inputs]
-        bases = [
-            fn.at(
-                fn.at(fn.load(frame, PTR, (2 + place) * 8), batch_offset(batch, self.product.batch, x.batch_bytes)),
-                row * x.row_bytes + column * x.column_bytes,
-            )
-            for place, x in enumerate(operands)
-        ]
+    `buffers` are the results, then the epilogue's operands.
+    """
+
+    emitter: LaneEmitter
+    epilogue: Epilogue
+    compute: DType
+    buffers: tuple[Operand, ...]
+    rest: int
+
+    def __call__(self, sums: Sequence[Value], starts: Sequence[Sequence[Value]], columns: Value) -> None:
+        """`sums` are pointers to those of each place of a window, `starts` for each buffer to its elements there."""
+        fn, lanes, results = self.emitter.fn, self.emitter.lanes, 1 + len(self.epilogue.outputs)
+        kind = memory_type(self.compute, lanes)
+
+        def vector(j: Value, mask: Value | None = None) -> None:
+            here = [
+                (x, [fn.at(start, j * x.column_bytes) for start in places])
+                for x, places in zip(self.buffers, starts, strict=True)
+            ]
+            window = [self.emitter.lane(fn.load(at, kind, j * self.compute.size), self.compute) for at in sums]
+            self.epilogue.body(EpilogueContext(self.emitter, window, mask, here[results:], here[:results]))
+
         whole = columns // lanes * lanes
-
-        def each_row(i: Value) -> None:
-            starts = [fn.at(base, i * x.row_bytes) for x, base in zip(operands, bases, strict=True)]
-            at = fn.at(sums, i * self.pitch)
-
-            def vector(j: Value, mask: Value | None = None) -> None:
-                self._vector(at, starts, row + i, column, j, mask)
-
-            fn.loop(whole, [], vector, step=lanes)
-            if self.product.n % lanes:
-                mask = fn.lane_mask(lanes, self.product.n % lanes)
-                fn.if_(fn.compare("ne", columns, whole), lambda: vector(whole, mask))
-
-        fn.loop(rows, [], each_row)
-
-    def _vector(
-        self, sums: Value, starts: list[Value], row: Value, column: Value, j: Value, mask: Value | None
-    ) -> None:
-        fn, compute = self.fn, self.product.compute
-        acc = fn.load(sums, memory_type(compute, self.emitter.lanes), j * compute.size)
-        operands = [*self.product.results, *self.product.inputs]
-        here = [(x, fn.at(start, j * x.column_bytes)) for x, start in zip(operands, starts, strict=True)]
-        results = len(self.product.results)
-        place = (row, column + j)
-        row, column = reversed(place) if self.product.turned else place
-        context = EpilogueContext(
-            self.emitter,
-            self.emitter.lane(acc, compute),
-            row,
-            column,
-            mask,
-            here[results:],
-            here[:results],
-            self.product.turned,
-        )
-        self.body(context)
+        fn.loop(whole, [], vector, step=lanes)
+        if self.rest:
+            mask = fn.lane_mask(lanes, self.rest)
+            fn.if_(fn.compare("ne", columns, whole), lambda: vector(whole, mask))
 
 
 def batch_offset(batch: Value, shape: tuple[int, ...], strides: tuple[int, ...]) -> Value:

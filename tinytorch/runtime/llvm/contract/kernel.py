@@ -1,30 +1,27 @@
 """Matrix products, batched, in any layout, with the elementwise work that follows them: one kernel per product.
 
-`emit_matmul` writes a function `void name(ptr frame, i64 chunk)`. `frame` is an array of pointers
+`emit_matmul` writes a function `void name(ptr frame, i64 chunk)`, whose frame is `grid.Frame`: pointers to element
+[0, …, 0] of each operand, whose layout is compiled in, and to scratch memory of the calling thread. The result is the
+same to the bit whatever threads run the chunks.
 
-    [a, b, out, *epilogue.outputs, *epilogue.operands, scratch]
-
-each to element [0, …, 0] of its operand, whose layout is compiled in. `scratch` is `scratch_bytes` of memory,
-64-byte aligned, that belongs to the calling thread for the duration of the call: threads that run chunks at the same
-time need frames of their own, alike but for the last pointer. Chunks `0 … chunks-1` write disjoint parts of the
-results and may run in any order, on any thread; the result is the same to the bit.
-
-Sums run over k in order, in the dtype of `contract_layout.accumulator`. The cut is `contract_plan`'s, the
-microkernels are `contract_tile`'s, the copies `contract_pack`'s, and what follows the sums is `contract_epilogue`'s.
+Sums run over k in order, in the dtype of `layout.accumulator`. The cut is `plan`'s, the microkernels are
+`tile`'s, the copies `pack`'s, and what follows the sums is `epilogue`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tinytorch.ir.ops.contract import matmul
 from tinytorch.runtime.llvm.contract.epilogue import (
+    STORE_SUMS,
     Epilogue,
-    EpilogueContext,
     batch_offset,
     epilogue_function,
-    store_sums,
+    epilogue_of,
 )
-from tinytorch.runtime.llvm.contract.layout import Operand, Product, product_of
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.layout import Product, product_of
 from tinytorch.runtime.llvm.contract.pack import (
     pack_columns,
     pack_panels,
@@ -36,47 +33,45 @@ from tinytorch.runtime.llvm.contract.pack import (
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
+from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
-__all__ = ["Epilogue", "EpilogueContext", "MatmulKernel", "Operand", "emit_matmul"]
 
-
-@dataclass(frozen=True)
-class MatmulKernel:
-    """An emitted product: run `name(frame, chunk)` for each chunk; `scratch_bytes` per thread."""
-
-    name: str
-    chunks: int
-    scratch_bytes: int
-    flops: int
+def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCode:
+    """Write the kernel of a matrix product and what follows it in the body."""
+    first = next(n for n in kernel.body.nodes if n.op is matmul)
+    order, epilogue = epilogue_of(kernel, first)
+    a, b = (kernel.operands[i] for i in order[:2])
+    return replace(emit_matmul(module, name, a, b, kernel.results[0], target, epilogue), order=order)
 
 
 def emit_matmul(
     module: Module, name: str, a: Operand, b: Operand, out: Operand, target: Target, epilogue: Epilogue | None = None
-) -> MatmulKernel:
+) -> KernelCode:
     """Write the kernel of `out = epilogue(a @ b)`; a [batch…, M, K], b [batch…, K, N], out [batch…, M, N].
 
     Any dtypes but bool, the same for a and b; without an epilogue the sums are rounded or wrapped to out's dtype.
     Any strides; batch axes of a and b are equal (broadcast ones have stride 0). Empty axes are allowed: an empty K
     gives zeros. CompileError if shapes or dtypes do not fit.
     """
-    outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
-    product = product_of(a, b, (out, *outputs), operands)
+    ends = epilogue or STORE_SUMS
+    product = product_of(a, b, (out, *ends.outputs), ends.operands)
+    buffers = ends.frame().buffers
     fn = module.function(name, [PTR, I64])
     if not (product.batches and product.m and product.n):
         fn.ret()
-        return MatmulKernel(name, 0, 0, 0)
+        return KernelCode((), buffers)
     plan = plan_product(product, target)
     writer = _Kernel(module, fn, product, plan, target, epilogue)
     writer.write()
     fn.ret()
-    return MatmulKernel(name, plan.chunks, writer.scratch_bytes, product.flops)
+    return KernelCode((Phase(name, plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
 class _Kernel:
-    """Writes the loops of `contract_plan` around the microkernels."""
+    """Writes the loops of `plan` around the microkernels."""
 
     def __init__(
         self,
@@ -95,7 +90,7 @@ class _Kernel:
         self.size = product.compute.size
         out = product.results[0]
         plain = epilogue is None and out.dtype is product.compute and out.strides[-1] == 1
-        self.epilogue = None if plain else epilogue or Epilogue("store sums", store_sums)
+        self.epilogue = None if plain else epilogue or STORE_SUMS
         self.k_blocks = -(-max(1, product.k) // plan.k_block)
         self._lay_out_scratch()
 
@@ -118,11 +113,11 @@ class _Kernel:
         fn, product = self.fn, self.product
         frame, chunk = fn.params
         self.frame = frame
-        self.a = fn.load(frame, PTR, 8 if product.turned else 0)
-        self.b = fn.load(frame, PTR, 0 if product.turned else 8)
-        self.out = fn.load(frame, PTR, 16)
+        words = (self.epilogue or STORE_SUMS).frame()
+        self.a, self.b = (right(fn), left(fn)) if product.turned else (left(fn), right(fn))
+        self.out = words.result(fn, 0)
         if self.scratch_bytes:
-            self.scratch = fn.load(frame, PTR, (2 + len(product.results) + len(product.inputs)) * 8)
+            self.scratch = words.scratch(fn)
         if self.epilogue is not None:
             self._prepare_epilogue(self.epilogue)
         count = self.plan.items_per_chunk
@@ -138,7 +133,7 @@ class _Kernel:
 
     def _prepare_epilogue(self, epilogue: Epilogue) -> None:
         plan = self.plan
-        self.finish = epilogue_function(self.module, self.product, epilogue, plan.lanes, plan.panel, self.target)
+        self.finish = epilogue_function(self.module, self.product.grid, epilogue, plan.lanes, plan.panel, self.target)
         self.sums = (
             self.fn.at(self.scratch, self.sums_at)
             if self.k_blocks > 1

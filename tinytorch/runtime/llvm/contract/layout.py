@@ -4,52 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.types import DType, Shape, contiguous_strides, f32, i32
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A buffer seen as `[batch…, rows, columns]`; its pointer is that of element [0, …, 0].
-
-    Strides are in elements, of any sign; 0 repeats an element along that axis (inputs only).
-    """
-
-    dtype: DType
-    shape: Shape
-    strides: tuple[int, ...]
-
-    @staticmethod
-    def contiguous(dtype: DType, shape: Shape) -> Operand:
-        return Operand(dtype, shape, contiguous_strides(shape))
-
-    @property
-    def batch(self) -> Shape:
-        return self.shape[:-2]
-
-    @property
-    def row_bytes(self) -> int:
-        """From one row to the next."""
-        return self.strides[-2] * self.dtype.size
-
-    @property
-    def column_bytes(self) -> int:
-        """From one column to the next."""
-        return self.strides[-1] * self.dtype.size
-
-    @property
-    def batch_bytes(self) -> tuple[int, ...]:
-        return tuple(stride * self.dtype.size for stride in self.strides[:-2])
-
-    def transposed(self) -> Operand:
-        """The same buffer with rows and columns exchanged."""
-        return self.reordered((*range(len(self.shape) - 2), len(self.shape) - 1, len(self.shape) - 2))
-
-    def reordered(self, axes: Sequence[int]) -> Operand:
-        """The same buffer with these axes, in this order."""
-        return replace(self, shape=tuple(self.shape[i] for i in axes), strides=tuple(self.strides[i] for i in axes))
+from tinytorch.ir.types import DType, Shape, f32, i32
+from tinytorch.runtime.llvm.contract.grid import Grid
+from tinytorch.runtime.llvm.kernel import Operand
 
 
 def accumulator(dtype: DType) -> DType:
@@ -95,6 +55,11 @@ class Product:
     @property
     def compute(self) -> DType:
         return accumulator(self.a.dtype)
+
+    @property
+    def grid(self) -> Grid:
+        """What an epilogue sees."""
+        return Grid(self.batch, self.m, self.n, self.compute, self.results, self.inputs)
 
     @property
     def flops(self) -> int:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
+from tinytorch.runtime.llvm.contract.layout import accumulator
 from tinytorch.runtime.llvm.contract.parts import over_vectors
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value

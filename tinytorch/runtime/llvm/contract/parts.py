@@ -1,21 +1,10 @@
-"""What kernels of the contract family share: their record, and pieces of an axis, the last of which may be smaller."""
+"""Pieces of an axis, the last of which may be smaller."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.text.builder import Function, Value
-
-
-@dataclass(frozen=True)
-class ContractKernel:
-    """An emitted contraction: `phases` of (function, chunks), run one after the other, and bytes of scratch memory, of
-    the whole kernel and of each thread."""
-
-    phases: tuple[tuple[str, int], ...]
-    shared_bytes: int = 0
-    private_bytes: int = 0
 
 
 def aligned(bytes_: int) -> int:

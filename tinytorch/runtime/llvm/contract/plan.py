@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand, Product
+from tinytorch.runtime.llvm.contract.layout import Product
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.target import Target
 
 _PAGE = 4096

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand, Product, accumulator
+from tinytorch.runtime.llvm.contract.grid import Grid
+from tinytorch.runtime.llvm.contract.layout import accumulator
+from tinytorch.runtime.llvm.kernel import Operand
 
 Pair = tuple[int, int]
 
@@ -113,15 +115,15 @@ def merged_loops(loops: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int,
     return tuple(found)
 
 
-def as_product(
-    dtype: DType,
+def grid_of(
+    compute: DType,
     groups: int,
     columns: int,
     places: Sequence[int],
     results: Sequence[Operand],
     inputs: Sequence[Operand],
-) -> Product:
-    """The product whose results and inputs are these, [*places, groups * columns]: what an epilogue sees.
+) -> Grid:
+    """What an epilogue sees of results and inputs that are [*places, groups * columns].
 
     Rows are the places, the last of them running fastest, where every operand steps through them as through one axis;
     else they are the last of the places alone, and the others are batch axes, behind that of the groups.
@@ -129,13 +131,11 @@ def as_product(
     operands = [*results, *inputs]
     axes = [i for i, size in enumerate(places) if size != 1] or [0]  # no stride matters along the others
     flat = all(x.strides[i] == x.strides[j] * places[j] for x in operands for i, j in pairwise(axes))
-    batch = () if flat else tuple(places[:-1])
+    batch = (groups,) if flat else (groups, *places[:-1])
     rows = math.prod(places) if flat else places[-1]
 
     def seen(x: Operand) -> Operand:
         outer, row = ((), x.strides[axes[-1]]) if flat else (x.strides[:-2], x.strides[-2])
-        return Operand(x.dtype, (groups, *batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
+        return Operand(x.dtype, (*batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
 
-    side = Operand(dtype, (groups, *batch, rows, 1), (0,) * (len(batch) + 3))
-    top = Operand(dtype, (groups, *batch, 1, columns), (0,) * (len(batch) + 3))
-    return Product(side, top, tuple(map(seen, results)), tuple(map(seen, inputs)))
+    return Grid(batch, rows, columns, compute, tuple(map(seen, results)), tuple(map(seen, inputs)))

@@ -5,43 +5,13 @@ from __future__ import annotations
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import i32
-from tinytorch.runtime.llvm.contract.epilogue import Epilogue
-from tinytorch.runtime.llvm.contract.layout import Operand
+from tinytorch.runtime.llvm.contract.epilogue import Columns, Epilogue
 from tinytorch.runtime.llvm.conv.layout import Convolution
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
-from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
-
-
-class PoolContext:
-    """A window of sums inside an epilogue's body: one vector of channels for each of its `places`, row by row."""
-
-    def __init__(
-        self,
-        emitter: LaneEmitter,
-        sums: list[Lane],
-        mask: Value | None,
-        inputs: list[tuple[Operand, list[Value]]],
-        results: list[tuple[Operand, list[Value]]],
-    ) -> None:
-        self.emitter = emitter
-        self.sums = sums
-        self._mask = mask
-        self._inputs = inputs
-        self._results = results
-
-    def window(self, index: int) -> list[Lane]:
-        """The epilogue's operand `index` in its own dtype: at each place of the window, or at the pooled element."""
-        operand, pointers = self._inputs[index]
-        step = operand.strides[-1]
-        return [self.emitter.load_strided(p, operand.dtype, step, mask=self._mask) for p in pointers]
-
-    def store(self, index: int, lane: Lane) -> None:
-        """Result `index`, at the pooled element. The dtypes must agree."""
-        operand, (pointer,) = self._results[index]
-        assert lane.dtype is operand.dtype, f"epilogue stores {lane.dtype} to a buffer of {operand.dtype}"
-        self.emitter.store_strided(lane, pointer, operand.strides[-1], mask=self._mask)
+from tinytorch.runtime.llvm.text.types import I64, PTR
 
 
 def largest(emitter: LaneEmitter, window: list[Lane]) -> tuple[Lane, Lane]:
@@ -74,94 +44,42 @@ def pool_function(
 
     Only at the right edge of a group may `columns` not be a multiple of the lanes.
     """
+    assert epilogue.pool is not None
+    (height, width), outputs = epilogue.pool, conv.outputs
+    buffers = (out, *epilogue.outputs, *epilogue.operands)
+    edge = (conv.groups if conv.depthwise else conv.columns) % lanes
+
+    def is_whole(x: Operand) -> bool:
+        """Whether an operand has an element for every output, not for every window."""
+        return x.shape[1:3] == outputs
+
+    def places(fn: Function, x: Operand, base: Value, y: Value, column: Value) -> list[Value]:
+        """An operand at all places of window (y, column), or at the pooled element."""
+        if not is_whole(x):
+            return [fn.at(base, y * x.strides_bytes[1] + column * x.strides_bytes[2])]
+        row, step = x.strides_bytes[1:3]
+        corner = fn.at(base, y * (height * row) + column * (width * step))
+        return [fn.at(corner, i * row + j * step) for i in range(height) for j in range(width)]
 
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, I64, I64, I64, I64, I64], internal=True, noinline=True)
-        _Writer(fn, conv, epilogue, (out, *epilogue.outputs), LaneEmitter(fn, target, lanes), pitch).write()
+        _, sums, rows, columns, image, row, column = fn.params
+        bases: list[Value] = []
+        for place, x in enumerate(buffers):
+            y = row if is_whole(x) else row // height
+            steps = x.strides_bytes
+            offset = image * steps[0] + y * steps[1] + column * steps[3]
+            bases.append(fn.at(epilogue.frame().result(fn, place), offset))
+        write, size = Columns(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge), conv.compute.size
+
+        def window(y: Value, x: Value) -> None:
+            start = fn.at(sums, (y * (height * outputs[1]) + x * width) * (pitch * size))
+            each = [fn.at(start, (i * outputs[1] + j) * (pitch * size)) for i in range(height) for j in range(width)]
+            write(each, [places(fn, b, base, y, x) for b, base in zip(buffers, bases, strict=True)], columns)
+
+        fn.loop(rows // height, [], lambda y: fn.loop(outputs[1] // width, [], lambda x: window(y, x)))
         fn.ret()
         return fn
 
-    layouts = (out, epilogue.outputs, epilogue.operands, epilogue.pool, conv.outputs, conv.compute, conv.columns)
+    layouts = (buffers, epilogue.pool, outputs, conv.compute, edge)
     return module.shared(("pool", epilogue.key, layouts, lanes, pitch, target), build)
-
-
-class _Writer:
-    def __init__(
-        self,
-        fn: Function,
-        conv: Convolution,
-        epilogue: Epilogue,
-        results: tuple[Operand, ...],
-        emitter: LaneEmitter,
-        pitch: int,
-    ) -> None:
-        assert epilogue.pool is not None
-        self.fn = fn
-        self.conv = conv
-        self.pool = epilogue.pool
-        self.body = epilogue.body
-        self.operands = (*results, *epilogue.operands)
-        self.results = len(results)
-        self.emitter = emitter
-        self.pitch = pitch * conv.compute.size
-
-    def write(self) -> None:
-        fn, (height, width) = self.fn, self.pool
-        frame, sums, rows, columns, image, row, column = fn.params
-        bases: list[Value] = []
-        for place, x in enumerate(self.operands):
-            pointer = fn.load(frame, PTR, (2 + place) * 8)
-            y = row if self._is_whole(x) else row // height
-            bases.append(fn.at(pointer, _offset(x, image, y, column)))
-
-        def pooled(y: Value, x: Value) -> None:
-            start = fn.at(sums, (y * (height * self.conv.outputs[1]) + x * width) * self.pitch)
-            starts = [self._places(operand, base, y, x) for operand, base in zip(self.operands, bases, strict=True)]
-            self._columns(start, starts, columns)
-
-        def line(y: Value) -> None:
-            fn.loop(self.conv.outputs[1] // width, [], lambda x: pooled(y, x))
-
-        fn.loop(rows // height, [], line)
-
-    def _is_whole(self, x: Operand) -> bool:
-        """Whether an operand has an element for every output, not for every window."""
-        return x.shape[1:3] == self.conv.outputs
-
-    def _places(self, x: Operand, base: Value, y: Value, column: Value) -> list[Value]:
-        """An operand at all places of window (y, column), or at the pooled element."""
-        height, width = self.pool
-        _, row, step, _ = (stride * x.dtype.size for stride in x.strides)
-        if not self._is_whole(x):
-            return [self.fn.at(base, y * row + column * step)]
-        corner = self.fn.at(base, y * (height * row) + column * (width * step))
-        return [self.fn.at(corner, i * row + j * step) for i in range(height) for j in range(width)]
-
-    def _columns(self, sums: Value, starts: list[list[Value]], columns: Value) -> None:
-        fn, lanes = self.fn, self.emitter.lanes
-        group = self.conv.groups if self.conv.depthwise else self.conv.columns
-
-        def vector(j: Value, mask: Value | None = None) -> None:
-            here = [
-                (x, [fn.at(start, j * (x.strides[3] * x.dtype.size)) for start in places])
-                for x, places in zip(self.operands, starts, strict=True)
-            ]
-            window = self._window(fn.at(sums, j * self.conv.compute.size))
-            self.body(PoolContext(self.emitter, window, mask, here[self.results :], here[: self.results]))
-
-        whole = columns // lanes * lanes
-        fn.loop(whole, [], vector, step=lanes)
-        if group % lanes:
-            mask = fn.lane_mask(lanes, group % lanes)
-            fn.if_(fn.compare("ne", columns, whole), lambda: vector(whole, mask))
-
-    def _window(self, sums: Value) -> list[Lane]:
-        compute, (height, width) = self.conv.compute, self.pool
-        kind = memory_type(compute, self.emitter.lanes)
-        places = [(i * self.conv.outputs[1] + j) * self.pitch for i in range(height) for j in range(width)]
-        return [self.emitter.lane(self.fn.load(sums, kind, at), compute) for at in places]
-
-
-def _offset(x: Operand, image: Value, row: Value, column: Value) -> Value:
-    steps = [stride * x.dtype.size for stride in x.strides]
-    return image * steps[0] + row * steps[1] + column * steps[3]

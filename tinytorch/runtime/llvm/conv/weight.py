@@ -1,9 +1,7 @@
 """The gradient of a convolution with respect to its weights: images times gradients, summed over all outputs.
 
-`emit_conv_weight_grad` writes two functions `void name(ptr frame, i64 chunk)`, to be run one after the other. `frame`
-is an array of pointers
-
-    [images, gradients, out, *epilogue.outputs, *epilogue.operands, shared scratch, scratch]
+`emit_conv_weight_grad` writes two functions `void name(ptr frame, i64 chunk)`, to be run one after the other, whose
+frame is `contract.grid.Frame`.
 
 Rows of tiles are the weights of one output channel: the places of the window and the channels of a group; columns are
 output channels; k runs over the outputs of some images. Each item sums over a run of images, into a part of its own of
@@ -16,14 +14,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.contract.epilogue import Epilogue, epilogue_function, store_sums
-from tinytorch.runtime.llvm.contract.layout import Operand
-from tinytorch.runtime.llvm.contract.parts import ContractKernel, aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, as_product, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import cut_axis
+from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
@@ -43,14 +42,15 @@ def emit_conv_weight_grad(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> ContractKernel:
+) -> KernelCode:
     """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`.
 
     gradients [batch, *conv.outputs, groups * columns], the last stride 1; out [*conv.window, channels of a group,
     groups * columns], of any strides. An empty result takes no functions.
     """
+    buffers = (epilogue or STORE_SUMS).frame().buffers
     if 0 in out.shape:
-        return ContractKernel(())
+        return KernelCode((), buffers)
     sums = module.function(name, [PTR, I64])
     writer = _WeightGrad(module, conv, gradients, out, target, epilogue)
     writer.write_sums(sums)
@@ -58,8 +58,8 @@ def emit_conv_weight_grad(
     total = module.function(f"{name}_total", [PTR, I64])
     writer.write_total(total)
     total.ret()
-    phases = ((name, writer.items), (total.name, writer.total_chunks))
-    return ContractKernel(phases, writer.part_bytes * writer.parts, writer.private_bytes)
+    phases = (Phase(name, writer.items), Phase(total.name, writer.total_chunks))
+    return KernelCode(phases, buffers, writer.part_bytes * writer.parts, writer.private_bytes)
 
 
 Loops = tuple[tuple[int, int, int], ...]
@@ -97,9 +97,9 @@ class _WeightGrad:
         self.size = conv.compute.size
         self.groups, self.columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
         self.all_rows, self.all_columns = math.prod(out.shape[:3]), out.shape[3]
-        self.epilogue = epilogue or Epilogue("store sums", store_sums)
+        self.epilogue = epilogue or STORE_SUMS
         results = (out, *self.epilogue.outputs)
-        self.product = as_product(out.dtype, 1, out.shape[3], out.shape[:3], results, self.epilogue.operands)
+        self.grid = grid_of(conv.compute, 1, out.shape[3], out.shape[:3], results, self.epilogue.operands)
         self._cut_outputs(self.lanes)
         self._cut_weights()
         if conv.depthwise:  # its copies have the channels of a panel, whose width was not known before
@@ -160,11 +160,11 @@ class _WeightGrad:
     def write_sums(self, fn: Function) -> None:
         """Item number `chunk`: columns run fastest, then groups, then parts."""
         self.fn = fn
-        frame, item = fn.params
-        self.x, self.g = fn.load(frame, PTR, 0), fn.load(frame, PTR, 8)
-        scratch = (2 + len(self.product.results) + len(self.product.inputs)) * 8
-        shared = fn.load(frame, PTR, scratch)
-        self.scratch = fn.load(frame, PTR, scratch + 8) if self.private_bytes else None
+        _, item = fn.params
+        self.x, self.g = left(fn), right(fn)
+        words = self.epilogue.frame()
+        shared = words.scratch(fn)
+        self.scratch = words.scratch(fn, 1) if self.private_bytes else None
         blocks = -(-self.columns // self.across)
         column = item % blocks * self.across
         group = item // blocks % self.groups
@@ -271,12 +271,12 @@ class _WeightGrad:
 
     def write_total(self, fn: Function) -> None:
         """Chunk number `chunk` of the rows."""
-        product, columns, lanes = self.product, self.all_columns, self.lanes
+        grid, columns, lanes = self.grid, self.all_columns, self.lanes
         frame, chunk = fn.params
-        shared = fn.load(frame, PTR, (2 + len(product.results) + len(product.inputs)) * 8)
+        shared = self.epilogue.frame().scratch(fn)
         pitch = -(-columns // lanes) * lanes
         sums = fn.alloca(pitch * self.size)
-        finish = epilogue_function(self.module, product, self.epilogue, lanes, pitch, self.target)
+        finish = epilogue_function(self.module, grid, self.epilogue, lanes, pitch, self.target)
         emitter = LaneEmitter(fn, self.target, lanes)
         share = -(-self.all_rows // self.total_chunks)
 
@@ -295,7 +295,7 @@ class _WeightGrad:
                 fn.store(total, sums, j * self.size)
 
             over_vectors(fn, columns, lanes, vector)
-            line, place = (fn.const(0), i) if len(product.batch) == 1 else (i // product.m, i % product.m)
+            line, place = (fn.const(0), i) if len(grid.batch) == 1 else (i // grid.rows, i % grid.rows)
             fn.call(finish, [frame, sums, fn.const(1), fn.const(columns), place, fn.const(0), line])
 
         first = chunk * share

@@ -1,10 +1,8 @@
 """Convolution with 3×3 windows in fewer multiplications: see `ir.ops.winograd`.
 
 Summed over the channels, the middle part of its formula is 16 products of matrices, which take 16 multiplications
-where the definition takes 36. `emit_winograd` writes a function `void name(ptr frame, i64 chunk)`. `frame` is an array
-of pointers
-
-    [images, weights, out, *epilogue.outputs, *epilogue.operands, transformed weights, scratch]
+where the definition takes 36. `emit_winograd` writes a function `void name(ptr frame, i64 chunk)`, whose frame is
+`contract.grid.Frame`, with the transformed weights as a further operand.
 
 The scratch of a thread holds the padded images of an item, their transforms, and for a panel of columns the
 transformed sums and the sums. An infinity or a NaN would reach outputs that do not meet it, and sums could overflow
@@ -18,16 +16,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tinytorch.ir.graph import Node
-from tinytorch.runtime.llvm.contract.epilogue import Epilogue, epilogue_function, store_sums
-from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
-from tinytorch.runtime.llvm.contract.parts import ContractKernel, aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.layout import accumulator
+from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, as_product, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.pool import pool_function
 from tinytorch.runtime.llvm.index.loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
+from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
@@ -45,21 +44,21 @@ def emit_winograd(
     out: Operand,
     target: Target,
     epilogue: Epilogue | None = None,
-) -> ContractKernel:
+) -> KernelCode:
     """Write the kernel of `out = epilogue(images * weights)`; operands as for `conv.emit_conv`, the images' channels
     and the matrices of transformed weights without gaps."""
+    ends = epilogue or STORE_SUMS
+    buffers = ends.frame(further=1).buffers
     if 0 in out.shape:
-        return ContractKernel(())
+        return KernelCode((), buffers)
     fn = module.function(name, [PTR, I64])
-    writer = _Winograd(module, conv, weights, out, target, epilogue or Epilogue("store sums", store_sums))
+    writer = _Winograd(module, conv, weights, out, target, ends)
     writer.write(fn)
     fn.ret()
-    return ContractKernel(((name, writer.chunks),), 0, writer.scratch_bytes)
+    return KernelCode((Phase(name, writer.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
-def write_winograd_weights(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target
-) -> Extent:
+def write_winograd_weights(fn: Function, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
     """The kernel of `winograd_weights`: G w Gᵀ, a share of the input channels to a chunk."""
     (w,) = operands
     compute = accumulator(w.dtype)
@@ -120,8 +119,7 @@ class _Winograd:
         self.pairs = -(-conv.outputs[1] // 2)  # along a row
         results = (out, *epilogue.outputs)
         seen = ((), ()) if epilogue.pool else (results, epilogue.operands)
-        self.product = as_product(conv.images.dtype, 1, conv.columns, (conv.images.shape[0], *conv.outputs), *seen)
-        self.scratch_word = 2 + len(results) + len(epilogue.operands)
+        self.grid = grid_of(conv.compute, 1, conv.columns, (conv.images.shape[0], *conv.outputs), *seen)
         self._cut(epilogue.pool or (1, 1))
         self._lay_out_scratch()
 
@@ -161,9 +159,9 @@ class _Winograd:
         self.fn = fn
         frame, chunk = fn.params
         self.frame = frame
-        self.x, self.w = fn.load(frame, PTR, 0), fn.load(frame, PTR, 8)
-        self.u = fn.load(frame, PTR, self.scratch_word * 8)
-        self.scratch = fn.load(frame, PTR, self.scratch_word * 8 + 8)
+        words = self.epilogue.frame(further=1)
+        self.x, self.w, self.u = left(fn), right(fn), words.further_operand(fn)
+        self.scratch = words.scratch(fn)
         first = chunk * self.items_per_chunk
         last = least(first + self.items_per_chunk, self.items)
         fn.loop(last, [], self._item, start=first)
@@ -259,9 +257,9 @@ class _Winograd:
             pool = pool_function(self.module, self.conv, self.epilogue, self.out, self.lanes, self.panel, self.target)
             fn.call(pool, [self.frame, sums, strip.rows, wide, strip.image, strip.row, column])
             return
-        finish = epilogue_function(self.module, self.product, self.epilogue, self.lanes, self.panel, self.target)
+        finish = epilogue_function(self.module, self.grid, self.epilogue, self.lanes, self.panel, self.target)
         line = strip.image * height + strip.row
-        if len(self.product.batch) == 1:
+        if len(self.grid.batch) == 1:
             fn.call(finish, [self.frame, sums, strip.rows * across, wide, line * across, column, none])
             return
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 
 from tinytorch.ir.graph import Node
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import (
     Axis,
     Cut,
@@ -30,6 +29,7 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import copy_block
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.types import Shape
-from tinytorch.runtime.llvm.contract.layout import Operand
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.types import PTR
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, cut_evenly, frame_pointers, region_of
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import fill, raw_type
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target
 

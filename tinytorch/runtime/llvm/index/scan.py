@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.scan import accumulator
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import (
     Axis,
     Extent,
@@ -28,6 +27,7 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import over_lanes
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target

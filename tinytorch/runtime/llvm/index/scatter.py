@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType, contiguous_strides, f32
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import (
     Axis,
     Extent,
@@ -34,6 +33,7 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import copy_block, over_lanes, unrolled
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.ir.graph import Node
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import (
     Axis,
     Extent,
@@ -22,6 +21,7 @@ from tinytorch.runtime.llvm.index.loops import (
 )
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import copy_block
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target
 

@@ -13,8 +13,8 @@ from typing import Protocol
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.pooling import lowest
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow, register_type
 from tinytorch.runtime.llvm.pooling.windows import (
     LaneBody,

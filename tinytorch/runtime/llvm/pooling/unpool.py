@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType, bool_
-from tinytorch.runtime.llvm.contract.layout import Operand
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved, settled
+from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.pooling.windows import (
     Span,

@@ -1,0 +1,15 @@
+"""The families of kernels, one file each: what a kernel of it may hold.
+
+Read `ir/family.py` first, then `loop`, `contract`, and the others.
+"""
+
+from __future__ import annotations
+
+from tinytorch.ir.families.contract import CONTRACT
+from tinytorch.ir.families.conv import CONV
+from tinytorch.ir.families.index import INDEX
+from tinytorch.ir.families.loop import LOOP
+from tinytorch.ir.families.pooling import POOLING
+from tinytorch.ir.family import Families
+
+FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX)

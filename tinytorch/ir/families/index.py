@@ -1,0 +1,24 @@
+"""Kernels that move elements: one node of operands from outside."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tinytorch.ir.family import Family, FormError
+from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.op import Op
+from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.scan import cumsum
+from tinytorch.ir.ops.view import concat, pad
+
+
+def check_alone(kernel: Node, ops: frozenset[Op]) -> None:
+    """One node of operands from outside of the kernel."""
+    body: Graph = kernel.attrs["body"]
+    node = body.nodes[0]
+    if not (len(body.nodes) == 1 and node.op in ops and set(node.inputs) <= set(body.inputs)):
+        raise FormError(f"a kernel of the family {kernel.attrs['family']!r} cannot have this body", kernel)
+
+
+_OPS = frozenset({gather, scatter, scatter_add, update_slice, pad, concat, cumsum})
+INDEX = Family("index", partial(check_alone, ops=_OPS), ops=_OPS)

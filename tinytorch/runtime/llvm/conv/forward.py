@@ -1,0 +1,315 @@
+"""Convolution as a product with a virtual operand: windows of images, never laid out in memory, by weights.
+
+`emit_conv` writes a function `void name(ptr frame, i64 chunk)`, whose frame is `contract.grid.Frame`. It uses the
+microkernels of products: their rows are places of the output, their columns its channels, their k
+the places of the window and the channels of a group. Where an output meets zeros around the image, an item's images
+are copied to scratch with the zeros, `layout.picture_of` says how many bytes; there is no other extra memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.plan import Tile
+from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.conv.image import Part, read_images
+from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.plan import plan_convolution
+from tinytorch.runtime.llvm.conv.pool import pool_function
+from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+
+
+def emit_conv(
+    module: Module,
+    name: str,
+    conv: Convolution,
+    weights: Operand,
+    out: Operand,
+    target: Target,
+    epilogue: Epilogue | None = None,
+) -> KernelCode:
+    """Write the kernel of `out = epilogue(images * weights)`.
+
+    weights [window height, window width, channels of a group, groups * columns], row-major; out [batch, height,
+    width, groups * columns], of any strides.
+    """
+    buffers = (epilogue or STORE_SUMS).frame().buffers
+    if 0 in out.shape:
+        return KernelCode((), buffers)
+    fn = module.function(name, [PTR, I64])
+    writer = _Forward(module, fn, conv, weights, out, target, epilogue)
+    writer.write()
+    fn.ret()
+    return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What is being computed: a pointer to the first column of the weights; the group, and the first and the number of
+    images and rows of outputs, and the first column."""
+
+    b: Value
+    group: Value
+    image: Value
+    images: Value
+    row: Value
+    rows: Value
+    column: Value
+
+
+class _Forward:
+    def __init__(
+        self,
+        module: Module,
+        fn: Function,
+        conv: Convolution,
+        weights: Operand,
+        out: Operand,
+        target: Target,
+        epilogue: Epilogue | None,
+    ) -> None:
+        self.module = module
+        self.fn = fn
+        self.conv = conv
+        self.weights = weights
+        self.target = target
+        self.size = conv.compute.size
+        outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
+        self.groups, self.all_columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
+        places = (conv.images.shape[0], *conv.outputs)
+        self.pool = epilogue.pool if epilogue else None
+        self.plan = plan_convolution(conv, self.pool or (1, 1), target)
+        self.picture = picture_of(conv, self.plan.rows, self.plan.panel)
+        self.packed_at = aligned(self.picture.bytes(self.plan.images))
+        dot = self.plan.form == "dot"
+        self.sums_at = self.packed_at + (aligned(math.prod(weights.shape) * self.size) if dot else 0)
+        self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
+        self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pool else 0)
+        seen = ((), ()) if self.pool else ((out, *outputs), operands)  # what is pooled is no product any more
+        self.grid = grid_of(conv.compute, self.groups, self.all_columns, places, *seen)
+        self.flat = len(self.grid.batch) == 1
+        plain = epilogue is None and self.flat and out.dtype is conv.compute and out.strides[-1] == 1
+        self.epilogue = None if plain else epilogue or STORE_SUMS
+        self.result = out
+
+    def _sums(self) -> int:
+        """Outputs whose sums wait for an epilogue: a tile's, or whole rows that are pooled together."""
+        if self.pool and self.plan.cut == "x":
+            return self.pool[0] * self.conv.outputs[1]
+        return self.plan.tile.rows
+
+    def write(self) -> None:
+        fn, plan = self.fn, self.plan
+        frame, chunk = fn.params
+        self.frame = frame
+        words = (self.epilogue or STORE_SUMS).frame()
+        self.x, self.w, self.out = left(fn), right(fn), words.result(fn, 0)
+        self.scratch = words.scratch(fn) if self.scratch_bytes else None
+        if self.epilogue is not None:
+            self._prepare_epilogue(self.epilogue)
+        if plan.form == "dot":
+            self._pack_weights()
+        first = chunk * plan.items_per_chunk
+        last = least(first + plan.items_per_chunk, plan.items)
+        fn.loop(last, [], self._item, start=first)
+
+    def _pack_weights(self) -> None:
+        """Put the input channels of a place of the window and an output channel side by side, as `dot` tiles read
+        them: the kernel goes on with weights [window height, window width, columns, channels]."""
+        fn, w, channels, compute = self.fn, self.weights, self.conv.channels, self.conv.compute
+        assert self.scratch is not None, "packed weights have scratch memory"
+        packed = fn.at(self.scratch, self.packed_at)
+        emitter = LaneEmitter(fn, self.target, self.plan.lanes)
+        height, width, _, columns = w.shape
+        steps = [s * w.dtype.size for s in w.strides]
+
+        def line(y: Value, x: Value, o: Value) -> None:
+            start = fn.at(self.w, y * steps[0] + x * steps[1] + o * steps[3])
+            to = fn.at(packed, ((y * width + x) * columns + o) * (channels * compute.size))
+
+            def vector(c: Value, mask: Value | None = None) -> None:
+                lane = emitter.load_strided(start, w.dtype, w.strides[2], c * steps[2], mask=mask)
+                emitter.store(lane.cast(compute), to, c * compute.size, mask=mask)
+
+            over_vectors(fn, channels, self.plan.lanes, vector)
+
+        def row(y: Value) -> None:
+            fn.loop(width, [], lambda x: fn.loop(columns, [], lambda o: line(y, x, o)))
+
+        fn.loop(height, [], row)
+        strides = (width * columns * channels, columns * channels, 1, channels)
+        self.w, self.weights = packed, Operand(compute, w.shape, strides)
+
+    def _prepare_epilogue(self, epilogue: Epilogue) -> None:
+        module, lanes, panel = self.module, self.plan.lanes, self.plan.panel
+        if self.pool and self.scratch:
+            self.sums = self.fn.at(self.scratch, self.sums_at)
+            self.finish = pool_function(module, self.conv, epilogue, self.result, lanes, panel, self.target)
+        else:
+            self.sums = self.fn.alloca(self.sums_bytes)
+            self.finish = epilogue_function(module, self.grid, epilogue, lanes, panel, self.target)
+
+    def _item(self, number: Value) -> None:
+        """Item `number`: columns run fastest, then strips of rows, runs of images, groups."""
+        fn, plan, conv = self.fn, self.plan, self.conv
+        across = -(-self.all_columns // plan.columns)
+        down = -(-conv.outputs[0] // plan.rows)
+        deep = -(-conv.images.shape[0] // plan.images)
+        column = number % across * plan.columns
+        row = number // across % down * plan.rows
+        image = number // (across * down) % deep * plan.images
+        group = number // (across * down * deep)
+        rows = least(conv.outputs[0] - row, plan.rows)
+        images = least(conv.images.shape[0] - image, plan.images)
+        columns = least(self.all_columns - column, plan.columns)
+        w = self.weights
+        b = fn.at(self.w, (group * self.all_columns + column) * (w.strides[3] * w.dtype.size))
+        item = _Item(b, group, image, images, row, rows, column)
+        a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
+
+        def panel(j: Value, width: int) -> None:
+            self._panel(item, a or self._images(item, column + j, width), j, width)
+
+        whole = columns // plan.panel * plan.panel
+        fn.loop(whole, [], lambda j: panel(j, plan.panel), step=plan.panel)
+        rest = self.all_columns % plan.panel
+        if rest:
+            where_differ(fn, columns, whole, lambda: panel(whole, rest))
+
+    def _images(self, item: _Item, channel: Value, channels: int) -> Value:
+        part = Part(item.image, item.images, channel, channels, item.row, item.rows)
+        return read_images(self.fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
+
+    def _panel(self, item: _Item, a: Value, j: Value, width: int) -> None:
+        """All outputs of an item for `width` columns, the first of them `j`, which begin to read at `a`."""
+        fn, cut, part = self.fn, self.plan.cut, self.plan.part
+        none = fn.const(0)
+
+        def along(count: Value, rest: int, tile: Callable[[Value, int], None]) -> None:
+            whole = count // part * part
+            fn.loop(whole, [], lambda i: tile(i, part), step=part)
+            if rest:
+                where_differ(fn, count, whole, lambda: tile(whole, rest))
+
+        if cut == "n":
+            height = self.conv.outputs[0]
+
+            def whole_images(n: Value, count: int) -> None:
+                self._tile(item, a, j, width, n, none, none, count)
+                for i in range(count):
+                    self._pool(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
+
+            along(item.images, self.conv.images.shape[0] % part, whole_images)
+            return
+
+        def image(n: Value) -> None:
+            if cut == "y":
+
+                def whole_rows(y: Value, count: int) -> None:
+                    self._tile(item, a, j, width, n, y, none, count)
+                    self._pool(item, j, width, n, y, count)
+
+                along(item.rows, self.conv.outputs[0] % part, whole_rows)
+                return
+            columns = self.conv.outputs[1]
+            band = self.pool[0] if self.pool else 1
+
+            def rows(y: Value) -> None:
+                for i in range(band):
+                    tile = partial(self._tile, item, a, j, width, n, y + i, slot=i * columns)
+                    along(fn.const(columns), columns % part, tile)
+                self._pool(item, j, width, n, y, band)
+
+            fn.loop(item.rows, [], rows, step=band)
+
+        fn.loop(item.images, [], image)
+
+    def _tile(
+        self, item: _Item, a: Value, j: Value, width: int, n: Value, y: Value, x: Value, part: int, slot: int = 0
+    ) -> None:
+        """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
+        waits as outputs `slot` + x and following."""
+        fn, conv, picture = self.fn, self.conv, self.picture
+        steps = (picture.image, conv.stride[0] * picture.row, conv.stride[1] * picture.column)
+        a = fn.at(a, n * steps[0] + y * steps[1] + x * steps[2])
+        column = item.column + j
+        rows = self._rows(steps, part)
+        place = ((item.image + n) * conv.outputs[0] + item.row + y) * conv.outputs[1] + x
+        stride = self.plan.panel * self.size if self.epilogue else self.grid.results[0].row_bytes
+        to = self.sums if self.epilogue else self._result(item.group, place, column)
+        if self.pool:
+            to = fn.at(to, (x + slot) * stride)
+        b = fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
+        self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
+        if self.pool or not self.epilogue:
+            return
+        wide = fn.const(width)
+        if self.flat:
+            fn.call(self.finish, [self.frame, to, fn.const(len(rows)), wide, place, column, item.group])
+            return
+        run = part if self.plan.cut == "x" else conv.outputs[1]
+        for i in range(0, len(rows), run):
+            line = item.group * (conv.images.shape[0] * conv.outputs[0]) + place // conv.outputs[1] + i // run
+            fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
+
+    def _pool(self, item: _Item, j: Value, width: int, n: Value, y: Value, rows: int, slot: int = 0) -> None:
+        """Pool `rows` rows of outputs from row y of image n, which wait from output `slot` on."""
+        if not self.pool:
+            return
+        fn = self.fn
+        sums = fn.at(self.sums, slot * self.plan.panel * self.size)
+        column = item.group * self.all_columns + item.column + j
+        where = [item.image + n, item.row + y, column]
+        fn.call(self.finish, [self.frame, sums, fn.const(rows), fn.const(width), *where])
+
+    def _result(self, group: Value, place: Value, column: Value) -> Value:
+        """Where a plain result goes."""
+        out = self.grid.results[0]
+        return self.fn.at(self.out, group * out.batch_bytes[0] + place * out.row_bytes + column * out.column_bytes)
+
+    def _rows(self, steps: tuple[int, int, int], part: int) -> tuple[int, ...]:
+        """Byte offsets of a tile's rows in the images: whole axes inside `part` steps of the cut one."""
+        height, width = self.conv.outputs
+        cut = self.plan.cut
+        n, y, x = (1, 1, part) if cut == "x" else (1, part, width) if cut == "y" else (part, height, width)
+        return tuple(i * steps[0] + j * steps[1] + k * steps[2] for i in range(n) for j in range(y) for k in range(x))
+
+    def _call_tile(self, a: Value, b: Value, to: Value, rows: tuple[int, ...], out: list[int], width: int) -> None:
+        fn, plan, lanes = self.fn, self.plan, self.plan.lanes
+        vectors = -(-width // lanes)
+        key = TileKey(
+            form=plan.form,
+            tile=Tile(len(rows), vectors),
+            width=width,
+            lanes=lanes,
+            a=Source(self.picture.dtype, self.picture.column, self.picture.channel),
+            b=Source(self.weights.dtype, *(self.weights.strides[i] * self.weights.dtype.size for i in (3, 2))),
+            accumulates=False,
+            target=self.target,
+            walk=Walk(rows, tuple(out), self._loops()),
+        )
+        none = fn.const(0)
+        fn.call(tile_function(self.module, key), [a, b, to, none, none, none])
+
+    def _loops(self) -> tuple[tuple[int, int, int], ...]:
+        """The window and the channels of a group: steps in the images and in the weights."""
+        conv, picture = self.conv, self.picture
+        row, column, channel = (s * self.weights.dtype.size for s in self.weights.strides[:3])
+        window = [
+            (conv.window[0], conv.dilation[0] * picture.row, row),
+            (conv.window[1], conv.dilation[1] * picture.column, column),
+        ]
+        channels = (conv.channels, picture.channel, channel)
+        # The innermost loop is that with the smallest steps, or that along which the vectors run.
+        planes = picture.channel > picture.column and self.plan.form != "dot"
+        return merged_loops([channels, *window] if planes else [*window, channels])
