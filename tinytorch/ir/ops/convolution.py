@@ -17,6 +17,7 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import convolution as fast
 from tinytorch.ir.op import Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.composite import define_composite
+from tinytorch.ir.ops.contract import products
 from tinytorch.ir.ops.core import computed_in_f32, filled
 from tinytorch.ir.ops.view import concat, flip, permute, reshape, slice_
 from tinytorch.ir.types import TensorType
@@ -66,7 +67,7 @@ def _conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation
     for ky, kx, window in taps(kernel, (sizes[0], sizes[1]), stride, dilation):
         part = image[window]
         if groups == 1:
-            total += np.matmul(part, w[ky, kx])[:, :, :, None]
+            total += products(part, w[ky, kx])[:, :, :, None]
         else:
             total += np.einsum("nhwgc,cgo->nhwgo", part.reshape(*part.shape[:3], *split), weights[ky, kx])
     return total.reshape(*total.shape[:3], w.shape[3])
@@ -125,15 +126,15 @@ def _conv2d_weight_grad(
     spans = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(outputs, stride, dilation, window, strict=True)]
     image = padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
     total = np.empty((*window, x.shape[3] // groups, g.shape[3]), x.dtype)
-    apart = (groups, x.shape[3] // groups)
-    split = g.reshape(*g.shape[:3], groups, g.shape[3] // groups)
+    apart, count = (groups, x.shape[3] // groups), x.shape[0] * outputs[0] * outputs[1]
+    split = g.reshape(count, groups, g.shape[3] // groups).transpose(1, 0, 2)
     for ky, kx, places in taps(window, outputs, stride, dilation):
         part = image[places]
         if groups == 1:
-            total[ky, kx] = np.tensordot(part, g, ((0, 1, 2), (0, 1, 2)))
+            total[ky, kx] = products(part.reshape(count, x.shape[3]).T, split[0])
         else:
-            found = np.einsum("nhwgc,nhwgo->cgo", part.reshape(*part.shape[:3], *apart), split)
-            total[ky, kx] = found.reshape(x.shape[3] // groups, g.shape[3])
+            found = products(part.reshape(count, *apart).transpose(1, 2, 0), split)
+            total[ky, kx] = found.transpose(1, 0, 2).reshape(apart[1], g.shape[3])
     return total
 
 

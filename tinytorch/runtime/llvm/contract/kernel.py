@@ -4,8 +4,8 @@
 [0, …, 0] of each operand, whose layout is compiled in, and to scratch memory of the calling thread. The result is the
 same to the bit whatever threads run the chunks.
 
-Sums run over k in order, in the dtype of `layout.accumulator`. The cut is `plan`'s, the microkernels are
-`tile`'s, the copies `pack`'s, and what follows the sums is `epilogue`'s.
+Sums run over k in order, in blocks (`sums`), in the dtype of `layout.accumulator`. The cut is `plan`'s, the
+microkernels are `tile`'s, the copies `pack`'s, and what follows the sums is `epilogue`'s.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.contract_sums import MANY, summation_of
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
@@ -89,13 +90,16 @@ class _Kernel:
         self.target = target
         self.size = product.compute.size
         out = product.results[0]
-        plain = epilogue is None and out.dtype is product.compute and out.strides[-1] == 1
-        self.epilogue = None if plain else epilogue or STORE_SUMS
         self.k_blocks = -(-max(1, product.k) // plan.k_block)
+        # Where many blocks are added up, what is rounded off waits beside the sums.
+        self.keeps_rests = self.k_blocks > MANY and product.compute.is_float
+        plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.keeps_rests
+        self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
         self._lay_out_scratch()
 
     def _lay_out_scratch(self) -> None:
-        """Scratch: packed a, packed panel of b, then the sums of a panel that wait for further blocks of k."""
+        """Scratch: packed a, packed panel of b, then the sums of a panel that wait for further blocks of k, and what
+        was rounded off them."""
         plan, product = self.plan, self.product
         rows = -(-plan.item_rows // plan.tile.rows) * plan.tile.rows
         a = 0
@@ -107,7 +111,8 @@ class _Kernel:
         waiting = rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
         self.b_at = aligned(a * self.size)
         self.sums_at = self.b_at + aligned(b * self.size)
-        self.scratch_bytes = self.sums_at + aligned(waiting * self.size)
+        self.rests = aligned(waiting * self.size) if self.keeps_rests else 0
+        self.scratch_bytes = self.sums_at + aligned(waiting * self.size) + self.rests
 
     def write(self) -> None:
         fn, product = self.fn, self.product
@@ -264,6 +269,7 @@ class _Kernel:
             group(fn.const(whole), span.width - whole)
 
     def _call_tile(self, a: Value, b: Value, to: Value, stride: int, span: _Span, tile: Tile, width: int) -> None:
+        along = self.plan.lanes if self.plan.form == "dot" else 1
         key = TileKey(
             form=self.plan.form,
             tile=tile,
@@ -273,6 +279,8 @@ class _Kernel:
             b=self._source_of_b(span.width),
             accumulates=self.k_blocks > 1,
             target=self.target,
+            summation=summation_of(-(-self.plan.k_block // along), self.product.compute),
+            rests=self.rests,
         )
         function = tile_function(self.module, key)
         self.fn.call(function, [a, b, to, self.fn.const(stride), span.count, span.start])

@@ -13,11 +13,23 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import accumulator
 from tinytorch.runtime.llvm.contract.plan import Tile
+from tinytorch.runtime.llvm.contract_sums import (
+    CHAIN,
+    Loops,
+    Summation,
+    Totals,
+    add_pair,
+    steps_of,
+    sum_chains,
+    sum_walk,
+    summation_of,
+)
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
+Place = tuple[Value, int, "Value | None"]  # pointer, byte offset and mask of a vector of sums
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
 
 
@@ -43,7 +55,8 @@ class Walk:
 @dataclass(frozen=True)
 class TileKey:
     """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
-    to what `to` holds: it does where its last argument is not 0. With a `walk`, the stride and k are not read."""
+    to what `to` holds: it does where its last argument is not 0, and keeps what that rounds off `rests` bytes after
+    `to`, if not 0. With a `walk`, the stride and k are not read, and `summation` follows from it."""
 
     form: str
     tile: Tile
@@ -54,6 +67,15 @@ class TileKey:
     accumulates: bool
     target: Target
     walk: Walk | None = None
+    summation: Summation = "chain"
+    rests: int = 0
+
+    @property
+    def sums(self) -> Summation:
+        """How the products of an element are added up."""
+        if self.walk is None:
+            return self.summation
+        return summation_of(steps_of(self.walk.loops, self.lanes if self.form == "dot" else 1), self.compute)
 
     @property
     def compute(self) -> DType:
@@ -89,18 +111,58 @@ class _OuterTile:
 
     def write(self) -> None:
         a, b, to, stride, depth, accumulate = self.fn.params
-        start = self._starting_sums(to, stride, accumulate)
-        if self.key.walk is not None:
-            sums = self._walk(self.key.walk.loops, a, b, start)
+        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
+        zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
+        walk, summation = self.key.walk, self.key.sums
+
+        def along(start: Value, count: Value) -> Sequence[Value]:
+            from_a = self.fn.at(a, start * self.key.a.k_step)
+            return self._along(count, from_a, self.fn.at(b, start * self.key.b.k_step), zeros)
+
+        if summation == "chain":
+            sums = self._walk(walk.loops, a, b, zeros) if walk else along(self.fn.const(0), depth)
         else:
+            totals = Totals(self.fn, zero.type, len(zeros), summation)
+            if walk:
 
-            def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
-                following = self._step(a, b, sums)
-                return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+                def part(loops: Loops, a: Value, b: Value) -> Sequence[Value]:
+                    return self._walk(loops, a, b, zeros)
 
-            sums = self.fn.loop(depth, [a, b, *start], step)[2:]
-        for place, (pointer, offset, mask) in enumerate(self._places(to, stride)):
-            self.fn.store(sums[place], pointer, offset, mask=mask)
+                sums = sum_walk(self.fn, walk.loops, a, b, 1, zeros, totals, part)
+            else:
+                sums = sum_chains(self.fn, depth, CHAIN, zeros, totals, along)
+        self._store(sums, self._places(to, stride), accumulate)
+
+    def _store(self, sums: Sequence[Value], places: Sequence[Place], accumulate: Value) -> None:
+        """The sums, added to what is there where `accumulate` says so."""
+        fn, rests = self.fn, self.key.rests
+        type = sums[0].type
+
+        def add() -> list[Value]:
+            held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in places]
+            if not rests:
+                return [total + term for total, term in zip(held, sums, strict=True)]
+            kept = [fn.load(p, type, offset + rests, mask=mask) for p, offset, mask in places]
+            pairs = [add_pair(*three) for three in zip(held, kept, sums, strict=True)]
+            return [total for total, _ in pairs] + [rest for _, rest in pairs]
+
+        def first() -> list[Value]:
+            return [*sums, *([fn.zero(type)] * len(sums) if rests else [])]
+
+        if self.key.accumulates:
+            sums = fn.if_(fn.compare("ne", accumulate, fn.const(0)), add, first)
+        for i, value in enumerate(sums):
+            pointer, offset, mask = places[i % len(places)]
+            fn.store(value, pointer, offset + i // len(places) * rests, mask=mask)
+
+    def _along(self, depth: Value, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+        """The sums after `depth` steps of k."""
+
+        def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+            following = self._step(a, b, sums)
+            return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+
+        return self.fn.loop(depth, [a, b, *sums], step)[2:]
 
     def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
         """The sums after these loops; the innermost one is unrolled as far as the decoder likes it."""
@@ -119,22 +181,10 @@ class _OuterTile:
 
         return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
 
-    def _places(self, to: Value, stride: Value) -> list[tuple[Value, int, Value | None]]:
-        """Pointer, byte offset and mask of each vector of sums."""
+    def _places(self, to: Value, stride: Value) -> list[Place]:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk
         rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
         return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
-
-    def _starting_sums(self, to: Value, stride: Value, accumulate: Value) -> list[Value]:
-        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
-        zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
-        if not self.key.accumulates:
-            return zeros
-        adds = self.fn.compare("ne", accumulate, self.fn.const(0))
-        places = self._places(to, stride)
-        return self.fn.if_(
-            adds, lambda: [self.fn.load(p, zero.type, offset, mask=mask) for p, offset, mask in places], lambda: zeros
-        )
 
     def _step(self, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
         """One k: the side with fewer registers is held, the other streams past it."""
@@ -197,12 +247,27 @@ class _DotTile:
         rows, columns, walk = self.key.tile.rows, self.key.width, self.key.walk
         zero = self.vectors.value(self.vectors.const(0, self.key.compute))
         zeros = [zero] * (rows * columns)
-        sums = self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
+        sums = self._sums(a, b, depth, zeros)
         for i in range(rows):
             row = self.fn.at(to, walk.to[i] if walk else stride * i)
             for j in range(columns):
                 total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
                 self.fn.store(total, row, j * self.key.compute.size)
+
+    def _sums(self, a: Value, b: Value, depth: Value, zeros: Sequence[Value]) -> Sequence[Value]:
+        fn, key, walk = self.fn, self.key, self.key.walk
+        if key.sums == "chain":
+            return self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
+        totals = Totals(fn, zeros[0].type, len(zeros), key.sums)
+        if walk:
+            return sum_walk(
+                fn, walk.loops, a, b, key.lanes, zeros, totals, lambda part, a, b: self._walk(part, a, b, zeros)
+            )
+
+        def along(start: Value, count: Value) -> Sequence[Value]:
+            return self._along(count, fn.at(a, start * key.a.k_step), fn.at(b, start * key.b.k_step), zeros)
+
+        return sum_chains(fn, depth, CHAIN * key.lanes, zeros, totals, along)
 
     def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
         """The sums after these loops, the innermost of which has the vectors."""

@@ -19,6 +19,7 @@ from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.contract_sums import MANY
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import cut_axis
@@ -59,7 +60,7 @@ def emit_conv_weight_grad(
     writer.write_total(total)
     total.ret()
     phases = (Phase(name, writer.items), Phase(total.name, writer.total_chunks))
-    return KernelCode(phases, buffers, writer.part_bytes * writer.parts, writer.private_bytes)
+    return KernelCode(phases, buffers, writer.part_step * writer.parts, writer.private_bytes)
 
 
 Loops = tuple[tuple[int, int, int], ...]
@@ -152,6 +153,9 @@ class _WeightGrad:
         self.parts = -(-self.visits // self.span)
         self.items = self.parts * blocks
         self.part_bytes = aligned(self.all_rows * self.all_columns * self.size)
+        # Where many visits are added up, what is rounded off lies beside the sums.
+        self.rests = self.part_bytes if self.span > MANY and self.conv.compute.is_float else 0
+        self.part_step = self.part_bytes + self.rests
         self.private_bytes = aligned(self.picture.bytes(self.images))
         self.total_chunks = max(1, min(_ITEMS, self.part_bytes * self.parts // _PART_BYTES))
 
@@ -169,7 +173,7 @@ class _WeightGrad:
         column = item % blocks * self.across
         group = item // blocks % self.groups
         part = item // (blocks * self.groups)
-        to = fn.at(shared, part * self.part_bytes + (group * self.columns + column) * self.size)
+        to = fn.at(shared, part * self.part_step + (group * self.columns + column) * self.size)
         first = part * self.span
         columns = least(self.columns - column, self.across)
 
@@ -263,6 +267,7 @@ class _WeightGrad:
             accumulates=True,
             target=self.target,
             walk=Walk(tuple(x for x, _ in places), tuple(y * pitch for _, y in places), loops),
+            rests=self.rests,
         )
         none = fn.const(0)
         fn.call(tile_function(self.module, key), [a, b, to, none, none, at.number])
@@ -289,7 +294,7 @@ class _WeightGrad:
                 kind = memory_type(self.conv.compute, lanes)
 
                 def add(p: Value, total: Value) -> list[Value]:
-                    return [total + fn.load(at, kind, p * self.part_bytes, mask=mask)]
+                    return [total + fn.load(at, kind, p * self.part_step, mask=mask)]
 
                 (total,) = fn.loop(self.parts, [zero], add)
                 fn.store(total, sums, j * self.size)
