@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compile_time, harness, machine, report, startup, workloads
+from benchmarks import accuracy, compile_time, harness, machine, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
@@ -42,7 +42,9 @@ def contestants_of(peers: str, console: Console) -> list[str]:
 
 @app.command()
 def main(
-    suite: Annotated[str, typer.Option(help="Which workloads: core, vision; compile: the time of compiling.")] = "core",
+    suite: Annotated[
+        str, typer.Option(help="Which workloads: core, vision; compile: the time of compiling; accuracy: errors.")
+    ] = "core",
     peers: Annotated[str, typer.Option(help="torch, jax, numpy, onnxruntime, eager (ours, not compiled).")] = (
         "torch,jax,numpy,onnxruntime"
     ),
@@ -60,6 +62,12 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else 240)
     if suite == "compile":
         _compile_time(console, nodes, only or [], json)
+        return
+    if suite == "accuracy":
+        found = accuracy.run(console)
+        if json is not None:
+            report.write_json(json, {"machine": machine.describe(), "accuracy": found})
+            console.print(f"written to {json}")
         return
     picked = chosen(suite, only or [])
     if not picked:

@@ -7,12 +7,12 @@ multiply-add):
 
     function   f32          f64
     exp        0.9 / 1.2    0.9 / 1.2
-    expm1      1.3 / 1.4    1.9 / 2.0
+    expm1      1.5          1.9 / 2.0
     log        0.9          0.9
     log1p      1.4          1.3
     tanh       1.9 / 2.0    2.1
-    sigmoid    2.2 / 2.4    2.3
-    erf        1.5 / 2.1    1.6 / 2.0
+    sigmoid    2.3 / 2.4    2.3
+    erf        1.6 / 2.1    1.6 / 2.1
     sin, cos   1.6          2.4
     pow        0.5          1.0 / about 1000
     rsqrt      1.5          1.5
