@@ -315,6 +315,10 @@ def _products() -> list[Sample]:
     for dtype in ("bf16", "f16", "i8", "u8", "i32", "i64"):
         arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((7, 19), (19, 11)))
         samples.append(Sample(op, arrays, {}, 2 if DTYPES[dtype].is_float else 0, False))
+    for left, right, wide in (("i8", "i8", "i32"), ("u8", "i8", "i32"), ("i8", "i32", "i32"), ("bf16", "bf16", "f32")):
+        for a, b in (((7, 19), (19, 11)), ((3, 0), (0, 2)), ((2, 5, 33), (2, 33, 40))):
+            arrays = (_random(DTYPES[left], a, rng), _random(DTYPES[right], b, rng))
+            samples.append(Sample(op, arrays, {"dtype": DTYPES[wide]}, 16 if wide == "f32" else 0, False))
     return samples
 
 

@@ -12,7 +12,7 @@ from tests.runtime.llvm.contract.test_kernel import FORCED, run, target_of
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import bf16, f16, f64
-from tinytorch.runtime.llvm.contract_sums import CHAIN
+from tinytorch.runtime.llvm.contract.sums import CHAIN
 
 EPS = np.finfo(np.float32).eps
 MOST = 20  # eps, of sums of positive numbers

@@ -16,6 +16,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops import composite, contract, core, view
 from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, promote
 from tinytorch.ir.reductions import Axis, Reductions, ValuesAndIndices
+from tinytorch.ir.types import dtype_of
 
 __all__ = ["Operators", "ValuesAndIndices", "broadcast_shapes", "normalize_axis", "promote"]
 
@@ -112,11 +113,17 @@ class Operators(Reductions):
         return basic_index(self, index if isinstance(index, tuple) else (index,))
 
     # Products.
-    def matmul(self, other: Any) -> Self:
-        """Matrix product with numpy's rules: 1-D operands are vectors, leading axes are broadcast batches."""
+    def matmul(self, other: Any, *, dtype: object = None) -> Self:
+        """Matrix product with numpy's rules: 1-D operands are vectors, leading axes are broadcast batches.
+
+        With `dtype` the result is what the sums are kept in, i32 for bytes (i8 and u8, which may meet each other) and
+        f32 for 16-bit floats, and nothing is cast before or after. ShapeError for another one.
+        """
         that = self._like(other)
-        dtype = promote(self.type, that.type)
-        a, b = self.cast(dtype), that.cast(dtype)
+        a, b, attrs = self, that, {} if dtype is None else {"dtype": dtype_of(dtype)}
+        if dtype is None:
+            common = promote(self.type, that.type)
+            a, b = self.cast(common), that.cast(common)
         if 0 in (a.ndim, b.ndim):
             raise ShapeError(f"matmul: operands need at least one axis, got {a.type} and {b.type}", user_loc())
         inner = max(b.ndim - 2, 0)
@@ -128,12 +135,12 @@ class Operators(Reductions):
         a = a.unsqueeze(0) if a.ndim == 1 else a
         b = b.unsqueeze(1) if b.ndim == 1 else b
         if b.ndim == 2 and a.ndim > 2:  # one product of all rows instead of a batch of small ones
-            out = a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))._apply(contract.matmul, b)
+            out = a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))._apply(contract.matmul, b, **attrs)
             out = out.reshape((*a.shape[:-1], b.shape[-1]))
         else:
             batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
             a, b = a.broadcast_to((*batch, *a.shape[-2:])), b.broadcast_to((*batch, *b.shape[-2:]))
-            out = a._apply(contract.matmul, b)
+            out = a._apply(contract.matmul, b, **attrs)
         return out._dropping([i + out.ndim for i in drop], False) if drop else out
 
     def __matmul__(self, other: Any) -> Self:

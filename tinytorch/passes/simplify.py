@@ -14,6 +14,7 @@ from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.operators import broadcast_shapes
 from tinytorch.ir.ops.composite import dropout
+from tinytorch.ir.ops.contract import accumulator, matmul
 from tinytorch.ir.ops.core import cast, constant, copy, custom_grad, detach, filled, where
 from tinytorch.ir.ops.elementwise import and_, div, maximum, minimum, neg, not_, or_, pow_, xor
 from tinytorch.ir.ops.reduce import max_, min_, sum_
@@ -191,6 +192,21 @@ def _cast_of_cast(rewriter: Rewriter, node: Node) -> Term | None:
     return rewriter.term(inner.inputs[0]).cast(target)
 
 
+@local(matmul)
+def _product_of_casts(rewriter: Rewriter, node: Node) -> Term | None:
+    """matmul(cast(x, to=d), cast(y, to=d)) == matmul(x, y, dtype=d) where d is what sums of x and y are kept in: that
+    is how such a product is defined. Either may be in d already."""
+    target = node.output.type.dtype
+    sources: list[Term] = []
+    for value in node.inputs:
+        inner = rewriter.producer(value, cast)
+        known = inner is not None and accumulator(inner.inputs[0].type.dtype) is target
+        sources.append(rewriter.term(inner.inputs[0] if inner is not None and known else value))
+    if all(s.value is v for s, v in zip(sources, node.inputs, strict=True)):
+        return None
+    return sources[0].apply_op(matmul, sources, {"dtype": target})
+
+
 # Broadcasts and what is computed of them.
 _POINTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
 
@@ -270,6 +286,7 @@ _FUNCTIONS: list[Rule] = [
     _division_by_power_of_two,
     _small_powers,
     _cast_of_cast,
+    _product_of_casts,
     _compute_before_broadcast,
     _reduce_one,
     _reduce_copies,

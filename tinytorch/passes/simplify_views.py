@@ -123,7 +123,7 @@ def _permute_of_matmul(rewriter: Rewriter, node: Node) -> Term | None:
     if product is None or node.attrs["axes"] != swapped or not rewriter.single_use(node.inputs[0]):
         return None
     a, b = (rewriter.term(v).mT for v in product.inputs)
-    return b @ a
+    return b.apply_op(matmul, [b, a], product.attrs)
 
 
 @local(permute)

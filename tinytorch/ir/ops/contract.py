@@ -9,19 +9,31 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import Array, Attrs, Op, apply, define
-from tinytorch.ir.ops.core import computed_in_f32
+from tinytorch.ir.ops.core import cast, cast_array, computed_in_f32
 from tinytorch.ir.ops.view import permute
-from tinytorch.ir.types import TensorType
+from tinytorch.ir.types import DType, TensorType, f32, i32
 
 
-def _matmul_type(a: TensorType, b: TensorType) -> TensorType:
-    if a.dtype != b.dtype or a.dtype.kind == "bool":
+def accumulator(dtype: DType) -> DType:
+    """What products of `dtype` are summed in: f32 for 16-bit floats, i32 for bytes (sums wrap alike)."""
+    if dtype.is_float:
+        return dtype if dtype.bits >= 32 else f32
+    return dtype if dtype.bits >= 32 else i32
+
+
+def _matmul_type(a: TensorType, b: TensorType, *, dtype: DType | None = None) -> TensorType:
+    if "bool" in (a.dtype.kind, b.dtype.kind) or (dtype is None and a.dtype != b.dtype):
         raise ShapeError(f"matmul: operands must have one numeric dtype, got {a} and {b}")
+    if dtype is not None and (accumulator(a.dtype), accumulator(b.dtype)) != (dtype, dtype):
+        raise ShapeError(
+            f"matmul: sums of {a.dtype} by {b.dtype} are not kept in {dtype}; those of bytes are in i32, those of "
+            "16-bit floats in f32, others in the dtype of the operands"
+        )
     if a.rank < 2 or a.rank != b.rank or a.shape[:-2] != b.shape[:-2]:
         raise ShapeError(f"matmul: needs two matrices with the same batch axes, got {a} and {b}")
     if a.shape[-1] != b.shape[-2]:
         raise ShapeError(f"matmul: lhs axis {a.rank - 1} is {a.shape[-1]}, rhs axis {b.rank - 2} is {b.shape[-2]}")
-    return TensorType(a.dtype, (*a.shape[:-1], b.shape[-1]))
+    return TensorType(dtype or a.dtype, (*a.shape[:-1], b.shape[-1]))
 
 
 _BLOCK = 1024  # products that numpy may add in f32: BLAS has long chains of additions for some layouts
@@ -49,12 +61,27 @@ def _matmul_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) ->
     return 2 * out.size * types[0].shape[-1]
 
 
+def _matmul(a: Array, b: Array, *, dtype: DType | None = None) -> Array:
+    if dtype is None:
+        return computed_in_f32(products)(a, b)
+    return products(cast_array(a, dtype), cast_array(b, dtype))
+
+
+def _matmul_rule(g: Any, n: Any, side: int, a: Any, b: Any) -> Any:
+    """The cotangent a @ b of operand `side`, in its dtype."""
+    if n.attrs.get("dtype") is None:
+        return apply(matmul, a, b)
+    return apply(cast, apply(matmul, a, b, dtype=g.type.dtype), dtype=n.inputs[side].type.dtype)
+
+
 matmul = define(Op(
-    name="matmul", kind="contract", doc="Products of the matrices in the last two axes; integers wrap.",
-    infer=_matmul_type, eval=computed_in_f32(products),
+    name="matmul", kind="contract",
+    doc="Products of the matrices in the last two axes; integers wrap. With `dtype` the sums are the result: i32 of "
+        "bytes, signed or not, and f32 of 16-bit floats, as if the operands were cast first.",
+    infer=_matmul_type, eval=_matmul,
     vjp=(
-        lambda g, n: apply(matmul, g, transposed(n.inputs[1])),
-        lambda g, n: apply(matmul, transposed(n.inputs[0]), g),
+        lambda g, n: _matmul_rule(g, n, 0, g, transposed(n.inputs[1])),
+        lambda g, n: _matmul_rule(g, n, 1, transposed(n.inputs[0]), g),
     ),
     flops=_matmul_flops,
 ))  # fmt: skip

@@ -21,6 +21,7 @@ from tinytorch.runtime.llvm.contract.epilogue import (
     epilogue_of,
 )
 from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.groups import Groups, grouped, groups_of, pack_column_groups, pack_row_groups
 from tinytorch.runtime.llvm.contract.layout import Product, product_of
 from tinytorch.runtime.llvm.contract.pack import (
     pack_columns,
@@ -32,9 +33,9 @@ from tinytorch.runtime.llvm.contract.pack import (
 )
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
+from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
-from tinytorch.runtime.llvm.contract_sums import MANY, summation_of
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
@@ -53,9 +54,9 @@ def emit_matmul(
 ) -> KernelCode:
     """Write the kernel of `out = epilogue(a @ b)`; a [batch…, M, K], b [batch…, K, N], out [batch…, M, N].
 
-    Any dtypes but bool, the same for a and b; without an epilogue the sums are rounded or wrapped to out's dtype.
-    Any strides; batch axes of a and b are equal (broadcast ones have stride 0). Empty axes are allowed: an empty K
-    gives zeros. CompileError if shapes or dtypes do not fit.
+    Any dtypes but bool, with the same accumulator for a and b; without an epilogue the sums are rounded or wrapped to
+    out's dtype. Any strides; batch axes of a and b are equal (broadcast ones have stride 0). Empty axes are allowed:
+    an empty K gives zeros. CompileError if shapes or dtypes do not fit.
     """
     ends = epilogue or STORE_SUMS
     product = product_of(a, b, (out, *ends.outputs), ends.operands)
@@ -64,11 +65,10 @@ def emit_matmul(
     if not (product.batches and product.m and product.n):
         fn.ret()
         return KernelCode((), buffers)
-    plan = plan_product(product, target)
-    writer = _Kernel(module, fn, product, plan, target, epilogue)
+    writer = _Kernel(module, fn, product, target, epilogue)
     writer.write()
     fn.ret()
-    return KernelCode((Phase(name, plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
+    return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
 class _Kernel:
@@ -79,12 +79,15 @@ class _Kernel:
         module: Module,
         fn: Function,
         product: Product,
-        plan: Plan,
         target: Target,
         epilogue: Epilogue | None,
     ) -> None:
         self.module = module
         self.fn = fn
+        self.groups: Groups | None = groups_of(product, target)
+        self.single = product  # whose steps of k are elements, where those of `product` are groups
+        product = grouped(product, self.groups) if self.groups else product
+        plan: Plan = plan_product(product, target, self.groups is not None)
         self.product = product
         self.plan = plan
         self.target = target
@@ -175,7 +178,9 @@ class _Kernel:
 
     def _pack_a(self, block: _Block) -> None:
         plan, a = self.plan, self.product.a
-        if plan.pack_a == "rows":
+        if self.groups:
+            pack = pack_row_groups(self.module, self.single.a, self.groups, plan.lanes, self.target)
+        elif plan.pack_a == "rows":
             pack = pack_rows(self.module, a, plan.lanes, self.target)
         elif plan.pack_a == "panels":
             pack = pack_panels(self.module, a, plan.tile.rows, plan.lanes, self.target)
@@ -204,8 +209,14 @@ class _Kernel:
         source = self.fn.at(block.b, column * b.column_bytes + start * b.row_bytes)
         if self.plan.pack_b == "none":
             return source
-        emit = pack_transposed if self.plan.pack_b == "transpose" else pack_columns
         packed = self.fn.at(self.scratch, self.b_at)
+        if self.groups:
+            single, lanes = self.single.b, self.plan.lanes
+            pack = pack_column_groups(self.module, single, self.groups, width, lanes, self.target)
+            ends = self.fn.compare("eq", start + count, self.fn.const(self.product.k))
+            self.fn.call(pack, [source, packed, count, self.fn.convert("zext", ends, I64)])
+            return packed
+        emit = pack_transposed if self.plan.pack_b == "transpose" else pack_columns
         self.fn.call(emit(self.module, b, width, self.plan.lanes, self.target), [source, packed, count])
         return packed
 
@@ -281,6 +292,7 @@ class _Kernel:
             target=self.target,
             summation=summation_of(-(-self.plan.k_block // along), self.product.compute),
             rests=self.rests,
+            groups=self.groups,
         )
         function = tile_function(self.module, key)
         self.fn.call(function, [a, b, to, self.fn.const(stride), span.count, span.start])

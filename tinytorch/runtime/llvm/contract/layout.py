@@ -7,16 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.types import DType, Shape, f32, i32
+from tinytorch.ir.ops.contract import accumulator
+from tinytorch.ir.types import DType, Shape
 from tinytorch.runtime.llvm.contract.grid import Grid
 from tinytorch.runtime.llvm.kernel import Operand
-
-
-def accumulator(dtype: DType) -> DType:
-    """What products of `dtype` are summed in: f32 for 16-bit floats, i32 for bytes (sums wrap alike)."""
-    if dtype.is_float:
-        return dtype if dtype.bits >= 32 else f32
-    return dtype if dtype.bits >= 32 else i32
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ def product_of(a: Operand, b: Operand, results: Sequence[Operand], inputs: Seque
 def _check(product: Product) -> None:
     a, b = product.a, product.b
     expected = (*product.batch, product.m, product.n)
-    if a.dtype is not b.dtype:
+    if accumulator(a.dtype) is not accumulator(b.dtype):
         raise CompileError(f"matmul kernel: operands are {a.dtype} and {b.dtype}; cast one of them first")
     if b.shape != (*product.batch, product.k, product.n):
         raise CompileError(f"matmul kernel: operand shapes {a.shape} and {b.shape} do not fit")

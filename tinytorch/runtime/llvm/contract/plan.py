@@ -68,10 +68,10 @@ class Plan:
         return -(-self.items // self.items_per_chunk)
 
 
-def plan_product(product: Product, target: Target) -> Plan:
-    """The cut for a product without empty axes (an empty k is fine)."""
+def plan_product(product: Product, target: Target, grouped: bool = False) -> Plan:
+    """The cut for a product without empty axes (an empty k is fine); both operands are packed where `grouped`."""
     lanes = target.lanes(product.compute)
-    form = "dot" if _sums_along_k(product, lanes) else "outer"
+    form = "dot" if not grouped and _sums_along_k(product, lanes) else "outer"
     most = accumulators(product.compute, target)
     if form == "dot":
         tile = _dot_tile(product, lanes, most)
@@ -82,6 +82,8 @@ def plan_product(product: Product, target: Target) -> Plan:
     panel = lanes if form == "dot" else tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
+    if grouped:
+        pack_a, pack_b = "rows", "copy"
     item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, target)
     items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
     return Plan(

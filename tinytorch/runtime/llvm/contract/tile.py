@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.emitter import Lane
+from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import accumulator
+from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES, Groups
 from tinytorch.runtime.llvm.contract.plan import Tile
-from tinytorch.runtime.llvm.contract_sums import (
+from tinytorch.runtime.llvm.contract.sums import (
     CHAIN,
     Loops,
     Summation,
@@ -27,7 +28,7 @@ from tinytorch.runtime.llvm.contract_sums import (
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Value
 from tinytorch.runtime.llvm.text.target import Target
-from tinytorch.runtime.llvm.text.types import I64, PTR
+from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 
 Place = tuple[Value, int, "Value | None"]  # pointer, byte offset and mask of a vector of sums
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
@@ -69,6 +70,7 @@ class TileKey:
     walk: Walk | None = None
     summation: Summation = "chain"
     rests: int = 0
+    groups: Groups | None = None  # what a step of k takes, where it is not an element
 
     @property
     def sums(self) -> Summation:
@@ -120,6 +122,7 @@ class _OuterTile:
             return self._along(count, from_a, self.fn.at(b, start * self.key.b.k_step), zeros)
 
         if summation == "chain":
+            zeros = self._begin(a, accumulate, zeros)
             sums = self._walk(walk.loops, a, b, zeros) if walk else along(self.fn.const(0), depth)
         else:
             totals = Totals(self.fn, zero.type, len(zeros), summation)
@@ -132,6 +135,19 @@ class _OuterTile:
             else:
                 sums = sum_chains(self.fn, depth, CHAIN, zeros, totals, along)
         self._store(sums, self._places(to, stride), accumulate)
+
+    def _begin(self, a: Value, accumulate: Value, zeros: list[Value]) -> list[Value]:
+        """What sums begin with: behind packed rows of moved groups, once for all of k."""
+        fn, key = self.fn, self.key
+        if not key.groups or not key.groups.moves:
+            return zeros
+
+        def load() -> list[Value]:
+            behind = key.a.step - GROUP_BYTES
+            rows = [fn.load(a, I32, behind + i * key.a.step) for i in range(key.tile.rows)]
+            return [fn.splat(row, key.lanes) for row in rows for _ in range(key.tile.vectors)]
+
+        return fn.if_(fn.compare("eq", accumulate, fn.const(0)), load, lambda: zeros)
 
     def _store(self, sums: Sequence[Value], places: Sequence[Place], accumulate: Value) -> None:
         """The sums, added to what is there where `accumulate` says so."""
@@ -210,6 +226,8 @@ class _OuterTile:
         return following
 
     def _add(self, x: Lane, y: Lane, total: Value) -> Value:
+        if self.key.groups:
+            return self.key.groups.dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
     def _a_element(self, a: Value, row: int) -> Lane:

@@ -18,8 +18,8 @@ from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilo
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
+from tinytorch.runtime.llvm.contract.sums import MANY
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.contract_sums import MANY
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import cut_axis
