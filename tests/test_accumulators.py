@@ -115,7 +115,12 @@ def test_sums_wrap() -> None:
     a, b = np.full((9, 140_000), -128, np.int8), np.full((140_000, 20), -128, np.int8)
     out = np.zeros((9, 20), np.int32)
     run(a, b, out)
-    assert (out == np.array(140_000 << 14).astype(np.int32)).all()
+    wrapped = np.array(140_000 << 14).astype(np.int32)
+    assert (out == wrapped).all()
+    assert matmul.fast is not None
+    for evaluate in (matmul.eval, matmul.fast):
+        assert (evaluate(a, b, dtype=i32) == wrapped).all()
+        np.testing.assert_array_equal(evaluate(a[:, :35], b[:35]), np.int32(35 << 14).astype(np.int8))
 
 
 def test_epilogues_and_narrow_results() -> None:
