@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
 from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter

@@ -10,7 +10,6 @@ from itertools import pairwise
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Grid
-from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
 from tinytorch.runtime.llvm.kernel import Operand
 
 Pair = tuple[int, int]

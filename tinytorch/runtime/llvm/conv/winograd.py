@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
-from tinytorch.runtime.llvm.contract.layout import Operand, accumulator
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function

@@ -12,7 +12,8 @@ import tinytorch as tt
 from tests.runtime.llvm.contract.test_kernel import FORCED, run, target_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.graph import Builder, Expr, Graph
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import cast
