@@ -85,7 +85,9 @@ def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Results]]:
 
         def together(*operands: Tensor) -> list[tuple[Tensor, ...]]:
             rest = iter(operands)
-            return [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
+            made = [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
+            # A view at a place that is known when the graph runs is no result of a compiled function.
+            return [t.clone() if s.op is OPS["dynamic_slice"] else t for t, s in zip(made, samples, strict=True)]
 
         arguments = [Tensor(a) for s in samples for a in s.arrays]
         return [tuple(t.numpy() for t in results) for results in compile(together, backend=backend)(*arguments)]
@@ -371,6 +373,27 @@ def _updates() -> list[Sample]:
         samples.append(Sample(OPS["scatter"], (rows[:, 0], repeated, _random(dtype, (3, 2), rng)), {"axis": 0}))
         attrs = {"starts": (1, 2), "steps": (2, 3)}
         samples.append(Sample(OPS["update_slice"], (rows, _random(dtype, (3, 10), rng)), attrs))
+        moved = (np.array(1), np.array(3))
+        attrs = {"starts": (0, 2), "steps": (2, 3), "axes": (0, 1)}
+        samples.append(Sample(OPS["update_slice"], (rows, _random(dtype, (3, 9), rng), *moved), attrs))
+        attrs = {"starts": (0, 2), "limits": (5, 28), "steps": (2, 3), "axes": (1, 0)}
+        samples.append(Sample(OPS["dynamic_slice"], (rows, *moved[::-1]), attrs))
+    return [*samples, *_moved()]
+
+
+def _moved() -> list[Sample]:
+    """Regions that positions move along some axes, to both ends of them."""
+    rng = _rng("moved")
+    x = rng.normal(size=(4, 5, 3))
+    cases = [((2, 5, 1), (0, 0, 2), (1, 1, 1), (0,), (2,)), ((2, 2, 3), (1, 0, 0), (2, 3, 1), (1,), (1,))]
+    cases += [((1, 3, 2), (0, 1, 0), (1, 1, 2), (2, 0), (0, 3)), ((0, 5, 3), (1, 0, 0), (1, 1, 1), (0,), (3,))]
+    samples: list[Sample] = []
+    for shape, starts, steps, axes, places in cases:
+        positions = tuple(np.array(place) for place in places)
+        attrs = {"starts": starts, "steps": steps, "axes": axes}
+        samples.append(Sample(OPS["update_slice"], (x, rng.normal(size=shape), *positions), attrs, smooth=True))
+        limits = tuple(a + (d - 1) * s + 1 if d else a for a, d, s in zip(starts, shape, steps, strict=True))
+        samples.append(Sample(OPS["dynamic_slice"], (x, *positions), {**attrs, "limits": limits}, smooth=True))
     return samples
 
 

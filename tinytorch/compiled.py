@@ -27,14 +27,15 @@ from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
-from tinytorch.frontend.traced import Leaf, Result, Traced, set_raw_grad
 from tinytorch.frontend.tracing import trace
+from tinytorch.frontend.traced import Leaf, Result, Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
@@ -104,6 +105,10 @@ class Compiled:
         except NeedsValue as error:
             call.fix(error.places)
             guessed = False
+        except IndexError:
+            if not (call.numbers and self._last is not None and self._moves(self._last)):
+                raise
+            return self._with_values(call, args, kwargs)
         except _Failed:
             call.fix(call.numbers)
             guessed = True
@@ -114,13 +119,21 @@ class Compiled:
                 call.release(call.numbers)
             raise
 
+    def _with_values(self, call: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call with its numbers as static values, this once: a slice that begins at one of them did not lie in its
+        axis. It is shorter then, which takes another graph, or an error. Nothing has been changed."""
+        call.fix(call.numbers)
+        try:
+            return self._call(args, kwargs)
+        finally:
+            call.release(call.numbers)
+
     def _run(self, call: Signature) -> Any:
         tensors = call.tensors
-        found = self._ready(call)
+        found = self._last = self._ready(call)
         result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*tensors)
         if result is MISMATCH and found.shared(tensors) - found.overlaps:
-            found = self._ready(call, apart=False)
-        self._last = found
+            found = self._last = self._ready(call, apart=False)
         if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
             args, kwargs = call.arguments()
@@ -132,6 +145,14 @@ class Compiled:
         if result is MISMATCH:
             self._explain_failure(found, tensors)
         return self._finish(found, result, tensors)
+
+    def _moves(self, item: Specialization) -> bool:
+        """Whether a graph was run that has slices at places which are known when it runs."""
+        return not self._runs_eagerly(item) and any(
+            n.op is dynamic_slice or "axes" in n.attrs
+            for n in item.traced.graph.nodes
+            if n.op.kind in ("index", "update")
+        )
 
     @staticmethod
     def _runs_eagerly(item: Specialization) -> bool:
@@ -195,6 +216,10 @@ class Compiled:
                 traced = trace(self.function, args, kwargs, call.tensors, names, append_gradients, self._name)
         except TraceAgain:
             return self._specialize(call)
+        except ViewOfRun as error:
+            if call.numbers:
+                raise _Failed from error
+            raise
         except TinyTorchError:
             raise
         except Exception as error:

@@ -8,13 +8,14 @@ from typing import Any
 
 from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.opaque_results import refuse_opaque
-from tinytorch.frontend.storage import memory_of, storage_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import Trace
-from tinytorch.frontend.traced import Effects, Leaf, Result, Traced, strides_of
+from tinytorch.frontend.storage import depends_on_run, memory_of, storage_of
+from tinytorch.frontend.traced import Effects, Leaf, Result, Traced, ViewOfRun, strides_of
 from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops
 from tinytorch.ir.graph import Value
+from tinytorch.ir.loc import user_loc
 
 
 class Closing:
@@ -113,9 +114,16 @@ class Closing:
             made = tensor.requires_grad and not leaf
             differentiable, spent = made and not running.went_backward, made and running.went_backward
             if running.cuts(tensor, base):
-                steps = (*steps, (ops.core.detach, {}))
+                steps = (*steps, (ops.core.detach, {}, ()))
             shared = len(members[id(base)]) > 1 and self._follows(tensor, base)
-            if id(base) in inputs and self._follows(tensor, base):
+            outside = id(base) in inputs and self._follows(tensor, base)
+            if (outside or shared) and depends_on_run(steps):
+                raise ViewOfRun(
+                    "a compiled function cannot return a view of what others hold, at a place that is known when the "
+                    "graph runs; return its clone()",
+                    user_loc(),
+                )
+            if outside:
                 own = tensor.requires_grad and not leaf and id(tensor) not in inputs
                 results.append(Result(~inputs[id(base)], steps, own, leaf))
                 continue

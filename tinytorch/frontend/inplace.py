@@ -14,7 +14,7 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.index import update_slice
-from tinytorch.ir.promotion import RANK, promote
+from tinytorch.ir.promotion import RANK, normalize_axis, promote
 
 
 class InPlace(Operators):
@@ -69,6 +69,19 @@ class InPlace(Operators):
 
     def zero_(self) -> Self:
         return self.copy_(0)
+
+    def index_copy_(self, dim: int, index: Any, source: Any) -> Self:
+        """Take the slices of `source` at the places in `dim` that the integers of the vector `index` name."""
+        axis, chosen, new = normalize_axis("index_copy_", dim, self.ndim), self._like(index), self._like(source)
+        shape = (*self.shape[:axis], chosen.numel(), *self.shape[axis + 1 :])
+        if chosen.ndim > 1 or new.shape != shape or new.dtype != self.dtype:
+            raise ShapeError(
+                f"index_copy_: for {self.type} and an index of {chosen.type} along axis {axis} the source is "
+                f"{self.dtype}{list(shape)}, got {new.type}",
+                user_loc(),
+            )
+        self[(slice(None),) * axis + (chosen.reshape((chosen.numel(),)),)] = new
+        return self
 
     # Arithmetic.
     def add_(self, other: Any, alpha: Any = 1) -> Self:

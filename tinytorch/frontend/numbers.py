@@ -55,6 +55,10 @@ class Number:
             self._needed()  # whether the value fits
         return self.tensor.cast(f32 if self.kind is float else i64)
 
+    def as_position(self) -> Tensor | None:
+        """The number as an index, or as where a slice begins."""
+        return self.tensor if self.kind is int else self._needed()
+
     def _needed(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise NeedsValue(self.places)
 

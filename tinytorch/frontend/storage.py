@@ -14,7 +14,8 @@ from tinytorch.ir.memory import owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import Shape
 
-Steps = tuple[tuple[Op, Attrs], ...]  # views, one taken of the other
+# Views, one taken of the other: op, attributes, and the operands behind the first one, which only a trace has.
+Steps = tuple[tuple[Op, Attrs, tuple[Any, ...]], ...]
 _CUTS = (ops.core.detach, ops.core.custom_grad)  # the same memory, with a history of its own
 
 
@@ -72,8 +73,8 @@ def is_cut(op: Op) -> bool:
 
 def along(steps: Steps, x: Any) -> Any:
     """The view of `x`, in any world of operands."""
-    for op, attrs in steps:
-        x = x.apply_op(op, (x,), attrs)
+    for op, attrs, others in steps:
+        x = x.apply_op(op, (x, *others), attrs)
     return x
 
 
@@ -81,10 +82,15 @@ def put(steps: Steps, base: Any, value: Any) -> Any:
     """`base` with `value` in the place of the view that `steps` lead to, in any world of operands."""
     if not steps:
         return value
-    (op, attrs), rest = steps[0], steps[1:]
-    inner = put(rest, base.apply_op(op, (base,), attrs), value) if rest else value
+    (op, attrs, others), rest = steps[0], steps[1:]
+    inner = put(rest, base.apply_op(op, (base, *others), attrs), value) if rest else value
     assert op.put is not None
-    return op.put(base, inner, **attrs)
+    return op.put(base, inner, *others, **attrs)
+
+
+def depends_on_run(steps: Steps) -> bool:
+    """Whether the views lead to a place that is known when the graph runs."""
+    return any(others for _, _, others in steps)
 
 
 def row_major(shape: Shape) -> Array:
@@ -134,7 +140,9 @@ def layout_of(tensor: Stored) -> Array:
     if alias is None:
         return row_major(tensor.shape)
     array = layout_of(alias.base)
-    for op, attrs in alias.steps:
+    for op, attrs, others in alias.steps:
+        if others:  # a slice, wherever it begins
+            op, attrs = ops.view.slice_, {name: attrs[name] for name in ("starts", "limits", "steps")}
         array = op.eval(array, **attrs)
     return array
 
@@ -148,12 +156,13 @@ def memory_of(tensor: T, ends: Container[int] = ()) -> tuple[T, Steps]:
     return base, steps
 
 
-def alias_of(tensor: T, op: Op, attrs: Attrs, ends: Container[int] = ()) -> Alias[T]:
-    """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`."""
+def alias_of(tensor: T, op: Op, attrs: Attrs, ends: Container[int] = (), others: tuple[Any, ...] = ()) -> Alias[T]:
+    """Where a result of `op` in the memory of `tensor` lies; `ends` as for `memory_of`, `others` the operands behind
+    the first."""
     if is_cut(op):
         return Alias(*memory_of(tensor, ends), cut=True)
     base, steps = (tensor, ()) if id(tensor) in ends else base_of(tensor)
-    return Alias(base, (*steps, (op, attrs)), False, base._node)
+    return Alias(base, (*steps, (op, attrs, others)), False, base._node)
 
 
 def cut_alias(tensor: T) -> Alias[T]:

@@ -17,6 +17,7 @@ from tinytorch.frontend.storage import (
     Alias,
     Storage,
     alias_of,
+    along,
     base_of,
     cut_alias,
     is_cut,
@@ -99,6 +100,16 @@ class Tensor(Indexing):
     def array_operand(self, array: Array) -> Any:
         trace = mode.trace
         return super().array_operand(array) if trace is None else trace.array(array)
+
+    # As an index.
+    def as_position(self) -> Self | None:
+        trace = mode.trace
+        known = trace is None or (self._expr is None and not trace.holds(self))
+        return None if known else super().as_position()
+
+    def known_difference(self, other: Any) -> int | None:
+        trace = mode.trace
+        return None if trace is None else trace.lift(self).known_difference(trace.lift(other))
 
     # As Python objects.
     def __repr__(self) -> str:
@@ -196,8 +207,7 @@ class Tensor(Indexing):
             view, recording = alias.base, mode.grad
             mode.grad = True
             try:
-                for op, attrs in alias.steps:
-                    view = _eager(op, (view,), attrs)
+                view = along(alias.steps, view)
             finally:
                 mode.grad = recording
             self._node, self._requires_grad, alias.seen = view._node, view._requires_grad, alias.base._node

@@ -266,7 +266,7 @@ class Trace:
         out = self._wrap(expr)
         out._requires_grad = grad
         if op.put is not None and self._is_view(op, operands[0], attrs):
-            self._alias(out, operands[0], op, attrs)
+            self._alias(out, operands[0], op, attrs, tuple(exprs[1:]))
         return out
 
     def _is_view(self, op: Op, operand: Tensor, attrs: Attrs) -> bool:
@@ -276,10 +276,10 @@ class Trace:
                 self.layouts.add(id(base))
         return is_view(op, layout_of(operand), attrs)
 
-    def _alias(self, out: Tensor, operand: Tensor, op: Op, attrs: Attrs) -> None:
+    def _alias(self, out: Tensor, operand: Tensor, op: Op, attrs: Attrs, others: tuple[Expr, ...]) -> None:
         """Note that `out` lies in the memory of `operand`."""
         out._storage = storage_of(operand)
-        out._alias = alias = alias_of(operand, op, attrs, self.inputs)
+        out._alias = alias = alias_of(operand, op, attrs, self.inputs, others)
         if alias.cut:
             memory = self.root(alias.base).memory
             expr = out._expr

@@ -13,8 +13,13 @@ from tinytorch.frontend.storage import Steps, Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Graph, Value
+from tinytorch.ir.errors import TraceError
 
 Leaf = Tensor | int  # a captured tensor, or the position of an argument
+
+
+class ViewOfRun(TraceError):
+    """A result is a view at a place that is known when the graph runs; a number that it depends on can be static."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.graph import Builder, Value
+from tinytorch.ir.linear import difference
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.types import TensorType
@@ -29,3 +30,6 @@ class Expr(Operators):
 
     def constant(self, array: Array) -> Expr:
         return Expr(self.builder, self.builder.constant(array))
+
+    def known_difference(self, other: Any) -> int | None:
+        return difference(self.builder, self.value, other.value)

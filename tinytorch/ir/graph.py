@@ -64,6 +64,8 @@ class Builder:
     nodes: list[Node] = field(default_factory=list[Node])
     loc: Loc | None = None
     _constants: dict[tuple[Any, ...], Value] = field(default_factory=dict[tuple[Any, ...], Value])
+    _makers: dict[Value, Node] = field(default_factory=dict[Value, Node])  # of the first nodes
+    _seen: int = 0  # how many these are
 
     def input(self, type: TensorType, name: str = "") -> Value:
         value = Value(type, name)
@@ -80,6 +82,13 @@ class Builder:
         node = Node(op, tuple(inputs), dict(attrs), outputs, self.loc)
         self.nodes.append(node)
         return node
+
+    def maker(self, value: Value) -> Node | None:
+        """The node that computes `value`; None for an input."""
+        for node in self.nodes[self._seen :]:
+            self._makers.update(dict.fromkeys(node.outputs, node))
+        self._seen = len(self.nodes)
+        return self._makers.get(value)
 
     def constant(self, array: Array) -> Value:
         """A constant; equal small ones are shared."""

@@ -1,4 +1,4 @@
-"""Which integers a graph's values can be, and checks in front of gathers and scatters whose indices could be others.
+"""Which integers a graph's values can be, and checks in front of kernels whose indices or positions could be others.
 
 A kernel reads where an index says. Indices that come through `checked_index`, are constants, or are computed of such
 (row · width + column) are known to be in range; in front of others a check is put, whose failure stops the graph.
@@ -14,60 +14,68 @@ import numpy as np
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.elementwise import checked_index
-from tinytorch.ir.ops.index import gather, scatter_add
+from tinytorch.ir.ops.index import indices_of
 from tinytorch.ir.types import DType
 
 Range = tuple[int, int]  # the smallest and the largest value, both included
 
 
 def guard_indices(graph: Graph) -> Graph:
-    """A graph of kernels whose gathers and scatters read and write in range, or the graph stops before.
+    """A graph of kernels that read and write in range, or the graph stops before.
 
     %y = kernel(%x, %i) {gather}   -->   %c = kernel(%i) {checked_index}
                                          %y = kernel(%x, %c) {gather}
     """
-    if not any(map(_indexed, graph.nodes)):
+    if not any(map(_indices, graph.nodes)):
         return graph
     ranges = ranges_of(graph)
     nodes: list[Node] = []
-    checked: dict[tuple[Value, int], Value] = {}
+    checked: dict[tuple[Value, int, bool], Value] = {}
     for node in graph.nodes:
-        inner = _indexed(node)
-        if inner is not None:
-            body: Graph = node.attrs["body"]
-            operands = [node.inputs[body.inputs.index(v)] for v in inner.inputs]
-            index, size = operands[1], inner.inputs[0].type.shape[inner.attrs["axis"]]
-            if index.type.size and not _within(ranges[index], size):
-                if (index, size) not in checked:
-                    nodes.append(_check(index, size, node))
-                    checked[index, size] = nodes[-1].output
-                operands[1] = checked[index, size]
-                node = _with_operands(node, inner, operands)
+        found = _indices(node)
+        operands = _operands(node) if found else []
+        for i, size, wrap in found:
+            key = (operands[i], size, wrap)
+            if key[0].type.size and not _within(ranges[key[0]], size):
+                if key not in checked:
+                    nodes.append(_check(*key, node))
+                    checked[key] = nodes[-1].output
+                operands[i] = checked[key]
+        if any(operand not in node.inputs for operand in operands):
+            node = _with_operands(node, operands)
         nodes.append(node)
     return graph.with_nodes(nodes)
 
 
-def _indexed(node: Node) -> Node | None:
-    """The gather or the scatter that a kernel is."""
-    if node.op is not kernel or "family" not in node.attrs:
-        return None
-    return next((n for n in node.attrs["body"].nodes if n.op is gather or n.op is scatter_add), None)
+def _indices(node: Node) -> tuple[tuple[int, int, bool], ...]:
+    """The operands of what a kernel of one node computes that are indices, see `indices_of`."""
+    if node.op is not kernel or "family" not in node.attrs or len(node.attrs["body"].nodes) != 1:
+        return ()
+    (inner,) = node.attrs["body"].nodes
+    return indices_of(inner.op, [v.type for v in inner.inputs], inner.output.type, inner.attrs)
+
+
+def _operands(node: Node) -> list[Value]:
+    """What the only node of a kernel's body reads, as the kernel is given it."""
+    body: Graph = node.attrs["body"]
+    return [node.inputs[body.inputs.index(v)] for v in body.nodes[0].inputs]
 
 
 def _within(range_: Range, size: int) -> bool:
     return range_[0] >= 0 and range_[1] < size
 
 
-def _check(index: Value, size: int, reader: Node) -> Node:
-    """A kernel that checks indices into an axis of `size`; negative ones count from its end, as in the reference."""
+def _check(index: Value, size: int, wrap: bool, reader: Node) -> Node:
+    """A kernel that checks indices into an axis of `size`; negative ones count from its end if `wrap`."""
     body = Builder("check")
-    output = body.append(checked_index, [body.input(index.type)], {"size": size}).output
+    output = body.append(checked_index, [body.input(index.type)], {"size": size, "wrap": wrap}).output
     value = Value(index.type, index.name)
     return Node(kernel, (index,), {"family": "loop", "body": body.build([output])}, (value,), reader.loc)
 
 
-def _with_operands(node: Node, inner: Node, operands: list[Value]) -> Node:
-    """The kernel of `inner` alone, with one input for each of its operands."""
+def _with_operands(node: Node, operands: list[Value]) -> Node:
+    """The kernel of one node, with one input for each of that one's operands."""
+    (inner,) = node.attrs["body"].nodes
     body = Builder(node.attrs["body"].name)
     inputs = [body.input(value.type, value.name) for value in operands]
     result = body.append(inner.op, inputs, inner.attrs, [inner.output.name]).output
@@ -185,6 +193,7 @@ _RULES: dict[str, Rule] = {
     "cast": _union,
     "where": lambda node, operands: _union(node, operands[1:]),
     "gather": lambda node, operands: operands[0],
+    "dynamic_slice": lambda node, operands: operands[0],
     "max": _union,
     "min": _union,
     "max_pool2d": _pool,

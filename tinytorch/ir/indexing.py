@@ -13,28 +13,30 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.types import Shape, bool_, i64
+from tinytorch.ir.positions import RuntimeSlice, checked, is_number, position, window, with_positions
+from tinytorch.ir.types import Shape, bool_
+
+Window = slice | RuntimeSlice
 
 _SLICES = {slice}
 _INDEX_DTYPES = ("int64", "int32", "int8", "uint8")
 
 
 def basic_index(x: Any, index: tuple[Any, ...]) -> Any:
-    """`x[index]` for integers, slices, `...` and None."""
-    index = _without_ellipsis(x, index)
+    """`x[index]` for integers, slices, `...` and None, also where integers are known when the graph runs."""
+    index = with_positions(x, _without_ellipsis(x, index))
     if _SLICES.issuperset(map(type, index)):
         return _windowed(x, index)
     asked = [item for item in index if item is not None]  # of each axis
-    windows = [i if isinstance(i, slice) else _one(x, operator.index(i), axis) for axis, i in enumerate(asked)]
-    out = _windowed(x, windows)
-    kept = iter([d for d, item in zip(out.shape, asked, strict=True) if isinstance(item, slice)])
-    return out.reshape(tuple(1 if i is None else next(kept) for i in index if i is None or isinstance(i, slice)))
+    out = _windowed(x, [_one(x, item, axis) for axis, item in enumerate(asked)])
+    kept = iter([d for d, item in zip(out.shape, asked, strict=True) if _keeps_axis(item)])
+    return out.reshape(tuple(1 if i is None else next(kept) for i in index if _keeps_axis(i)))
 
 
 def array_index(x: Any, index: tuple[Any, ...]) -> Any:
     """`x[index]` where some items are integer operands: they broadcast against each other, and their axes replace the
     indexed ones; they come first where a slice or None stands between two of them."""
-    index = _without_ellipsis(x, index)
+    index = tuple(_index_operand(x, i) if is_number(i) else i for i in _without_ellipsis(x, index))
     advanced = [n for n, i in enumerate(index) if i is not None and not isinstance(i, slice)]
     x = basic_index(x, tuple(slice(None) if n in advanced else i for n, i in enumerate(index)))
     indices = [_index_operand(x, index[n]) for n in advanced]
@@ -56,8 +58,10 @@ def _front(index: Sequence[Any], advanced: Sequence[int]) -> int:
 
 def _index_operand(x: Any, item: Any) -> Any:
     """An index array as an operand; one of a dtype that no tensor has is copied."""
-    if hasattr(item, "apply_op"):
+    if hasattr(type(item), "apply_op"):
         return item
+    if is_number(item):
+        return item.as_position()
     array = np.asarray(item)
     return x.array_operand(array if array.dtype.name in _INDEX_DTYPES else array.astype(np.int64))
 
@@ -72,25 +76,59 @@ def _without_ellipsis(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*index[:at], *[slice(None)] * rest, *index[at + 1 :])
 
 
-def _one(x: Any, at: int, axis: int) -> slice:
-    size = x.shape[axis]
+def narrow(x: Any, axis: int, start: Any, length: int) -> Any:
+    """`length` elements along an axis from `start` on: a number, or an operand of one integer."""
+    size, at = x.shape[axis], position(start)
+    if at is None:
+        begin = operator.index(start)
+        begin += size if begin < 0 else 0
+        fits, item = 0 <= begin <= begin + length <= size, slice(begin, begin + length)
+    else:
+        fits, item = 0 <= length <= size, window(at, length, size) if length else slice(0, 0)
+    if not fits:
+        raise IndexError(f"narrow: {length} elements from {start} on do not fit axis {axis} of {x.type}")
+    return _windowed(x, [item if a == axis else slice(None) for a in range(x.ndim)])
+
+
+def _keeps_axis(item: Any) -> bool:
+    return item is None or isinstance(item, slice) or (isinstance(item, RuntimeSlice) and not item.single)
+
+
+def _one(x: Any, item: Any, axis: int) -> Window:
+    """A window for an item: integers are windows of one element."""
+    if isinstance(item, (slice, RuntimeSlice)):
+        return item
+    at, size = operator.index(item), x.shape[axis]
     if not -size <= at < size:
         raise IndexError(f"index {at} is out of range for axis {axis} of {x.type}")
     return slice(at % size, at % size + 1)
 
 
-def _windowed(x: Any, windows: Sequence[slice]) -> Any:
+def _windowed(x: Any, windows: Sequence[Window]) -> Any:
     """A slice of every axis; a negative step is a slice and a flip."""
     ranges, flips = _forward(_ranges(x, windows))
+    moved = _moved(windows)
     region = [(r.start, r[-1] + 1, r.step) if r else (0, 0, r.step) for r in ranges]
-    if region != [(0, d, 1) for d in x.shape]:
+    if moved or region != [(0, d, 1) for d in x.shape]:
         starts, limits, steps = zip(*region, strict=True)
-        x = apply(ops.view.slice_, x, starts=starts, limits=limits, steps=steps)
+        attrs = {"starts": starts, "limits": limits, "steps": steps}
+        if moved:
+            x = apply(ops.index.dynamic_slice, x, *moved.values(), **attrs, axes=tuple(moved))
+        else:
+            x = apply(ops.view.slice_, x, **attrs)
     return apply(ops.view.flip, x, axes=flips) if flips else x
 
 
-def _ranges(x: Any, windows: Sequence[slice]) -> list[range]:
-    return [range(*w.indices(d)) for w, d in zip(windows, x.shape, strict=True)]
+def _ranges(x: Any, windows: Sequence[Window]) -> list[range]:
+    """The indices along each axis; of those that a position moves, counted from it."""
+    return [
+        w.range if isinstance(w, RuntimeSlice) else range(*w.indices(d)) for w, d in zip(windows, x.shape, strict=True)
+    ]
+
+
+def _moved(windows: Sequence[Window]) -> dict[int, Any]:
+    """The positions that move windows, by their axes."""
+    return {axis: w.start for axis, w in enumerate(windows) if isinstance(w, RuntimeSlice)}
 
 
 def _forward(ranges: Sequence[range]) -> tuple[list[range], tuple[int, ...]]:
@@ -112,16 +150,10 @@ def _merged(x: Any, axis: int, count: int) -> Any:
 def _flat(x: Any, indices: Sequence[Any], axis: int) -> Any:
     """Indices of the axes from `axis` on as indices of the one that they are merged to."""
     sizes = x.shape[axis : axis + len(indices)]
-    flat = _checked(indices[0], sizes[0])
+    flat = checked(indices[0], sizes[0])
     for index, size in zip(indices[1:], sizes[1:], strict=True):
-        flat = flat * size + _checked(index, size)
+        flat = flat * size + checked(index, size)
     return flat
-
-
-def _checked(index: Any, size: int) -> Any:
-    if index.dtype.kind not in ("int", "uint"):
-        raise IndexError(f"an index needs an integer dtype, got {index.type}")
-    return apply(ops.elementwise.checked_index, index.cast(i64), size=size)
 
 
 # Assignment.
@@ -140,7 +172,11 @@ def assign(x: Any, index: Any, value: Any) -> Any:
     if any(_is_mask(item) for item in items):
         return _assign_masked(x, items, value)
     items = _without_ellipsis(x, tuple(items))
-    return (_assign_at if any(map(_is_operand, items)) else _assign_window)(x, items, value)
+    arrays = any(_is_operand(item) and item.ndim for item in items)
+    if arrays:
+        items = tuple(_index_operand(x, item) if is_number(item) else item for item in items)
+    items = with_positions(x, items, operands=not arrays)
+    return (_assign_at if arrays else _assign_window)(x, items, value)
 
 
 def _item(x: Any, item: Any) -> Any:
@@ -151,14 +187,14 @@ def _item(x: Any, item: Any) -> Any:
         return (
             x.constant(array) if array.dtype == np.bool_ else _index_operand(x, array.astype(int) if empty else array)
         )
-    if item is None or item is Ellipsis or isinstance(item, slice) or _is_operand(item):
+    if item is None or item is Ellipsis or isinstance(item, slice) or _is_operand(item) or is_number(item):
         same: Any = item
         return same
     return operator.index(item)
 
 
 def _is_operand(item: Any) -> bool:
-    return hasattr(item, "apply_op")
+    return hasattr(type(item), "apply_op")
 
 
 def _is_mask(item: Any) -> bool:
@@ -179,29 +215,34 @@ def _fitted(value: Any, shape: Shape) -> Any:
     return (value.reshape(own) if extra else value).broadcast_to(shape)
 
 
-def _put(x: Any, ranges: Sequence[range], update: Any) -> Any:
-    """`x` with `update` at the ranges of its axes."""
+def _put(x: Any, windows: Sequence[Window], update: Any) -> Any:
+    """`x` with `update` in the windows of its axes."""
+    ranges, moved = _ranges(x, windows), _moved(windows)
     ranges, flips = _forward(ranges)
     if flips:
         update = apply(ops.view.flip, update, axes=flips)
     starts = tuple(r.start if len(r) else 0 for r in ranges)
-    return apply(ops.index.update_slice, x, update, starts=starts, steps=tuple(r.step for r in ranges))
+    attrs: dict[str, Any] = {"starts": starts, "steps": tuple(r.step for r in ranges)}
+    if moved:
+        attrs["axes"] = tuple(moved)
+    return apply(ops.index.update_slice, x, update, *moved.values(), **attrs)
 
 
 def _assign_window(x: Any, items: Sequence[Any], value: Any) -> Any:
     """By integers, slices and None."""
     asked = [item for item in items if item is not None]
-    ranges = _ranges(x, [i if isinstance(i, slice) else _one(x, i, axis) for axis, i in enumerate(asked)])
-    sizes = iter(map(len, ranges))
+    windows = [_one(x, item, axis) for axis, item in enumerate(asked)]
+    shape = tuple(map(len, _ranges(x, windows)))
+    sizes = iter(shape)
     region = [(item, 1 if item is None else next(sizes)) for item in items]
-    named = tuple(size for item, size in region if item is None or isinstance(item, slice))
-    return _put(x, ranges, _fitted(value, named).reshape(tuple(map(len, ranges))))
+    named = tuple(size for item, size in region if _keeps_axis(item))
+    return _put(x, windows, _fitted(value, named).reshape(shape))
 
 
 def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
     """By index arrays, which integers join: into the window that the slices leave, their axes merged."""
-    at = [n for n, item in enumerate(items) if item is not None and not isinstance(item, slice)]
-    windows = [item if isinstance(item, slice) else slice(None) for item in items if item is not None]
+    at = [n for n, item in enumerate(items) if not _keeps_axis(item)]
+    windows = [item if _keeps_axis(item) else slice(None) for item in items if item is not None]
     ranges, part = _ranges(x, windows), _windowed(x, windows)
     front = _front(items, at)
     lead = [n for n in range(len(items)) if n not in at][:front]
@@ -219,7 +260,8 @@ def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
     updates = updates.reshape((*moved.shape[:axis], *flat.shape, *moved.shape[axis + len(at) :]))
     new = apply(ops.index.scatter, _merged(moved, axis, len(at)), flat, updates, axis=axis)
     new = new.reshape(moved.shape).permute(ops.view.inverse(order))
-    return new if new.shape == x.shape and all(r.step == 1 for r in ranges) else _put(x, ranges, new)
+    whole = new.shape == x.shape and all(r.step == 1 for r in ranges)
+    return new if whole and not _moved(windows) else _put(x, windows, new)
 
 
 def _assign_masked(x: Any, items: Sequence[Any], value: Any) -> Any:

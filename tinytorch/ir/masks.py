@@ -55,7 +55,7 @@ def _item(item: Any) -> Any:
 def _is_mask(item: Any) -> bool:
     if isinstance(item, np.ndarray):
         return item.dtype == np.bool_
-    return hasattr(item, "apply_op") and item.dtype == bool_
+    return hasattr(type(item), "apply_op") and item.dtype == bool_
 
 
 def _known(mask: Any, values: Values) -> Array:

@@ -109,6 +109,13 @@ class Operators(Reductions):
         low, high = zip(*amounts, strict=True) if amounts else ((), ())
         return self._apply(view.pad, low=tuple(low), high=tuple(high), interior=(0,) * self.ndim, value=value)
 
+    def narrow(self, dim: int, start: Any, length: int) -> Self:
+        """`length` elements along `dim` from `start` on, a view: a number, or a tensor of one integer, counted from the
+        end if negative. IndexError where they do not lie in the axis."""
+        from tinytorch.ir.indexing import narrow
+
+        return narrow(self, normalize_axis("narrow", dim, self.ndim), start, *integers((length,)))
+
     def __getitem__(self, index: Any) -> Self:
         return basic_index(self, index if isinstance(index, tuple) else (index,))
 

@@ -16,7 +16,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.ops import core, view
 from tinytorch.ir.promotion import broadcast_shapes, integers, operand_array, promote, scalar_array
-from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32
+from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
 
 class TensorLike:
@@ -43,6 +43,16 @@ class TensorLike:
 
     def _apply(self, op: Op, *others: Any, **attrs: Any) -> Self:
         return self.apply_op(op, (self, *others), attrs)
+
+    # As an index.
+    def as_position(self) -> Self | None:
+        """This integer as i64 without axes, if it is one and its value is known only when the graph runs."""
+        fits = self.dtype.kind in ("int", "uint") and self.numel() == 1
+        return self.cast(i64).reshape(()) if fits else None
+
+    def known_difference(self, other: Any) -> int | None:
+        """`self - other`, of integers with one element, if that is the same whenever the graph runs."""
+        return None
 
     # Facts.
     @property

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tinytorch.ir.graph import Node
-from tinytorch.ir.op import Attrs
-from tinytorch.ir.ops.index import gather, region, scatter, update_slice
-from tinytorch.ir.ops.view import slice_
+from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.ops.index import dynamic_slice, gather, region, rooms, scatter, update_slice
+from tinytorch.ir.ops.view import inverse, permute, reshape, slice_
 from tinytorch.ir.rewrite import Rewriter, Rule, Term, local
 from tinytorch.ir.types import Shape
 
-Region = tuple[range, ...]
+
+@dataclass(frozen=True)
+class Region:
+    """Where a slice reads or an update writes: a range along each axis, moved by a position along some of them."""
+
+    ranges: tuple[range, ...]
+    moved: Mapping[int, Value]
+
+    def along(self, axis: int) -> tuple[range, Value | None]:
+        return self.ranges[axis], self.moved.get(axis)
 
 
 def _updated(node: Node) -> Region:
     """Where an update_slice puts its update."""
-    return region(node.inputs[1].type.shape, **node.attrs)
+    attrs = node.attrs
+    ranges = region(node.inputs[1].type.shape, attrs["starts"], attrs["steps"])
+    return Region(ranges, dict(zip(attrs.get("axes", ()), node.inputs[2:], strict=True)))
 
 
-def _read(shape: Shape, attrs: Attrs) -> Region:
-    """Where a slice of `shape` reads."""
-    return region(shape, attrs["starts"], attrs["steps"])
+def _read(node: Node) -> Region:
+    """Where a slice reads."""
+    attrs = node.attrs
+    ranges = region(node.output.type.shape, attrs["starts"], attrs["steps"])
+    return Region(ranges, dict(zip(attrs.get("axes", ()), node.inputs[1:], strict=True)))
 
 
 def _contains(outer: Region, inner: Region) -> bool:
-    """Whether all elements of a region, which is not empty, lie in another one."""
+    """Whether all elements of a region, which is not empty, lie in another one, as far as is known."""
 
     def within(whole: range, part: range) -> bool:
         return part[0] in whole and part[-1] in whole and (len(part) == 1 or part.step % whole.step == 0)
 
-    return all(map(within, outer, inner))
+    return outer.moved == inner.moved and all(map(within, outer.ranges, inner.ranges))
 
 
 def _apart(a: Region, b: Region) -> bool:
-    """Whether two regions, which are not empty, have no element in common."""
-    return not all(map(_meet, a, b))
+    """Whether two regions, which are not empty, are known to have no element in common."""
+    sides = [(a.along(axis), b.along(axis)) for axis in range(len(a.ranges))]
+    return any(p is q and not _meet(x, y) for (x, p), (y, q) in sides)
 
 
 def _meet(a: range, b: range) -> bool:
@@ -52,9 +67,33 @@ def _meet(a: range, b: range) -> bool:
     return first + (solution - first) % every <= min(a[-1], b[-1])
 
 
+@local(update_slice, dynamic_slice)
+def _known_position(rewriter: Rewriter, node: Node) -> Term | None:
+    """A region that a constant moves begins elsewhere; one that leaves the whole stays, and is an error when it runs"""
+    first = 2 if node.op is update_slice else 1
+    attrs, positions = dict(node.attrs), node.inputs[first:]
+    part = node.inputs[1].type.shape if node.op is update_slice else node.output.type.shape
+    axes = attrs.pop("axes", ())
+    room = rooms(node.inputs[0].type.shape, part, attrs["starts"], attrs["steps"], axes)
+    known = {axis: rewriter.number(p) for axis, p in zip(axes, positions, strict=True)}
+    steps = {axis: int(k) for (axis, k), r in zip(known.items(), room, strict=True) if k is not None and 0 <= k <= r}
+    if not steps:
+        return None
+    for name in ("starts", "limits"):
+        if name in attrs:
+            attrs[name] = tuple(a + steps.get(axis, 0) for axis, a in enumerate(attrs[name]))
+    left = [(axis, p) for axis, p in zip(axes, positions, strict=True) if axis not in steps]
+    if left:
+        attrs["axes"] = tuple(axis for axis, _ in left)
+    operands = [rewriter.term(v) for v in (*node.inputs[:first], *(p for _, p in left))]
+    return operands[0].apply_op(slice_ if node.op is dynamic_slice and not left else node.op, operands, attrs)
+
+
 @local(update_slice)
 def _update_slice(rewriter: Rewriter, node: Node) -> Term | None:
     """x[all] = u gives u;  x[nothing] = u gives x;  x[w] = x[w] gives x"""
+    if node.attrs.get("axes"):  # its position may be out of range
+        return None
     base, update = (rewriter.term(v) for v in node.inputs)
     if update.shape == base.shape:
         return update
@@ -62,33 +101,92 @@ def _update_slice(rewriter: Rewriter, node: Node) -> Term | None:
         return base
     own = rewriter.producer(node.inputs[1], slice_)
     same = own is not None and own.inputs[0] is node.inputs[0]
-    return base if same and own is not None and _read(update.shape, own.attrs) == _updated(node) else None
+    return base if same and own is not None and _read(own) == _updated(node) else None
 
 
 @local(update_slice)
 def _update_over_update(rewriter: Rewriter, node: Node) -> Term | None:
     """x[v] = t; x[w] = u is x[w] = u alone, where w holds all of v"""
     inner = rewriter.producer(node.inputs[0], update_slice)
-    if inner is None or not _contains(_updated(node), _updated(inner)):
+    if inner is None or 0 in inner.inputs[1].type.shape or not _contains(_updated(node), _updated(inner)):
         return None
-    operands = [rewriter.term(inner.inputs[0]), rewriter.term(node.inputs[1])]
+    operands = [rewriter.term(v) for v in (inner.inputs[0], *node.inputs[1:])]
     return operands[0].apply_op(update_slice, operands, node.attrs)
 
 
-@local(slice_)
+@local(update_slice)
+def _update_of_permuted(rewriter: Rewriter, node: Node) -> Term | None:
+    """permute(x)[w] = u is permute(x[w'] = permute'(u)): x need not be copied"""
+    view = rewriter.producer(node.inputs[0], permute)
+    if view is None:
+        return None
+    order = view.attrs["axes"]
+    back = inverse(order)
+    attrs = {name: tuple(node.attrs[name][a] for a in back) for name in ("starts", "steps")}
+    if "axes" in node.attrs:
+        attrs["axes"] = tuple(order[a] for a in node.attrs["axes"])
+    x, u, *positions = [rewriter.term(v) for v in (view.inputs[0], *node.inputs[1:])]
+    new = x.apply_op(update_slice, [x, u.permute(back), *positions], attrs)
+    return new.permute(order)
+
+
+@local(update_slice)
+def _update_of_part(rewriter: Rewriter, node: Node) -> Term | None:
+    """x[w] = (x[w] with u at v) is x[v of w] = u, also where axes of size 1 are dropped between"""
+    inner = rewriter.producer(_without_reshape(rewriter, node.inputs[1]), update_slice)
+    if inner is None or node.attrs.get("axes"):
+        return None
+    own = rewriter.producer(_without_reshape(rewriter, inner.inputs[0]), slice_)
+    if own is None or own.inputs[0] is not node.inputs[0] or _read(own) != _updated(node):
+        return None
+    x, part = node.inputs[0].type.shape, own.output.type.shape
+    kept = _kept_axes(part, inner.output.type.shape)
+    axes = tuple(kept[a] for a in inner.attrs.get("axes", ())) if kept is not None else ()
+    if kept is None or any(part[a] != x[a] for a in axes):  # the check of a position is that of the part
+        return None
+    starts, steps, shape = list(own.attrs["starts"]), list(own.attrs["steps"]), [1] * len(x)
+    for axis, (start, step, count) in zip(
+        kept, zip(inner.attrs["starts"], inner.attrs["steps"], inner.inputs[1].type.shape, strict=True), strict=True
+    ):
+        starts[axis] += start * steps[axis]
+        steps[axis] *= step
+        shape[axis] = count
+    base, u, *positions = [rewriter.term(v) for v in (node.inputs[0], *inner.inputs[1:])]
+    attrs: dict[str, Any] = {"starts": tuple(starts), "steps": tuple(steps), **({"axes": axes} if axes else {})}
+    return base.apply_op(update_slice, [base, u.reshape(tuple(shape)), *positions], attrs)
+
+
+def _without_reshape(rewriter: Rewriter, value: Value) -> Value:
+    view = rewriter.producer(value, reshape)
+    return value if view is None else view.inputs[0]
+
+
+def _kept_axes(whole: Shape, part: Shape) -> list[int] | None:
+    """Which axes of `whole` those of `part` are, where the others have size 1."""
+    kept: list[int] = []
+    for axis, size in enumerate(whole):
+        if len(kept) < len(part) and part[len(kept)] == size:
+            kept.append(axis)
+        elif size != 1:
+            return None
+    return kept if len(kept) == len(part) else None
+
+
+@local(slice_, dynamic_slice)
 def _slice_of_update(rewriter: Rewriter, node: Node) -> Term | None:
     """After x[v] = u, x[w] is the slice of u where v holds all of w, and that of the old x where v and w are apart"""
     inner = rewriter.producer(node.inputs[0], update_slice)
-    if inner is None or node.output.type.size == 0:
+    if inner is None or node.output.type.size == 0 or inner.inputs[1].type.size == 0:
         return None
-    asked, put = _read(node.output.type.shape, node.attrs), _updated(inner)
-    if _contains(put, asked):
-        places = [range(p.index(a[0]), p.index(a[-1]) + 1) for p, a in zip(put, asked, strict=True)]
-        steps = [max(1, a.step // p.step) for p, a in zip(put, asked, strict=True)]
+    asked, put = _read(node), _updated(inner)
+    if not put.moved and _contains(put, asked):
+        pairs = list(zip(put.ranges, asked.ranges, strict=True))
+        places = [range(p.index(a[0]), p.index(a[-1]) + 1) for p, a in pairs]
+        steps = [max(1, a.step // p.step) for p, a in pairs]
         return _sliced(rewriter.term(inner.inputs[1]), places, steps)
     if _apart(put, asked):
-        base: Any = rewriter.term(inner.inputs[0])
-        return base.apply_op(slice_, [base], node.attrs)
+        operands = [rewriter.term(v) for v in (inner.inputs[0], *node.inputs[1:])]
+        return operands[0].apply_op(node.op, operands, node.attrs)
     return None
 
 
@@ -113,4 +211,12 @@ def _scatter(rewriter: Rewriter, node: Node) -> Term | None:
     return operands[0].apply_op(scatter, operands, node.attrs)
 
 
-UPDATE_RULES: list[Rule] = [_update_slice, _update_over_update, _slice_of_update, _scatter]
+UPDATE_RULES: list[Rule] = [
+    _known_position,
+    _update_slice,
+    _update_over_update,
+    _update_of_permuted,
+    _update_of_part,
+    _slice_of_update,
+    _scatter,
+]

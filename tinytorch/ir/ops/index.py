@@ -1,7 +1,9 @@
-"""Reading and replacing parts: gather, the scatters and update_slice. Indices come through `checked_index`."""
+"""Reading and replacing parts: gather, the scatters, update_slice and dynamic_slice. Indices come through
+`checked_index`, or are checked before a kernel runs (`index_ranges`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -101,13 +103,48 @@ def region(shape: Shape, starts: Ints, steps: Ints) -> tuple[range, ...]:
     return tuple(range(a, a + d * s, s) for d, a, s in zip(shape, starts, steps, strict=True))
 
 
-def _window(update: Shape, starts: Ints, steps: Ints) -> dict[str, Ints]:
+def _window(part: Shape, starts: Ints, steps: Ints) -> dict[str, Ints]:
     """The region as attributes of slice."""
-    ranges = region(update, starts, steps)
+    ranges = region(part, starts, steps)
     return {"starts": starts, "limits": tuple(r[-1] + 1 if r else r.start for r in ranges), "steps": steps}
 
 
-def _update_slice_type(base: TensorType, update: TensorType, *, starts: Ints, steps: Ints) -> TensorType:
+# Regions that positions move: what begins at `starts` begins `position` elements later, for each of `axes` the position
+# that is known when the graph runs.
+def rooms(whole: Shape, part: Shape, starts: Ints, steps: Ints, axes: Ints) -> Ints:
+    """How far the region of `part` may move along each of `axes` and still lie in `whole`."""
+    ends = [a + (d - 1) * s + 1 if d else a for d, a, s in zip(part, starts, steps, strict=True)]
+    return tuple(whole[axis] - ends[axis] for axis in axes)
+
+
+def _check_positions(name: str, positions: Sequence[TensorType], rank: int, axes: Ints) -> None:
+    if len(set(axes)) != len(axes) or any(not 0 <= axis < rank for axis in axes):
+        raise ShapeError(f"{name}: axes must be distinct and in [0, {rank}), got {axes}")
+    if len(positions) != len(axes) or any(p != TensorType(i64, ()) for p in positions):
+        found = ", ".join(map(str, positions)) or "none"
+        raise ShapeError(f"{name}: needs a position of i64[] for each of the axes {axes}, got {found}")
+
+
+def _moved(name: str, whole: Shape, part: Shape, starts: Ints, steps: Ints, axes: Ints, at: Sequence[Array]) -> Ints:
+    """Where the region begins; IndexError if that does not lie in `whole`."""
+    begin = list(starts)
+    for axis, room, position in zip(axes, rooms(whole, part, starts, steps, axes), map(int, at), strict=True):
+        begin[axis] += position
+        if not 0 <= position <= room:
+            raise IndexError(
+                f"{name}: {part[axis]} elements from {begin[axis]} on in steps of {steps[axis]} do not fit axis {axis} "
+                f"of size {whole[axis]}"
+            )
+    return tuple(begin)
+
+
+def _slices(window: dict[str, Ints]) -> tuple[slice, ...]:
+    return tuple(map(slice, window["starts"], window["limits"], window["steps"]))
+
+
+def _update_slice_type(
+    base: TensorType, update: TensorType, *positions: TensorType, starts: Ints, steps: Ints, axes: Ints = ()
+) -> TensorType:
     if update.rank != base.rank or update.dtype != base.dtype:
         raise ShapeError(f"update_slice: the update must have the rank and dtype of {base}, got {update}")
     if not len(starts) == len(steps) == base.rank:
@@ -117,23 +154,82 @@ def _update_slice_type(base: TensorType, update: TensorType, *, starts: Ints, st
             raise ShapeError(
                 f"update_slice: {count} elements from {start} on in steps of {step} do not fit axis {axis} of {base}"
             )
+    _check_positions("update_slice", positions, base.rank, axes)
     return base
 
 
-def _update_slice_eval(base: Array, update: Array, *, starts: Ints, steps: Ints) -> Array:
-    window = _window(update.shape, starts, steps)
+def _update_slice_eval(
+    base: Array, update: Array, *positions: Array, starts: Ints, steps: Ints, axes: Ints = ()
+) -> Array:
+    begin = _moved("update_slice", base.shape, update.shape, starts, steps, axes, positions)
     out = np.array(base)
-    out[tuple(map(slice, window["starts"], window["limits"], window["steps"]))] = update
+    out[_slices(_window(update.shape, begin, steps))] = update
     return out
+
+
+def _update_slice_rule(g: Any, n: Any, index: int) -> Any:
+    part, positions = n.inputs[1], n.inputs[2:]
+    if index == 0:
+        return apply(update_slice, g, zeros_like(part), *positions, **n.attrs)
+    window = _window(part.type.shape, n.attrs["starts"], n.attrs["steps"])
+    if index > 1:
+        return None
+    return (
+        apply(dynamic_slice, g, *positions, **window, axes=n.attrs["axes"]) if positions else apply(slice_, g, **window)
+    )
 
 
 update_slice = define(Op(
     name="update_slice", kind="update",
-    doc="`base` with `update` in place of the region that begins at `starts` and goes on in `steps`.",
-    infer=_update_slice_type, eval=_update_slice_eval,
-    vjp=(
-        lambda g, n: apply(update_slice, g, zeros_like(n.inputs[1]), **n.attrs),
-        lambda g, n: apply(slice_, g, **_window(n.inputs[1].type.shape, **n.attrs)),
-    ),
-    flops=no_flops,
+    doc="`base` with `update` in place of the region that begins at `starts` and goes on in `steps`; the positions "
+    "move it along `axes`.",
+    infer=_update_slice_type, eval=_update_slice_eval, vjp=_update_slice_rule, flops=no_flops,
 ))  # fmt: skip
+
+
+def _dynamic_slice_type(
+    x: TensorType, *positions: TensorType, starts: Ints, limits: Ints, steps: Ints, axes: Ints
+) -> TensorType:
+    _check_positions("dynamic_slice", positions, x.rank, axes)
+    found = slice_.infer(x, starts=starts, limits=limits, steps=steps)
+    assert isinstance(found, TensorType)
+    return found
+
+
+def _dynamic_slice_eval(x: Array, *positions: Array, starts: Ints, limits: Ints, steps: Ints, axes: Ints) -> Array:
+    part = tuple(len(range(*window)) for window in zip(starts, limits, steps, strict=True))
+    begin = _moved("dynamic_slice", x.shape, part, starts, steps, axes, positions)
+    return np.array(x[_slices(_window(part, begin, steps))])
+
+
+def _dynamic_slice_rule(g: Any, n: Any, index: int) -> Any:
+    attrs = {name: n.attrs[name] for name in ("starts", "steps", "axes")}
+    return apply(update_slice, zeros_like(n.inputs[0]), g, *n.inputs[1:], **attrs) if index == 0 else None
+
+
+def _dynamic_slice_put(
+    base: Any, new: Any, *positions: Any, starts: Ints, limits: Ints, steps: Ints, axes: Ints
+) -> Any:
+    return apply(update_slice, base, new, *positions, starts=starts, steps=steps, axes=axes)
+
+
+dynamic_slice = define(Op(
+    name="dynamic_slice", kind="index",
+    doc="The slice of `x` that begins at `starts` and goes on in `steps` below `limits`; the positions move it along "
+    "`axes`.",
+    infer=_dynamic_slice_type, eval=_dynamic_slice_eval, vjp=_dynamic_slice_rule, flops=no_flops,
+    put=_dynamic_slice_put,
+))  # fmt: skip
+
+
+def indices_of(op: Op, types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> tuple[tuple[int, int, bool], ...]:
+    """(operand, size, wrap) for each operand that says where an op reads or writes: its elements lie in [0, size), and
+    count from the end where they are negative if `wrap`."""
+    if op in (gather, scatter, scatter_add):
+        return ((1, types[0].shape[attrs["axis"]], True),)
+    if op not in (dynamic_slice, update_slice):
+        return ()
+    first, part = (1, out) if op is dynamic_slice else (2, types[1])
+    axes = attrs.get("axes", ())
+    found = rooms(types[0].shape, part.shape, attrs["starts"], attrs["steps"], axes)
+    return tuple((first + i, room + 1, False) for i, room in enumerate(found))

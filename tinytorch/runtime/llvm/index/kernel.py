@@ -1,4 +1,4 @@
-"""Kernels that move elements: gather, the scatters, update_slice, pad, concat and running sums.
+"""Kernels that move elements: gather, the scatters, slices and their updates, pad, concat, running sums.
 
 Each is one function; its frame and its rules are those of `index.moves`.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.runtime.llvm.index.concat import write_concat
@@ -19,13 +19,14 @@ from tinytorch.runtime.llvm.index.moves import Results, emit_moves, only
 from tinytorch.runtime.llvm.index.pad import write_pad
 from tinytorch.runtime.llvm.index.scan import write_cumsum
 from tinytorch.runtime.llvm.index.scatter import write_scatter, write_scatter_add
-from tinytorch.runtime.llvm.index.update import write_update_slice
+from tinytorch.runtime.llvm.index.update import write_dynamic_slice, write_update_slice
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand
 from tinytorch.runtime.llvm.text.builder import Function, Module
 from tinytorch.runtime.llvm.text.target import Target
 
 _MOVES: dict[Op, Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]] = {
     gather: write_gather,
+    dynamic_slice: write_dynamic_slice,
     pad: write_pad,
     concat: write_concat,
     cumsum: write_cumsum,
@@ -39,7 +40,8 @@ _UPDATES: dict[Op, Callable[[Function, Node, Sequence[Operand], Operand, Target,
 
 
 def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCode:
-    """Write the kernel of one node. Indices must be in range, as `checked_index` leaves them."""
+    """Write the kernel of one node. Indices and positions must be in range, as `checked_index`
+    leaves them."""
     (node,) = kernel.body.nodes
 
     def write(fn: Function, operands: Sequence[Operand], results: Results) -> Extent:

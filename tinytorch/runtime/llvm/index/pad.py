@@ -20,7 +20,7 @@ from tinytorch.runtime.llvm.text.target import Target
 def write_pad(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
     """`value` before, after and between the elements of each axis of x, of any strides, as node.attrs say."""
     (x,) = operands
-    spans = _spans(x, result, node.attrs["low"], node.attrs["high"], node.attrs["interior"])
+    spans = _spans(x, result, node.attrs["low"], node.attrs["interior"])
     cut = cut_evenly(tuple(span.results for span in spans), x.dtype.size)
     source, to = frame_pointers(fn, 2)
     pattern = fn.const(_bits(node.attrs["value"], x.dtype), raw_type(x.dtype))
@@ -40,9 +40,9 @@ def _bits(value: float, dtype: DType) -> int:
         return int(np.full((), value, dtype.numpy).view(f"u{dtype.size}"))
 
 
-def _spans(x: Operand, result: Operand, low: Sequence[int], high: Sequence[int], interior: Sequence[int]) -> list[Span]:
+def _spans(x: Operand, result: Operand, low: Sequence[int], interior: Sequence[int]) -> list[Span]:
     if 0 in x.shape:
-        return [Span(0, math.prod(result.shape), 0, 1, 0, x.dtype.size)]
-    sides = zip(x.shape, low, high, interior, byte_steps(x), byte_steps(result), strict=True)
-    spans = [Span(size, a, b, gap + 1 if size > 1 else 1, step, row) for size, a, b, gap, step, row in sides]
-    return joined(spans) or [Span(1, 0, 0, 1, 0, x.dtype.size)]
+        return [Span(0, 0, math.prod(result.shape), 1, 0, x.dtype.size)]
+    sides = zip(x.shape, low, result.shape, interior, byte_steps(x), byte_steps(result), strict=True)
+    spans = [Span(size, a, all_, gap + 1 if size > 1 else 1, step, row) for size, a, all_, gap, step, row in sides]
+    return joined(spans) or [Span(1, 0, 1, 1, 0, x.dtype.size)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.index.loops import Axis, Region, Size, least, most, moved
+from tinytorch.runtime.llvm.index.loops import Axis, Region, Size, least, most, moved, settled
 from tinytorch.runtime.llvm.index.runs import copy_block
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target
@@ -15,13 +15,13 @@ from tinytorch.runtime.llvm.text.target import Target
 
 @dataclass(frozen=True)
 class Span:
-    """One axis: `low` results, then `size` elements `spacing` results apart, then `high` results. From one element
+    """One axis of `results`: after `low` of them there are `size` elements, `spacing` results apart. From one element
     to the next are `step` bytes in the operand; from one result to the next `row` bytes, and `under` bytes in what
-    is copied around the elements."""
+    is copied around the elements. `low` may be known at run time only."""
 
     size: int
-    low: int
-    high: int
+    low: Size
+    results: int
     spacing: int
     step: int
     row: int
@@ -33,12 +33,8 @@ class Span:
         return (self.size - 1) * self.spacing + 1 if self.size else 0
 
     @property
-    def results(self) -> int:
-        return self.low + self.extent + self.high
-
-    @property
     def is_plain(self) -> bool:
-        return self.low == self.high == 0 and self.spacing == 1
+        return self.results == self.size and self.spacing == 1 and settled(self.low) == 0
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
@@ -48,7 +44,7 @@ def joined(spans: Iterable[Span]) -> list[Span]:
     for span in spans:
         if found and span.is_plain and _joins(found[-1], span):
             outer, size = found.pop(), span.size
-            span = Span(outer.size * size, outer.low * size, outer.high * size, 1, span.step, span.row, span.under)
+            span = Span(outer.size * size, outer.low * size, outer.results * size, 1, span.step, span.row, span.under)
         found.append(span)
     return found
 

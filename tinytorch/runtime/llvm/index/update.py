@@ -1,4 +1,5 @@
-"""The kernel of update_slice: a base with an update in place of a strided region."""
+"""The kernels of update_slice, a base with an update in place of a strided region, and of dynamic_slice, the region
+alone; where the region begins may be known at run time only."""
 
 from __future__ import annotations
 
@@ -24,53 +25,85 @@ from tinytorch.runtime.llvm.index.runs import copy_block
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.text.builder import Function, Value
 from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64
+
+Starts = list[Size]
 
 
 def write_update_slice(
     fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
 ) -> Extent:
-    """The region of the result at node.attrs["starts"], in ["steps"], is the update, the rest the base; both of any
-    strides. `in_place`: the result is the buffer of base, and the region is all that is written."""
-    write = _write_region if in_place else _write_all
-    return write(fn, operands, result, target, node.attrs["starts"], node.attrs["steps"])
-
-
-def _write_region(
-    fn: Function,
-    operands: Sequence[Operand],
-    result: Operand,
-    target: Target,
-    starts: Sequence[int],
-    steps: Sequence[int],
-) -> Extent:
-    """Chunks are parts of the update."""
-    update = operands[1]
-    if 0 in update.shape:
+    """The region of the result at node.attrs["starts"], in ["steps"], moved along ["axes"] by the positions, is the
+    update, the rest the base; both of any strides. Positions lie in range. `in_place`: the result is the buffer of
+    base, and the region is all that is written."""
+    base, update = operands[:2]
+    if 0 in update.shape and in_place:
         return Extent(0)
-    rows = byte_steps(result)
-    axes = coalesced(axes_of(update.shape, [r * s for r, s in zip(rows, steps, strict=True)], byte_steps(update)))
-    cut = cut_evenly(sizes_of(axes), update.dtype.size)
-    source, to = frame_pointers(fn, 3)[1:]
-    first = fn.at(to, sum(a * r for a, r in zip(starts, rows, strict=True)))
-    inside, (to, source) = enter(fn, axes, cut, region_of(fn, fn.params[1], cut), (first, source))
-    copy_block(fn, inside, to, source, update.dtype, target)
+    under, source, *positions, to = frame_pointers(fn, len(operands) + 1)
+    starts, steps = _begin(fn, node, positions), node.attrs["steps"]
+    if in_place:
+        first = _at(fn, to, starts, byte_steps(result))
+        spaced = [r * s for r, s in zip(byte_steps(result), steps, strict=True)]
+        return _copy(fn, update, first, spaced, source, byte_steps(update), target)
+    return _write_all(fn, base, update, result, (under, source, to), target, starts, steps)
+
+
+def write_dynamic_slice(
+    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target
+) -> Extent:
+    """The region of x, of any strides, that begins at node.attrs["starts"], moved along ["axes"] by the positions,
+    which lie in range."""
+    source, *positions, to = frame_pointers(fn, len(operands) + 1)
+    along = byte_steps(operands[0])
+    first = _at(fn, source, _begin(fn, node, positions), along)
+    spaced = [r * s for r, s in zip(along, node.attrs["steps"], strict=True)]
+    return _copy(fn, result, to, byte_steps(result), first, spaced, target)
+
+
+def _begin(fn: Function, node: Node, positions: Sequence[Value]) -> Starts:
+    """Where the region begins along each axis."""
+    starts: Starts = list(node.attrs["starts"])
+    for axis, position in zip(node.attrs.get("axes", ()), positions, strict=True):
+        starts[axis] = fn.load(position, I64) + starts[axis]
+    return starts
+
+
+def _at(fn: Function, pointer: Value, starts: Starts, along: Sequence[int]) -> Value:
+    return fn.at(pointer, sum((a * r for a, r in zip(starts, along, strict=True)), start=0))
+
+
+def _copy(
+    fn: Function,
+    part: Operand,
+    to: Value,
+    to_steps: Sequence[int],
+    source: Value,
+    source_steps: Sequence[int],
+    target: Target,
+) -> Extent:
+    """Elements of the shape and dtype of `part`; chunks are parts of it."""
+    axes = coalesced(axes_of(part.shape, to_steps, source_steps))
+    cut = cut_evenly(sizes_of(axes), part.dtype.size)
+    inside, (to, source) = enter(fn, axes, cut, region_of(fn, fn.params[1], cut), (to, source))
+    copy_block(fn, inside, to, source, part.dtype, target)
     return Extent(cut.chunks)
 
 
 def _write_all(
     fn: Function,
-    operands: Sequence[Operand],
+    base: Operand,
+    update: Operand,
     result: Operand,
+    pointers: tuple[Value, Value, Value],
     target: Target,
-    starts: Sequence[int],
+    starts: Starts,
     steps: Sequence[int],
 ) -> Extent:
     """Chunks are parts of the result. Of the base, only what stays is read where the region has no gaps."""
-    base, update = operands
     dtype = result.dtype
     spans = _spans(base, update, result, starts, steps)
     cut = cut_evenly(tuple(span.results for span in spans), dtype.size)
-    under, source, to = frame_pointers(fn, 3)
+    under, source, to = pointers
 
     def kept(spans: Sequence[Span], to: Value, under: Value, first: Size, last: Size) -> None:
         span, *inner = spans
@@ -83,14 +116,13 @@ def _write_all(
     return Extent(cut.chunks)
 
 
-def _spans(base: Operand, update: Operand, result: Operand, starts: Sequence[int], steps: Sequence[int]) -> list[Span]:
+def _spans(base: Operand, update: Operand, result: Operand, starts: Starts, steps: Sequence[int]) -> list[Span]:
     rows, unders = byte_steps(result), byte_steps(base)
     if 0 in update.shape:
         kept = zip(result.shape, rows, unders, strict=True)
-        return [Span(0, size, 0, 1, 0, row, under) for size, row, under in kept]
+        return [Span(0, 0, size, 1, 0, row, under) for size, row, under in kept]
     sides = zip(result.shape, update.shape, starts, steps, byte_steps(update), rows, unders, strict=True)
     spans: list[Span] = []
     for size, count, start, spacing, step, row, under in sides:
-        spacing = spacing if count > 1 else 1
-        spans.append(Span(count, start, size - start - (count - 1) * spacing - 1, spacing, step, row, under))
-    return joined(spans) or [Span(1, 0, 0, 1, 0, result.dtype.size)]
+        spans.append(Span(count, start, size, spacing if count > 1 else 1, step, row, under))
+    return joined(spans) or [Span(1, 0, 1, 1, 0, result.dtype.size)]
