@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.indexing import assign
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.operators import Operators
@@ -72,6 +73,7 @@ class InPlace(Operators):
 
     def index_copy_(self, dim: int, index: Any, source: Any) -> Self:
         """Take the slices of `source` at the places in `dim` that the integers of the vector `index` name."""
+        self._writable("index_copy_")
         axis, chosen, new = normalize_axis("index_copy_", dim, self.ndim), self._like(index), self._like(source)
         shape = (*self.shape[:axis], chosen.numel(), *self.shape[axis + 1 :])
         if chosen.ndim > 1 or new.shape != shape or new.dtype != self.dtype:
@@ -80,8 +82,7 @@ class InPlace(Operators):
                 f"{self.dtype}{list(shape)}, got {new.type}",
                 user_loc(),
             )
-        self[(slice(None),) * axis + (chosen.reshape((chosen.numel(),)),)] = new
-        return self
+        return self._become(assign(self, (slice(None),) * axis + (chosen.reshape((chosen.numel(),)),), new))
 
     # Arithmetic.
     def add_(self, other: Any, alpha: Any = 1) -> Self:

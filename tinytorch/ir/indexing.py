@@ -86,7 +86,9 @@ def narrow(x: Any, axis: int, start: Any, length: int) -> Any:
     else:
         fits, item = 0 <= length <= size, window(at, length, size) if length else slice(0, 0)
     if not fits:
-        raise IndexError(f"narrow: {length} elements from {start} on do not fit axis {axis} of {x.type}")
+        loc = user_loc()
+        where = f"\n  {loc.describe()}" if loc else ""
+        raise IndexError(f"narrow: {length} elements from {start} on do not fit axis {axis} of {x.type}{where}")
     return _windowed(x, [item if a == axis else slice(None) for a in range(x.ndim)])
 
 
