@@ -27,8 +27,8 @@ from tinytorch.frontend.numbers import NeedsValue
 from tinytorch.frontend.storage import along, storage_of, version_of
 from tinytorch.frontend.tape import SPENT
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
-from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.traced import Leaf, Result, Traced, ViewOfRun, set_raw_grad
+from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracked import Tracked, attributes_of
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks

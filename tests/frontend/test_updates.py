@@ -14,7 +14,7 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import OPS, apply
-from tinytorch.ir.ops.index import scatter, update_slice
+from tinytorch.ir.ops.index import dynamic_slice, scatter, update_slice
 from tinytorch.ir.ops.view import slice_
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, bool_, f32, i32, i64
@@ -36,6 +36,52 @@ def draw_region(draw: Draw) -> list[range]:
 def window(ranges: list[range]) -> dict[str, tuple[int, ...]]:
     starts, steps = tuple(r.start for r in ranges), tuple(r.step for r in ranges)
     return {"starts": starts, "limits": tuple(r[-1] + 1 for r in ranges), "steps": steps}
+
+
+# Of positions that are known when the graph runs, and fit: the second one is a constant that a rule can see.
+MOVES = {(): (), (0,): (2,), (1,): (1,), (1, 0): (1, 2)}
+
+
+def moved(region: list[range], axes: tuple[int, ...]) -> list[range]:
+    """A region that has room to be moved along `axes`, as much of this one as that leaves."""
+    room = dict(zip(axes, MOVES[axes], strict=True))
+    ends = [size - room.get(axis, 0) for axis, size in enumerate(SHAPE)]
+    return [range(r.start if r[-1] < end else 1, end, r.step)[: len(r)] for r, end in zip(region, ends, strict=True)]
+
+
+@st.composite
+def moving_chains(draw: Draw) -> Graph:
+    """The same with regions that positions move along some of the axes."""
+    builder = Builder("moving")
+    x = Expr(builder, builder.input(TensorType(f32, SHAPE), "x"))
+    at = {place: x.constant(np.array(place)) if place == 1 else None for place in (1, 2)}
+    at[2] = Expr(builder, builder.input(TensorType(i64, ()), "two"))
+    regions = [draw_region(draw) for _ in range(2)]
+    outputs: list[Expr] = []
+
+    def drawn() -> tuple[list[range], tuple[int, ...], list[Expr]]:
+        axes = draw(st.sampled_from(list(MOVES)))
+        region = moved(draw(st.sampled_from(regions)), axes)
+        return region, axes, [at[place] for place in MOVES[axes]]
+
+    for i in range(draw(st.integers(1, 4))):
+        region, axes, places = drawn()
+        update = Expr(builder, builder.input(TensorType(f32, tuple(map(len, region))), f"u{i}"))
+        attrs = {name: window(region)[name] for name in ("starts", "steps")}
+        x = apply(update_slice, x, update, *places, **attrs, **({"axes": axes} if axes else {}))
+        region, axes, places = drawn()
+        op, extra = (dynamic_slice, {"axes": axes}) if axes else (slice_, {})
+        outputs.append(apply(op, x, *places, **window(region), **extra))
+    return builder.build([e.value for e in (*outputs, x)])
+
+
+@settings(max_examples=300)
+@given(moving_chains())
+def test_rules_for_moved_updates_keep_every_bit(graph: Graph) -> None:
+    after = simplify(graph)
+    values = [np.array(2) if v.name == "two" else a for v, a in zip(graph.inputs, arrays(graph, 0), strict=True)]
+    for a, b in zip(evaluate(graph, values), evaluate(after, values), strict=True):
+        assert same_bits(a, b), f"{graph}\n{after}"
 
 
 @st.composite
@@ -102,6 +148,44 @@ BASE = TensorType(f32, (4, 6))
 def test_update_slice_refuses(update: TensorType, starts: Any, steps: Any, message: str) -> None:
     with pytest.raises(ShapeError, match=rf"update_slice: .*{message}"):
         update_slice.infer(BASE, update, starts=starts, steps=steps)
+
+
+PLACE = TensorType(i64, ())
+
+
+@pytest.mark.parametrize(
+    ("positions", "axes", "message"),
+    [
+        ((PLACE,), (), r"needs a position of i64\[\] for each of the axes \(\), got i64\[\]"),
+        ((), (0,), r"needs a position of i64\[\] for each of the axes \(0,\), got none"),
+        ((TensorType(i32, ()),), (1,), r"needs a position of i64\[\] .* got i32\[\]"),
+        ((TensorType(i64, (1,)),), (1,), r"needs a position of i64\[\] .* got i64\[1\]"),
+        ((PLACE, PLACE), (1, 1), r"axes must be distinct and in \[0, 2\), got \(1, 1\)"),
+        ((PLACE,), (2,), r"axes must be distinct and in \[0, 2\), got \(2,\)"),
+        ((PLACE,), (-1,), r"axes must be distinct and in \[0, 2\), got \(-1,\)"),
+    ],
+)
+def test_positions_that_are_refused(positions: Any, axes: Any, message: str) -> None:
+    with pytest.raises(ShapeError, match=rf"update_slice: {message}"):
+        update_slice.infer(BASE, TensorType(f32, (1, 2)), *positions, starts=(0, 0), steps=(1, 1), axes=axes)
+    with pytest.raises(ShapeError, match=rf"dynamic_slice: {message}"):
+        dynamic_slice.infer(BASE, *positions, starts=(0, 0), limits=(1, 2), steps=(1, 1), axes=axes)
+
+
+def test_positions_out_of_range() -> None:
+    x, u = np.zeros((4, 6)), np.ones((2, 2))
+    attrs: dict[str, Any] = {"starts": (1, 0), "steps": (2, 1), "axes": (1, 0)}
+    assert update_slice.eval(x, u, np.array(4), np.array(0), **attrs)[1:, 4:].tolist() == [[1, 1], [0, 0], [1, 1]]
+    for places, message in [
+        ((5, 0), "from 5 on in steps of 1"),
+        ((-1, 0), "from -1 on"),
+        ((0, 1), "from 2 on in steps of 2"),
+    ]:
+        at = [np.array(place) for place in places]
+        with pytest.raises(IndexError, match=f"update_slice: 2 elements {message}"):
+            update_slice.eval(x, u, *at, **attrs)
+        with pytest.raises(IndexError, match=f"dynamic_slice: 2 elements {message}"):
+            dynamic_slice.eval(x, *at, **attrs, limits=(4, 2))
 
 
 def test_update_slice_takes_what_fits_just() -> None:

@@ -316,6 +316,36 @@ def test_constants_out_of_range_are_found() -> None:
     assert run(graph, X) == "stopped"
 
 
+PART = {
+    "update_slice": kernel(
+        "update_slice", "%x, %u, %t", "%x: f32[4,2], %u: f32[2,2], %t: i64[]",
+        "%y = update_slice(%x, %u, %t) : f32[4,2] {starts=(1, 0), steps=(1, 1), axes=(0,)}", "%y", "f32[4,2]",
+    ),
+    "dynamic_slice": kernel(
+        "dynamic_slice", "%x, %t", "%x: f32[4,2], %t: i64[]",
+        "%y = dynamic_slice(%x, %t) : f32[2,2] {starts=(1, 0), limits=(3, 2), steps=(1, 1), axes=(0,)}",
+        "%y", "f32[2,2]",
+    ),
+    "scatter": kernel(
+        "scatter", "%x, %t, %v", "%x: f32[4,2], %t: i64[], %v: f32[2]",
+        "%y = scatter(%x, %t, %v) : f32[4,2] {axis=0}", "%y", "f32[4,2]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", PART)
+def test_positions_out_of_range_stop_the_graph(op: str) -> None:
+    graph = parse_graph(graph_text("%x: f32[4,2], %u: f32[2,2], %v: f32[2], %t: i64[]", "%r", PART[op]))
+    x, u = np.arange(8, dtype=np.float32).reshape(4, 2), -np.ones((2, 2), np.float32)
+    for place in (-5, -1, 0, 1, 2, 4, 2**60):
+        given = (x, u, u[0], np.array(place))
+        fits = 0 <= place <= 1 if op != "scatter" else -4 <= place < 4
+        if fits:
+            np.testing.assert_array_equal(run(graph, *given)[0], evaluate(graph, given)[0])
+        else:
+            assert run(graph, *given) == "stopped"
+
+
 PROVEN = {
     "checked": "%c = checked_index(%i) : i64[3] {size=4}",
     "without wrapping": "%c = checked_index(%i) : i64[3] {size=3, wrap=False}",

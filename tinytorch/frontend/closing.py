@@ -8,9 +8,9 @@ from typing import Any
 
 from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.opaque_results import refuse_opaque
+from tinytorch.frontend.storage import depends_on_run, memory_of, storage_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.trace import Trace
-from tinytorch.frontend.storage import depends_on_run, memory_of, storage_of
 from tinytorch.frontend.traced import Effects, Leaf, Result, Traced, ViewOfRun, strides_of
 from tinytorch.frontend.tree import flatten
 from tinytorch.ir import ops

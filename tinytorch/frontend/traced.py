@@ -11,9 +11,9 @@ from tinytorch.frontend.arrays import Meeting
 from tinytorch.frontend.mode import Consumed
 from tinytorch.frontend.storage import Steps, Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import TraceError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Graph, Value
-from tinytorch.ir.errors import TraceError
 
 Leaf = Tensor | int  # a captured tensor, or the position of an argument
 

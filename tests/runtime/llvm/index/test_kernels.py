@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.families.index import INDEX
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.ops.index import gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.ir.printer import print_graph
@@ -29,7 +29,7 @@ X86 = Target.host().triple.startswith("x86_64")
 TARGETS = ["host", "avx2", "sse2"] if X86 else ["host"]
 GUARD = 64  # bytes around results and scratch that must stay as they were
 ALL = list(DTYPES.values())
-MOVES = [gather, scatter, scatter_add, update_slice, pad, concat]
+MOVES = [gather, scatter, scatter_add, update_slice, dynamic_slice, pad, concat]
 UPDATES = [scatter, scatter_add, update_slice]
 NUMBERS = [d for d in ALL if d is not bool_]
 
@@ -282,6 +282,20 @@ def test_update_slice(name, data, shape, dtype, seed):
     update = laid_out(rng, part, data.draw(LAYOUT), lambda s: random(rng, s, dtype))
     how = {"target": target_of(name), "chunk_bytes": data.draw(CHUNKS), "in_place": in_place}
     check(update_slice, [base, update], {"starts": starts, "steps": steps}, **how)
+    at, attrs = draw_moved(data, starts)
+    check(update_slice, [base, update, *at], {**attrs, "steps": steps}, **how)
+    part = update.shape
+    limits = tuple(a + (d - 1) * s + 1 if d else a for a, d, s in zip(attrs["starts"], part, steps, strict=True))
+    how = {"target": target_of(name), "chunk_bytes": how["chunk_bytes"]}
+    check(dynamic_slice, [base, *at], {**attrs, "limits": limits, "steps": steps}, **how)
+
+
+def draw_moved(data, starts):
+    """(positions, attributes): a part of `starts` along some axes as positions."""
+    axes = tuple(data.draw(st.permutations(range(len(starts)))))[: data.draw(st.integers(0, len(starts)))]
+    at = {axis: data.draw(st.integers(0, starts[axis])) for axis in axes}
+    left = tuple(start - at.get(axis, 0) for axis, start in enumerate(starts))
+    return [np.array(at[axis]) for axis in axes], {"starts": left, "axes": axes}
 
 
 # Every dtype at sizes with several chunks
@@ -297,6 +311,9 @@ def large(op, rng, dtype):
         return [x, rows, random(rng, (1900, 131), dtype)], {"axis": 0}
     if op is update_slice:
         return [np.concatenate([x, x]), random(rng, (600, 50), dtype)], {"starts": (7, 3), "steps": (1, 2)}
+    if op is dynamic_slice:
+        attrs = {"starts": (0, 3), "limits": (1330, 104), "steps": (1, 1), "axes": (0, 1)}
+        return [np.concatenate([x, x]), np.array(70), np.array(20)], attrs
     if op is pad:
         return [x], {"low": (3, 1), "high": (0, 200), "interior": (1, 0), "value": 1.0}
     return [x, random(rng, (700, 400), dtype), x[:, ::-1]], {"axis": 1}
@@ -331,6 +348,10 @@ def test_cut_along_any_axis(shape, op):
             scatter: ([x, indices, updates], {"axis": axis}),
             scatter_add: ([x, indices, updates], {"axis": axis}),
             update_slice: ([x, half], {"starts": tuple(int(i == axis) for i in range(len(shape))), "steps": every}),
+            dynamic_slice: (
+                [every_other, np.array(1)],
+                {"starts": (0,) * len(shape), "limits": half.shape, "steps": (1,) * len(shape), "axes": (axis,)},
+            ),
             pad: ([every_other], {"low": around, "high": around, "interior": (0,) * len(shape), "value": -1.0}),
             concat: ([x, every_other, x], {"axis": axis}),
         }[op]
@@ -406,6 +427,9 @@ def test_an_update_in_place_writes_no_more_than_the_region():
     assert check(scatter, [base, np.array([70]), update], {"axis": 0}, in_place=True).phases == (("k", 1),)
     assert check(update_slice, [base, update[:0]], attrs, in_place=True).phases == (("k", 0),)
     assert check(update_slice, [base, update], attrs).phases[0][1] > 1
+    attrs, at = {"starts": (0, 0), "steps": (1, 1), "axes": (0,)}, np.array(70)
+    assert check(update_slice, [base, update, at], attrs, in_place=True).phases == (("k", 1),)
+    assert check(update_slice, [base, update, at], attrs).phases[0][1] > 1
 
 
 def test_scatter_add_to_broadcast_zero():
