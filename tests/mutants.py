@@ -74,6 +74,16 @@ SOURCES = [
       %flat = reshape(%x) : f32[30] {shape=(30,)}
       %f = gather(%flat, %o) : f32[3] {axis=0}
     }""",
+    """graph @places(%x: f32[6,5] = state, %u: f32[2,5], %v: f32[5], %t: i64[], %i: i32[]) -> (%r, %s, %q, %n => %x) {
+      %j = cast(%i) : i64[] {dtype=i64}
+      %c = checked_index(%j) : i64[] {size=5}
+      %r = dynamic_slice(%x, %c) : f32[2,3] {starts=(0, 0), limits=(2, 5), steps=(1, 2), axes=(0,)}
+      %a = update_slice(%x, %u, %t) : f32[6,5] {starts=(0, 0), steps=(3, 1), axes=(0,)}
+      %s = scatter(%a, %c, %v) : f32[6,5] {axis=0}
+      %w = slice(%u) : f32[2,3] {starts=(0, 0), limits=(2, 5), steps=(1, 2)}
+      %n = update_slice(%a, %w, %c) : f32[6,5] {starts=(0, 2), steps=(1, 1), axes=(0,)}
+      %q = sum(%n) : f32[1,5] {axes=(0,)}
+    }""",
     """graph @images(%x: f32[2,6,6,3], %w: f32[3,3,3,4], %b: f32[4]) -> (%p, %i, %g, %c) {
       %h = conv2d(%x, %w) : f32[2,6,6,4] {stride=(1, 1), low=(1, 1), high=(1, 1), dilation=(1, 1), groups=1}
       %br = reshape(%b) : f32[1,1,1,4] {shape=(1, 1, 1, 4)}

@@ -17,7 +17,6 @@ from tinytorch.frontend.storage import (
     Alias,
     Storage,
     alias_of,
-    along,
     base_of,
     cut_alias,
     is_cut,
@@ -207,7 +206,8 @@ class Tensor(Indexing):
             view, recording = alias.base, mode.grad
             mode.grad = True
             try:
-                view = along(alias.steps, view)
+                for op, attrs, others in alias.steps:
+                    view = _eager(op, (view, *others), attrs)
             finally:
                 mode.grad = recording
             self._node, self._requires_grad, alias.seen = view._node, view._requires_grad, alias.base._node

@@ -38,6 +38,9 @@ def array_index(x: Any, index: tuple[Any, ...]) -> Any:
     indexed ones; they come first where a slice or None stands between two of them."""
     index = tuple(_index_operand(x, i) if is_number(i) else i for i in _without_ellipsis(x, index))
     advanced = [n for n, i in enumerate(index) if i is not None and not isinstance(i, slice)]
+    if len(advanced) > 1 and not any(getattr(index[n], "ndim", 0) for n in advanced):
+        items = [_index_operand(x, i) if isinstance(i, np.ndarray) else i for i in index]
+        return apply(ops.core.copy, basic_index(x, with_positions(x, items, operands=True)))
     x = basic_index(x, tuple(slice(None) if n in advanced else i for n, i in enumerate(index)))
     indices = [_index_operand(x, index[n]) for n in advanced]
     front = _front(index, advanced)
