@@ -275,3 +275,19 @@ def test_a_step_of_a_decoder_copies_no_cache() -> None:
     scores = 2 * 3 * 4096 * 4  # bytes, of one layer and token: a quarter of a cache
     assert written_in_place(plan) == [True] * 6
     assert largest_written(plan) <= scores and plan.arena_bytes < cache
+
+
+def test_the_report_of_a_step_counts_what_is_moved() -> None:
+    """The update, and not the cache."""
+    cache = tt.zeros(4, 1 << 16, 8)
+
+    @tt.compile
+    def step(t: Any, u: Any) -> Any:
+        cache[:, t : t + 2] = u
+        return cache.narrow(1, t, 3).sum()
+
+    step(tt.tensor(3), tt.ones(4, 2, 8))
+    report = {kernel.family: kernel for kernel in step.explain(measure=True).kernels}
+    write, read = report["update_slice"], report["dynamic_slice"]
+    assert write.bytes_written == 4 * 2 * 8 * 4 and write.bytes_read == write.bytes_written + 8
+    assert read.bytes_written == 4 * 3 * 8 * 4 and read.bytes_read == read.bytes_written + 8

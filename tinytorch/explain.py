@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.ops.index import indices_of
 from tinytorch.passes.cost import cost
 from tinytorch.report import KernelReport, Report
 from tinytorch.runtime.backend import Backend
@@ -55,8 +56,7 @@ def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | 
     """With `times`, a backend, the kernel is also measured there."""
     node = call.node
     flops = node.flops
-    read = sum(map(_traffic, call.operands))
-    written = sum(map(_traffic, call.results))
+    read, written = _moved(call)
     return KernelReport(
         wave=wave,
         family=call.family,
@@ -66,8 +66,24 @@ def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | 
         bytes_read=read,
         bytes_written=written,
         predicted=peaks.seconds(flops, read + written, node.outputs[0].type.dtype.size),
-        measured=None if times is None else time_of(graph, node, times),
+        measured=None if times is None else time_of(graph, node, times, call.overwritten),
     )
+
+
+def _moved(call: Call) -> tuple[int, int]:
+    """The bytes that a kernel reads and writes: where an index says which, or an update replaces them, as many as that
+    takes, and not the whole operand."""
+    first = call.body.nodes[0]
+    base = call.body.inputs.index(first.inputs[0]) if first.op.kind in ("index", "update") else None
+    others = sum(_traffic(operand) for i, operand in enumerate(call.operands) if i != base)
+    written = sum(map(_traffic, call.results))
+    if base is not None and call.overwritten == base:  # the update has its dtype, and as many elements as are written
+        dtype = call.operands[base].value.type.dtype
+        alike = [o for i, o in enumerate(call.operands) if i != base and o.value.type.dtype == dtype]
+        return others, max(map(_traffic, alike), default=0)
+    if base is not None and indices_of(first.op, [v.type for v in first.inputs], first.output.type, first.attrs):
+        return others + written, written
+    return sum(map(_traffic, call.operands)), written
 
 
 def _traffic(argument: Argument) -> int:

@@ -18,6 +18,10 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.types import i64
 
 _KNOWN = (int, type(None))
+_LENGTH = (
+    "needs a length that is known before: write x[t:t + n] with a number n, or x.narrow(dim, t, n); in the place of "
+    "x[:t], take all of x and mask the rest"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,8 @@ def with_positions(x: Any, items: Sequence[Any], operands: bool = False) -> tupl
 
 
 def _is_runtime(item: Any, operands: bool) -> bool:
+    if type(item) in _KNOWN:
+        return False
     if type(item) is slice:
         ends = (item.start, item.stop)
         return any(type(end) not in _KNOWN and position(end) is not None for end in ends)
@@ -94,7 +100,7 @@ def _slice(item: slice, size: int) -> RuntimeSlice | slice:
     ends = [item.start, item.stop]
     length = None if start is None or stop is None else stop.known_difference(start)
     if start is None or length is None or length < 0 or step < 1:
-        _refuse(ends, "needs a length that is known before: write x[t:t + n] with a number n, or x.narrow(dim, t, n)")
+        _refuse(ends, _LENGTH)
     if length == 0:
         return slice(0, 0)
     found = RuntimeSlice(None, -(-length // step), step, single=False)

@@ -11,8 +11,9 @@ from tinytorch.runtime.backend import Backend, Buffer
 from tinytorch.runtime.schedule import schedule
 
 
-def alone(graph: Graph, node: Node) -> Graph:
-    """`node` of `graph` as a graph of its own, with the views and constants that lead to its operands."""
+def alone(graph: Graph, node: Node, overwritten: int | None = None) -> Graph:
+    """`node` of `graph` as a graph of its own, with the views and constants that lead to its operands. If `overwritten`
+    is said, its result is the new value of that operand."""
     producers = graph.producers()
     nodes: list[Node] = []
     inputs: dict[Value, None] = {}
@@ -28,18 +29,23 @@ def alone(graph: Graph, node: Node) -> Graph:
 
     for value in node.inputs:
         visit(value)
-    return Graph("alone", tuple(inputs), (*nodes, node), node.outputs)
+    found, state = tuple(inputs), ()
+    if overwritten is not None and node.inputs[overwritten] in found:
+        state = ((found.index(node.inputs[overwritten]), 0),)
+    return Graph("alone", found, (*nodes, node), node.outputs, state)
 
 
-def measure(graph: Graph, node: Node, backend: Backend) -> float:
+def measure(graph: Graph, node: Node, backend: Backend, overwritten: int | None = None) -> float:
     """Seconds that the kernel `node` of a fused graph takes, called again and again on the same buffers.
 
-    Floats are drawn from 0.1 to 1; integers and booleans are 0, which every index may be.
+    An update writes over the operand `overwritten`, if that is said. Floats are drawn from 0.1 to 1; integers and
+    booleans are 0, which every index may be.
     """
-    plan = schedule(alone(graph, node))
+    plan = schedule(alone(graph, node, overwritten))
     program = backend.load(backend.lower(plan))
     inputs = [_filled(backend, _made_up(value.type)) for value in plan.graph.inputs]
-    outputs = [backend.allocate(value.type) for value in plan.graph.outputs]
+    renewed = {output for _, output in plan.graph.state}
+    outputs = [backend.allocate(v.type) for i, v in enumerate(plan.graph.outputs) if i not in renewed]
     return program.measure([*inputs, *outputs], [_filled(backend, array) for array in plan.constants])
 
 

@@ -56,6 +56,15 @@ class Call:
         return self.node.attrs["family"]
 
     @property
+    def overwritten(self) -> int | None:
+        """The operand whose buffer an update writes its result over, in which it keeps what it does not replace."""
+        first = self.body.nodes[0]
+        if first.op.kind != "update":
+            return None
+        base = self.body.inputs.index(first.inputs[0])
+        return base if self.operands[base].place == self.results[0].place else None
+
+    @property
     def guarded(self) -> bool:
         """Whether the kernel checks something, and may stop the graph."""
         return _is_guarded(self.body)

@@ -52,8 +52,9 @@ class _Generator:
 
     def kernel(self, call: Call) -> KernelCode:
         operands, results = [tuple(map(_operand, x)) for x in (call.operands, call.results)]
-        kernel = Kernel(call.body, print_graph(_without_names(call.body)), operands, results, _updates_in_place(call))
-        key = (call.family, kernel.text, operands, results, kernel.in_place)
+        in_place = call.overwritten is not None
+        kernel = Kernel(call.body, print_graph(_without_names(call.body)), operands, results, in_place)
+        key = (call.family, kernel.text, operands, results, in_place)
         if key not in self.known:
             name = f"{call.family}{len(self.known)}"
             self.known[key] = _emitter(call.family)(self.module, name, kernel, self.target)
@@ -63,14 +64,6 @@ class _Generator:
 def _emitter(family: str) -> Callable[[Module, str, Kernel, Target], KernelCode]:
     """What writes kernels of a family: `emit` in the module `kernel` of the package that is called like it."""
     return importlib.import_module(f"{__package__}.{family}.kernel").emit
-
-
-def _updates_in_place(call: Call) -> bool:
-    """Whether the kernel of an op that updates its first operand writes over that operand's buffer."""
-    node = call.body.nodes[0]
-    return node.op.kind == "update" and (
-        call.operands[call.body.inputs.index(node.inputs[0])].place == call.results[0].place
-    )
 
 
 def _operand(argument: Argument) -> Operand:
