@@ -81,7 +81,8 @@ def _moved(call: Call) -> tuple[int, int]:
         dtype = call.operands[base].value.type.dtype
         alike = [o for i, o in enumerate(call.operands) if i != base and o.value.type.dtype == dtype]
         return others, max(map(_traffic, alike), default=0)
-    if base is not None and indices_of(first.op, [v.type for v in first.inputs], first.output.type, first.attrs):
+    types, results = [v.type for v in first.inputs], [v.type for v in first.outputs]
+    if base is not None and indices_of(first.op, types, results, first.attrs):
         return others + written, written
     return sum(map(_traffic, call.operands)), written
 

@@ -318,16 +318,16 @@ def test_constants_out_of_range_are_found() -> None:
 
 PART = {
     "update_slice": kernel(
-        "update_slice", "%x, %u, %t", "%x: f32[4,2], %u: f32[2,2], %t: i64[]",
+        "index", "%x, %u, %t", "%x: f32[4,2], %u: f32[2,2], %t: i64[]",
         "%y = update_slice(%x, %u, %t) : f32[4,2] {starts=(1, 0), steps=(1, 1), axes=(0,)}", "%y", "f32[4,2]",
     ),
     "dynamic_slice": kernel(
-        "dynamic_slice", "%x, %t", "%x: f32[4,2], %t: i64[]",
+        "index", "%x, %t", "%x: f32[4,2], %t: i64[]",
         "%y = dynamic_slice(%x, %t) : f32[2,2] {starts=(1, 0), limits=(3, 2), steps=(1, 1), axes=(0,)}",
         "%y", "f32[2,2]",
     ),
     "scatter": kernel(
-        "scatter", "%x, %t, %v", "%x: f32[4,2], %t: i64[], %v: f32[2]",
+        "index", "%x, %t, %v", "%x: f32[4,2], %t: i64[], %v: f32[2]",
         "%y = scatter(%x, %t, %v) : f32[4,2] {axis=0}", "%y", "f32[4,2]",
     ),
 }  # fmt: skip

@@ -256,10 +256,10 @@ class Trace:
         exprs = [self.lift(o) for o in operands]
         self.builder.loc = user_loc(scope())
         made = self.builder.append(op, [e.value for e in exprs], attrs)
-        return unpacked([self._result(Expr(self.builder, value), op, operands, attrs) for value in made.outputs])
+        return unpacked([self._result(Expr(self.builder, value), op, operands, exprs, attrs) for value in made.outputs])
 
-    def _result(self, expr: Expr, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Tensor:
-        """A result of an application as a tensor."""
+    def _result(self, expr: Expr, op: Op, operands: Sequence[Tensor], exprs: Sequence[Expr], attrs: Attrs) -> Tensor:
+        """A result of an application as a tensor; `exprs` are the operands as they are now."""
         grad = expr.type.dtype.is_float and op is not ops.core.detach and any(o.requires_grad for o in operands)
         if grad and not mode.grad:
             expr, grad = expr.detach(), False

@@ -52,7 +52,7 @@ def _indices(node: Node) -> tuple[tuple[int, int, bool], ...]:
     if node.op is not kernel or "family" not in node.attrs or len(node.attrs["body"].nodes) != 1:
         return ()
     (inner,) = node.attrs["body"].nodes
-    return indices_of(inner.op, [v.type for v in inner.inputs], inner.output.type, inner.attrs)
+    return indices_of(inner.op, [v.type for v in inner.inputs], [v.type for v in inner.outputs], inner.attrs)
 
 
 def _operands(node: Node) -> list[Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,21 +133,23 @@ def _update_of_permuted(rewriter: Rewriter, node: Node) -> Term | None:
 @local(update_slice)
 def _update_of_part(rewriter: Rewriter, node: Node) -> Term | None:
     """x[w] = (x[w] with u at v) is x[v of w] = u, also where axes of size 1 are dropped between"""
-    inner = rewriter.producer(_without_reshape(rewriter, node.inputs[1]), update_slice)
+    view = rewriter.producer(node.inputs[1], reshape)
+    inner = rewriter.producer(node.inputs[1] if view is None else view.inputs[0], update_slice)
     if inner is None or node.attrs.get("axes"):
         return None
-    own = rewriter.producer(_without_reshape(rewriter, inner.inputs[0]), slice_)
-    if own is None or own.inputs[0] is not node.inputs[0] or _read(own) != _updated(node):
-        return None
-    x, part = node.inputs[0].type.shape, own.output.type.shape
+    x, part = node.inputs[0].type.shape, node.inputs[1].type.shape
     kept = _kept_axes(part, inner.output.type.shape)
-    axes = tuple(kept[a] for a in inner.attrs.get("axes", ())) if kept is not None else ()
-    if kept is None or any(part[a] != x[a] for a in axes):  # the check of a position is that of the part
+    if kept is None:
         return None
-    starts, steps, shape = list(own.attrs["starts"]), list(own.attrs["steps"]), [1] * len(x)
-    for axis, (start, step, count) in zip(
-        kept, zip(inner.attrs["starts"], inner.attrs["steps"], inner.inputs[1].type.shape, strict=True), strict=True
-    ):
+    here, there = _part_of(rewriter, node.inputs[0]).narrowed(node), _part_of(rewriter, inner.inputs[0])
+    if not here.before(rewriter).is_at(there.before(rewriter), kept):
+        return None
+    axes = tuple(kept[a] for a in inner.attrs.get("axes", ()))
+    if any(part[a] != x[a] for a in axes):  # the check of a position is that of the part
+        return None
+    starts, steps, shape = list(node.attrs["starts"]), list(node.attrs["steps"]), [1] * len(x)
+    regions = zip(inner.attrs["starts"], inner.attrs["steps"], inner.inputs[1].type.shape, strict=True)
+    for axis, (start, step, count) in zip(kept, regions, strict=True):
         starts[axis] += start * steps[axis]
         steps[axis] *= step
         shape[axis] = count
@@ -156,9 +158,49 @@ def _update_of_part(rewriter: Rewriter, node: Node) -> Term | None:
     return base.apply_op(update_slice, [base, u.reshape(tuple(shape)), *positions], attrs)
 
 
-def _without_reshape(rewriter: Rewriter, value: Value) -> Value:
-    view = rewriter.producer(value, reshape)
-    return value if view is None else view.inputs[0]
+@dataclass(frozen=True)
+class _Part:
+    """What slices and dropped axes of size 1 leave of `root`: a range along each of its axes, and the `axes` of it that
+    are left."""
+
+    root: Value
+    ranges: tuple[range, ...]
+    axes: tuple[int, ...]
+
+    def narrowed(self, node: Node) -> _Part:
+        """The part of it where a slice reads, or an update is put."""
+        attrs, ranges = node.attrs, list(self.ranges)
+        part = node.inputs[1].type.shape if node.op is update_slice else node.output.type.shape
+        for axis, asked in zip(self.axes, region(part, attrs["starts"], attrs["steps"]), strict=True):
+            ranges[axis] = ranges[axis][asked.start : asked.stop : asked.step]
+        return _Part(self.root, tuple(ranges), self.axes)
+
+    def before(self, rewriter: Rewriter) -> _Part:
+        """The same elements, read before updates of other parts."""
+        root, own = self.root, Region(self.ranges, {})
+        while (node := rewriter.producer(root, update_slice)) is not None:
+            if not (all(self.ranges) and node.inputs[1].type.size and _apart(_updated(node), own)):
+                break
+            root = node.inputs[0]
+        return _Part(root, self.ranges, self.axes)
+
+    def is_at(self, other: _Part, kept: Sequence[int]) -> bool:
+        """Whether the other part is the same place, the axes of which are those `kept` of this one."""
+        same = self.root is other.root and self.ranges == other.ranges
+        pairs = zip(kept, other.axes, strict=True)
+        return same and all(self.axes[a] == b or len(self.ranges[b]) == 1 for a, b in pairs)
+
+
+def _part_of(rewriter: Rewriter, value: Value) -> _Part:
+    node = rewriter.producer(value, slice_)
+    if node is not None:
+        return _part_of(rewriter, node.inputs[0]).narrowed(node)
+    node = rewriter.producer(value, reshape)
+    kept = None if node is None else _kept_axes(node.inputs[0].type.shape, value.type.shape)
+    if node is None or kept is None:
+        return _Part(value, tuple(map(range, value.type.shape)), tuple(range(value.type.rank)))
+    found = _part_of(rewriter, node.inputs[0])
+    return _Part(found.root, found.ranges, tuple(found.axes[axis] for axis in kept))
 
 
 def _kept_axes(whole: Shape, part: Shape) -> list[int] | None:

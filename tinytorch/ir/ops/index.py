@@ -222,14 +222,16 @@ dynamic_slice = define(Op(
 ))  # fmt: skip
 
 
-def indices_of(op: Op, types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> tuple[tuple[int, int, bool], ...]:
+def indices_of(
+    op: Op, types: Sequence[TensorType], results: Sequence[TensorType], attrs: Attrs
+) -> tuple[tuple[int, int, bool], ...]:
     """(operand, size, wrap) for each operand that says where an op reads or writes: its elements lie in [0, size), and
     count from the end where they are negative if `wrap`."""
     if op in (gather, scatter, scatter_add):
         return ((1, types[0].shape[attrs["axis"]], True),)
     if op not in (dynamic_slice, update_slice):
         return ()
-    first, part = (1, out) if op is dynamic_slice else (2, types[1])
+    first, part = (1, results[0]) if op is dynamic_slice else (2, types[1])
     axes = attrs.get("axes", ())
     found = rooms(types[0].shape, part.shape, attrs["starts"], attrs["steps"], axes)
     return tuple((first + i, room + 1, False) for i, room in enumerate(found))

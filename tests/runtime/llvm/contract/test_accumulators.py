@@ -128,7 +128,7 @@ def test_epilogues_and_narrow_results() -> None:
     rng = np.random.default_rng(6)
     a, b = drawn(rng, (33, 70), i8), drawn(rng, (70, 50), u8)
     out = np.zeros((33, 50), np.float32)
-    scale = Epilogue("scale", lambda context: context.store(0, context.acc.cast(f32) * 0.5))
+    scale = Epilogue("scale", lambda context: context.store(0, context.sums[0].cast(f32) * 0.5))
     run(a, b, out, epilogue=scale)
     np.testing.assert_array_equal(out, product(a, b).astype(np.float32) * 0.5)
     narrow = np.zeros((33, 50), np.int8)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.graphs import same_bits
-from tinytorch.ir.graph import Builder, Expr
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder
 from tinytorch.ir.linear import difference
 from tinytorch.ir.types import DTYPES, TensorType, i32, i64, u8
 
