@@ -15,6 +15,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backends
@@ -42,7 +43,7 @@ from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Signature, Varying
-from tinytorch.specialization import Specialization, is_single
+from tinytorch.specialization import Specialization, is_single, release_gradients, with_gradients
 
 if TYPE_CHECKING:
     from tinytorch.report import Report
@@ -160,7 +161,7 @@ class Compiled:
 
     def _explain_failure(self, item: Specialization, args: Sequence[Tensor]) -> NoReturn:
         """Raise what the reference raises where a guard of the graph failed; nothing has been changed."""
-        evaluate(item.traced.graph, [t.data for t in (*args, *item.traced.captured)])
+        evaluate(item.traced.graph, [t.data for t in item.inputs(args)])
         raise CompileError(f"{self._name}: a captured tensor no longer has the dtype or shape that was compiled for")
 
     def _ready(self, call: Signature, apart: bool = True) -> Specialization:
@@ -184,7 +185,7 @@ class Compiled:
             changed = item.outdated()
             if changed is None and not item.guards.unchanged():
                 changed = item.guards.changed()
-            if changed is None and not item.typed():
+            if changed is None and not item.typed(args):
                 changed = "a captured tensor has another dtype or shape"
             if changed is None and not (item.valid(same=True) and item.fits(args)):
                 changed = "another tensor is captured or requires grad, or a gradient is there that was not"
@@ -259,15 +260,21 @@ class Compiled:
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
         args = call.tensors
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
+        leaves = () if self.freezes else traced.grad_inputs
+        grad_flags = tuple(t.requires_grad for t in traced.captured[: len(leaves)])
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
             calls = make_calls(frozen_graph(traced), len(args), (), self.backend, frozen=True, wrap=wrap)
+            traced = replace(traced, grad_inputs=())
         else:
             frozen = ()
-            calls = make_calls(traced.graph, len(args), traced.captured, self.backend, wrap=wrap)
+            traced = release_gradients(traced, guards.tensors)
+            calls = make_calls(traced.graph, len(args) + len(leaves), traced.captured, self.backend, wrap=wrap)
+            calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
+        owner = weakref.ref(self)
         found = Specialization(
-            weakref.ref(self), traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen
+            owner, traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen, grad_flags
         )
         found.overlaps = found.shared(args)
         return found
@@ -280,6 +287,7 @@ class Compiled:
             return result
         traced = item.traced
         effects = traced.effects
+        inputs = item.inputs(args)
 
         def tensor(leaf: Leaf) -> Tensor:
             return args[leaf] if isinstance(leaf, int) else leaf
@@ -296,7 +304,6 @@ class Compiled:
         if item.single:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-        inputs = (*args, *traced.captured)
         for leaf, kept in effects.kept:
             set_raw_grad(tensor(leaf), _result(kept, outputs, inputs))
         for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:

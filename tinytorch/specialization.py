@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tinytorch.calls import Calls, Vjp
@@ -13,7 +13,7 @@ from tinytorch.frontend.guards import Guards
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Storage, version_of
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.traced import Result, Traced, raw_grad, strides_of
+from tinytorch.frontend.traced import Leaf, Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant
@@ -38,9 +38,34 @@ def is_single(traced: Traced) -> bool:
     return plain and traced.result == Slot(0) and not traced.effects.kept
 
 
+def release_gradients(traced: Traced, known: Collection[int]) -> Traced:
+    """`traced` without the tensors that it found in `grad` of leaves: each call looks there for those of its own. Only
+    those that Python code reaches in another way too, and are `known` by id, are guarded by identity."""
+    count = len(traced.grad_inputs)
+    free = {id(grad) for grad in traced.captured[:count]}.difference(known)
+    guards = tuple((leaf, grad) for leaf, grad in traced.grad_guards if id(grad) not in free)
+    return replace(traced, captured=traced.captured[count:], grad_guards=guards)
+
+
+def with_gradients(calls: Calls, leaves: Sequence[Leaf]) -> Calls:
+    """Calls that take the arguments alone and add what is in `grad` of the leaves."""
+    fast, careful = calls.fast, calls.careful
+    return replace(
+        calls,
+        fast=lambda *args: fast(*args, *found_gradients(leaves, args)),
+        careful=lambda *args: careful(*args, *found_gradients(leaves, args)),
+    )
+
+
+def found_gradients(leaves: Sequence[Leaf], args: Sequence[Tensor]) -> list[Any]:
+    """What is in `grad` of each leaf."""
+    return [(args[leaf] if isinstance(leaf, int) else leaf)._grad for leaf in leaves]
+
+
 @dataclass(eq=False)
 class Specialization:
-    """One traced and compiled signature of a function. `owner` has it, and lets go of it."""
+    """One traced and compiled signature of a function; `traced` without the gradients that it found. `owner` has it,
+    and lets go of it."""
 
     owner: weakref.ref[Owner]
     traced: Traced
@@ -51,6 +76,7 @@ class Specialization:
     pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
     overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
     frozen: tuple[tuple[Tensor, Storage, int], ...]  # captured tensors that are constants, as they were
+    grad_flags: tuple[bool, ...]  # which gradients that the trace found required grad
     gradients: dict[int, Vjp] = field(default_factory=dict[int, Vjp])  # by output
 
     def __post_init__(self) -> None:
@@ -62,7 +88,7 @@ class Specialization:
         state = {i for i, _ in traced.graph.state}
         watched = [
             t
-            for i, t in enumerate(captured, traced.arguments)
+            for i, t in enumerate(captured, traced.arguments + len(traced.grad_inputs))
             if t.dtype.is_float and (t.requires_grad or i not in state)
         ]
         views = [t for t in watched if t._alias is not None and not t._alias.cut]
@@ -70,7 +96,8 @@ class Specialization:
         self.active = tuple(t for t in own if t._requires_grad)
         self.passive = tuple(t for t in own if not t._requires_grad)
         self.views = tuple((t, t.requires_grad) for t in views)
-        self.picky = bool(self.pinned or self.argument_guards) or any(self.flags)
+        self.picky = bool(self.pinned or self.argument_guards or traced.grad_inputs) or any(self.flags)
+        self.taken: tuple[tuple[int, ...], frozenset[int]] = ((), self.captured)  # ids of gradients, and of all tensors
         self.rare = bool(self.views or self.frozen or traced.joined or self.grad_guards)
         self.row_major = all(strides is None for _, strides in traced.layouts)
         effects = traced.effects
@@ -123,32 +150,53 @@ class Specialization:
                 return False
         return not self.picky or self.fits(args)
 
+    def inputs(self, args: Sequence[Tensor]) -> tuple[Any, ...]:
+        """The inputs of the graph in a call."""
+        return (*args, *found_gradients(self.traced.grad_inputs, args), *self.traced.captured)
+
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the arguments are different tensors; those that Python code reaches in another way are where they
-        were, and only there; and those whose gradient the function reads have the gradient that they had."""
+        were, and only there; and there are gradients where the function found some."""
         ids = set(map(id, args))
         return (
             len(ids) == len(args)
-            and self.captured.isdisjoint(ids)
+            and (not self.traced.grad_inputs or self._finds_gradients(args))
+            and self.taken[1].isdisjoint(ids)
             and all(args[i] is tensor for i, tensor in self.pinned)
             and not (self.traced.went_backward and any(t._requires_grad and not t.is_leaf for t in args))
             and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
         )
 
+    def _finds_gradients(self, args: Sequence[Tensor]) -> bool:
+        """Whether the gradients that the function reads are there, require grad as they did, and are tensors that it
+        reaches in no other way."""
+        found = found_gradients(self.traced.grad_inputs, args)
+        for grad, wanted in zip(found, self.grad_flags):  # noqa: B905 (the lengths are equal)
+            if not isinstance(grad, Tensor) or grad.requires_grad is not wanted:
+                return False
+            if wanted and self.traced.went_backward and not grad.is_leaf:
+                return False
+        ids = tuple(map(id, found))
+        if ids != self.taken[0]:
+            apart = len(set(ids)) == len(ids) and self.captured.isdisjoint(ids)
+            self.taken = (ids, self.captured.union(ids)) if apart else self.taken
+            return apart
+        return True
+
     def lies(self, args: Sequence[Tensor]) -> bool:
         """Whether the inputs whose strides matter have those that they had."""
-        inputs = (*args, *self.traced.captured)
+        inputs = self.inputs(args)
         return all(strides_of(inputs[i]) == strides for i, strides in self.traced.layouts)
 
     def shared(self, args: Sequence[Tensor]) -> frozenset[tuple[int, int]]:
         """Pairs of inputs that share memory now, of which the first is written."""
         written = {i for i, _ in self.traced.graph.state}
-        return overlaps([t._data for t in (*args, *self.traced.captured)], written)
+        return overlaps([t._data for t in self.inputs(args)], written)
 
-    def typed(self) -> bool:
+    def typed(self, args: Sequence[Tensor]) -> bool:
         """Whether the captured tensors have the types that they had."""
-        expected = self.traced.graph.inputs[self.traced.arguments :]
-        return bool(self.frozen) or all(t.type == v.type for t, v in zip(self.traced.captured, expected, strict=True))
+        pairs = zip(self.inputs(args), self.traced.graph.inputs, strict=True)
+        return bool(self.frozen) or all(t is not None and t.type == v.type for t, v in pairs)
 
     def outdated(self) -> str | None:
         """Which frozen tensor was changed, so that these constants will never be right again; or None."""

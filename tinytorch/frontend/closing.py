@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ class Closing:
     def __init__(self, running: Trace) -> None:
         self.trace = running
         self.arguments = {key: i for i, key in enumerate(running.inputs) if i < running.arguments}
+        self.found_in: dict[int, Leaf] = {}  # of whose `grad`, by id
         self.outputs: list[Value] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
         self.dropped: list[Tensor] = []
@@ -40,6 +42,7 @@ class Closing:
         for meeting in running.meetings:
             if meeting not in arrays:
                 del running.inputs[id(meeting.tensor)]
+        grad_inputs = self._gradients_first()
         found: list[Tensor] = []
         spec = flatten(result, found, self._is_result)
         refuse_opaque(spec, self._is_result)
@@ -52,6 +55,7 @@ class Closing:
             graph,
             count,
             tuple(inputs[count:]),
+            grad_inputs,
             spec,
             tuple(results[: len(found)]),
             Effects(
@@ -77,13 +81,14 @@ class Closing:
 
     def _is_result(self, x: Any) -> bool:
         """Whether a part of the result is a tensor of this call, not one that was there before."""
-        return isinstance(x, Tensor) and (id(x) in self.arguments or not self._outside(x))
+        return isinstance(x, Tensor) and (id(x) in self.arguments or id(x) in self.found_in or not self._outside(x))
 
     def _leaf(self, tensor: Tensor) -> Leaf:
         return self.arguments.get(id(tensor), tensor)
 
     def _sort_grads(self) -> None:
-        """Leaves whose gradient is dropped, used up, or kept; a gradient that was there before is updated in place."""
+        """Leaves whose gradient is dropped, used up, or kept. One that was there before may have changed in place,
+        a change of state; what was assigned is another tensor."""
         running = self.trace
         for known in list(running.grads.values()):
             final = known.now
@@ -92,12 +97,31 @@ class Closing:
                 continue
             if final is None:
                 self.dropped.append(known.leaf)
-            elif known.read and isinstance(known.initial, Tensor):
-                running.update(known.initial, final)
-            elif known.used is not None and final is known.used[0] and running.lift(final) is known.used[1]:
+                continue
+            used = known.used is not None and final is known.used[0] and running.lift(final) is known.used[1]
+            if used and not (known.read and isinstance(known.initial, Tensor)):
                 self.consumed.append(known.leaf)
             else:
                 self.kept.append((known.leaf, final))
+
+    def _gradients_first(self) -> tuple[Leaf, ...]:
+        """Let the inputs that were found in `grad` of a leaf follow the arguments: these leaves. What was found there
+        and is an argument, or the gradient of two, is not among them."""
+        running = self.trace
+        read = [r for r in running.grads.values() if r.read and self._outside(r.leaf)]
+        times = Counter(id(r.initial) for r in read)
+        for record in read:
+            grad = record.initial
+            if not isinstance(grad, Tensor) or times[id(grad)] > 1 or id(grad) in self.arguments:
+                continue
+            if id(storage_of(grad)) not in running.joined:
+                running.root(grad)  # an input, even if the trace only asked whether it is there
+                self.found_in[id(grad)] = self._leaf(record.leaf)
+        values = dict(zip(running.inputs, running.builder.inputs, strict=True))
+        order = sorted(values, key=lambda key: 0 if key in self.arguments else 1 if key in self.found_in else 2)
+        running.inputs = {key: running.inputs[key] for key in order}
+        running.builder.inputs[:] = [values[key] for key in order]
+        return tuple(self.found_in[key] for key in order if key in self.found_in)
 
     def _results(self, tensors: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Result]:
         """Where each result and each kept gradient comes from; tensors that share memory come from one output."""

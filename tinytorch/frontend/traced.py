@@ -50,8 +50,9 @@ class Effects:
 class Traced:
     """A traced function.
 
-    The graph's inputs are `arguments` arguments and then the `captured` tensors; its outputs are the results,
-    gradients that are kept, and new values of state. `result` is the nested container that the function returned,
+    The graph's inputs are `arguments` arguments, then the `captured` tensors, of which the first are what the trace
+    found in `grad` of the leaves `grad_inputs`; its outputs are the results, gradients that are kept, and new values of
+    state. `result` is the nested container that the function returned,
     with a slot for each of `results`. `layouts` are the inputs whose strides the function's meaning depends on, and
     `variables` the values by which inputs are differentiated that the function made leaves.
     """
@@ -59,6 +60,7 @@ class Traced:
     graph: Graph
     arguments: int
     captured: tuple[Tensor, ...]
+    grad_inputs: tuple[Leaf, ...]
     result: Any
     results: tuple[Result, ...]
     effects: Effects
