@@ -40,6 +40,12 @@ def materialized(name: str, nodes: int) -> Graph:
     return run_passes(traced(*FAMILIES[name](nodes)), kernel_passes()[:-1], verify=False)[0]
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_have_about_as_many_nodes_as_asked(name: str) -> None:
+    small, large = (len(traced(*FAMILIES[name](nodes)).nodes) for nodes in (300, 1200))
+    assert 3 * small < large < 5 * small and 600 <= large <= 2400
+
+
 @pytest.mark.parametrize("name", ["wide", "transformer", "gru_train", "mlp_train"])
 def test_searches_grow_with_the_nodes(name: str) -> None:
     steps: list[int] = []

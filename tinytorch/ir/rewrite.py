@@ -205,7 +205,6 @@ class Rewriter(Builder):
     def __init__(self, graph: Graph, rules: Mapping[Op, Sequence[Local]]) -> None:
         super().__init__(graph.name, list(graph.inputs))
         self.rules = rules
-        self.depth = 0  # of rules that wait for what they have made to be simplified
         self.producers: dict[Value, Node] = {}
         self._starts: dict[Node, list[int]] = {}
         self._numbers: dict[Value, float | None] = {}
@@ -256,11 +255,7 @@ class Rewriter(Builder):
     def emit(self, op: Op, inputs: Sequence[Value], attrs: Attrs) -> tuple[Value, ...]:
         """The results of `op` applied to values of the new graph, simplified."""
         types = op.result_types([v.type for v in inputs], attrs)
-        self.depth += 1
-        try:
-            return self._place(Node(op, tuple(inputs), attrs, tuple(map(Value, types)), self.loc))
-        finally:
-            self.depth -= 1
+        return self._place(Node(op, tuple(inputs), attrs, tuple(map(Value, types)), self.loc))
 
     def _place(self, node: Node) -> tuple[Value, ...]:
         """Enter `node`, or what the rules make of it; its results then."""

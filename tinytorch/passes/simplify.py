@@ -22,6 +22,7 @@ from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.rewrite import Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
+from tinytorch.passes.raise_views import raise_views
 from tinytorch.passes.simplify_updates import UPDATE_RULES
 from tinytorch.passes.simplify_views import VIEW_RULES
 
@@ -37,8 +38,12 @@ def simplify(graph: Graph) -> Graph:
     It drops `detach` and `custom_grad`, so gradients come before it.
     """
     graph = dce(graph)  # rules count readers
-    rewritten = rewrite(graph, RULES)
-    return graph if rewritten is graph else dce(rewritten)
+    while True:
+        raised = raise_views(graph)
+        rewritten = dce(rewrite(raised, RULES))
+        if rewritten is graph or (raised is graph and raise_views(rewritten) is rewritten):
+            return rewritten
+        graph = rewritten
 
 
 def _is_bool(type: TensorType) -> bool:

@@ -1,12 +1,11 @@
-"""Rules for views: compose them, drop those that do nothing, and move them out of chains of elementwise ops, reshapes
-behind them and the others in front, so that a chain can become one kernel."""
+"""Rules for views: compose them, drop those that do nothing, and move reshapes behind chains of elementwise ops, so
+that a chain can become one kernel (`raise_views` moves the others in front)."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.op import OPS, Op
@@ -20,7 +19,6 @@ from tinytorch.ir.types import Shape
 
 _ELEMENTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
 _STRIDED = frozenset({permute, flip, slice_})  # views that a reshape has to copy
-_DEEPEST = 24  # ops that a view moves in front of at once: each is a nested call, and a chain of views moves them all
 
 
 def _padded(small: Shape, rank: int) -> Shape:
@@ -299,60 +297,6 @@ def _dropout_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
     return dropped.reshape(node.output.type.shape)
 
 
-# Views of elementwise ops.
-View = Callable[[Term], Term]
-
-
-def _elementwise(rewriter: Rewriter, value: Value) -> Node | None:
-    """The elementwise node that computes `value` for one reader. A guarded op stays as it is: it reports the lanes
-    that a slice would leave out."""
-    node = rewriter.producers.get(value)
-    if node is None or node.op.kind != "elementwise" or not node.inputs or node.op.guard is not None:
-        return None
-    if rewriter.depth > _DEEPEST:
-        return None
-    return node if node.op is not custom_grad and rewriter.single_use(value) else None
-
-
-def _apply_to_views(rewriter: Rewriter, node: Node, view: View) -> Term:
-    operands = [view(rewriter.term(value)) for value in node.inputs]
-    return operands[0].apply_op(node.op, operands, node.attrs)
-
-
-@local(slice_)
-def _slice_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
-    """f(a, b)[w] == f(a[w], b[w]), which computes only what is read"""
-    inner = _elementwise(rewriter, node.inputs[0])
-    attrs = node.attrs
-    if inner is None:
-        return None
-    return _apply_to_views(rewriter, inner, lambda x: _sliced(x, attrs["starts"], attrs["limits"], attrs["steps"]))
-
-
-@local(*_ELEMENTWISE, sum_, max_, min_)
-def _reads_views_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
-    """g(permute(f(a, b))) == g(f(permute(a), permute(b))), and so for flip: g and f can then be one kernel, which
-    reads a and b by strides"""
-    moved = [_moved(rewriter, value) for value in node.inputs]
-    if all(new is None for new in moved):
-        return None
-    pairs = zip(moved, node.inputs, strict=True)
-    operands = [rewriter.term(value) if new is None else new for new, value in pairs]
-    return operands[0].apply_op(node.op, operands, node.attrs)
-
-
-def _moved(rewriter: Rewriter, value: Value) -> Term | None:
-    """permute(f(a, b)) as f(permute(a), permute(b))"""
-    view = rewriter.producers.get(value)
-    if view is None or view.op not in (permute, flip) or not rewriter.single_use(value):
-        return None
-    inner = _elementwise(rewriter, view.inputs[0])
-    if inner is None:
-        return None
-    op: Any = view.op
-    return _apply_to_views(rewriter, inner, lambda x: x.apply_op(op, [x], view.attrs))
-
-
 VIEW_RULES: list[Rule] = [
     _reshape,
     _reshape_of_broadcast,
@@ -363,11 +307,9 @@ VIEW_RULES: list[Rule] = [
     _slice,
     _slice_of_broadcast,
     _slice_of_concat,
-    _slice_of_elementwise,
     _flip,
     _pad,
     _concat,
-    _reads_views_of_elementwise,
     _elementwise_of_reshape,
     _reduce_of_reshape,
     _dropout_of_reshape,
