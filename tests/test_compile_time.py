@@ -23,6 +23,7 @@ from tinytorch.passes.fuse import Fusion
 from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT, weight_of
 from tinytorch.passes.pipeline import kernel_passes, run_passes
 from tinytorch.runtime.llvm.lower import lower
+from tinytorch.runtime.llvm.pycall.spec import CallSpec
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.schedule import Planner, schedule
 
@@ -56,6 +57,26 @@ def test_searches_grow_with_the_nodes(name: str) -> None:
         planner.plan()
         steps.append(fusion.order.steps + planner.order.steps + len(graph.nodes))
     assert steps[1] < 5 * steps[0]
+
+
+def test_binding_looks_at_each_operand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tuple of all operands is made a few times, not for each of them."""
+    made = 0
+    operands: Any = CallSpec.operands.fget
+
+    def counted(spec: CallSpec) -> Any:
+        nonlocal made
+        made += 1
+        return operands(spec)
+
+    monkeypatch.setattr(CallSpec, "operands", property(counted))
+    found: list[int] = []
+    for count in (10, 100):
+        xs = [tt.ones(3) for _ in range(count)]
+        made = 0
+        tt.compile(lambda: tt.stack(xs))()
+        found.append(made)
+    assert found[0] == found[1]
 
 
 def heaviest(graph: Graph) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from tinytorch.frontend.tape import SPENT
 from tinytorch.frontend.tensor import Tensor, wants_nan_checks
 from tinytorch.frontend.traced import Traced
 from tinytorch.ir import ops
+from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
@@ -40,6 +41,7 @@ def frozen_graph(traced: Traced) -> Graph:
     return freeze_inputs(graph, {value: tensor.data for value, tensor in tensors})
 
 
+@paused()
 def make_calls(
     graph: Graph,
     arguments: int,

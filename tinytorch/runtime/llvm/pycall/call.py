@@ -108,7 +108,7 @@ class _Plan:
         self.words = np.zeros(len(PLAN), np.int64)
         self._spec = spec
         self._slots = slots
-        operands = spec.operands
+        self._operands = operands = spec.operands
         sizes = (math.prod(output.shape) * output.dtype.itemsize for output in spec.outputs)
         largest = max((size for size in sizes if size >= LARGE), default=0)
         memory.asked.enter(self.words, *(-(-size // PAGE) * PAGE for size in (spec.arena_bytes, largest)))
@@ -163,7 +163,7 @@ class _Plan:
         return array.ctypes.data
 
     def _operand(self, index: int) -> list[int]:
-        spec, operand = self._spec, self._spec.operands[index]
+        spec, operand = self._spec, self._operands[index]
         state = index - len(spec.arguments)
         kind = type(spec.state_objects[state]) if state >= 0 else spec.tensor_type
         counts = operand.is_tensor and operand.written and spec.storage_slot is not None
