@@ -140,13 +140,13 @@ def products(count: int) -> Case:
 
 
 def loops(count: int) -> Case:
-    """Elementwise chains of different numbers."""
-    return lambda x: [(x * (1.0 + i)).tanh() * x + 1.0 for i in range(count)], (tt.randn(16, 64),)
+    """Elementwise chains of different shapes."""
+    return lambda *xs: [(x * 0.5).tanh() * x + 1.0 for x in xs], tuple(tt.randn(16 + i, 64) for i in range(count))
 
 
 def alike(count: int) -> Case:
-    """Elementwise chains of one text."""
-    return lambda x: [(x[i] * 0.5).tanh() * x[i] + 1.0 for i in range(count)], (tt.randn(count, 64),)
+    """Elementwise chains of one text, but for a number."""
+    return lambda x: [(x[i] * (1.5 + i)).tanh() * x[i] + 1.0 for i in range(count)], (tt.randn(count, 64),)
 
 
 KERNELS: dict[str, Callable[[int], Case]] = {f.__name__: f for f in (products, loops, alike)}

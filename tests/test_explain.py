@@ -46,7 +46,8 @@ def test_totals(compiled: tt.Compiled) -> None:
     assert report.parameter_bytes == 8 * parameters
     assert report.arena_bytes == compiled.executable.arena_bytes > 0
     assert report.nodes_traced == len(compiled.traced_graph.nodes)
-    assert report.passes[-1].name == "fuse" and report.passes[-1].nodes_after == report.nodes
+    assert [p.name for p in report.passes[-2:]] == ["fuse", "share_literals"]
+    assert report.passes[-1].nodes_after == report.nodes
 
 
 def test_it_prints(compiled: tt.Compiled) -> None:

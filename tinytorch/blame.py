@@ -22,7 +22,7 @@ from tinytorch.ir.types import dtype_of
 from tinytorch.ir.verify import verify
 from tinytorch.passes.dce import dce
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.pipeline import PassRecord, kernel_passes, run_passes
+from tinytorch.passes.pipeline import PassRecord, kernel_passes, run_passes, to_kernels
 from tinytorch.runtime.backend import Backend, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import alone
@@ -328,7 +328,7 @@ def _first_node(
     body: Graph = kernel.attrs["body"]
     for i, node in enumerate(body.nodes):
         prefix = Graph("prefix", body.inputs, body.nodes[: i + 1], node.outputs)
-        compiled, _ = run_passes(prefix, (dce, *kernel_passes(backend.costs, backend.families)[-2:]))
+        compiled, _ = run_passes(prefix, (dce, *to_kernels(backend.families)))
         if _differs(compiled, operands, evaluate(prefix, operands), backend):
             small = dce(prefix)
             return _Difference(f"the first node that differs is {_text(node)}", node, small, operands, whole=False)

@@ -28,6 +28,7 @@ from tinytorch.passes.fuse import fuse
 from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pooling import pooling
+from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd import winograd
 
@@ -48,12 +49,16 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
     in_fewer_products = _given(winograd, costs=costs)
     simple = (CLEAN, _given(expand, keep=families.composites), CLEAN)
     images = (layout, fold_batch_norm, pooling, convolutions, in_fewer_products)
-    kernels = (simplify, cse, _given(materialize, families=families), _given(fuse, families=families))
-    passes: Passes = (*simple, *images, *kernels)
+    passes: Passes = (*simple, *images, simplify, cse, *to_kernels(families))
     if not frozen:
         return passes
     leave_weights = (CLEAN, layout, in_fewer_products)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
+
+
+def to_kernels(families: Families = FAMILIES) -> tuple[Pass, ...]:
+    """The last of them: from nodes to kernels of these families."""
+    return (_given(materialize, families=families), _given(fuse, families=families), share_literals)
 
 
 def _given(apply: Callable[..., Graph], **known: Any) -> Pass:
