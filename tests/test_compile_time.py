@@ -15,12 +15,13 @@ from benchmarks.compile_families import FAMILIES
 from tests.execution import compiled, expected
 from tinytorch.frontend.mode import TraceAgain
 from tinytorch.frontend.tracing import trace
+from tinytorch.ir import families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.parser import parse_graph
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.fuse import Fusion, fuse
-from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT, weight_of
+from tinytorch.passes.fuse import Fusion
+from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT
 from tinytorch.passes.pipeline import kernel_passes, run_passes
 from tinytorch.runtime.llvm.lower import lower
 from tinytorch.runtime.llvm.pycall.spec import CallSpec
@@ -52,7 +53,7 @@ def test_searches_grow_with_the_nodes(name: str) -> None:
     steps: list[int] = []
     for nodes in (600, 2400):
         graph = materialized(name, nodes)
-        fusion = Fusion(graph)
+        fusion = Fusion(graph, families.FAMILIES)
         planner = Planner(fusion.run())
         planner.plan()
         steps.append(fusion.order.steps + planner.order.steps + len(graph.nodes))
@@ -81,7 +82,10 @@ def test_binding_looks_at_each_operand_once(monkeypatch: pytest.MonkeyPatch) -> 
 def heaviest(graph: Graph) -> tuple[int, int]:
     """The largest weight and number of operands of its kernels."""
     nodes = [node for node in graph.nodes if node.op is kernel]
-    weights = [sum(weight_of(n) for n in node.attrs["body"].nodes if n.op.name not in UNWEIGHED) for node in nodes]
+    weights = [
+        sum(families.FAMILIES.of(n).weight(n) for n in node.attrs["body"].nodes if n.op.name not in UNWEIGHED)
+        for node in nodes
+    ]
     return max(weights), max(len(node.inputs) for node in nodes)
 
 

@@ -272,10 +272,8 @@ class Compiled:
             calls = make_calls(traced.graph, len(args) + len(leaves), traced.captured, self.backend, wrap=wrap)
             calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        owner = weakref.ref(self)
-        found = Specialization(
-            owner, traced, calls, guards, mode.grad, call.flags, pinned, frozenset(), frozen, grad_flags
-        )
+        how = (mode.grad, call.flags, pinned, frozenset[tuple[int, int]](), frozen, grad_flags)
+        found = Specialization(weakref.ref(self), traced, calls, guards, *how)
         found.overlaps = found.shared(args)
         return found
 

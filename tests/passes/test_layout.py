@@ -27,7 +27,7 @@ from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.layout import layout
-from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes
+from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes, to_kernels
 from tinytorch.passes.pooling import pooling as pooling_pass
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tinytorch.frontend.tracing import trace
 
 import tinytorch as tt
 from tests.execution import expected
 from tinytorch.calls import PIPELINE
+from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.verify import verify

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinytorch.frontend.tracing import trace
 
 import tinytorch as tt
 from tests.execution import expected
+from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
