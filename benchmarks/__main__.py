@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import accuracy, compile_time, harness, machine, report, startup, workloads
+from benchmarks import accuracy, compile_time, eager, harness, machine, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
@@ -43,7 +43,7 @@ def contestants_of(peers: str, console: Console) -> list[str]:
 @app.command()
 def main(
     suite: Annotated[
-        str, typer.Option(help="Which workloads: core, vision; compile: the time of compiling; accuracy: errors.")
+        str, typer.Option(help="Which workloads: core, vision; compile: compiling, and eager mode; accuracy: errors.")
     ] = "core",
     peers: Annotated[str, typer.Option(help="torch, jax, numpy, onnxruntime, eager (ours, not compiled).")] = (
         "torch,jax,numpy,onnxruntime"
@@ -61,7 +61,7 @@ def main(
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
     console = Console(width=None if sys.stdout.isatty() else 240)
     if suite == "compile":
-        _compile_time(console, nodes, only or [], json)
+        _compile_time(console, nodes, only or [], rounds, json)
         return
     if suite == "accuracy":
         found = accuracy.run(console)
@@ -98,14 +98,16 @@ def main(
         console.print(f"written to {json}")
 
 
-def _compile_time(console: Console, nodes: str, only: list[str], json: Path | None) -> None:
-    """The time of compiling, against the number of nodes."""
+def _compile_time(console: Console, nodes: str, only: list[str], rounds: int, json: Path | None) -> None:
+    """The time of compiling, against the number of nodes; and what does not compile: eager mode, `--only eager`."""
     description = machine.describe()
     console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
     families = [name for names in only for name in names.split(",")]
-    measured = compile_time.run(console, [int(count) for count in nodes.split(",")], families)
+    counts = [int(count) for count in nodes.split(",")]
+    measured = {} if families == ["eager"] else compile_time.run(console, counts, families)
+    in_eager_mode = eager.run(console, rounds) if not families or "eager" in families else {}
     if json is not None:
-        report.write_json(json, {"machine": description, "compile": measured})
+        report.write_json(json, {"machine": description, "compile": measured, "eager": in_eager_mode})
         console.print(f"written to {json}")
 
 

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 from tinytorch.backends import DEFAULT, BackendName, checked
 from tinytorch.compiled import Compiled
 from tinytorch.compiled_module import CompiledModule
+from tinytorch.eager import EagerKernels
+from tinytorch.frontend import kernels
 from tinytorch.frontend.module import Module
 from tinytorch.runtime.backend import Backend
 
 if TYPE_CHECKING:
     from tinytorch.blame import Lockstep
+
+
+kernels.slot.handed = EagerKernels()
 
 
 def compile(

@@ -13,6 +13,7 @@ from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
 from tinytorch.compiled import Compiled
 from tinytorch.frontend.guards import tracked_in
+from tinytorch.frontend.mode import reference_mode
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tracing import trace
@@ -26,8 +27,8 @@ from tinytorch.runtime.backend import Backend
 def verify(
     function: Callable[..., Any], *args: Any, folder: str | Path = "tt-verify", freeze: bool = False, **kwargs: Any
 ) -> Lockstep:
-    """Run `function(*args, **kwargs)` eagerly, by the interpreter after each pass, and as machine code, and compare all
-    results, new values of state and gradients.
+    """Run `function(*args, **kwargs)` eagerly (each op by its `eval`), by the interpreter after each pass, and as
+    machine code, and compare all results, new values of state and gradients.
 
     The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own, and its backend,
     if that is an object (`blame.reproduce` takes it, too). Tensors,
@@ -52,7 +53,9 @@ def verify(
         tensors = [*unique, *traced.captured]
         surroundings.keep(tensors)
         inputs = [np.array(t.data) for t in tensors]
-        eager = _eager_outputs(traced, tensors, function(*args, **kwargs))
+        with reference_mode():
+            result = function(*args, **kwargs)
+        eager = _eager_outputs(traced, tensors, result)
     finally:
         surroundings.restore()
     arguments = len(unique) if freeze else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from tinytorch.ir.op import Array, Attrs, Op
@@ -44,6 +45,17 @@ class _Mode(threading.local):
 
     trace: RunningTrace | None = None
     grad: bool = True
+    reference: bool = False  # every op runs by its `eval`, as in the interpreter
 
 
 mode = _Mode()
+
+
+@contextmanager
+def reference_mode() -> Generator[None, None, None]:
+    """Run every op by its `eval` in this thread until the block ends."""
+    before, mode.reference = mode.reference, True
+    try:
+        yield
+    finally:
+        mode.reference = before

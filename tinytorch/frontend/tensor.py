@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from tinytorch.frontend import kernels
 from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.indexing import Indexing
 from tinytorch.frontend.mode import Consumed, mode
@@ -373,16 +374,19 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
         operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
     arrays = [o._data for o in operands]
     try:
-        op.result_types([o.type for o in operands], attrs)
+        types = [o.type for o in operands]
+        made = op.result_types(types, attrs)
         if is_view:
             result = op.eval(*arrays, **attrs)
         elif op.results > 1:
             return _several(op, operands, attrs)
         else:
-            run = op.fast or op.eval
-            assert not isinstance(run, tuple)
-            with np.errstate(all="ignore"):
-                result = run(*arrays, **attrs)
+            result = _kernel_result(op, arrays, types, made, attrs)
+            if result is None:
+                run = op.eval if mode.reference or op.fast is None else op.fast
+                assert not isinstance(run, tuple)
+                with np.errstate(all="ignore"):
+                    result = run(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
     if not is_view and wants_nan_checks():
@@ -394,6 +398,24 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
     if mode.grad and op is not ops.core.detach and _any_requires_grad(operands):
         _record(op, operands, attrs, out)
     return out
+
+
+def _kernel_result(
+    op: Op, arrays: Sequence[Array], types: Sequence[TensorType], made: Sequence[TensorType], attrs: Attrs
+) -> Array | None:
+    """What a kernel gives, where there is enough to do that one may pay; else None."""
+    handed = kernels.slot.handed
+    if handed is None or not (kernels.large(arrays) or kernels.large(made)) or mode.reference:
+        return None
+    return handed.result(op, arrays, types, attrs)
+
+
+def at_once(cts: Sequence[Tensor | None], record: Record, indices: tuple[int, ...]) -> Sequence[Tensor | None] | None:
+    """The cotangents of these operands, if a kernel gives them; gradients of gradients need the rules."""
+    handed = kernels.slot.handed
+    if handed is None or mode.grad or mode.reference or not kernels.large([x.type for x in record.inputs]):
+        return None
+    return handed.cotangents(cts, record, indices)
 
 
 def _any_requires_grad(tensors: Sequence[Tensor]) -> bool:
@@ -418,9 +440,10 @@ def _met(operands: Sequence[Tensor]) -> tuple[Operand, ...]:
 def _several(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Sequence[Tensor]:
     """`_eager` for an op with several results, which it may give one by one."""
     made: list[Tensor | None] = [None] * op.results
-    if not isinstance(op.fast, tuple):
+    if mode.reference or not isinstance(op.fast, tuple):
+        evaluate = op.evaluate if mode.reference else op.evaluate_fast
         with np.errstate(all="ignore"):
-            arrays = op.evaluate_fast([o._data for o in operands], attrs)
+            arrays = evaluate([o._data for o in operands], attrs)
         made = [Tensor.wrap(a) for a in apart(arrays, [o._data for o in operands])]
     results = Results(op, _met(operands), attrs, made, Tensor.wrap)
     recorded = mode.grad and _any_requires_grad(operands)
@@ -454,7 +477,7 @@ def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> l
     cotangents: dict[Any, Tensor] = {key_of(root): seed}
     before, mode.grad = mode.grad, record
     try:
-        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of)
+        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once)
     finally:
         mode.grad = before
     leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}

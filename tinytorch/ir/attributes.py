@@ -6,7 +6,7 @@ Attributes of one name mean one thing, whatever the op. How they fit the operand
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -40,6 +40,24 @@ def check_attributes(op: Op, types: Sequence[TensorType], attrs: Attrs) -> None:
         raise VerifyError(f"{op.name}: {attrs['value']!r} is no {types[0].dtype}")
     if {"shape", "axis", "dtype"} <= attrs.keys():
         _check_counts(op, attrs["shape"], attrs["axis"], attrs["dtype"])
+
+
+def attributes_key(attrs: Attrs) -> Hashable:
+    """Equal only for attributes that mean the same, in any order."""
+    return tuple((name, _attribute(attrs[name])) for name in sorted(attrs))
+
+
+def _attribute(value: Any) -> Hashable:
+    """Equal only for attributes that mean the same: 1, 1.0 and True differ, as do 0.0 and -0.0; NaN equals itself."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_attribute, value))
+    if isinstance(value, float):
+        return float, repr(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return type(value), value
+    return id(value)  # dtypes, bodies of kernels, functions
 
 
 def _check_counts(op: Op, shape: Sequence[int], axis: int, dtype: DType) -> None:

@@ -23,13 +23,15 @@ def pullback(
     *,
     wanted: Collection[Hashable] | None = None,
     enter: Callable[[Any], None] | None = None,
+    at_once: Callable[[Any, Any, tuple[int, ...]], Sequence[Any] | None] | None = None,
 ) -> None:
     """Walk `records` (in topological order) backwards and add to `cotangents`, which starts with the seeds, the
     cotangent of every `active` operand that the seeds depend on; `key` names an operand among them.
 
     The rules are written in ops over the operands, so the result can be differentiated again. With `wanted`, the
     cotangents of any other record's results are dropped once that record is done, which frees their memory. `enter` is
-    called with each record before its rules.
+    called with each record before its rules. `at_once` may do the work of the rules: given the cotangents of the
+    results, the record and the indices of its active operands, it gives the cotangents of those, or None for all.
     (Reverse accumulation: Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.)
     """
     for record in reversed(records):
@@ -38,10 +40,11 @@ def pullback(
             continue
         if enter is not None:
             enter(record)
-        for index, operand in enumerate(record.inputs):
-            if not active(operand):
-                continue
-            contribution = record.op.cotangent(cts, record, index)
+        indices = tuple(i for i, operand in enumerate(record.inputs) if active(operand))
+        found = None if at_once is None else at_once(cts, record, indices)
+        for place, index in enumerate(indices):
+            operand = record.inputs[index]
+            contribution = record.op.cotangent(cts, record, index) if found is None else found[place]
             if contribution is not None:
                 known = cotangents.get(key(operand))
                 cotangents[key(operand)] = contribution if known is None else known + contribution

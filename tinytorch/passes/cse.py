@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
-import numpy as np
-
+from tinytorch.ir.attributes import attributes_key
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.rewrite import COMMUTATIVE
 
@@ -38,17 +36,4 @@ def _key(node: Node) -> Hashable:
     operands: Hashable = node.inputs
     if node.op in COMMUTATIVE and len(node.inputs) == 2:
         operands = frozenset(node.inputs)
-    return node.op, operands, tuple((name, _attribute(node.attrs[name])) for name in sorted(node.attrs))
-
-
-def _attribute(value: Any) -> Hashable:
-    """Equal only for attributes that mean the same: 1, 1.0 and True differ, as do 0.0 and -0.0; NaN equals itself."""
-    if isinstance(value, np.ndarray):
-        return value.dtype, value.shape, value.tobytes()
-    if isinstance(value, (tuple, list)):
-        return tuple(map(_attribute, value))
-    if isinstance(value, float):
-        return float, repr(value)
-    if value is None or isinstance(value, (bool, int, str)):
-        return type(value), value
-    return id(value)  # dtypes, bodies of kernels, functions
+    return node.op, operands, attributes_key(node.attrs)

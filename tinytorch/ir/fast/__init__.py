@@ -2,5 +2,6 @@
 
 Each function takes what the `eval` of its op takes and gives the same up to rounding, row-major; `eval` stays the
 judge. `memory`: how arrays lie. `sums`: sums by BLAS or by whole parts, and into rows that repeat. `convolution`:
-products over windows by BLAS. `pooling`: the largest of windows without masked passes. `norms`: normalisation in place.
+products over windows by BLAS. `pooling`: the largest of windows without masked passes. What is large and needs more
+than that runs as compiled kernels, see `tinytorch/eager.py`.
 """

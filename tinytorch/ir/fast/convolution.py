@@ -1,7 +1,7 @@
 """Convolutions by BLAS: the windows are copied side by side as the rows of a matrix, one for each group of channels.
 
-That matrix is made for a part of the outputs at a time, which bounds the memory that it takes. Where a group has one
-channel (a depthwise convolution) there is no product to speak of: the places of the window are added up.
+That matrix is made for a part of the outputs at a time, which bounds the memory that it takes. Large convolutions of
+many small groups, such as depthwise ones, come here only where there are no kernels.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinytorch.ir.fast.memory import copy_into, row_major
-from tinytorch.ir.fast.sums import sum_of_rows
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import contiguous_strides
-from tinytorch.ir.windows import Pair, output_size, taps
+from tinytorch.ir.windows import Pair, output_size
 
 _COLUMNS = 1 << 21  # elements of the matrix of windows at a time (8 MiB of f32), if one row of outputs is not more
-_CACHED = 1 << 16  # elements of a depthwise product at a time, so that they stay in cache between two passes
 
 
 def conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation: Pair, groups: int) -> Array:
@@ -28,10 +26,6 @@ def conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation:
     rows, columns = (output_size(*axis) for axis in across)
     image = _padded(x, low, high)
     out = np.empty((x.shape[0], rows, columns, w.shape[3]), x.dtype)
-    if _is_depthwise(w.shape[2], groups):
-        image = _repeated(image, w.shape[3] // groups)
-        _depthwise(image, w[:, :, 0], out, stride, dilation)
-        return out
     weights = _by_group(w, groups)
     for part in _parts(out.shape, w.size // w.shape[3] * groups):
         matrix = _windows(image, part, window, (rows, columns), stride, dilation, groups)
@@ -48,8 +42,6 @@ def conv2d_weight_grad(
     image = _padded(x, low, (spans[0] - x.shape[1] - low[0], spans[1] - x.shape[2] - low[1]))
     g = row_major(g)
     channels, outs = x.shape[3] // groups, g.shape[3] // groups
-    if _is_depthwise(channels, groups):
-        return _depthwise_weight_grad(_repeated(image, outs), g, window, stride, dilation)
     terms = window[0] * window[1] * channels
     total = np.zeros((groups, terms, outs), x.dtype)
     for part in _parts(g.shape, terms * groups):
@@ -118,45 +110,3 @@ def _by_group(w: Array, groups: int) -> Array:
 def _rows_by_group(x: Array, groups: int) -> Array:
     """[batch, height, width, channels], row-major, as a view [groups, rows, channels / groups]."""
     return x.reshape(-1, groups, x.shape[3] // groups).transpose(1, 0, 2)
-
-
-# One channel for each group.
-def _is_depthwise(channels: int, groups: int) -> bool:
-    return channels == 1 and groups > 1
-
-
-def _repeated(image: Array, times: int) -> Array:
-    """Each channel as often as it has outputs."""
-    return image if times == 1 else np.repeat(image, times, axis=3)
-
-
-def _cached(outputs: Array) -> Iterator[slice]:
-    """The images of all outputs, as many at a time as have `_CACHED` elements, or one."""
-    step = max(1, _CACHED * len(outputs) // max(1, outputs.size))
-    for first in range(0, len(outputs), step):
-        yield slice(first, first + step)
-
-
-def _depthwise(image: Array, w: Array, out: Array, stride: Pair, dilation: Pair) -> None:
-    """Write into `out` the sums over the window w [height, width, channels]."""
-    outputs = (out.shape[1], out.shape[2])
-    # Repeated along a line, a weight is a run as long as that of the image.
-    lines = np.repeat(w[:, :, None], outputs[1], axis=2)
-    for images in _cached(out):
-        part, total = image[images], out[images]
-        product = np.empty(total.shape, out.dtype)
-        total[...] = 0
-        for ky, kx, place in taps((w.shape[0], w.shape[1]), outputs, stride, dilation):
-            np.multiply(part[place], lines[ky, kx], out=product)
-            total += product
-
-
-def _depthwise_weight_grad(image: Array, g: Array, window: Pair, stride: Pair, dilation: Pair) -> Array:
-    total = np.zeros((*window, 1, g.shape[3]), g.dtype)
-    for images in _cached(g):
-        part, cotangent = image[images], g[images]
-        product = np.empty_like(cotangent)
-        for ky, kx, place in taps(window, (g.shape[1], g.shape[2]), stride, dilation):
-            np.multiply(part[place], cotangent, out=product)
-            total[ky, kx, 0] += sum_of_rows(product.reshape(-1, g.shape[3]))
-    return total

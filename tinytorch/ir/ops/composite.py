@@ -13,8 +13,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
-from tinytorch.ir.fast import norms
-from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -63,15 +62,11 @@ def define_composite(
     infer: Callable[..., Any],
     definition: Callable[..., Any],
     vjp: Vjp,
-    faster: Callable[[Callable[..., Array]], Callable[..., Array]] | None = None,
     results: int = 1,
 ) -> Op:
-    """A composite whose `eval`, `fast` and `flops` follow from its expansion; `faster` may give a better `fast`, given
-    that one for the cases that it leaves."""
+    """A composite whose `eval`, `fast` and `flops` follow from its expansion."""
     expand = _in_f32(definition)
-    fast = fast_of(expand)
-    fast = faster(fast) if faster else fast
-    how, count = eval_of(expand), flops_of(expand)
+    how, count, fast = eval_of(expand), flops_of(expand), fast_of(expand)
     return define(Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results))
 
 
@@ -322,7 +317,7 @@ def _layernorm_rule(g: Any, n: Any) -> Any:
 
 layernorm = define_composite(
     "layernorm", "(x - mean) / sqrt(variance + eps) over `axes` (Ba, Kiros & Hinton 2016), without scale and shift",
-    _layernorm_type, _layernorm, (_layernorm_rule,), norms.layernorm,
+    _layernorm_type, _layernorm, (_layernorm_rule,),
 )  # fmt: skip
 
 
