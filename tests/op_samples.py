@@ -573,6 +573,14 @@ def _normalizations() -> list[Sample]:
     for dtype, tolerance in (("f32", 128), ("bf16", 1), ("f16", 1)):
         arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((4, 6, 5, 19), (19,), (19,)))
         samples.append(Sample(op, arrays, eps, tolerance, False))
+    op = OPS["layernorm_affine"]
+    for shape, count in (((5, 3), 1), ((4,), 1), ((2, 3, 4), 2)):
+        axes = tuple(range(len(shape) - count, len(shape)))
+        arrays = (rng.normal(size=shape), rng.normal(size=shape[-count:]), rng.normal(size=shape[-count:]))
+        samples.append(Sample(op, arrays, {"axes": axes, **eps}, 128, False, smooth=True))
+    for dtype, tolerance in (("f32", 128), ("bf16", 1), ("f16", 1)):
+        arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((4, 6, 70), (70,), (70,)))
+        samples.append(Sample(op, arrays, {"axes": (2,), **eps}, tolerance, False))
     return samples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.numpy_emitter import NumpyEmitter
 from tinytorch.ir.op import OPS, Array, Nondiff, unpacked
+from tinytorch.ir.ops import core, view
 from tinytorch.ir.types import TensorType, dtype_of, f32, f64
 
 SMOOTH = [s for s in SAMPLES if s.smooth]
@@ -284,3 +286,26 @@ def test_value_and_gradient_match_torch(sample):
 def test_samples_print_as_ops():
     builder = Builder()
     assert repr(samples_of(OPS["matmul"])[0]) == "matmul(f64[3,4], f64[4,5])" and not builder.nodes
+
+
+@pytest.mark.parametrize("dtype", [f32, f64])
+@pytest.mark.parametrize(
+    "number",
+    [0, -0.0, 1, 0.1, -7.25, 1e-50, 2**24 - 1, 2**24 + 1, 2**60 + 1, 1e30, 1e38, 3.4028236e38, 1e300, math.inf],
+)
+def test_numbers_are_rounded_once(number, dtype):
+    found = core.rounded(number, dtype)
+    with np.errstate(over="ignore"):
+        expected = dtype.numpy.type(number)
+    assert found.shape == () and found.dtype == dtype.numpy
+    assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "i64", "bool"])
+@pytest.mark.parametrize(("shape", "target"), [((), ()), ((), (2, 3)), ((), (0, 2)), ((3,), (2, 3)), ((2, 1), (2, 3))])
+def test_repeated_elements_share_memory(shape, target, dtype):
+    x = np.ones(shape, dtype_of(dtype).numpy)
+    found, expected = view.repeated(x, target), np.broadcast_to(x, target)
+    assert found.dtype == x.dtype and found.shape == target and found.strides == expected.strides
+    assert np.array_equal(found, expected) and not found.flags.writeable
+    assert found.size == 0 or np.shares_memory(found, x)

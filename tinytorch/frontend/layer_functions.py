@@ -47,7 +47,10 @@ def layer_norm(
         if given is not None and (given.shape != shape or given.dtype not in dtypes):
             raise ShapeError(f"layer_norm: {name} is {TensorType(x.dtype, shape)}, got {given.type}", user_loc())
     eps = arguments.not_negative("layer_norm", "eps", eps)
-    out = apply(ops.composite.layernorm, x, axes=tuple(range(x.ndim - len(shape), x.ndim)), eps=eps)
+    attrs = {"axes": tuple(range(x.ndim - len(shape), x.ndim)), "eps": eps}
+    if weight is not None and bias is not None and weight.dtype == bias.dtype == x.dtype:
+        return apply(ops.normalization.layernorm_affine, x, weight, bias, **attrs)
+    out = apply(ops.composite.layernorm, x, **attrs)
     out = out if weight is None else out * weight
     return (out if bias is None else out + bias).cast(x.dtype)
 

@@ -35,7 +35,7 @@ from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.reference import refuse_new_nans
-from tinytorch.ir.types import TensorType, dtype_of, type_of
+from tinytorch.ir.types import Shape, TensorType, dtype_of, type_of
 from tinytorch.ir.vjp import pullback
 
 
@@ -96,6 +96,11 @@ class Tensor(Indexing):
     def constant(self, array: Array) -> Any:
         trace = mode.trace
         return Tensor.wrap(array) if trace is None else trace.constant(array)
+
+    def repeated(self, shape: Shape) -> Any:
+        if mode.trace is not None or self._expr is not None:
+            return self.broadcast_to(shape)
+        return Tensor.wrap(ops.view.repeated(self._data, shape))
 
     def array_operand(self, array: Array) -> Any:
         trace = mode.trace

@@ -127,9 +127,13 @@ class Operators(Reductions):
         f32 for 16-bit floats, and nothing is cast before or after. ShapeError for another one.
         """
         that = self._like(other)
+        own, its = self.type, that.type
+        plain = len(own.shape) == len(its.shape) == 2 and own.dtype is its.dtype and own.shape[1] == its.shape[0]
+        if plain and dtype is None:
+            return self._apply(contract.matmul, that)  # what most products are
         a, b, attrs = self, that, {} if dtype is None else {"dtype": dtype_of(dtype)}
         if dtype is None:
-            common = promote(self.type, that.type)
+            common = promote(own, its)
             a, b = self.cast(common), that.cast(common)
         if 0 in (a.ndim, b.ndim):
             raise ShapeError(f"matmul: operands need at least one axis, got {a.type} and {b.type}", user_loc())

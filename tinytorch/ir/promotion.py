@@ -38,7 +38,7 @@ def promote(a: TensorType, b: TensorType) -> DType:
 
 def broadcast_shapes(name: str, a: Shape, b: Shape) -> Shape:
     """numpy's rule; ShapeError names the axis that does not fit."""
-    if a == b:
+    if a == b or a[len(a) - len(b) :] == b:  # most often: nothing to do, or a row that is repeated
         return a
     rank = max(len(a), len(b))
     x, y = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b

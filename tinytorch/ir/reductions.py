@@ -41,7 +41,8 @@ class Reductions(Arithmetic):
 
     def _reduced_axes(self, name: str, axis: Axis) -> tuple[int, ...]:
         """No axes at all mean every axis, as in PyTorch."""
-        return self._axes(name, axis) or tuple(range(self.ndim))
+        given = () if axis is None else self._axes(name, axis)
+        return given or tuple(range(self.ndim))
 
     def _reduce(self, op: Op, axis: Axis, keepdims: bool) -> Self:
         axes = self._reduced_axes(op.name, axis)

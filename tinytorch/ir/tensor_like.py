@@ -88,6 +88,10 @@ class TensorLike:
         target = integers(shape)
         return self if target == self.shape else self._apply(view.broadcast, shape=target)
 
+    def repeated(self, shape: Shape) -> Self:
+        """A number that was written in Python, broadcast: nobody else has it, so it needs no history."""
+        return self.broadcast_to(shape)
+
     def expand(self, *shape: Any) -> Self:
         """Broadcast, -1 keeping an axis."""
         target = integers(shape)
@@ -125,6 +129,8 @@ class TensorLike:
         if own is its and dtype in (None, own.dtype):
             return self, that
         target = dtype or promote(own, its)
+        if that is not other and not its.shape:
+            return self.cast(target), that.cast(target).repeated(own.shape)
         shape = broadcast_shapes(name, own.shape, its.shape)
         return self.cast(target).broadcast_to(shape), that.cast(target).broadcast_to(shape)
 

@@ -308,11 +308,15 @@ def _layernorm(x: Any, *, axes: Axes, eps: float) -> Any:
     return centred * _along(scale, x.type.shape)
 
 
-def _layernorm_rule(g: Any, n: Any) -> Any:
-    axes, shape, y = n.attrs["axes"], g.type.shape, n.output
-    scale = _normal_parts(n.inputs[0], axes, n.attrs["eps"])[1]
+def layernorm_grad(g: Any, x: Any, y: Any, *, axes: Axes, eps: float) -> Any:
+    """The cotangent of x, given that of y = layernorm(x)."""
+    shape, scale = g.type.shape, _normal_parts(x, axes, eps)[1]
     projected = g - _along(mean_of(g, axes), shape) - y * _along(mean_of(g * y, axes), shape)
     return projected * _along(scale, shape)
+
+
+def _layernorm_rule(g: Any, n: Any) -> Any:
+    return layernorm_grad(g, n.inputs[0], n.output, **n.attrs)
 
 
 layernorm = define_composite(

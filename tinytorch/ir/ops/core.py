@@ -51,6 +51,9 @@ def computed_in_f32(function: Any) -> Any:
 
 def rounded(value: Any, dtype: DType) -> Array:
     """A Python number as an array of rank 0, rounded once."""
+    small = 1e30 if type(value) is float else 1 << 24 if type(value) is int else 0
+    if dtype.is_float and dtype.bits > 16 and abs(value) < small:  # most numbers: f32 rounds them once, or not at all
+        return np.array(value, dtype.numpy)
     with np.errstate(all="ignore"):
         return np.asarray(cast_array(np.asarray(value), dtype))
 

@@ -1,4 +1,4 @@
-"""Batch normalisation, whose derivative is written by hand: two sums serve all three operands."""
+"""Normalisations with scale and shift, whose derivatives are written by hand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import Rule, apply
-from tinytorch.ir.ops.composite import define_composite, moments
+from tinytorch.ir.ops.composite import define_composite, layernorm, layernorm_grad, moments
 from tinytorch.ir.ops.core import cast
 from tinytorch.ir.ops.elementwise import sqrt
 from tinytorch.ir.ops.reduce import mean_of, sum_
 from tinytorch.ir.ops.view import broadcast, reshape
 from tinytorch.ir.types import TensorType, f32
+
+Axes = tuple[int, ...]
 
 
 def _batchnorm_type(x: TensorType, weight: TensorType, bias: TensorType, *, eps: float) -> TensorType:
@@ -24,7 +26,7 @@ def _batchnorm_type(x: TensorType, weight: TensorType, bias: TensorType, *, eps:
     return x
 
 
-def _axes(x: Any) -> tuple[int, ...]:
+def _axes(x: Any) -> Axes:
     return tuple(range(x.type.rank - 1))
 
 
@@ -76,9 +78,9 @@ def _rule(grad: Callable[..., Any]) -> Rule:
     def run(g: Any, n: Any) -> Any:
         dtype = g.type.dtype
         if dtype.bits > 16:
-            return grad(g, *n.inputs[:2], n.attrs["eps"])
+            return grad(g, *n.inputs[:2], **n.attrs)
         wide = (apply(cast, x, dtype=f32) for x in (g, *n.inputs[:2]))
-        return apply(cast, grad(*wide, n.attrs["eps"]), dtype=dtype)
+        return apply(cast, grad(*wide, **n.attrs), dtype=dtype)
 
     return run
 
@@ -87,4 +89,43 @@ batchnorm = define_composite(
     "batchnorm",
     "(x - mean) / sqrt(variance + eps) over all axes but the last, times weight plus bias (Ioffe & Szegedy 2015)",
     _batchnorm_type, _batchnorm, (_rule(_x_grad), _rule(_weight_grad), _rule(_bias_grad)),
+)  # fmt: skip
+
+
+def _affine_type(x: TensorType, weight: TensorType, bias: TensorType, *, axes: Axes, eps: float) -> TensorType:
+    layernorm.infer(x, axes=axes, eps=eps)
+    row = TensorType(x.dtype, tuple(x.shape[a] for a in axes))
+    if axes != tuple(range(x.rank - len(axes), x.rank)):
+        raise ShapeError(f"layernorm_affine: axes are the last ones of {x}, got {axes}")
+    if weight != row or bias != row:
+        raise ShapeError(f"layernorm_affine: weight and bias of {x} are {row}, got {weight} and {bias}")
+    return x
+
+
+def _affine(x: Any, weight: Any, bias: Any, *, axes: Axes, eps: float) -> Any:
+    return apply(layernorm, x, axes=axes, eps=eps) * _along(weight, x) + _along(bias, x)
+
+
+def _of_rows(x: Any, like: Any) -> Any:
+    """The sum of all rows."""
+    lead = tuple(range(x.type.rank - like.type.rank))
+    return apply(reshape, apply(sum_, x, axes=lead), shape=like.type.shape) if lead else x
+
+
+# With y = layernorm(x): d/d bias = Σ g, d/d weight = Σ g y, and d/dx is layernorm's for g weight.
+def _affine_x_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
+    return layernorm_grad(g * _along(weight, g), x, apply(layernorm, x, **attrs), **attrs)
+
+
+def _affine_weight_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
+    return _of_rows(g * apply(layernorm, x, **attrs), weight)
+
+
+def _affine_bias_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
+    return _of_rows(g, weight)
+
+
+layernorm_affine = define_composite(
+    "layernorm_affine", "(x - mean) / sqrt(variance + eps) over the last `axes`, times weight plus bias",
+    _affine_type, _affine, (_rule(_affine_x_grad), _rule(_affine_weight_grad), _rule(_affine_bias_grad)),
 )  # fmt: skip

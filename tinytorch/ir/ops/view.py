@@ -48,10 +48,22 @@ permute = define(Op(
 
 
 def _broadcast_type(x: TensorType, *, shape: Shape) -> TensorType:
-    padded = (1,) * (len(shape) - x.rank) + x.shape
-    if len(shape) < x.rank or any(d not in (1, s) for d, s in zip(padded, shape, strict=True)):
+    new = len(shape) - len(x.shape)
+    fits = new >= 0
+    for d, s in zip(x.shape, shape[new:], strict=False):
+        fits = fits and d in (1, s)
+    if not fits:
         raise ShapeError(f"broadcast: {x} does not broadcast to {list(shape)}")
     return TensorType(x.dtype, tuple(shape))
+
+
+def repeated(x: Array, shape: Shape) -> Array:
+    """A view of `x`, as `np.broadcast_to` gives it; one element is repeated at less cost."""
+    if x.shape or x.dtype.kind == "V":  # the dtypes that are not numpy's own have no buffers
+        return np.broadcast_to(x, shape)
+    out = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+    out.flags.writeable = False
+    return out
 
 
 def _broadcast_rule(g: Any, n: Any) -> Any:
@@ -72,7 +84,7 @@ def _broadcast_put(base: Any, new: Any, *, shape: Shape) -> Any:
 
 broadcast = define(Op(
     name="broadcast", kind="view", doc="Axes of size 1, and new ones in front, repeated to `shape`.",
-    infer=_broadcast_type, eval=lambda x, *, shape: np.broadcast_to(x, shape), vjp=(_broadcast_rule,), flops=no_flops,
+    infer=_broadcast_type, eval=lambda x, *, shape: repeated(x, shape), vjp=(_broadcast_rule,), flops=no_flops,
     put=_broadcast_put,
 ))  # fmt: skip
 
