@@ -184,8 +184,11 @@ def _small(function: Callable[..., Any]) -> dict[str, float]:
 
     import tinytorch as tt
 
-    x = np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32)
-    operands = {"ours": (tt, tt.Tensor(x), tt.Tensor(x)), "torch": (functional, torch.tensor(x), torch.tensor(x))}
+    arrays = [np.random.default_rng(0).standard_normal(shape).astype(np.float32) for shape in ((8, 8), (8, 8), (8,))]
+    operands = {
+        "ours": (tt, *map(tt.Tensor, arrays)),
+        "torch": (functional, *map(torch.tensor, arrays)),
+    }
     return {
         name: min(timeit.repeat(lambda: function(*given), number=_CALLS, repeat=7, timer=time.process_time)) / _CALLS  # noqa: B023 (called here)
         for name, given in operands.items()

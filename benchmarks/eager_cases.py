@@ -82,18 +82,18 @@ CASES = [
     _plain("tanh 512×512", [_ROWS], lambda x: x.tanh()),
 ]
 
-# One call each, of 8×8 numbers without gradients.
+# One call each: x and y are 8×8 numbers, row has 8, none with gradients.
 SMALL: dict[str, Callable[..., Any]] = {
-    "x + y": lambda f, x, y: x + y,
-    "x * 2.0": lambda f, x, y: x * 2.0,
-    "x + row": lambda f, x, y: x + y[0],
-    "x @ y": lambda f, x, y: x @ y,
-    "relu(x)": lambda f, x, y: f.relu(x),
-    "x.sum()": lambda f, x, y: x.sum(),
-    "x.exp()": lambda f, x, y: x.exp(),
-    "x.reshape(64)": lambda f, x, y: x.reshape(64),
-    "x[2:4]": lambda f, x, y: x[2:4],
-    "softmax(x)": lambda f, x, y: f.softmax(x, -1),
+    "x + y": lambda f, x, y, row: x + y,
+    "x * 2.0": lambda f, x, y, row: x * 2.0,
+    "x + row": lambda f, x, y, row: x + row,
+    "x @ y": lambda f, x, y, row: x @ y,
+    "relu(x)": lambda f, x, y, row: f.relu(x),
+    "x.sum()": lambda f, x, y, row: x.sum(),
+    "x.exp()": lambda f, x, y, row: x.exp(),
+    "x.reshape(64)": lambda f, x, y, row: x.reshape(64),
+    "x[2:4]": lambda f, x, y, row: x[2:4],
+    "softmax(x)": lambda f, x, y, row: f.softmax(x, -1),
 }
 
 

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 import tinytorch as tt
-from benchmarks import harness, report, workloads
+from benchmarks import eager, harness, report, workloads
+from benchmarks.eager_cases import CASES
 from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case, Targets, Workload
 from benchmarks.worker import Worker, digest
 from benchmarks.workloads import cnn, convolution
@@ -168,3 +169,25 @@ def test_networks_of_tinytorch_and_torch_train_alike(monkeypatch):
     expected = theirs.read()
     for name, found in ours.read().items():
         np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_eager_mode_is_compared_in_the_same_rounds():
+    times = {"ours": [2.0, 9.0, 6.0], "torch": [1.0, 3.0, 2.0]}
+
+    def case(flops, aimed=True):
+        return {"name": "x", "aimed": aimed, "flops": flops, "forward": times}
+
+    assert eager.ratio(case(2e6), "forward") == 3.0
+    assert [eager.must_keep_up(c) for c in (case(2e6), case(1e5), case(2e6, aimed=False))] == [True, False, False]
+
+
+def test_eager_mode_is_compared_only_with_what_is_there(monkeypatch):
+    monkeypatch.setattr(eager.importlib.util, "find_spec", lambda name: None)
+    text = io.StringIO()
+    assert eager.run(Console(file=text, width=200), 1) == {}
+    assert "torch is not installed" in text.getvalue()
+
+
+def test_eager_cases_have_names_of_their_own():
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert any(case.aimed for case in CASES) and not all(case.aimed for case in CASES)
