@@ -10,15 +10,19 @@ import pytest
 
 import tinytorch as tt
 from tests.execution import expected
-from tinytorch.calls import PIPELINE
+from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.pipeline import run_passes
+from tinytorch.passes.pipeline import kernel_passes, run_passes
 from tinytorch.passes.share_literals import MANY, share_literals
+from tinytorch.runtime.backend import Binding
 from tinytorch.runtime.executable import Executable
+from tinytorch.runtime.llvm.backend import LlvmBackend
+from tinytorch.runtime.llvm.lower import lower
+from tinytorch.runtime.llvm.text.target import Target
 
 BODIES: dict[str, Callable[[Any, float], Any]] = {
     "scale": lambda x, c: x * c,
@@ -40,13 +44,15 @@ def traced(function: Callable[..., Any], *arguments: Any) -> Graph:
 
 def ran(graph: Graph, arguments: list[Any]) -> tuple[int, list[Any]]:
     """How many kernels were generated, and what the graph of kernels gives."""
-    executable = Executable(graph)
+    executable = Executable(graph, LlvmBackend())
 
     def failed(status: int) -> Any:
         raise AssertionError(status)
 
-    fast, _ = executable.bind(len(arguments), (), tt.Tensor, tt.Tensor.wrap, "_storage", object, on_status=failed)
-    return executable.kernels, [np.array(t.data) for t in fast(*arguments)]
+    binding = Binding(len(arguments), (), tt.Tensor, tt.Tensor.wrap, "_storage", Storage, on_status=failed)
+    fast, _ = executable.bind(binding)
+    generated = lower(executable.schedule, Target.host(), 1).kernels
+    return generated, [np.array(t.data) for t in fast(*arguments)]
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64", "bf16", "f16"])
@@ -55,7 +61,7 @@ def test_one_kernel_and_the_same_bits(name: str, dtype: str) -> None:
     x = tt.tensor(np.random.default_rng(0).normal(size=(12, 9, 37)).astype(np.float32)).to(dtype)
     numbers = [0.1 + 0.17 * i for i in range(12)]
     graph = traced(lambda x: [BODIES[name](x[i], c) for i, c in enumerate(numbers)], x)
-    apart = run_passes(graph, PIPELINE[: PIPELINE.index(share_literals)])[0]
+    apart = run_passes(graph, kernel_passes()[:-1])[0]
     together = share_literals(apart)
     verify(together)
     many, wanted = ran(apart, [x])
@@ -68,7 +74,7 @@ def test_one_kernel_and_the_same_bits(name: str, dtype: str) -> None:
 
 
 def kernels_of(function: Callable[..., Any], *arguments: Any) -> Graph:
-    return run_passes(traced(function, *arguments), PIPELINE)[0]
+    return run_passes(traced(function, *arguments), kernel_passes())[0]
 
 
 def test_few_stay_apart() -> None:
@@ -99,4 +105,4 @@ def test_compiled() -> None:
     compiled = tt.compile(lambda x: [x * (0.1 * (i + 1)) for i in range(500)])
     for i, result in enumerate(compiled(x)):
         np.testing.assert_array_equal(result.data, x.data * np.float32(0.1 * (i + 1)))
-    assert compiled.executable.kernels <= 3  # some numbers are 1.0, or powers of two
+    assert lower(compiled.executable.schedule, Target.host(), 1).kernels <= 3  # some numbers are 1.0, or powers of two

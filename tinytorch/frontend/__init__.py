@@ -4,7 +4,7 @@ Each imports only those before it, so this is the order to read them in.
 
 - The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `storage` (memory that tensors
   share), `tape` (how values were made), `results` (several of one op), `inplace` (changes in place), `conversions`
-  (numpy and Python), `indexing`, `tensor`.
+  (numpy and Python), `indexing`, `kernels` (what large ops run as), `tensor`.
 - Functions of tensors: `gradients`, `random`, `creation`, `tensor_functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
   `module`, `init` (first values of parameters).

@@ -74,24 +74,25 @@ class _Asked:
     """The largest arena and result that any live compiled graph asks for, so that larger blocks need not be kept."""
 
     def __init__(self) -> None:
-        self._each: dict[int, tuple[weakref.ref[object], int, int]] = {}
+        self._each: dict[int, tuple[int, int]] = {}
         self.trim: Callable[[int], None] = _no_blocks  # frees blocks that were used before a time
 
     def enter(self, owner: object, arena: int, result: int) -> None:
         key = id(owner)
-        self._each[key] = weakref.ref(owner, lambda _: self._leave(key)), arena, result
+        self._each[key] = arena, result
+        weakref.finalize(owner, self._leave, key).atexit = False  # nor does it run while Python ends
         self._update()
 
     def _leave(self, key: int) -> None:
-        _, arena, result = self._each.pop(key)
+        arena, result = self._each.pop(key)
         if arena == word("largest_arena") or result == word("largest_result"):
             self._update()
             self.trim(_FOREVER)
 
     def _update(self) -> None:
         each = list(self._each.values())
-        set_word("largest_arena", max((arena for _, arena, _ in each), default=0))
-        set_word("largest_result", max((result for _, _, result in each), default=0))
+        set_word("largest_arena", max((arena for arena, _ in each), default=0))
+        set_word("largest_result", max((result for _, result in each), default=0))
 
 
 _clocks: weakref.WeakKeyDictionary[Callable[..., object], Callable[[], int]] = weakref.WeakKeyDictionary()
