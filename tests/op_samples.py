@@ -87,7 +87,7 @@ def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Results]]:
             rest = iter(operands)
             made = [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
             # A view at a place that is known when the graph runs is no result of a compiled function.
-            return [t.clone() if s.op is OPS["dynamic_slice"] else t for t, s in zip(made, samples, strict=True)]
+            return [(t[0].clone(),) if s.op is OPS["dynamic_slice"] else t for t, s in zip(made, samples, strict=True)]
 
         arguments = [Tensor(a) for s in samples for a in s.arrays]
         return [tuple(t.numpy() for t in results) for results in compile(together, backend=backend)(*arguments)]

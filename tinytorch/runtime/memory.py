@@ -142,7 +142,9 @@ class _Holdings:
     def enter(self, item: Kept) -> None:
         """Count an item from now on, for as long as it lives, and drop others where there is too much."""
         key = id(item)
-        self._each[key] = weakref.ref(item, lambda _: self._leave(key)), item.bytes
+        if key not in self._each:
+            weakref.finalize(item, self._leave, key).atexit = False
+        self._each[key] = weakref.ref(item), item.bytes
         self.make_room()
 
     def _leave(self, key: int) -> None:

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from tinytorch.ir import locks
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.graph import Value as GraphValue
 from tinytorch.ir.printer import print_graph
@@ -63,7 +64,8 @@ class _Generator:
 
 def _emitter(family: str) -> Callable[[Module, str, Kernel, Target], KernelCode]:
     """What writes kernels of a family: `emit` in the module `kernel` of the package that is called like it."""
-    return importlib.import_module(f"{__package__}.{family}.kernel").emit
+    with locks.importing:
+        return importlib.import_module(f"{__package__}.{family}.kernel").emit
 
 
 def _operand(argument: Argument) -> Operand:
