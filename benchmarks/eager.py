@@ -167,8 +167,13 @@ def _rounds(rounds: int, contestants: dict[str, Any]) -> dict[str, dict[str, lis
 def _flops(out: Any) -> int:
     """Operations of the forward pass, by the records of its ops."""
     from tinytorch.frontend.tensor import tape_of
+    from tinytorch.ir.op import unpacked
 
-    return sum(r.op.flops([x.type for x in r.inputs], r.output.type, r.attrs) for r in tape_of(out))
+    found = 0
+    for r in tape_of(out):
+        types = [x.type for x in r.inputs]
+        found += r.op.flops(types, unpacked(r.op.result_types(types, r.attrs)), r.attrs)
+    return found
 
 
 def _agree(what: str, found: Any, expected: Any) -> None:
