@@ -19,6 +19,22 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, i64
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 
 def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: str = "cpu") -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""

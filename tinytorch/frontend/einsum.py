@@ -10,6 +10,8 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 
+__all__ = ["einsum"]
+
 
 def einsum(equation: str, *operands: Tensor) -> Tensor:
     """`einsum("bij,bjk->bik", a, b)`: products of the operands, summed over the letters that the result lacks.

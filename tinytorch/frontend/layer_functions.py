@@ -15,6 +15,14 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.promotion import broadcast_shapes, integer
 from tinytorch.ir.types import TensorType, dtype_of, f32, i64
 
+__all__ = [
+    "dropout",
+    "embedding",
+    "layer_norm",
+    "linear",
+    "one_hot",
+]
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.T + bias, with x [..., in], weight [out, in], bias [out]."""

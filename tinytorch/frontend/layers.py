@@ -20,6 +20,16 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
+__all__ = [
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "LayerNorm",
+    "Linear",
+    "ModuleList",
+    "Sequential",
+]
+
 
 class Linear(Module):
     """x @ weight.T + bias: x [..., in_features] to [..., out_features]; weight is [out_features, in_features].

@@ -15,6 +15,16 @@ from tinytorch.ir.op import Op, apply
 from tinytorch.ir.operators import broadcast_shapes, promote
 from tinytorch.ir.types import TensorType, bool_, i64
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
+
 
 def _reduced(what: str, loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
     """The losses as they are, summed, or averaged; `total` is what a mean divides by, if not their number."""

@@ -8,7 +8,7 @@ entropy of the targets and the KL divergence add up to it: H(t, p) = H(t) + KL(t
 from __future__ import annotations
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.activation_functions import log_softmax
+from tinytorch.frontend.activations import log_softmax
 from tinytorch.frontend.gradients import grad_mode, gradients, ones_like, require_tensor, variable
 from tinytorch.frontend.loss_functions import (
     binary_cross_entropy,

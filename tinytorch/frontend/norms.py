@@ -13,6 +13,8 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
+__all__ = ["normalize"]
+
 
 def normalize(x: Tensor, p: float = 2.0, dim: int | Sequence[int] = 1, eps: float = 1e-12) -> Tensor:
     """x divided by its p-norm along `dim`, or by `eps` where that is larger. 16-bit floats are computed in f32.

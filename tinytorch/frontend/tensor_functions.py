@@ -20,6 +20,31 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
 from tinytorch.ir.types import bool_
 
+__all__ = [
+    "allclose",
+    "cat",
+    "chunk",
+    "clamp",
+    "concat",
+    "concatenate",
+    "cumsum",
+    "dot",
+    "equal",
+    "exp",
+    "log",
+    "matmul",
+    "maximum",
+    "minimum",
+    "outer",
+    "pad",
+    "split",
+    "sqrt",
+    "stack",
+    "tril",
+    "triu",
+    "where",
+]
+
 
 def _prefix(name: str) -> Callable[..., Tensor]:
     """The method `name` of Tensor as a function of anything that a tensor can be made of."""
