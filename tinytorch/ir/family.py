@@ -90,3 +90,8 @@ class Families:
         """The operands that kernels of an op load as vectors."""
         family = self._by_op.get(op)
         return family.vectors.get(op, ()) if family else ()
+
+    def row_major(self, op: Op) -> tuple[int, ...]:
+        """The operands that kernels of an op need in row-major order."""
+        family = self._by_op.get(op)
+        return family.row_major.get(op, ()) if family else ()

@@ -9,8 +9,8 @@ from tinytorch.ir.ops.core import copy
 
 
 def materialize(graph: Graph, families: Families) -> Graph:
-    """Insert copies where a view cannot be expressed by strides, where a kernel could not read it as vectors, and
-    where an output would not have a row-major buffer of its own.
+    """Insert copies where a view cannot be expressed by strides, where a kernel could not read it as vectors or needs
+    it in row-major order, and where an output would not have a row-major buffer of its own.
 
         reshape(permute(%x))  -->  reshape(copy(permute(%x)))
         outputs (%x, %y, %y)  -->  outputs (copy(%x), %y, copy(%y))
@@ -34,9 +34,10 @@ def materialize(graph: Graph, families: Families) -> Graph:
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
-        for i in families.vectors(node.op):
-            if not _runs_along_last(inputs[i], layouts[inputs[i]]):
-                inputs[i] = moved.get(inputs[i]) or moved.setdefault(inputs[i], copied(inputs[i]))
+        unfit = {i for i in families.vectors(node.op) if not _runs_along_last(inputs[i], layouts[inputs[i]])}
+        unfit |= {i for i in families.row_major(node.op) if not _is_row_major(inputs[i], layouts[inputs[i]])}
+        for i in sorted(unfit):
+            inputs[i] = moved.get(inputs[i]) or moved.setdefault(inputs[i], copied(inputs[i]))
         new = builder.append(node.op, inputs, node.attrs, [v.name for v in node.outputs])
         for old, value in zip(node.outputs, new.outputs, strict=True):
             known[old] = value
@@ -57,6 +58,10 @@ def materialize(graph: Graph, families: Families) -> Graph:
 def _runs_along_last(value: Value, layout: Layout) -> bool:
     """Whether vectors of neighbours along the last axis can be loaded."""
     return value.type.shape[-1] == 1 or layout.strides[-1] == 1
+
+
+def _is_row_major(value: Value, layout: Layout) -> bool:
+    return layout.is_contiguous(value.type.shape)
 
 
 def _is_whole(value: Value, layout: Layout) -> bool:
