@@ -2,6 +2,26 @@
 
 "As it is" means bit for bit, NaN being NaN whatever its payload. Two kinds of rules are not bit for bit, but correctly
 rounded where the original was not: powers, and sums of copies. They say so.
+
+Rules of conduct, for a rule here or in another table of `ir/rewrite.py`:
+
+- Its algebra stands above it: what equals what, and where the obvious neighbour is wrong (x - 0.0 is x, x + 0.0 may
+  not be).
+- It is exact in bits, for all operands and not for ordinary ones alone: NaN, infinities, 0.0 and -0.0, subnormals,
+  integers that wrap, empty axes. Or each result is rounded better than before, and the rule says so. "Nearly equal" is
+  no rule.
+- It holds for every dtype of the op, or has a condition (`when`, or None from a function). The result has the type that
+  the node had; the rewriter refuses another one.
+- It has one direction, in which something gets smaller: nodes, elements computed, memory moved, or the cost of an op.
+  No rule, and no two rules in turns, may lead back to where they began: rules run until none fits.
+- It adds a few nodes at most, for each operand, and computes nothing twice: a node that others read stays, so ask
+  `single_use` before work moves through it.
+- It looks at the node and at what makes its operands, no further up or down: its time does not grow with the graph.
+- It asks for a `kind` where that will do. A rule about one op names it; a list of op names that must grow with each new
+  op is a field of the record that is missing.
+- It keeps what is not a value: guards report all lanes that they did, state is written as before, `loc` is the user's.
+- Its tests: a golden graph in which it fits, and one of the same look in which it must not. The random graphs of
+  `tests/graphs.py`, whose values every exact pass must keep to the bit, hold its ops.
 """
 
 from __future__ import annotations
