@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.registry import Case, Workload
 from tinytorch.ir.types import f32
-from tinytorch.runtime.llvm.text.builder import Module, Value
+from tinytorch.runtime.llvm.text.builder import Module, Register
 from tinytorch.runtime.llvm.text.jit import LoadedCode, compile_object, load_object
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import F32, I64, PTR
@@ -44,7 +44,7 @@ def _write_fma(module: Module, lanes: int, chains: int, fused: bool) -> None:
     half, one = f.const(0.5, vec), f.const(1.0, vec)
     starts = [f.const(1.0 + i / 64, vec) for i in range(chains)]
 
-    def body(_: Value, *chain: Value) -> list[Value]:
+    def body(_: Register, *chain: Register) -> list[Register]:
         return [f.fma(x, half, one) if fused else x * half + one for x in chain]
 
     for position, x in enumerate(f.loop(trips, starts, body)):
@@ -58,12 +58,12 @@ def _write_copy(module: Module, lanes: int) -> None:
     target, source, size, repeats = f.params
     vec = F32.widen(lanes)
 
-    def chunk(offset: Value) -> None:
+    def chunk(offset: Register) -> None:
         for part in range(4):
             at = offset + part * vec.bytes
             f.store(f.load(source, vec, at, align=vec.bytes), target, at, align=vec.bytes)
 
-    def once(_: Value) -> None:
+    def once(_: Register) -> None:
         f.loop(size, [], chunk, step=4 * vec.bytes)
 
     f.loop(repeats, [], once)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.kernel import KernelCode
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR
 from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
 from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule
@@ -71,11 +71,11 @@ class _Piece:
         (self.frame,) = fn.params
         self.arena = self.word(arena)
         self.status = self.word(status)
-        self.bases: dict[Place, Value] = {}
+        self.bases: dict[Place, Register] = {}
         self.size = 0
         self.guarded = False
 
-    def word(self, index: int) -> Value:
+    def word(self, index: int) -> Register:
         return self.fn.load(self.frame, PTR, index * 8)
 
     def stop_if_broken(self) -> None:
@@ -164,7 +164,7 @@ class _Entry:
             for i, word in enumerate(some, first):
                 piece.fn.store(self._pointer(piece, word), piece.arena, frame + i * 8)
 
-    def _pointer(self, piece: _Piece, word: Argument | int | None) -> Value:
+    def _pointer(self, piece: _Piece, word: Argument | int | None) -> Register:
         """What stands in a frame: the address of an argument, a place in the arena, or that of the status word."""
         if word is None:
             return piece.status
@@ -175,7 +175,7 @@ class _Entry:
             base = piece.bases[word.place] = self._load_base(piece, word.place)
         return piece.fn.at(base, word.offset * word.value.type.dtype.size)
 
-    def _load_base(self, piece: _Piece, place: Place) -> Value:
+    def _load_base(self, piece: _Piece, place: Place) -> Register:
         if place.kind == "input":
             return piece.word(place.index)
         if place.kind == "output":
@@ -239,10 +239,10 @@ def _write_dispatcher(module: Module, name: str, areas: Areas) -> Function:
     frame, chunk = fn.params
     arena, table = fn.load(frame, PTR), fn.load(frame, PTR, 8)
 
-    def apart(low: Value, high: Value) -> Value:
+    def apart(low: Register, high: Register) -> Register:
         return fn.compare("sgt", high - low, fn.const(1))
 
-    def halve(low: Value, high: Value) -> list[Value]:
+    def halve(low: Register, high: Register) -> list[Register]:
         middle = (low + high) // 2
         first = fn.load(fn.at(table, middle * _ROW_BYTES), I64)
         inside = fn.compare("sle", first, chunk)
@@ -265,12 +265,12 @@ def _write_dispatcher(module: Module, name: str, areas: Areas) -> Function:
     return fn
 
 
-def _call(fn: Function, function: Value, frame: Value, chunk: Value) -> None:
+def _call(fn: Function, function: Register, frame: Register, chunk: Register) -> None:
     fn.call_pointer(function, [frame, chunk])
 
 
 def _call_with_scratch(
-    fn: Function, function: Value, frame: Value, chunk: Value, arena: Value, private: Value, areas: Areas
+    fn: Function, function: Register, frame: Register, chunk: Register, arena: Register, private: Register, areas: Areas
 ) -> None:
     """Run one chunk on a copy of the frame, with the pointer to a free area of scratch."""
     slot = _claim(fn, arena)
@@ -281,12 +281,12 @@ def _call_with_scratch(
     fn.atomic_rmw("or", arena, fn.const(1, I64) << slot)
 
 
-def _claim(fn: Function, slots: Value) -> Value:
+def _claim(fn: Function, slots: Register) -> Register:
     """Take the lowest free slot; wait while there is none."""
     zero = fn.const(0, I64)
     one = fn.const(1, I64)
 
-    def attempt(ok: Value, slot: Value) -> list[Value]:
+    def attempt(ok: Register, slot: Register) -> list[Register]:
         free = fn.atomic_load(slots, I64)
         lowest = fn.call("llvm.cttz.i64", [free, fn.const(0, I1)], I64) & 63
         wanted = (one << lowest) & free

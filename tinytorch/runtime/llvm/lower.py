@@ -10,8 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from tinytorch.ir import locks
-from tinytorch.ir.graph import Graph
-from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.entry import MAX_SLOTS, Areas, write_entry
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand
@@ -74,10 +73,10 @@ def _operand(argument: Argument) -> Operand:
 
 def _without_names(graph: Graph) -> Graph:
     """The same graph, its values numbered, so that alike bodies have one text."""
-    known: dict[GraphValue, GraphValue] = {}
+    known: dict[Value, Value] = {}
 
-    def bare(value: GraphValue) -> GraphValue:
-        return known.setdefault(value, GraphValue(value.type))
+    def bare(value: Value) -> Value:
+        return known.setdefault(value, Value(value.type))
 
     nodes = [type(n)(n.op, tuple(map(bare, n.inputs)), n.attrs, tuple(map(bare, n.outputs))) for n in graph.nodes]
     return Graph("body", tuple(map(bare, graph.inputs)), tuple(nodes), tuple(map(bare, graph.outputs)))

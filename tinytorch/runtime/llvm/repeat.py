@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinytorch.runtime.llvm.text import jit
-from tinytorch.runtime.llvm.text.builder import Module, Value
+from tinytorch.runtime.llvm.text.builder import Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -41,7 +41,7 @@ def _repeater() -> jit.LoadedCode:
     f = module.function("repeat", [PTR, PTR, I64])
     entry, frame, count = f.params
 
-    def once(_: Value) -> None:
+    def once(_: Register) -> None:
         f.call_pointer(entry, [frame])
 
     f.loop(count, [], once)

@@ -33,7 +33,7 @@ from tinytorch.runtime.llvm.pycall.call import (
     make_careful_call,
 )
 from tinytorch.runtime.llvm.text import jit
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import F32, I32, PTR
 
@@ -64,7 +64,7 @@ class Box:
         return f"Box({self._data})"
 
 
-def pointers(f: Function, count: int) -> list[Value]:
+def pointers(f: Function, count: int) -> list[Register]:
     return [f.load(f.params[0], PTR, 8 * i) for i in range(count)]
 
 
@@ -73,7 +73,7 @@ def write_step(module: Module) -> None:
     f = module.function("step", [PTR])
     x, w, out = pointers(f, 3)
 
-    def body(i: Value) -> None:
+    def body(i: Register) -> None:
         weight = f.load(w, F32, i * 4)
         f.store(f.load(x, F32, i * 4) * weight, out, i * 4)
         f.store(weight + 1.0, w, i * 4)

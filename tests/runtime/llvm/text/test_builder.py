@@ -17,7 +17,7 @@ HOST = Target.host()
 
 
 def function(params, ret, write):
-    """Compile one function whose body is `write(fn, *params)`, which returns the Value to return."""
+    """Compile one function whose body is `write(fn, *params)`, which returns the Register to return."""
     module = Module(HOST.attributes)
     fn = module.function("f", params, ret)
     fn.ret(write(fn, *fn.params))

@@ -18,7 +18,7 @@ import pytest
 
 from tinytorch.runtime import thread_count
 from tinytorch.runtime.llvm.text import jit
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 from tinytorch.runtime.llvm.threads import pool
@@ -44,10 +44,10 @@ def write_meet(module: Module) -> None:
     arrivals, i = f.params
     f.atomic_rmw("add", arrivals, f.const(1))
 
-    def alone(turns: Value) -> Value:
+    def alone(turns: Register) -> Register:
         return f.compare("slt", f.atomic_load(arrivals, I64), f.const(2)) & f.compare("slt", turns, f.const(1_000_000))
 
-    def let_others_run(turns: Value) -> list[Value]:
+    def let_others_run(turns: Register) -> list[Register]:
         f.call("sched_yield", [], I32)
         return [turns + 1]
 

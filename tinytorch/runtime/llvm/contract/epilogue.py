@@ -6,18 +6,17 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.graph import Node
-from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Frame, Grid
 from tinytorch.runtime.llvm.kernel import Kernel, Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
-Places = tuple[Operand, list[Value]]  # a buffer, and pointers to a vector of it at each place of a window
+Places = tuple[Operand, list[Register]]  # a buffer, and pointers to a vector of it at each place of a window
 
 
 class EpilogueContext:
@@ -28,7 +27,7 @@ class EpilogueContext:
     """
 
     def __init__(
-        self, emitter: LaneEmitter, sums: list[Lane], mask: Value | None, inputs: list[Places], results: list[Places]
+        self, emitter: LaneEmitter, sums: list[Lane], mask: Register | None, inputs: list[Places], results: list[Places]
     ) -> None:
         self.emitter = emitter
         self.sums = sums
@@ -102,9 +101,9 @@ def epilogue_of(kernel: Kernel, first: Node, others: Others | None = None) -> tu
     def run(context: EpilogueContext) -> None:
         # A value has a lane for each place of a window before it is pooled, else one.
         sums = first.output
-        known: dict[GraphValue, list[Lane]] = {sums: [x.cast(computed(sums.type.dtype)) for x in context.sums]}
+        known: dict[Value, list[Lane]] = {sums: [x.cast(computed(sums.type.dtype)) for x in context.sums]}
 
-        def lanes(value: GraphValue) -> list[Lane]:
+        def lanes(value: Value) -> list[Lane]:
             if value not in known:
                 known[value] = [x.cast(computed(value.type.dtype)) for x in context.window(inputs[value])]
             return known[value]
@@ -152,7 +151,7 @@ def epilogue_function(
         ]
         write = Columns(LaneEmitter(fn, target, lanes), epilogue, grid.compute, buffers, grid.columns % lanes)
 
-        def each_row(i: Value) -> None:
+        def each_row(i: Register) -> None:
             starts = [[fn.at(base, i * x.row_bytes)] for x, base in zip(buffers, bases, strict=True)]
             write([fn.at(sums, i * (pitch * grid.compute.size))], starts, columns)
 
@@ -177,12 +176,12 @@ class Columns:
     buffers: tuple[Operand, ...]
     rest: int
 
-    def __call__(self, sums: Sequence[Value], starts: Sequence[Sequence[Value]], columns: Value) -> None:
+    def __call__(self, sums: Sequence[Register], starts: Sequence[Sequence[Register]], columns: Register) -> None:
         """`sums` are pointers to those of each place of a window, `starts` for each buffer to its elements there."""
         fn, lanes, results = self.emitter.fn, self.emitter.lanes, 1 + len(self.epilogue.outputs)
         kind = memory_type(self.compute, lanes)
 
-        def vector(j: Value, mask: Value | None = None) -> None:
+        def vector(j: Register, mask: Register | None = None) -> None:
             here = [
                 (x, [fn.at(start, j * x.column_bytes) for start in places])
                 for x, places in zip(self.buffers, starts, strict=True)
@@ -197,7 +196,7 @@ class Columns:
             fn.if_(fn.compare("ne", columns, whole), lambda: vector(whole, mask))
 
 
-def batch_offset(batch: Value, shape: tuple[int, ...], strides: tuple[int, ...]) -> Value:
+def batch_offset(batch: Register, shape: tuple[int, ...], strides: tuple[int, ...]) -> Register:
     """The byte offset of batch entry number `batch`, counted in row-major order."""
     offset = batch.fn.const(0)
     rest = batch

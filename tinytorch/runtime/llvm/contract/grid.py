@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinytorch.ir.types import DType, Shape
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import PTR
 
 
@@ -36,28 +36,28 @@ class Frame:
         """The numbers of the pointers to buffers."""
         return tuple(range(2 + self.results + self.inputs + self.further))
 
-    def result(self, fn: Function, index: int) -> Value:
+    def result(self, fn: Function, index: int) -> Register:
         """Result `index`, then what the epilogue reads."""
         return _pointer(fn, 2 + index)
 
-    def further_operand(self, fn: Function) -> Value:
+    def further_operand(self, fn: Function) -> Register:
         return _pointer(fn, 2 + self.results + self.inputs)
 
-    def scratch(self, fn: Function, index: int = 0) -> Value:
+    def scratch(self, fn: Function, index: int = 0) -> Register:
         """The first area of scratch memory, or the second."""
         return _pointer(fn, len(self.buffers) + index)
 
 
-def left(fn: Function) -> Value:
+def left(fn: Function) -> Register:
     """The first operand."""
     return _pointer(fn, 0)
 
 
-def right(fn: Function) -> Value:
+def right(fn: Function) -> Register:
     """The second operand."""
     return _pointer(fn, 1)
 
 
-def _pointer(fn: Function, index: int) -> Value:
+def _pointer(fn: Function, index: int) -> Register:
     """The frame is the first parameter of every function that gets one."""
     return fn.load(fn.params[0], PTR, index * 8)

@@ -17,7 +17,7 @@ from tinytorch.ir.types import DType, i8, u8
 from tinytorch.runtime.llvm.contract.layout import Operand, Product
 from tinytorch.runtime.llvm.contract.pack import row_pitch
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I8, I16, I32, I64, PTR
 
@@ -44,7 +44,7 @@ class Groups:
         """Whether b is moved by 128."""
         return self.size == 4 and self.left is self.right
 
-    def dot(self, fn: Function, total: Value, x: Value, y: Value) -> Value:
+    def dot(self, fn: Function, total: Register, x: Register, y: Register) -> Register:
         """total + the products of groups x of a and y of b, lane by lane."""
         lanes = total.type.lanes
         if self.size == 4:
@@ -97,16 +97,16 @@ def pack_row_groups(module: Module, a: Operand, groups: Groups, lanes: int, targ
         zero, ones = fn.zero(I32.widen(lanes)), fn.const(1, I8.widen(wide))
         counting = replace(groups, right=u8 if a.dtype is i8 else i8)
 
-        def row(i: Value) -> None:
+        def row(i: Register) -> None:
             start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(steps, lanes) * GROUP_BYTES))
 
-            def vector(j: Value, *sums: Value) -> Sequence[Value]:
+            def vector(j: Register, *sums: Register) -> Sequence[Register]:
                 loaded = fn.load(start, I8.widen(wide), j)
                 value = loaded if each == 1 else fn.convert(widening, loaded, element.widen(wide))
                 fn.store(value, end, j * each)
                 return [counting.dot(fn, total, loaded, ones) for total in sums]
 
-            def single(j: Value, *sums: Value) -> Sequence[Value]:
+            def single(j: Register, *sums: Register) -> Sequence[Register]:
                 loaded = fn.load(start, I8, j * a.column_bytes)
                 fn.store(loaded if each == 1 else fn.convert(widening, loaded, element), end, j * each)
                 return [total + fn.convert(widening, loaded, I32) for total in sums]
@@ -136,7 +136,7 @@ def pack_column_groups(module: Module, b: Operand, groups: Groups, width: int, l
         source, to, steps, last = fn.params
         emitter = LaneEmitter(fn, target, lanes)
 
-        def together(start: Value, j: int) -> Value:
+        def together(start: Register, j: int) -> Register:
             """Groups that lie together in each column."""
             found, type = fn.zero((I32 if size == 4 else I16).widen(lanes)), I32 if size == 4 else I16
             for lane in range(min(lanes, width - j)):
@@ -148,7 +148,7 @@ def pack_column_groups(module: Module, b: Operand, groups: Groups, width: int, l
             wide = fn.convert(widening, fn.bitcast(found, I8.widen(2 * lanes)), I16.widen(2 * lanes))
             return fn.bitcast(wide, I32.widen(lanes))
 
-        def apart(start: Value, j: int, live: int) -> Value:
+        def apart(start: Register, j: int, live: int) -> Register:
             """Groups of `live` rows of b."""
             bits, mask = 8 * GROUP_BYTES // size, fn.lane_mask(lanes, width - j)
             found = fn.zero(I32.widen(lanes))
@@ -159,7 +159,7 @@ def pack_column_groups(module: Module, b: Operand, groups: Groups, width: int, l
                 found = found | ((value & ((1 << bits) - 1)) << (bits * i))
             return found
 
-        def step(g: Value, live: int = size) -> None:
+        def step(g: Register, live: int = size) -> None:
             start, end = fn.at(source, g * (size * b.row_bytes)), fn.at(to, g * pitch)
             for j in range(0, width, lanes):
                 value = together(start, j) if b.row_bytes == 1 and live == size else apart(start, j, live)

@@ -36,7 +36,7 @@ from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
 from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -148,7 +148,7 @@ class _Kernel:
             else self.fn.alloca(plan.tile.rows * plan.panel * self.size)
         )
 
-    def _item(self, item: Value) -> None:
+    def _item(self, item: Register) -> None:
         """Item number `item`: column blocks run fastest, so that neighbours share rows of a."""
         fn, plan, product = self.fn, self.plan, self.product
         across, down = -(-product.n // plan.item_columns), -(-product.m // plan.item_rows)
@@ -188,11 +188,11 @@ class _Kernel:
             return
         self.fn.call(pack, [block.a, self.scratch, block.rows])
 
-    def _panel(self, block: _Block, column: Value, width: int) -> None:
+    def _panel(self, block: _Block, column: Register, width: int) -> None:
         """All rows of the item for `width` columns from `column`."""
         plan, depth = self.plan, self.product.k
 
-        def k_block(start: Value) -> None:
+        def k_block(start: Register) -> None:
             count = least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
             b = self._panel_of_b(block, column, width, start, count)
             span = _Span(column, width, start, count, b)
@@ -204,7 +204,7 @@ class _Kernel:
         else:
             self.fn.loop(depth, [], k_block, step=plan.k_block)
 
-    def _panel_of_b(self, block: _Block, column: Value, width: int, start: Value, count: Value) -> Value:
+    def _panel_of_b(self, block: _Block, column: Register, width: int, start: Register, count: Register) -> Register:
         b = self.product.b
         source = self.fn.at(block.b, column * b.column_bytes + start * b.row_bytes)
         if self.plan.pack_b == "none":
@@ -228,7 +228,7 @@ class _Kernel:
         if rest:
             where_differ(self.fn, block.rows, whole, lambda: self._tile(block, span, whole, rest))
 
-    def _tile(self, block: _Block, span: _Span, i: Value, tall: int) -> None:
+    def _tile(self, block: _Block, span: _Span, i: Register, tall: int) -> None:
         fn, plan = self.fn, self.plan
         if self.epilogue is None:
             out = self.product.results[0]
@@ -249,7 +249,7 @@ class _Kernel:
         else:
             fn.if_(fn.compare("eq", span.start + span.count, fn.const(self.product.k)), finish)
 
-    def _tile_of_a(self, block: _Block, span: _Span, i: Value) -> Value:
+    def _tile_of_a(self, block: _Block, span: _Span, i: Register) -> Register:
         fn, plan, a = self.fn, self.plan, self.product.a
         if plan.pack_a == "rows":
             return fn.at(self.scratch, (i * row_pitch(a.shape[-1], plan.lanes) + span.start) * self.size)
@@ -258,7 +258,7 @@ class _Kernel:
             return fn.at(self.scratch, (i // plan.tile.rows * pitch + span.start * plan.tile.rows) * self.size)
         return fn.at(block.a, i * a.row_bytes + span.start * a.column_bytes)
 
-    def _sums(self, a: Value, span: _Span, to: Value, stride: int, tall: int) -> None:
+    def _sums(self, a: Register, span: _Span, to: Register, stride: int, tall: int) -> None:
         """Call the microkernels of one tile; a dot product's panel takes several."""
         plan, fn = self.plan, self.fn
         if plan.form == "outer":
@@ -271,7 +271,7 @@ class _Kernel:
         wide = plan.tile.vectors
         whole = span.width // wide * wide
 
-        def group(j: Value, count: int) -> None:
+        def group(j: Register, count: int) -> None:
             at = fn.at(to, j * self.size)
             self._call_tile(a, fn.at(span.b, j * b_step), at, stride, span, Tile(tall, wide), count)
 
@@ -279,7 +279,9 @@ class _Kernel:
         if span.width - whole:
             group(fn.const(whole), span.width - whole)
 
-    def _call_tile(self, a: Value, b: Value, to: Value, stride: int, span: _Span, tile: Tile, width: int) -> None:
+    def _call_tile(
+        self, a: Register, b: Register, to: Register, stride: int, span: _Span, tile: Tile, width: int
+    ) -> None:
         along = self.plan.lanes if self.plan.form == "dot" else 1
         key = TileKey(
             form=self.plan.form,
@@ -316,20 +318,20 @@ class _Kernel:
 class _Block:
     """An item being computed: pointers to its first row of a and out, to its batch entry of b, and its rows."""
 
-    a: Value
-    b: Value
-    out: Value
-    batch: Value
-    row: Value
-    rows: Value
+    a: Register
+    b: Register
+    out: Register
+    batch: Register
+    row: Register
+    rows: Register
 
 
 @dataclass(frozen=True)
 class _Span:
     """A panel of columns and a block of k, with the panel of b for them."""
 
-    column: Value
+    column: Register
     width: int
-    start: Value
-    count: Value
-    b: Value
+    start: Register
+    count: Register
+    b: Register

@@ -18,7 +18,7 @@ from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -57,10 +57,10 @@ def pack_rows(module: Module, a: Operand, lanes: int, target: Target) -> Functio
         emitter = LaneEmitter(fn, target, lanes)
         compute = accumulator(a.dtype)
 
-        def row(i: Value) -> None:
+        def row(i: Register) -> None:
             start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(k, lanes) * compute.size))
 
-            def vector(j: Value, mask: Value | None = None) -> None:
+            def vector(j: Register, mask: Register | None = None) -> None:
                 loaded = emitter.load_strided(start, a.dtype, a.strides[-1], j * a.column_bytes, mask=mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 
@@ -84,7 +84,7 @@ def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: 
         pitch = panel_pitch(k, tile_rows, lanes) * compute.size
         tiles = rows // tile_rows
 
-        def one(j: Value, tile: Value, live: int) -> None:
+        def one(j: Register, tile: Register, live: int) -> None:
             start = fn.at(fn.at(source, j * a.column_bytes), tile * (tile_rows * a.row_bytes))
             end = fn.at(fn.at(to, j * (tile_rows * compute.size)), tile * pitch)
             fn.prefetch(start, _AHEAD * a.column_bytes)
@@ -92,7 +92,7 @@ def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: 
             # The overhang of a vector wider than the tile is overwritten by the next k.
             emitter.store(loaded.cast(compute), end)
 
-        def step(j: Value) -> None:
+        def step(j: Register) -> None:
             fn.loop(tiles, [], lambda tile: one(j, tile, tile_rows))
             if m % tile_rows:
                 rest = fn.compare("ne", rows % tile_rows, fn.const(0))
@@ -113,7 +113,7 @@ def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Tar
         source, to, depth = fn.params
         emitter = LaneEmitter(fn, target, lanes)
 
-        def step(i: Value) -> None:
+        def step(i: Register) -> None:
             start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
             for j in range(0, width, lanes):
                 mask = fn.lane_mask(lanes, width - j)
@@ -135,7 +135,7 @@ def pack_transposed(module: Module, b: Operand, width: int, lanes: int, target: 
     def write(fn: Function) -> None:
         source, to, depth = fn.params
 
-        def squares(i: Value) -> None:
+        def squares(i: Register) -> None:
             start, end = fn.at(source, i * b.row_bytes), fn.at(to, i * pitch)
             for j in range(0, width, lanes):
                 columns = min(lanes, width - j)

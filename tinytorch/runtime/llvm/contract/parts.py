@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 
 
 def aligned(bytes_: int) -> int:
@@ -12,7 +12,7 @@ def aligned(bytes_: int) -> int:
     return -(-bytes_ // 64) * 64
 
 
-def least(value: Value, most: Value | int) -> Value:
+def least(value: Register, most: Register | int) -> Register:
     """min(value, most)."""
     fn = value.fn
     limit = fn.value(most)
@@ -21,7 +21,7 @@ def least(value: Value, most: Value | int) -> Value:
     return fn.select(fn.compare("slt", value, limit), value, limit)
 
 
-def where_differ(fn: Function, a: Value, b: Value, body: Callable[[], None]) -> None:
+def where_differ(fn: Function, a: Register, b: Register, body: Callable[[], None]) -> None:
     """`body` where a and b differ, decided here if both are known."""
     if isinstance(a.literal, int) and isinstance(b.literal, int):
         if a.literal != b.literal:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.parts import least
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import LLType
 
 CHAIN = 512  # additions: 4 eps of rounding errors on average; adding up chains takes 1 % of the time of one
@@ -31,7 +31,7 @@ def summation_of(steps: int, compute: DType) -> Summation:
     return "blocks" if steps <= CHAIN * MANY else "compensated"
 
 
-def add_pair(total: Value, rest: Value, term: Value) -> tuple[Value, Value]:
+def add_pair(total: Register, rest: Register, term: Register) -> tuple[Register, Register]:
     """total + rest + term as a rounded sum and the rest of it; the rest of what is not finite is 0."""
     fn = total.fn
     rounded = total + term
@@ -55,17 +55,17 @@ class Totals:
         fn.fill(memory, 0, type.bytes * count + self._rests)
         self._places = [fn.at(memory, i * type.bytes) for i in range(count)]
 
-    def add(self, sums: Sequence[Value]) -> None:
+    def add(self, sums: Sequence[Register]) -> None:
         for at, following in zip(self._places, self._with(sums), strict=True):
             for value, offset in zip(following, (0, self._rests), strict=False):
                 self._fn.store(value, at, offset)
 
-    def plus(self, sums: Sequence[Value]) -> list[Value]:
+    def plus(self, sums: Sequence[Register]) -> list[Register]:
         """The totals with these sums added."""
         return [following[0] for following in self._with(sums)]
 
-    def _with(self, sums: Sequence[Value]) -> list[tuple[Value, ...]]:
-        found: list[tuple[Value, ...]] = []
+    def _with(self, sums: Sequence[Register]) -> list[tuple[Register, ...]]:
+        found: list[tuple[Register, ...]] = []
         for at, term in zip(self._places, sums, strict=True):
             total = self._fn.load(at, self._type)
             if self._rests:
@@ -77,15 +77,15 @@ class Totals:
 
 def sum_chains(
     fn: Function,
-    depth: Value,
+    depth: Register,
     chain: int,
-    zeros: Sequence[Value],
+    zeros: Sequence[Register],
     totals: Totals,
-    run: Callable[[Value, Value], Sequence[Value]],
-) -> list[Value]:
+    run: Callable[[Register, Register], Sequence[Register]],
+) -> list[Register]:
     """The sums of `run(start, count)` for pieces of `depth`: those of one wait in registers until the next begins."""
 
-    def piece(start: Value, *sums: Value) -> Sequence[Value]:
+    def piece(start: Register, *sums: Register) -> Sequence[Register]:
         fn.if_(fn.compare("ne", start, fn.const(0)), lambda: totals.add(sums))
         return run(start, least(depth - start, chain))
 
@@ -95,13 +95,13 @@ def sum_chains(
 def sum_walk(
     fn: Function,
     loops: Loops,
-    a: Value,
-    b: Value,
+    a: Register,
+    b: Register,
     lanes: int,
-    zeros: Sequence[Value],
+    zeros: Sequence[Register],
     totals: Totals,
-    run: Callable[[Loops, Value, Value], Sequence[Value]],
-) -> list[Value]:
+    run: Callable[[Loops, Register, Register], Sequence[Register]],
+) -> list[Register]:
     """The sums of `run(loops, a, b)` for parts of these loops, see `_add_walk`."""
     _add_walk(fn, loops, a, b, lanes, totals, run)
     return totals.plus(zeros)
@@ -110,11 +110,11 @@ def sum_walk(
 def _add_walk(
     fn: Function,
     loops: Loops,
-    a: Value,
-    b: Value,
+    a: Register,
+    b: Register,
     lanes: int,
     totals: Totals,
-    run: Callable[[Loops, Value, Value], Sequence[Value]],
+    run: Callable[[Loops, Register, Register], Sequence[Register]],
 ) -> None:
     """Add `run(loops, a, b)` to the totals for parts of these loops that take at most `CHAIN` steps, or all of the
     innermost one's that cannot be fewer; the innermost one takes `lanes` at a time."""
@@ -133,7 +133,7 @@ def _add_walk(
         return
     part = next((p for p in range(most, most // 2, -1) if count % p == 0), most)
 
-    def piece(i: Value, size: int) -> None:
+    def piece(i: Register, size: int) -> None:
         totals.add(run([(size, a_step, b_step), *inner], fn.at(a, i * a_step), fn.at(b, i * b_step)))
 
     whole = count // part * part

@@ -26,11 +26,11 @@ from tinytorch.runtime.llvm.contract.sums import (
     summation_of,
 )
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 
-Place = tuple[Value, int, "Value | None"]  # pointer, byte offset and mask of a vector of sums
+Place = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
 
 
@@ -117,7 +117,7 @@ class _OuterTile:
         zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
         walk, summation = self.key.walk, self.key.sums
 
-        def along(start: Value, count: Value) -> Sequence[Value]:
+        def along(start: Register, count: Register) -> Sequence[Register]:
             from_a = self.fn.at(a, start * self.key.a.k_step)
             return self._along(count, from_a, self.fn.at(b, start * self.key.b.k_step), zeros)
 
@@ -128,7 +128,7 @@ class _OuterTile:
             totals = Totals(self.fn, zero.type, len(zeros), summation)
             if walk:
 
-                def part(loops: Loops, a: Value, b: Value) -> Sequence[Value]:
+                def part(loops: Loops, a: Register, b: Register) -> Sequence[Register]:
                     return self._walk(loops, a, b, zeros)
 
                 sums = sum_walk(self.fn, walk.loops, a, b, 1, zeros, totals, part)
@@ -136,25 +136,25 @@ class _OuterTile:
                 sums = sum_chains(self.fn, depth, CHAIN, zeros, totals, along)
         self._store(sums, self._places(to, stride), accumulate)
 
-    def _begin(self, a: Value, accumulate: Value, zeros: list[Value]) -> list[Value]:
+    def _begin(self, a: Register, accumulate: Register, zeros: list[Register]) -> list[Register]:
         """What sums begin with: behind packed rows of moved groups, once for all of k."""
         fn, key = self.fn, self.key
         if not key.groups or not key.groups.moves:
             return zeros
 
-        def load() -> list[Value]:
+        def load() -> list[Register]:
             behind = key.a.step - GROUP_BYTES
             rows = [fn.load(a, I32, behind + i * key.a.step) for i in range(key.tile.rows)]
             return [fn.splat(row, key.lanes) for row in rows for _ in range(key.tile.vectors)]
 
         return fn.if_(fn.compare("eq", accumulate, fn.const(0)), load, lambda: zeros)
 
-    def _store(self, sums: Sequence[Value], places: Sequence[Place], accumulate: Value) -> None:
+    def _store(self, sums: Sequence[Register], places: Sequence[Place], accumulate: Register) -> None:
         """The sums, added to what is there where `accumulate` says so."""
         fn, rests = self.fn, self.key.rests
         type = sums[0].type
 
-        def add() -> list[Value]:
+        def add() -> list[Register]:
             held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in places]
             if not rests:
                 return [total + term for total, term in zip(held, sums, strict=True)]
@@ -162,7 +162,7 @@ class _OuterTile:
             pairs = [add_pair(*three) for three in zip(held, kept, sums, strict=True)]
             return [total for total, _ in pairs] + [rest for _, rest in pairs]
 
-        def first() -> list[Value]:
+        def first() -> list[Register]:
             return [*sums, *([fn.zero(type)] * len(sums) if rests else [])]
 
         if self.key.accumulates:
@@ -171,16 +171,18 @@ class _OuterTile:
             pointer, offset, mask = places[i % len(places)]
             fn.store(value, pointer, offset + i // len(places) * rests, mask=mask)
 
-    def _along(self, depth: Value, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+    def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` steps of k."""
 
-        def step(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+        def step(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
             following = self._step(a, b, sums)
             return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
 
         return self.fn.loop(depth, [a, b, *sums], step)[2:]
 
-    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+    def _walk(
+        self, loops: Sequence[tuple[int, int, int]], a: Register, b: Register, sums: Sequence[Register]
+    ) -> list[Register]:
         """The sums after these loops; the innermost one is unrolled as far as the decoder likes it."""
         if not loops:
             return self._step(a, b, sums)
@@ -189,20 +191,20 @@ class _OuterTile:
         unrolls = [1] if inner else [u for u in range(2, count + 1) if count % u == 0 and u * work <= _BODY]
         unroll = max(unrolls, default=1)
 
-        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
-            following: Sequence[Value] = sums
+        def body(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
+            following: Sequence[Register] = sums
             for i in range(unroll):
                 following = self._walk(inner, self.fn.at(a, i * a_step), self.fn.at(b, i * b_step), following)
             return [self.fn.at(a, unroll * a_step), self.fn.at(b, unroll * b_step), *following]
 
         return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
 
-    def _places(self, to: Value, stride: Value) -> list[Place]:
+    def _places(self, to: Register, stride: Register) -> list[Place]:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk
         rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
         return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
 
-    def _step(self, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+    def _step(self, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """One k: the side with fewer registers is held, the other streams past it."""
         rows, width = self.key.tile.rows, self.key.tile.vectors
         following = list(sums)
@@ -225,17 +227,17 @@ class _OuterTile:
                     following[i * width + j] = self._add(held[i], y, following[i * width + j])
         return following
 
-    def _add(self, x: Lane, y: Lane, total: Value) -> Value:
+    def _add(self, x: Lane, y: Lane, total: Register) -> Register:
         if self.key.groups:
             return self.key.groups.dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
-    def _a_element(self, a: Value, row: int) -> Lane:
+    def _a_element(self, a: Register, row: int) -> Lane:
         source = self.key.a
         element = self.scalars.load(a, source.dtype, self._row(row)).cast(self.key.compute)
         return self.vectors.lane(self.scalars.value(element), self.key.compute)
 
-    def _a_vector(self, a: Value, row: int, column: int) -> Lane:
+    def _a_vector(self, a: Register, row: int, column: int) -> Lane:
         source = self.key.a
         offset = self._row(row) + column * self.key.lanes * source.dtype.size
         return self.vectors.load(a, source.dtype, offset, mask=self.masks[column]).cast(self.key.compute)
@@ -244,7 +246,7 @@ class _OuterTile:
         """Where a row of the tile begins in a."""
         return self.key.walk.rows[row] if self.key.walk else row * self.key.a.step
 
-    def _b_vector(self, b: Value, column: int) -> Lane:
+    def _b_vector(self, b: Register, column: int) -> Lane:
         source = self.key.b
         stride = source.step // source.dtype.size
         offset = column * self.key.lanes * source.step
@@ -272,7 +274,7 @@ class _DotTile:
                 total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
                 self.fn.store(total, row, j * self.key.compute.size)
 
-    def _sums(self, a: Value, b: Value, depth: Value, zeros: Sequence[Value]) -> Sequence[Value]:
+    def _sums(self, a: Register, b: Register, depth: Register, zeros: Sequence[Register]) -> Sequence[Register]:
         fn, key, walk = self.fn, self.key, self.key.walk
         if key.sums == "chain":
             return self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
@@ -282,27 +284,29 @@ class _DotTile:
                 fn, walk.loops, a, b, key.lanes, zeros, totals, lambda part, a, b: self._walk(part, a, b, zeros)
             )
 
-        def along(start: Value, count: Value) -> Sequence[Value]:
+        def along(start: Register, count: Register) -> Sequence[Register]:
             return self._along(count, fn.at(a, start * key.a.k_step), fn.at(b, start * key.b.k_step), zeros)
 
         return sum_chains(fn, depth, CHAIN * key.lanes, zeros, totals, along)
 
-    def _walk(self, loops: Sequence[tuple[int, int, int]], a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+    def _walk(
+        self, loops: Sequence[tuple[int, int, int]], a: Register, b: Register, sums: Sequence[Register]
+    ) -> list[Register]:
         """The sums after these loops, the innermost of which has the vectors."""
         (count, a_step, b_step), *inner = loops
         if not inner:
             return self._along(self.fn.const(count), a, b, sums)
 
-        def body(_: Value, a: Value, b: Value, *sums: Value) -> Sequence[Value]:
+        def body(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
             return [self.fn.at(a, a_step), self.fn.at(b, b_step), *self._walk(inner, a, b, sums)]
 
         return self.fn.loop(count, [a, b, *sums], body)[2:]
 
-    def _along(self, depth: Value, a: Value, b: Value, sums: Sequence[Value]) -> list[Value]:
+    def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` elements of every row and column."""
         lanes = self.key.lanes
 
-        def step(i: Value, *sums: Value) -> Sequence[Value]:
+        def step(i: Register, *sums: Register) -> Sequence[Register]:
             return self._step(a, b, i, sums, None)
 
         whole = depth // lanes * lanes
@@ -315,7 +319,9 @@ class _DotTile:
         some = self.fn.compare("ne", rest, self.fn.const(0))
         return self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
 
-    def _step(self, a: Value, b: Value, index: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
+    def _step(
+        self, a: Register, b: Register, index: Register, sums: Sequence[Register], mask: Register | None
+    ) -> list[Register]:
         """Vectors of every row by vectors of every column: the fewer are held, the others stream past them."""
         key, rows, columns = self.key, self.key.tile.rows, self.key.width
         starts = key.walk.rows if key.walk else [i * key.a.step for i in range(rows)]
@@ -337,6 +343,6 @@ class _DotTile:
                 following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
         return following
 
-    def _vector(self, pointer: Value, source: Source, index: Value, start: int, mask: Value | None) -> Lane:
+    def _vector(self, pointer: Register, source: Source, index: Register, start: int, mask: Register | None) -> Lane:
         at = self.fn.at(pointer, index * source.k_step)
         return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)

@@ -24,7 +24,7 @@ from tinytorch.runtime.llvm.conv.plan import plan_convolution
 from tinytorch.runtime.llvm.conv.pool import pool_function
 from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -58,13 +58,13 @@ class _Item:
     """What is being computed: a pointer to the first column of the weights; the group, and the first and the number of
     images and rows of outputs, and the first column."""
 
-    b: Value
-    group: Value
-    image: Value
-    images: Value
-    row: Value
-    rows: Value
-    column: Value
+    b: Register
+    group: Register
+    image: Register
+    images: Register
+    row: Register
+    rows: Register
+    column: Register
 
 
 class _Forward:
@@ -133,17 +133,17 @@ class _Forward:
         height, width, _, columns = w.shape
         steps = [s * w.dtype.size for s in w.strides]
 
-        def line(y: Value, x: Value, o: Value) -> None:
+        def line(y: Register, x: Register, o: Register) -> None:
             start = fn.at(self.w, y * steps[0] + x * steps[1] + o * steps[3])
             to = fn.at(packed, ((y * width + x) * columns + o) * (channels * compute.size))
 
-            def vector(c: Value, mask: Value | None = None) -> None:
+            def vector(c: Register, mask: Register | None = None) -> None:
                 lane = emitter.load_strided(start, w.dtype, w.strides[2], c * steps[2], mask=mask)
                 emitter.store(lane.cast(compute), to, c * compute.size, mask=mask)
 
             over_vectors(fn, channels, self.plan.lanes, vector)
 
-        def row(y: Value) -> None:
+        def row(y: Register) -> None:
             fn.loop(width, [], lambda x: fn.loop(columns, [], lambda o: line(y, x, o)))
 
         fn.loop(height, [], row)
@@ -159,7 +159,7 @@ class _Forward:
             self.sums = self.fn.alloca(self.sums_bytes)
             self.finish = epilogue_function(module, self.grid, epilogue, lanes, panel, self.target)
 
-    def _item(self, number: Value) -> None:
+    def _item(self, number: Register) -> None:
         """Item `number`: columns run fastest, then strips of rows, runs of images, groups."""
         fn, plan, conv = self.fn, self.plan, self.conv
         across = -(-self.all_columns // plan.columns)
@@ -177,7 +177,7 @@ class _Forward:
         item = _Item(b, group, image, images, row, rows, column)
         a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
 
-        def panel(j: Value, width: int) -> None:
+        def panel(j: Register, width: int) -> None:
             self._panel(item, a or self._images(item, column + j, width), j, width)
 
         whole = columns // plan.panel * plan.panel
@@ -186,16 +186,16 @@ class _Forward:
         if rest:
             where_differ(fn, columns, whole, lambda: panel(whole, rest))
 
-    def _images(self, item: _Item, channel: Value, channels: int) -> Value:
+    def _images(self, item: _Item, channel: Register, channels: int) -> Register:
         part = Part(item.image, item.images, channel, channels, item.row, item.rows)
         return read_images(self.fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
 
-    def _panel(self, item: _Item, a: Value, j: Value, width: int) -> None:
+    def _panel(self, item: _Item, a: Register, j: Register, width: int) -> None:
         """All outputs of an item for `width` columns, the first of them `j`, which begin to read at `a`."""
         fn, cut, part = self.fn, self.plan.cut, self.plan.part
         none = fn.const(0)
 
-        def along(count: Value, rest: int, tile: Callable[[Value, int], None]) -> None:
+        def along(count: Register, rest: int, tile: Callable[[Register, int], None]) -> None:
             whole = count // part * part
             fn.loop(whole, [], lambda i: tile(i, part), step=part)
             if rest:
@@ -204,7 +204,7 @@ class _Forward:
         if cut == "n":
             height = self.conv.outputs[0]
 
-            def whole_images(n: Value, count: int) -> None:
+            def whole_images(n: Register, count: int) -> None:
                 self._tile(item, a, j, width, n, none, none, count)
                 for i in range(count):
                     self._pool(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
@@ -212,10 +212,10 @@ class _Forward:
             along(item.images, self.conv.images.shape[0] % part, whole_images)
             return
 
-        def image(n: Value) -> None:
+        def image(n: Register) -> None:
             if cut == "y":
 
-                def whole_rows(y: Value, count: int) -> None:
+                def whole_rows(y: Register, count: int) -> None:
                     self._tile(item, a, j, width, n, y, none, count)
                     self._pool(item, j, width, n, y, count)
 
@@ -224,7 +224,7 @@ class _Forward:
             columns = self.conv.outputs[1]
             band = self.pool[0] if self.pool else 1
 
-            def rows(y: Value) -> None:
+            def rows(y: Register) -> None:
                 for i in range(band):
                     tile = partial(self._tile, item, a, j, width, n, y + i, slot=i * columns)
                     along(fn.const(columns), columns % part, tile)
@@ -235,7 +235,16 @@ class _Forward:
         fn.loop(item.images, [], image)
 
     def _tile(
-        self, item: _Item, a: Value, j: Value, width: int, n: Value, y: Value, x: Value, part: int, slot: int = 0
+        self,
+        item: _Item,
+        a: Register,
+        j: Register,
+        width: int,
+        n: Register,
+        y: Register,
+        x: Register,
+        part: int,
+        slot: int = 0,
     ) -> None:
         """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
         waits as outputs `slot` + x and following."""
@@ -262,7 +271,7 @@ class _Forward:
             line = item.group * (conv.images.shape[0] * conv.outputs[0]) + place // conv.outputs[1] + i // run
             fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
 
-    def _pool(self, item: _Item, j: Value, width: int, n: Value, y: Value, rows: int, slot: int = 0) -> None:
+    def _pool(self, item: _Item, j: Register, width: int, n: Register, y: Register, rows: int, slot: int = 0) -> None:
         """Pool `rows` rows of outputs from row y of image n, which wait from output `slot` on."""
         if not self.pool:
             return
@@ -272,7 +281,7 @@ class _Forward:
         where = [item.image + n, item.row + y, column]
         fn.call(self.finish, [self.frame, sums, fn.const(rows), fn.const(width), *where])
 
-    def _result(self, group: Value, place: Value, column: Value) -> Value:
+    def _result(self, group: Register, place: Register, column: Register) -> Register:
         """Where a plain result goes."""
         out = self.grid.results[0]
         return self.fn.at(self.out, group * out.batch_bytes[0] + place * out.row_bytes + column * out.column_bytes)
@@ -284,7 +293,9 @@ class _Forward:
         n, y, x = (1, 1, part) if cut == "x" else (1, part, width) if cut == "y" else (part, height, width)
         return tuple(i * steps[0] + j * steps[1] + k * steps[2] for i in range(n) for j in range(y) for k in range(x))
 
-    def _call_tile(self, a: Value, b: Value, to: Value, rows: tuple[int, ...], out: list[int], width: int) -> None:
+    def _call_tile(
+        self, a: Register, b: Register, to: Register, rows: tuple[int, ...], out: list[int], width: int
+    ) -> None:
         fn, plan, lanes = self.fn, self.plan, self.plan.lanes
         vectors = -(-width // lanes)
         key = TileKey(

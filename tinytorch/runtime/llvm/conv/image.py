@@ -8,7 +8,7 @@ from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.conv.layout import Convolution, Picture
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -18,17 +18,23 @@ class Part:
     """What an item reads: which images, channels and rows of outputs, and how many of each; all that does not fit the
     images is zeros."""
 
-    image: Value
-    images: Value
-    channel: Value
+    image: Register
+    images: Register
+    channel: Register
     channels: int
-    row: Value
-    rows: Value
+    row: Register
+    rows: Register
 
 
 def read_images(
-    fn: Function, conv: Convolution, picture: Picture, part: Part, images: Value, scratch: Value | None, target: Target
-) -> Value:
+    fn: Function,
+    conv: Convolution,
+    picture: Picture,
+    part: Part,
+    images: Register,
+    scratch: Register | None,
+    target: Target,
+) -> Register:
     """Where a part's first output begins to read: in the images themselves, or in a copy that is made here."""
     steps = [s * conv.images.dtype.size for s in conv.images.strides]
     start = fn.at(images, part.image * steps[0] + part.channel * steps[3])
@@ -78,8 +84,8 @@ class _Copy:
         fn, height = self.fn, self.conv.images.shape[1]
         source, to, first, rows, images = fn.params
 
-        def one(n: Value) -> None:
-            def row(r: Value) -> None:
+        def one(n: Register) -> None:
+            def row(r: Register) -> None:
                 y = first + r
                 start = fn.at(fn.at(source, n * self.steps[0]), y * self.steps[1] + self.begin * self.steps[2])
                 end = fn.at(fn.at(to, n * self.picture.image), r * self.picture.row)
@@ -90,19 +96,19 @@ class _Copy:
 
         fn.loop(images, [], one)
 
-    def _row(self, source: Value | None, to: Value) -> None:
+    def _row(self, source: Register | None, to: Register) -> None:
         """One row, of all channels; zeros without a source."""
         if not self.planar:
             self._line(source, to, self.channels)
             return
 
-        def plane(c: Value) -> None:
+        def plane(c: Register) -> None:
             start = None if source is None else self.fn.at(source, c * self.steps[3])
             self._line(start, self.fn.at(to, c * self.picture.channel), 1)
 
         self.fn.loop(self.channels, [], plane)
 
-    def _line(self, source: Value | None, to: Value, width: int) -> None:
+    def _line(self, source: Register | None, to: Register, width: int) -> None:
         """Columns side by side, each of `width` elements, with zeros on both sides."""
         column = self.picture.column
         pitch = column // self.conv.compute.size
@@ -113,34 +119,34 @@ class _Copy:
         self._columns(source, self.fn.at(to, self.left * column), width)
         self._zeros(self.fn.at(to, (self.left + self.middle) * column), self.right * pitch)
 
-    def _columns(self, source: Value, to: Value, width: int) -> None:
+    def _columns(self, source: Register, to: Register, width: int) -> None:
         x, pitch = self.conv.images, self.picture.column // self.conv.compute.size
         step = x.strides[2] if width == 1 else x.strides[3]
         if width == pitch and (width == 1 or (x.strides[3] == 1 and x.strides[2] == width)):
             self._run(source, to, self.middle * width, step)
             return
 
-        def column(i: Value) -> None:
+        def column(i: Register) -> None:
             start = self.fn.at(source, i * self.steps[2])
             self._run(start, self.fn.at(to, i * self.picture.column), width, step)
 
         self.fn.loop(self.middle, [], column)
 
-    def _run(self, source: Value, to: Value, count: int, step: int) -> None:
+    def _run(self, source: Register, to: Register, count: int, step: int) -> None:
         """Elements `step` apart, put side by side."""
         dtype: DType = self.conv.images.dtype
 
-        def vector(i: Value, mask: Value | None = None) -> None:
+        def vector(i: Register, mask: Register | None = None) -> None:
             start = self.fn.at(source, i * (step * dtype.size))
             lane = self.emitter.load_strided(start, dtype, step, mask=mask)
             self.emitter.store(lane.cast(self.conv.compute), to, i * self.conv.compute.size, mask=mask)
 
         over_vectors(self.fn, count, self.emitter.lanes, vector)
 
-    def _zeros(self, to: Value, count: int) -> None:
+    def _zeros(self, to: Register, count: int) -> None:
         zero = self.emitter.const(0, self.conv.compute)
 
-        def vector(i: Value, mask: Value | None = None) -> None:
+        def vector(i: Register, mask: Register | None = None) -> None:
             self.emitter.store(zero, to, i * self.conv.compute.size, mask=mask)
 
         over_vectors(self.fn, count, self.emitter.lanes, vector)

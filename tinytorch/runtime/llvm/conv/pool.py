@@ -9,7 +9,7 @@ from tinytorch.runtime.llvm.contract.epilogue import Columns, Epilogue
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -53,7 +53,7 @@ def pool_function(
         """Whether an operand has an element for every output, not for every window."""
         return x.shape[1:3] == outputs
 
-    def places(fn: Function, x: Operand, base: Value, y: Value, column: Value) -> list[Value]:
+    def places(fn: Function, x: Operand, base: Register, y: Register, column: Register) -> list[Register]:
         """An operand at all places of window (y, column), or at the pooled element."""
         if not is_whole(x):
             return [fn.at(base, y * x.strides_bytes[1] + column * x.strides_bytes[2])]
@@ -64,7 +64,7 @@ def pool_function(
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, I64, I64, I64, I64, I64], internal=True, noinline=True)
         _, sums, rows, columns, image, row, column = fn.params
-        bases: list[Value] = []
+        bases: list[Register] = []
         for place, x in enumerate(buffers):
             y = row if is_whole(x) else row // height
             steps = x.strides_bytes
@@ -72,7 +72,7 @@ def pool_function(
             bases.append(fn.at(epilogue.frame().result(fn, place), offset))
         write, size = Columns(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge), conv.compute.size
 
-        def window(y: Value, x: Value) -> None:
+        def window(y: Register, x: Register) -> None:
             start = fn.at(sums, (y * (height * outputs[1]) + x * width) * (pitch * size))
             each = [fn.at(start, (i * outputs[1] + j) * (pitch * size)) for i in range(height) for j in range(width)]
             write(each, [places(fn, b, base, y, x) for b, base in zip(buffers, bases, strict=True)], columns)

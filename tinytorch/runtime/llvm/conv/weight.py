@@ -25,7 +25,7 @@ from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loop
 from tinytorch.runtime.llvm.conv.plan import cut_axis
 from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
@@ -71,13 +71,13 @@ class _Visit:
     """Outputs that an item adds up: where its sums go, its group and columns, the first image and row, and how many
     visits there were before."""
 
-    to: Value
-    group: Value
-    column: Value
-    columns: Value
-    image: Value
-    row: Value
-    number: Value
+    to: Register
+    group: Register
+    column: Register
+    columns: Register
+    image: Register
+    row: Register
+    number: Register
 
 
 class _WeightGrad:
@@ -177,7 +177,7 @@ class _WeightGrad:
         first = part * self.span
         columns = least(self.columns - column, self.across)
 
-        def visit(number: Value) -> None:
+        def visit(number: Register) -> None:
             image, row = number // self.strips * self.images, number % self.strips * self.rows
             self._visit(_Visit(to, group, column, columns, image, row, number - first))
 
@@ -211,7 +211,7 @@ class _WeightGrad:
             ]
         )
 
-        def panel(j: Value, width: int) -> None:
+        def panel(j: Register, width: int) -> None:
             a = group or self._images(at, at.column + j, width, images, rows)
             self._rows(at, a, b, j, width, loops)
 
@@ -221,20 +221,20 @@ class _WeightGrad:
         if rest:
             where_differ(fn, at.columns, whole, lambda: panel(whole, rest))
 
-    def _images(self, at: _Visit, channel: Value, channels: int, images: int, rows: int) -> Value:
+    def _images(self, at: _Visit, channel: Register, channels: int, images: int, rows: int) -> Register:
         fn = self.fn
         part = Part(at.image, fn.const(images), channel, channels, at.row, fn.const(rows))
         return read_images(fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
 
-    def _rows(self, at: _Visit, a: Value, b: Value, j: Value, width: int, loops: Loops) -> None:
+    def _rows(self, at: _Visit, a: Register, b: Register, j: Register, width: int, loops: Loops) -> None:
         """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""
         fn, (size, a_step, row_step) = self.fn, self.axes[self.cut]
         pitch = self.all_columns * self.size
         b = fn.at(b, j * self.gradients.dtype.size)
         to = fn.at(at.to, j * self.size)
 
-        def inner(a: Value, to: Value) -> None:
-            def tile(i: Value, part: int) -> None:
+        def inner(a: Register, to: Register) -> None:
+            def tile(i: Register, part: int) -> None:
                 self._tile(at, fn.at(a, i * a_step), b, fn.at(to, i * (row_step * pitch)), part, width, loops)
 
             whole = size // self.part * self.part
@@ -242,7 +242,7 @@ class _WeightGrad:
             if size - whole:
                 tile(fn.const(whole), size - whole)
 
-        def outer(axis: int, a: Value, to: Value) -> None:
+        def outer(axis: int, a: Register, to: Register) -> None:
             if axis == self.cut:
                 inner(a, to)
                 return
@@ -251,7 +251,7 @@ class _WeightGrad:
 
         outer(0, a, to)
 
-    def _tile(self, at: _Visit, a: Value, b: Value, to: Value, part: int, width: int, loops: Loops) -> None:
+    def _tile(self, at: _Visit, a: Register, b: Register, to: Register, part: int, width: int, loops: Loops) -> None:
         fn, lanes = self.fn, self.lanes
         places = [(0, 0)]
         for count, a_step, row_step in ((part, *self.axes[self.cut][1:]), *self.axes[self.cut + 1 :]):
@@ -285,15 +285,15 @@ class _WeightGrad:
         emitter = LaneEmitter(fn, self.target, lanes)
         share = -(-self.all_rows // self.total_chunks)
 
-        def row(i: Value) -> None:
+        def row(i: Register) -> None:
             start = fn.at(shared, i * (columns * self.size))
 
-            def vector(j: Value, mask: Value | None = None) -> None:
+            def vector(j: Register, mask: Register | None = None) -> None:
                 at = fn.at(start, j * self.size)
                 zero = emitter.value(emitter.const(0, self.conv.compute))
                 kind = memory_type(self.conv.compute, lanes)
 
-                def add(p: Value, total: Value) -> list[Value]:
+                def add(p: Register, total: Register) -> list[Register]:
                     return [total + fn.load(at, kind, p * self.part_step, mask=mask)]
 
                 (total,) = fn.loop(self.parts, [zero], add)

@@ -28,7 +28,7 @@ from tinytorch.runtime.llvm.conv.pool import pool_function
 from tinytorch.runtime.llvm.index.loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
 from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
@@ -69,14 +69,14 @@ def write_winograd_weights(fn: Function, operands: Sequence[Operand], result: Op
     chunks = max(1, min(channels, 16 * channels * columns * result.dtype.size // CHUNK_BYTES))
     share = -(-channels // chunks)
 
-    def one(c: Value) -> None:
+    def one(c: Register) -> None:
         start = fn.at(pointers[0], c * channel)
         end = fn.at(pointers[1], c * (columns * result.dtype.size))
 
-        def vector(j: Value, mask: Value | None = None) -> None:
+        def vector(j: Register, mask: Register | None = None) -> None:
             at = fn.at(start, j * step)
 
-            def tap(y: int, x: int) -> Value:
+            def tap(y: int, x: int) -> Register:
                 loaded = emitter.load_strided(at, w.dtype, w.strides[3], y * row + x * column, mask=mask)
                 return emitter.value(loaded.cast(compute))
 
@@ -96,10 +96,10 @@ def write_winograd_weights(fn: Function, operands: Sequence[Operand], result: Op
 class _Strip:
     """Rows of outputs of an image: where it begins to read, and the image, the first row and their number."""
 
-    a: Value
-    image: Value
-    row: Value
-    rows: Value
+    a: Register
+    image: Register
+    row: Register
+    rows: Register
 
 
 class _Winograd:
@@ -166,7 +166,7 @@ class _Winograd:
         last = least(first + self.items_per_chunk, self.items)
         fn.loop(last, [], self._item, start=first)
 
-    def _item(self, number: Value) -> None:
+    def _item(self, number: Register) -> None:
         """Item `number`: columns run fastest, then strips, images."""
         fn, conv, height = self.fn, self.conv, self.conv.outputs[0]
         across, down = -(-conv.columns // self.across), -(-height // self.rows)
@@ -186,7 +186,7 @@ class _Winograd:
         if rest:
             where_differ(fn, columns, whole, lambda: self._panel(strip, column + whole, rest))
 
-    def _panel(self, strip: _Strip, column: Value, width: int) -> None:
+    def _panel(self, strip: _Strip, column: Register, width: int) -> None:
         """All outputs of a strip for `width` columns."""
         fn = self.fn
         sums, finished = fn.at(self.scratch, self.sums_at), fn.at(self.scratch, self.finished_at)
@@ -198,7 +198,7 @@ class _Winograd:
         fn.if_(fn.compare("uno", bad, bad), lambda: self._as_defined(strip, column, width, finished))
         self._finish(strip, column, width, finished)
 
-    def _products(self, tiles: Value, column: Value, width: int, to: Value) -> None:
+    def _products(self, tiles: Register, column: Register, width: int, to: Register) -> None:
         """The 16 products: transformed images by transformed weights. The last rows may be computed twice."""
         fn, conv, size, tall = self.fn, self.conv, self.size, self.tile.rows
         pitch, step = self.panel * size, conv.channels * size
@@ -210,12 +210,12 @@ class _Winograd:
         images, weights = Source(conv.compute, size, 0), Source(self.weights.dtype, self.weights.dtype.size, 0)
         function, none = self._tile_function(tall, width, images, weights, walk), fn.const(0)
 
-        def product(p: Value) -> None:
+        def product(p: Register) -> None:
             a = fn.at(self.scratch, p * (self.tiles * step) + self.images_at)
             b = fn.at(self.u, (p * (conv.channels * conv.columns) + column) * self.weights.dtype.size)
             c = fn.at(to, p * (self.tiles * pitch))
 
-            def rows(i: Value) -> None:
+            def rows(i: Register) -> None:
                 at = least(i, tiles - tall)
                 fn.call(function, [fn.at(a, at * step), b, fn.at(c, at * pitch), none, none, none])
 
@@ -228,7 +228,7 @@ class _Winograd:
         key = TileKey("outer", tile, width, self.lanes, a, b, False, self.target, walk)
         return tile_function(self.module, key)
 
-    def _as_defined(self, strip: _Strip, column: Value, width: int, to: Value) -> None:
+    def _as_defined(self, strip: _Strip, column: Register, width: int, to: Register) -> None:
         """The sums, place by place, without transforms."""
         fn, conv, w, picture = self.fn, self.conv, self.weights, self.picture
         row, place, channel = (s * w.dtype.size for s in w.strides[:3])
@@ -239,8 +239,8 @@ class _Winograd:
         function = self._tile_function(1, width, a, b, Walk((0,), (0,), loops))
         b_at, none = fn.at(self.w, column * w.dtype.size), fn.const(0)
 
-        def line(y: Value) -> None:
-            def one(x: Value) -> None:
+        def line(y: Register) -> None:
+            def one(x: Register) -> None:
                 at = fn.at(strip.a, y * picture.row + x * picture.column)
                 end = fn.at(to, (y * conv.outputs[1] + x) * (self.panel * self.size))
                 fn.call(function, [at, b_at, end, none, none, none])
@@ -249,7 +249,7 @@ class _Winograd:
 
         fn.loop(strip.rows, [], line)
 
-    def _finish(self, strip: _Strip, column: Value, width: int, sums: Value) -> None:
+    def _finish(self, strip: _Strip, column: Register, width: int, sums: Register) -> None:
         """Run the epilogue on the sums of a panel."""
         fn, (height, across) = self.fn, self.conv.outputs
         wide, none = fn.const(width), fn.const(0)
@@ -263,7 +263,7 @@ class _Winograd:
             fn.call(finish, [self.frame, sums, strip.rows * across, wide, line * across, column, none])
             return
 
-        def row(y: Value) -> None:
+        def row(y: Register) -> None:
             at = fn.at(sums, y * (across * self.panel * self.size))
             fn.call(finish, [self.frame, at, fn.const(across), wide, none, column, line + y])
 
@@ -282,11 +282,11 @@ class _Winograd:
             emitter = LaneEmitter(fn, self.target, lanes)
             step = self.tiles * channels * self.size
 
-            def tile(y: Value, x: Value) -> None:
+            def tile(y: Register, x: Register) -> None:
                 corner = fn.at(start, y * (2 * picture.row) + x * (2 * picture.column))
                 end = fn.at(to, (y * self.pairs + x) * (channels * self.size))
 
-                def vector(c: Value, mask: Value | None = None) -> None:
+                def vector(c: Register, mask: Register | None = None) -> None:
                     at = fn.at(corner, c * picture.dtype.size)
                     d = [
                         [
@@ -319,11 +319,11 @@ class _Winograd:
             pitch = panel * self.size
             zero = fn.zero(kind)
 
-            def tile(y: Value, x: Value, kept: int, bad: Value) -> list[Value]:
+            def tile(y: Register, x: Register, kept: int, bad: Register) -> list[Register]:
                 begin = fn.at(start, (y * self.pairs + x) * pitch)
                 end = fn.at(to, (y * (2 * across) + x * 2) * pitch)
 
-                def vector(j: Value, bad: Value, mask: Value | None = None) -> list[Value]:
+                def vector(j: Register, bad: Register, mask: Register | None = None) -> list[Register]:
                     at = fn.at(begin, j * self.size)
                     m = [[fn.load(at, kind, (4 * i + k) * self.tiles * pitch) for k in range(4)] for i in range(4)]
                     for p, value in enumerate(_both(_outputs, m)):
@@ -337,7 +337,7 @@ class _Winograd:
                 (bad,) = fn.loop(whole, [bad], vector, step=lanes)
                 return vector(fn.const(whole), bad, fn.lane_mask(lanes, width - whole)) if width - whole else [bad]
 
-            def line(y: Value, bad: Value) -> list[Value]:
+            def line(y: Register, bad: Register) -> list[Register]:
                 (bad,) = fn.loop(across // 2, [bad], lambda x, bad: tile(y, x, 2, bad))
                 return tile(y, fn.const(across // 2), 1, bad) if across % 2 else [bad]
 
@@ -350,35 +350,35 @@ class _Winograd:
         return self.module.shared(key, build)
 
 
-Line = Sequence[Value]
+Line = Sequence[Register]
 
 
-def _both(transform: Callable[..., Line], square: Sequence[Line]) -> list[Value]:
+def _both(transform: Callable[..., Line], square: Sequence[Line]) -> list[Register]:
     """A transform along the columns, then along the rows of a square; row by row."""
     columns = [transform(*column) for column in zip(*square, strict=True)]
     return [value for row in zip(*columns, strict=True) for value in transform(*row)]
 
 
-def _image(a: Value, b: Value, c: Value, d: Value) -> Line:
+def _image(a: Register, b: Register, c: Register, d: Register) -> Line:
     """Bᵀ"""
     return a - c, b + c, c - b, b - d
 
 
-def _weights(a: Value, b: Value, c: Value) -> Line:
+def _weights(a: Register, b: Register, c: Register) -> Line:
     """G"""
     sides = (a + c) * 0.5
     middle = b * 0.5
     return a, sides + middle, sides - middle, c
 
 
-def _outputs(a: Value, b: Value, c: Value, d: Value) -> Line:
+def _outputs(a: Register, b: Register, c: Register, d: Register) -> Line:
     """Aᵀ"""
     return a + b + c, b - c - d
 
 
 def _loaded(
-    emitter: LaneEmitter, pointer: Value, source: Operand, offset: int, conv: Convolution, mask: Value | None
-) -> Value:
+    emitter: LaneEmitter, pointer: Register, source: Operand, offset: int, conv: Convolution, mask: Register | None
+) -> Register:
     """A vector in the dtype of the sums."""
     return emitter.value(emitter.load(pointer, source.dtype, offset, mask=mask).cast(conv.compute))
 

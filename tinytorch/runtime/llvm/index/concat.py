@@ -30,7 +30,7 @@ from tinytorch.runtime.llvm.index.loops import (
 )
 from tinytorch.runtime.llvm.index.runs import copy_block
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -135,17 +135,17 @@ class _Writer:
             self._runs_at(to, region.index[:place])
             return
 
-        def at(to: Value, *index: Value) -> None:
+        def at(to: Register, *index: Register) -> None:
             self._runs_at(to, (*region.index, region.first + index[0], *index[1:]))
 
         self._nest(inside[: place - cut.axis], to, (), at)
 
-    def _nest(self, axes: Sequence[Axis], to: Value, index: tuple[Value, ...], body: Callable[..., None]) -> None:
+    def _nest(self, axes: Sequence[Axis], to: Register, index: tuple[Register, ...], body: Callable[..., None]) -> None:
         if not axes:
             body(to, *index)
             return
 
-        def inside(i: Value) -> None:
+        def inside(i: Register) -> None:
             (here,) = moved(self.fn, (to,), i, axes[0].steps)
             self._nest(axes[1:], here, (*index, i), body)
 
@@ -161,7 +161,7 @@ class _Writer:
         size = self.rest[0].size
         return 0, size
 
-    def _runs_at(self, to: Value, index: Sequence[Size]) -> None:
+    def _runs_at(self, to: Register, index: Sequence[Size]) -> None:
         for run in self.runs:
             if len(run.sizes) == 1:
                 self._operand(run, 0, to, index)
@@ -180,7 +180,7 @@ class _Writer:
         return begin, (least(fn, most(fn, last - run.start, 0), count * size) + (size - 1)) // size
 
     # One operand.
-    def _operand(self, run: _Run, k: Size, to: Value, index: Sequence[Size]) -> None:
+    def _operand(self, run: _Run, k: Size, to: Register, index: Sequence[Size]) -> None:
         """Copy what the chunk takes of operand `k` of a run."""
         fn = self.fn
         start, size, steps = self._row(run, k)
@@ -199,7 +199,7 @@ class _Writer:
             end = least(fn, last - start, size)
             self._copy(run, start, begin, most(fn, end - begin, 0), to, source)
 
-    def _copy(self, run: _Run, start: Size, begin: Size, count: Size, to: Value, source: Value) -> None:
+    def _copy(self, run: _Run, start: Size, begin: Size, count: Size, to: Register, source: Register) -> None:
         """`count` indices of an operand, from `begin` on."""
         fn, cut, region, place = self.fn, self.cut, self.region, len(self.outer)
         joined, *inner = [Axis(a.size, (a.steps[0], a.steps[run.first + 1])) for a in self.rest]
@@ -214,7 +214,7 @@ class _Writer:
                 inner[0] = replace(inner[0], size=region.count)
         copy_block(fn, [replace(joined, size=count), *inner], to, source, self.result.dtype, self.target)
 
-    def _source(self, run: _Run, k: Size) -> Value:
+    def _source(self, run: _Run, k: Size) -> Register:
         return self.fn.load(self.fn.at(self.frame, (k + run.first) * 8), PTR)
 
     def _row(self, run: _Run, k: Size) -> tuple[Size, Size, Sequence[Size]]:
@@ -228,7 +228,7 @@ class _Writer:
         start, size, *steps = [self.fn.load(row, I64, i * _WORD) for i in range(words)]
         return start, size, steps
 
-    def _table(self, run: _Run) -> Value:
+    def _table(self, run: _Run) -> Register:
         """The rows of a run whose operands differ in size, as a constant."""
         words: list[int] = []
         start = run.start

@@ -21,7 +21,7 @@ from tinytorch.runtime.llvm.index.loops import (
 )
 from tinytorch.runtime.llvm.index.runs import copy_block, raw_type, unrolled
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
 
@@ -40,13 +40,13 @@ def write_gather(fn: Function, node: Node, operands: Sequence[Operand], result: 
     count = max(0, len(lead) - cut.axis)  # axes of the region before the index is known
     rest, inner = rest[:count], rest[count:]
 
-    def slice_at(to: Value, x_at: Value, index_at: Value) -> None:
+    def slice_at(to: Register, x_at: Register, index_at: Register) -> None:
         source = fn.at(x_at, fn.load(index_at, I64) * along[axis])
         pairs = [Axis(a.size, a.steps[:2]) for a in inner]
         copy_block(fn, pairs, to, source, x.dtype, target)
 
     # Single elements one by one: gather instructions are no faster where index and result are loaded and stored anyway.
-    def elements_at(to: Value, x_at: Value, indices_at: Value) -> None:
+    def elements_at(to: Register, x_at: Register, indices_at: Register) -> None:
         to_step, _, index_step = rest[-1].steps
 
         def one(i: Size) -> None:

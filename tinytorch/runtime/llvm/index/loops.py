@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from tinytorch.ir.types import Shape
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import PTR
 
 CHUNK_BYTES = 64 << 10  # of a chunk, at least: fork and join cost little beside moving as much
 _ALIGNMENT = 64  # elements; where the last axis is cut, in whole cache lines of any dtype
 
-Size = Value | int
+Size = Register | int
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def sizes_of(axes: Iterable[Axis]) -> Shape:
     return tuple(size for size in sizes if isinstance(size, int))
 
 
-def nest(fn: Function, axes: Sequence[Axis], pointers: Sequence[Value], body: Callable[..., None]) -> None:
+def nest(fn: Function, axes: Sequence[Axis], pointers: Sequence[Register], body: Callable[..., None]) -> None:
     """`body(*pointers)` at every index, the first axis outermost."""
     if not axes:
         body(*pointers)
@@ -69,7 +69,7 @@ def nest(fn: Function, axes: Sequence[Axis], pointers: Sequence[Value], body: Ca
     fn.loop(first.size, [], lambda i: nest(fn, rest, moved(fn, pointers, i, first.steps), body))
 
 
-def moved(fn: Function, pointers: Sequence[Value], index: Size, steps: Sequence[int]) -> list[Value]:
+def moved(fn: Function, pointers: Sequence[Register], index: Size, steps: Sequence[int]) -> list[Register]:
     """Each pointer, `index` steps further."""
     return [fn.at(p, index * step) if step else p for p, step in zip(pointers, steps, strict=True)]
 
@@ -79,7 +79,7 @@ def moved(fn: Function, pointers: Sequence[Value], index: Size, steps: Sequence[
 
 def settled(size: Size) -> Size:
     """The number, where it is known."""
-    return size.literal if isinstance(size, Value) and isinstance(size.literal, int) else size
+    return size.literal if isinstance(size, Register) and isinstance(size.literal, int) else size
 
 
 def least(fn: Function, a: Size, b: Size) -> Size:
@@ -147,7 +147,7 @@ def cut_evenly(shape: Shape, unit_bytes: int) -> Cut:
     return Cut(shape, 0, shape[0] if shape else 1, 1)
 
 
-def region_of(fn: Function, chunk: Value, cut: Cut) -> Region:
+def region_of(fn: Function, chunk: Register, cut: Cut) -> Region:
     """Where chunk number `chunk` lies."""
     rest: Size = chunk if cut.chunks > 1 else 0
     first: Size = 0
@@ -168,8 +168,8 @@ def region_of(fn: Function, chunk: Value, cut: Cut) -> Region:
 
 
 def enter(
-    fn: Function, axes: Sequence[Axis], cut: Cut, region: Region, pointers: Sequence[Value]
-) -> tuple[list[Axis], list[Value]]:
+    fn: Function, axes: Sequence[Axis], cut: Cut, region: Region, pointers: Sequence[Register]
+) -> tuple[list[Axis], list[Register]]:
     """The axes that remain inside of the region, and the pointers to its first element."""
     for axis, index in zip(axes, region.index, strict=False):
         pointers = moved(fn, pointers, index, axis.steps)
@@ -187,6 +187,6 @@ class Extent:
     scratch_bytes: int = 0
 
 
-def frame_pointers(fn: Function, count: int) -> list[Value]:
+def frame_pointers(fn: Function, count: int) -> list[Register]:
     """The first `count` pointers of the frame."""
     return [fn.load(fn.params[0], PTR, 8 * i) for i in range(count)]

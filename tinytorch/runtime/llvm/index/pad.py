@@ -13,7 +13,7 @@ from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, cut_eve
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import fill, raw_type
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
 
@@ -25,7 +25,7 @@ def write_pad(fn: Function, node: Node, operands: Sequence[Operand], result: Ope
     source, to = frame_pointers(fn, 2)
     pattern = fn.const(_bits(node.attrs["value"], x.dtype), raw_type(x.dtype))
 
-    def value(spans: Sequence[Span], to: Value, under: Value, first: Size, last: Size) -> None:
+    def value(spans: Sequence[Span], to: Register, under: Register, first: Size, last: Size) -> None:
         row = spans[0].row
         fill(fn, fn.at(to, first * row), (last - first) * row, pattern, target)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.index.loops import Axis, Region, Size, least, most, moved, settled
 from tinytorch.runtime.llvm.index.runs import copy_block
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
 
@@ -55,7 +55,7 @@ def _joins(outer: Span, inner: Span) -> bool:
 
 
 # Writes results [first, last) of the outermost span: (spans, its result 0, what is copied there, first, last).
-Background = Callable[[Sequence[Span], Value, Value, Size, Size], None]
+Background = Callable[[Sequence[Span], Register, Register, Size, Size], None]
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,17 @@ class RegionWriter:
     background: Background
 
     def region(
-        self, spans: Sequence[Span], axis: int, region: Region, to: Value, source: Value, under: Value | None = None
+        self,
+        spans: Sequence[Span],
+        axis: int,
+        region: Region,
+        to: Register,
+        source: Register,
+        under: Register | None = None,
     ) -> None:
         """A chunk, cut along `axis`: it holds operand elements only if it is an element's along the axes before."""
         fn = self.fn
-        inside: Value | None = None
+        inside: Register | None = None
         under = to if under is None else under
         for span, result in zip(spans, region.index, strict=False):
             offset = fn.value(result - span.low)
@@ -92,7 +98,9 @@ class RegionWriter:
                 lambda: self.background(within, to, under, region.first, last),
             )
 
-    def _results(self, spans: Sequence[Span], to: Value, source: Value, under: Value, first: Size, last: Size) -> None:
+    def _results(
+        self, spans: Sequence[Span], to: Register, source: Register, under: Register, first: Size, last: Size
+    ) -> None:
         """Results [first, last) of the outermost span; `to` is its result 0, `source` its element 0."""
         fn, (span, *inner) = self.fn, spans
         begin, end = self._element(span, first), self._element(span, last)
@@ -109,7 +117,7 @@ class RegionWriter:
         else:
             beneath = fn.at(under, span.low * span.under)
 
-            def row(i: Value) -> None:
+            def row(i: Register) -> None:
                 steps = (pitch, span.step, span.under * span.spacing)
                 to, element, under = moved(fn, (start, source, beneath), i, steps)
                 self._results(inner, to, element, under, 0, inner[0].results)

@@ -9,7 +9,7 @@ from tinytorch.ir.types import DType, bool_, u8
 from tinytorch.runtime.llvm.index.loops import Axis, Size, coalesced, least, nest, settled
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import LLType, vector
 
@@ -23,7 +23,9 @@ def raw_type(dtype: DType, lanes: int = 1) -> LLType:
     return vector(f"i{8 * dtype.size}", lanes)
 
 
-def copy_block(fn: Function, axes: Iterable[Axis], to: Value, source: Value, dtype: DType, target: Target) -> None:
+def copy_block(
+    fn: Function, axes: Iterable[Axis], to: Register, source: Register, dtype: DType, target: Target
+) -> None:
     """Copy elements; `axes` has the steps of (to, source), and only the first size, which is not negative, may be
     unknown here.
 
@@ -70,7 +72,7 @@ class _Squares:
     columns: Axis  # contiguous in the source
     rows: Axis  # contiguous in the destination
 
-    def write(self, to: Value, source: Value) -> None:
+    def write(self, to: Register, source: Register) -> None:
         fn, lanes, size = self.fn, self.lanes, self.dtype.size
         bits = u8 if self.dtype is bool_ else self.dtype
         square = square_transpose(fn.module, self.target, bits, bits, lanes, partial=False)
@@ -89,7 +91,7 @@ class _Squares:
         fn.loop(self.columns.size, [], band, step=lanes)
 
 
-def fill(fn: Function, to: Value, bytes: Size, pattern: Value, target: Target) -> None:
+def fill(fn: Function, to: Register, bytes: Size, pattern: Register, target: Target) -> None:
     """Fill `bytes` bytes with `pattern`, an element's bits."""
     element = pattern.type.bytes
     widest = fn.splat(pattern, target.vector_bytes // element)  # once, outside of the loops
@@ -101,7 +103,7 @@ def fill(fn: Function, to: Value, bytes: Size, pattern: Value, target: Target) -
     _over_run(fn, bytes, element, target.vector_bytes, piece)
 
 
-def _copy_run(fn: Function, axis: Axis, to: Value, source: Value, dtype: DType, target: Target) -> None:
+def _copy_run(fn: Function, axis: Axis, to: Register, source: Register, dtype: DType, target: Target) -> None:
     size = dtype.size
     if axis.steps == (size, size):
         _over_run(
@@ -121,18 +123,18 @@ def _copy_run(fn: Function, axis: Axis, to: Value, source: Value, dtype: DType, 
         _copy_elements(fn, axis, to, source, dtype)
 
 
-def _copy_piece(fn: Function, to: Value, source: Value, align: int, offset: Size, width: int) -> None:
+def _copy_piece(fn: Function, to: Register, source: Register, align: int, offset: Size, width: int) -> None:
     type = vector(f"i{8 * width}", 1) if width <= 8 else vector("i64", width // 8)
     fn.store(fn.load(source, type, offset, align=align), to, offset, align=align)
 
 
-def _copy_mirrored(fn: Function, to: Value, source: Value, dtype: DType, offset: Size, width: int) -> None:
+def _copy_mirrored(fn: Function, to: Register, source: Register, dtype: DType, offset: Size, width: int) -> None:
     lanes = width // dtype.size
     loaded = fn.load(source, raw_type(dtype, lanes), (dtype.size - width) - offset)
     fn.store(fn.shuffle(loaded, None, range(lanes)[::-1]) if lanes > 1 else loaded, to, offset)
 
 
-def _copy_elements(fn: Function, axis: Axis, to: Value, source: Value, dtype: DType) -> None:
+def _copy_elements(fn: Function, axis: Axis, to: Register, source: Register, dtype: DType) -> None:
     to_step, source_step = axis.steps
 
     def one(i: Size) -> None:
@@ -146,7 +148,7 @@ def unrolled(fn: Function, size: Size, body: Callable[[Size], None]) -> None:
     size = settled(size)
     whole = size // _UNROLL * _UNROLL
 
-    def turn(i: Value) -> None:
+    def turn(i: Register) -> None:
         for k in range(_UNROLL):
             body(i + k)
 
@@ -204,6 +206,6 @@ def _over_known_run(fn: Function, bytes: int, widest: int, piece: Piece) -> None
         piece(bytes - width, width)
 
 
-def _turn(i: Value, width: int, piece: Piece) -> None:
+def _turn(i: Register, width: int, piece: Piece) -> None:
     for k in range(_UNROLL):
         piece(i + k * width, width)

@@ -29,7 +29,7 @@ from tinytorch.runtime.llvm.index.loops import (
 from tinytorch.runtime.llvm.index.runs import over_lanes
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
 
@@ -67,17 +67,17 @@ class _Scan:
         self.along = along
         self.reverse = reverse
 
-    def side_by_side(self, side: Axis, to: Value, x: Value) -> None:
+    def side_by_side(self, side: Axis, to: Register, x: Register) -> None:
         """Neighbouring rows in vectors; `side` is the axis across them."""
         step = side.steps[1] // self.dtype.size
         over_lanes(self.fn, self.target, self.wide, side.size, lambda e, i: self.row(e, step, to, x, i))
 
-    def row(self, e: LaneEmitter, step: int, to: Value, x: Value, first: Size = 0) -> None:
+    def row(self, e: LaneEmitter, step: int, to: Register, x: Register, first: Size = 0) -> None:
         """As many rows as `e` has lanes, from number `first` on; those of x are `step` elements apart."""
         fn, dtype, size = self.fn, self.dtype, self.dtype.size
         to, x = fn.at(to, first * size), fn.at(x, first * step * size)
 
-        def add(i: Value, total: Value) -> list[Value]:
+        def add(i: Register, total: Register) -> list[Register]:
             at = self.along.size - 1 - i if self.reverse else i
             to_at, x_at = (fn.at(p, at * s) for p, s in zip((to, x), self.along.steps, strict=True))
             loaded = e.load_strided(x_at, dtype, step) if e.lanes > 1 else e.load(x_at, dtype)

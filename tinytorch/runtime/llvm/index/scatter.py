@@ -35,7 +35,7 @@ from tinytorch.runtime.llvm.index.loops import (
 from tinytorch.runtime.llvm.index.runs import copy_block, over_lanes, unrolled
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -163,8 +163,8 @@ def _split(problem: _Problem) -> _Split:
 
 
 def _part_of(
-    fn: Function, problem: _Problem, parts: int, index: Size, pointers: Sequence[Value]
-) -> tuple[_Problem, list[Value]]:
+    fn: Function, problem: _Problem, parts: int, index: Size, pointers: Sequence[Register]
+) -> tuple[_Problem, list[Register]]:
     """Part number `index` of the first inner axis, and the pointers to its first elements."""
     if parts == 1:
         return problem, list(pointers)
@@ -182,7 +182,7 @@ class _Writer:
     target: Target
     problem: _Problem
     split: _Split
-    indices: Value
+    indices: Register
     first: Size
     count: Size
 
@@ -191,7 +191,7 @@ class _Writer:
         problem = self.problem
         return self.split.block * problem.columns * f32.size if problem.is_widened else 0
 
-    def entry(self, to: Value, base: Value, updates: Value) -> None:
+    def entry(self, to: Register, base: Register, updates: Register) -> None:
         """Pointers to the chunk's first result, base element and update of the entry."""
         problem = self.problem
         if problem.is_widened:
@@ -202,7 +202,7 @@ class _Writer:
             copy_block(self.fn, axes, to, base, problem.dtype, self.target)
         self._walk(to, [problem.rows[0], *(a.steps[0] for a in problem.inner)], updates)
 
-    def _through_scratch(self, to: Value, base: Value, updates: Value) -> None:
+    def _through_scratch(self, to: Register, base: Register, updates: Register) -> None:
         fn, problem, wide = self.fn, self.problem, self.problem.accumulator
         sums = fn.load(fn.params[0], PTR, 4 * 8)
         shape = (self.split.block, *sizes_of(problem.inner))
@@ -213,12 +213,12 @@ class _Writer:
         self._walk(sums, steps, updates)
         self._convert(axes_of(sizes, to_steps, steps), (to, problem.dtype), (sums, wide))
 
-    def _convert(self, axes: Sequence[Axis], to: tuple[Value, DType], source: tuple[Value, DType]) -> None:
+    def _convert(self, axes: Sequence[Axis], to: tuple[Register, DType], source: tuple[Register, DType]) -> None:
         fn, (into, dtype), (from_, source_dtype) = self.fn, to, source
         *outer, run = coalesced(axes) or [Axis(1, (dtype.size, source_dtype.size))]
         step = run.steps[1]
 
-        def vector(emitter: LaneEmitter, i: Size, to: Value, source: Value) -> None:
+        def vector(emitter: LaneEmitter, i: Size, to: Register, source: Register) -> None:
             loaded = emitter.load_strided(source, source_dtype, step // source_dtype.size, i * step)
             emitter.store(loaded.cast(dtype), to, i * dtype.size)
 
@@ -229,13 +229,13 @@ class _Writer:
             lambda t, s: over_lanes(fn, self.target, f32, run.size, lambda e, i: vector(e, i, t, s)),
         )
 
-    def _walk(self, rows: Value, steps: Sequence[int], updates: Value) -> None:
+    def _walk(self, rows: Register, steps: Sequence[int], updates: Register) -> None:
         """Walk through the indices; `steps` are those from row to row and along the inner axes."""
         fn, problem = self.fn, self.problem
         added = [a.steps[2] for a in problem.inner]
         axes = coalesced(axes_of(sizes_of(problem.inner), steps[1:], added))
 
-        def one(index: Value, update: Value) -> None:
+        def one(index: Register, update: Register) -> None:
             row = fn.value(fn.load(index, I64) - self.first)
 
             def write() -> None:
@@ -261,12 +261,12 @@ class _Writer:
             lambda *at: unrolled(fn, last.size, lambda i: one(*moved(fn, at, i, last.steps))),
         )
 
-    def _add_row(self, axes: Sequence[Axis], sums: Value, updates: Value) -> None:
+    def _add_row(self, axes: Sequence[Axis], sums: Register, updates: Register) -> None:
         fn, dtype, wide = self.fn, self.problem.dtype, self.problem.accumulator
         *outer, run = axes or [Axis(1, (wide.size, dtype.size))]
         step = run.steps[1]
 
-        def vector(emitter: LaneEmitter, i: Size, sums: Value, updates: Value) -> None:
+        def vector(emitter: LaneEmitter, i: Size, sums: Register, updates: Register) -> None:
             update = emitter.load_strided(updates, dtype, step // dtype.size, i * step)
             total = emitter.load(sums, wide, i * wide.size) + update.cast(wide)
             emitter.store(total, sums, i * wide.size)

@@ -23,7 +23,7 @@ from tinytorch.runtime.llvm.index.loops import (
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import copy_block
 from tinytorch.runtime.llvm.kernel import Operand
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
 
@@ -60,7 +60,7 @@ def write_dynamic_slice(
     return _copy(fn, result, to, byte_steps(result), first, spaced, target)
 
 
-def _begin(fn: Function, node: Node, positions: Sequence[Value]) -> Starts:
+def _begin(fn: Function, node: Node, positions: Sequence[Register]) -> Starts:
     """Where the region begins along each axis."""
     starts: Starts = list(node.attrs["starts"])
     for axis, position in zip(node.attrs.get("axes", ()), positions, strict=True):
@@ -68,16 +68,16 @@ def _begin(fn: Function, node: Node, positions: Sequence[Value]) -> Starts:
     return starts
 
 
-def _at(fn: Function, pointer: Value, starts: Starts, along: Sequence[int]) -> Value:
+def _at(fn: Function, pointer: Register, starts: Starts, along: Sequence[int]) -> Register:
     return fn.at(pointer, sum((a * r for a, r in zip(starts, along, strict=True)), start=0))
 
 
 def _copy(
     fn: Function,
     part: Operand,
-    to: Value,
+    to: Register,
     to_steps: Sequence[int],
-    source: Value,
+    source: Register,
     source_steps: Sequence[int],
     target: Target,
 ) -> Extent:
@@ -94,7 +94,7 @@ def _write_all(
     base: Operand,
     update: Operand,
     result: Operand,
-    pointers: tuple[Value, Value, Value],
+    pointers: tuple[Register, Register, Register],
     target: Target,
     starts: Starts,
     steps: Sequence[int],
@@ -105,7 +105,7 @@ def _write_all(
     cut = cut_evenly(tuple(span.results for span in spans), dtype.size)
     under, source, to = pointers
 
-    def kept(spans: Sequence[Span], to: Value, under: Value, first: Size, last: Size) -> None:
+    def kept(spans: Sequence[Span], to: Register, under: Register, first: Size, last: Size) -> None:
         span, *inner = spans
         axes = [Axis(last - first, (span.row, span.under)), *(Axis(x.results, (x.row, x.under)) for x in inner)]
         to, under = moved(fn, (to, under), first, axes[0].steps)

@@ -1,6 +1,6 @@
 """LaneEmitter: op definitions written as vector instructions.
 
-A Lane's `ref` is a builder Value with one element per SIMD lane:
+A Lane's `ref` is a Register with one element per SIMD lane:
 
 - bool is `i1` lanes in registers, bytes 0 and 1 in memory;
 - f16 and bf16 are carried as their bits, in `i16` lanes. Arithmetic on them goes through f32, and the conversions
@@ -16,7 +16,7 @@ from typing import cast as static_cast
 from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.types import DType, bf16, bool_, f16, f32, f64, i64
 from tinytorch.runtime.llvm.lanes import narrow_floats
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I8, I16, LLType, memory_type, vector
 
@@ -47,24 +47,26 @@ class LaneEmitter:
         self.target = target
         self.lanes = lanes
 
-    # Between Values and Lanes
+    # Between Registers and Lanes
 
-    def lane(self, value: Value, dtype: DType) -> Lane:
-        """A Value of `register_type(dtype)` as a Lane; a scalar Value is splatted."""
+    def lane(self, value: Register, dtype: DType) -> Lane:
+        """A Register of `register_type(dtype)` as a Lane; a scalar Register is splatted."""
         if value.type.lanes != self.lanes:
             value = self.fn.splat(value, self.lanes)
         return Lane(self, dtype, value)
 
-    def value(self, lane: Lane) -> Value:
-        """The Value behind a Lane of this emitter."""
-        return static_cast(Value, lane.ref)
+    def value(self, lane: Lane) -> Register:
+        """The Register behind a Lane of this emitter."""
+        return static_cast(Register, lane.ref)
 
-    def load(self, pointer: Value, dtype: DType, offset: Value | int = 0, *, mask: Value | None = None) -> Lane:
+    def load(
+        self, pointer: Register, dtype: DType, offset: Register | int = 0, *, mask: Register | None = None
+    ) -> Lane:
         """Consecutive elements at `pointer` + `offset` bytes; masked-off lanes read 0."""
         return self.load_strided(pointer, dtype, 1, offset, mask=mask)
 
     def load_strided(
-        self, pointer: Value, dtype: DType, stride: int, offset: Value | int = 0, *, mask: Value | None = None
+        self, pointer: Register, dtype: DType, stride: int, offset: Register | int = 0, *, mask: Register | None = None
     ) -> Lane:
         """Elements `stride` elements apart (any sign); stride 0 reads one element for all lanes, mask or not."""
         type = self._memory_type(dtype)
@@ -73,16 +75,16 @@ class LaneEmitter:
         loaded = self.fn.load_strided(pointer, type, stride * dtype.size, offset, mask=mask)
         return self._from_memory(loaded, dtype)
 
-    def gather(self, pointer: Value, dtype: DType, offsets: Value, *, mask: Value | None = None) -> Lane:
+    def gather(self, pointer: Register, dtype: DType, offsets: Register, *, mask: Register | None = None) -> Lane:
         """Each lane from `pointer` + its own i64 byte offset; masked-off lanes read 0."""
         return self._from_memory(self.fn.gather(pointer, offsets, self._memory_type(dtype), mask=mask), dtype)
 
-    def store(self, lane: Lane, pointer: Value, offset: Value | int = 0, *, mask: Value | None = None) -> None:
+    def store(self, lane: Lane, pointer: Register, offset: Register | int = 0, *, mask: Register | None = None) -> None:
         """Consecutive elements at `pointer` + `offset` bytes; masked-off lanes are left alone."""
         self.store_strided(lane, pointer, 1, offset, mask=mask)
 
     def store_strided(
-        self, lane: Lane, pointer: Value, stride: int, offset: Value | int = 0, *, mask: Value | None = None
+        self, lane: Lane, pointer: Register, stride: int, offset: Register | int = 0, *, mask: Register | None = None
     ) -> None:
         """Elements `stride` elements apart (any sign but 0)."""
         value = self.value(lane)
@@ -93,7 +95,7 @@ class LaneEmitter:
     def _memory_type(self, dtype: DType) -> LLType:
         return I8.widen(self.lanes) if dtype is bool_ else register_type(dtype, self.lanes)
 
-    def _from_memory(self, value: Value, dtype: DType) -> Lane:
+    def _from_memory(self, value: Register, dtype: DType) -> Lane:
         if dtype is bool_:
             value = self.fn.compare("ne", value, self.fn.zero(value.type))
         return Lane(self, dtype, value)
@@ -118,7 +120,7 @@ class LaneEmitter:
         table = _SIGNED if dtype.kind == "int" else _UNSIGNED
         return Lane(self, dtype, self.fn.binary(_INTEGER.get(name) or table[name], x, y))
 
-    def _extreme(self, larger: bool, dtype: DType, a: Value, b: Value) -> Value:
+    def _extreme(self, larger: bool, dtype: DType, a: Register, b: Register) -> Register:
         fn = self.fn
         if not dtype.is_float:
             side = "s" if dtype.kind == "int" else "u"
@@ -146,7 +148,7 @@ class LaneEmitter:
             return Lane(self, dtype, self.fn.unary("roundeven" if name == "rint" else name, x))
         return self._round(name, a)
 
-    def _integer_unary(self, name: Unary, dtype: DType, x: Value) -> Value:
+    def _integer_unary(self, name: Unary, dtype: DType, x: Register) -> Register:
         negative = self.fn.zero(x.type) - x
         if name == "neg":
             return negative
@@ -242,7 +244,7 @@ class LaneEmitter:
         return narrow_floats.to_f16(self.fn, a)
 
 
-def _is_number(value: Value) -> bool:
+def _is_number(value: Register) -> bool:
     """Whether the value is a constant other than NaN."""
     return value.literal is not None and not math.isnan(value.literal)
 

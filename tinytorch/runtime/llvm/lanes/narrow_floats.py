@@ -15,7 +15,7 @@ import numpy as np
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.ops.core import rounded
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i32
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I16, I32
 
 _INFINITY = 0x7F800000  # in f32 bits
@@ -92,10 +92,10 @@ def integer_to_odd(a: Lane) -> Lane:
 
 
 def _widened(fn: Function, a: Lane) -> Lane:
-    value = static_cast(Value, a.ref)
+    value = static_cast(Register, a.ref)
     return Lane(a.emitter, i32, fn.convert("zext", value, I32.widen(value.type.lanes)))
 
 
 def _narrowed(fn: Function, a: Lane, dtype: DType) -> Lane:
-    value = static_cast(Value, a.ref)
+    value = static_cast(Register, a.ref)
     return Lane(a.emitter, dtype, fn.convert("trunc", value, I16.widen(value.type.lanes)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, register_type
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
@@ -37,7 +37,7 @@ def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DTy
     lanes = emitter.lanes
     part = min(lanes, 16 // result.size)
 
-    def row(i: int) -> Value:
+    def row(i: int) -> Register:
         offset = row_stride * i
         if live and i:
             offset = fn.select(fn.compare("sgt", live[0], fn.const(i)), offset, fn.const(0))
@@ -47,12 +47,12 @@ def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DTy
     bases = [fn.at(start, row_stride * first) for first in range(0, lanes, part)]
     type = register_type(source, part)
 
-    def load(i: int, column: Value) -> Value:
+    def load(i: int, column: Register) -> Register:
         if rows:
             return fn.load(fn.at(fn.at(start, rows[i]), column * source.size), type)
         return fn.load(fn.at(fn.at(bases[i // part], column * source.size), row_stride * (i % part)), type)
 
-    def group(column: Value) -> None:
+    def group(column: Register) -> None:
         parts = [[load(first + j, column) for first in range(0, lanes, part)] for j in range(part)]
         vectors = [emitter.lane(_concatenated(fn, each), source).cast(result) for each in parts]
         columns = transpose_parts(fn, [emitter.value(v) for v in vectors], part)
@@ -63,7 +63,7 @@ def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DTy
     fn.loop(lanes, [], group, step=part)
 
 
-def _concatenated(fn: Function, parts: Sequence[Value]) -> Value:
+def _concatenated(fn: Function, parts: Sequence[Register]) -> Register:
     """The lanes of all parts, a power of two of them, in order."""
     current = list(parts)
     while len(current) > 1:
@@ -72,7 +72,7 @@ def _concatenated(fn: Function, parts: Sequence[Value]) -> Value:
     return current[0]
 
 
-def transpose_parts(fn: Function, rows: Sequence[Value], part: int) -> list[Value]:
+def transpose_parts(fn: Function, rows: Sequence[Register], part: int) -> list[Register]:
     """`part` vectors, cut into runs of `part` lanes: in each run, transpose. log2(part) rounds of a perfect shuffle."""
     current = list(rows)
     half = part // 2
@@ -82,7 +82,7 @@ def transpose_parts(fn: Function, rows: Sequence[Value], part: int) -> list[Valu
     return current
 
 
-def _interleave(fn: Function, a: Value, b: Value, part: int) -> list[Value]:
+def _interleave(fn: Function, a: Register, b: Register, part: int) -> list[Register]:
     """a and b alternating, within runs of `part` lanes: the lower half of each run, then the upper half."""
     lanes = a.type.lanes
     order = [i // 2 + (lanes if i % 2 else 0) for i in range(part)]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.graph import Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.phase import PhaseWriter, sums_floats
 from tinytorch.runtime.llvm.loop.plan import SUM_TRIPS
@@ -14,9 +14,9 @@ from tinytorch.runtime.llvm.loop.point import Place, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Slot
 from tinytorch.runtime.llvm.loop.stages import Level, Stage
 from tinytorch.runtime.llvm.loop.sweep import Span, State, Sweep, in_blocks
-from tinytorch.runtime.llvm.text.builder import Value
+from tinytorch.runtime.llvm.text.builder import Register
 
-Tile = Callable[[Value, LaneEmitter, int, "Value | None"], None]  # (first column, emitter, vectors, mask)
+Tile = Callable[[Register, LaneEmitter, int, "Register | None"], None]  # (first column, emitter, vectors, mask)
 _ROWS = SUM_TRIPS // 2  # rows of a column sum that one accumulator takes
 
 
@@ -24,10 +24,10 @@ _ROWS = SUM_TRIPS // 2  # rows of a column sum that one accumulator takes
 class Columns:
     """A tile: its line, first column, emitter and mask, the scalars around it, and its vectors."""
 
-    row: Value
-    i: Value
+    row: Register
+    i: Register
     e: LaneEmitter
-    mask: Value | None
+    mask: Register | None
     item: Point
     points: Sequence[Point]
 
@@ -35,15 +35,15 @@ class Columns:
 class ColumnsWriter(PhaseWriter):
     """Runs tiles of a few vectors, side by side along the vector axis, through all stages."""
 
-    def _run_item(self, item: Point, number: Value, row: Value) -> None:
+    def _run_item(self, item: Point, number: Register, row: Register) -> None:
         front = self._front(item, self._borrowed_by_tiles())
 
-        def tile(i: Value, e: LaneEmitter, count: int, mask: Value | None) -> None:
+        def tile(i: Register, e: LaneEmitter, count: int, mask: Register | None) -> None:
             self._tile(item, front if e is self.many else item, row, i, e, count, mask)
 
         self._sweep(self._line(number % self.plan.division.blocks), tile)
 
-    def _line(self, block: Value) -> Span:
+    def _line(self, block: Register) -> Span:
         """The indices of the vector axis in one of its blocks."""
         division, axis = self.plan.division, self.values.vector
         assert axis is not None
@@ -56,7 +56,7 @@ class ColumnsWriter(PhaseWriter):
 
     def _sweep(self, span: Span, visit: Tile) -> None:
         def vectors(
-            i: Value, e: LaneEmitter, count: int, mask: Value | None, states: Sequence[State]
+            i: Register, e: LaneEmitter, count: int, mask: Register | None, states: Sequence[State]
         ) -> Sequence[State]:
             visit(i, e, count, mask)
             return states
@@ -65,10 +65,10 @@ class ColumnsWriter(PhaseWriter):
         sweep = Sweep(self.fn, self.many, [], self.values.sizes[self.values.vector])
         sweep.run(span, self.plan.unroll, vectors)
 
-    def _borrowed_by_tiles(self) -> list[GraphValue]:
-        """Values of the scalar levels that tiles use, to be splatted before the loop."""
+    def _borrowed_by_tiles(self) -> list[Value]:
+        """Registers of the scalar levels that tiles use, to be splatted before the loop."""
         values = self.values
-        found: dict[GraphValue, None] = {}
+        found: dict[Value, None] = {}
         for node in values.body.nodes:
             if node in values.live and values.levels[node.output] == Level.TILE and node.op.kind != "reduce":
                 found.update(dict.fromkeys(values.operands_of(node)))
@@ -80,7 +80,7 @@ class ColumnsWriter(PhaseWriter):
         return [v for v in found if values.levels[v] <= Level.ITEM]
 
     def _tile(
-        self, item: Point, front: Point, row: Value, i: Value, e: LaneEmitter, count: int, mask: Value | None
+        self, item: Point, front: Point, row: Register, i: Register, e: LaneEmitter, count: int, mask: Register | None
     ) -> None:
         """`count` vectors of columns from column i on, through all stages."""
         assert self.values.vector is not None
@@ -123,7 +123,7 @@ class ColumnsWriter(PhaseWriter):
                     point.set(reduction.node.output, reduction.result(columns.e, state))
         return not self.split or self.last
 
-    def _column_of(self, columns: Columns, u: int) -> Value:
+    def _column_of(self, columns: Columns, u: int) -> Register:
         """The number of an accumulator of a tile among those of its part."""
         return columns.row * self.scratch.columns + columns.i + u * columns.e.lanes
 
@@ -138,7 +138,7 @@ class ColumnsWriter(PhaseWriter):
             )
 
         def rows(part: Span) -> State:
-            def body(k: Value, *state: Value) -> State:
+            def body(k: Register, *state: Register) -> State:
                 return self._cell(place.bind(axis, k), stage, sums, list(state), columns)
 
             return self.fn.loop(part.stop, sums.identity(), body, start=part.start)

@@ -9,7 +9,7 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
 from tinytorch.runtime.llvm.loop.columns import ColumnsWriter
 from tinytorch.runtime.llvm.loop.point import Place
-from tinytorch.runtime.llvm.text.builder import Value
+from tinytorch.runtime.llvm.text.builder import Register
 
 
 class CrossWriter(ColumnsWriter):
@@ -17,7 +17,7 @@ class CrossWriter(ColumnsWriter):
     cache lines of the inputs that lie across serve all of them. Whole squares are read by `square_transpose`; at the
     edges lanes are read one by one."""
 
-    def _item(self, item: Value) -> None:
+    def _item(self, item: Register) -> None:
         cross, vector = self.values.cross, self.values.vector
         assert cross is not None and vector is not None
         fn, lanes, size = self.fn, self.values.lanes, self.values.sizes[cross]
@@ -25,7 +25,7 @@ class CrossWriter(ColumnsWriter):
         outer, first = self._place(row // squares), row % squares * lanes
         buffers = {o: fn.alloca(lanes * lanes * self.plan.operands[o].dtype.size) for o in self.values.turned(cross)}
 
-        def tile(i: Value, e: LaneEmitter, count: int, mask: Value | None) -> None:
+        def tile(i: Register, e: LaneEmitter, count: int, mask: Register | None) -> None:
             corner = outer.bind(vector, i)
             stop = self._least(first + lanes, size)
             if mask is not None or e is not self.many:
@@ -42,7 +42,7 @@ class CrossWriter(ColumnsWriter):
 
         self._sweep(self._line(item % self.plan.division.blocks), tile)
 
-    def _square(self, corner: Place, first: Value, i: Value, buffers: dict[int, Value]) -> None:
+    def _square(self, corner: Place, first: Register, i: Register, buffers: dict[int, Register]) -> None:
         """Transpose the inputs' squares into `buffers`, then run the rows on those."""
         cross, vector, fn, lanes = self.values.cross, self.values.vector, self.fn, self.values.lanes
         assert cross is not None and vector is not None
@@ -58,18 +58,18 @@ class CrossWriter(ColumnsWriter):
     def _rows(
         self,
         corner: Place,
-        first: Value,
-        stop: Value,
-        i: Value,
+        first: Register,
+        stop: Register,
+        i: Register,
         e: LaneEmitter,
-        mask: Value | None,
-        buffers: dict[int, Value],
+        mask: Register | None,
+        buffers: dict[int, Register],
     ) -> None:
         """One vector at each index of the crossing axis from `first` to `stop`."""
         cross = self.values.cross
         assert cross is not None
 
-        def row(k: Value) -> None:
+        def row(k: Register) -> None:
             size = self.values.lanes
             turned = {
                 o: self.fn.at(buffer, (k - first) * (size * self.plan.operands[o].dtype.size))

@@ -6,15 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from tinytorch.ir.graph import Node
-from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.graph import Node, Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.plan import Plan
 from tinytorch.runtime.llvm.loop.point import Place, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Reduction, Slot, is_float_sum, reduction_of
 from tinytorch.runtime.llvm.loop.stages import STACK_BYTES, Level, Stage
 from tinytorch.runtime.llvm.loop.sweep import Span, State
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR
 
 
@@ -67,7 +66,7 @@ class PhaseWriter(ABC):
         self.guards = [n for n in self.values.body.nodes if n in self.values.live and n.op.guard is not None]
 
     @abstractmethod
-    def _run_item(self, item: Point, number: Value, row: Value) -> None:
+    def _run_item(self, item: Point, number: Register, row: Register) -> None:
         """Everything inside one item, whose scalars are those of `item`; `row` numbers the kept axes' indices."""
 
     # Frame and chunk
@@ -97,7 +96,7 @@ class PhaseWriter(ABC):
     def _is_parted(self) -> bool:
         return self.split and self.phase < len(self.plan.stages)
 
-    def _buffers(self, group: Value) -> list[Value]:
+    def _buffers(self, group: Register) -> list[Register]:
         plan, fn = self.plan, self.fn
         if not plan.buffers:
             return []
@@ -120,14 +119,14 @@ class PhaseWriter(ABC):
             if self.values.levels[value] == level and value in self.values.used and value not in self.values.words:
                 point.lane(value)
 
-    def _report(self, node: Node, bad: Value) -> None:
+    def _report(self, node: Node, bad: Register) -> None:
         """Leave the number of a broken guard in the fault word."""
         fn, faults = self.fn, self.faults
         assert faults is not None
         number = fn.const(1 + self.guards.index(node))
         fn.if_(bad, lambda: fn.store(number, faults))
 
-    def _may_stream(self) -> Value:
+    def _may_stream(self) -> Register:
         """Whether every streamed output is aligned, and none is an input, whose lines are in the cache already."""
         fn, inputs = self.fn, len(self.values.body.inputs)
         good = fn.const(1, I1)
@@ -138,7 +137,7 @@ class PhaseWriter(ABC):
                 good = good & fn.compare("ne", self.place.pointers[inputs + j], pointer)
         return good
 
-    def _chunk(self, group: Value, streaming: bool) -> None:
+    def _chunk(self, group: Register, streaming: bool) -> None:
         fn, division = self.fn, self.plan.division
         self.streaming = streaming
         if division.groups <= 1:
@@ -152,15 +151,15 @@ class PhaseWriter(ABC):
         if streaming:
             fn.fence()
 
-    def _least(self, a: Value, most: int) -> Value:
+    def _least(self, a: Register, most: int) -> Register:
         limit = self.fn.const(most)
         return self.fn.select(self.fn.compare("slt", a, limit), a, limit)
 
-    def _item(self, item: Value) -> None:
+    def _item(self, item: Register) -> None:
         row = item // self.plan.division.blocks
         self._run_item(self._item_point(self._place(row)), item, row)
 
-    def _place(self, row: Value) -> Place:
+    def _place(self, row: Register) -> Place:
         """The outer axes bound to the indices that `row` counts, the last the fastest."""
         place, left = self.place, row
         for n, axis in reversed(list(enumerate(self.plan.outer_axes))):
@@ -176,7 +175,7 @@ class PhaseWriter(ABC):
         point.run(self.plan.outer_nodes(Level.ITEM, 0))
         return point
 
-    def _front(self, item: Point, borrowed: Sequence[GraphValue]) -> Point:
+    def _front(self, item: Point, borrowed: Sequence[Value]) -> Point:
         """A point that holds values of the scalar levels in all lanes."""
         front = Point(self.many, item.place, None, {Level.UNIFORM: self.uniform, Level.ITEM: item})
         front.require(borrowed)
@@ -193,8 +192,8 @@ class PhaseWriter(ABC):
         last = size - (division.parts - 1) * division.part
         return Span(start, self._least(start + division.part, size), math.gcd(division.part, last))
 
-    def _outer_loop(self, span: Span, sums: Accumulators, inner: Callable[[Value], State]) -> State:
-        def body(k: Value, *state: Value) -> State:
+    def _outer_loop(self, span: Span, sums: Accumulators, inner: Callable[[Register], State]) -> State:
+        def body(k: Register, *state: Register) -> State:
             return sums.combine(list(state), inner(k))
 
         return self.fn.loop(span.stop, sums.identity(), body, start=span.start)
@@ -213,9 +212,9 @@ class PhaseWriter(ABC):
         front.require(self._common_values(stage))
         return scalars, front
 
-    def _common_values(self, stage: Stage) -> list[GraphValue]:
+    def _common_values(self, stage: Stage) -> list[Value]:
         """The COMMON values that vectors of the stage use."""
-        found: dict[GraphValue, None] = {}
+        found: dict[Value, None] = {}
         for node in stage.nodes:
             if self.values.levels[node.output] == Level.FULL:
                 found.update(dict.fromkeys(self.values.operands_of(node)))
@@ -224,13 +223,13 @@ class PhaseWriter(ABC):
         return [v for v in found if self.values.levels[v] == Level.COMMON]
 
     def _full(
-        self, e: LaneEmitter, place: Place, stage: Stage, sources: dict[Level, Point], u: int, mask: Value | None
+        self, e: LaneEmitter, place: Place, stage: Stage, sources: dict[Level, Point], u: int, mask: Register | None
     ) -> Point:
         return Point(
             e, place, Level.FULL, sources, shift=u * e.lanes, mask=mask, reloads=stage.reloads, report=self._report
         )
 
-    def _visit(self, point: Point, stage: Stage, states: Sequence[Lanes], mask: Value | None) -> list[Lanes]:
+    def _visit(self, point: Point, stage: Stage, states: Sequence[Lanes], mask: Register | None) -> list[Lanes]:
         """Compute the stage's nodes at a point, store, and enter the point into the accumulators."""
         point.run(n for n in stage.nodes if self.values.levels[n.output] == Level.FULL)
         operands = [point.wide(n.inputs[0]) for n in stage.reductions]
@@ -247,23 +246,25 @@ class PhaseWriter(ABC):
 
     # Parts of split reductions, and results
 
-    def _partial(self, reduction: Reduction, k: int, part: Value, where: Value, columns: int) -> Value:
+    def _partial(self, reduction: Reduction, k: int, part: Register, where: Register, columns: int) -> Register:
         """The address of part `part`, accumulator `where`, lane part k."""
         size = reduction.parts[k].size
         slot = part * (self.scratch.rows * columns) + where
         return self.fn.at(self.memory, slot * size + self.scratch.partials[reduction.node, k])
 
     def _leave(
-        self, e: LaneEmitter, reduction: Reduction, state: Lanes, where: Value, columns: int, mask: Value | None
+        self, e: LaneEmitter, reduction: Reduction, state: Lanes, where: Register, columns: int, mask: Register | None
     ) -> None:
         for k, lane in enumerate(state):
             e.store(lane, self._partial(reduction, k, self.part, where, columns), mask=mask)
 
-    def _combined(self, e: LaneEmitter, reduction: Reduction, where: Value, columns: int, mask: Value | None) -> Lanes:
+    def _combined(
+        self, e: LaneEmitter, reduction: Reduction, where: Register, columns: int, mask: Register | None
+    ) -> Lanes:
         """The parts of a reduction combined in order."""
         sums = Accumulators([Slot(reduction, e)])
 
-        def body(part: Value, *state: Value) -> State:
+        def body(part: Register, *state: Register) -> State:
             found = [
                 e.load(self._partial(reduction, k, part, where, columns), dtype, mask=mask)
                 for k, dtype in enumerate(reduction.parts)

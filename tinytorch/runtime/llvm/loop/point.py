@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.graph import Node
-from tinytorch.ir.graph import Value as GraphValue
+from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.types import bool_, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.loop.domain import Walk
 from tinytorch.runtime.llvm.loop.plan import Plan
 from tinytorch.runtime.llvm.loop.stages import Level
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I8, I64, vector
 
 
@@ -25,15 +24,15 @@ class Place:
 
     fn: Function
     plan: Plan
-    pointers: tuple[Value, ...]
-    index: Mapping[int, Value]
-    turned: Mapping[int, Value] = field(default_factory=dict[int, Value])
+    pointers: tuple[Register, ...]
+    index: Mapping[int, Register]
+    turned: Mapping[int, Register] = field(default_factory=dict[int, Register])
 
-    def bind(self, axis: int, index: Value) -> Place:
+    def bind(self, axis: int, index: Register) -> Place:
         """The place at `index` of one more axis."""
-        moved: dict[int, Value] = {}
+        moved: dict[int, Register] = {}
 
-        def advance(o: int, pointer: Value) -> Value:
+        def advance(o: int, pointer: Register) -> Register:
             operand = self.plan.operands[o]
             step = operand.walk[axis] * operand.dtype.size
             if step == 0 or self._restarts(o, axis):
@@ -50,7 +49,7 @@ class Place:
         values = self.plan.values
         return values.across and axis == values.vector and o >= len(values.body.inputs) + len(values.body.outputs)
 
-    def position(self, walk: Walk) -> Value:
+    def position(self, walk: Walk) -> Register:
         """What a counter that walks so has counted."""
         total = self.fn.const(0)
         for axis, index in self.index.items():
@@ -74,9 +73,9 @@ class Point:
         sources: Mapping[Level, Point],
         *,
         shift: int = 0,
-        mask: Value | None = None,
-        reloads: Mapping[GraphValue, int] | None = None,
-        report: Callable[[Node, Value], None] | None = None,
+        mask: Register | None = None,
+        reloads: Mapping[Value, int] | None = None,
+        report: Callable[[Node, Register], None] | None = None,
     ) -> None:
         self.e = e
         self.place = place
@@ -86,28 +85,28 @@ class Point:
         self.mask = mask
         self.reloads = reloads or {}
         self.report = report
-        self._known: dict[GraphValue, Lane] = {}
-        self._wide: dict[GraphValue, Lane] = {}
+        self._known: dict[Value, Lane] = {}
+        self._wide: dict[Value, Lane] = {}
         values = place.plan.values
         self._levels = values.levels
         self._inputs = {value: o for o, value in reversed(list(enumerate(values.body.inputs)))}
 
-    def set(self, value: GraphValue, lane: Lane) -> None:
+    def set(self, value: Value, lane: Lane) -> None:
         self._known[value] = lane
 
-    def lane(self, value: GraphValue) -> Lane:
+    def lane(self, value: Value) -> Lane:
         """The value here; computed nodes must have run."""
         found = self._known.get(value)
         if found is None:
             found = self._known[value] = self._find(value)
         return found
 
-    def require(self, values: Iterable[GraphValue]) -> None:
+    def require(self, values: Iterable[Value]) -> None:
         """Find the values now: before a store that may overwrite them, or a loop that they must dominate."""
         for value in values:
             self.lane(value)
 
-    def wide(self, value: GraphValue) -> Lane:
+    def wide(self, value: Value) -> Lane:
         """The value in the dtype that it is computed in."""
         lane = self.lane(value)
         target = computed(lane.dtype)
@@ -117,7 +116,7 @@ class Point:
             self._wide[value] = self.e.cast(lane, target)
         return self._wide[value]
 
-    def _find(self, value: GraphValue) -> Lane:
+    def _find(self, value: Value) -> Lane:
         if value in self.reloads:
             return self._load(self.reloads[value])
         level = self._levels[value]
@@ -145,7 +144,7 @@ class Point:
         vector_axis = self.place.plan.values.vector
         return 0 if vector_axis is None else self.place.plan.operands[o].walk[vector_axis]
 
-    def store(self, o: int, value: GraphValue, streaming: bool = False) -> None:
+    def store(self, o: int, value: Value, streaming: bool = False) -> None:
         """Write the value to an operand; one element for all lanes where it does not move along the vector axis."""
         operand, lane, e = self.place.plan.operands[o], self.lane(value), self.e
         pointer, step = self.place.pointers[o], self._step(o)

@@ -16,7 +16,7 @@ from tinytorch.ir.ops.reduce import argmax, argmin, max_, min_, sum_
 from tinytorch.ir.types import DType, i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 
 Lanes = list[Lane]
 
@@ -32,7 +32,7 @@ class Reduction(Protocol):
 
     def identity(self, e: LaneEmitter) -> Lanes: ...
 
-    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Value | None) -> Lanes:
+    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Register | None) -> Lanes:
         """`x` enters where `mask` is true; `index` counts along the axis, for position reductions."""
         ...
 
@@ -54,7 +54,7 @@ def is_float_sum(node: Node) -> bool:
     return node.op is sum_ and node.output.type.dtype.is_float
 
 
-def _masked(e: LaneEmitter, x: Lane, neutral: Lane, mask: Value | None) -> Lane:
+def _masked(e: LaneEmitter, x: Lane, neutral: Lane, mask: Register | None) -> Lane:
     if mask is None:
         return x
     return Lane(e, x.dtype, e.fn.select(mask, e.value(x), e.value(neutral)))
@@ -86,7 +86,7 @@ class _Fold:
         dtype = self.parts[0]
         return [e.const(0 if self.name == "add" else _worst(dtype, self.name == "max"), dtype)]
 
-    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Value | None) -> Lanes:
+    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Register | None) -> Lanes:
         return [e.binary(self.name, state[0], _masked(e, x, self.identity(e)[0], mask))]
 
     def combine(self, e: LaneEmitter, a: Lanes, b: Lanes) -> Lanes:
@@ -115,7 +115,7 @@ class _Position:
         value, index = self.parts
         return [e.const(_worst(value, self.largest), value), e.const(-1, index)]
 
-    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Value | None) -> Lanes:
+    def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Register | None) -> Lanes:
         assert index is not None
         best, where = state
         take = self._better(x, best)
@@ -157,19 +157,19 @@ class Slot:
 
 
 class Accumulators:
-    """What a loop carries: the accumulators of `slots`, as a flat list of Values."""
+    """What a loop carries: the accumulators of `slots`, as a flat list of Registers."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self.slots = tuple(slots)
 
-    def identity(self) -> list[Value]:
+    def identity(self) -> list[Register]:
         return self.flatten([s.reduction.identity(s.e) for s in self.slots])
 
-    def combine(self, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
+    def combine(self, a: Sequence[Register], b: Sequence[Register]) -> list[Register]:
         pairs = zip(self.slots, self.split(a), self.split(b), strict=True)
         return self.flatten([s.reduction.combine(s.e, x, y) for s, x, y in pairs])
 
-    def split(self, values: Sequence[Value]) -> list[Lanes]:
+    def split(self, values: Sequence[Register]) -> list[Lanes]:
         """The lanes of each slot."""
         left = list(values)
         found: list[Lanes] = []
@@ -179,7 +179,7 @@ class Accumulators:
             left = left[len(parts) :]
         return found
 
-    def flatten(self, states: Sequence[Lanes]) -> list[Value]:
+    def flatten(self, states: Sequence[Lanes]) -> list[Register]:
         return [s.e.value(lane) for s, state in zip(self.slots, states, strict=True) for lane in state]
 
 
@@ -197,6 +197,6 @@ def fold_lanes(reduction: Reduction, e: LaneEmitter, state: Lanes) -> Lanes:
     return [Lane(scalar, d, v) for d, v in zip(reduction.parts, values, strict=True)]
 
 
-def _part(fn: Function, value: Value, lanes: int, upper: bool) -> Value:
+def _part(fn: Function, value: Register, lanes: int, upper: bool) -> Register:
     start = lanes if upper else 0
     return fn.extract(value, start) if lanes == 1 else fn.shuffle(value, None, range(start, start + lanes))

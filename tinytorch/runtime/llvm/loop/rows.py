@@ -11,7 +11,7 @@ from tinytorch.runtime.llvm.loop.point import Place, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Slot, fold_lanes
 from tinytorch.runtime.llvm.loop.stages import Level, Stage
 from tinytorch.runtime.llvm.loop.sweep import Span, State, Sweep, in_blocks
-from tinytorch.runtime.llvm.text.builder import Module, Value
+from tinytorch.runtime.llvm.text.builder import Module, Register
 
 
 class RowsWriter(PhaseWriter):
@@ -35,7 +35,7 @@ class RowsWriter(PhaseWriter):
                 found[o] = step
         return found
 
-    def _run_item(self, item: Point, number: Value, row: Value) -> None:
+    def _run_item(self, item: Point, number: Register, row: Register) -> None:
         for t, stage in enumerate(self.plan.stages):
             if t:
                 item.run(self.plan.outer_nodes(Level.ITEM, t))
@@ -45,7 +45,7 @@ class RowsWriter(PhaseWriter):
             item.run(self.plan.outer_nodes(Level.ITEM, len(self.plan.stages)))
         self._store(item, Level.ITEM)
 
-    def _row_stage(self, t: int, stage: Stage, item: Point, row: Value) -> bool:
+    def _row_stage(self, t: int, stage: Stage, item: Point, row: Register) -> bool:
         """Run or combine stage t for a row; False where this phase ends with it."""
         reductions = self.reductions[t]
         if self.split and t < self.phase:
@@ -84,7 +84,9 @@ class RowsWriter(PhaseWriter):
         assert axis is not None
         scalars, wide = self._common(place, stage, item)
 
-        def visit(i: Value, e: LaneEmitter, count: int, mask: Value | None, states: Sequence[State]) -> Sequence[State]:
+        def visit(
+            i: Register, e: LaneEmitter, count: int, mask: Register | None, states: Sequence[State]
+        ) -> Sequence[State]:
             here = place.bind(axis, i)
             if mask is None and e is self.many and stage is self.busiest:
                 self._prefetch(here, count * e.lanes)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Reduction, Slot
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 
-State = list[Value]
-Visit = Callable[[Value, LaneEmitter, int, Value | None, Sequence[State]], Sequence[State]]
+State = list[Register]
+Visit = Callable[[Register, LaneEmitter, int, Register | None, Sequence[State]], Sequence[State]]
 
 
 @dataclass(frozen=True)
 class Span:
     """Indices from `start` to `stop`, whose number is a multiple of `divisor`."""
 
-    start: Value
-    stop: Value
+    start: Register
+    stop: Register
     divisor: int = 1
 
     @property
@@ -27,7 +27,7 @@ class Span:
         a, b = self.start.literal, self.stop.literal
         return None if a is None or b is None else int(b) - int(a)
 
-    def whole(self, step: int) -> Value:
+    def whole(self, step: int) -> Register:
         """Where the last whole `step` ends."""
         if self.divisor % step == 0:
             return self.stop
@@ -54,7 +54,7 @@ class Sweep:
         width = len(self._vectors.identity())
         many = Accumulators(list(self._vectors.slots) * unroll)
 
-        def group(i: Value, *carried: Value) -> State:
+        def group(i: Register, *carried: Register) -> State:
             states = [list(carried[u * width : (u + 1) * width]) for u in range(unroll)]
             return [v for state in visit(i, self._e, unroll, None, states) for v in state]
 
@@ -74,14 +74,14 @@ class Sweep:
         vectors_only = span.divisor % lanes == 0
         masked = self._masked and not vectors_only
 
-        def vector(i: Value, *carried: Value) -> State:
+        def vector(i: Register, *carried: Register) -> State:
             mask = None
             if masked:
                 left = span.stop - i
                 mask = fn.lane_mask(lanes, left if left.literal is None else int(left.literal))
             return list(visit(i, self._e, 1, mask, [list(carried)])[0])
 
-        def single(i: Value, *carried: Value) -> State:
+        def single(i: Register, *carried: Register) -> State:
             return list(visit(i, self._one, 1, None, [list(carried)])[0])
 
         end = span.stop if masked else span.whole(lanes)
@@ -98,7 +98,7 @@ def in_blocks(fn: Function, span: Span, block: int, sums: Accumulators, run: Cal
         return run(span)
     stop = span.whole(block)
 
-    def body(start: Value, *state: Value) -> State:
+    def body(start: Register, *state: Register) -> State:
         return sums.combine(list(state), run(Span(start, start + block, block)))
 
     total = fn.loop(stop, sums.identity(), body, start=span.start, step=block)

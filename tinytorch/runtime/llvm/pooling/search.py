@@ -27,7 +27,7 @@ from tinytorch.runtime.llvm.pooling.windows import (
     place_lanes,
     place_type,
 )
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import vector
 
@@ -60,17 +60,19 @@ class _Reduction(Protocol):
     """What is made of a window's elements. `state` is what it carries from one place to the next; `others` point to
     its operand and results for the window."""
 
-    def empty(self, emitter: LaneEmitter, others: Sequence[Value], axis: int) -> list[Value]:
+    def empty(self, emitter: LaneEmitter, others: Sequence[Register], axis: int) -> list[Register]:
         """The state before any element."""
         ...
 
     def first(
-        self, emitter: LaneEmitter, found: Value, place: Size, others: Sequence[Value], axis: int
-    ) -> list[Value]: ...
+        self, emitter: LaneEmitter, found: Register, place: Size, others: Sequence[Register], axis: int
+    ) -> list[Register]: ...
 
-    def following(self, emitter: LaneEmitter, state: Sequence[Value], found: Value, place: Size) -> list[Value]: ...
+    def following(
+        self, emitter: LaneEmitter, state: Sequence[Register], found: Register, place: Size
+    ) -> list[Register]: ...
 
-    def store(self, emitter: LaneEmitter, state: Sequence[Value], others: Sequence[Value], axis: int) -> None: ...
+    def store(self, emitter: LaneEmitter, state: Sequence[Register], others: Sequence[Register], axis: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -83,21 +85,25 @@ class _Search:
     value: int | None
     index: int | None
 
-    def empty(self, emitter: LaneEmitter, others: Sequence[Value], axis: int) -> list[Value]:
+    def empty(self, emitter: LaneEmitter, others: Sequence[Register], axis: int) -> list[Register]:
         found = emitter.value(emitter.const(lowest(self.dtype), self.dtype))
         return self.first(emitter, found, 0, others, axis)
 
-    def first(self, emitter: LaneEmitter, found: Value, place: Size, others: Sequence[Value], axis: int) -> list[Value]:
+    def first(
+        self, emitter: LaneEmitter, found: Register, place: Size, others: Sequence[Register], axis: int
+    ) -> list[Register]:
         return self._state(emitter, found, place)
 
-    def following(self, emitter: LaneEmitter, state: Sequence[Value], found: Value, place: Size) -> list[Value]:
+    def following(
+        self, emitter: LaneEmitter, state: Sequence[Register], found: Register, place: Size
+    ) -> list[Register]:
         fn = emitter.fn
         new = self._state(emitter, found, place)
         key = 1 if is_narrow(self.dtype) else 0
         better = self._is_better(fn, new[key], state[key])
         return [fn.select(better, a, b) for a, b in zip(new, state, strict=True)]
 
-    def store(self, emitter: LaneEmitter, state: Sequence[Value], others: Sequence[Value], axis: int) -> None:
+    def store(self, emitter: LaneEmitter, state: Sequence[Register], others: Sequence[Register], axis: int) -> None:
         fn = emitter.fn
         if self.value is not None:
             step = self.results[self.value].strides[axis] * self.dtype.size
@@ -108,7 +114,7 @@ class _Search:
             place = fn.convert("trunc", state[-1], narrowed)
             fn.store_strided(place, others[self.index], result.strides[axis] * result.dtype.size)
 
-    def _state(self, emitter: LaneEmitter, found: Value, place: Size) -> list[Value]:
+    def _state(self, emitter: LaneEmitter, found: Register, place: Size) -> list[Register]:
         state = [found]
         if is_narrow(self.dtype):  # the bits are kept beside the f32, which would quieten a NaN
             state.append(emitter.value(emitter.lane(found, self.dtype).cast(compared_dtype(self.dtype))))
@@ -117,7 +123,7 @@ class _Search:
             state.append(place_lanes(emitter.fn, place, type))
         return state
 
-    def _is_better(self, fn: Function, new: Value, old: Value) -> Value:
+    def _is_better(self, fn: Function, new: Register, old: Register) -> Register:
         if not self.dtype.is_float:
             return fn.compare("sgt" if self.dtype.kind == "int" else "ugt", new, old)
         # Every NaN comes in, and no number replaces it.
@@ -132,19 +138,23 @@ class _Take:
     index: Operand
     result: Operand
 
-    def empty(self, emitter: LaneEmitter, others: Sequence[Value], axis: int) -> list[Value]:
+    def empty(self, emitter: LaneEmitter, others: Sequence[Register], axis: int) -> list[Register]:
         place = load_places(emitter, others[0], self.index, axis, self.dtype)
         return [emitter.fn.zero(register_type(self.dtype, emitter.lanes)), place]
 
-    def first(self, emitter: LaneEmitter, found: Value, place: Size, others: Sequence[Value], axis: int) -> list[Value]:
+    def first(
+        self, emitter: LaneEmitter, found: Register, place: Size, others: Sequence[Register], axis: int
+    ) -> list[Register]:
         return self.following(emitter, self.empty(emitter, others, axis), found, place)
 
-    def following(self, emitter: LaneEmitter, state: Sequence[Value], found: Value, place: Size) -> list[Value]:
+    def following(
+        self, emitter: LaneEmitter, state: Sequence[Register], found: Register, place: Size
+    ) -> list[Register]:
         fn, (taken, wanted) = emitter.fn, state
         here = fn.compare("eq", wanted, place_lanes(fn, place, wanted.type))
         return [fn.select(here, found, taken), wanted]
 
-    def store(self, emitter: LaneEmitter, state: Sequence[Value], others: Sequence[Value], axis: int) -> None:
+    def store(self, emitter: LaneEmitter, state: Sequence[Register], others: Sequence[Register], axis: int) -> None:
         emitter.fn.store_strided(state[0], others[1], self.result.strides[axis] * self.dtype.size)
 
 
@@ -192,10 +202,10 @@ class _Writer:
     reduction: _Reduction
     axis: int  # that lanes lie along
 
-    def moved(self, pointers: Sequence[Value], index: Size, axis: int) -> list[Value]:
+    def moved(self, pointers: Sequence[Register], index: Size, axis: int) -> list[Register]:
         return moved(self.fn, pointers, index, [step[axis] for step in self.steps])
 
-    def row(self, y: Size, x_at: Value, others: Sequence[Value]) -> None:
+    def row(self, y: Size, x_at: Register, others: Sequence[Register]) -> None:
         """A row of windows; the pointers are those of its image."""
         fn, rows = self.fn, self.rows
         first, last = rows.whole
@@ -215,7 +225,7 @@ class _Writer:
         else:
             fn.if_(fn.compare("ult", fn.value(y - first), fn.const(last - first)), whole, border)
 
-    def _row_within(self, places: Range, x_at: Value, others: Sequence[Value]) -> None:
+    def _row_within(self, places: Range, x_at: Register, others: Sequence[Register]) -> None:
         """`places` of each window are rows of the image; the pointers are those of the first window's place 0."""
         fn, columns = self.fn, self.columns
         first, last = columns.whole
@@ -253,8 +263,8 @@ class _Writer:
         c: Size,
         rows: Range,
         columns: Range,
-        x_at: Value,
-        others: Sequence[Value],
+        x_at: Register,
+        others: Sequence[Register],
     ) -> None:
         """Window number i of the row, or as many as there are lanes, reduced over those of its places."""
         fn, reduction = self.fn, self.reduction
@@ -263,7 +273,7 @@ class _Writer:
         )
         others = self.moved(self.moved(others, i, 2), c, 3)
 
-        def places() -> list[Value]:
+        def places() -> list[Register]:
             return self._walk(emitter, rows, columns, x_at, others)
 
         exist = [
@@ -280,7 +290,7 @@ class _Writer:
         if (rows, columns) == ((0, self.rows.window), (0, self.columns.window)):
             self._prefetch(emitter, x_at)
 
-    def _prefetch(self, emitter: LaneEmitter, x_at: Value) -> None:
+    def _prefetch(self, emitter: LaneEmitter, x_at: Register) -> None:
         """Ask for what the windows one row further down read and these did not. Few processors see by themselves that
         several rows of an image are read at a time."""
         fn, (_, row, column, channel) = self.fn, byte_steps(self.x)
@@ -293,17 +303,17 @@ class _Writer:
                 fn.prefetch(x_at, (self.rows.reach + 1 + y) * row + x * apart, locality=2)
 
     def _walk(
-        self, emitter: LaneEmitter, rows: Range, columns: Range, x_at: Value, others: Sequence[Value]
-    ) -> list[Value]:
+        self, emitter: LaneEmitter, rows: Range, columns: Range, x_at: Register, others: Sequence[Register]
+    ) -> list[Register]:
         """The state after those places, of which there is at least one."""
         fn, width = self.fn, self.columns.window
         start = self._load(emitter, x_at, rows[0], columns[0])
         state = self.reduction.first(emitter, start, rows[0] * width + columns[0], others, self.axis)
 
-        def step(ky: Size, kx: Size, state: Sequence[Value]) -> list[Value]:
+        def step(ky: Size, kx: Size, state: Sequence[Register]) -> list[Register]:
             return self.reduction.following(emitter, state, self._load(emitter, x_at, ky, kx), ky * width + kx)
 
-        def row(ky: Size, state: Sequence[Value]) -> list[Value]:
+        def row(ky: Size, state: Sequence[Register]) -> list[Register]:
             if columns != (0, width) or width > _UNROLLED:
                 return fn.loop(columns[1], state, lambda kx, *s: step(ky, kx, s), start=columns[0])
             for kx in range(width):
@@ -317,7 +327,7 @@ class _Writer:
             state = step(*divmod(place, width), state)
         return state
 
-    def _load(self, emitter: LaneEmitter, x_at: Value, ky: Size, kx: Size) -> Value:
+    def _load(self, emitter: LaneEmitter, x_at: Register, ky: Size, kx: Size) -> Register:
         fn, x, steps = self.fn, self.x, byte_steps(self.x)
         pointer = fn.at(x_at, ky * (self.rows.dilation * steps[1]) + kx * (self.columns.dilation * steps[2]))
         step = self.columns.stride if self.axis == _WIDTH else x.strides[_CHANNELS]
@@ -326,11 +336,11 @@ class _Writer:
         return emitter.value(emitter.load_strided(pointer, x.dtype, step))
 
 
-def _load_apart(emitter: LaneEmitter, pointer: Value, dtype: DType, step: int) -> Value:
+def _load_apart(emitter: LaneEmitter, pointer: Register, dtype: DType, step: int) -> Register:
     """Elements `step` apart, from whole vectors that end with the last of them."""
     fn, lanes = emitter.fn, emitter.lanes
     wanted = [lane * step for lane in range(lanes)]
-    result: Value | None = None
+    result: Register | None = None
     for number in range(step):
         begin = min(number * lanes, wanted[-1] + 1 - lanes)
         loaded = emitter.value(emitter.load(pointer, dtype, begin * dtype.size))

@@ -24,7 +24,7 @@ from tinytorch.runtime.llvm.pooling.windows import (
     over_overlapping_lanes,
     place_lanes,
 )
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
 
@@ -105,11 +105,11 @@ class _Blocks:
         last = min(span.windows, (span.size + span.low) // span.stride)
         return first, max(first, last)
 
-    def contains(self, q: Size, element: Size) -> Value | bool:
+    def contains(self, q: Size, element: Size) -> Register | bool:
         """Whether an element of block q lies inside of the axis."""
         return _compare("ult", q * self.span.stride + element - self.span.low, self.span.size)
 
-    def place(self, element: Size, d: Size) -> tuple[Size, list[Value | bool]]:
+    def place(self, element: Size, d: Size) -> tuple[Size, list[Register | bool]]:
         """Which place of window q - d is an element of block q, and the conditions that it is one."""
         distance = element + d * self.span.stride
         place = distance // self.span.dilation
@@ -119,21 +119,21 @@ class _Blocks:
         return place, fits
 
 
-def _compare(predicate: str, a: Size, b: int) -> Value | bool:
+def _compare(predicate: str, a: Size, b: int) -> Register | bool:
     """`a` signed or unsigned below b, or equal to it."""
     a = settled(a)
-    if isinstance(a, Value):
+    if isinstance(a, Register):
         return a.fn.compare(predicate, a, a.fn.const(b, a.type))
     return a == b if predicate == "eq" else a < b if predicate == "slt" else 0 <= a < b
 
 
 def _where(
-    fn: Function, conditions: Sequence[Value | bool], then: Callable[[], list[Value]], state: list[Value]
-) -> list[Value]:
+    fn: Function, conditions: Sequence[Register | bool], then: Callable[[], list[Register]], state: list[Register]
+) -> list[Register]:
     """`then()` where all conditions hold, else the state as it was."""
     if any(c is False for c in conditions):
         return state
-    unknown = [c for c in conditions if isinstance(c, Value)]
+    unknown = [c for c in conditions if isinstance(c, Register)]
     if not unknown:
         return then()
     all_hold = unknown[0]
@@ -149,8 +149,10 @@ class _Block:
 
     numbers: tuple[Size, Size]
     whole: bool
-    pointers: Sequence[Value]
-    read: dict[tuple[int, int], tuple[Lane, Value]] = field(default_factory=dict[tuple[int, int], tuple[Lane, Value]])
+    pointers: Sequence[Register]
+    read: dict[tuple[int, int], tuple[Lane, Register]] = field(
+        default_factory=dict[tuple[int, int], tuple[Lane, Register]]
+    )
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class _Writer:
     def steps(self) -> list[tuple[int, ...]]:
         return [byte_steps(o) for o in (self.g, self.index, self.result)]
 
-    def row(self, q: Size, pointers: Sequence[Value]) -> None:
+    def row(self, q: Size, pointers: Sequence[Register]) -> None:
         """A row of blocks, each row of elements by itself, so that memory is written in order. The pointers are those
         of the image."""
         fn = self.fn
@@ -196,11 +198,11 @@ class _Writer:
         rows, columns = self.rows.span, self.columns.span
         return max(rows.stride * columns.stride, rows.window * columns.window) <= _UNROLLED
 
-    def _elements(self, q: Size, y: Size, whole: bool, pointers: Sequence[Value]) -> None:
+    def _elements(self, q: Size, y: Size, whole: bool, pointers: Sequence[Register]) -> None:
         """Row y of a row of blocks, where the image has it."""
         fn, columns = self.fn, self.columns
 
-        def write() -> list[Value]:
+        def write() -> list[Register]:
             start, stop = columns.whole if whole else (columns.begin, columns.begin)
             fn.loop(stop, [], lambda p: self._channels((q, p), y, True, pointers), start=start)
             border = columns.count - (stop - start)
@@ -209,17 +211,17 @@ class _Writer:
 
         _where(fn, [] if whole else [self.rows.contains(q, y)], write, [])
 
-    def _at_block(self, pointers: Sequence[Value], q: Size, blocks: _Blocks, axis: int) -> list[Value]:
+    def _at_block(self, pointers: Sequence[Register], q: Size, blocks: _Blocks, axis: int) -> list[Register]:
         span, (g, index, to) = blocks.span, (step[axis] for step in self.steps)
         return moved(self.fn, moved(self.fn, pointers, q, (g, index, to * span.stride)), -span.low, (0, 0, to))
 
-    def _border(self, number: Size, first: int, last: int) -> Value:
+    def _border(self, number: Size, first: int, last: int) -> Register:
         """The column of blocks that is number `number` of those before `first` and from `last` on."""
         fn = self.fn
         at = fn.value(number + self.columns.begin)
         return fn.select(fn.compare("slt", at, fn.const(first)), at, at + (last - first))
 
-    def _channels(self, numbers: tuple[Size, Size], y: Size, whole: bool, pointers: Sequence[Value]) -> None:
+    def _channels(self, numbers: tuple[Size, Size], y: Size, whole: bool, pointers: Sequence[Register]) -> None:
         """Row y of a block; a whole one has all of its elements and windows."""
         fn, columns = self.fn, self.columns
         pointers = self._at_block(pointers, numbers[1], columns, 2)
@@ -239,7 +241,7 @@ class _Writer:
         """Write an element of the block, where the row has it."""
         fn, (_, _, to_step) = self.fn, self.steps
 
-        def write() -> list[Value]:
+        def write() -> list[Register]:
             total = self._sum(emitter, block, element)
             offset = element[0] * to_step[1] + element[1] * to_step[2]
             value = emitter.value(emitter.lane(total, self._sum_dtype).cast(self.g.dtype))
@@ -253,12 +255,12 @@ class _Writer:
     def _sum_dtype(self) -> DType:
         return compared_dtype(self.g.dtype)
 
-    def _sum(self, emitter: LaneEmitter, block: _Block, element: tuple[Size, Size]) -> Value:
+    def _sum(self, emitter: LaneEmitter, block: _Block, element: tuple[Size, Size]) -> Register:
         """What the windows of the block have for one of its elements, added up in the order of the places."""
         fn = self.fn
         state = [emitter.value(emitter.const(0, self._sum_dtype))]
 
-        def add(dy: Size, dx: Size, state: list[Value]) -> list[Value]:
+        def add(dy: Size, dx: Size, state: list[Register]) -> list[Register]:
             place, conditions = self._window(block, element, (dy, dx))
             return _where(fn, conditions, lambda: [self._added(emitter, block, (dy, dx), place, state[0])], state)
 
@@ -272,10 +274,10 @@ class _Writer:
 
     def _window(
         self, block: _Block, element: tuple[Size, Size], d: tuple[Size, Size]
-    ) -> tuple[Size, list[Value | bool]]:
+    ) -> tuple[Size, list[Register | bool]]:
         """The place of an element in window q - d, and the conditions that there are both."""
         places: list[Size] = []
-        conditions: list[Value | bool] = []
+        conditions: list[Register | bool] = []
         for q, r, back, blocks in zip(block.numbers, element, d, (self.rows, self.columns), strict=True):
             place, fits = blocks.place(r, back)
             places.append(place)
@@ -284,7 +286,9 @@ class _Writer:
                 conditions.append(_compare("ult", q - back, blocks.span.windows))
         return places[0] * self.columns.span.window + places[1], conditions
 
-    def _added(self, emitter: LaneEmitter, block: _Block, d: tuple[Size, Size], place: Size, total: Value) -> Value:
+    def _added(
+        self, emitter: LaneEmitter, block: _Block, d: tuple[Size, Size], place: Size, total: Register
+    ) -> Register:
         fn, zero = self.fn, emitter.const(0, self._sum_dtype)
         value, wanted = self._loaded(emitter, block, d)
         here = emitter.lane(fn.compare("eq", wanted, place_lanes(fn, place, wanted.type)), bool_)
@@ -293,7 +297,7 @@ class _Writer:
             return emitter.value(chosen)
         return emitter.value(emitter.lane(total, self._sum_dtype) + chosen)
 
-    def _loaded(self, emitter: LaneEmitter, block: _Block, d: tuple[Size, Size]) -> tuple[Lane, Value]:
+    def _loaded(self, emitter: LaneEmitter, block: _Block, d: tuple[Size, Size]) -> tuple[Lane, Register]:
         """Window q - d: its element of g, as it is added, and its place. Whole blocks load what exists only once."""
         dy, dx = (settled(back) for back in d)
         known = (dy, dx) if isinstance(dy, int) and isinstance(dx, int) and block.whole else None

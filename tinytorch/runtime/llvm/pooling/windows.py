@@ -9,7 +9,7 @@ from tinytorch.ir.types import DType, f32
 from tinytorch.runtime.llvm.index.loops import Extent, Size, cut_evenly, least, most, region_of
 from tinytorch.runtime.llvm.kernel import Operand
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
-from tinytorch.runtime.llvm.text.builder import Function, Value
+from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import LLType, vector
 
@@ -91,15 +91,15 @@ def place_type(dtype: DType, index: DType, lanes: int) -> LLType:
     return vector(f"i{max(compared_dtype(dtype).bits, index.bits)}", lanes)
 
 
-def load_places(emitter: LaneEmitter, pointer: Value, index: Operand, axis: int, dtype: DType) -> Value:
+def load_places(emitter: LaneEmitter, pointer: Register, index: Operand, axis: int, dtype: DType) -> Register:
     """Places at `pointer` in lanes along `axis`, beside lanes of `dtype`."""
     loaded = emitter.value(emitter.load_strided(pointer, index.dtype, index.strides[axis]))
     return emitter.fn.convert("zext", loaded, place_type(dtype, index.dtype, emitter.lanes))
 
 
-def place_lanes(fn: Function, place: Size, type: LLType) -> Value:
+def place_lanes(fn: Function, place: Size, type: LLType) -> Register:
     """One place in all lanes."""
-    if not isinstance(place, Value):
+    if not isinstance(place, Register):
         return fn.const(place, type)
     if place.literal is not None:
         return fn.const(place.literal, type)

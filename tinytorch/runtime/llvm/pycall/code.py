@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.runtime.llvm.pycall.layout import API, OPERAND, OUTPUT, PLAN, SWAPPED, VERSION_STEP, Layout
 from tinytorch.runtime.llvm.pycall.memory import Memory, write_memory
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I1, I8, I32, I64, PTR, VOID, LLType
 from tinytorch.runtime.memory import MEMORY, WORD
@@ -30,63 +30,63 @@ class _Writer:
         self.f = f
         self.plan = f.params[0]
 
-    def word(self, name: str) -> Value:
+    def word(self, name: str) -> Register:
         return self.f.load(self.plan, I64, PLAN[name])
 
-    def pointer(self, name: str) -> Value:
+    def pointer(self, name: str) -> Register:
         return self.f.load(self.plan, PTR, PLAN[name])
 
-    def api(self, name: str, args: Sequence[Value], ret: LLType = PTR) -> Value:
+    def api(self, name: str, args: Sequence[Register], ret: LLType = PTR) -> Register:
         """Call a C function through the plan's table."""
         function = self.f.load(self.pointer("api"), PTR, API[name])
         return self.f.call_pointer(function, args, ret)
 
-    def memory(self) -> Value:
+    def memory(self) -> Register:
         """The words of `runtime/memory.py`."""
         return self.f.load(self.pointer("api"), PTR, API["memory"])
 
-    def drop(self, reference: Value) -> None:
+    def drop(self, reference: Register) -> None:
         """Give a reference back; null is none."""
         self.api("Py_DecRef", [reference], VOID)
 
-    def keep(self, reference: Value) -> None:
+    def keep(self, reference: Register) -> None:
         self.api("Py_IncRef", [reference], VOID)
 
-    def null(self) -> Value:
-        return Value("null", PTR, self.f)
+    def null(self) -> Register:
+        return Register("null", PTR, self.f)
 
-    def is_null(self, pointer: Value) -> Value:
+    def is_null(self, pointer: Register) -> Register:
         return self.f.compare("eq", pointer, self.null())
 
-    def exists(self, pointer: Value) -> Value:
+    def exists(self, pointer: Register) -> Register:
         return self.f.compare("ne", pointer, self.null())
 
-    def nonzero(self, word: Value) -> Value:
+    def nonzero(self, word: Register) -> Register:
         return self.f.compare("ne", word, self.f.const(0, word.type))
 
-    def reserve(self, words: Value) -> Value:
+    def reserve(self, words: Register) -> Register:
         """An array of words on the stack, as long as the plan says."""
         return self.f.op(f"alloca i64, i64 {words.ref}, align {_ALIGNMENT}", PTR)
 
-    def item(self, array: Value, index: Value, type: LLType = PTR) -> Value:
+    def item(self, array: Register, index: Register, type: LLType = PTR) -> Register:
         return self.f.load(array, type, index * WORD)
 
-    def each(self, count: Value, body: Callable[[Value], None]) -> None:
+    def each(self, count: Register, body: Callable[[Register], None]) -> None:
         self.f.loop(count, [], body)
 
-    def all(self, count: Value, holds: Callable[[Value], Value]) -> Value:
+    def all(self, count: Register, holds: Callable[[Register], Register]) -> Register:
         """Whether `holds(i)` for every i < count; stops at the first that does not."""
         f = self.f
 
-        def going(index: Value, so_far: Value) -> Value:
+        def going(index: Register, so_far: Register) -> Register:
             return f.compare("slt", index, count) & so_far
 
-        def step(index: Value, _so_far: Value) -> list[Value]:
+        def step(index: Register, _so_far: Register) -> list[Register]:
             return [index + 1, holds(index)]
 
         return f.while_([f.const(0), f.const(1, I1)], going, step)[1]
 
-    def both(self, first: Value, second: Callable[[], Value]) -> Value:
+    def both(self, first: Register, second: Callable[[], Register]) -> Register:
         """`first and second()`, where `second` may only be evaluated if `first` holds."""
         return self.f.if_(first, lambda: [second()], lambda: [self.f.const(0, I1)])[0]
 
@@ -116,22 +116,22 @@ def _write_resolve(w: _Writer) -> Function:
     f, layout = w.f, w.layout
     record, object_ = f.params
 
-    def wanted(name: str, type: LLType = I64) -> Value:
+    def wanted(name: str, type: LLType = I64) -> Register:
         return f.load(record, type, OPERAND[name])
 
-    def type_of(object_: Value) -> Value:
+    def type_of(object_: Register) -> Register:
         return f.load(object_, PTR, layout.object_type)
 
-    def unwrap() -> list[Value]:
+    def unwrap() -> list[Register]:
         fits = f.compare("eq", type_of(object_), wanted("wrapper", PTR))
         return f.if_(fits, lambda: [f.load(f.at(object_, wanted("slot")), PTR)], lambda: [w.null()])
 
     array = f.if_(w.is_null(wanted("wrapper", PTR)), lambda: [object_], unwrap)[0]
 
-    def is_array() -> Value:
+    def is_array() -> Register:
         return f.compare("eq", type_of(array), wanted("array_type", PTR))
 
-    def has_dtype() -> Value:
+    def has_dtype() -> Register:
         descr = f.load(array, PTR, layout.array_descr)
         number = f.convert("zext", f.load(descr, I32, layout.descr_type_number), I64)
         order = f.load(descr, I8, layout.descr_byteorder)
@@ -139,13 +139,13 @@ def _write_resolve(w: _Writer) -> Function:
         same = f.compare("eq", descr, wanted("descr", PTR))
         return same | f.compare("eq", number, wanted("type_number")) & native
 
-    def has_form() -> Value:
+    def has_form() -> Register:
         flags = f.convert("zext", f.load(array, I32, layout.array_flags), I64)
         rank = f.convert("zext", f.load(array, I32, layout.array_rank), I64)
         clear = f.compare("eq", flags & wanted("flags"), wanted("flags"))
         return clear & f.compare("eq", rank, wanted("rank")) & has_dtype()
 
-    def has_shape() -> Value:
+    def has_shape() -> Register:
         dims, expected = f.load(array, PTR, layout.array_dims), wanted("dims", PTR)
         return w.all(wanted("rank"), lambda i: f.compare("eq", w.item(dims, i, I64), w.item(expected, i, I64)))
 
@@ -163,14 +163,14 @@ def _write_disjoint(w: _Writer) -> Function:
     _, frame = f.params
     count, last, records = w.word("operand_count"), w.pointer("last"), w.pointer("operands")
 
-    def of(index: Value, name: str) -> Value:
+    def of(index: Register, name: str) -> Register:
         return f.load(f.at(records, index * (len(OPERAND) * WORD)), I64, OPERAND[name])
 
-    def apart(i: Value) -> Value:
+    def apart(i: Register) -> Register:
         start = w.item(frame, i, I64)
         end, written = start + of(i, "bytes"), of(i, "written")
 
-        def from_(j: Value) -> Value:
+        def from_(j: Register) -> Register:
             other = w.item(frame, j, I64)
             before = f.compare("ule", end, other)
             after = f.compare("ule", other + of(j, "bytes"), start)
@@ -179,7 +179,7 @@ def _write_disjoint(w: _Writer) -> Function:
 
         return w.all(count, from_)
 
-    def still_apart(i: Value) -> Value:
+    def still_apart(i: Register) -> Register:
         moved = f.compare("ne", w.item(frame, i, I64), w.item(last, i, I64))
         return f.if_(moved, lambda: [apart(i)], lambda: [f.const(1, I1)])[0]
 
@@ -189,7 +189,7 @@ def _write_disjoint(w: _Writer) -> Function:
     return f
 
 
-def _new_array(w: _Writer, record: Value) -> Value:
+def _new_array(w: _Writer, record: Register) -> Register:
     """An array for an output, its content undefined; null if there is no memory."""
     descr = w.f.load(record, PTR, OUTPUT["descr"])
     w.keep(descr)  # PyArray_Empty takes the reference over
@@ -202,7 +202,7 @@ def _write_make_large(w: _Writer) -> Function:
     f = w.f
     before = w.api("PyDataMem_SetHandler", [f.load(w.memory(), PTR, MEMORY["handler"])])
 
-    def make() -> list[Value]:
+    def make() -> list[Register]:
         array = _new_array(w, f.params[1])
         w.drop(w.api("PyDataMem_SetHandler", [before]))
         w.drop(before)
@@ -219,7 +219,7 @@ def _write_make_outputs(w: _Writer, make_large: Function) -> Function:
     records = w.pointer("outputs")
     first = f.at(frame, w.word("operand_count") * WORD)
 
-    def make(i: Value) -> Value:
+    def make(i: Register) -> Register:
         record = f.at(records, i * (len(OUTPUT) * WORD))
         large = w.nonzero(f.load(record, I64, OUTPUT["large"]))
         array = f.if_(large, lambda: [f.call(make_large, [plan, record])], lambda: [_new_array(w, record)])[0]
@@ -250,7 +250,7 @@ def _write_execute(w: _Writer, memory: Memory) -> Function:
     f.store(now, plan, PLAN["used"])
     arena = f.call(memory.take_arena, [words, w.word("arena_bytes")])
 
-    def run() -> list[Value]:
+    def run() -> list[Register]:
         f.store(arena, tail)
         entry = w.pointer("entry")
 
@@ -266,7 +266,7 @@ def _write_execute(w: _Writer, memory: Memory) -> Function:
         f.call(memory.give_arena, [words, arena])
         return [f.const(1, I1)]
 
-    def give_up() -> list[Value]:
+    def give_up() -> list[Register]:
         w.api("PyErr_NoMemory", [])
         return [f.const(0, I1)]
 
@@ -282,7 +282,7 @@ def _write_bump_versions(w: _Writer) -> Function:
     counter = f.load(w.pointer("api"), PTR, API["versions"])
     version = w.api("PyLong_FromLongLong", [f.atomic_rmw("add", counter, f.const(VERSION_STEP))])
 
-    def bump(i: Value) -> None:
+    def bump(i: Register) -> None:
         record = f.at(records, i * (len(OPERAND) * WORD))
         slot = f.load(record, I64, OPERAND["storage_slot"])
 
@@ -313,18 +313,18 @@ def _write_wrap(w: _Writer) -> Function:
     _, array = f.params
     template = w.pointer("template")
 
-    def by_call() -> list[Value]:
+    def by_call() -> list[Register]:
         tensor = w.api("PyObject_CallOneArg", [w.pointer("wrap"), array])
         w.drop(array)
         return [tensor]
 
-    def by_copy() -> list[Value]:
+    def by_copy() -> list[Register]:
         tensor = w.api("PyType_GenericAlloc", [w.pointer("tensor_type"), f.const(0)])
 
         def fill() -> None:
             offsets = w.pointer("copied")
 
-            def copy(i: Value) -> None:
+            def copy(i: Register) -> None:
                 offset = w.item(offsets, i, I64)
                 value = f.load(f.at(template, offset), PTR)
                 w.keep(value)
@@ -346,36 +346,36 @@ def _write_collect(w: _Writer, wrap: Function) -> Function:
     plan, outputs = f.params
     count, records = w.word("output_count"), w.pointer("outputs")
 
-    def finish(i: Value) -> Value:
+    def finish(i: Register) -> Register:
         wrapped = f.load(f.at(records, i * (len(OUTPUT) * WORD)), I64, OUTPUT["wrapped"])
         array = w.item(outputs, i)
         result = f.if_(w.nonzero(wrapped), lambda: [f.call(wrap, [plan, array])], lambda: [array])[0]
         f.store(result, outputs, i * WORD)
         return w.exists(result)
 
-    def drop_all() -> list[Value]:
+    def drop_all() -> list[Register]:
         w.each(count, lambda i: w.drop(w.item(outputs, i)))
         return [w.null()]
 
-    def fill(result: Value) -> list[Value]:
-        def place(i: Value) -> None:
+    def fill(result: Register) -> list[Register]:
+        def place(i: Register) -> None:
             w.api("PyTuple_SetItem", [result, i, w.item(outputs, i)], I32)
 
         w.each(count, place)
         return [result]
 
-    def several() -> list[Value]:
+    def several() -> list[Register]:
         result = w.api("PyTuple_New", [count])
         return f.if_(w.exists(result), lambda: fill(result), drop_all)
 
-    def nothing() -> list[Value]:
+    def nothing() -> list[Register]:
         w.keep(w.pointer("none"))
         return [w.pointer("none")]
 
-    def some() -> list[Value]:
+    def some() -> list[Register]:
         return f.if_(f.compare("eq", count, f.const(1)), lambda: [f.load(outputs, PTR)], several)
 
-    def finished() -> list[Value]:
+    def finished() -> list[Register]:
         return f.if_(w.nonzero(count), some, nothing)
 
     f.ret(f.if_(w.all(count, finish), finished, drop_all)[0])
@@ -393,11 +393,11 @@ def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, co
     f.store(f.const(0), status)
     w.each(operands, lambda i: w.keep(w.item(arrays, i)))
 
-    def bump_if_written() -> Value:
+    def bump_if_written() -> Register:
         written = w.nonzero(w.word("writes")) & f.compare("eq", f.load(status, I64), f.const(0, I64))
         return f.if_(written, lambda: [f.call(bump, [plan, objects])], lambda: [f.const(1, I1)])[0]
 
-    def ran() -> Value:
+    def ran() -> Register:
         return w.both(f.call(execute, [plan, frame, status]), bump_if_written)
 
     done = w.both(f.call(make, [plan, frame, outputs]), ran)
@@ -406,18 +406,18 @@ def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, co
     def drop_outputs() -> None:
         w.each(count, lambda i: w.drop(w.item(outputs, i)))
 
-    def failed() -> list[Value]:
+    def failed() -> list[Register]:
         drop_outputs()
         return [w.null()]
 
-    def report() -> list[Value]:
+    def report() -> list[Register]:
         drop_outputs()
         number = w.api("PyLong_FromLongLong", [f.load(status, I64)])
         result = w.api("PyObject_CallOneArg", [w.pointer("on_status"), number])
         w.drop(number)
         return [result]
 
-    def finish() -> list[Value]:
+    def finish() -> list[Register]:
         bad = w.nonzero(f.load(status, I64))
         return f.if_(bad, report, lambda: [f.call(collect, [plan, outputs])])
 
@@ -434,13 +434,13 @@ def _write_call(w: _Writer, resolve: Function, disjoint: Function, run: Function
     frame, arrays, objects = (w.reserve(n) for n in (w.word("frame_words"), count, count))
     records = w.pointer("operands")
 
-    def fits(i: Value) -> Value:
+    def fits(i: Register) -> Register:
         record = f.at(records, i * (len(OPERAND) * WORD))
 
-        def argument() -> list[Value]:
+        def argument() -> list[Register]:
             return [w.item(args, i)]
 
-        def state() -> list[Value]:
+        def state() -> list[Register]:
             return [f.load(record, PTR, OPERAND["source"])]
 
         object_ = f.if_(f.compare("slt", i, given), argument, state)[0]
@@ -455,11 +455,11 @@ def _write_call(w: _Writer, resolve: Function, disjoint: Function, run: Function
         f.if_(found, note)
         return found
 
-    def separate() -> Value:
+    def separate() -> Register:
         writes = w.nonzero(w.word("writes"))
         return f.if_(writes, lambda: [f.call(disjoint, [plan, frame])], lambda: [f.const(1, I1)])[0]
 
-    def refuse() -> list[Value]:
+    def refuse() -> list[Register]:
         w.keep(w.pointer("mismatch"))
         return [w.pointer("mismatch")]
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.text.builder import Function, Module, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I32, I64, PTR, VOID, LLType
 from tinytorch.runtime.memory import MEMORY, WORD
 
@@ -80,50 +80,52 @@ class _Writer:
         self.f = f
         self.memory = f.params[0]
 
-    def word(self, name: str, type: LLType = I64) -> Value:
+    def word(self, name: str, type: LLType = I64) -> Register:
         return self.f.load(self.memory, type, MEMORY[name])
 
-    def add(self, name: str, amount: Value) -> None:
+    def add(self, name: str, amount: Register) -> None:
         self.f.store(self.word(name) + amount, self.memory, MEMORY[name])
 
-    def place(self, name: str) -> Value:
+    def place(self, name: str) -> Register:
         return self.f.at(self.memory, MEMORY[name])
 
-    def bytes(self, block: Value) -> Value:
+    def bytes(self, block: Register) -> Register:
         return self.f.load(block, I64, _BYTES)
 
-    def unlink(self, link: Value) -> Value:
+    def unlink(self, link: Register) -> Register:
         """Take the block that the pointer at `link` leads to out of its list."""
         block = self.f.load(link, PTR)
         self.f.store(self.f.load(block, PTR, _NEXT), link)
         self.add("free_bytes", 0 - self.bytes(block))
         return block
 
-    def null(self) -> Value:
-        return Value("null", PTR, self.f)
+    def null(self) -> Register:
+        return Register("null", PTR, self.f)
 
-    def exists(self, pointer: Value) -> Value:
+    def exists(self, pointer: Register) -> Register:
         return self.f.compare("ne", pointer, self.null())
 
-    def unless_null(self, pointer: Value, then: Callable[[], Value], otherwise: Callable[[], Value]) -> Value:
+    def unless_null(
+        self, pointer: Register, then: Callable[[], Register], otherwise: Callable[[], Register]
+    ) -> Register:
         return self.f.if_(self.exists(pointer), lambda: [then()], lambda: [otherwise()])[0]
 
-    def run(self, function: Function, *args: Value) -> None:
+    def run(self, function: Function, *args: Register) -> None:
         self.f.call(function, [self.memory, *args])
 
-    def system(self, name: str, args: Sequence[Value], ret: LLType = VOID) -> Value:
+    def system(self, name: str, args: Sequence[Register], ret: LLType = VOID) -> Register:
         """Call a function of the allocator behind this one."""
         return self.f.call_pointer(self.word(name, PTR), [self.word("ctx", PTR), *args], ret)
 
-    def search(self, first: Value, stops: Callable[[Value], Value]) -> Value:
+    def search(self, first: Register, stops: Callable[[Register], Register]) -> Register:
         """The place of the first pointer of a list to a block at which `stops(block)`, or of the null at its end."""
         f = self.f
 
-        def going(link: Value) -> Value:
+        def going(link: Register) -> Register:
             block = f.load(link, PTR)
             return f.if_(self.exists(block), lambda: [stops(block) ^ 1], lambda: [f.const(0, I1)])[0]
 
-        def step(link: Value) -> list[Value]:
+        def step(link: Register) -> list[Register]:
             return [f.at(f.load(link, PTR), _NEXT)]
 
         return f.while_([first], going, step)[0]
@@ -156,7 +158,7 @@ def _write_unmap(w: _Writer) -> Function:
     return f
 
 
-def _allocated(bytes: Value) -> Value:
+def _allocated(bytes: Register) -> Register:
     return bytes + (PAGE + _HEADER)
 
 
@@ -178,7 +180,7 @@ def _write_new(w: _Writer) -> Function:
     rounded = (f.params[1] + (PAGE - 1)) & -PAGE
     raw = w.system("malloc", [_allocated(rounded)], PTR)
 
-    def fill() -> Value:
+    def fill() -> Register:
         first = (f.convert("ptrtoint", raw, I64) + (_HEADER + PAGE - 1)) & -PAGE
         block = f.convert("inttoptr", first - _HEADER, PTR)
         f.store(raw, block, _RAW)
@@ -195,7 +197,7 @@ def _write_take(w: _Writer) -> Function:
     f = w.f
     _, first, least, most = f.params
 
-    def fits(block: Value) -> Value:
+    def fits(block: Register) -> Register:
         bytes = w.bytes(block)
         return f.compare("sle", least, bytes) & f.compare("sle", bytes, most)
 
@@ -213,36 +215,38 @@ def _write_trim(w: _Writer, release: Function) -> Function:
         largest = w.word(f"largest_{name}")
         first = w.place(f"{name}s")
 
-        def too_large(block: Value, largest: Value = largest) -> Value:
+        def too_large(block: Register, largest: Register = largest) -> Register:
             return f.compare("sgt", w.bytes(block), largest)
 
-        def more(link: Value) -> Value:
+        def more(link: Register) -> Register:
             return w.exists(f.load(link, PTR))
 
-        def next_(link: Value, first: Value = first, too_large: Callable[[Value], Value] = too_large) -> list[Value]:
+        def next_(
+            link: Register, first: Register = first, too_large: Callable[[Register], Register] = too_large
+        ) -> list[Register]:
             w.run(release, w.unlink(link))
             return [w.search(first, too_large)]
 
         f.while_([w.search(first, too_large)], more, next_)
 
-    def oldest(name: str) -> tuple[Value, Value]:
+    def oldest(name: str) -> tuple[Register, Register]:
         """The last link of a list, and when its block was used."""
         first = w.place(name)
         last = w.search(first, lambda block: f.compare("eq", f.load(block, PTR, _NEXT), w.null()))
         block = f.load(last, PTR)
         return last, w.unless_null(block, lambda: f.load(block, I64, _USED), lambda: f.const(_FOREVER))
 
-    def find() -> list[Value]:
+    def find() -> list[Register]:
         arena, arena_used = oldest("arenas")
         result, result_used = oldest("results")
         earlier = f.compare("slt", arena_used, result_used)
         return [f.select(earlier, arena, result), f.select(earlier, arena_used, result_used)]
 
-    def over(_link: Value, used: Value) -> Value:
+    def over(_link: Register, used: Register) -> Register:
         full = f.compare("sgt", w.word("free_bytes") + w.word("held_bytes"), w.word("budget"))
         return full & f.compare("slt", used, before)
 
-    def drop(link: Value, _used: Value) -> list[Value]:
+    def drop(link: Register, _used: Register) -> list[Register]:
         w.run(release, w.unlink(link))
         return find()
 
@@ -270,7 +274,7 @@ def _write_give(w: _Writer, release: Function, trim: Function) -> Function:
     return f
 
 
-def _block(w: _Writer, address: Value) -> Value:
+def _block(w: _Writer, address: Register) -> Register:
     return w.f.at(address, -_HEADER)
 
 
@@ -282,12 +286,12 @@ def _write_take_arena(w: _Writer, take: Function, release: Function, new: Functi
     first = w.place("arenas")
     found = f.call(take, [memory, first, bytes, f.const(_FOREVER)])
 
-    def track(block: Value) -> Value:
+    def track(block: Register) -> Register:
         address = f.convert("ptrtoint", block, I64)
         f.call_pointer(w.word("track", PTR), [f.const(_TRACE_DOMAIN, I32), address, w.bytes(block)], I32)
         return f.at(block, _HEADER)
 
-    def make() -> Value:
+    def make() -> Register:
         f.if_(w.exists(f.load(first, PTR)), lambda: w.run(release, w.unlink(first)))
         block = f.call(new, [memory, bytes])
         return w.unless_null(block, lambda: track(block), w.null)

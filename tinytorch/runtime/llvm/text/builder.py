@@ -7,7 +7,7 @@ goes straight to code generation. Only this file writes phi and getelementptr.
     f = module.function("scale", [PTR, PTR, F32])
     source, target, factor = f.params
     vec = F32.widen(16)
-    def body(i: Value) -> None:
+    def body(i: Register) -> None:
         f.store(f.load(f.at(source, i * 4), vec) * f.splat(factor, 16), f.at(target, i * 4))
     f.loop(1024, [], body, step=16)
     f.ret()
@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Literal
 
-from tinytorch.runtime.llvm.text.ssa import Instructions, Value
+from tinytorch.runtime.llvm.text.ssa import Instructions, Register
 from tinytorch.runtime.llvm.text.types import I1, I8, I32, I64, PTR, VOID, LLType
 
-__all__ = ["Function", "Module", "Value"]
+__all__ = ["Function", "Module", "Register"]
 
-Body = Callable[..., "Sequence[Value] | None"]
+Body = Callable[..., "Sequence[Register] | None"]
 Ordering = Literal["monotonic", "acquire", "release", "acq_rel", "seq_cst"]
 
 
@@ -43,7 +43,7 @@ class Function(Instructions):
         self.module = module
         self.name = name
         self.result = ret
-        self.params = [Value(f"%p{i}", t, self) for i, t in enumerate(params)]
+        self.params = [Register(f"%p{i}", t, self) for i, t in enumerate(params)]
         self._linkage = linkage
         self._attributes = attributes
         self._entry: list[str] = []
@@ -64,16 +64,16 @@ class Function(Instructions):
 
     # Memory: every offset is in bytes
 
-    def at(self, pointer: Value, offset: Value | int) -> Value:
+    def at(self, pointer: Register, offset: Register | int) -> Register:
         """`pointer` moved by `offset` bytes."""
         moved = self.value(offset)
         if moved.literal == 0:
             return pointer
         return self.op(f"getelementptr i8, ptr {pointer.ref}, i64 {moved.ref}", PTR)
 
-    def lane_mask(self, lanes: int, live: Value | int) -> Value | None:
+    def lane_mask(self, lanes: int, live: Register | int) -> Register | None:
         """The first `live` lanes true; None where all are, so that no mask is needed."""
-        if not isinstance(live, Value):
+        if not isinstance(live, Register):
             if live >= lanes:
                 return None
             return self.constants([lane < live for lane in range(lanes)], I1.widen(lanes))
@@ -83,8 +83,14 @@ class Function(Instructions):
         return self.compare("slt", self.iota(count.type.widen(lanes)), self.splat(count, lanes))
 
     def load(
-        self, pointer: Value, type: LLType, offset: Value | int = 0, *, align: int = 0, mask: Value | None = None
-    ) -> Value:
+        self,
+        pointer: Register,
+        type: LLType,
+        offset: Register | int = 0,
+        *,
+        align: int = 0,
+        mask: Register | None = None,
+    ) -> Register:
         """Load from `pointer` + `offset`, aligned as one element unless said otherwise; masked-off lanes read 0."""
         where = self.at(pointer, offset)
         align = align or type.element_bytes
@@ -102,12 +108,12 @@ class Function(Instructions):
 
     def store(
         self,
-        value: Value,
-        pointer: Value,
-        offset: Value | int = 0,
+        value: Register,
+        pointer: Register,
+        offset: Register | int = 0,
         *,
         align: int = 0,
-        mask: Value | None = None,
+        mask: Register | None = None,
         streaming: bool = False,
     ) -> None:
         """Store to `pointer` + `offset`; masked-off lanes are left alone. `streaming` bypasses the caches."""
@@ -132,8 +138,8 @@ class Function(Instructions):
         )
 
     def load_strided(
-        self, pointer: Value, type: LLType, stride: int, offset: Value | int = 0, *, mask: Value | None = None
-    ) -> Value:
+        self, pointer: Register, type: LLType, stride: int, offset: Register | int = 0, *, mask: Register | None = None
+    ) -> Register:
         """Lanes `stride` bytes apart, for any sign; stride 0 is one load for all lanes."""
         where = self.at(pointer, offset)
         if type.lanes == 1 or stride == type.element_bytes:
@@ -148,7 +154,13 @@ class Function(Instructions):
         return result
 
     def store_strided(
-        self, value: Value, pointer: Value, stride: int, offset: Value | int = 0, *, mask: Value | None = None
+        self,
+        value: Register,
+        pointer: Register,
+        stride: int,
+        offset: Register | int = 0,
+        *,
+        mask: Register | None = None,
     ) -> None:
         """Lanes written `stride` bytes apart, in lane order."""
         where = self.at(pointer, offset)
@@ -160,14 +172,14 @@ class Function(Instructions):
             for lane in range(value.type.lanes):
                 self.store(self.extract(value, lane), where, lane * stride)
 
-    def _steps(self, lanes: int, stride: int) -> Value:
+    def _steps(self, lanes: int, stride: int) -> Register:
         return self.constants([lane * stride for lane in range(lanes)], I64.widen(lanes))
 
-    def _pointers(self, base: Value, offsets: Value) -> Value:
+    def _pointers(self, base: Register, offsets: Register) -> Register:
         type = PTR.widen(offsets.type.lanes)
         return self.op(f"getelementptr i8, ptr {base.ref}, {offsets.type} {offsets.ref}", type)
 
-    def gather(self, base: Value, offsets: Value, type: LLType, *, mask: Value | None = None) -> Value:
+    def gather(self, base: Register, offsets: Register, type: LLType, *, mask: Register | None = None) -> Register:
         """Each lane from `base` + its own i64 byte offset; masked-off lanes read 0."""
         if type.lanes == 1:
             return self.load(self.at(base, offsets), type, mask=mask)
@@ -181,7 +193,7 @@ class Function(Instructions):
             type,
         )
 
-    def scatter(self, value: Value, base: Value, offsets: Value, *, mask: Value | None = None) -> None:
+    def scatter(self, value: Register, base: Register, offsets: Register, *, mask: Register | None = None) -> None:
         """Each lane to `base` + its own i64 byte offset; of equal offsets the last lane wins."""
         type = value.type
         if type.lanes == 1:
@@ -196,41 +208,43 @@ class Function(Instructions):
             f"{live.type} {live.ref})"
         )
 
-    def alloca(self, bytes: int, align: int = 64) -> Value:
+    def alloca(self, bytes: int, align: int = 64) -> Register:
         """`bytes` of the stack frame, reserved once on entry."""
         ref = self.fresh()
         self._entry.append(f"  {ref} = alloca [{bytes} x i8], align {align}")
-        return Value(ref, PTR, self)
+        return Register(ref, PTR, self)
 
-    def prefetch(self, pointer: Value, offset: Value | int = 0, *, locality: int = 3, write: bool = False) -> None:
+    def prefetch(
+        self, pointer: Register, offset: Register | int = 0, *, locality: int = 3, write: bool = False
+    ) -> None:
         """Ask for a cache line; locality 3 is L1, 2 is L2, 1 is L3."""
         where = self.at(pointer, offset)
         self.module.declare("llvm.prefetch.p0", VOID, (PTR, I32, I32, I32))
         self.do(f"call void @llvm.prefetch.p0(ptr {where.ref}, i32 {int(write)}, i32 {locality}, i32 1)")
 
-    def copy(self, target: Value, source: Value, bytes: Value | int) -> None:
+    def copy(self, target: Register, source: Register, bytes: Register | int) -> None:
         """memcpy."""
         self.call("llvm.memcpy.p0.p0.i64", [target, source, self.value(bytes), self.const(0, I1)])
 
-    def fill(self, target: Value, byte: Value | int, bytes: Value | int) -> None:
+    def fill(self, target: Register, byte: Register | int, bytes: Register | int) -> None:
         """memset."""
         self.call("llvm.memset.p0.i64", [target, self.value(byte, I8), self.value(bytes), self.const(0, I1)])
 
     # Atomics
 
-    def atomic_load(self, pointer: Value, type: LLType, ordering: Ordering = "acquire") -> Value:
+    def atomic_load(self, pointer: Register, type: LLType, ordering: Ordering = "acquire") -> Register:
         return self.op(f"load atomic {type}, ptr {pointer.ref} {ordering}, align {type.bytes}", type)
 
-    def atomic_store(self, value: Value, pointer: Value, ordering: Ordering = "release") -> None:
+    def atomic_store(self, value: Register, pointer: Register, ordering: Ordering = "release") -> None:
         self.do(f"store atomic {value}, ptr {pointer.ref} {ordering}, align {value.type.bytes}")
 
-    def atomic_rmw(self, name: str, pointer: Value, value: Value, ordering: Ordering = "acq_rel") -> Value:
+    def atomic_rmw(self, name: str, pointer: Register, value: Register, ordering: Ordering = "acq_rel") -> Register:
         """The old value; `name` is LLVM's: `add`, `xchg`, `and` …"""
         return self.op(f"atomicrmw {name} ptr {pointer.ref}, {value} {ordering}", value.type)
 
     def compare_exchange(
-        self, pointer: Value, expected: Value, new: Value, ordering: Ordering = "acq_rel"
-    ) -> tuple[Value, Value]:
+        self, pointer: Register, expected: Register, new: Register, ordering: Ordering = "acq_rel"
+    ) -> tuple[Register, Register]:
         """(the old value, i1: exchanged)."""
         pair = f"{{ {expected.type}, i1 }}"
         both = self.op(f"cmpxchg ptr {pointer.ref}, {expected}, {new} {ordering} monotonic", expected.type)
@@ -242,7 +256,7 @@ class Function(Instructions):
 
     # Calls and control flow
 
-    def call(self, callee: Function | str, args: Sequence[Value], ret: LLType = VOID) -> Value:
+    def call(self, callee: Function | str, args: Sequence[Register], ret: LLType = VOID) -> Register:
         """Call a function of this module, or by name an external one or an intrinsic that returns `ret`."""
         if isinstance(callee, Function):
             name, ret = callee.name, callee.result
@@ -251,21 +265,21 @@ class Function(Instructions):
             self.module.declare(name, ret, tuple(a.type for a in args))
         return self._call(f"@{name}", args, ret)
 
-    def call_pointer(self, pointer: Value, args: Sequence[Value], ret: LLType = VOID) -> Value:
+    def call_pointer(self, pointer: Register, args: Sequence[Register], ret: LLType = VOID) -> Register:
         """Call the function at an address."""
         return self._call(pointer.ref, args, ret)
 
-    def _call(self, callee: str, args: Sequence[Value], ret: LLType) -> Value:
+    def _call(self, callee: str, args: Sequence[Register], ret: LLType) -> Register:
         text = f"call {ret.text} {callee}({', '.join([f'{a.type.text} {a.ref}' for a in args])})"
         if ret is not VOID:
             return self.op(text, ret)
         self.do(text)
-        return Value("void", VOID, self)
+        return Register("void", VOID, self)
 
-    def ret(self, value: Value | None = None) -> None:
+    def ret(self, value: Register | None = None) -> None:
         self.do("ret void" if value is None else f"ret {value}")
 
-    def ret_if(self, condition: Value) -> None:
+    def ret_if(self, condition: Register) -> None:
         """Return from a function without a result where the condition holds; go on where it does not."""
         leave, stay = self._label(), self._label()
         self.do(f"br i1 {condition.ref}, label %{leave}, label %{stay}")
@@ -275,13 +289,13 @@ class Function(Instructions):
 
     def loop(
         self,
-        stop: Value | int,
-        carried: Sequence[Value],
+        stop: Register | int,
+        carried: Sequence[Register],
         body: Body,
         *,
-        start: Value | int = 0,
+        start: Register | int = 0,
         step: int = 1,
-    ) -> list[Value]:
+    ) -> list[Register]:
         """`for i in range(start, stop, step): carried = body(i, *carried)`; the last carried values.
 
         Bounds known here make a rotated loop without an entry test; one trip is straight-line code with a constant
@@ -301,8 +315,8 @@ class Function(Instructions):
         else:
             self.do(f"br i1 {self.compare('slt', first, last).ref}, label %{head}, label %{done}")
         self._start(head)
-        index = Value(self.fresh(), I64, self)
-        phis = [Value(self.fresh(), c.type, self) for c in carried]
+        index = Register(self.fresh(), I64, self)
+        phis = [Register(self.fresh(), c.type, self) for c in carried]
         place = len(self._lines)
         results = list(body(index, *phis) or ())
         following = index + step
@@ -316,7 +330,7 @@ class Function(Instructions):
         self._start(done)
         return results if static else self._join(carried, before, results, back)
 
-    def _join(self, a: Iterable[Value], from_a: str, b: Iterable[Value], from_b: str) -> list[Value]:
+    def _join(self, a: Iterable[Register], from_a: str, b: Iterable[Register], from_b: str) -> list[Register]:
         return [
             self.op(f"phi {x.type} [{x.ref}, %{from_a}], [{y.ref}, %{from_b}]", x.type)
             for x, y in zip(a, b, strict=True)
@@ -324,15 +338,15 @@ class Function(Instructions):
 
     def while_(
         self,
-        carried: Sequence[Value],
-        condition: Callable[..., Value],
+        carried: Sequence[Register],
+        condition: Callable[..., Register],
         body: Body,
-    ) -> list[Value]:
+    ) -> list[Register]:
         """`while condition(*carried): carried = body(*carried)`; the carried values that ended it."""
         before, head, inside, done = self._block, self._label(), self._label(), self._label()
         self.do(f"br label %{head}")
         self._start(head)
-        phis = [Value(self.fresh(), c.type, self) for c in carried]
+        phis = [Register(self.fresh(), c.type, self) for c in carried]
         place = len(self._lines)
         self.do(f"br i1 {condition(*phis).ref}, label %{inside}, label %{done}")
         self._start(inside)
@@ -347,10 +361,10 @@ class Function(Instructions):
 
     def if_(
         self,
-        condition: Value,
-        then: Callable[[], Sequence[Value] | None],
-        otherwise: Callable[[], Sequence[Value] | None] | None = None,
-    ) -> list[Value]:
+        condition: Register,
+        then: Callable[[], Sequence[Register] | None],
+        otherwise: Callable[[], Sequence[Register] | None] | None = None,
+    ) -> list[Register]:
         """Branch; both sides give values of the same types, which are joined."""
         on_true, on_false, done = self._label(), self._label(), self._label()
         self.do(f"br i1 {condition.ref}, label %{on_true}, label %{on_false}")

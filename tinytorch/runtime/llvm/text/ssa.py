@@ -1,4 +1,4 @@
-"""SSA values, and the instructions that compute with them: arithmetic, conversions and lanes."""
+"""Virtual registers, and the instructions that compute with them: arithmetic, conversions and lanes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Declarations(Protocol):
     def declare(self, name: str, ret: LLType, params: Sequence[LLType]) -> None: ...
 
 
-class Value:
-    """An SSA value or constant of a function; `literal` is set where it is a known constant.
+class Register:
+    """A virtual register of a function, or a constant; `literal` is set where it is a known constant.
 
-    Operators take Values of the same type or Python numbers. On integers `//` and `%` are unsigned, since they
+    Operators take Registers of the same type or Python numbers. On integers `//` and `%` are unsigned, since they
     serve index arithmetic, and `>>` is logical; the signed forms are `Instructions.binary`'s `sdiv`, `srem`, `ashr`.
     """
 
@@ -32,61 +32,61 @@ class Value:
     def __repr__(self) -> str:
         return f"{self.type} {self.ref}"
 
-    def _op(self, integer: str, float_: str, other: Value | float, swap: bool = False) -> Value:
-        right = other if isinstance(other, Value) else self.fn.const(other, self.type)
+    def _op(self, integer: str, float_: str, other: Register | float, swap: bool = False) -> Register:
+        right = other if isinstance(other, Register) else self.fn.const(other, self.type)
         name = float_ if self.type.is_float else integer
         return self.fn.binary(name, right, self) if swap else self.fn.binary(name, self, right)
 
-    def __add__(self, other: Value | float) -> Value:
+    def __add__(self, other: Register | float) -> Register:
         return self._op("add", "fadd", other)
 
-    def __radd__(self, other: float) -> Value:
+    def __radd__(self, other: float) -> Register:
         return self._op("add", "fadd", other, swap=True)
 
-    def __sub__(self, other: Value | float) -> Value:
+    def __sub__(self, other: Register | float) -> Register:
         return self._op("sub", "fsub", other)
 
-    def __rsub__(self, other: float) -> Value:
+    def __rsub__(self, other: float) -> Register:
         return self._op("sub", "fsub", other, swap=True)
 
-    def __mul__(self, other: Value | float) -> Value:
+    def __mul__(self, other: Register | float) -> Register:
         return self._op("mul", "fmul", other)
 
-    def __rmul__(self, other: float) -> Value:
+    def __rmul__(self, other: float) -> Register:
         return self._op("mul", "fmul", other, swap=True)
 
-    def __truediv__(self, other: Value | float) -> Value:
+    def __truediv__(self, other: Register | float) -> Register:
         return self._op("sdiv", "fdiv", other)
 
-    def __rtruediv__(self, other: float) -> Value:
+    def __rtruediv__(self, other: float) -> Register:
         return self._op("sdiv", "fdiv", other, swap=True)
 
-    def __floordiv__(self, other: Value | int) -> Value:
+    def __floordiv__(self, other: Register | int) -> Register:
         return self._op("udiv", "fdiv", other)
 
-    def __mod__(self, other: Value | int) -> Value:
+    def __mod__(self, other: Register | int) -> Register:
         return self._op("urem", "frem", other)
 
-    def __and__(self, other: Value | int) -> Value:
+    def __and__(self, other: Register | int) -> Register:
         return self._op("and", "and", other)
 
-    def __or__(self, other: Value | int) -> Value:
+    def __or__(self, other: Register | int) -> Register:
         return self._op("or", "or", other)
 
-    def __xor__(self, other: Value | int) -> Value:
+    def __xor__(self, other: Register | int) -> Register:
         return self._op("xor", "xor", other)
 
-    def __lshift__(self, other: Value | int) -> Value:
+    def __lshift__(self, other: Register | int) -> Register:
         return self._op("shl", "shl", other)
 
-    def __rshift__(self, other: Value | int) -> Value:
+    def __rshift__(self, other: Register | int) -> Register:
         return self._op("lshr", "lshr", other)
 
 
 _NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "udiv": 1}
 
 
-def _fold(name: str, a: Value, b: Value) -> Value | int | None:
+def _fold(name: str, a: Register, b: Register) -> Register | int | None:
     """Index arithmetic that needs no instruction: on i64 constants, and with the neutral element."""
     x, y = a.literal, b.literal
     if y is not None and y == _NEUTRAL.get(name):
@@ -125,40 +125,40 @@ class Instructions:
         """Write an instruction without a result."""
         self._lines.append("  " + text)
 
-    def op(self, text: str, type: LLType) -> Value:
+    def op(self, text: str, type: LLType) -> Register:
         """Write an instruction with a result of `type`."""
         self._count += 1
         ref = f"%v{self._count}"
         self._lines.append(f"  {ref} = {text}")
-        return Value(ref, type, self)
+        return Register(ref, type, self)
 
     # Constants and arithmetic
 
-    def address(self, name: str) -> Value:
+    def address(self, name: str) -> Register:
         """The address of a global or function of this module."""
-        return Value(f"@{name}", PTR, self)
+        return Register(f"@{name}", PTR, self)
 
-    def const(self, value: float, type: LLType = I64) -> Value:
+    def const(self, value: float, type: LLType = I64) -> Register:
         """`value` in every lane of `type`."""
-        return Value(type.constant(value), type, self, value)
+        return Register(type.constant(value), type, self, value)
 
-    def zero(self, type: LLType) -> Value:
-        return Value("zeroinitializer" if type.lanes > 1 else type.constant(0), type, self, 0)
+    def zero(self, type: LLType) -> Register:
+        return Register("zeroinitializer" if type.lanes > 1 else type.constant(0), type, self, 0)
 
-    def constants(self, values: Sequence[float], type: LLType) -> Value:
+    def constants(self, values: Sequence[float], type: LLType) -> Register:
         """A vector constant with these lanes."""
         element = type.element
         inner = ", ".join(f"{element} {element.constant(v)}" for v in values)
-        return Value(f"<{inner}>", type, self)
+        return Register(f"<{inner}>", type, self)
 
-    def undefined(self, type: LLType) -> Value:
-        return Value("poison", type, self)
+    def undefined(self, type: LLType) -> Register:
+        return Register("poison", type, self)
 
-    def value(self, value: Value | int, type: LLType = I64) -> Value:
-        """A Value as it is, a number as a constant of `type`."""
-        return value if isinstance(value, Value) else self.const(value, type)
+    def value(self, value: Register | int, type: LLType = I64) -> Register:
+        """A Register as it is, a number as a constant of `type`."""
+        return value if isinstance(value, Register) else self.const(value, type)
 
-    def binary(self, name: str, a: Value, b: Value) -> Value:
+    def binary(self, name: str, a: Register, b: Register) -> Register:
         """Any two-operand instruction by LLVM's name."""
         if a.type is I64:
             folded = _fold(name, a, b)
@@ -166,48 +166,48 @@ class Instructions:
                 return self.value(folded)
         return self.op(f"{name} {a.type.text} {a.ref}, {b.ref}", a.type)
 
-    def unary(self, name: str, a: Value) -> Value:
+    def unary(self, name: str, a: Register) -> Register:
         """A one-operand overloaded intrinsic: `llvm.{name}.{type}`."""
         return self.intrinsic(name, [a])
 
-    def count_trailing_zeros(self, a: Value) -> Value:
+    def count_trailing_zeros(self, a: Register) -> Register:
         """Of integers: the place of the lowest bit that is set; the width where none is."""
         return self.intrinsic("cttz", [a, self.const(0, I1)])
 
-    def fneg(self, a: Value) -> Value:
+    def fneg(self, a: Register) -> Register:
         return self.op(f"fneg {a.type.text} {a.ref}", a.type)
 
-    def fma(self, a: Value, b: Value, c: Value) -> Value:
+    def fma(self, a: Register, b: Register, c: Register) -> Register:
         """The fused a*b + c; a target without the instruction would call libm, so ask `Target.has_fma` first."""
         return self.intrinsic("fma", [a, b, c])
 
-    def intrinsic(self, name: str, args: Sequence[Value]) -> Value:
+    def intrinsic(self, name: str, args: Sequence[Register]) -> Register:
         """`llvm.{name}`, overloaded on the type of its first argument alone, which it returns."""
         type = args[0].type
         full = f"llvm.{name}.{type.mangled}"
         self._declarations.declare(full, type, [a.type for a in args])
         return self.op(f"call {type.text} @{full}({', '.join([f'{a.type.text} {a.ref}' for a in args])})", type)
 
-    def compare(self, predicate: str, a: Value, b: Value) -> Value:
+    def compare(self, predicate: str, a: Register, b: Register) -> Register:
         """i1 lanes; `predicate` is LLVM's: `olt`, `une` for floats, `slt`, `ult`, `eq` for integers."""
         name = "fcmp" if a.type.is_float else "icmp"
         return self.op(f"{name} {predicate} {a.type.text} {a.ref}, {b.ref}", I1.widen(a.type.lanes))
 
-    def select(self, condition: Value, a: Value, b: Value) -> Value:
+    def select(self, condition: Register, a: Register, b: Register) -> Register:
         return self.op(f"select {condition.type} {condition.ref}, {a.type} {a.ref}, {b.type} {b.ref}", a.type)
 
-    def convert(self, name: str, a: Value, type: LLType) -> Value:
+    def convert(self, name: str, a: Register, type: LLType) -> Register:
         """A conversion by LLVM's name: `zext`, `sitofp`, `bitcast`, `ptrtoint` …; none where the type is the same."""
         if a.type is type:
             return a
         return self.op(f"{name} {a.type.text} {a.ref} to {type.text}", type)
 
-    def bitcast(self, a: Value, type: LLType) -> Value:
+    def bitcast(self, a: Register, type: LLType) -> Register:
         return self.convert("bitcast", a, type)
 
     # Lanes
 
-    def splat(self, a: Value, lanes: int) -> Value:
+    def splat(self, a: Register, lanes: int) -> Register:
         """A scalar in every lane."""
         if lanes == 1:
             return a
@@ -219,23 +219,23 @@ class Instructions:
             f"shufflevector {type.text} {first.ref}, {type.text} poison, <{lanes} x i32> zeroinitializer", type
         )
 
-    def iota(self, type: LLType) -> Value:
+    def iota(self, type: LLType) -> Register:
         """0, 1, 2 … in the lanes."""
         return self.constants(range(type.lanes), type) if type.lanes > 1 else self.const(0, type)
 
-    def extract(self, a: Value, lane: Value | int) -> Value:
+    def extract(self, a: Register, lane: Register | int) -> Register:
         if a.type.lanes == 1:
             return a
         return self.op(f"extractelement {a.type} {a.ref}, i64 {self.value(lane).ref}", a.type.element)
 
-    def insert(self, a: Value, scalar: Value, lane: Value | int) -> Value:
+    def insert(self, a: Register, scalar: Register, lane: Register | int) -> Register:
         if a.type.lanes == 1:
             return scalar
         return self.op(
             f"insertelement {a.type} {a.ref}, {scalar.type} {scalar.ref}, i64 {self.value(lane).ref}", a.type
         )
 
-    def shuffle(self, a: Value, b: Value | None, lanes: Sequence[int]) -> Value:
+    def shuffle(self, a: Register, b: Register | None, lanes: Sequence[int]) -> Register:
         """Lanes picked from a (0 …) and b (a's lane count …); -1 leaves a lane undefined."""
         picked = ", ".join(f"i32 {lane}" if lane >= 0 else "i32 poison" for lane in lanes)
         second = "poison" if b is None else b.ref
@@ -244,7 +244,7 @@ class Instructions:
             a.type.widen(len(lanes)),
         )
 
-    def reduce(self, a: Value, combine: Callable[[Value, Value], Value]) -> Value:
+    def reduce(self, a: Register, combine: Callable[[Register, Register], Register]) -> Register:
         """Lanes combined as a balanced tree, so the rounding depends on the lane count alone."""
         while a.type.lanes > 1:
             half = a.type.lanes // 2

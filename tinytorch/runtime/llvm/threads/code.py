@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.text.builder import Function, Module, Ordering, Value
+from tinytorch.runtime.llvm.text.builder import Function, Module, Ordering, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 from tinytorch.runtime.thread_count import MAX_THREADS
@@ -71,23 +71,23 @@ class _Writer:
         self.f = f
         self.pool = f.params[0]
 
-    def field(self, offset: int) -> Value:
+    def field(self, offset: int) -> Register:
         return self.f.at(self.pool, offset)
 
-    def read(self, offset: int) -> Value:
+    def read(self, offset: int) -> Register:
         """An i32 field."""
         return self.f.atomic_load(self.field(offset), I32, "seq_cst")
 
     def write(self, offset: int, value: int, ordering: Ordering = "seq_cst") -> None:
         self.f.atomic_store(self.f.const(value, I32), self.field(offset), ordering)
 
-    def add(self, offset: int, value: Value | int) -> Value:
+    def add(self, offset: int, value: Register | int) -> Register:
         """The old value of an i32 field that `value` is added to."""
-        amount = value if isinstance(value, Value) else self.f.const(value, I32)
+        amount = value if isinstance(value, Register) else self.f.const(value, I32)
         return self.f.atomic_rmw("add", self.field(offset), amount, "seq_cst")
 
-    def differs(self, value: Value, other: Value | int) -> Value:
-        right = other if isinstance(other, Value) else self.f.const(other, value.type)
+    def differs(self, value: Register, other: Register | int) -> Register:
+        right = other if isinstance(other, Register) else self.f.const(other, value.type)
         return self.f.compare("ne", value, right)
 
     def pause(self) -> None:
@@ -101,24 +101,24 @@ class _Writer:
         else:
             self.pause()
 
-    def futex(self, offset: int, operation: int, value: Value) -> None:
+    def futex(self, offset: int, operation: int, value: Register) -> None:
         """Sleep while the field holds `value`, or wake at most `value` sleepers."""
         f = self.f
         null = f.op("inttoptr i64 0 to ptr", PTR)
         number, word = f.const(self.system.futex or 0), f.convert("zext", value, I64)
         f.call("syscall", [number, self.field(offset), f.const(operation), word, null, null, f.const(0)], I64)
 
-    def spin_while(self, offset: int, differs_from: Value | None = None, equals: Value | None = None) -> None:
+    def spin_while(self, offset: int, differs_from: Register | None = None, equals: Register | None = None) -> None:
         """Pause until the field has another relation to the value, for a bounded time."""
         f = self.f
         limit = f.load(self.field(SPIN), I64)
         predicate, value = ("ne", differs_from) if differs_from is not None else ("eq", equals)
         assert value is not None
 
-        def waiting(spins: Value) -> Value:
+        def waiting(spins: Register) -> Register:
             return f.compare(predicate, self.read(offset), value) & f.compare("ult", spins, limit)
 
-        def once(spins: Value) -> list[Value]:
+        def once(spins: Register) -> list[Register]:
             self.pause()
             return [spins + 1]
 
@@ -145,13 +145,13 @@ def _write_drain(module: Module, system: _System) -> Function:
     w = _Writer(system, f)
     ticket_field = w.field(_TICKET)
 
-    def unclaimed(ticket: Value) -> Value:
+    def unclaimed(ticket: Register) -> Register:
         return ticket & 0xFFFFFFFF
 
-    def some_left(ticket: Value) -> Value:
+    def some_left(ticket: Register) -> Register:
         return w.differs(unclaimed(ticket), 0)
 
-    def claim(ticket: Value) -> list[Value]:
+    def claim(ticket: Register) -> list[Register]:
         # Read before the swap: when the swap succeeds, no later launch can have replaced them.
         fn = f.atomic_load(w.field(_FN), PTR, "monotonic")
         frame = f.atomic_load(w.field(_FRAME), PTR, "monotonic")
@@ -160,7 +160,7 @@ def _write_drain(module: Module, system: _System) -> Function:
         f.if_(claimed, lambda: run(fn, frame, chunk))
         return [f.atomic_load(ticket_field, I64)]
 
-    def run(fn: Value, frame: Value, chunk: Value) -> None:
+    def run(fn: Register, frame: Register, chunk: Register) -> None:
         f.call_pointer(fn, [frame, chunk])
         w.add(_DONE, 1)
         if system.futex is not None:
@@ -179,7 +179,7 @@ def _write_share(module: Module, system: _System, drain: Function) -> Function:
     no, yes = f.const(0, I32), f.const(1, I32)
     f.if_(f.compare("eq", w.read(WORKERS), no), lambda: _write_start(w))
 
-    def launch() -> list[Value]:
+    def launch() -> list[Register]:
         wanted = f.convert("trunc", count, I32)
         f.atomic_store(fn, w.field(_FN), "monotonic")
         f.atomic_store(frame, w.field(_FRAME), "monotonic")
@@ -196,7 +196,7 @@ def _write_share(module: Module, system: _System, drain: Function) -> Function:
         w.write(_BUSY, 0, "release")
         return [yes]
 
-    def claim_workers() -> list[Value]:
+    def claim_workers() -> list[Register]:
         _, free = f.compare_exchange(w.field(_BUSY), no, yes)
         return f.if_(free, launch, lambda: [no])
 
@@ -226,10 +226,10 @@ def _write_await(module: Module, system: _System) -> None:
     f = module.function("tt_await", [PTR])
     w = _Writer(system, f)
 
-    def starting(turns: Value) -> Value:
+    def starting(turns: Register) -> Register:
         return w.differs(w.read(STARTING), 0) & f.compare("slt", turns, f.const(_MAX_TURNS))
 
-    def once(turns: Value) -> list[Value]:
+    def once(turns: Register) -> list[Register]:
         w.let_others_run()
         return [turns + 1]
 
@@ -237,7 +237,7 @@ def _write_await(module: Module, system: _System) -> None:
     f.ret()
 
 
-def _write_wake(w: _Writer, limit: Value) -> None:
+def _write_wake(w: _Writer, limit: Register) -> None:
     """Wake at most `limit` sleeping workers."""
     f = w.f
     if w.system.futex is not None:
@@ -248,24 +248,24 @@ def _write_wake(w: _Writer, limit: Value) -> None:
     count = f.if_(few, lambda: [sleepers], lambda: [limit])[0]
     wake = f.load(w.field(WAKE), PTR)
 
-    def wake_one(_number: Value) -> None:
+    def wake_one(_number: Register) -> None:
         f.call_pointer(wake, [])
 
     f.loop(f.convert("sext", count, I64), [], wake_one)
 
 
-def _write_wait_for_done(w: _Writer, wanted: Value) -> None:
+def _write_wait_for_done(w: _Writer, wanted: Register) -> None:
     """The caller's wait after spinning: all that is left is a chunk that a worker is still running."""
     f = w.f
 
-    def unfinished(done: Value) -> Value:
+    def unfinished(done: Register) -> Register:
         return w.differs(done, wanted)
 
-    def sleep(done: Value) -> list[Value]:
+    def sleep(done: Register) -> list[Register]:
         w.futex(_DONE, _WAIT, done)
         return [w.read(_DONE)]
 
-    def let_others_run(_done: Value) -> list[Value]:
+    def let_others_run(_done: Register) -> list[Register]:
         w.let_others_run()
         return [w.read(_DONE)]
 
@@ -287,7 +287,7 @@ def _write_parallel_for(module: Module, share: Function) -> None:
     several = f.compare("sgt", count, f.const(1)) & f.compare("sle", count, f.const(_MAX_CHUNKS))
     shared = f.if_(several, lambda: [f.call(share, [pool, fn, frame, count])], lambda: [f.const(0, I32)])[0]
 
-    def run(chunk: Value) -> None:
+    def run(chunk: Register) -> None:
         f.call_pointer(fn, [frame, chunk])
 
     def alone() -> None:
@@ -304,7 +304,7 @@ def _write_worker(module: Module, system: _System, drain: Function) -> None:
     going, stopped = f.const(-2), f.const(STOPPED)
     w.add(_SLEEPERS, f.const(0, I32) - f.params[1])
 
-    def sleep(epoch: Value) -> list[Value]:
+    def sleep(epoch: Register) -> list[Register]:
         w.add(_SLEEPERS, 1)
         if system.futex is not None:
             w.futex(EPOCH, _WAIT, epoch)
@@ -312,20 +312,20 @@ def _write_worker(module: Module, system: _System, drain: Function) -> None:
             return [going]
         return f.if_(w.differs(w.read(EPOCH), epoch), awake, lambda: [f.convert("zext", epoch, I64)])
 
-    def awake() -> list[Value]:
+    def awake() -> list[Register]:
         w.add(_SLEEPERS, -1)
         return [going]
 
-    def idle(epoch: Value) -> list[Value]:
+    def idle(epoch: Register) -> list[Register]:
         w.spin_while(EPOCH, equals=epoch)
         return f.if_(w.differs(w.read(EPOCH), epoch), lambda: [going], lambda: sleep(epoch))
 
-    def turn(_state: Value) -> list[Value]:
+    def turn(_state: Register) -> list[Register]:
         epoch = w.read(EPOCH)
         f.call(drain, [w.pool])
         return f.if_(w.differs(w.read(STOP), 0), lambda: [stopped], lambda: idle(epoch))
 
-    def is_going(state: Value) -> Value:
+    def is_going(state: Register) -> Register:
         return f.compare("eq", state, going)
 
     f.ret(f.while_([going], is_going, turn)[0])

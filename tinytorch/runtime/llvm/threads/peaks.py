@@ -13,7 +13,7 @@ import numpy as np
 from tinytorch.ir.types import f32
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text import jit
-from tinytorch.runtime.llvm.text.builder import Module, Value
+from tinytorch.runtime.llvm.text.builder import Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import F32, I64, PTR
 from tinytorch.runtime.llvm.threads.pool import Pool, shared_pool
@@ -108,7 +108,7 @@ def _rate(pool: Pool, function: int, working_set: int) -> float:
     return repeats * unit / min(run(repeats) for _ in range(_ROUNDS))
 
 
-def _arguments(module: Module, name: str) -> tuple[Any, Value, Value, Value, Value]:
+def _arguments(module: Module, name: str) -> tuple[Any, Register, Register, Register, Register]:
     """A chunk function and its buffers, bytes, repeats and chunk number."""
     f = module.function(name, [PTR, I64])
     frame, chunk = f.params
@@ -122,7 +122,7 @@ def _write_fma(module: Module, target: Target, chains: int) -> None:
     half, one = f.const(0.5, vec), f.const(1.0, vec)
     starts = [f.const(1.0 + i / 64, vec) for i in range(chains)]
 
-    def body(_: Value, *chain: Value) -> list[Value]:
+    def body(_: Register, *chain: Register) -> list[Register]:
         return [f.fma(x, half, one) if target.has_fma else x * half + one for x in chain]
 
     results = f.loop(repeats, starts, body)
@@ -141,12 +141,12 @@ def _write_copy(module: Module, target: Target) -> None:
     source = f.at(buffers, chunk * size * 2)
     goal = f.at(source, size)
 
-    def step(offset: Value) -> None:
+    def step(offset: Register) -> None:
         for part in range(4):
             at = offset + part * vec.bytes
             f.store(f.load(source, vec, at, align=vec.bytes), goal, at, align=vec.bytes)
 
-    def once(_: Value) -> None:
+    def once(_: Register) -> None:
         f.loop(size, [], step, step=4 * vec.bytes)
 
     f.loop(repeats, [], once)
