@@ -27,7 +27,7 @@ import tinytorch as tt
 from tests.runtime.llvm.pycall.test_call import F4, Box, floats, step_spec
 from tinytorch.frontend import kernels
 from tinytorch.runtime import memory
-from tinytorch.runtime.llvm.pycall.call import Operand, make_call
+from tinytorch.runtime.llvm.pycall.call import InputSpec, make_call
 from tinytorch.runtime.llvm.text import jit
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
@@ -194,7 +194,7 @@ def meeting() -> jit.LoadedCode:
 
 def test_calls_in_flight_have_an_arena_each_and_give_it_back(account: Account) -> None:
     counter = np.zeros(1, np.int64)
-    operands = {"arguments": (), "states": (Operand("w", F4, (2,)),), "outputs": (), "releases_gil": True}
+    operands = {"arguments": (), "states": (InputSpec("w", F4, (2,)),), "outputs": (), "releases_gil": True}
 
     def make(wanted: int, arena: int) -> Callable[..., Any]:
         constants = (counter.ctypes.data, wanted)

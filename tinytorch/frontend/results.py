@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.storage import storage_of, version_of
-from tinytorch.frontend.tape import Operand, TapeNode, data_as_met
+from tinytorch.frontend.tape import TapeInput, TapeNode, data_as_met
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.reference import refuse_new_nans
@@ -31,7 +31,7 @@ class Results(Sequence[Any]):
     computed yet. Results that the user has are other tensors in the same memory."""
 
     op: Op
-    operands: tuple[Operand, ...]
+    operands: tuple[TapeInput, ...]
     attrs: Attrs
     made: list[Any]
     wrap: Callable[[Array], Any]  # makes a tensor

@@ -29,7 +29,7 @@ class TapeNode:
     results, the node of each is number `index` `of` the node of their application, which has the `results`."""
 
     op: Op
-    operands: tuple[Operand, ...] | None  # None once backward() has freed it
+    operands: tuple[TapeInput, ...] | None  # None once backward() has freed it
     attrs: Attrs
     version: int = 0
     of: TapeNode | None = None
@@ -54,7 +54,7 @@ SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
 
 
 @dataclass(eq=False, slots=True)
-class Operand:
+class TapeInput:
     """A tensor as an op met it: made by `node` (None: a leaf), its storage at `version`, differentiated or not."""
 
     tensor: Any
@@ -63,7 +63,7 @@ class Operand:
     requires_grad: bool
 
 
-def data_as_met(met: Operand, op: Op) -> Array:
+def data_as_met(met: TapeInput, op: Op) -> Array:
     """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed."""
     if version_of(met.tensor) != met.version:
         raise TinyTorchError(f"backward: an operand of {op.name} was changed in place since", user_loc())
@@ -93,21 +93,21 @@ class _Outputs(Sequence[Any]):
 
     node: TapeNode
     results: Sequence[Any]
-    value: Callable[[Operand, Op], Any]
+    value: Callable[[TapeInput, Op], Any]
 
     def __len__(self) -> int:
         return len(self.results)
 
     def __getitem__(self, index: Any) -> Any:
         tensor = self.results[index]
-        return self.value(Operand(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
+        return self.value(TapeInput(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
 
 
-def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
+def records(root: TapeInput, value: Callable[[TapeInput, Op], Any]) -> list[Record]:
     """What `root` depends on, in topological order; `value` gives a tensor for an operand of an op as it was."""
     order: list[Record] = []
     seen: set[int] = set()
-    stack: list[tuple[Operand, bool]] = [(root, False)]
+    stack: list[tuple[TapeInput, bool]] = [(root, False)]
     while stack:
         made, done = stack.pop()
         node = made.node
@@ -125,13 +125,13 @@ def records(root: Operand, value: Callable[[Operand, Op], Any]) -> list[Record]:
     return order
 
 
-def _record(node: TapeNode, made: Any, value: Callable[[Operand, Op], Any]) -> Record:
+def _record(node: TapeNode, made: Any, value: Callable[[TapeInput, Op], Any]) -> Record:
     """The record of a node; `made` is its result, or one of several."""
     inputs = [value(x, node.op) for x in node.operands or ()]
     if node.results is not None:
         outputs, names = _Outputs(node, node.results, value), [node.result(i).key for i in range(node.op.results)]
     else:
-        outputs, names = (value(Operand(made, node, node.version, True), node.op),), [node.key]
+        outputs, names = (value(TapeInput(made, node, node.version, True), node.op),), [node.key]
     return Record(node.op, inputs, outputs, node.attrs, node, names)
 
 

@@ -29,7 +29,7 @@ from tinytorch.frontend.storage import (
     storage_of,
     version_of,
 )
-from tinytorch.frontend.tape import Operand, Record, TapeNode, data_as_met, records
+from tinytorch.frontend.tape import Record, TapeInput, TapeNode, data_as_met, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -330,7 +330,7 @@ class _Past(Tensor):
 
     __slots__ = ("_met", "_op")
 
-    def __init__(self, met: Operand, op: Op) -> None:
+    def __init__(self, met: TapeInput, op: Op) -> None:
         Tensor._set_up(self, None)
         self._met, self._op = met, op
         self._node, self._requires_grad = met.node, met.requires_grad
@@ -352,7 +352,7 @@ class _Past(Tensor):
         return self._met.tensor.shape
 
 
-def _as_met(met: Operand, op: Op) -> Tensor:
+def _as_met(met: TapeInput, op: Op) -> Tensor:
     tensor: Tensor = met.tensor
     same = tensor._node is met.node and tensor._requires_grad is met.requires_grad
     return tensor if same and version_of(tensor) == met.version else _Past(met, op)
@@ -437,9 +437,9 @@ def _record(op: Op, operands: Sequence[Tensor], attrs: Attrs, out: Tensor) -> No
     out._requires_grad = out.dtype.is_float
 
 
-def _met(operands: Sequence[Tensor]) -> tuple[Operand, ...]:
+def _met(operands: Sequence[Tensor]) -> tuple[TapeInput, ...]:
     """Tensors as an op meets them."""
-    return tuple(Operand(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
+    return tuple(TapeInput(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
 
 
 def _several(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Sequence[Tensor]:
@@ -473,7 +473,7 @@ def located(error: Exception) -> Exception:
 
 def tape_of(root: Tensor) -> list[Record]:
     """The records that `root` was computed by, in order."""
-    return records(Operand(root, history_of(root), version_of(root), True), _as_met)
+    return records(TapeInput(root, history_of(root), version_of(root), True), _as_met)
 
 
 def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> list[tuple[Tensor, Tensor]]:

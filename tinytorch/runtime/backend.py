@@ -21,7 +21,7 @@ from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Schedule
 
 Call = Callable[..., Any]
-Buffer = Any  # memory of a backend that holds one tensor: a numpy array where kernels read the host's memory
+DeviceArray = Any  # memory of a backend that holds one tensor: a numpy array where kernels read the host's memory
 
 
 class _Mismatch:
@@ -73,7 +73,7 @@ class Program(Protocol):
         """
         ...
 
-    def measure(self, buffers: Sequence[Buffer], constants: Sequence[Buffer]) -> float:
+    def measure(self, buffers: Sequence[DeviceArray], constants: Sequence[DeviceArray]) -> float:
         """Seconds that one call takes, the best of many, on these buffers of the inputs, then the outputs."""
         ...
 
@@ -116,11 +116,11 @@ class Backend(Protocol):
         """The program of code that `lower` made, here or in a process before."""
         ...
 
-    def allocate(self, type: TensorType) -> Buffer:
+    def allocate(self, type: TensorType) -> DeviceArray:
         """Memory for a tensor, with anything in it."""
         ...
 
-    def copy(self, array: Array, buffer: Buffer) -> None:
+    def copy(self, array: Array, buffer: DeviceArray) -> None:
         """Fill a buffer from an array of its type."""
         ...
 

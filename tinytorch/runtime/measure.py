@@ -7,7 +7,7 @@ import numpy as np
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import TensorType, type_of
-from tinytorch.runtime.backend import Backend, Buffer
+from tinytorch.runtime.backend import Backend, DeviceArray
 from tinytorch.runtime.schedule import schedule
 
 
@@ -55,7 +55,7 @@ def _made_up(type: TensorType) -> Array:
     return np.random.default_rng(0).uniform(0.1, 1, type.shape).astype(type.dtype.numpy)
 
 
-def _filled(backend: Backend, array: Array) -> Buffer:
+def _filled(backend: Backend, array: Array) -> DeviceArray:
     buffer = backend.allocate(type_of(array.dtype, array.shape))
     backend.copy(array, buffer)
     return buffer

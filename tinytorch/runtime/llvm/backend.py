@@ -17,7 +17,7 @@ from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.types import TensorType
 from tinytorch.runtime.backend import Binding, Call
 from tinytorch.runtime.cache import Entry
-from tinytorch.runtime.llvm.pycall.call import CallSpec, Operand, Output, make_call, make_careful_call
+from tinytorch.runtime.llvm.pycall.call import CallSpec, InputSpec, OutputSpec, make_call, make_careful_call
 from tinytorch.runtime.llvm.pycall.spec import aligned_empty
 from tinytorch.runtime.llvm.text import jit
 from tinytorch.runtime.llvm.text.target import Target
@@ -98,10 +98,12 @@ class LlvmProgram:
         written = {index for index, _ in graph.state}
         renewed = {output for _, output in graph.state}
         operands = [
-            Operand(v.name or f"input {i}", v.type.dtype.numpy, v.type.shape, written=i in written)
+            InputSpec(v.name or f"input {i}", v.type.dtype.numpy, v.type.shape, written=i in written)
             for i, v in enumerate(graph.inputs)
         ]
-        outputs = [Output(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed]
+        outputs = [
+            OutputSpec(v.type.dtype.numpy, v.type.shape) for i, v in enumerate(graph.outputs) if i not in renewed
+        ]
         constants = constants_of(graph)
         spec = CallSpec(
             arguments=tuple(operands[: binding.arguments]),

@@ -18,7 +18,7 @@ from tinytorch.ir.types import DType, Shape, contiguous_strides
 
 
 @dataclass(frozen=True)
-class Operand:
+class Buffer:
     """A buffer seen as `[batch…, rows, columns]`; its pointer is that of element [0, …, 0].
 
     Strides are in elements, of any sign; 0 repeats an element along that axis (inputs only).
@@ -29,8 +29,8 @@ class Operand:
     strides: tuple[int, ...]
 
     @staticmethod
-    def contiguous(dtype: DType, shape: Shape) -> Operand:
-        return Operand(dtype, shape, contiguous_strides(shape))
+    def contiguous(dtype: DType, shape: Shape) -> Buffer:
+        return Buffer(dtype, shape, contiguous_strides(shape))
 
     @property
     def batch(self) -> Shape:
@@ -54,11 +54,11 @@ class Operand:
     def strides_bytes(self) -> tuple[int, ...]:
         return tuple(stride * self.dtype.size for stride in self.strides)
 
-    def transposed(self) -> Operand:
+    def transposed(self) -> Buffer:
         """The same buffer with rows and columns exchanged."""
         return self.reordered((*range(len(self.shape) - 2), len(self.shape) - 1, len(self.shape) - 2))
 
-    def reordered(self, axes: Sequence[int]) -> Operand:
+    def reordered(self, axes: Sequence[int]) -> Buffer:
         """The same buffer with these axes, in this order."""
         return replace(self, shape=tuple(self.shape[i] for i in axes), strides=tuple(self.strides[i] for i in axes))
 
@@ -72,8 +72,8 @@ class Kernel:
 
     body: Graph
     text: str  # of the body, whatever its values are called: code is shared by it
-    operands: tuple[Operand, ...]
-    results: tuple[Operand, ...]
+    operands: tuple[Buffer, ...]
+    results: tuple[Buffer, ...]
     in_place: bool = False
 
 

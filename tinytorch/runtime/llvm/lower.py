@@ -13,7 +13,7 @@ from tinytorch.ir import locks
 from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.entry import MAX_SLOTS, Areas, write_entry
-from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.schedule import Argument, Call, Schedule
@@ -67,8 +67,8 @@ def _emitter(family: str) -> Callable[[Module, str, Kernel, Target], KernelCode]
         return importlib.import_module(f"{__package__}.{family}.kernel").emit
 
 
-def _operand(argument: Argument) -> Operand:
-    return Operand(argument.value.type.dtype, argument.value.type.shape, argument.strides)
+def _operand(argument: Argument) -> Buffer:
+    return Buffer(argument.value.type.dtype, argument.value.type.shape, argument.strides)
 
 
 def _without_names(graph: Graph) -> Graph:

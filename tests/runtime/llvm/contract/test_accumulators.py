@@ -22,7 +22,8 @@ from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, i8, i32, u8
 from tinytorch.ir.verify import verify
 from tinytorch.passes.simplify import simplify
-from tinytorch.runtime.llvm.contract.kernel import Epilogue, Operand, emit_matmul
+from tinytorch.runtime.llvm.contract.kernel import Epilogue, emit_matmul
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
@@ -146,8 +147,8 @@ def test_instructions(target: str, instruction: str) -> None:
         machine = replace(machine, has_vnni=True, features="+avx512vnni")
     for left, right in ((i8, i8), (u8, i8), (i8, u8), (u8, u8)):
         module = Module(machine.attributes)
-        a, b = Operand.contiguous(left, (50, 70)), Operand.contiguous(right, (70, 90))
-        emit_matmul(module, "mm", a, b, Operand.contiguous(i32, (50, 90)), machine)
+        a, b = Buffer.contiguous(left, (50, 70)), Buffer.contiguous(right, (70, 90))
+        emit_matmul(module, "mm", a, b, Buffer.contiguous(i32, (50, 90)), machine)
         assembly = emit_assembly(module.text(), machine)
         assert instruction in assembly
         assert "maddubs" not in assembly and "vpdpbusds" not in assembly, "these saturate"

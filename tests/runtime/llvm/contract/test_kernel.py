@@ -9,7 +9,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_matmul
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.text.target import Target
@@ -28,7 +28,7 @@ def dtype_of(array):
 
 
 def operand_of(array):
-    return Operand(dtype_of(array), array.shape, tuple(s // array.itemsize for s in array.strides))
+    return Buffer(dtype_of(array), array.shape, tuple(s // array.itemsize for s in array.strides))
 
 
 def run(a, b, out, *, target=None, epilogue=None, outputs=(), operands=(), seed=0):
@@ -300,7 +300,7 @@ def test_nan_and_infinity_survive():
 def test_alike_products_share_microkernels():
     module = Module(Target.host().attributes)
     for name in ("first", "second"):
-        x = Operand.contiguous(f32, (64, 64))
+        x = Buffer.contiguous(f32, (64, 64))
         emit_matmul(module, name, x, x, x, Target.host())
     alone = Module(Target.host().attributes)
     emit_matmul(alone, "first", x, x, x, Target.host())
@@ -312,15 +312,15 @@ def test_every_target_assembles(name, instruction):
     target = Target.named(name)
     for dtype in (f32, f16):
         module = Module(target.attributes)
-        a, b = Operand.contiguous(dtype, (50, 70)), Operand(dtype, (70, 90), (1, 70))
-        emit_matmul(module, "mm", a, b, Operand.contiguous(dtype, (50, 90)), target)
+        a, b = Buffer.contiguous(dtype, (50, 70)), Buffer(dtype, (70, 90), (1, 70))
+        emit_matmul(module, "mm", a, b, Buffer.contiguous(dtype, (50, 90)), target)
         assembly = emit_assembly(module.text(), target)
         assert instruction in assembly
         assert "fmaf" not in assembly and "__" not in assembly.replace("__const", "")
 
 
-@pytest.mark.parametrize("right", [Operand.contiguous(f32, (3, 4)), Operand.contiguous(f64, (5, 4))])
+@pytest.mark.parametrize("right", [Buffer.contiguous(f32, (3, 4)), Buffer.contiguous(f64, (5, 4))])
 def test_mismatched_operands(right):
     with pytest.raises(CompileError, match="matmul kernel: operand"):
-        left, out = Operand.contiguous(f32, (2, 5)), Operand.contiguous(f32, (2, 4))
+        left, out = Buffer.contiguous(f32, (2, 5)), Buffer.contiguous(f32, (2, 4))
         emit_matmul(Module(), "mm", left, right, out, Target.host())

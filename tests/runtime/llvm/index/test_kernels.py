@@ -20,7 +20,7 @@ from tinytorch.runtime.llvm.index import concat as index_concat
 from tinytorch.runtime.llvm.index import kernel as index_kernel
 from tinytorch.runtime.llvm.index import loops as index_loops
 from tinytorch.runtime.llvm.index.kernel import emit as emit_kernel
-from tinytorch.runtime.llvm.kernel import Kernel, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.text.target import Target
@@ -47,7 +47,7 @@ def type_of(array):
 
 
 def operand_of(array):
-    return Operand(dtype_of(array), array.shape, tuple(s // array.itemsize for s in array.strides))
+    return Buffer(dtype_of(array), array.shape, tuple(s // array.itemsize for s in array.strides))
 
 
 def node_of(op, arrays, attrs):
@@ -80,7 +80,7 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, in_plac
     module = Module(target.attributes)
     operands, result = (
         [operand_of(a) for a in arrays],
-        Operand.contiguous(node.output.type.dtype, node.output.type.shape),
+        Buffer.contiguous(node.output.type.dtype, node.output.type.shape),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
@@ -498,8 +498,8 @@ def test_what_does_not_fit_is_refused():
     operand = operand_of(x)
     module = Module(target.attributes)
     joined = node_of(concat, [x, x], {"axis": 0})
-    whole = Operand.contiguous(f32, (4, 3))
+    whole = Buffer.contiguous(f32, (4, 3))
     with pytest.raises(CompileError, match=r"the result cannot take the place"):
         emit_kernel(module, "a", kernel_of(joined, [operand] * 2, [whole], in_place=True), target)
     with pytest.raises(CompileError, match=r"must be row-major"):
-        emit_kernel(module, "b", kernel_of(joined, [operand] * 2, [Operand(f32, (4, 3), (1, 4))]), target)
+        emit_kernel(module, "b", kernel_of(joined, [operand] * 2, [Buffer(f32, (4, 3), (1, 4))]), target)

@@ -18,7 +18,7 @@ from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DTYPES, TensorType, bf16, dtype_of, f16, f32, f64, i64
-from tinytorch.runtime.llvm.kernel import Kernel, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.loop.kernel import emit
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
@@ -68,8 +68,8 @@ def buffer(bytes_, shift=0):
 
 
 def kernel_of(body, strides):
-    operands = [Operand(v.type.dtype, v.type.shape, along) for v, along in zip(body.inputs, strides, strict=True)]
-    results = [Operand.contiguous(v.type.dtype, v.type.shape) for v in body.outputs]
+    operands = [Buffer(v.type.dtype, v.type.shape, along) for v, along in zip(body.inputs, strides, strict=True)]
+    results = [Buffer.contiguous(v.type.dtype, v.type.shape) for v in body.outputs]
     return Kernel(body, print_graph(body), tuple(operands), tuple(results))
 
 

@@ -22,7 +22,7 @@ from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_take, m
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm.index import loops as index_loops
-from tinytorch.runtime.llvm.kernel import Kernel, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.pooling import unpool as index_pool_put
 from tinytorch.runtime.llvm.pooling.kernel import emit as emit_kernel
 from tinytorch.runtime.llvm.text.builder import Module
@@ -50,7 +50,7 @@ def emit(op, arrays, attrs, target, chunk_bytes=index_loops.CHUNK_BYTES, wanted=
     module = Module(target.attributes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        results = [Operand.contiguous(t.dtype, t.shape) for t in types if t]
+        results = [Buffer.contiguous(t.dtype, t.shape) for t in types if t]
         body = Graph("body", node.inputs, (node,), tuple(v for v, t in zip(node.outputs, types, strict=True) if t))
         kernel = Kernel(body, print_graph(body), tuple(operand_of(a) for a in arrays), tuple(results))
         kernel = emit_kernel(module, "k", kernel, target)

@@ -26,8 +26,8 @@ from tinytorch.runtime.llvm.pycall import layout as pycall_layout
 from tinytorch.runtime.llvm.pycall.call import (
     MISMATCH,
     CallSpec,
-    Operand,
-    Output,
+    InputSpec,
+    OutputSpec,
     explain_mismatch,
     make_call,
     make_careful_call,
@@ -128,10 +128,10 @@ def counting() -> np.ndarray[Any, Any]:
 
 def step_spec(weight: object, **changes: Any) -> CallSpec:
     given = {
-        "arguments": (Operand("x", F4, (N,)),),
-        "states": (Operand("w", F4, (N,), written=True),),
+        "arguments": (InputSpec("x", F4, (N,)),),
+        "states": (InputSpec("w", F4, (N,), written=True),),
         "state_objects": (weight,),
-        "outputs": (Output(F4, (N,)),),
+        "outputs": (OutputSpec(F4, (N,)),),
         "tensor_type": Box,
         "wrap": Box,
         "storage_slot": "_storage",
@@ -187,7 +187,11 @@ def test_with_the_real_tensor(make: Callable[..., Any]) -> None:
 @BOTH
 def test_outputs_none_one_several(make: Callable[..., Any]) -> None:
     x, weight = Box(counting()), Box(counting())
-    specs = [Output(F4, (2, 0, 3)), Output(np.dtype(np.bool_), (), is_tensor=False), Output(np.dtype("i8"), (4, 5))]
+    specs = [
+        OutputSpec(F4, (2, 0, 3)),
+        OutputSpec(np.dtype(np.bool_), (), is_tensor=False),
+        OutputSpec(np.dtype("i8"), (4, 5)),
+    ]
     for count in range(4):
         result = make("nothing", step_spec(weight, outputs=tuple(specs[:count])))(x)
         results = [] if result is None else list(result) if count > 1 else [result]
@@ -202,7 +206,7 @@ def test_outputs_none_one_several(make: Callable[..., Any]) -> None:
 @BOTH
 def test_frame(make: Callable[..., Any]) -> None:
     x, weight = Box(counting()), Box(counting())
-    spec = step_spec(weight, outputs=(Output(np.dtype("i8"), (8,)),), constants=(123, 456), arena_bytes=100)
+    spec = step_spec(weight, outputs=(OutputSpec(np.dtype("i8"), (8,)),), constants=(123, 456), arena_bytes=100)
     words = make("look", spec)(x)._data
     assert words[:2].tolist() == [x._data.ctypes.data, weight._data.ctypes.data]
     assert words[2] == words.ctypes.data
@@ -216,9 +220,9 @@ def test_bare_arrays(make: Callable[..., Any]) -> None:
     rate = counting()
     spec = step_spec(
         rate,
-        arguments=(Operand("x", F4, (N,), is_tensor=False),),
-        states=(Operand("rate", F4, (N,), is_tensor=False, written=True),),
-        outputs=(Output(F4, (N,), is_tensor=False),),
+        arguments=(InputSpec("x", F4, (N,), is_tensor=False),),
+        states=(InputSpec("rate", F4, (N,), is_tensor=False, written=True),),
+        outputs=(OutputSpec(F4, (N,), is_tensor=False),),
     )
     call = make("step", spec)
     np.testing.assert_array_equal(call(counting()), counting() ** 2)
@@ -239,7 +243,7 @@ TYPES = [
 
 @pytest.mark.parametrize(("dtype", "shape"), TYPES)
 def test_types(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    spec = step_spec(Box(counting()), arguments=(Operand("x", dtype, shape),))
+    spec = step_spec(Box(counting()), arguments=(InputSpec("x", dtype, shape),))
     call = native("nothing", spec)
     good = np.ones(shape, dtype)
     assert call(Box(good)) is not MISMATCH
@@ -375,7 +379,7 @@ def test_read_only_state() -> None:
     assert explain_mismatch(spec, (x,)) == "w is read-only, but the graph writes it"
     with pytest.raises(TinyTorchError, match="w is read-only"):
         careful("step", spec)(x)
-    unwritten = dataclasses.replace(spec, states=(Operand("w", F4, (N,)),))
+    unwritten = dataclasses.replace(spec, states=(InputSpec("w", F4, (N,)),))
     assert native("nothing", unwritten)(x) is not MISMATCH
 
 
@@ -406,7 +410,7 @@ def test_argument_that_shares_memory_with_a_written_state() -> None:
 
 def test_states_that_share_memory() -> None:
     a, b = Box(counting()), Box(counting())
-    written = Operand("a", F4, (N,), written=True)
+    written = InputSpec("a", F4, (N,), written=True)
     spec = step_spec(None, states=(written, dataclasses.replace(written, name="b")), state_objects=(a, b))
     call = native("nothing", spec)
     x = Box(counting())
@@ -419,7 +423,7 @@ def test_states_that_share_memory() -> None:
         careful("nothing", spec)(x)
     b._data = separate
     assert call(x) is not MISMATCH
-    read = dataclasses.replace(spec, states=(Operand("a", F4, (N,)), Operand("b", F4, (N,))))
+    read = dataclasses.replace(spec, states=(InputSpec("a", F4, (N,)), InputSpec("b", F4, (N,))))
     b._data = a._data
     assert native("nothing", read)(Box(a._data)) is not MISMATCH  # nothing is written, so nothing can go wrong
 
@@ -427,9 +431,9 @@ def test_states_that_share_memory() -> None:
 def test_interleaved_states_do_not_share() -> None:
     storage = np.zeros((N, 2), np.float32)
     a, b = Box(storage[:, 0]), Box(storage[:, 1])
-    written = Operand("a", F4, (N,), written=True)
+    written = InputSpec("a", F4, (N,), written=True)
     states = (written, dataclasses.replace(written, name="b"))
-    spec = step_spec(None, states=states, state_objects=(a, b), arguments=(), outputs=(Output(F4, (N,)),))
+    spec = step_spec(None, states=states, state_objects=(a, b), arguments=(), outputs=(OutputSpec(F4, (N,)),))
     assert careful("step", spec)() is not MISMATCH  # frame: "x" is a, "w" is b
     np.testing.assert_array_equal(storage, np.tile(floats(0, 1), (N, 1)))
 
@@ -438,7 +442,7 @@ def test_interleaved_states_do_not_share() -> None:
 def test_versions(make: Callable[..., Any]) -> None:
     weight, other = Box(counting(), storage=Counter()), Box(counting(), storage=Counter())
     unseen = Box(counting())
-    states = tuple(Operand(name, F4, (N,), written=name != "other") for name in ("w", "other", "unseen"))
+    states = tuple(InputSpec(name, F4, (N,), written=name != "other") for name in ("w", "other", "unseen"))
     call = make("nothing", step_spec(None, states=states, state_objects=(weight, other, unseen)))
     count = weight._storage
     assert count is not None and other._storage is not None
@@ -507,7 +511,7 @@ def test_wrap_that_fails() -> None:
             raise ZeroDivisionError("no more")
         return Numbered(array)
 
-    spec = step_spec(Box(counting()), wrap=wrap, outputs=(Output(F4, (N,)),) * 3)
+    spec = step_spec(Box(counting()), wrap=wrap, outputs=(OutputSpec(F4, (N,)),) * 3)
     call = native("nothing", spec)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
@@ -544,7 +548,7 @@ def test_wrong_offsets_are_noticed() -> None:
 
 def test_no_memory_for_an_output() -> None:
     weight = Box(counting())
-    outputs = (Output(F4, (N,)), Output(F4, (1 << 45,)))
+    outputs = (OutputSpec(F4, (N,)), OutputSpec(F4, (1 << 45,)))
     call = native("step", step_spec(weight, outputs=outputs))
     for _ in range(3):
         with pytest.raises(MemoryError):
@@ -559,7 +563,7 @@ def references(objects: list[object]) -> list[int]:
 def test_no_reference_leaks() -> None:
     weight, x = Box(counting()), Box(counting())
     bad = Box(np.zeros(N))
-    outputs = (Output(F4, (N,)), Output(F4, (2,), is_tensor=False), Output(F4, ()))
+    outputs = (OutputSpec(F4, (N,)), OutputSpec(F4, (2,), is_tensor=False), OutputSpec(F4, ()))
     good_call = native("nothing", step_spec(weight, outputs=outputs))
     none_call = native("nothing", step_spec(weight, outputs=()))
     fail_call = native("fail", step_spec(weight, on_status=lambda _status: "failed"))
@@ -637,7 +641,7 @@ def in_threads(*tasks: Callable[[], object]) -> None:
 
 
 def nap_spec(weight: Box, **changes: Any) -> CallSpec:
-    return step_spec(weight, states=(Operand("w", F4, (N,)),), releases_gil=True, arena_bytes=64, **changes)
+    return step_spec(weight, states=(InputSpec("w", F4, (N,)),), releases_gil=True, arena_bytes=64, **changes)
 
 
 @BOTH
@@ -686,8 +690,8 @@ def test_arrays_live_while_the_graph_runs() -> None:
     """Another thread rebinds the state and the argument while the graph sleeps over their memory."""
     weight, x = Box(np.full(1 << 20, 3, np.float32)), Box(np.full(1 << 20, 5, np.float32))
     big = (1 << 20,)
-    spec = nap_spec(weight, arguments=(Operand("x", F4, big),))
-    call = native("nap", dataclasses.replace(spec, states=(Operand("w", F4, big),)))
+    spec = nap_spec(weight, arguments=(InputSpec("x", F4, big),))
+    call = native("nap", dataclasses.replace(spec, states=(InputSpec("w", F4, big),)))
     results: list[float] = []
     alive = weakref.ref(weight._data)
     thread = threading.Thread(target=lambda: results.append(float(call(x)._data[0])))

@@ -9,14 +9,14 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Frame, Grid
-from tinytorch.runtime.llvm.kernel import Kernel, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
-Places = tuple[Operand, list[Register]]  # a buffer, and pointers to a vector of it at each place of a window
+Places = tuple[Buffer, list[Register]]  # a buffer, and pointers to a vector of it at each place of a window
 
 
 class EpilogueContext:
@@ -63,8 +63,8 @@ class Epilogue:
 
     key: Hashable
     body: Callable[[EpilogueContext], None] = field(compare=False)
-    operands: tuple[Operand, ...] = ()
-    outputs: tuple[Operand, ...] = ()
+    operands: tuple[Buffer, ...] = ()
+    outputs: tuple[Buffer, ...] = ()
     pool: tuple[int, int] | None = None  # windows of a convolution's outputs, each of which gives one element
 
     def frame(self, further: int = 0) -> Frame:
@@ -173,7 +173,7 @@ class Columns:
     emitter: LaneEmitter
     epilogue: Epilogue
     compute: DType
-    buffers: tuple[Operand, ...]
+    buffers: tuple[Buffer, ...]
     rest: int
 
     def __call__(self, sums: Sequence[Register], starts: Sequence[Sequence[Register]], columns: Register) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinytorch.ir.types import DType, Shape
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import PTR
 
@@ -19,8 +19,8 @@ class Grid:
     rows: int
     columns: int
     compute: DType
-    results: tuple[Operand, ...]
-    inputs: tuple[Operand, ...]
+    results: tuple[Buffer, ...]
+    inputs: tuple[Buffer, ...]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tinytorch.ir.types import DType, i8, u8
-from tinytorch.runtime.llvm.contract.layout import Operand, Product
+from tinytorch.runtime.llvm.contract.layout import Product
 from tinytorch.runtime.llvm.contract.pack import row_pitch
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -84,7 +85,7 @@ def start_at(steps: int, lanes: int) -> int:
     return (row_pitch(steps, lanes) - 1) * GROUP_BYTES
 
 
-def pack_row_groups(module: Module, a: Operand, groups: Groups, lanes: int, target: Target) -> Function:
+def pack_row_groups(module: Module, a: Buffer, groups: Groups, lanes: int, target: Target) -> Function:
     """`(from, to, rows)`: all of k of that many rows of a, `row_pitch` groups from one to the next."""
     k, each = a.shape[-1], GROUP_BYTES // groups.size
     steps = -(-k // groups.size)
@@ -126,7 +127,7 @@ def pack_row_groups(module: Module, a: Operand, groups: Groups, lanes: int, targ
     return _shared(module, key, 3, write)
 
 
-def pack_column_groups(module: Module, b: Operand, groups: Groups, width: int, lanes: int, target: Target) -> Function:
+def pack_column_groups(module: Module, b: Buffer, groups: Groups, width: int, lanes: int, target: Target) -> Function:
     """`(from, to, steps, end)`: `width` columns of b for that many groups of k, the last of which is the last of all
     where `end` is not 0."""
     size, rest = groups.size, b.shape[-2] % groups.size

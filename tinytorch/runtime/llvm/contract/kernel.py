@@ -35,7 +35,7 @@ from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
 from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
-from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
@@ -50,7 +50,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
 
 
 def emit_matmul(
-    module: Module, name: str, a: Operand, b: Operand, out: Operand, target: Target, epilogue: Epilogue | None = None
+    module: Module, name: str, a: Buffer, b: Buffer, out: Buffer, target: Target, epilogue: Epilogue | None = None
 ) -> KernelCode:
     """Write the kernel of `out = epilogue(a @ b)`; a [batch…, M, K], b [batch…, K, N], out [batch…, M, N].
 

@@ -10,7 +10,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType, Shape
 from tinytorch.runtime.llvm.contract.grid import Grid
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Product:
     `a` is [batch…, m, k], `b` [batch…, k, n], the others [batch…, m, n].
     """
 
-    a: Operand
-    b: Operand
-    results: tuple[Operand, ...]
-    inputs: tuple[Operand, ...]
+    a: Buffer
+    b: Buffer
+    results: tuple[Buffer, ...]
+    inputs: tuple[Buffer, ...]
     turned: bool = False  # rows and columns stand for the caller's columns and rows
 
     @property
@@ -60,7 +60,7 @@ class Product:
         return 2 * self.batches * self.m * self.n * self.k
 
 
-def product_of(a: Operand, b: Operand, results: Sequence[Operand], inputs: Sequence[Operand]) -> Product:
+def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]) -> Product:
     """The product, checked and simplified; CompileError if the operands do not fit.
 
     Batch axes that are rows of one taller matrix become rows, the others are merged where their strides allow, and
@@ -99,13 +99,13 @@ def _is_taller(product: Product) -> bool:
 def _stack(product: Product) -> Product:
     """The last batch axis as further rows."""
 
-    def taller(x: Operand) -> Operand:
+    def taller(x: Buffer) -> Buffer:
         *batch, count, rows, columns = x.shape
         *outer, step, row, column = x.strides
-        return Operand(x.dtype, (*batch, count * rows, columns), (*outer, step if rows == 1 else row, column))
+        return Buffer(x.dtype, (*batch, count * rows, columns), (*outer, step if rows == 1 else row, column))
 
     b = product.b
-    shorter = Operand(b.dtype, (*b.shape[:-3], *b.shape[-2:]), (*b.strides[:-3], *b.strides[-2:]))
+    shorter = Buffer(b.dtype, (*b.shape[:-3], *b.shape[-2:]), (*b.strides[:-3], *b.strides[-2:]))
     return Product(taller(product.a), shorter, tuple(map(taller, product.results)), tuple(map(taller, product.inputs)))
 
 
@@ -114,7 +114,7 @@ def _drop_unit_batches(product: Product) -> Product:
     return _map_batches(product, lambda x: _keep_axes(x, kept))
 
 
-def _keep_axes(x: Operand, kept: Sequence[int]) -> Operand:
+def _keep_axes(x: Buffer, kept: Sequence[int]) -> Buffer:
     return x.reordered((*kept, len(x.shape) - 2, len(x.shape) - 1))
 
 
@@ -130,12 +130,12 @@ def _merge_batches(product: Product) -> Product:
     return product
 
 
-def _merged(x: Operand, axis: int) -> Operand:
+def _merged(x: Buffer, axis: int) -> Buffer:
     shape = (*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
-    return Operand(x.dtype, shape, (*x.strides[:axis], *x.strides[axis + 1 :]))
+    return Buffer(x.dtype, shape, (*x.strides[:axis], *x.strides[axis + 1 :]))
 
 
-def _map_batches(product: Product, change: Callable[[Operand], Operand]) -> Product:
+def _map_batches(product: Product, change: Callable[[Buffer], Buffer]) -> Product:
     return Product(
         change(product.a), change(product.b), tuple(map(change, product.results)), tuple(map(change, product.inputs))
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.parts import over_vectors
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -47,7 +47,7 @@ class _Key:
     target: Target
 
 
-def pack_rows(module: Module, a: Operand, lanes: int, target: Target) -> Function:
+def pack_rows(module: Module, a: Buffer, lanes: int, target: Target) -> Function:
     """`(from, to, rows)`: all of k of that many rows of a, as `rows`."""
     k = a.shape[-1]
     key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (k, 0), lanes, target)
@@ -71,7 +71,7 @@ def pack_rows(module: Module, a: Operand, lanes: int, target: Target) -> Functio
     return _shared(module, key, write)
 
 
-def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: Target) -> Function:
+def pack_panels(module: Module, a: Buffer, tile_rows: int, lanes: int, target: Target) -> Function:
     """`(from, to, rows)`: all of k of that many rows of a, as `panels`; of the last tile only what exists."""
     k, m = a.shape[-1], a.shape[-2]
     key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), (k * 64 + tile_rows, m % tile_rows), lanes, target)
@@ -103,7 +103,7 @@ def pack_panels(module: Module, a: Operand, tile_rows: int, lanes: int, target: 
     return _shared(module, key, write)
 
 
-def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Target) -> Function:
+def pack_columns(module: Module, b: Buffer, width: int, lanes: int, target: Target) -> Function:
     """`(from, to, k)`: `width` columns of b, contiguous or at any stride, for that many k."""
     key = _Key("columns", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
     compute = accumulator(b.dtype)
@@ -126,7 +126,7 @@ def pack_columns(module: Module, b: Operand, width: int, lanes: int, target: Tar
     return _shared(module, key, write)
 
 
-def pack_transposed(module: Module, b: Operand, width: int, lanes: int, target: Target) -> Function:
+def pack_transposed(module: Module, b: Buffer, width: int, lanes: int, target: Target) -> Function:
     """`(from, to, k)`: `width` columns of b, each contiguous along k, square by square; k is at least `lanes`."""
     compute = accumulator(b.dtype)
     pitch = -(-width // lanes) * lanes * compute.size

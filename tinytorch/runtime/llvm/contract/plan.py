@@ -19,7 +19,7 @@ from typing import Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Product
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.target import Target
 
 _PAGE = 4096
@@ -191,7 +191,7 @@ def _wanted_chunks(product: Product) -> int:
     return max(1, min(_MOST_CHUNKS, max(product.flops // _CHUNK_FLOPS, bytes_ // _CHUNK_BYTES)))
 
 
-def _footprint(x: Operand) -> int:
+def _footprint(x: Buffer) -> int:
     return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
 
 

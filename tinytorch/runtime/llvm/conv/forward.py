@@ -22,7 +22,7 @@ from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
 from tinytorch.runtime.llvm.conv.pool import pool_function
-from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -33,8 +33,8 @@ def emit_conv(
     module: Module,
     name: str,
     conv: Convolution,
-    weights: Operand,
-    out: Operand,
+    weights: Buffer,
+    out: Buffer,
     target: Target,
     epilogue: Epilogue | None = None,
 ) -> KernelCode:
@@ -73,8 +73,8 @@ class _Forward:
         module: Module,
         fn: Function,
         conv: Convolution,
-        weights: Operand,
-        out: Operand,
+        weights: Buffer,
+        out: Buffer,
         target: Target,
         epilogue: Epilogue | None,
     ) -> None:
@@ -148,7 +148,7 @@ class _Forward:
 
         fn.loop(height, [], row)
         strides = (width * columns * channels, columns * channels, 1, channels)
-        self.w, self.weights = packed, Operand(compute, w.shape, strides)
+        self.w, self.weights = packed, Buffer(compute, w.shape, strides)
 
     def _prepare_epilogue(self, epilogue: Epilogue) -> None:
         module, lanes, panel = self.module, self.plan.lanes, self.plan.panel

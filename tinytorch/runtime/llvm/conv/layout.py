@@ -10,7 +10,7 @@ from itertools import pairwise
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Grid
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 
 Pair = tuple[int, int]
 
@@ -23,7 +23,7 @@ class Convolution:
     the image there are zeros. `columns` is the number of output channels per group.
     """
 
-    images: Operand
+    images: Buffer
     outputs: Pair
     window: Pair
     stride: Pair
@@ -120,8 +120,8 @@ def grid_of(
     groups: int,
     columns: int,
     places: Sequence[int],
-    results: Sequence[Operand],
-    inputs: Sequence[Operand],
+    results: Sequence[Buffer],
+    inputs: Sequence[Buffer],
 ) -> Grid:
     """What an epilogue sees of results and inputs that are [*places, groups * columns].
 
@@ -134,8 +134,8 @@ def grid_of(
     batch = (groups,) if flat else (groups, *places[:-1])
     rows = math.prod(places) if flat else places[-1]
 
-    def seen(x: Operand) -> Operand:
+    def seen(x: Buffer) -> Buffer:
         outer, row = ((), x.strides[axes[-1]]) if flat else (x.strides[:-2], x.strides[-2])
-        return Operand(x.dtype, (*batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
+        return Buffer(x.dtype, (*batch, rows, columns), (columns * x.strides[-1], *outer, row, x.strides[-1]))
 
     return Grid(batch, rows, columns, compute, tuple(map(seen, results)), tuple(map(seen, inputs)))

@@ -7,7 +7,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import i32
 from tinytorch.runtime.llvm.contract.epilogue import Columns, Epilogue
 from tinytorch.runtime.llvm.conv.layout import Convolution
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -34,7 +34,7 @@ def pool_function(
     module: Module,
     conv: Convolution,
     epilogue: Epilogue,
-    out: Operand,
+    out: Buffer,
     lanes: int,
     pitch: int,
     target: Target,
@@ -49,11 +49,11 @@ def pool_function(
     buffers = (out, *epilogue.outputs, *epilogue.operands)
     edge = (conv.groups if conv.depthwise else conv.columns) % lanes
 
-    def is_whole(x: Operand) -> bool:
+    def is_whole(x: Buffer) -> bool:
         """Whether an operand has an element for every output, not for every window."""
         return x.shape[1:3] == outputs
 
-    def places(fn: Function, x: Operand, base: Register, y: Register, column: Register) -> list[Register]:
+    def places(fn: Function, x: Buffer, base: Register, y: Register, column: Register) -> list[Register]:
         """An operand at all places of window (y, column), or at the pooled element."""
         if not is_whole(x):
             return [fn.at(base, y * x.strides_bytes[1] + column * x.strides_bytes[2])]

@@ -23,7 +23,7 @@ from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_fun
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import cut_axis
-from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -39,8 +39,8 @@ def emit_conv_weight_grad(
     module: Module,
     name: str,
     conv: Convolution,
-    gradients: Operand,
-    out: Operand,
+    gradients: Buffer,
+    out: Buffer,
     target: Target,
     epilogue: Epilogue | None = None,
 ) -> KernelCode:
@@ -85,8 +85,8 @@ class _WeightGrad:
         self,
         module: Module,
         conv: Convolution,
-        gradients: Operand,
-        out: Operand,
+        gradients: Buffer,
+        out: Buffer,
         target: Target,
         epilogue: Epilogue | None,
     ) -> None:

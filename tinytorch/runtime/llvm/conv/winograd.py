@@ -26,7 +26,7 @@ from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.pool import pool_function
 from tinytorch.runtime.llvm.index.loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
-from tinytorch.runtime.llvm.kernel import KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -40,8 +40,8 @@ def emit_winograd(
     module: Module,
     name: str,
     conv: Convolution,
-    weights: Operand,
-    out: Operand,
+    weights: Buffer,
+    out: Buffer,
     target: Target,
     epilogue: Epilogue | None = None,
 ) -> KernelCode:
@@ -58,7 +58,7 @@ def emit_winograd(
     return KernelCode((Phase(name, writer.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
-def write_winograd_weights(fn: Function, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_winograd_weights(fn: Function, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """The kernel of `winograd_weights`: G w Gᵀ, a share of the input channels to a chunk."""
     (w,) = operands
     compute = accumulator(w.dtype)
@@ -104,7 +104,7 @@ class _Strip:
 
 class _Winograd:
     def __init__(
-        self, module: Module, conv: Convolution, weights: Operand, out: Operand, target: Target, epilogue: Epilogue
+        self, module: Module, conv: Convolution, weights: Buffer, out: Buffer, target: Target, epilogue: Epilogue
     ) -> None:
         self.module = module
         self.conv = conv
@@ -274,7 +274,7 @@ class _Winograd:
     def _image_function(self) -> Function:
         """`(from, to, pairs)`: Bᵀ d B for so many pairs of rows of outputs, all channels."""
         picture, channels, lanes = self.picture, self.conv.channels, self.lanes
-        source = Operand(picture.dtype, (1,), (1,))
+        source = Buffer(picture.dtype, (1,), (1,))
 
         def build(name: str) -> Function:
             fn = self.module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
@@ -377,7 +377,7 @@ def _outputs(a: Register, b: Register, c: Register, d: Register) -> Line:
 
 
 def _loaded(
-    emitter: LaneEmitter, pointer: Register, source: Operand, offset: int, conv: Convolution, mask: Register | None
+    emitter: LaneEmitter, pointer: Register, source: Buffer, offset: int, conv: Convolution, mask: Register | None
 ) -> Register:
     """A vector in the dtype of the sums."""
     return emitter.value(emitter.load(pointer, source.dtype, offset, mask=mask).cast(conv.compute))

@@ -29,7 +29,7 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import copy_block
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
@@ -56,7 +56,7 @@ class _Run:
         return self.sizes[0] if alike else None
 
 
-def write_concat(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_concat(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """Operands of any strides, alike but for their sizes along node.attrs["axis"].
 
     The result is written front to back, whichever axis is joined.
@@ -108,7 +108,7 @@ class _Writer:
     def __init__(
         self,
         fn: Function,
-        result: Operand,
+        result: Buffer,
         target: Target,
         outer: Sequence[Axis],
         rest: Sequence[Axis],

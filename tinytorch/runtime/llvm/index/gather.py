@@ -20,13 +20,13 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import copy_block, raw_type, unrolled
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
 
 
-def write_gather(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_gather(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """result[outer…, indices…, inner…] = x[outer…, index, inner…]; x [outer…, size, inner…] and indices of any
     strides, indices i64 in [0, size)."""
     x, indices = operands
@@ -62,7 +62,7 @@ def write_gather(fn: Function, node: Node, operands: Sequence[Operand], result: 
     return Extent(cut.chunks)
 
 
-def _axes(x: Operand, indices: Operand, result: Operand, axis: int) -> tuple[list[Axis], list[Axis]]:
+def _axes(x: Buffer, indices: Buffer, result: Buffer, axis: int) -> tuple[list[Axis], list[Axis]]:
     """The result's axes with the steps of (result, x, indices): those up to the last that changes the index, and
     those behind it."""
     before, behind = axis, axis + len(indices.shape)

@@ -20,11 +20,11 @@ from tinytorch.runtime.llvm.index.pad import write_pad
 from tinytorch.runtime.llvm.index.scan import write_cumsum
 from tinytorch.runtime.llvm.index.scatter import write_scatter, write_scatter_add
 from tinytorch.runtime.llvm.index.update import write_dynamic_slice, write_update_slice
-from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.text.builder import Function, Module
 from tinytorch.runtime.llvm.text.target import Target
 
-_MOVES: dict[Op, Callable[[Function, Node, Sequence[Operand], Operand, Target], Extent]] = {
+_MOVES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target], Extent]] = {
     gather: write_gather,
     dynamic_slice: write_dynamic_slice,
     pad: write_pad,
@@ -32,7 +32,7 @@ _MOVES: dict[Op, Callable[[Function, Node, Sequence[Operand], Operand, Target], 
     cumsum: write_cumsum,
 }
 # These may write over their first operand.
-_UPDATES: dict[Op, Callable[[Function, Node, Sequence[Operand], Operand, Target, bool], Extent]] = {
+_UPDATES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target, bool], Extent]] = {
     scatter: write_scatter,
     scatter_add: write_scatter_add,
     update_slice: write_update_slice,
@@ -44,7 +44,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     leaves them."""
     (node,) = kernel.body.nodes
 
-    def write(fn: Function, operands: Sequence[Operand], results: Results) -> Extent:
+    def write(fn: Function, operands: Sequence[Buffer], results: Results) -> Extent:
         if node.op in _UPDATES:
             return _UPDATES[node.op](fn, node, operands, only(results), target, kernel.in_place)
         return _MOVES[node.op](fn, node, operands, only(results), target)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.types import Shape
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import PTR
 
@@ -25,7 +25,7 @@ class Axis:
     steps: tuple[int, ...]
 
 
-def byte_steps(operand: Operand) -> tuple[int, ...]:
+def byte_steps(operand: Buffer) -> tuple[int, ...]:
     return tuple(stride * operand.dtype.size for stride in operand.strides)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.ir.errors import CompileError
 from tinytorch.runtime.llvm.index.loops import Extent
-from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Operand, Phase
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
-Results = Sequence[Operand | None]
-Write = Callable[[Function, Sequence[Operand], Results], Extent]
+Results = Sequence[Buffer | None]
+Write = Callable[[Function, Sequence[Buffer], Results], Extent]
 
 
 def emit_moves(module: Module, name: str, kernel: Kernel, write: Write) -> KernelCode:
@@ -40,16 +40,16 @@ def emit_moves(module: Module, name: str, kernel: Kernel, write: Write) -> Kerne
     return KernelCode((Phase(name, extent.chunks),), frame, private_bytes=extent.scratch_bytes)
 
 
-def _row_major(result: Operand) -> Operand:
-    return Operand.contiguous(result.dtype, result.shape)
+def _row_major(result: Buffer) -> Buffer:
+    return Buffer.contiguous(result.dtype, result.shape)
 
 
-def _same_layout(a: Operand, b: Operand) -> bool:
+def _same_layout(a: Buffer, b: Buffer) -> bool:
     """Whether the elements lie alike; along axes of size 1 strides do not matter."""
     return 0 in a.shape or all(d == 1 or s == t for d, s, t in zip(a.shape, a.strides, b.strides, strict=True))
 
 
-def only(results: Results) -> Operand:
+def only(results: Results) -> Buffer:
     """The result of a node that has one."""
     (result,) = results
     assert result is not None, "somebody reads a kernel's only result"

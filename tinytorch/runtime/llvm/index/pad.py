@@ -12,12 +12,12 @@ from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, cut_evenly, frame_pointers, region_of
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import fill, raw_type
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
 
-def write_pad(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_pad(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """`value` before, after and between the elements of each axis of x, of any strides, as node.attrs say."""
     (x,) = operands
     spans = _spans(x, result, node.attrs["low"], node.attrs["interior"])
@@ -40,7 +40,7 @@ def _bits(value: float, dtype: DType) -> int:
         return int(np.full((), value, dtype.numpy).view(f"u{dtype.size}"))
 
 
-def _spans(x: Operand, result: Operand, low: Sequence[int], interior: Sequence[int]) -> list[Span]:
+def _spans(x: Buffer, result: Buffer, low: Sequence[int], interior: Sequence[int]) -> list[Span]:
     if 0 in x.shape:
         return [Span(0, 0, math.prod(result.shape), 1, 0, x.dtype.size)]
     sides = zip(x.shape, low, result.shape, interior, byte_steps(x), byte_steps(result), strict=True)

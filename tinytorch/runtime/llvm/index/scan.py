@@ -27,13 +27,13 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import over_lanes
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
 
-def write_cumsum(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_cumsum(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """result[…, i, …] = x[…, 0, …] + … + x[…, i, …] along the axis, or the sum from i on; x of any strides."""
     (x,) = operands
     axis = node.attrs["axis"]
@@ -59,7 +59,7 @@ def write_cumsum(fn: Function, node: Node, operands: Sequence[Operand], result: 
 class _Scan:
     """Writes the running sums `along` an axis, whose steps are those of (result, x)."""
 
-    def __init__(self, fn: Function, target: Target, x: Operand, along: Axis, reverse: bool) -> None:
+    def __init__(self, fn: Function, target: Target, x: Buffer, along: Axis, reverse: bool) -> None:
         self.fn = fn
         self.target = target
         self.dtype = x.dtype

@@ -33,7 +33,7 @@ from tinytorch.runtime.llvm.index.loops import (
     sizes_of,
 )
 from tinytorch.runtime.llvm.index.runs import copy_block, over_lanes, unrolled
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -45,7 +45,7 @@ _SCAN_SHARE = 32  # elements to move, at least, for every index that a chunk loo
 
 
 def write_scatter(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
+    fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target, in_place: bool
 ) -> Extent:
     """result = base [outer…, size, inner…] with updates [outer…, indices…, inner…] in place of the rows at the
     indices, i64 in [0, size).
@@ -56,7 +56,7 @@ def write_scatter(
 
 
 def write_scatter_add(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
+    fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target, in_place: bool
 ) -> Extent:
     """The same with updates added to what is there. 16-bit floats are summed in f32, in scratch, and rounded at the
     end."""
@@ -117,7 +117,7 @@ class _Problem:
         return f32 if self.is_widened else self.dtype
 
 
-def _problem_of(axis: int, operands: Sequence[Operand], result: Operand, *, adds: bool, in_place: bool) -> _Problem:
+def _problem_of(axis: int, operands: Sequence[Buffer], result: Buffer, *, adds: bool, in_place: bool) -> _Problem:
     base, indices, updates = operands
     to, from_, added = byte_steps(result), byte_steps(base), byte_steps(updates)
     behind = axis + len(indices.shape)

@@ -22,7 +22,7 @@ from tinytorch.runtime.llvm.index.loops import (
 )
 from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
 from tinytorch.runtime.llvm.index.runs import copy_block
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
@@ -31,7 +31,7 @@ Starts = list[Size]
 
 
 def write_update_slice(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target, in_place: bool
+    fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target, in_place: bool
 ) -> Extent:
     """The region of the result at node.attrs["starts"], in ["steps"], moved along ["axes"] by the positions, is the
     update, the rest the base; both of any strides. Positions lie in range. `in_place`: the result is the buffer of
@@ -48,9 +48,7 @@ def write_update_slice(
     return _write_all(fn, base, update, result, (under, source, to), target, starts, steps)
 
 
-def write_dynamic_slice(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target
-) -> Extent:
+def write_dynamic_slice(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """The region of x, of any strides, that begins at node.attrs["starts"], moved along ["axes"] by the positions,
     which lie in range."""
     source, *positions, to = frame_pointers(fn, len(operands) + 1)
@@ -74,7 +72,7 @@ def _at(fn: Function, pointer: Register, starts: Starts, along: Sequence[int]) -
 
 def _copy(
     fn: Function,
-    part: Operand,
+    part: Buffer,
     to: Register,
     to_steps: Sequence[int],
     source: Register,
@@ -91,9 +89,9 @@ def _copy(
 
 def _write_all(
     fn: Function,
-    base: Operand,
-    update: Operand,
-    result: Operand,
+    base: Buffer,
+    update: Buffer,
+    result: Buffer,
     pointers: tuple[Register, Register, Register],
     target: Target,
     starts: Starts,
@@ -116,7 +114,7 @@ def _write_all(
     return Extent(cut.chunks)
 
 
-def _spans(base: Operand, update: Operand, result: Operand, starts: Starts, steps: Sequence[int]) -> list[Span]:
+def _spans(base: Buffer, update: Buffer, result: Buffer, starts: Starts, steps: Sequence[int]) -> list[Span]:
     rows, unders = byte_steps(result), byte_steps(base)
     if 0 in update.shape:
         kept = zip(result.shape, rows, unders, strict=True)

@@ -10,7 +10,7 @@ from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.types import DType, f32
 from tinytorch.runtime.llvm.lanes.node import computed
 from tinytorch.runtime.llvm.loop.domain import Domain, domain_of, is_reduction
-from tinytorch.runtime.llvm.loop.stages import Level, Operand, Stage, StagePlanner, Values
+from tinytorch.runtime.llvm.loop.stages import Access, Level, Stage, StagePlanner, Values
 from tinytorch.runtime.llvm.text.target import Target
 
 GRAIN = 16384  # elements of a chunk: some microseconds of work
@@ -49,7 +49,7 @@ class Plan:
     values: Values
     division: Division
     unroll: int  # vectors side by side in a tile
-    operands: tuple[Operand, ...]
+    operands: tuple[Access, ...]
     stages: tuple[Stage, ...]
     streamed: frozenset[int]  # outputs written past the caches
     buffers: tuple[int, ...]  # where each kept buffer begins in the memory of a chunk
@@ -103,7 +103,7 @@ def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> 
     planner = StagePlanner(values, streamed, division.split is not None, division.groups, unroll)
     stages = planner.plan()
     ends = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
-    operands = [Operand(v.type.dtype, walk) for v, walk in ends]
+    operands = [Access(v.type.dtype, walk) for v, walk in ends]
     return Plan(
         values=values,
         division=division,

@@ -34,7 +34,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
-class Operand:
+class Access:
     """A buffer and how its address moves, in elements, along each axis."""
 
     dtype: DType
@@ -204,7 +204,7 @@ class StagePlanner:
         self._tile_unroll = tile_unroll
         self._kept: dict[Value, int] = {}
         self._operands = len(values.body.inputs) + len(values.body.outputs)
-        self.buffers: list[Operand] = []  # for kept values, after the outputs
+        self.buffers: list[Access] = []  # for kept values, after the outputs
         self.offsets: list[int] = []  # of the buffers, in the memory of a chunk
         self.bytes = 0
 
@@ -300,7 +300,7 @@ class StagePlanner:
         total = self.bytes + size
         if total > STACK_BYTES and total * self._chunks > _MOST_SCRATCH:
             return None
-        self.buffers.append(Operand(value.type.dtype, tuple(walk)))
+        self.buffers.append(Access(value.type.dtype, tuple(walk)))
         self.offsets.append(self.bytes)
         self.bytes += size
         return self._operands + len(self.buffers) - 1

@@ -14,7 +14,7 @@ from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.pooling import lowest
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow, register_type
 from tinytorch.runtime.llvm.pooling.windows import (
     LaneBody,
@@ -38,7 +38,7 @@ _WIDTH, _CHANNELS = 2, 3
 
 
 def write_max_pool(
-    fn: Function, node: Node, operands: Sequence[Operand], results: Sequence[Operand | None], target: Target
+    fn: Function, node: Node, operands: Sequence[Buffer], results: Sequence[Buffer | None], target: Target
 ) -> Extent:
     """For each window of x, of any strides, its largest element, and the place of that, unless they are None."""
     (x,) = operands
@@ -48,9 +48,7 @@ def write_max_pool(
     return _write(fn, node, x, wanted, wanted[0], search, target)
 
 
-def write_max_pool_take(
-    fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target
-) -> Extent:
+def write_max_pool_take(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """The element of x in each window whose place `index` holds, and 0 where there is none. Any strides."""
     x, index = operands
     return _write(fn, node, x, (index, result), result, _Take(x.dtype, index, result), target)
@@ -81,7 +79,7 @@ class _Search:
     it is compared as where that differs, and the place."""
 
     dtype: DType
-    results: Sequence[Operand]
+    results: Sequence[Buffer]
     value: int | None
     index: int | None
 
@@ -135,8 +133,8 @@ class _Take:
     """The element at the place that `index` holds. The state is the element, and that place."""
 
     dtype: DType
-    index: Operand
-    result: Operand
+    index: Buffer
+    result: Buffer
 
     def empty(self, emitter: LaneEmitter, others: Sequence[Register], axis: int) -> list[Register]:
         place = load_places(emitter, others[0], self.index, axis, self.dtype)
@@ -161,9 +159,9 @@ class _Take:
 def _write(
     fn: Function,
     node: Node,
-    x: Operand,
-    others: Sequence[Operand],
-    out: Operand,
+    x: Buffer,
+    others: Sequence[Buffer],
+    out: Buffer,
     reduction: _Reduction,
     target: Target,
 ) -> Extent:
@@ -184,7 +182,7 @@ def _write(
     return image_rows(fn, out.shape[0], out.shape[1], read + written, row)
 
 
-def _lane_axis(x: Operand, out: Operand) -> int:
+def _lane_axis(x: Buffer, out: Buffer) -> int:
     """The axis whose neighbours share a vector: the channels, unless only the width is contiguous."""
     contiguous_channels = x.strides[_CHANNELS] == 1 and x.shape[_CHANNELS] > 1
     return _WIDTH if x.strides[_WIDTH] == 1 and not contiguous_channels and out.shape[_WIDTH] > 1 else _CHANNELS
@@ -194,9 +192,9 @@ def _lane_axis(x: Operand, out: Operand) -> int:
 class _Writer:
     fn: Function
     target: Target
-    x: Operand
+    x: Buffer
     steps: Sequence[tuple[int, ...]]  # of the reduction's operand and results
-    out: Operand
+    out: Buffer
     rows: Span
     columns: Span
     reduction: _Reduction

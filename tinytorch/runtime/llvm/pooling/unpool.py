@@ -14,7 +14,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType, bool_
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved, settled
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.pooling.windows import (
     Span,
@@ -35,7 +35,7 @@ _STREAMED_BYTES = 32 << 20  # where no cache holds what is read and written, res
 _CHANNELS = 3
 
 
-def write_max_unpool(fn: Function, node: Node, operands: Sequence[Operand], result: Operand, target: Target) -> Extent:
+def write_max_unpool(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
     """Each element of g, of any strides, at the place of its window that `index` holds; 0 elsewhere. Whatever the
     index holds, nothing outside of the result is written. The sums are formed in the order of the places."""
     g, index = operands
@@ -67,7 +67,7 @@ def write_max_unpool(fn: Function, node: Node, operands: Sequence[Operand], resu
     return extents[0]
 
 
-def _may_stream(operands: Sequence[Operand], result: Operand, target: Target) -> bool:
+def _may_stream(operands: Sequence[Buffer], result: Buffer, target: Target) -> bool:
     """Whether no cache holds all this, and the result's vectors lie at whole multiples of their size."""
     lanes = target.lanes(compared_dtype(result.dtype))
     whole = result.shape[_CHANNELS] % lanes == 0 and lanes * result.dtype.size >= 16
@@ -159,9 +159,9 @@ class _Block:
 class _Writer:
     fn: Function
     target: Target
-    g: Operand
-    index: Operand
-    result: Operand
+    g: Buffer
+    index: Buffer
+    result: Buffer
     rows: _Blocks
     columns: _Blocks
     streaming: bool = False  # past the caches

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinytorch.ir.types import DType, f32
 from tinytorch.runtime.llvm.index.loops import Extent, Size, cut_evenly, least, most, region_of
-from tinytorch.runtime.llvm.kernel import Operand
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -91,7 +91,7 @@ def place_type(dtype: DType, index: DType, lanes: int) -> LLType:
     return vector(f"i{max(compared_dtype(dtype).bits, index.bits)}", lanes)
 
 
-def load_places(emitter: LaneEmitter, pointer: Register, index: Operand, axis: int, dtype: DType) -> Register:
+def load_places(emitter: LaneEmitter, pointer: Register, index: Buffer, axis: int, dtype: DType) -> Register:
     """Places at `pointer` in lanes along `axis`, beside lanes of `dtype`."""
     loaded = emitter.value(emitter.load_strided(pointer, index.dtype, index.strides[axis]))
     return emitter.fn.convert("zext", loaded, place_type(dtype, index.dtype, emitter.lanes))

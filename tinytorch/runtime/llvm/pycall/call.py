@@ -40,8 +40,8 @@ from tinytorch.runtime.llvm.pycall.spec import (
     MISMATCH,
     Call,
     CallSpec,
-    Operand,
-    Output,
+    InputSpec,
+    OutputSpec,
     aligned_empty,
     explain_mismatch,
     explain_type,
@@ -55,8 +55,8 @@ __all__ = [
     "MISMATCH",
     "Call",
     "CallSpec",
-    "Operand",
-    "Output",
+    "InputSpec",
+    "OutputSpec",
     "aligned_empty",
     "explain_mismatch",
     "explain_type",
@@ -184,7 +184,7 @@ class _Plan:
         }
         return [int(record[name]) for name in OPERAND]
 
-    def _output(self, output: Output) -> list[int]:
+    def _output(self, output: OutputSpec) -> list[int]:
         record = {
             "large": math.prod(output.shape) * output.dtype.itemsize >= LARGE,
             "descr": self._object(output.dtype),

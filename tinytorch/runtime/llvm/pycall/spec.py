@@ -23,8 +23,8 @@ _OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved v
 
 
 @dataclass(frozen=True)
-class Operand:
-    """What a graph expects of one operand: a tensor holding an array of this type, or such an array itself."""
+class InputSpec:
+    """What a graph expects of one input: a tensor holding an array of this type, or such an array itself."""
 
     name: str
     dtype: np.dtype[Any]
@@ -39,7 +39,7 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputSpec:
     """An array that each call allocates and returns, wrapped in a tensor or bare."""
 
     dtype: np.dtype[Any]
@@ -67,10 +67,10 @@ class CallSpec:
     must live as long as the call: code, constants.
     """
 
-    arguments: tuple[Operand, ...]
-    states: tuple[Operand, ...]
+    arguments: tuple[InputSpec, ...]
+    states: tuple[InputSpec, ...]
     state_objects: tuple[object, ...]
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputSpec, ...]
     tensor_type: type
     wrap: Callable[[Array], object]
     constants: tuple[int, ...] = ()
@@ -83,7 +83,7 @@ class CallSpec:
     keep: tuple[object, ...] = ()
 
     @property
-    def operands(self) -> tuple[Operand, ...]:
+    def operands(self) -> tuple[InputSpec, ...]:
         """Arguments, then states: the order of the frame."""
         return self.arguments + self.states
 
@@ -123,7 +123,7 @@ def explain_type(spec: CallSpec, arguments: tuple[object, ...]) -> str | None:
     return None
 
 
-def _explain_operand(spec: CallSpec, operand: Operand, value: object) -> str | None:
+def _explain_operand(spec: CallSpec, operand: InputSpec, value: object) -> str | None:
     kind = spec.tensor_type if operand.is_tensor else np.ndarray
     if not isinstance(value, kind):
         return f"is a {type(value).__name__}, compiled for a {kind.__name__}"
@@ -137,7 +137,7 @@ def _explain_operand(spec: CallSpec, operand: Operand, value: object) -> str | N
     return None
 
 
-def _explain_layout(operand: Operand, array: Array) -> str | None:
+def _explain_layout(operand: InputSpec, array: Array) -> str | None:
     if type(array) is not np.ndarray:
         return f"is in a {type(array).__name__}, a subclass of ndarray"
     if not array.dtype.isnative:
@@ -207,7 +207,7 @@ def make_careful_call(entry: int, spec: CallSpec) -> Call:
     return call
 
 
-def _with(spec: CallSpec, arrays: list[Array]) -> list[tuple[Array, Operand]]:
+def _with(spec: CallSpec, arrays: list[Array]) -> list[tuple[Array, InputSpec]]:
     return list(zip(arrays, spec.operands, strict=True))
 
 
@@ -225,7 +225,7 @@ def _check_writes(spec: CallSpec, arrays: list[Array]) -> set[int]:
     return copied
 
 
-def _ready(array: Array, operand: Operand, copied: bool) -> Array:
+def _ready(array: Array, operand: InputSpec, copied: bool) -> Array:
     """The array itself if machine code can use it, else a copy in the layout that it expects."""
     fits = _explain_layout(operand, array) is None and not copied
     return array if fits else np.array(array, operand.dtype, order="C", subok=False)
