@@ -106,7 +106,7 @@ def all_on() -> frozenset[str]:
 
 @st.composite
 def programs(draw: Draw, on: frozenset[str] | None = None) -> Program:
-    return _Writer(Draft(draw, all_on() if on is None else on)).program()
+    return _ProgramWriter(Draft(draw, all_on() if on is None else on)).program()
 
 
 @dataclass
@@ -119,7 +119,7 @@ class _Pool:
     grad: bool
 
 
-class _Writer:
+class _ProgramWriter:
     def __init__(self, draft: Draft) -> None:
         self.d = draft
         self.tensors: dict[str, str] = {}

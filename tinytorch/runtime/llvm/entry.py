@@ -50,7 +50,7 @@ def _aligned(size: int) -> int:
 
 def write_entry(module: Module, plan: Schedule, waves: Sequence[Wave], areas: Areas, name: str) -> None:
     """Write the entry function and those that it calls."""
-    _Entry(module, plan, areas, name).write(waves)
+    _EntryWriter(module, plan, areas, name).write(waves)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Piece:
         self.fn.ret_if(self.fn.compare("ne", self.fn.load(self.status, I64), self.fn.const(0, I64)))
 
 
-class _Entry:
+class _EntryWriter:
     def __init__(self, module: Module, plan: Schedule, areas: Areas, name: str) -> None:
         self.module = module
         self.areas = areas

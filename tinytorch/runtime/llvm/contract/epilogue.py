@@ -16,7 +16,7 @@ from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
-Places = tuple[Buffer, list[Register]]  # a buffer, and pointers to a vector of it at each place of a window
+WindowPointers = tuple[Buffer, list[Register]]  # a buffer, and pointers to a vector of it at each place of a window
 
 
 class EpilogueContext:
@@ -27,7 +27,12 @@ class EpilogueContext:
     """
 
     def __init__(
-        self, emitter: LaneEmitter, sums: list[Lane], mask: Register | None, inputs: list[Places], results: list[Places]
+        self,
+        emitter: LaneEmitter,
+        sums: list[Lane],
+        mask: Register | None,
+        inputs: list[WindowPointers],
+        results: list[WindowPointers],
     ) -> None:
         self.emitter = emitter
         self.sums = sums

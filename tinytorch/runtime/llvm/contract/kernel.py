@@ -32,7 +32,7 @@ from tinytorch.runtime.llvm.contract.pack import (
     row_pitch,
 )
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import Plan, Tile, plan_product
+from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile, plan_product
 from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
@@ -65,13 +65,13 @@ def emit_matmul(
     if not (product.batches and product.m and product.n):
         fn.ret()
         return KernelCode((), buffers)
-    writer = _Kernel(module, fn, product, target, epilogue)
+    writer = _ProductWriter(module, fn, product, target, epilogue)
     writer.write()
     fn.ret()
     return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
-class _Kernel:
+class _ProductWriter:
     """Writes the loops of `plan` around the microkernels."""
 
     def __init__(
@@ -87,7 +87,7 @@ class _Kernel:
         self.groups: Groups | None = groups_of(product, target)
         self.single = product  # whose steps of k are elements, where those of `product` are groups
         product = grouped(product, self.groups) if self.groups else product
-        plan: Plan = plan_product(product, target, self.groups is not None)
+        plan: ProductPlan = plan_product(product, target, self.groups is not None)
         self.product = product
         self.plan = plan
         self.target = target
@@ -195,12 +195,12 @@ class _Kernel:
         def k_block(start: Register) -> None:
             count = least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
             b = self._panel_of_b(block, column, width, start, count)
-            span = _Span(column, width, start, count, b)
-            self._rows(block, span)
+            panel = _Panel(column, width, start, count, b)
+            self._rows(block, panel)
 
         if self.k_blocks == 1:
             b = self._panel_of_b(block, column, width, self.fn.const(0), self.fn.const(depth))
-            self._rows(block, _Span(column, width, self.fn.const(0), self.fn.const(depth), b))
+            self._rows(block, _Panel(column, width, self.fn.const(0), self.fn.const(depth), b))
         else:
             self.fn.loop(depth, [], k_block, step=plan.k_block)
 
@@ -220,26 +220,26 @@ class _Kernel:
         self.fn.call(emit(self.module, b, width, self.plan.lanes, self.target), [source, packed, count])
         return packed
 
-    def _rows(self, block: _Block, span: _Span) -> None:
+    def _rows(self, block: _Block, panel: _Panel) -> None:
         tall = self.plan.tile.rows
         whole = block.rows // tall * tall
-        self.fn.loop(whole, [], lambda i: self._tile(block, span, i, tall), step=tall)
+        self.fn.loop(whole, [], lambda i: self._tile(block, panel, i, tall), step=tall)
         rest = self.product.m % tall
         if rest:
-            where_differ(self.fn, block.rows, whole, lambda: self._tile(block, span, whole, rest))
+            where_differ(self.fn, block.rows, whole, lambda: self._tile(block, panel, whole, rest))
 
-    def _tile(self, block: _Block, span: _Span, i: Register, tall: int) -> None:
+    def _tile(self, block: _Block, panel: _Panel, i: Register, tall: int) -> None:
         fn, plan = self.fn, self.plan
         if self.epilogue is None:
             out = self.product.results[0]
-            to, stride = fn.at(block.out, i * out.row_bytes + span.column * self.size), out.row_bytes
+            to, stride = fn.at(block.out, i * out.row_bytes + panel.column * self.size), out.row_bytes
         else:
             stride = plan.panel * self.size
             to = self.sums if self.k_blocks == 1 else fn.at(self.sums, i * stride)
-        self._sums(self._tile_of_a(block, span, i), span, to, stride, tall)
+        self._sums(self._tile_of_a(block, panel, i), panel, to, stride, tall)
         if self.epilogue is None:
             return
-        args = [self.frame, to, fn.const(tall), fn.const(span.width), block.row + i, span.column, block.batch]
+        args = [self.frame, to, fn.const(tall), fn.const(panel.width), block.row + i, panel.column, block.batch]
 
         def finish() -> None:
             fn.call(self.finish, args)
@@ -247,40 +247,40 @@ class _Kernel:
         if self.k_blocks == 1:
             finish()
         else:
-            fn.if_(fn.compare("eq", span.start + span.count, fn.const(self.product.k)), finish)
+            fn.if_(fn.compare("eq", panel.start + panel.count, fn.const(self.product.k)), finish)
 
-    def _tile_of_a(self, block: _Block, span: _Span, i: Register) -> Register:
+    def _tile_of_a(self, block: _Block, panel: _Panel, i: Register) -> Register:
         fn, plan, a = self.fn, self.plan, self.product.a
         if plan.pack_a == "rows":
-            return fn.at(self.scratch, (i * row_pitch(a.shape[-1], plan.lanes) + span.start) * self.size)
+            return fn.at(self.scratch, (i * row_pitch(a.shape[-1], plan.lanes) + panel.start) * self.size)
         if plan.pack_a == "panels":
             pitch = panel_pitch(a.shape[-1], plan.tile.rows, plan.lanes)
-            return fn.at(self.scratch, (i // plan.tile.rows * pitch + span.start * plan.tile.rows) * self.size)
-        return fn.at(block.a, i * a.row_bytes + span.start * a.column_bytes)
+            return fn.at(self.scratch, (i // plan.tile.rows * pitch + panel.start * plan.tile.rows) * self.size)
+        return fn.at(block.a, i * a.row_bytes + panel.start * a.column_bytes)
 
-    def _sums(self, a: Register, span: _Span, to: Register, stride: int, tall: int) -> None:
+    def _sums(self, a: Register, panel: _Panel, to: Register, stride: int, tall: int) -> None:
         """Call the microkernels of one tile; a dot product's panel takes several."""
         plan, fn = self.plan, self.fn
         if plan.form == "outer":
-            vectors = -(-span.width // plan.lanes)
+            vectors = -(-panel.width // plan.lanes)
             # Sums on their way to an epilogue may fill their last vector; stored results must not.
-            width = span.width if self.epilogue is None or plan.pack_b == "none" else vectors * plan.lanes
-            self._call_tile(a, span.b, to, stride, span, Tile(tall, vectors), width)
+            width = panel.width if self.epilogue is None or plan.pack_b == "none" else vectors * plan.lanes
+            self._call_tile(a, panel.b, to, stride, panel, Tile(tall, vectors), width)
             return
         b_step = self.product.b.column_bytes
         wide = plan.tile.vectors
-        whole = span.width // wide * wide
+        whole = panel.width // wide * wide
 
         def group(j: Register, count: int) -> None:
             at = fn.at(to, j * self.size)
-            self._call_tile(a, fn.at(span.b, j * b_step), at, stride, span, Tile(tall, wide), count)
+            self._call_tile(a, fn.at(panel.b, j * b_step), at, stride, panel, Tile(tall, wide), count)
 
         fn.loop(whole, [], lambda j: group(j, wide), step=wide)
-        if span.width - whole:
-            group(fn.const(whole), span.width - whole)
+        if panel.width - whole:
+            group(fn.const(whole), panel.width - whole)
 
     def _call_tile(
-        self, a: Register, b: Register, to: Register, stride: int, span: _Span, tile: Tile, width: int
+        self, a: Register, b: Register, to: Register, stride: int, panel: _Panel, tile: Tile, width: int
     ) -> None:
         along = self.plan.lanes if self.plan.form == "dot" else 1
         key = TileKey(
@@ -289,7 +289,7 @@ class _Kernel:
             width=width,
             lanes=self.plan.lanes,
             a=self._source_of_a(),
-            b=self._source_of_b(span.width),
+            b=self._source_of_b(panel.width),
             accumulates=self.k_blocks > 1,
             target=self.target,
             summation=summation_of(-(-self.plan.k_block // along), self.product.compute),
@@ -297,7 +297,7 @@ class _Kernel:
             groups=self.groups,
         )
         function = tile_function(self.module, key)
-        self.fn.call(function, [a, b, to, self.fn.const(stride), span.count, span.start])
+        self.fn.call(function, [a, b, to, self.fn.const(stride), panel.count, panel.start])
 
     def _source_of_a(self) -> Source:
         plan, a = self.plan, self.product.a
@@ -327,7 +327,7 @@ class _Block:
 
 
 @dataclass(frozen=True)
-class _Span:
+class _Panel:
     """A panel of columns and a block of k, with the panel of b for them."""
 
     column: Register

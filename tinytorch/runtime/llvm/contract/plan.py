@@ -44,7 +44,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProductPlan:
     """The cut. `form` says along which axis vectors run: `outer` along n, `dot` along k.
 
     `pack_a`: `rows` copies (and converts) rows of a, `panels` interleaves the rows of each tile. `pack_b`: `copy`
@@ -68,7 +68,7 @@ class Plan:
         return -(-self.items // self.items_per_chunk)
 
 
-def plan_product(product: Product, target: Target, grouped: bool = False) -> Plan:
+def plan_product(product: Product, target: Target, grouped: bool = False) -> ProductPlan:
     """The cut for a product without empty axes (an empty k is fine); both operands are packed where `grouped`."""
     lanes = target.lanes(product.compute)
     form = "dot" if not grouped and _sums_along_k(product, lanes) else "outer"
@@ -86,7 +86,7 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pla
         pack_a, pack_b = "rows", "copy"
     item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, target)
     items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
-    return Plan(
+    return ProductPlan(
         form=form,
         lanes=lanes,
         tile=tile,

@@ -30,7 +30,7 @@ from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 
-Place = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
+VectorAddress = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
 
 
@@ -134,7 +134,7 @@ class _OuterTile:
                 sums = sum_walk(self.fn, walk.loops, a, b, 1, zeros, totals, part)
             else:
                 sums = sum_chains(self.fn, depth, CHAIN, zeros, totals, along)
-        self._store(sums, self._places(to, stride), accumulate)
+        self._store(sums, self._addresses(to, stride), accumulate)
 
     def _begin(self, a: Register, accumulate: Register, zeros: list[Register]) -> list[Register]:
         """What sums begin with: behind packed rows of moved groups, once for all of k."""
@@ -149,16 +149,16 @@ class _OuterTile:
 
         return fn.if_(fn.compare("eq", accumulate, fn.const(0)), load, lambda: zeros)
 
-    def _store(self, sums: Sequence[Register], places: Sequence[Place], accumulate: Register) -> None:
+    def _store(self, sums: Sequence[Register], addresses: Sequence[VectorAddress], accumulate: Register) -> None:
         """The sums, added to what is there where `accumulate` says so."""
         fn, rests = self.fn, self.key.rests
         type = sums[0].type
 
         def add() -> list[Register]:
-            held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in places]
+            held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in addresses]
             if not rests:
                 return [total + term for total, term in zip(held, sums, strict=True)]
-            kept = [fn.load(p, type, offset + rests, mask=mask) for p, offset, mask in places]
+            kept = [fn.load(p, type, offset + rests, mask=mask) for p, offset, mask in addresses]
             pairs = [add_pair(*three) for three in zip(held, kept, sums, strict=True)]
             return [total for total, _ in pairs] + [rest for _, rest in pairs]
 
@@ -168,8 +168,8 @@ class _OuterTile:
         if self.key.accumulates:
             sums = fn.if_(fn.compare("ne", accumulate, fn.const(0)), add, first)
         for i, value in enumerate(sums):
-            pointer, offset, mask = places[i % len(places)]
-            fn.store(value, pointer, offset + i // len(places) * rests, mask=mask)
+            pointer, offset, mask = addresses[i % len(addresses)]
+            fn.store(value, pointer, offset + i // len(addresses) * rests, mask=mask)
 
     def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` steps of k."""
@@ -199,7 +199,7 @@ class _OuterTile:
 
         return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
 
-    def _places(self, to: Register, stride: Register) -> list[Place]:
+    def _addresses(self, to: Register, stride: Register) -> list[VectorAddress]:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk
         rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
         return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]

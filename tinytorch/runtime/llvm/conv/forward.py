@@ -47,7 +47,7 @@ def emit_conv(
     if 0 in out.shape:
         return KernelCode((), buffers)
     fn = module.function(name, [PTR, I64])
-    writer = _Forward(module, fn, conv, weights, out, target, epilogue)
+    writer = _ForwardWriter(module, fn, conv, weights, out, target, epilogue)
     writer.write()
     fn.ret()
     return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
@@ -67,7 +67,7 @@ class _Item:
     column: Register
 
 
-class _Forward:
+class _ForwardWriter:
     def __init__(
         self,
         module: Module,

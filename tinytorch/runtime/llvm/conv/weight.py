@@ -53,7 +53,7 @@ def emit_conv_weight_grad(
     if 0 in out.shape:
         return KernelCode((), buffers)
     sums = module.function(name, [PTR, I64])
-    writer = _WeightGrad(module, conv, gradients, out, target, epilogue)
+    writer = _WeightGradWriter(module, conv, gradients, out, target, epilogue)
     writer.write_sums(sums)
     sums.ret()
     total = module.function(f"{name}_total", [PTR, I64])
@@ -80,7 +80,7 @@ class _Visit:
     number: Register
 
 
-class _WeightGrad:
+class _WeightGradWriter:
     def __init__(
         self,
         module: Module,

@@ -52,7 +52,7 @@ def emit_winograd(
     if 0 in out.shape:
         return KernelCode((), buffers)
     fn = module.function(name, [PTR, I64])
-    writer = _Winograd(module, conv, weights, out, target, ends)
+    writer = _WinogradWriter(module, conv, weights, out, target, ends)
     writer.write(fn)
     fn.ret()
     return KernelCode((Phase(name, writer.chunks),), buffers, private_bytes=writer.scratch_bytes)
@@ -102,7 +102,7 @@ class _Strip:
     rows: Register
 
 
-class _Winograd:
+class _WinogradWriter:
     def __init__(
         self, module: Module, conv: Convolution, weights: Buffer, out: Buffer, target: Target, epilogue: Epilogue
     ) -> None:

@@ -70,7 +70,7 @@ def write_concat(fn: Function, node: Node, operands: Sequence[Buffer], result: B
 
     def write(part: Function, runs: Sequence[_Run]) -> None:
         region = region_of(part, part.params[1], cut)
-        _Writer(part, result, target, outer, [joined, *inner], cut, region, runs, len(operands)).write()
+        _ConcatWriter(part, result, target, outer, [joined, *inner], cut, region, runs, len(operands)).write()
 
     if len(runs) <= _PART:
         write(fn, runs)
@@ -102,7 +102,7 @@ def _runs(outer: Sequence[Axis], rest: Sequence[Axis], sizes: Sequence[int]) -> 
     return runs
 
 
-class _Writer:
+class _ConcatWriter:
     """Writes one chunk: `outer` axes, then `rest`, the joined one and those after it."""
 
     def __init__(

@@ -10,7 +10,7 @@ import numpy as np
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, cut_evenly, frame_pointers, region_of
-from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
+from tinytorch.runtime.llvm.index.region import RegionAxis, RegionWriter, joined
 from tinytorch.runtime.llvm.index.runs import fill, raw_type
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
@@ -25,7 +25,7 @@ def write_pad(fn: Function, node: Node, operands: Sequence[Buffer], result: Buff
     source, to = frame_pointers(fn, 2)
     pattern = fn.const(_bits(node.attrs["value"], x.dtype), raw_type(x.dtype))
 
-    def value(spans: Sequence[Span], to: Register, under: Register, first: Size, last: Size) -> None:
+    def value(spans: Sequence[RegionAxis], to: Register, under: Register, first: Size, last: Size) -> None:
         row = spans[0].row
         fill(fn, fn.at(to, first * row), (last - first) * row, pattern, target)
 
@@ -40,9 +40,11 @@ def _bits(value: float, dtype: DType) -> int:
         return int(np.full((), value, dtype.numpy).view(f"u{dtype.size}"))
 
 
-def _spans(x: Buffer, result: Buffer, low: Sequence[int], interior: Sequence[int]) -> list[Span]:
+def _spans(x: Buffer, result: Buffer, low: Sequence[int], interior: Sequence[int]) -> list[RegionAxis]:
     if 0 in x.shape:
-        return [Span(0, 0, math.prod(result.shape), 1, 0, x.dtype.size)]
+        return [RegionAxis(0, 0, math.prod(result.shape), 1, 0, x.dtype.size)]
     sides = zip(x.shape, low, result.shape, interior, byte_steps(x), byte_steps(result), strict=True)
-    spans = [Span(size, a, all_, gap + 1 if size > 1 else 1, step, row) for size, a, all_, gap, step, row in sides]
-    return joined(spans) or [Span(1, 0, 1, 1, 0, x.dtype.size)]
+    spans = [
+        RegionAxis(size, a, all_, gap + 1 if size > 1 else 1, step, row) for size, a, all_, gap, step, row in sides
+    ]
+    return joined(spans) or [RegionAxis(1, 0, 1, 1, 0, x.dtype.size)]

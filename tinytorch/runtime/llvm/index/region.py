@@ -14,7 +14,7 @@ from tinytorch.runtime.llvm.text.target import Target
 
 
 @dataclass(frozen=True)
-class Span:
+class RegionAxis:
     """One axis of `results`: after `low` of them there are `size` elements, `spacing` results apart. From one element
     to the next are `step` bytes in the operand; from one result to the next `row` bytes, and `under` bytes in what
     is copied around the elements. `low` may be known at run time only."""
@@ -37,25 +37,27 @@ class Span:
         return self.results == self.size and self.spacing == 1 and settled(self.low) == 0
 
 
-def joined(spans: Iterable[Span]) -> list[Span]:
+def joined(spans: Iterable[RegionAxis]) -> list[RegionAxis]:
     """The same region with fewer axes: one without anything around its elements joins the one in front where its
     elements follow on."""
-    found: list[Span] = []
+    found: list[RegionAxis] = []
     for span in spans:
         if found and span.is_plain and _joins(found[-1], span):
             outer, size = found.pop(), span.size
-            span = Span(outer.size * size, outer.low * size, outer.results * size, 1, span.step, span.row, span.under)
+            span = RegionAxis(
+                outer.size * size, outer.low * size, outer.results * size, 1, span.step, span.row, span.under
+            )
         found.append(span)
     return found
 
 
-def _joins(outer: Span, inner: Span) -> bool:
+def _joins(outer: RegionAxis, inner: RegionAxis) -> bool:
     elements = outer.size == 1 or outer.step == inner.step * inner.size
     return outer.spacing == 1 and elements and (outer.results == 1 or outer.under == inner.under * inner.size)
 
 
 # Writes results [first, last) of the outermost span: (spans, its result 0, what is copied there, first, last).
-Background = Callable[[Sequence[Span], Register, Register, Size, Size], None]
+Background = Callable[[Sequence[RegionAxis], Register, Register, Size, Size], None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class RegionWriter:
 
     def region(
         self,
-        spans: Sequence[Span],
+        spans: Sequence[RegionAxis],
         axis: int,
         region: Region,
         to: Register,
@@ -99,7 +101,7 @@ class RegionWriter:
             )
 
     def _results(
-        self, spans: Sequence[Span], to: Register, source: Register, under: Register, first: Size, last: Size
+        self, spans: Sequence[RegionAxis], to: Register, source: Register, under: Register, first: Size, last: Size
     ) -> None:
         """Results [first, last) of the outermost span; `to` is its result 0, `source` its element 0."""
         fn, (span, *inner) = self.fn, spans
@@ -126,7 +128,7 @@ class RegionWriter:
         if span.spacing == 1:
             self.background(spans, to, under, least(fn, most(fn, end + span.low, first), last), last)
 
-    def _element(self, span: Span, result: Size) -> Size:
+    def _element(self, span: RegionAxis, result: Size) -> Size:
         """The first element at or behind a result."""
         fn = self.fn
         distance = most(fn, result - span.low, 0) + (span.spacing - 1)

@@ -74,7 +74,7 @@ def _write(fn: Function, problem: _Problem, target: Target) -> Extent:
     first: Size = piece // split.parts * split.block
     count = least(fn, split.block, problem.size - first) if problem.size % split.block else split.block
     pointers = moved(fn, pointers, first, problem.rows)
-    writer = _Writer(fn, target, part, split, indices, first, count)
+    writer = _ScatterWriter(fn, target, part, split, indices, first, count)
     nest(fn, axes, pointers, writer.entry)
     return Extent(cut.chunks * split.pieces, writer.scratch_bytes)
 
@@ -175,7 +175,7 @@ def _part_of(
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _ScatterWriter:
     """Writes what a chunk does with one entry: `count` rows from `first` on."""
 
     fn: Function

@@ -20,7 +20,7 @@ from tinytorch.runtime.llvm.index.loops import (
     region_of,
     sizes_of,
 )
-from tinytorch.runtime.llvm.index.region import RegionWriter, Span, joined
+from tinytorch.runtime.llvm.index.region import RegionAxis, RegionWriter, joined
 from tinytorch.runtime.llvm.index.runs import copy_block
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Register
@@ -103,7 +103,7 @@ def _write_all(
     cut = cut_evenly(tuple(span.results for span in spans), dtype.size)
     under, source, to = pointers
 
-    def kept(spans: Sequence[Span], to: Register, under: Register, first: Size, last: Size) -> None:
+    def kept(spans: Sequence[RegionAxis], to: Register, under: Register, first: Size, last: Size) -> None:
         span, *inner = spans
         axes = [Axis(last - first, (span.row, span.under)), *(Axis(x.results, (x.row, x.under)) for x in inner)]
         to, under = moved(fn, (to, under), first, axes[0].steps)
@@ -114,13 +114,13 @@ def _write_all(
     return Extent(cut.chunks)
 
 
-def _spans(base: Buffer, update: Buffer, result: Buffer, starts: Starts, steps: Sequence[int]) -> list[Span]:
+def _spans(base: Buffer, update: Buffer, result: Buffer, starts: Starts, steps: Sequence[int]) -> list[RegionAxis]:
     rows, unders = byte_steps(result), byte_steps(base)
     if 0 in update.shape:
         kept = zip(result.shape, rows, unders, strict=True)
-        return [Span(0, 0, size, 1, 0, row, under) for size, row, under in kept]
+        return [RegionAxis(0, 0, size, 1, 0, row, under) for size, row, under in kept]
     sides = zip(result.shape, update.shape, starts, steps, byte_steps(update), rows, unders, strict=True)
-    spans: list[Span] = []
+    spans: list[RegionAxis] = []
     for size, count, start, spacing, step, row, under in sides:
-        spans.append(Span(count, start, size, spacing if count > 1 else 1, step, row, under))
-    return joined(spans) or [Span(1, 0, 1, 1, 0, result.dtype.size)]
+        spans.append(RegionAxis(count, start, size, spacing if count > 1 else 1, step, row, under))
+    return joined(spans) or [RegionAxis(1, 0, 1, 1, 0, result.dtype.size)]

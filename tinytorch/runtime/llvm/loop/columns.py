@@ -10,10 +10,10 @@ from tinytorch.ir.graph import Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.phase import PhaseWriter, sums_floats
 from tinytorch.runtime.llvm.loop.plan import SUM_TRIPS
-from tinytorch.runtime.llvm.loop.point import Place, Point
+from tinytorch.runtime.llvm.loop.point import Cursor, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Slot
 from tinytorch.runtime.llvm.loop.stages import Level, Stage
-from tinytorch.runtime.llvm.loop.sweep import Span, State, Sweep, in_blocks
+from tinytorch.runtime.llvm.loop.sweep import IndexRange, State, Sweep, in_blocks
 from tinytorch.runtime.llvm.text.builder import Register
 
 Tile = Callable[[Register, LaneEmitter, int, "Register | None"], None]  # (first column, emitter, vectors, mask)
@@ -43,18 +43,18 @@ class ColumnsWriter(PhaseWriter):
 
         self._sweep(self._line(number % self.plan.division.blocks), tile)
 
-    def _line(self, block: Register) -> Span:
+    def _line(self, block: Register) -> IndexRange:
         """The indices of the vector axis in one of its blocks."""
         division, axis = self.plan.division, self.values.vector
         assert axis is not None
         size = self.values.sizes[axis]
         if division.blocks == 1:
-            return Span(self.fn.const(0), self.fn.const(size), size)
+            return IndexRange(self.fn.const(0), self.fn.const(size), size)
         start = block * division.block
         last = size - (division.blocks - 1) * division.block
-        return Span(start, self._least(start + division.block, size), math.gcd(division.block, last))
+        return IndexRange(start, self._least(start + division.block, size), math.gcd(division.block, last))
 
-    def _sweep(self, span: Span, visit: Tile) -> None:
+    def _sweep(self, indices: IndexRange, visit: Tile) -> None:
         def vectors(
             i: Register, e: LaneEmitter, count: int, mask: Register | None, states: Sequence[State]
         ) -> Sequence[State]:
@@ -63,7 +63,7 @@ class ColumnsWriter(PhaseWriter):
 
         assert self.values.vector is not None
         sweep = Sweep(self.fn, self.many, [], self.values.sizes[self.values.vector])
-        sweep.run(span, self.plan.unroll, vectors)
+        sweep.run(indices, self.plan.unroll, vectors)
 
     def _borrowed_by_tiles(self) -> list[Value]:
         """Registers of the scalar levels that tiles use, to be splatted before the loop."""
@@ -84,10 +84,10 @@ class ColumnsWriter(PhaseWriter):
     ) -> None:
         """`count` vectors of columns from column i on, through all stages."""
         assert self.values.vector is not None
-        place = item.place if self.values.vector in item.place.index else item.place.bind(self.values.vector, i)
+        cursor = item.cursor if self.values.vector in item.cursor.index else item.cursor.bind(self.values.vector, i)
         sources = {Level.UNIFORM: front, Level.ITEM: front}
         points = [
-            Point(e, place, Level.TILE, sources, shift=u * e.lanes, mask=mask, report=self._report)
+            Point(e, cursor, Level.TILE, sources, shift=u * e.lanes, mask=mask, report=self._report)
             for u in range(count)
         ]
         columns = Columns(row, i, e, mask, item, points)
@@ -113,7 +113,7 @@ class ColumnsWriter(PhaseWriter):
         for point in points:
             point.require(stage.borrowed)
         sums = Accumulators([Slot(r, columns.e) for _ in points for r in reductions])
-        states = sums.split(self._columns_nest(self.plan.inner_axes, columns.points[0].place, stage, sums, columns))
+        states = sums.split(self._columns_nest(self.plan.inner_axes, columns.points[0].cursor, stage, sums, columns))
         for u, point in enumerate(points):
             for reduction, state in zip(reductions, states[u * len(reductions) :], strict=False):
                 if self.split:
@@ -128,32 +128,32 @@ class ColumnsWriter(PhaseWriter):
         return columns.row * self.scratch.columns + columns.i + u * columns.e.lanes
 
     def _columns_nest(
-        self, axes: Sequence[int], place: Place, stage: Stage, sums: Accumulators, columns: Columns
+        self, axes: Sequence[int], cursor: Cursor, stage: Stage, sums: Accumulators, columns: Columns
     ) -> State:
         """Loops over the reduced axes around a tile's vectors."""
-        axis, span = axes[0], self._span(axes[0])
+        axis, indices = axes[0], self._range(axes[0])
         if len(axes) > 1:
             return self._outer_loop(
-                span, sums, lambda k: self._columns_nest(axes[1:], place.bind(axis, k), stage, sums, columns)
+                indices, sums, lambda k: self._columns_nest(axes[1:], cursor.bind(axis, k), stage, sums, columns)
             )
 
-        def rows(part: Span) -> State:
+        def rows(part: IndexRange) -> State:
             def body(k: Register, *state: Register) -> State:
-                return self._cell(place.bind(axis, k), stage, sums, list(state), columns)
+                return self._cell(cursor.bind(axis, k), stage, sums, list(state), columns)
 
             return self.fn.loop(part.stop, sums.identity(), body, start=part.start)
 
-        return in_blocks(self.fn, span, _ROWS, sums, rows) if sums_floats(stage) else rows(span)
+        return in_blocks(self.fn, indices, _ROWS, sums, rows) if sums_floats(stage) else rows(indices)
 
-    def _cell(self, place: Place, stage: Stage, sums: Accumulators, state: State, columns: Columns) -> State:
+    def _cell(self, cursor: Cursor, stage: Stage, sums: Accumulators, state: State, columns: Columns) -> State:
         """A tile's vectors at one index of the reduced axes."""
-        scalars, wide = self._common(place, stage, columns.item)
+        scalars, wide = self._common(cursor, stage, columns.item)
         common = wide if columns.e is self.many else scalars
         states = sums.split(state)
         updated: list[Lanes] = []
         for u, tile in enumerate(columns.points):
             outer = dict.fromkeys((Level.UNIFORM, Level.ITEM, Level.TILE), tile)
-            point = self._full(columns.e, place, stage, {**outer, Level.COMMON: common}, u, columns.mask)
+            point = self._full(columns.e, cursor, stage, {**outer, Level.COMMON: common}, u, columns.mask)
             width = len(stage.reductions)
             updated += self._visit(point, stage, states[u * width : (u + 1) * width], None)
         return sums.flatten(updated)

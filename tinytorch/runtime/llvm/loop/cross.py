@@ -8,7 +8,7 @@ from tinytorch.ir.types import bool_, u8
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
 from tinytorch.runtime.llvm.loop.columns import ColumnsWriter
-from tinytorch.runtime.llvm.loop.point import Place
+from tinytorch.runtime.llvm.loop.point import Cursor
 from tinytorch.runtime.llvm.text.builder import Register
 
 
@@ -22,7 +22,7 @@ class CrossWriter(ColumnsWriter):
         assert cross is not None and vector is not None
         fn, lanes, size = self.fn, self.values.lanes, self.values.sizes[cross]
         row, squares = item // self.plan.division.blocks, -(-size // lanes)
-        outer, first = self._place(row // squares), row % squares * lanes
+        outer, first = self._cursor(row // squares), row % squares * lanes
         buffers = {o: fn.alloca(lanes * lanes * self.plan.operands[o].dtype.size) for o in self.values.turned(cross)}
 
         def tile(i: Register, e: LaneEmitter, count: int, mask: Register | None) -> None:
@@ -42,7 +42,7 @@ class CrossWriter(ColumnsWriter):
 
         self._sweep(self._line(item % self.plan.division.blocks), tile)
 
-    def _square(self, corner: Place, first: Register, i: Register, buffers: dict[int, Register]) -> None:
+    def _square(self, corner: Cursor, first: Register, i: Register, buffers: dict[int, Register]) -> None:
         """Transpose the inputs' squares into `buffers`, then run the rows on those."""
         cross, vector, fn, lanes = self.values.cross, self.values.vector, self.fn, self.values.lanes
         assert cross is not None and vector is not None
@@ -57,7 +57,7 @@ class CrossWriter(ColumnsWriter):
 
     def _rows(
         self,
-        corner: Place,
+        corner: Cursor,
         first: Register,
         stop: Register,
         i: Register,

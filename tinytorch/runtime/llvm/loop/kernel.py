@@ -12,7 +12,7 @@ from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.loop.columns import ColumnsWriter
 from tinytorch.runtime.llvm.loop.cross import CrossWriter
 from tinytorch.runtime.llvm.loop.phase import PhaseWriter, Scratch, phases_of
-from tinytorch.runtime.llvm.loop.plan import Plan, plan_loop
+from tinytorch.runtime.llvm.loop.plan import LoopPlan, plan_loop
 from tinytorch.runtime.llvm.loop.rows import RowsWriter
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
@@ -34,7 +34,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     return KernelCode(tuple(phases), buffers, scratch.bytes)
 
 
-def _writer(plan: Plan) -> type[PhaseWriter]:
+def _writer(plan: LoopPlan) -> type[PhaseWriter]:
     if not plan.values.across:
         return RowsWriter
     return ColumnsWriter if plan.values.cross is None else CrossWriter

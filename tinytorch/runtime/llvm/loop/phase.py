@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.ir.graph import Node, Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.loop.plan import Plan
-from tinytorch.runtime.llvm.loop.point import Place, Point
+from tinytorch.runtime.llvm.loop.plan import LoopPlan
+from tinytorch.runtime.llvm.loop.point import Cursor, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Reduction, Slot, is_float_sum, reduction_of
 from tinytorch.runtime.llvm.loop.stages import STACK_BYTES, Level, Stage
-from tinytorch.runtime.llvm.loop.sweep import Span, State
+from tinytorch.runtime.llvm.loop.sweep import IndexRange, State
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR
 
@@ -20,7 +20,7 @@ from tinytorch.runtime.llvm.text.types import I1, I64, PTR
 class Scratch:
     """Where the parts of split reductions, and kept buffers that are too large for the stack, lie in scratch."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LoopPlan) -> None:
         division, values = plan.division, plan.values
         self.on_stack = plan.buffer_bytes <= STACK_BYTES
         self.buffers = 0
@@ -35,7 +35,7 @@ class Scratch:
                     self.bytes += -(-division.parts * self.rows * self.columns * dtype.size // 64) * 64
 
 
-def phases_of(plan: Plan) -> int:
+def phases_of(plan: LoopPlan) -> int:
     """How many functions run one after the other: one, or one for each stage of a split kernel, and one more where the
     last stage's reductions must still be combined."""
     if plan.division.split is None:
@@ -51,7 +51,7 @@ def sums_floats(stage: Stage) -> bool:
 class PhaseWriter(ABC):
     """Writes `void name(ptr frame, i64 chunk)`: the whole kernel, or of a split one the stage numbered `phase`."""
 
-    def __init__(self, module: Module, name: str, plan: Plan, scratch: Scratch, phase: int) -> None:
+    def __init__(self, module: Module, name: str, plan: LoopPlan, scratch: Scratch, phase: int) -> None:
         self.plan = plan
         self.values = plan.values
         self.scratch = scratch
@@ -81,8 +81,8 @@ class PhaseWriter(ABC):
         parts = self.plan.division.parts
         self.part = chunk % parts if self._is_parted() else fn.const(0)
         group = chunk // parts if self._is_parted() else chunk
-        self.place = Place(fn, self.plan, (*ends, *self._buffers(group)), {})
-        self.uniform = Point(self.one, self.place, Level.UNIFORM, {}, report=self._report)
+        self.cursor = Cursor(fn, self.plan, (*ends, *self._buffers(group)), {})
+        self.uniform = Point(self.one, self.cursor, Level.UNIFORM, {}, report=self._report)
         self._read_uniform()
         streamed = self.plan.streamed if self.last else ()
         if streamed:
@@ -106,7 +106,7 @@ class PhaseWriter(ABC):
     def _read_uniform(self) -> None:
         """Everything that is the same in the whole domain, once and before any branch."""
         for state, words in self.values.words.items():
-            pointer = self.place.pointers[self.values.body.inputs.index(state)]
+            pointer = self.cursor.pointers[self.values.body.inputs.index(state)]
             stride = self.values.domain.states[state] * state.type.dtype.size
             for k, word in enumerate(words):
                 self.uniform.set(word, self.one.load(pointer, state.type.dtype, k * stride))
@@ -131,10 +131,10 @@ class PhaseWriter(ABC):
         fn, inputs = self.fn, len(self.values.body.inputs)
         good = fn.const(1, I1)
         for j in sorted(self.plan.streamed):
-            address = fn.convert("ptrtoint", self.place.pointers[inputs + j], I64)
+            address = fn.convert("ptrtoint", self.cursor.pointers[inputs + j], I64)
             good = good & fn.compare("eq", address & 63, fn.const(0))
-            for pointer in self.place.pointers[:inputs]:
-                good = good & fn.compare("ne", self.place.pointers[inputs + j], pointer)
+            for pointer in self.cursor.pointers[:inputs]:
+                good = good & fn.compare("ne", self.cursor.pointers[inputs + j], pointer)
         return good
 
     def _chunk(self, group: Register, streaming: bool) -> None:
@@ -157,58 +157,58 @@ class PhaseWriter(ABC):
 
     def _item(self, item: Register) -> None:
         row = item // self.plan.division.blocks
-        self._run_item(self._item_point(self._place(row)), item, row)
+        self._run_item(self._item_point(self._cursor(row)), item, row)
 
-    def _place(self, row: Register) -> Place:
+    def _cursor(self, row: Register) -> Cursor:
         """The outer axes bound to the indices that `row` counts, the last the fastest."""
-        place, left = self.place, row
+        cursor, left = self.cursor, row
         for n, axis in reversed(list(enumerate(self.plan.outer_axes))):
             size = self.values.sizes[axis]
-            place = place.bind(axis, left % size if n else left)
+            cursor = cursor.bind(axis, left % size if n else left)
             left = left // size
-        return place
+        return cursor
 
-    def _item_point(self, place: Place) -> Point:
+    def _item_point(self, cursor: Cursor) -> Point:
         """The scalars at a place that do not wait for a stage."""
-        point = Point(self.one, place, Level.ITEM, {Level.UNIFORM: self.uniform}, report=self._report)
+        point = Point(self.one, cursor, Level.ITEM, {Level.UNIFORM: self.uniform}, report=self._report)
         self._load(point, Level.ITEM)
         point.run(self.plan.outer_nodes(Level.ITEM, 0))
         return point
 
     def _front(self, item: Point, borrowed: Sequence[Value]) -> Point:
         """A point that holds values of the scalar levels in all lanes."""
-        front = Point(self.many, item.place, None, {Level.UNIFORM: self.uniform, Level.ITEM: item})
+        front = Point(self.many, item.cursor, None, {Level.UNIFORM: self.uniform, Level.ITEM: item})
         front.require(borrowed)
         return front
 
     # Stages
 
-    def _span(self, axis: int) -> Span:
+    def _range(self, axis: int) -> IndexRange:
         """The indices of a reduced axis that this chunk runs through."""
         fn, division, size = self.fn, self.plan.division, self.values.sizes[axis]
         if axis != division.split:
-            return Span(fn.const(0), fn.const(size), size)
+            return IndexRange(fn.const(0), fn.const(size), size)
         start = self.part * division.part
         last = size - (division.parts - 1) * division.part
-        return Span(start, self._least(start + division.part, size), math.gcd(division.part, last))
+        return IndexRange(start, self._least(start + division.part, size), math.gcd(division.part, last))
 
-    def _outer_loop(self, span: Span, sums: Accumulators, inner: Callable[[Register], State]) -> State:
+    def _outer_loop(self, indices: IndexRange, sums: Accumulators, inner: Callable[[Register], State]) -> State:
         def body(k: Register, *state: Register) -> State:
             return sums.combine(list(state), inner(k))
 
-        return self.fn.loop(span.stop, sums.identity(), body, start=span.start)
+        return self.fn.loop(indices.stop, sums.identity(), body, start=indices.start)
 
-    def _common(self, place: Place, stage: Stage, item: Point) -> tuple[Point, Point]:
+    def _common(self, cursor: Cursor, stage: Stage, item: Point) -> tuple[Point, Point]:
         """What does not move along the vector axis inside the reduced loops: computed once, and held in all lanes."""
         scalars = Point(
             self.one,
-            place,
+            cursor,
             Level.COMMON,
             {Level.UNIFORM: self.uniform, Level.ITEM: item},
             report=self._report,
         )
         scalars.run(n for n in stage.nodes if self.values.levels[n.output] == Level.COMMON)
-        front = Point(self.many, place, None, {Level.COMMON: scalars})
+        front = Point(self.many, cursor, None, {Level.COMMON: scalars})
         front.require(self._common_values(stage))
         return scalars, front
 
@@ -223,10 +223,10 @@ class PhaseWriter(ABC):
         return [v for v in found if self.values.levels[v] == Level.COMMON]
 
     def _full(
-        self, e: LaneEmitter, place: Place, stage: Stage, sources: dict[Level, Point], u: int, mask: Register | None
+        self, e: LaneEmitter, cursor: Cursor, stage: Stage, sources: dict[Level, Point], u: int, mask: Register | None
     ) -> Point:
         return Point(
-            e, place, Level.FULL, sources, shift=u * e.lanes, mask=mask, reloads=stage.reloads, report=self._report
+            e, cursor, Level.FULL, sources, shift=u * e.lanes, mask=mask, reloads=stage.reloads, report=self._report
         )
 
     def _visit(self, point: Point, stage: Stage, states: Sequence[Lanes], mask: Register | None) -> list[Lanes]:

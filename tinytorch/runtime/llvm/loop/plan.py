@@ -43,7 +43,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopPlan:
     """Everything that code generation needs to know. `operands` are the inputs, the outputs, then kept buffers."""
 
     values: Values
@@ -92,7 +92,7 @@ class Plan:
         return Level.ITEM if any(walk) else min(own, Level.ITEM)
 
 
-def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> Plan:
+def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> LoopPlan:
     """The plan of `body`, whose inputs have these `strides`, on `target`."""
     domain = domain_of(body, strides)
     values = Values(body, target, domain, _choose_vector(body, domain, target))
@@ -104,7 +104,7 @@ def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> 
     stages = planner.plan()
     ends = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
     operands = [Access(v.type.dtype, walk) for v, walk in ends]
-    return Plan(
+    return LoopPlan(
         values=values,
         division=division,
         unroll=unroll,

@@ -1,4 +1,4 @@
-"""Places and points of a loop kernel: addresses under the bound axes, and the lanes of the values there."""
+"""Cursors and points of a loop kernel: addresses under the bound axes, and the lanes of the values there."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tinytorch.ir.types import bool_, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.loop.domain import Walk
-from tinytorch.runtime.llvm.loop.plan import Plan
+from tinytorch.runtime.llvm.loop.plan import LoopPlan
 from tinytorch.runtime.llvm.loop.stages import Level
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I8, I64, vector
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """Some axes bound to indices, and the pointer of every operand there; `turned` operands are read from copies,
     in which the lanes of the vector axis lie side by side."""
 
     fn: Function
-    plan: Plan
+    plan: LoopPlan
     pointers: tuple[Register, ...]
     index: Mapping[int, Register]
     turned: Mapping[int, Register] = field(default_factory=dict[int, Register])
 
-    def bind(self, axis: int, index: Register) -> Place:
-        """The place at `index` of one more axis."""
+    def bind(self, axis: int, index: Register) -> Cursor:
+        """The cursor with one more axis bound to `index`."""
         moved: dict[int, Register] = {}
 
         def advance(o: int, pointer: Register) -> Register:
@@ -61,14 +61,14 @@ class Place:
 class Point:
     """The lanes of values at one place: of `level`, or borrowed from the points of other levels.
 
-    Along the vector axis it covers `e.lanes` elements, `shift` elements on from the place; a mask's lanes beyond the
+    Along the vector axis it covers `e.lanes` elements, `shift` elements on from the cursor; a mask's lanes beyond the
     first few are off.
     """
 
     def __init__(
         self,
         e: LaneEmitter,
-        place: Place,
+        cursor: Cursor,
         level: Level | None,
         sources: Mapping[Level, Point],
         *,
@@ -78,7 +78,7 @@ class Point:
         report: Callable[[Node, Register], None] | None = None,
     ) -> None:
         self.e = e
-        self.place = place
+        self.cursor = cursor
         self.level = level
         self.sources = sources
         self.shift = shift
@@ -87,7 +87,7 @@ class Point:
         self.report = report
         self._known: dict[Value, Lane] = {}
         self._wide: dict[Value, Lane] = {}
-        values = place.plan.values
+        values = cursor.plan.values
         self._levels = values.levels
         self._inputs = {value: o for o, value in reversed(list(enumerate(values.body.inputs)))}
 
@@ -129,11 +129,11 @@ class Point:
         return self.e.lane(source.value(lane), lane.dtype)
 
     def _load(self, o: int) -> Lane:
-        operand = self.place.plan.operands[o]
-        if o in self.place.turned:
-            return self.e.load(self.place.turned[o], operand.dtype)
+        operand = self.cursor.plan.operands[o]
+        if o in self.cursor.turned:
+            return self.e.load(self.cursor.turned[o], operand.dtype)
         step = self._step(o)
-        pointer, e = self.place.pointers[o], self.e
+        pointer, e = self.cursor.pointers[o], self.e
         offset = self.shift * step * operand.dtype.size
         if step == -1 and e.lanes > 1 and self.mask is None:
             back = e.load(pointer, operand.dtype, offset - (e.lanes - 1) * operand.dtype.size)
@@ -141,18 +141,18 @@ class Point:
         return e.load_strided(pointer, operand.dtype, step, offset, mask=self.mask)
 
     def _step(self, o: int) -> int:
-        vector_axis = self.place.plan.values.vector
-        return 0 if vector_axis is None else self.place.plan.operands[o].walk[vector_axis]
+        vector_axis = self.cursor.plan.values.vector
+        return 0 if vector_axis is None else self.cursor.plan.operands[o].walk[vector_axis]
 
     def store(self, o: int, value: Value, streaming: bool = False) -> None:
         """Write the value to an operand; one element for all lanes where it does not move along the vector axis."""
-        operand, lane, e = self.place.plan.operands[o], self.lane(value), self.e
-        pointer, step = self.place.pointers[o], self._step(o)
+        operand, lane, e = self.cursor.plan.operands[o], self.lane(value), self.e
+        pointer, step = self.cursor.pointers[o], self._step(o)
         offset = self.shift * step * operand.dtype.size
         if step == 0:
             first = LaneEmitter(e.fn, e.target, 1)
             first.store(first.lane(e.fn.extract(e.value(lane), 0), lane.dtype), pointer)
-        elif streaming and self.mask is None and e.lanes == self.place.plan.values.lanes:
+        elif streaming and self.mask is None and e.lanes == self.cursor.plan.values.lanes:
             bits = e.value(lane)
             bits = e.fn.convert("zext", bits, I8.widen(e.lanes)) if lane.dtype is bool_ else bits
             e.fn.store(bits, pointer, offset, align=min(bits.type.bytes, 64), streaming=True)
@@ -165,7 +165,7 @@ class Point:
             self._known[node.output] = self._compute(node)
 
     def _compute(self, node: Node) -> Lane:
-        values = self.place.plan.values
+        values = self.cursor.plan.values
         if node.op.kind == "view":
             return self.lane(node.inputs[0])
         if node.op.kind == "reduce":  # along axes of size 1
@@ -180,9 +180,9 @@ class Point:
 
     def index(self, walk: Walk) -> Lane:
         """What a counter has counted, in i64 lanes."""
-        fn, vector_axis = self.e.fn, self.place.plan.values.vector
-        position = self.place.position(walk)
-        step = 0 if vector_axis is None or vector_axis not in self.place.index else walk[vector_axis]
+        fn, vector_axis = self.e.fn, self.cursor.plan.values.vector
+        position = self.cursor.position(walk)
+        step = 0 if vector_axis is None or vector_axis not in self.cursor.index else walk[vector_axis]
         lane = self.e.lane(position + self.shift * step, i64)
         if step == 0 or self.e.lanes == 1:
             return lane

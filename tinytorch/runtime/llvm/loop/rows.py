@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.phase import PhaseWriter, Scratch, sums_floats
-from tinytorch.runtime.llvm.loop.plan import SUM_TRIPS, Plan
-from tinytorch.runtime.llvm.loop.point import Place, Point
+from tinytorch.runtime.llvm.loop.plan import SUM_TRIPS, LoopPlan
+from tinytorch.runtime.llvm.loop.point import Cursor, Point
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Slot, fold_lanes
 from tinytorch.runtime.llvm.loop.stages import Level, Stage
-from tinytorch.runtime.llvm.loop.sweep import Span, State, Sweep, in_blocks
+from tinytorch.runtime.llvm.loop.sweep import IndexRange, State, Sweep, in_blocks
 from tinytorch.runtime.llvm.text.builder import Module, Register
 
 
 class RowsWriter(PhaseWriter):
     """Runs one row after the other through all stages; a kernel of single values is one row without stages."""
 
-    def __init__(self, module: Module, name: str, plan: Plan, scratch: Scratch, phase: int) -> None:
+    def __init__(self, module: Module, name: str, plan: LoopPlan, scratch: Scratch, phase: int) -> None:
         super().__init__(module, name, plan, scratch, phase)
         self.busiest = max(plan.stages, key=lambda s: self.values.weight(Level.FULL, s.nodes), default=None)
         self.ahead = self._rows_ahead()
@@ -57,7 +57,7 @@ class RowsWriter(PhaseWriter):
         assert axis is not None
         front = self._front(item, stage.borrowed)
         sweep = Sweep(self.fn, self.many, reductions, self.values.sizes[axis])
-        total = self._row_nest(self.plan.inner_axes, item.place, stage, sweep, item, front)
+        total = self._row_nest(self.plan.inner_axes, item.cursor, stage, sweep, item, front)
         states = sweep.accumulators.split(total)
         for k, reduction in enumerate(reductions):
             state = fold_lanes(reduction, self.many, states[k])
@@ -70,24 +70,24 @@ class RowsWriter(PhaseWriter):
         return not self.split or self.last
 
     def _row_nest(
-        self, axes: Sequence[int], place: Place, stage: Stage, sweep: Sweep, item: Point, front: Point
+        self, axes: Sequence[int], cursor: Cursor, stage: Stage, sweep: Sweep, item: Point, front: Point
     ) -> State:
         """Loops over the reduced axes around the vector axis."""
         if axes:
-            span, axis = self._span(axes[0]), axes[0]
+            indices, axis = self._range(axes[0]), axes[0]
             return self._outer_loop(
-                span,
+                indices,
                 sweep.accumulators,
-                lambda k: self._row_nest(axes[1:], place.bind(axis, k), stage, sweep, item, front),
+                lambda k: self._row_nest(axes[1:], cursor.bind(axis, k), stage, sweep, item, front),
             )
         axis = self.values.vector
         assert axis is not None
-        scalars, wide = self._common(place, stage, item)
+        scalars, wide = self._common(cursor, stage, item)
 
         def visit(
             i: Register, e: LaneEmitter, count: int, mask: Register | None, states: Sequence[State]
         ) -> Sequence[State]:
-            here = place.bind(axis, i)
+            here = cursor.bind(axis, i)
             if mask is None and e is self.many and stage is self.busiest:
                 self._prefetch(here, count * e.lanes)
             outer = front if e is self.many else item
@@ -101,14 +101,14 @@ class RowsWriter(PhaseWriter):
                 for u, state in enumerate(states)
             ]
 
-        def run(span: Span) -> State:
-            return sweep.run(span, stage.unroll, visit)
+        def run(indices: IndexRange) -> State:
+            return sweep.run(indices, stage.unroll, visit)
 
         block = self.many.lanes * stage.unroll * SUM_TRIPS
-        span = self._span(axis)
-        return in_blocks(self.fn, span, block, sweep.accumulators, run) if sums_floats(stage) else run(span)
+        indices = self._range(axis)
+        return in_blocks(self.fn, indices, block, sweep.accumulators, run) if sums_floats(stage) else run(indices)
 
-    def _prefetch(self, here: Place, elements: int) -> None:
+    def _prefetch(self, here: Cursor, elements: int) -> None:
         """Ask for these elements of the next row while this one keeps the arithmetic busy."""
         for o, ahead in self.ahead.items():
             size = self.plan.operands[o].dtype.size

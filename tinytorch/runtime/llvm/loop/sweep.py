@@ -14,7 +14,7 @@ Visit = Callable[[Register, LaneEmitter, int, Register | None, Sequence[State]],
 
 
 @dataclass(frozen=True)
-class Span:
+class IndexRange:
     """Indices from `start` to `stop`, whose number is a multiple of `divisor`."""
 
     start: Register
@@ -48,9 +48,9 @@ class Sweep:
         self._singles = Accumulators([Slot(r, self._one) for r in reductions] if self._tail else [])
         self.accumulators = Accumulators([*self._vectors.slots, *self._singles.slots])
 
-    def run(self, span: Span, unroll: int, visit: Visit) -> State:
+    def run(self, indices: IndexRange, unroll: int, visit: Visit) -> State:
         """`visit(i, emitter, count, mask, states)` for `count` vectors from index i on, which gives their states back;
-        the state over the whole span, laid out as `accumulators`."""
+        the state over all `indices`, laid out as `accumulators`."""
         width = len(self._vectors.identity())
         many = Accumulators(list(self._vectors.slots) * unroll)
 
@@ -59,49 +59,51 @@ class Sweep:
             return [v for state in visit(i, self._e, unroll, None, states) for v in state]
 
         step = self._e.lanes * unroll
-        stop = span.whole(step)
-        carried = self._fn.loop(stop, many.identity(), group, start=span.start, step=step)
+        stop = indices.whole(step)
+        carried = self._fn.loop(stop, many.identity(), group, start=indices.start, step=step)
         states = [carried[u * width : (u + 1) * width] for u in range(unroll)]
         while len(states) > 1:
             states = [self._vectors.combine(a, b) for a, b in zip(states[::2], states[1::2], strict=True)]
         state = states[0]
-        if span.divisor % step == 0:
+        if indices.divisor % step == 0:
             return [*state, *self._singles.identity()]
-        return self._rest(Span(stop, span.stop, span.divisor), state, visit)
+        return self._rest(IndexRange(stop, indices.stop, indices.divisor), state, visit)
 
-    def _rest(self, span: Span, state: State, visit: Visit) -> State:
+    def _rest(self, indices: IndexRange, state: State, visit: Visit) -> State:
         lanes, fn = self._e.lanes, self._fn
-        vectors_only = span.divisor % lanes == 0
+        vectors_only = indices.divisor % lanes == 0
         masked = self._masked and not vectors_only
 
         def vector(i: Register, *carried: Register) -> State:
             mask = None
             if masked:
-                left = span.stop - i
+                left = indices.stop - i
                 mask = fn.lane_mask(lanes, left if left.literal is None else int(left.literal))
             return list(visit(i, self._e, 1, mask, [list(carried)])[0])
 
         def single(i: Register, *carried: Register) -> State:
             return list(visit(i, self._one, 1, None, [list(carried)])[0])
 
-        end = span.stop if masked else span.whole(lanes)
-        state = fn.loop(end, state, vector, start=span.start, step=lanes)
+        end = indices.stop if masked else indices.whole(lanes)
+        state = fn.loop(end, state, vector, start=indices.start, step=lanes)
         if not self._tail:
             return [*state, *self._singles.identity()]
-        return [*state, *fn.loop(span.stop, self._singles.identity(), single, start=end)]
+        return [*state, *fn.loop(indices.stop, self._singles.identity(), single, start=end)]
 
 
-def in_blocks(fn: Function, span: Span, block: int, sums: Accumulators, run: Callable[[Span], State]) -> State:
-    """`run` over blocks of the span, whose states are combined: an accumulator takes few additions before it is added
+def in_blocks(
+    fn: Function, indices: IndexRange, block: int, sums: Accumulators, run: Callable[[IndexRange], State]
+) -> State:
+    """`run` over blocks of `indices`, whose states are combined: an accumulator takes few additions before it is added
     to the next level's, so that rounding errors grow slowly."""
-    if span.length is not None and span.length <= 2 * block:
-        return run(span)
-    stop = span.whole(block)
+    if indices.length is not None and indices.length <= 2 * block:
+        return run(indices)
+    stop = indices.whole(block)
 
     def body(start: Register, *state: Register) -> State:
-        return sums.combine(list(state), run(Span(start, start + block, block)))
+        return sums.combine(list(state), run(IndexRange(start, start + block, block)))
 
-    total = fn.loop(stop, sums.identity(), body, start=span.start, step=block)
-    if span.divisor % block == 0 or (span.length is not None and span.length % block == 0):
+    total = fn.loop(stop, sums.identity(), body, start=indices.start, step=block)
+    if indices.divisor % block == 0 or (indices.length is not None and indices.length % block == 0):
         return total
-    return sums.combine(total, run(Span(stop, span.stop, span.divisor)))
+    return sums.combine(total, run(IndexRange(stop, indices.stop, indices.divisor)))

@@ -19,7 +19,7 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow, register_t
 from tinytorch.runtime.llvm.pooling.windows import (
     LaneBody,
     Range,
-    Span,
+    WindowAxis,
     compared_dtype,
     image_rows,
     load_places,
@@ -168,10 +168,10 @@ def _write(
     """Reduce every window of x; `others` follow x in the frame, and `out` has the shape of the results."""
     window, stride, low, dilation = (node.attrs[key] for key in ("window", "stride", "low", "dilation"))
     rows, columns = (
-        Span(x.shape[1 + i], out.shape[1 + i], window[i], stride[i], low[i], dilation[i]) for i in range(2)
+        WindowAxis(x.shape[1 + i], out.shape[1 + i], window[i], stride[i], low[i], dilation[i]) for i in range(2)
     )
     along = _lane_axis(x, out)
-    writer = _Writer(fn, target, x, [byte_steps(o) for o in others], out, rows, columns, reduction, along)
+    writer = _PoolingWriter(fn, target, x, [byte_steps(o) for o in others], out, rows, columns, reduction, along)
     x_at, *pointers = frame_pointers(fn, 1 + len(others))
 
     def row(image: Size, y: Size) -> None:
@@ -189,14 +189,14 @@ def _lane_axis(x: Buffer, out: Buffer) -> int:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _PoolingWriter:
     fn: Function
     target: Target
     x: Buffer
     steps: Sequence[tuple[int, ...]]  # of the reduction's operand and results
     out: Buffer
-    rows: Span
-    columns: Span
+    rows: WindowAxis
+    columns: WindowAxis
     reduction: _Reduction
     axis: int  # that lanes lie along
 
@@ -276,8 +276,8 @@ class _Writer:
 
         exist = [
             fn.compare("slt", fn.value(a), fn.value(b))
-            for span, (a, b) in ((self.rows, rows), (self.columns, columns))
-            if (a, b) != (0, span.window) and span.may_miss
+            for axis, (a, b) in ((self.rows, rows), (self.columns, columns))
+            if (a, b) != (0, axis.window) and axis.may_miss
         ]
         if exist:
             both = exist[0] if len(exist) == 1 else exist[0] & exist[1]

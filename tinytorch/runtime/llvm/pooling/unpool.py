@@ -17,7 +17,7 @@ from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_p
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.pooling.windows import (
-    Span,
+    WindowAxis,
     compared_dtype,
     image_rows,
     load_places,
@@ -41,14 +41,15 @@ def write_max_unpool(fn: Function, node: Node, operands: Sequence[Buffer], resul
     g, index = operands
     window, stride, low, dilation = (node.attrs[key] for key in ("window", "stride", "low", "dilation"))
     rows, columns = (
-        _Blocks(Span(result.shape[1 + i], g.shape[1 + i], window[i], stride[i], low[i], dilation[i])) for i in range(2)
+        _Blocks(WindowAxis(result.shape[1 + i], g.shape[1 + i], window[i], stride[i], low[i], dilation[i]))
+        for i in range(2)
     )
-    writer = _Writer(fn, target, g, index, result, rows, columns)
+    writer = _UnpoolWriter(fn, target, g, index, result, rows, columns)
     pointers = frame_pointers(fn, 3)
     read = g.shape[2] * g.shape[3] * (g.dtype.size + index.dtype.size)
     written = stride[0] * byte_steps(result)[1]
 
-    def chunk(writer: _Writer) -> Extent:
+    def chunk(writer: _UnpoolWriter) -> Extent:
         def row(image: Size, number: Size) -> None:
             writer.row(number + rows.begin, moved(fn, pointers, image, [step[0] for step in writer.steps]))
 
@@ -78,15 +79,15 @@ def _may_stream(operands: Sequence[Buffer], result: Buffer, target: Target) -> b
 class _Blocks:
     """The elements of an axis in blocks of a stride: block q holds the elements from q*stride - low on."""
 
-    span: Span
+    axis: WindowAxis
 
     @property
     def begin(self) -> int:
-        return self.span.low // self.span.stride
+        return self.axis.low // self.axis.stride
 
     @property
     def end(self) -> int:
-        return (self.span.size - 1 + self.span.low) // self.span.stride + 1
+        return (self.axis.size - 1 + self.axis.low) // self.axis.stride + 1
 
     @property
     def count(self) -> int:
@@ -95,27 +96,27 @@ class _Blocks:
     @property
     def depth(self) -> int:
         """How many windows may have a place in a block: q, q-1, …"""
-        return self.span.reach // self.span.stride + 1
+        return self.axis.reach // self.axis.stride + 1
 
     @property
     def whole(self) -> tuple[int, int]:
         """The blocks inside of the axis that have all these windows."""
-        span = self.span
-        first = min(self.end, max(self.begin, self.depth - 1, -(-span.low // span.stride)))
-        last = min(span.windows, (span.size + span.low) // span.stride)
+        axis = self.axis
+        first = min(self.end, max(self.begin, self.depth - 1, -(-axis.low // axis.stride)))
+        last = min(axis.windows, (axis.size + axis.low) // axis.stride)
         return first, max(first, last)
 
     def contains(self, q: Size, element: Size) -> Register | bool:
         """Whether an element of block q lies inside of the axis."""
-        return _compare("ult", q * self.span.stride + element - self.span.low, self.span.size)
+        return _compare("ult", q * self.axis.stride + element - self.axis.low, self.axis.size)
 
     def place(self, element: Size, d: Size) -> tuple[Size, list[Register | bool]]:
         """Which place of window q - d is an element of block q, and the conditions that it is one."""
-        distance = element + d * self.span.stride
-        place = distance // self.span.dilation
-        fits = [_compare("slt", place, self.span.window)]
-        if self.span.dilation > 1:
-            fits.append(_compare("eq", distance % self.span.dilation, 0))
+        distance = element + d * self.axis.stride
+        place = distance // self.axis.dilation
+        fits = [_compare("slt", place, self.axis.window)]
+        if self.axis.dilation > 1:
+            fits.append(_compare("eq", distance % self.axis.dilation, 0))
         return place, fits
 
 
@@ -156,7 +157,7 @@ class _Block:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _UnpoolWriter:
     fn: Function
     target: Target
     g: Buffer
@@ -179,10 +180,10 @@ class _Writer:
 
         def elements(whole: bool) -> None:
             if self._is_short and whole:
-                for y in range(self.rows.span.stride):
+                for y in range(self.rows.axis.stride):
                     self._elements(q, y, whole, pointers)
             else:
-                fn.loop(self.rows.span.stride, [], lambda y: self._elements(q, y, whole, pointers))
+                fn.loop(self.rows.axis.stride, [], lambda y: self._elements(q, y, whole, pointers))
 
         if (first, last) == (self.rows.begin, self.rows.end):
             elements(True)
@@ -195,7 +196,7 @@ class _Writer:
     @property
     def _is_short(self) -> bool:
         """Whether the elements of a whole block are written as straight-line code."""
-        rows, columns = self.rows.span, self.columns.span
+        rows, columns = self.rows.axis, self.columns.axis
         return max(rows.stride * columns.stride, rows.window * columns.window) <= _UNROLLED
 
     def _elements(self, q: Size, y: Size, whole: bool, pointers: Sequence[Register]) -> None:
@@ -212,8 +213,8 @@ class _Writer:
         _where(fn, [] if whole else [self.rows.contains(q, y)], write, [])
 
     def _at_block(self, pointers: Sequence[Register], q: Size, blocks: _Blocks, axis: int) -> list[Register]:
-        span, (g, index, to) = blocks.span, (step[axis] for step in self.steps)
-        return moved(self.fn, moved(self.fn, pointers, q, (g, index, to * span.stride)), -span.low, (0, 0, to))
+        windows, (g, index, to) = blocks.axis, (step[axis] for step in self.steps)
+        return moved(self.fn, moved(self.fn, pointers, q, (g, index, to * windows.stride)), -windows.low, (0, 0, to))
 
     def _border(self, number: Size, first: int, last: int) -> Register:
         """The column of blocks that is number `number` of those before `first` and from `last` on."""
@@ -230,10 +231,10 @@ class _Writer:
             at = moved(fn, pointers, c, [step[_CHANNELS] for step in self.steps])
             block = _Block(numbers, whole, at)
             if self._is_short and whole:
-                for x in range(columns.span.stride):
+                for x in range(columns.axis.stride):
                     self._element(emitter, block, (y, x))
             else:
-                fn.loop(columns.span.stride, [], lambda x: self._element(emitter, block, (y, x)))
+                fn.loop(columns.axis.stride, [], lambda x: self._element(emitter, block, (y, x)))
 
         over_overlapping_lanes(fn, self.target, self.g.dtype, self.g.shape[_CHANNELS], lanes)
 
@@ -283,8 +284,8 @@ class _Writer:
             places.append(place)
             conditions += fits
             if not block.whole:
-                conditions.append(_compare("ult", q - back, blocks.span.windows))
-        return places[0] * self.columns.span.window + places[1], conditions
+                conditions.append(_compare("ult", q - back, blocks.axis.windows))
+        return places[0] * self.columns.axis.window + places[1], conditions
 
     def _added(
         self, emitter: LaneEmitter, block: _Block, d: tuple[Size, Size], place: Size, total: Register

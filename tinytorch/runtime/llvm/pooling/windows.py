@@ -18,7 +18,7 @@ LaneBody = Callable[[LaneEmitter, Size], None]
 
 
 @dataclass(frozen=True)
-class Span:
+class WindowAxis:
     """One spatial axis: `size` elements, and `windows` windows of `window` places. Place k of window i is at element
     i*stride + k*dilation - low, which may lie outside."""
 

@@ -20,12 +20,12 @@ from tinytorch.runtime.llvm.pycall.code import CALL_SYMBOL, call_text
 from tinytorch.runtime.llvm.pycall.layout import (
     ALIGNED,
     API,
+    CALL,
     CONTIGUOUS,
     HANDLER_NAME,
     HANDLER_VERSION,
     OPERAND,
     OUTPUT,
-    PLAN,
     WRITEABLE,
     Handler,
     Layout,
@@ -79,9 +79,9 @@ def make_call(entry: int, spec: CallSpec) -> Call:
     if layout is None or slots is None:
         return make_careful_call(entry, spec)
     method = _method(layout)
-    plan = _Plan(entry, spec, slots)
-    call = _new_function(ctypes.addressof(method), (plan.words, *plan.kept), None)
-    memory.watch(call, functools.partial(plan.words.item, PLAN["used"] // WORD))
+    record = _CallRecord(entry, spec, slots)
+    call = _new_function(ctypes.addressof(method), (record.words, *record.kept), None)
+    memory.watch(call, functools.partial(record.words.item, CALL["used"] // WORD))
     return call
 
 
@@ -100,12 +100,12 @@ def _find_slots(spec: CallSpec) -> _Slots | None:
     return slots if len(slots) == len(found) else None
 
 
-class _Plan:
+class _CallRecord:
     """The words that tell the machine code what to check and what to run, and all that they point to."""
 
     def __init__(self, entry: int, spec: CallSpec, slots: _Slots) -> None:
         self.kept: list[object] = [spec]
-        self.words = np.zeros(len(PLAN), np.int64)
+        self.words = np.zeros(len(CALL), np.int64)
         self._spec = spec
         self._slots = slots
         self._operands = operands = spec.operands
@@ -138,7 +138,7 @@ class _Plan:
 
     def _fill(self, **values: int) -> None:
         for name, value in values.items():
-            self.words[PLAN[name] // WORD] = value
+            self.words[CALL[name] // WORD] = value
 
     def _fill_template(self) -> None:
         """Let the code copy a wrapped array instead of calling `wrap`, if `wrap` only fills slots with constants."""

@@ -1,7 +1,8 @@
 """The machine code that Python calls: checks operands, makes outputs, runs a compiled graph.
 
-One function serves every compiled graph: `self` is a tuple whose first item is an array of 64-bit words, the *plan*,
-and the words name everything else by address. The code itself holds no address, so it is compiled once per machine.
+One function serves every compiled graph: `self` is a tuple whose first item is an array of 64-bit words, the record of
+the call, and the words name everything else by address. The code itself holds no address, so it is compiled once per
+machine.
 
 The frame handed to a graph is an array of pointers: operands (arguments, then states), outputs, constants, the arena,
 and the status word, in which the graph leaves a number other than 0 to report an error.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tinytorch.runtime.llvm.pycall.layout import API, OPERAND, OUTPUT, PLAN, SWAPPED, VERSION_STEP, Layout
+from tinytorch.runtime.llvm.pycall.layout import API, CALL, OPERAND, OUTPUT, SWAPPED, VERSION_STEP, Layout
 from tinytorch.runtime.llvm.pycall.memory import Memory, write_memory
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -22,22 +23,22 @@ CALL_SYMBOL = "tt_call"
 _ALIGNMENT = 64  # of what is on the stack, in bytes
 
 
-class _Writer:
-    """One function being written; `plan` is its first parameter unless it is told otherwise."""
+class _CallWriter:
+    """One function being written; `call` is its first parameter unless it is told otherwise."""
 
     def __init__(self, layout: Layout, f: Function) -> None:
         self.layout = layout
         self.f = f
-        self.plan = f.params[0]
+        self.call = f.params[0]
 
     def word(self, name: str) -> Register:
-        return self.f.load(self.plan, I64, PLAN[name])
+        return self.f.load(self.call, I64, CALL[name])
 
     def pointer(self, name: str) -> Register:
-        return self.f.load(self.plan, PTR, PLAN[name])
+        return self.f.load(self.call, PTR, CALL[name])
 
     def api(self, name: str, args: Sequence[Register], ret: LLType = PTR) -> Register:
-        """Call a C function through the plan's table."""
+        """Call a C function through the record's table."""
         function = self.f.load(self.pointer("api"), PTR, API[name])
         return self.f.call_pointer(function, args, ret)
 
@@ -65,7 +66,7 @@ class _Writer:
         return self.f.compare("ne", word, self.f.const(0, word.type))
 
     def reserve(self, words: Register) -> Register:
-        """An array of words on the stack, as long as the plan says."""
+        """An array of words on the stack, as long as the record says."""
         return self.f.op(f"alloca i64, i64 {words.ref}, align {_ALIGNMENT}", PTR)
 
     def item(self, array: Register, index: Register, type: LLType = PTR) -> Register:
@@ -95,8 +96,8 @@ def call_text(layout: Layout, target: Target) -> str:
     """LLVM text of `tt_call`, a METH_FASTCALL function, for these struct layouts."""
     module = Module(target.attributes)
 
-    def function(name: str, params: Sequence[LLType], ret: LLType) -> _Writer:
-        return _Writer(layout, module.function(name, params, ret, internal=name != CALL_SYMBOL, noinline=True))
+    def function(name: str, params: Sequence[LLType], ret: LLType) -> _CallWriter:
+        return _CallWriter(layout, module.function(name, params, ret, internal=name != CALL_SYMBOL, noinline=True))
 
     resolve = _write_resolve(function("resolve", [PTR, PTR], PTR))
     disjoint = _write_disjoint(function("disjoint", [PTR, PTR], I1))
@@ -111,7 +112,7 @@ def call_text(layout: Layout, target: Target) -> str:
     return module.text()
 
 
-def _write_resolve(w: _Writer) -> Function:
+def _write_resolve(w: _CallWriter) -> Function:
     """resolve(record, object) -> the array in the object if it is what the record asks for, else null."""
     f, layout = w.f, w.layout
     record, object_ = f.params
@@ -154,8 +155,8 @@ def _write_resolve(w: _Writer) -> Function:
     return f
 
 
-def _write_disjoint(w: _Writer) -> Function:
-    """disjoint(plan, frame) -> whether no written operand shares memory with another operand.
+def _write_disjoint(w: _CallWriter) -> Function:
+    """disjoint(call, frame) -> whether no written operand shares memory with another operand.
 
     Only operands that have moved since the last call are compared, with all others: parameters rarely move.
     """
@@ -189,7 +190,7 @@ def _write_disjoint(w: _Writer) -> Function:
     return f
 
 
-def _new_array(w: _Writer, record: Register) -> Register:
+def _new_array(w: _CallWriter, record: Register) -> Register:
     """An array for an output, its content undefined; null if there is no memory."""
     descr = w.f.load(record, PTR, OUTPUT["descr"])
     w.keep(descr)  # PyArray_Empty takes the reference over
@@ -197,8 +198,8 @@ def _new_array(w: _Writer, record: Register) -> Register:
     return w.api("PyArray_Empty", [rank, w.f.load(record, PTR, OUTPUT["dims"]), descr, w.f.const(0, I32)])
 
 
-def _write_make_large(w: _Writer) -> Function:
-    """make_large(plan, record) -> an array whose memory comes from `runtime/memory.py` and goes back there."""
+def _write_make_large(w: _CallWriter) -> Function:
+    """make_large(call, record) -> an array whose memory comes from `runtime/memory.py` and goes back there."""
     f = w.f
     before = w.api("PyDataMem_SetHandler", [f.load(w.memory(), PTR, MEMORY["handler"])])
 
@@ -212,17 +213,17 @@ def _write_make_large(w: _Writer) -> Function:
     return f
 
 
-def _write_make_outputs(w: _Writer, make_large: Function) -> Function:
-    """make_outputs(plan, frame, outputs) -> whether there was memory for all. `outputs` owns a reference each."""
+def _write_make_outputs(w: _CallWriter, make_large: Function) -> Function:
+    """make_outputs(call, frame, outputs) -> whether there was memory for all. `outputs` owns a reference each."""
     f = w.f
-    plan, frame, outputs = f.params
+    call, frame, outputs = f.params
     records = w.pointer("outputs")
     first = f.at(frame, w.word("operand_count") * WORD)
 
     def make(i: Register) -> Register:
         record = f.at(records, i * (len(OUTPUT) * WORD))
         large = w.nonzero(f.load(record, I64, OUTPUT["large"]))
-        array = f.if_(large, lambda: [f.call(make_large, [plan, record])], lambda: [_new_array(w, record)])[0]
+        array = f.if_(large, lambda: [f.call(make_large, [call, record])], lambda: [_new_array(w, record)])[0]
         f.store(array, outputs, i * WORD)
 
         def publish() -> None:
@@ -236,10 +237,10 @@ def _write_make_outputs(w: _Writer, make_large: Function) -> Function:
     return f
 
 
-def _write_execute(w: _Writer, memory: Memory) -> Function:
-    """execute(plan, frame, status) -> whether there was memory for an arena; runs the graph, maybe without the GIL."""
+def _write_execute(w: _CallWriter, memory: Memory) -> Function:
+    """execute(call, frame, status) -> whether there was memory for an arena; runs the graph, maybe without the GIL."""
     f = w.f
-    plan, frame, status = f.params
+    call, frame, status = f.params
     constants = f.at(frame, (w.word("operand_count") + w.word("output_count")) * WORD)
     f.copy(constants, w.pointer("constants"), w.word("constant_count") * WORD)
     tail = f.at(constants, w.word("constant_count") * WORD)
@@ -247,7 +248,7 @@ def _write_execute(w: _Writer, memory: Memory) -> Function:
     words = w.memory()
     now = f.load(words, I64, MEMORY["clock"]) + 1
     f.store(now, words, MEMORY["clock"])
-    f.store(now, plan, PLAN["used"])
+    f.store(now, call, CALL["used"])
     arena = f.call(memory.take_arena, [words, w.word("arena_bytes")])
 
     def run() -> list[Register]:
@@ -274,8 +275,8 @@ def _write_execute(w: _Writer, memory: Memory) -> Function:
     return f
 
 
-def _write_bump_versions(w: _Writer) -> Function:
-    """bump_versions(plan, objects) -> whether there was memory: give every written tensor a version never seen."""
+def _write_bump_versions(w: _CallWriter) -> Function:
+    """bump_versions(call, objects) -> whether there was memory: give every written tensor a version never seen."""
     f = w.f
     _, objects = f.params
     records = w.pointer("operands")
@@ -307,8 +308,8 @@ def _write_bump_versions(w: _Writer) -> Function:
     return f
 
 
-def _write_wrap(w: _Writer) -> Function:
-    """wrap(plan, array) -> a tensor around the array, whose reference is taken over; null if that failed."""
+def _write_wrap(w: _CallWriter) -> Function:
+    """wrap(call, array) -> a tensor around the array, whose reference is taken over; null if that failed."""
     f = w.f
     _, array = f.params
     template = w.pointer("template")
@@ -340,16 +341,16 @@ def _write_wrap(w: _Writer) -> Function:
     return f
 
 
-def _write_collect(w: _Writer, wrap: Function) -> Function:
-    """collect(plan, outputs) -> None, the only output, or a tuple of them, wrapped. Null if that failed."""
+def _write_collect(w: _CallWriter, wrap: Function) -> Function:
+    """collect(call, outputs) -> None, the only output, or a tuple of them, wrapped. Null if that failed."""
     f = w.f
-    plan, outputs = f.params
+    call, outputs = f.params
     count, records = w.word("output_count"), w.pointer("outputs")
 
     def finish(i: Register) -> Register:
         wrapped = f.load(f.at(records, i * (len(OUTPUT) * WORD)), I64, OUTPUT["wrapped"])
         array = w.item(outputs, i)
-        result = f.if_(w.nonzero(wrapped), lambda: [f.call(wrap, [plan, array])], lambda: [array])[0]
+        result = f.if_(w.nonzero(wrapped), lambda: [f.call(wrap, [call, array])], lambda: [array])[0]
         f.store(result, outputs, i * WORD)
         return w.exists(result)
 
@@ -382,10 +383,10 @@ def _write_collect(w: _Writer, wrap: Function) -> Function:
     return f
 
 
-def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, collect: Function) -> Function:
-    """run(plan, frame, arrays, objects) -> the result. Holds the arrays, which others may let go of meanwhile."""
+def _write_run(w: _CallWriter, make: Function, execute: Function, bump: Function, collect: Function) -> Function:
+    """run(call, frame, arrays, objects) -> the result. Holds the arrays, which others may let go of meanwhile."""
     f = w.f
-    plan, frame, arrays, objects = f.params
+    call, frame, arrays, objects = f.params
     operands, count = w.word("operand_count"), w.word("output_count")
     outputs = w.reserve(count)
     status = f.alloca(WORD)
@@ -395,12 +396,12 @@ def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, co
 
     def bump_if_written() -> Register:
         written = w.nonzero(w.word("writes")) & f.compare("eq", f.load(status, I64), f.const(0, I64))
-        return f.if_(written, lambda: [f.call(bump, [plan, objects])], lambda: [f.const(1, I1)])[0]
+        return f.if_(written, lambda: [f.call(bump, [call, objects])], lambda: [f.const(1, I1)])[0]
 
     def ran() -> Register:
-        return w.both(f.call(execute, [plan, frame, status]), bump_if_written)
+        return w.both(f.call(execute, [call, frame, status]), bump_if_written)
 
-    done = w.both(f.call(make, [plan, frame, outputs]), ran)
+    done = w.both(f.call(make, [call, frame, outputs]), ran)
     w.each(operands, lambda i: w.drop(w.item(arrays, i)))
 
     def drop_outputs() -> None:
@@ -419,17 +420,17 @@ def _write_run(w: _Writer, make: Function, execute: Function, bump: Function, co
 
     def finish() -> list[Register]:
         bad = w.nonzero(f.load(status, I64))
-        return f.if_(bad, report, lambda: [f.call(collect, [plan, outputs])])
+        return f.if_(bad, report, lambda: [f.call(collect, [call, outputs])])
 
     f.ret(f.if_(done, finish, failed)[0])
     return f
 
 
-def _write_call(w: _Writer, resolve: Function, disjoint: Function, run: Function) -> None:
-    """tt_call(self, args, nargs) -> the result, or the plan's mismatch object where an operand does not fit."""
+def _write_call(w: _CallWriter, resolve: Function, disjoint: Function, run: Function) -> None:
+    """tt_call(self, args, nargs) -> the result, or the record's mismatch object where an operand does not fit."""
     f = w.f
     self_, args, given = f.params
-    w.plan = plan = f.load(f.load(self_, PTR, w.layout.tuple_items), PTR, w.layout.array_data)
+    w.call = call = f.load(f.load(self_, PTR, w.layout.tuple_items), PTR, w.layout.array_data)
     count = w.word("operand_count")
     frame, arrays, objects = (w.reserve(n) for n in (w.word("frame_words"), count, count))
     records = w.pointer("operands")
@@ -457,7 +458,7 @@ def _write_call(w: _Writer, resolve: Function, disjoint: Function, run: Function
 
     def separate() -> Register:
         writes = w.nonzero(w.word("writes"))
-        return f.if_(writes, lambda: [f.call(disjoint, [plan, frame])], lambda: [f.const(1, I1)])[0]
+        return f.if_(writes, lambda: [f.call(disjoint, [call, frame])], lambda: [f.const(1, I1)])[0]
 
     def refuse() -> list[Register]:
         w.keep(w.pointer("mismatch"))
@@ -465,4 +466,4 @@ def _write_call(w: _Writer, resolve: Function, disjoint: Function, run: Function
 
     complete = f.compare("eq", given, w.word("argument_count"))
     good = w.both(complete, lambda: w.both(w.all(count, fits), separate))
-    f.ret(f.if_(good, lambda: [f.call(run, [plan, frame, arrays, objects])], refuse)[0])
+    f.ret(f.if_(good, lambda: [f.call(run, [call, frame, arrays, objects])], refuse)[0])

@@ -1,4 +1,4 @@
-"""What the machine code that Python calls reads: the words of its plan, and the structs of CPython and numpy.
+"""What the machine code that Python calls reads: the record of a call, and the structs of CPython and numpy.
 
 The offsets into those structs are their public ABI or have long been stable, but none is taken on trust: `find_layout`
 reads sample objects through them and finds no layout where one does not hold.
@@ -26,7 +26,7 @@ def _words(*names: str) -> dict[str, int]:
     return {name: index * WORD for index, name in enumerate(names)}
 
 
-PLAN = _words(
+CALL = _words(
     "entry",  # void entry(ptr frame)
     "api",  # addresses of the C functions in API
     "operand_count",

@@ -51,9 +51,9 @@ def maps() -> bool:
 def write_memory(module: Module) -> Memory:
     """Write all functions; those of numpy's handler and `tt_trim` are seen from outside of the module."""
 
-    def function(name: str, params: Sequence[LLType], ret: LLType = VOID) -> _Writer:
+    def function(name: str, params: Sequence[LLType], ret: LLType = VOID) -> _MemoryWriter:
         outside = name in (TRIM_SYMBOL, *HANDLER_SYMBOLS, *SYSTEM_SYMBOLS)
-        return _Writer(module.function(name, params, ret, internal=not outside, noinline=True))
+        return _MemoryWriter(module.function(name, params, ret, internal=not outside, noinline=True))
 
     if maps():
         _write_map(function("tt_map", [PTR, I64], PTR))
@@ -73,7 +73,7 @@ def write_memory(module: Module) -> Memory:
     )
 
 
-class _Writer:
+class _MemoryWriter:
     """One function being written; its first parameter is the address of the words."""
 
     def __init__(self, f: Function) -> None:
@@ -131,7 +131,7 @@ class _Writer:
         return f.while_([first], going, step)[0]
 
 
-def _write_map(w: _Writer) -> Function:
+def _write_map(w: _MemoryWriter) -> Function:
     """tt_map(context, bytes) -> zeros at a page, or null."""
     f = w.f
     bytes = f.params[1]
@@ -150,7 +150,7 @@ def _write_map(w: _Writer) -> Function:
     return f
 
 
-def _write_unmap(w: _Writer) -> Function:
+def _write_unmap(w: _MemoryWriter) -> Function:
     """tt_unmap(context, address, bytes)"""
     f = w.f
     f.call("munmap", [f.params[1], f.params[2]], I32)
@@ -162,7 +162,7 @@ def _allocated(bytes: Register) -> Register:
     return bytes + (PAGE + _HEADER)
 
 
-def _write_release(w: _Writer) -> Function:
+def _write_release(w: _MemoryWriter) -> Function:
     """release(memory, block): back to the system; the block stands in no list."""
     f = w.f
     _, block = f.params
@@ -174,7 +174,7 @@ def _write_release(w: _Writer) -> Function:
     return f
 
 
-def _write_new(w: _Writer) -> Function:
+def _write_new(w: _MemoryWriter) -> Function:
     """new_block(memory, bytes) -> a block in no list, or null."""
     f = w.f
     rounded = (f.params[1] + (PAGE - 1)) & -PAGE
@@ -192,7 +192,7 @@ def _write_new(w: _Writer) -> Function:
     return f
 
 
-def _write_take(w: _Writer) -> Function:
+def _write_take(w: _MemoryWriter) -> Function:
     """take(memory, list, bytes, most) -> the block last used, out of the list, that has from `bytes` to `most`."""
     f = w.f
     _, first, least, most = f.params
@@ -206,7 +206,7 @@ def _write_take(w: _Writer) -> Function:
     return f
 
 
-def _write_trim(w: _Writer, release: Function) -> Function:
+def _write_trim(w: _MemoryWriter, release: Function) -> Function:
     """tt_trim(memory, before): free blocks larger than anybody asks for, then, while there is more than the budget
     allows, the one last used longest ago, if that was `before`."""
     f = w.f
@@ -255,7 +255,7 @@ def _write_trim(w: _Writer, release: Function) -> Function:
     return f
 
 
-def _write_give(w: _Writer, release: Function, trim: Function) -> Function:
+def _write_give(w: _MemoryWriter, release: Function, trim: Function) -> Function:
     """give(memory, list, largest, block): into the list, if it is not larger than `largest`."""
     f = w.f
     _, first, largest, block = f.params
@@ -274,11 +274,11 @@ def _write_give(w: _Writer, release: Function, trim: Function) -> Function:
     return f
 
 
-def _block(w: _Writer, address: Register) -> Register:
+def _block(w: _MemoryWriter, address: Register) -> Register:
     return w.f.at(address, -_HEADER)
 
 
-def _write_take_arena(w: _Writer, take: Function, release: Function, new: Function) -> Function:
+def _write_take_arena(w: _MemoryWriter, take: Function, release: Function, new: Function) -> Function:
     """take_arena(memory, bytes) -> its address, or null. Where no free arena is large enough, one of them goes, so
     that there are never more than calls that were in flight at once."""
     f = w.f
@@ -300,7 +300,7 @@ def _write_take_arena(w: _Writer, take: Function, release: Function, new: Functi
     return f
 
 
-def _write_give_arena(w: _Writer, give: Function) -> Function:
+def _write_give_arena(w: _MemoryWriter, give: Function) -> Function:
     """give_arena(memory, address)"""
     f = w.f
     f.call(give, [f.params[0], w.place("arenas"), w.word("largest_arena"), _block(w, f.params[1])])
@@ -308,7 +308,7 @@ def _write_give_arena(w: _Writer, give: Function) -> Function:
     return f
 
 
-def _write_malloc(w: _Writer, take: Function, new: Function) -> Function:
+def _write_malloc(w: _MemoryWriter, take: Function, new: Function) -> Function:
     """tt_malloc(memory, bytes) -> an address, or null."""
     f = w.f
     memory, bytes = f.params
@@ -319,7 +319,7 @@ def _write_malloc(w: _Writer, take: Function, new: Function) -> Function:
     return f
 
 
-def _write_free(w: _Writer, give: Function) -> Function:
+def _write_free(w: _MemoryWriter, give: Function) -> Function:
     """tt_free(memory, address, bytes); the address may be null."""
     f = w.f
 
@@ -331,7 +331,7 @@ def _write_free(w: _Writer, give: Function) -> Function:
     return f
 
 
-def _write_calloc(w: _Writer, malloc: Function) -> Function:
+def _write_calloc(w: _MemoryWriter, malloc: Function) -> Function:
     """tt_calloc(memory, count, bytes each) -> an address where all is zero, or null."""
     f = w.f
     memory, count, each = f.params
@@ -341,7 +341,7 @@ def _write_calloc(w: _Writer, malloc: Function) -> Function:
     return f
 
 
-def _write_realloc(w: _Writer, malloc: Function, free: Function) -> Function:
+def _write_realloc(w: _MemoryWriter, malloc: Function, free: Function) -> Function:
     """tt_realloc(memory, address, bytes) -> where the first bytes are now, or null, and then all is as it was."""
     f = w.f
     memory, address, bytes = f.params

@@ -63,7 +63,7 @@ class _System:
         return _System(futex, _PAUSES.get(machine), "windows" not in target.triple)
 
 
-class _Writer:
+class _ThreadPoolWriter:
     """One function of the pool being written; `pool` is its first parameter."""
 
     def __init__(self, system: _System, f: Function) -> None:
@@ -142,7 +142,7 @@ def pool_text(target: Target) -> str:
 def _write_drain(module: Module, system: _System) -> Function:
     """drain(pool): claim chunks and run them until none is left to claim."""
     f = module.function("tt_drain", [PTR], internal=True, noinline=True)
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
     ticket_field = w.field(_TICKET)
 
     def unclaimed(ticket: Register) -> Register:
@@ -174,7 +174,7 @@ def _write_drain(module: Module, system: _System) -> Function:
 def _write_share(module: Module, system: _System, drain: Function) -> Function:
     """share(pool, fn, frame, count) -> 1 if the workers were free and the launch is done, else 0."""
     f = module.function("tt_share", [PTR, PTR, PTR, I64], I32, internal=True, noinline=True)
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
     _, fn, frame, count = f.params
     no, yes = f.const(0, I32), f.const(1, I32)
     f.if_(f.compare("eq", w.read(WORKERS), no), lambda: _write_start(w))
@@ -204,7 +204,7 @@ def _write_share(module: Module, system: _System, drain: Function) -> Function:
     return f
 
 
-def _write_start(w: _Writer) -> None:
+def _write_start(w: _ThreadPoolWriter) -> None:
     """Start the workers and wait for them, unless there are none to start or another caller does so."""
     f = w.f
     start = f.atomic_load(w.field(START), I64)
@@ -224,7 +224,7 @@ def _write_start(w: _Writer) -> None:
 def _write_await(module: Module, system: _System) -> None:
     """tt_await(pool): wait, but not for ever, until workers are no longer being started."""
     f = module.function("tt_await", [PTR])
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
 
     def starting(turns: Register) -> Register:
         return w.differs(w.read(STARTING), 0) & f.compare("slt", turns, f.const(_MAX_TURNS))
@@ -237,7 +237,7 @@ def _write_await(module: Module, system: _System) -> None:
     f.ret()
 
 
-def _write_wake(w: _Writer, limit: Register) -> None:
+def _write_wake(w: _ThreadPoolWriter, limit: Register) -> None:
     """Wake at most `limit` sleeping workers."""
     f = w.f
     if w.system.futex is not None:
@@ -254,7 +254,7 @@ def _write_wake(w: _Writer, limit: Register) -> None:
     f.loop(f.convert("sext", count, I64), [], wake_one)
 
 
-def _write_wait_for_done(w: _Writer, wanted: Register) -> None:
+def _write_wait_for_done(w: _ThreadPoolWriter, wanted: Register) -> None:
     """The caller's wait after spinning: all that is left is a chunk that a worker is still running."""
     f = w.f
 
@@ -300,7 +300,7 @@ def _write_parallel_for(module: Module, share: Function) -> None:
 def _write_worker(module: Module, system: _System, drain: Function) -> None:
     """tt_worker(pool, woken) -> STOPPED, or without a futex the epoch to sleep in; `woken` is 1 after such a sleep."""
     f = module.function("tt_worker", [PTR, I32], I64)
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
     going, stopped = f.const(-2), f.const(STOPPED)
     w.add(_SLEEPERS, f.const(0, I32) - f.params[1])
 
@@ -334,7 +334,7 @@ def _write_worker(module: Module, system: _System, drain: Function) -> None:
 def _write_stop(module: Module, system: _System) -> None:
     """tt_stop(pool): tell all workers to return."""
     f = module.function("tt_stop", [PTR])
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
     w.write(STOP, 1)
     w.add(EPOCH, 1)
     _write_wake(w, f.const(MAX_THREADS, I32))
@@ -344,6 +344,6 @@ def _write_stop(module: Module, system: _System) -> None:
 def _write_spin(module: Module, system: _System) -> None:
     """tt_spin(pool): spin for as long as the pool would, on a field that does not change."""
     f = module.function("tt_spin", [PTR])
-    w = _Writer(system, f)
+    w = _ThreadPoolWriter(system, f)
     w.spin_while(STOP, equals=w.read(STOP))
     f.ret()
