@@ -26,8 +26,8 @@ def pooling(graph: Graph) -> Graph:
         %e = where(%r <= 0, 0, %d)                     %e = max_unpool2d(%m, %i)
         %b = sum(%e) {axes=(0, 1, 2)}                  %b = sum(%m) {axes=(0, 1, 2)}
 
-    Of the large arrays, only %x is read, by the pool, and a convolution can do that on its results. NaNs go the same
-    ways; a largest element of zero may have another sign. A bias stays in front of the pool: it costs nothing there,
+    Of the large arrays, only %x is read, by pooling, and a convolution can do that on its results. NaNs go the same
+    ways; a largest element of zero may have another sign. A bias stays in front of pooling: it costs nothing there,
     and the places are those of the sums as they were rounded.
     """
     if not any(node.op in (max_pool2d, max_unpool2d) for node in graph.nodes):

@@ -23,7 +23,7 @@ __all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool
 def _windows(
     images: Images, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool
 ) -> Windows:
-    """Windows of a pool; with `ceil_mode` the last ones may reach over the padding, but start before its end."""
+    """Windows of a pooling; with `ceil_mode` the last ones may reach over the padding, but start before its end."""
     name, rank = images.name, images.rank
     kernel = sizes(name, "kernel_size", kernel_size, rank)
     steps = kernel if stride is None else sizes(name, "stride", stride, rank)

@@ -37,7 +37,7 @@ from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.types import TensorType, bf16, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
-from tinytorch.runtime.llvm.conv.pool import largest
+from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
@@ -285,7 +285,7 @@ def test_pooling_takes_the_first_of_equal_ones_and_the_last_of_nans():
         context.store(0, best)
         context.store(1, place.cast(u8))
 
-    epilogue = Epilogue("pool", body, outputs=(operand_of(places.view),), pool=(2, 2))
+    epilogue = Epilogue("pool", body, outputs=(operand_of(places.view),), pooled=(2, 2))
     module = Module(HOST.attributes)
     kernel = emit(module, "conv", case, conv2d, x, one, out.view, HOST, epilogue)
     execute(module, kernel, [x, one, out.view, places.view], HOST)

@@ -70,7 +70,7 @@ class Epilogue:
     body: Callable[[EpilogueContext], None] = field(compare=False)
     operands: tuple[Buffer, ...] = ()
     outputs: tuple[Buffer, ...] = ()
-    pool: tuple[int, int] | None = None  # windows of a convolution's outputs, each of which gives one element
+    pooled: tuple[int, int] | None = None  # windows of a convolution's outputs, each of which gives one element
 
     def frame(self, further: int = 0) -> Frame:
         """The frame of a kernel that ends so."""

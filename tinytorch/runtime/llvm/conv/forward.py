@@ -21,7 +21,7 @@ from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_fun
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
-from tinytorch.runtime.llvm.conv.pool import pool_function
+from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -87,15 +87,15 @@ class _ForwardWriter:
         outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
         self.groups, self.all_columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
         places = (conv.images.shape[0], *conv.outputs)
-        self.pool = epilogue.pool if epilogue else None
-        self.plan = plan_convolution(conv, self.pool or (1, 1), target)
+        self.pooled = epilogue.pooled if epilogue else None
+        self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
         self.picture = picture_of(conv, self.plan.rows, self.plan.panel)
         self.packed_at = aligned(self.picture.bytes(self.plan.images))
         dot = self.plan.form == "dot"
         self.sums_at = self.packed_at + (aligned(math.prod(weights.shape) * self.size) if dot else 0)
         self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
-        self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pool else 0)
-        seen = ((), ()) if self.pool else ((out, *outputs), operands)  # what is pooled is no product any more
+        self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pooled else 0)
+        seen = ((), ()) if self.pooled else ((out, *outputs), operands)  # what is pooled is no product any more
         self.grid = grid_of(conv.compute, self.groups, self.all_columns, places, *seen)
         self.flat = len(self.grid.batch) == 1
         plain = epilogue is None and self.flat and out.dtype is conv.compute and out.strides[-1] == 1
@@ -104,8 +104,8 @@ class _ForwardWriter:
 
     def _sums(self) -> int:
         """Outputs whose sums wait for an epilogue: a tile's, or whole rows that are pooled together."""
-        if self.pool and self.plan.cut == "x":
-            return self.pool[0] * self.conv.outputs[1]
+        if self.pooled and self.plan.cut == "x":
+            return self.pooled[0] * self.conv.outputs[1]
         return self.plan.tile.rows
 
     def write(self) -> None:
@@ -152,9 +152,9 @@ class _ForwardWriter:
 
     def _prepare_epilogue(self, epilogue: Epilogue) -> None:
         module, lanes, panel = self.module, self.plan.lanes, self.plan.panel
-        if self.pool and self.scratch:
+        if self.pooled and self.scratch:
             self.sums = self.fn.at(self.scratch, self.sums_at)
-            self.finish = pool_function(module, self.conv, epilogue, self.result, lanes, panel, self.target)
+            self.finish = pooling_function(module, self.conv, epilogue, self.result, lanes, panel, self.target)
         else:
             self.sums = self.fn.alloca(self.sums_bytes)
             self.finish = epilogue_function(module, self.grid, epilogue, lanes, panel, self.target)
@@ -207,7 +207,7 @@ class _ForwardWriter:
             def whole_images(n: Register, count: int) -> None:
                 self._tile(item, a, j, width, n, none, none, count)
                 for i in range(count):
-                    self._pool(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
+                    self._store_pooled(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
 
             along(item.images, self.conv.images.shape[0] % part, whole_images)
             return
@@ -217,18 +217,18 @@ class _ForwardWriter:
 
                 def whole_rows(y: Register, count: int) -> None:
                     self._tile(item, a, j, width, n, y, none, count)
-                    self._pool(item, j, width, n, y, count)
+                    self._store_pooled(item, j, width, n, y, count)
 
                 along(item.rows, self.conv.outputs[0] % part, whole_rows)
                 return
             columns = self.conv.outputs[1]
-            band = self.pool[0] if self.pool else 1
+            band = self.pooled[0] if self.pooled else 1
 
             def rows(y: Register) -> None:
                 for i in range(band):
                     tile = partial(self._tile, item, a, j, width, n, y + i, slot=i * columns)
                     along(fn.const(columns), columns % part, tile)
-                self._pool(item, j, width, n, y, band)
+                self._store_pooled(item, j, width, n, y, band)
 
             fn.loop(item.rows, [], rows, step=band)
 
@@ -256,11 +256,11 @@ class _ForwardWriter:
         place = ((item.image + n) * conv.outputs[0] + item.row + y) * conv.outputs[1] + x
         stride = self.plan.panel * self.size if self.epilogue else self.grid.results[0].row_bytes
         to = self.sums if self.epilogue else self._result(item.group, place, column)
-        if self.pool:
+        if self.pooled:
             to = fn.at(to, (x + slot) * stride)
         b = fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
         self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
-        if self.pool or not self.epilogue:
+        if self.pooled or not self.epilogue:
             return
         wide = fn.const(width)
         if self.flat:
@@ -271,9 +271,11 @@ class _ForwardWriter:
             line = item.group * (conv.images.shape[0] * conv.outputs[0]) + place // conv.outputs[1] + i // run
             fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
 
-    def _pool(self, item: _Item, j: Register, width: int, n: Register, y: Register, rows: int, slot: int = 0) -> None:
+    def _store_pooled(
+        self, item: _Item, j: Register, width: int, n: Register, y: Register, rows: int, slot: int = 0
+    ) -> None:
         """Pool `rows` rows of outputs from row y of image n, which wait from output `slot` on."""
-        if not self.pool:
+        if not self.pooled:
             return
         fn = self.fn
         sums = fn.at(self.sums, slot * self.plan.panel * self.size)

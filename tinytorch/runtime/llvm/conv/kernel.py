@@ -13,7 +13,7 @@ from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
 from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair
-from tinytorch.runtime.llvm.conv.pool import largest
+from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv.winograd import emit_winograd, write_winograd_weights
 from tinytorch.runtime.llvm.index.moves import emit_moves, only

@@ -51,14 +51,14 @@ class ConvPlan:
         return -(-self.items // self.items_per_chunk)
 
 
-def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
-    """The cut for a convolution with outputs, whose rows are pooled `pool` at a time (1: not at all)."""
+def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPlan:
+    """The cut for a convolution with outputs, whose rows are pooled `pooled` at a time (1: not at all)."""
     lanes, most = target.lanes(conv.compute), accumulators(conv.compute, target)
     groups, columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
     batch, (height, width) = conv.images.shape[0], conv.outputs
     choices: tuple[tuple[Cut, int, int], ...] = ("x", 1, width), ("y", width, height), ("n", width * height, batch)
     cut, inner, size = choices[cut_axis((width, height, batch))]
-    unit = inner * (pool[0] if cut == "y" else 1)
+    unit = inner * (pooled[0] if cut == "y" else 1)
     if unit > min(most, TALLEST):
         cut, inner, size, unit = "x", 1, width, 1
     few = unit * columns <= most and _sums_along_channels(conv, lanes)
@@ -71,7 +71,7 @@ def plan_convolution(conv: Convolution, pool: Pair, target: Target) -> ConvPlan:
         tile = Tile(min(room // unit * unit, TALLEST // unit * unit, inner * size), wide)
     part, panel = tile.rows // inner, tile.vectors * lanes
     wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
-    least = pool[0] if cut == "x" else part
+    least = pooled[0] if cut == "x" else part
     images, rows = _images_and_rows(conv, cut, least, panel, -(-wanted // groups), target)
     outer = groups * -(-batch // images) * -(-height // rows)
     across = share(columns, -(-min(wanted, 8) // outer), panel, panel)

@@ -24,7 +24,7 @@ from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, grid_of, merged_loops, picture_of
-from tinytorch.runtime.llvm.conv.pool import pool_function
+from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.index.loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -118,17 +118,17 @@ class _WinogradWriter:
         self.paired = replace(conv, outputs=(_even(conv.outputs[0]), _even(conv.outputs[1])))
         self.pairs = -(-conv.outputs[1] // 2)  # along a row
         results = (out, *epilogue.outputs)
-        seen = ((), ()) if epilogue.pool else (results, epilogue.operands)
+        seen = ((), ()) if epilogue.pooled else (results, epilogue.operands)
         self.grid = grid_of(conv.compute, 1, conv.columns, (conv.images.shape[0], *conv.outputs), *seen)
-        self._cut(epilogue.pool or (1, 1))
+        self._cut(epilogue.pooled or (1, 1))
         self._lay_out_scratch()
 
-    def _cut(self, pool: Pair) -> None:
+    def _cut(self, pooled: Pair) -> None:
         """An item is a strip of rows of an image, whose transforms take some of L2, for some of the columns."""
         conv, (height, _) = self.conv, self.conv.outputs
         batch, most = conv.images.shape[0], accumulators(conv.compute, self.target)
         wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
-        unit = math.lcm(2, pool[0])
+        unit = math.lcm(2, pooled[0])
         widest = choose_tile(self.pairs * -(-height // 2), conv.columns, self.lanes, most)
         rows = share(height, -(-wanted // batch), 2 * unit, unit)
         row_bytes = 16 * self.pairs * (conv.channels + widest.vectors * self.lanes) * self.size // 2
@@ -253,9 +253,11 @@ class _WinogradWriter:
         """Run the epilogue on the sums of a panel."""
         fn, (height, across) = self.fn, self.conv.outputs
         wide, none = fn.const(width), fn.const(0)
-        if self.epilogue.pool:
-            pool = pool_function(self.module, self.conv, self.epilogue, self.out, self.lanes, self.panel, self.target)
-            fn.call(pool, [self.frame, sums, strip.rows, wide, strip.image, strip.row, column])
+        if self.epilogue.pooled:
+            finish = pooling_function(
+                self.module, self.conv, self.epilogue, self.out, self.lanes, self.panel, self.target
+            )
+            fn.call(finish, [self.frame, sums, strip.rows, wide, strip.image, strip.row, column])
             return
         finish = epilogue_function(self.module, self.grid, self.epilogue, self.lanes, self.panel, self.target)
         line = strip.image * height + strip.row

@@ -30,7 +30,7 @@ def largest(emitter: LaneEmitter, window: list[Lane]) -> tuple[Lane, Lane]:
     return best, place
 
 
-def pool_function(
+def pooling_function(
     module: Module,
     conv: Convolution,
     epilogue: Epilogue,
@@ -44,8 +44,8 @@ def pool_function(
 
     Only at the right edge of a group may `columns` not be a multiple of the lanes.
     """
-    assert epilogue.pool is not None
-    (height, width), outputs = epilogue.pool, conv.outputs
+    assert epilogue.pooled is not None
+    (height, width), outputs = epilogue.pooled, conv.outputs
     buffers = (out, *epilogue.outputs, *epilogue.operands)
     edge = (conv.groups if conv.depthwise else conv.columns) % lanes
 
@@ -81,5 +81,5 @@ def pool_function(
         fn.ret()
         return fn
 
-    layouts = (buffers, epilogue.pool, outputs, conv.compute, edge)
+    layouts = (buffers, epilogue.pooled, outputs, conv.compute, edge)
     return module.shared(("pool", epilogue.key, layouts, lanes, pitch, target), build)

@@ -20,7 +20,7 @@ from tinytorch.frontend.tensor import Tensor
 
 
 class _Pool(Module):
-    """Windows of a pool: `stride` is the kernel's size unless given."""
+    """Windows of a pooling: `stride` is the kernel's size unless given."""
 
     rank: int
 
