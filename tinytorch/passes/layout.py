@@ -146,7 +146,7 @@ class _Layout:
         costly = [value for value, x in zip(node.inputs, operands, strict=True) if x is None]
         if costly and not (node.output in self.wanted and all(to.is_permute or self._is_dense(v) for v in costly)):
             return None
-        read = [self._turned(v, to) if x is None else x for v, x in zip(node.inputs, operands, strict=True)]
+        read = [self._permuted(v, to) if x is None else x for v, x in zip(node.inputs, operands, strict=True)]
         return _Moved(self._append(node, read), to.axes, to.shape, image=True)
 
     def _as(self, value: Value, to: _Moved) -> Value | None:
@@ -161,11 +161,11 @@ class _Layout:
                 return self._broadcast(self._plain(source), target)
             small = reshaped_source(source.type.shape, value.type.shape, to.permuted)
             if small is not None:
-                turned = self._permute(self._reshape(self._plain(source), small), inverse(to.axes))
-                return self._broadcast(turned, target)
+                permuted = self._permute(self._reshape(self._plain(source), small), inverse(to.axes))
+                return self._broadcast(permuted, target)
         moves = [axis for axis in to.axes if to.source.type.shape[axis] != 1]
         free = value in self.fixed or moves == sorted(moves)
-        return self._turned(value, to) if free else None
+        return self._permuted(value, to) if free else None
 
     def _is_dense(self, value: Value) -> bool:
         """Whether a reshape of `value` surely is a view."""
@@ -174,7 +174,7 @@ class _Layout:
             value, node = node.inputs[0], self.producers.get(node.inputs[0])
         return value in self.known and (node is None or node.op.kind != "view")
 
-    def _turned(self, value: Value, to: _Moved) -> Value:
+    def _permuted(self, value: Value, to: _Moved) -> Value:
         """The x for which `value` is reshape(permute(x, to.axes), to.shape), as a view of `value`."""
         return self._permute(self._reshape(self._plain(value), to.permuted), inverse(to.axes))
 
@@ -220,8 +220,8 @@ class _Layout:
             return None
         rows = self._reshape(self._plain(right), (*first.permuted[1:], right.type.shape[1]))
         order = tuple(axis - 1 for axis in inverse(first.axes)[1:])
-        turned = self._reshape(self._permute(rows, (*order, len(order))), right.type.shape)
-        return _whole(self._append(node, [self._reshape(first.source, first.shape), turned]), image=False)
+        permuted = self._reshape(self._permute(rows, (*order, len(order))), right.type.shape)
+        return _whole(self._append(node, [self._reshape(first.source, first.shape), permuted]), image=False)
 
     def _regrouped(self, x: _Moved, shape: Shape) -> _Moved | None:
         """reshape(permute(x)) as permute(reshape(x)), where the axes that merge are neighbours in x too."""

@@ -162,8 +162,8 @@ def _swapped(w: Any, groups: int) -> Any:
     """Weights with input and output channels exchanged, group by group."""
     height, width, channels, out = w.type.shape
     split = apply(reshape, w, shape=(height, width, channels, groups, out // groups))
-    turned = apply(permute, split, axes=(0, 1, 4, 3, 2))
-    return apply(reshape, turned, shape=(height, width, out // groups, groups * channels))
+    exchanged = apply(permute, split, axes=(0, 1, 4, 3, 2))
+    return apply(reshape, exchanged, shape=(height, width, out // groups, groups * channels))
 
 
 def _phase(phase: int, window: int, stride: int, low: int, dilation: int) -> tuple[int, int, int, int] | None:

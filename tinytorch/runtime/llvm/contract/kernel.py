@@ -122,7 +122,7 @@ class _ProductWriter:
         frame, chunk = fn.params
         self.frame = frame
         words = (self.epilogue or STORE_SUMS).frame()
-        self.a, self.b = (right(fn), left(fn)) if product.turned else (left(fn), right(fn))
+        self.a, self.b = (right(fn), left(fn)) if product.transposed else (left(fn), right(fn))
         self.out = words.result(fn, 0)
         if self.scratch_bytes:
             self.scratch = words.scratch(fn)

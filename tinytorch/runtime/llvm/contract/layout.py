@@ -24,7 +24,7 @@ class Product:
     b: Buffer
     results: tuple[Buffer, ...]
     inputs: tuple[Buffer, ...]
-    turned: bool = False  # rows and columns stand for the caller's columns and rows
+    transposed: bool = False  # rows and columns stand for the caller's columns and rows
 
     @property
     def batch(self) -> Shape:
@@ -64,7 +64,7 @@ def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence
     """The product, checked and simplified; CompileError if the operands do not fit.
 
     Batch axes that are rows of one taller matrix become rows, the others are merged where their strides allow, and
-    a product with a single column is turned on its side, since the lanes of a vector run along columns.
+    a product with a single column is transposed, since the lanes of a vector run along columns.
     """
     product = Product(a, b, tuple(results), tuple(inputs))
     _check(product)
@@ -72,7 +72,7 @@ def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence
     while product.batch and _is_taller(product):
         product = _stack(product)
     product = _drop_unit_batches(product)
-    return _on_its_side(product) if product.n == 1 and product.m > 1 else product
+    return _transposed(product) if product.n == 1 and product.m > 1 else product
 
 
 def _check(product: Product) -> None:
@@ -141,12 +141,12 @@ def _map_batches(product: Product, change: Callable[[Buffer], Buffer]) -> Produc
     )
 
 
-def _on_its_side(product: Product) -> Product:
+def _transposed(product: Product) -> Product:
     """(a @ b)ᵀ = bᵀ @ aᵀ."""
     return Product(
         product.b.transposed(),
         product.a.transposed(),
         tuple(x.transposed() for x in product.results),
         tuple(x.transposed() for x in product.inputs),
-        turned=True,
+        transposed=True,
     )

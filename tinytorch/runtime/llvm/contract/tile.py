@@ -333,12 +333,12 @@ class _DotTile:
             return self._vector(b, key.b, index, j * key.b.step, mask)
 
         following = list(sums)
-        turned = columns < rows
-        held = [column(j) for j in range(columns)] if turned else [row(i) for i in range(rows)]
-        for n in range(rows if turned else columns):
-            passing = row(n) if turned else column(n)
+        hold_columns = columns < rows
+        held = [column(j) for j in range(columns)] if hold_columns else [row(i) for i in range(rows)]
+        for n in range(rows if hold_columns else columns):
+            passing = row(n) if hold_columns else column(n)
             for m, other in enumerate(held):
-                place = n * columns + m if turned else m * columns + n
+                place = n * columns + m if hold_columns else m * columns + n
                 total = self.vectors.lane(following[place], key.compute)
                 following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
         return following

@@ -3,7 +3,7 @@
 `emit_conv` writes a function `void name(ptr frame, i64 chunk)`, whose frame is `contract.grid.Frame`. It uses the
 microkernels of products: their rows are places of the output, their columns its channels, their k
 the places of the window and the channels of a group. Where an output meets zeros around the image, an item's images
-are copied to scratch with the zeros, `layout.picture_of` says how many bytes; there is no other extra memory.
+are copied to scratch with the zeros, `layout.image_layout` says how many bytes; there is no other extra memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, 
 from tinytorch.runtime.llvm.contract.plan import Tile
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
@@ -89,8 +89,8 @@ class _ForwardWriter:
         places = (conv.images.shape[0], *conv.outputs)
         self.pooled = epilogue.pooled if epilogue else None
         self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
-        self.picture = picture_of(conv, self.plan.rows, self.plan.panel)
-        self.packed_at = aligned(self.picture.bytes(self.plan.images))
+        self.layout = image_layout(conv, self.plan.rows, self.plan.panel)
+        self.packed_at = aligned(self.layout.bytes(self.plan.images))
         dot = self.plan.form == "dot"
         self.sums_at = self.packed_at + (aligned(math.prod(weights.shape) * self.size) if dot else 0)
         self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
@@ -188,7 +188,7 @@ class _ForwardWriter:
 
     def _images(self, item: _Item, channel: Register, channels: int) -> Register:
         part = Part(item.image, item.images, channel, channels, item.row, item.rows)
-        return read_images(self.fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
+        return read_images(self.fn, self.conv, self.layout, part, self.x, self.scratch, self.target)
 
     def _panel(self, item: _Item, a: Register, j: Register, width: int) -> None:
         """All outputs of an item for `width` columns, the first of them `j`, which begin to read at `a`."""
@@ -248,8 +248,8 @@ class _ForwardWriter:
     ) -> None:
         """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
         waits as outputs `slot` + x and following."""
-        fn, conv, picture = self.fn, self.conv, self.picture
-        steps = (picture.image, conv.stride[0] * picture.row, conv.stride[1] * picture.column)
+        fn, conv, layout = self.fn, self.conv, self.layout
+        steps = (layout.image, conv.stride[0] * layout.row, conv.stride[1] * layout.column)
         a = fn.at(a, n * steps[0] + y * steps[1] + x * steps[2])
         column = item.column + j
         rows = self._rows(steps, part)
@@ -305,7 +305,7 @@ class _ForwardWriter:
             tile=Tile(len(rows), vectors),
             width=width,
             lanes=lanes,
-            a=Source(self.picture.dtype, self.picture.column, self.picture.channel),
+            a=Source(self.layout.dtype, self.layout.column, self.layout.channel),
             b=Source(self.weights.dtype, *(self.weights.strides[i] * self.weights.dtype.size for i in (3, 2))),
             accumulates=False,
             target=self.target,
@@ -316,13 +316,13 @@ class _ForwardWriter:
 
     def _loops(self) -> tuple[tuple[int, int, int], ...]:
         """The window and the channels of a group: steps in the images and in the weights."""
-        conv, picture = self.conv, self.picture
+        conv, layout = self.conv, self.layout
         row, column, channel = (s * self.weights.dtype.size for s in self.weights.strides[:3])
         window = [
-            (conv.window[0], conv.dilation[0] * picture.row, row),
-            (conv.window[1], conv.dilation[1] * picture.column, column),
+            (conv.window[0], conv.dilation[0] * layout.row, row),
+            (conv.window[1], conv.dilation[1] * layout.column, column),
         ]
-        channels = (conv.channels, picture.channel, channel)
+        channels = (conv.channels, layout.channel, channel)
         # The innermost loop is that with the smallest steps, or that along which the vectors run.
-        planes = picture.channel > picture.column and self.plan.form != "dot"
+        planes = layout.channel > layout.column and self.plan.form != "dot"
         return merged_loops([channels, *window] if planes else [*window, channels])

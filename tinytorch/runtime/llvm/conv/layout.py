@@ -65,7 +65,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageLayout:
     """Images as microkernels read them: byte steps from image to image, row to row, column to column, channel to
     channel. Where `copied`, they are padded copies of `rows` rows in scratch memory, in the dtype of the sums."""
 
@@ -82,7 +82,7 @@ class Picture:
         return self.image * images if self.copied else 0
 
 
-def picture_of(conv: Convolution, outputs: int, panel: int) -> Picture:
+def image_layout(conv: Convolution, outputs: int, panel: int) -> ImageLayout:
     """The images in place where nothing is missing around them, else copies for so many rows of outputs.
 
     Copies have the channels of one group, in the order of the images: last, or planes where the source has those. Of
@@ -93,13 +93,13 @@ def picture_of(conv: Convolution, outputs: int, panel: int) -> Picture:
     rows, columns = conv.reach(0, outputs), conv.reach(1, conv.outputs[1])
     readable = conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise)
     if readable or conv.channels == 0:
-        return Picture(x.dtype, image, row, column, channel, False, rows)
+        return ImageLayout(x.dtype, image, row, column, channel, False, rows)
     size, channels = conv.compute.size, panel if conv.depthwise else conv.channels
     if x.strides[3] != 1 and x.strides[2] == 1 and not conv.depthwise:
         plane = rows * columns * size
-        return Picture(conv.compute, channels * plane, columns * size, size, plane, True, rows)
+        return ImageLayout(conv.compute, channels * plane, columns * size, size, plane, True, rows)
     pitch = columns * channels * size
-    return Picture(conv.compute, rows * pitch, pitch, channels * size, size, True, rows)
+    return ImageLayout(conv.compute, rows * pitch, pitch, channels * size, size, True, rows)
 
 
 def merged_loops(loops: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:

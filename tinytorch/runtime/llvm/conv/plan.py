@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinytorch.runtime.llvm.contract.plan import TALLEST, Tile, accumulators, choose_tile, share
-from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, image_layout
 from tinytorch.runtime.llvm.text.target import Target
 
 Cut = Literal["x", "y", "n"]
@@ -106,10 +106,10 @@ def _images_and_rows(
     batch, height = conv.images.shape[0], conv.outputs[0]
     room = target.l2_bytes // 4
     if cut == "n":
-        fit = room // max(1, picture_of(conv, height, panel).bytes(1))
+        fit = room // max(1, image_layout(conv, height, panel).bytes(1))
         return max(least, min(share(batch, wanted, least, least), fit // least * least)), height
     rows = share(height, -(-wanted // batch), max(least, conv.window[0]), least)
-    while rows > least and picture_of(conv, rows, panel).bytes(1) > room:
+    while rows > least and image_layout(conv, rows, panel).bytes(1) > room:
         rows = -(-rows // 2 // least) * least
     return 1, rows
 

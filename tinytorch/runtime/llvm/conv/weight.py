@@ -21,7 +21,7 @@ from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.sums import MANY
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.plan import cut_axis
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -112,9 +112,9 @@ class _WeightGradWriter:
         conv, (height, width) = self.conv, self.conv.outputs
         batch = conv.images.shape[0]
         self.images, self.rows = 1, height
-        while self.rows > 1 and picture_of(conv, self.rows, panel).bytes(1) > self.target.l2_bytes // 4:
+        while self.rows > 1 and image_layout(conv, self.rows, panel).bytes(1) > self.target.l2_bytes // 4:
             self.rows = -(-self.rows // 2)
-        self.picture = picture_of(conv, self.rows, panel)
+        self.layout = image_layout(conv, self.rows, panel)
         while self.rows == height and self.images < batch and self.images * height * width < _VISIT:
             self.images += 1
         self.strips = -(-height // self.rows)
@@ -123,14 +123,14 @@ class _WeightGradWriter:
 
     def _axes(self) -> Loops:
         """Rows of weights, the outermost axis first: how many, and steps in the images and in the rows."""
-        conv, picture = self.conv, self.picture
+        conv, layout = self.conv, self.layout
         window = [
-            (conv.window[0], conv.dilation[0] * picture.row, conv.window[1] * conv.channels),
-            (conv.window[1], conv.dilation[1] * picture.column, conv.channels),
+            (conv.window[0], conv.dilation[0] * layout.row, conv.window[1] * conv.channels),
+            (conv.window[1], conv.dilation[1] * layout.column, conv.channels),
         ]
-        channels = (conv.channels, picture.channel, 1)
+        channels = (conv.channels, layout.channel, 1)
         # Where channels lie closest together, rows run along them first.
-        planes = picture.channel > picture.column
+        planes = layout.channel > layout.column
         return merged_loops([channels, *window] if planes else [*window, channels]) or ((1, 0, 0),)
 
     def _cut_weights(self) -> None:
@@ -156,7 +156,7 @@ class _WeightGradWriter:
         # Where many visits are added up, what is rounded off lies beside the sums.
         self.rests = self.part_bytes if self.span > MANY and self.conv.compute.is_float else 0
         self.part_step = self.part_bytes + self.rests
-        self.private_bytes = aligned(self.picture.bytes(self.images))
+        self.private_bytes = aligned(self.layout.bytes(self.images))
         self.total_chunks = max(1, min(_ITEMS, self.part_bytes * self.parts // _PART_BYTES))
 
     # The sums of each part.
@@ -205,9 +205,9 @@ class _WeightGradWriter:
         group = None if conv.depthwise else self._images(at, at.group * conv.channels, conv.channels, images, rows)
         loops = merged_loops(
             [
-                (images, self.picture.image, steps[0]),
-                (rows, self.conv.stride[0] * self.picture.row, steps[1]),
-                (self.conv.outputs[1], self.conv.stride[1] * self.picture.column, steps[2]),
+                (images, self.layout.image, steps[0]),
+                (rows, self.conv.stride[0] * self.layout.row, steps[1]),
+                (self.conv.outputs[1], self.conv.stride[1] * self.layout.column, steps[2]),
             ]
         )
 
@@ -224,7 +224,7 @@ class _WeightGradWriter:
     def _images(self, at: _Visit, channel: Register, channels: int, images: int, rows: int) -> Register:
         fn = self.fn
         part = Part(at.image, fn.const(images), channel, channels, at.row, fn.const(rows))
-        return read_images(fn, self.conv, self.picture, part, self.x, self.scratch, self.target)
+        return read_images(fn, self.conv, self.layout, part, self.x, self.scratch, self.target)
 
     def _rows(self, at: _Visit, a: Register, b: Register, j: Register, width: int, loops: Loops) -> None:
         """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""
@@ -262,7 +262,7 @@ class _WeightGradWriter:
             tile=Tile(len(places), -(-width // lanes)),
             width=width,
             lanes=lanes,
-            a=Source(self.picture.dtype, self.picture.column, 0),
+            a=Source(self.layout.dtype, self.layout.column, 0),
             b=Source(self.gradients.dtype, self.gradients.dtype.size, 0),
             accumulates=True,
             target=self.target,

@@ -23,7 +23,7 @@ from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, 
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, grid_of, merged_loops, picture_of
+from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.index.loops import CHUNK_BYTES, Extent, byte_steps, frame_pointers
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
@@ -148,8 +148,8 @@ class _WinogradWriter:
 
     def _lay_out_scratch(self) -> None:
         conv = self.conv
-        self.picture = picture_of(self.paired, _even(self.rows), self.panel)
-        self.images_at = aligned(self.picture.bytes(1))
+        self.layout = image_layout(self.paired, _even(self.rows), self.panel)
+        self.images_at = aligned(self.layout.bytes(1))
         self.sums_at = self.images_at + aligned(16 * self.tiles * conv.channels * self.size)
         self.finished_at = self.sums_at + aligned(16 * self.tiles * self.panel * self.size)
         self.check_at = self.finished_at + aligned(_even(self.rows) * conv.outputs[1] * self.panel * self.size)
@@ -176,7 +176,7 @@ class _WinogradWriter:
         rows = least(height - row, self.rows)
         pairs = (rows + 1) // 2
         part = Part(image, fn.const(1), fn.const(0), conv.channels, row, pairs * 2)
-        a = read_images(fn, self.paired, self.picture, part, self.x, self.scratch, self.target)
+        a = read_images(fn, self.paired, self.layout, part, self.x, self.scratch, self.target)
         strip = _Strip(a, image, row, rows)
         fn.call(self._image_function(), [strip.a, fn.at(self.scratch, self.images_at), pairs])
         columns = least(conv.columns - column, self.across)
@@ -230,18 +230,18 @@ class _WinogradWriter:
 
     def _as_defined(self, strip: _Strip, column: Register, width: int, to: Register) -> None:
         """The sums, place by place, without transforms."""
-        fn, conv, w, picture = self.fn, self.conv, self.weights, self.picture
+        fn, conv, w, layout = self.fn, self.conv, self.weights, self.layout
         row, place, channel = (s * w.dtype.size for s in w.strides[:3])
         loops = merged_loops(
-            [(3, picture.row, row), (3, picture.column, place), (conv.channels, picture.channel, channel)]
+            [(3, layout.row, row), (3, layout.column, place), (conv.channels, layout.channel, channel)]
         )
-        a, b = Source(picture.dtype, picture.column, 0), Source(w.dtype, w.dtype.size, 0)
+        a, b = Source(layout.dtype, layout.column, 0), Source(w.dtype, w.dtype.size, 0)
         function = self._tile_function(1, width, a, b, Walk((0,), (0,), loops))
         b_at, none = fn.at(self.w, column * w.dtype.size), fn.const(0)
 
         def line(y: Register) -> None:
             def one(x: Register) -> None:
-                at = fn.at(strip.a, y * picture.row + x * picture.column)
+                at = fn.at(strip.a, y * layout.row + x * layout.column)
                 end = fn.at(to, (y * conv.outputs[1] + x) * (self.panel * self.size))
                 fn.call(function, [at, b_at, end, none, none, none])
 
@@ -275,8 +275,8 @@ class _WinogradWriter:
 
     def _image_function(self) -> Function:
         """`(from, to, pairs)`: Bᵀ d B for so many pairs of rows of outputs, all channels."""
-        picture, channels, lanes = self.picture, self.conv.channels, self.lanes
-        source = Buffer(picture.dtype, (1,), (1,))
+        layout, channels, lanes = self.layout, self.conv.channels, self.lanes
+        source = Buffer(layout.dtype, (1,), (1,))
 
         def build(name: str) -> Function:
             fn = self.module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
@@ -285,14 +285,14 @@ class _WinogradWriter:
             step = self.tiles * channels * self.size
 
             def tile(y: Register, x: Register) -> None:
-                corner = fn.at(start, y * (2 * picture.row) + x * (2 * picture.column))
+                corner = fn.at(start, y * (2 * layout.row) + x * (2 * layout.column))
                 end = fn.at(to, (y * self.pairs + x) * (channels * self.size))
 
                 def vector(c: Register, mask: Register | None = None) -> None:
-                    at = fn.at(corner, c * picture.dtype.size)
+                    at = fn.at(corner, c * layout.dtype.size)
                     d = [
                         [
-                            _loaded(emitter, at, source, i * picture.row + j * picture.column, self.conv, mask)
+                            _loaded(emitter, at, source, i * layout.row + j * layout.column, self.conv, mask)
                             for j in range(4)
                         ]
                         for i in range(4)
@@ -306,7 +306,7 @@ class _WinogradWriter:
             fn.ret()
             return fn
 
-        key = ("winograd images", picture, channels, self.tiles, self.pairs, self.conv.compute, self.target)
+        key = ("winograd images", layout, channels, self.tiles, self.pairs, self.conv.compute, self.target)
         return self.module.shared(key, build)
 
     def _sum_function(self, width: int) -> Function:

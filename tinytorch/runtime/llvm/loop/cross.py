@@ -23,7 +23,9 @@ class CrossWriter(ColumnsWriter):
         fn, lanes, size = self.fn, self.values.lanes, self.values.sizes[cross]
         row, squares = item // self.plan.division.blocks, -(-size // lanes)
         outer, first = self._cursor(row // squares), row % squares * lanes
-        buffers = {o: fn.alloca(lanes * lanes * self.plan.operands[o].dtype.size) for o in self.values.turned(cross)}
+        buffers = {
+            o: fn.alloca(lanes * lanes * self.plan.operands[o].dtype.size) for o in self.values.transposed(cross)
+        }
 
         def tile(i: Register, e: LaneEmitter, count: int, mask: Register | None) -> None:
             corner = outer.bind(vector, i)
@@ -71,11 +73,11 @@ class CrossWriter(ColumnsWriter):
 
         def row(k: Register) -> None:
             size = self.values.lanes
-            turned = {
+            transposed = {
                 o: self.fn.at(buffer, (k - first) * (size * self.plan.operands[o].dtype.size))
                 for o, buffer in buffers.items()
             }
-            item = self._item_point(replace(corner.bind(cross, k), turned=turned))
+            item = self._item_point(replace(corner.bind(cross, k), transposed=transposed))
             front = self._front(item, self._borrowed_by_tiles()) if e is self.many else item
             self._tile(item, front, k, i, e, 1, mask)
 

@@ -19,14 +19,14 @@ from tinytorch.runtime.llvm.text.types import I8, I64, vector
 
 @dataclass(frozen=True)
 class Cursor:
-    """Some axes bound to indices, and the pointer of every operand there; `turned` operands are read from copies,
+    """Some axes bound to indices, and the pointer of every operand there; `transposed` operands are read from copies,
     in which the lanes of the vector axis lie side by side."""
 
     fn: Function
     plan: LoopPlan
     pointers: tuple[Register, ...]
     index: Mapping[int, Register]
-    turned: Mapping[int, Register] = field(default_factory=dict[int, Register])
+    transposed: Mapping[int, Register] = field(default_factory=dict[int, Register])
 
     def bind(self, axis: int, index: Register) -> Cursor:
         """The cursor with one more axis bound to `index`."""
@@ -130,8 +130,8 @@ class Point:
 
     def _load(self, o: int) -> Lane:
         operand = self.cursor.plan.operands[o]
-        if o in self.cursor.turned:
-            return self.e.load(self.cursor.turned[o], operand.dtype)
+        if o in self.cursor.transposed:
+            return self.e.load(self.cursor.transposed[o], operand.dtype)
         step = self._step(o)
         pointer, e = self.cursor.pointers[o], self.e
         offset = self.shift * step * operand.dtype.size

@@ -106,11 +106,11 @@ class Values:
         walked through in squares, which are transposed."""
         if self.vector is None or self.reduced:
             return None
-        counts = {a: len(self.turned(a)) for a in range(len(self.sizes)) if self.sizes[a] >= _SQUARE}
+        counts = {a: len(self.transposed(a)) for a in range(len(self.sizes)) if self.sizes[a] >= _SQUARE}
         best = max(counts, key=lambda a: counts[a], default=None)
         return best if best is not None and counts[best] and self.sizes[self.vector] >= _SQUARE else None
 
-    def turned(self, axis: int) -> list[int]:
+    def transposed(self, axis: int) -> list[int]:
         """The inputs that lie side by side along `axis` and jump along the vector axis."""
         assert self.vector is not None
         walks = enumerate(self.domain.inputs)
