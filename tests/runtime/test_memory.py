@@ -199,7 +199,7 @@ def test_calls_in_flight_have_an_arena_each_and_give_it_back(account: Account) -
     def make(wanted: int, arena: int) -> Callable[..., Any]:
         constants = (counter.ctypes.data, wanted)
         spec = step_spec(
-            Box(floats(1, 2)), **operands, constants=constants, arena_bytes=arena, keep=(meeting(), counter)
+            Box(floats(1, 2)), **operands, constants=constants, arena_bytes=arena, references=(meeting(), counter)
         )
         return make_call(meeting().address("meet"), spec)
 

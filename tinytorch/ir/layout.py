@@ -53,8 +53,8 @@ def _permute(shape: Shape, x: Layout, attrs: Any) -> Layout:
 def _broadcast(shape: Shape, x: Layout, attrs: Any) -> Layout:
     new = attrs["shape"]
     lead = len(new) - len(shape)
-    kept = (0 if d == 1 and n != 1 else s for d, n, s in zip(shape, new[lead:], x.strides, strict=True))
-    return Layout(x.base, x.offset, (0,) * lead + tuple(kept))
+    strides = (0 if d == 1 and n != 1 else s for d, n, s in zip(shape, new[lead:], x.strides, strict=True))
+    return Layout(x.base, x.offset, (0,) * lead + tuple(strides))
 
 
 def _slice(shape: Shape, x: Layout, attrs: Any) -> Layout:

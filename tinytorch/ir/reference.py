@@ -30,7 +30,7 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
     """
     last = {value: node for node in graph.nodes for value in (*node.outputs, *node.inputs)}
     known: dict[Any, Array] = dict(zip(graph.inputs, inputs, strict=True))
-    kept = set(graph.outputs)
+    outputs = set(graph.outputs)
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             try:
@@ -41,6 +41,6 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
                 refuse_new_nans(node.op, [known[v] for v in node.inputs], results, node.loc)
             known.update(zip(node.outputs, results, strict=True))
             for value in (*node.inputs, *node.outputs):
-                if last[value] is node and value not in kept:
+                if last[value] is node and value not in outputs:
                     known.pop(value, None)
     return tuple(known[v] for v in graph.outputs)

@@ -18,18 +18,18 @@ def cse(graph: Graph) -> Graph:
     """
     known: dict[Value, Value] = {}
     first: dict[Hashable, Node] = {}
-    kept: list[Node] = []
+    unique: list[Node] = []
     for node in graph.nodes:
         if any(v in known for v in node.inputs):
             node = Node(node.op, tuple(known.get(v, v) for v in node.inputs), node.attrs, node.outputs, node.loc)
         twin = first.setdefault(_key(node), node)
         if twin is node:
-            kept.append(node)
+            unique.append(node)
         else:
             known.update(zip(node.outputs, twin.outputs, strict=True))
     if not known:
         return graph
-    return graph.with_nodes(kept, [known.get(v, v) for v in graph.outputs])
+    return graph.with_nodes(unique, [known.get(v, v) for v in graph.outputs])
 
 
 def _key(node: Node) -> Hashable:

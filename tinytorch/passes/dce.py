@@ -11,9 +11,9 @@ def dce(graph: Graph) -> Graph:
     %1 = exp(%x); %2 = neg(%x); return %2  -->  %2 = neg(%x); return %2
     """
     needed = set(graph.outputs)
-    kept: list[Node] = []
+    live: list[Node] = []
     for node in reversed(graph.nodes):
         if not needed.isdisjoint(node.outputs):
-            kept.append(node)
+            live.append(node)
             needed.update(node.inputs)
-    return graph if len(kept) == len(graph.nodes) else graph.with_nodes(reversed(kept))
+    return graph if len(live) == len(graph.nodes) else graph.with_nodes(reversed(live))

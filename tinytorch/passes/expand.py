@@ -38,7 +38,7 @@ def _expand_into(nodes: list[Node], known: dict[Value, Value], source: Iterable[
         assert node.op.expand is not None
         builder = Builder(loc=node.loc)
         results: tuple[Expr, ...] = as_tuple(node.op.expand(*(Expr(builder, v) for v in inputs), **node.attrs))
-        own = _keep_names(builder.nodes, dict(zip((x.value for x in results), node.outputs, strict=True)))
+        own = _name_results(builder.nodes, dict(zip((x.value for x in results), node.outputs, strict=True)))
         _expand_into(nodes, known, builder.nodes, keep)
         for old, result in zip(node.outputs, results, strict=True):
             new = own.get(result.value, result.value)
@@ -46,7 +46,7 @@ def _expand_into(nodes: list[Node], known: dict[Value, Value], source: Iterable[
                 known[old] = known.get(new, new)
 
 
-def _keep_names(nodes: list[Node], results: dict[Value, Value]) -> dict[Value, Value]:
+def _name_results(nodes: list[Node], results: dict[Value, Value]) -> dict[Value, Value]:
     """Let the last node, where it makes results of a definition, define those of the composite instead, which have
     names; which stands for which."""
     last = nodes[-1] if nodes else None

@@ -172,7 +172,7 @@ class Fusion:
         fits = reader.domain == node.output.type.shape and (reader.family.lanewise or in_epilogue(node))
         if not (reader.family.lanewise or reader.ends) or not fits or lane_cost(node) > CHEAP:
             return
-        if any(self._inside(v, group) and not self._is_kept(v, group) for v in node.inputs):
+        if any(self._inside(v, group) and not self._is_stored_anyway(v, group) for v in node.inputs):
             return
         reads = reader.reads | self._reads(node)
         if reader.weight + self.families.of(node).weight(node) > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
@@ -189,7 +189,7 @@ class Fusion:
         readers = self.readers.get(value, ())
         return value not in self.outputs and all(n in self.groups and n.op.kind in LANEWISE for n in readers)
 
-    def _is_kept(self, value: Value, group: Group) -> bool:
+    def _is_stored_anyway(self, value: Value, group: Group) -> bool:
         """Whether a value of a group is stored anyway, or is a literal."""
         maker = self.producers[value]
         if maker not in self.groups:

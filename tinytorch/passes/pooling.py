@@ -127,7 +127,7 @@ class _Pooling:
             self.builder.loc = node.loc
             values = self._write(node)
             if values is None:
-                self._keep(node, tuple(self.known.get(v, v) for v in node.inputs))
+                self._copy(node, tuple(self.known.get(v, v) for v in node.inputs))
             else:
                 self.known.update(zip(node.outputs, values, strict=True))
         outputs = [self.known.get(v, v) for v in self.graph.outputs]
@@ -144,7 +144,7 @@ class _Pooling:
             g = self._expr(node.inputs[0])
             silent = self._expr(self.unpools[node].pool.outputs[0]) <= 0.0
             masked = apply(where, silent, zeros_like(g), g)
-            self._keep(node, (masked.value, self.known[node.inputs[1]]))
+            self._copy(node, (masked.value, self.known[node.inputs[1]]))
             return node.outputs
         if node in self.spread:
             return self.spread[node].outputs
@@ -153,7 +153,7 @@ class _Pooling:
     def _expr(self, value: Value) -> Expr:
         return Expr(self.builder, self.known.get(value, value))
 
-    def _keep(self, node: Node, inputs: tuple[Value, ...]) -> None:
+    def _copy(self, node: Node, inputs: tuple[Value, ...]) -> None:
         same = inputs == node.inputs
         self.builder.nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
 

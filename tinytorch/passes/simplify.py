@@ -258,10 +258,10 @@ def _compute_before_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
 def _reduce_one(rewriter: Rewriter, node: Node) -> Term | None:
     """The sum, maximum or minimum over an axis of size 1 is its only element."""
     operand, axes = rewriter.term(node.inputs[0]), node.attrs["axes"]
-    kept = tuple(axis for axis in axes if operand.shape[axis] != 1)
-    if kept and kept == axes:
+    longer = tuple(axis for axis in axes if operand.shape[axis] != 1)
+    if longer and longer == axes:
         return None
-    return operand.apply_op(node.op, [operand], {"axes": kept}) if kept else operand
+    return operand.apply_op(node.op, [operand], {"axes": longer}) if longer else operand
 
 
 @local(sum_, max_, min_)

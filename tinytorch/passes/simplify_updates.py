@@ -138,18 +138,18 @@ def _update_of_part(rewriter: Rewriter, node: Node) -> Term | None:
     if inner is None or node.attrs.get("axes"):
         return None
     x, part = node.inputs[0].type.shape, node.inputs[1].type.shape
-    kept = _kept_axes(part, inner.output.type.shape)
-    if kept is None:
+    matching = _matching_axes(part, inner.output.type.shape)
+    if matching is None:
         return None
     here, there = _part_of(rewriter, node.inputs[0]).narrowed(node), _part_of(rewriter, inner.inputs[0])
-    if not here.before(rewriter).is_at(there.before(rewriter), kept):
+    if not here.before(rewriter).is_at(there.before(rewriter), matching):
         return None
-    axes = tuple(kept[a] for a in inner.attrs.get("axes", ()))
+    axes = tuple(matching[a] for a in inner.attrs.get("axes", ()))
     if any(part[a] != x[a] for a in axes):  # the check of a position is that of the part
         return None
     starts, steps, shape = list(node.attrs["starts"]), list(node.attrs["steps"]), [1] * len(x)
     regions = zip(inner.attrs["starts"], inner.attrs["steps"], inner.inputs[1].type.shape, strict=True)
-    for axis, (start, step, count) in zip(kept, regions, strict=True):
+    for axis, (start, step, count) in zip(matching, regions, strict=True):
         starts[axis] += start * steps[axis]
         steps[axis] *= step
         shape[axis] = count
@@ -184,10 +184,10 @@ class _Part:
             root = node.inputs[0]
         return _Part(root, self.ranges, self.axes)
 
-    def is_at(self, other: _Part, kept: Sequence[int]) -> bool:
-        """Whether the other part is the same place, the axes of which are those `kept` of this one."""
+    def is_at(self, other: _Part, matching: Sequence[int]) -> bool:
+        """Whether the other part is the same place, the axes of which are those `matching` of this one."""
         same = self.root is other.root and self.ranges == other.ranges
-        pairs = zip(kept, other.axes, strict=True)
+        pairs = zip(matching, other.axes, strict=True)
         return same and all(self.axes[a] == b or len(self.ranges[b]) == 1 for a, b in pairs)
 
 
@@ -196,22 +196,22 @@ def _part_of(rewriter: Rewriter, value: Value) -> _Part:
     if node is not None:
         return _part_of(rewriter, node.inputs[0]).narrowed(node)
     node = rewriter.producer(value, reshape)
-    kept = None if node is None else _kept_axes(node.inputs[0].type.shape, value.type.shape)
-    if node is None or kept is None:
+    matching = None if node is None else _matching_axes(node.inputs[0].type.shape, value.type.shape)
+    if node is None or matching is None:
         return _Part(value, tuple(map(range, value.type.shape)), tuple(range(value.type.rank)))
     found = _part_of(rewriter, node.inputs[0])
-    return _Part(found.root, found.ranges, tuple(found.axes[axis] for axis in kept))
+    return _Part(found.root, found.ranges, tuple(found.axes[axis] for axis in matching))
 
 
-def _kept_axes(whole: Shape, part: Shape) -> list[int] | None:
+def _matching_axes(whole: Shape, part: Shape) -> list[int] | None:
     """Which axes of `whole` those of `part` are, where the others have size 1."""
-    kept: list[int] = []
+    matching: list[int] = []
     for axis, size in enumerate(whole):
-        if len(kept) < len(part) and part[len(kept)] == size:
-            kept.append(axis)
+        if len(matching) < len(part) and part[len(matching)] == size:
+            matching.append(axis)
         elif size != 1:
             return None
-    return kept if len(kept) == len(part) else None
+    return matching if len(matching) == len(part) else None
 
 
 @local(slice_, dynamic_slice)

@@ -185,10 +185,10 @@ def _slice_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
     rank = node.output.type.rank
     full = source.reshape(_padded(source.shape, rank))
     large = node.inputs[0].type.shape
-    keep = [own != d for own, d in zip(full.shape, large, strict=True)]
-    starts = [0 if k else a for k, a in zip(keep, node.attrs["starts"], strict=True)]
-    limits = [1 if k else b for k, b in zip(keep, node.attrs["limits"], strict=True)]
-    steps = [1 if k else s for k, s in zip(keep, node.attrs["steps"], strict=True)]
+    repeated = [own != d for own, d in zip(full.shape, large, strict=True)]
+    starts = [0 if r else a for r, a in zip(repeated, node.attrs["starts"], strict=True)]
+    limits = [1 if r else b for r, b in zip(repeated, node.attrs["limits"], strict=True)]
+    steps = [1 if r else s for r, s in zip(repeated, node.attrs["steps"], strict=True)]
     return _sliced(full, starts, limits, steps).broadcast_to(node.output.type.shape)
 
 

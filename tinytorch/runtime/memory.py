@@ -109,7 +109,7 @@ def last_use(call: Callable[..., object]) -> int:
     return 0 if used is None else used()
 
 
-class Kept(Protocol):
+class Cached(Protocol):
     """What was compiled, and can be dropped."""
 
     @property
@@ -131,7 +131,7 @@ class _Holdings:
     """All that was compiled and still lives."""
 
     def __init__(self) -> None:
-        self._each: dict[int, tuple[weakref.ref[Kept], int]] = {}
+        self._each: dict[int, tuple[weakref.ref[Cached], int]] = {}
         self._newest = 0  # what was used last; it is not counted
         self.forget_parent()
         locks.renew_in_child(self)
@@ -139,7 +139,7 @@ class _Holdings:
     def forget_parent(self) -> None:
         self._lock = threading.RLock()  # held by the thread that makes room
 
-    def enter(self, item: Kept) -> None:
+    def enter(self, item: Cached) -> None:
         """Count an item from now on, for as long as it lives, and drop others where there is too much."""
         key = id(item)
         if key not in self._each:

@@ -39,11 +39,11 @@ def faster_sum(otherwise: Callable[..., Array]) -> Callable[..., Array]:
         if x.size < _SMALL or x.dtype.kind != "f" or x.dtype.itemsize == 2:
             return otherwise(x, axes=axes)
         order = order_of(x)
-        kept, laid = order[len(axes) :], x.transpose(order)
+        others, laid = order[len(axes) :], x.transpose(order)
         shape = [1 if a in axes else d for a, d in enumerate(x.shape)]
         count = math.prod(x.shape[a] for a in axes)
         outer = set(order[: len(axes)]) == set(axes)
-        if kept and outer and kept == sorted(kept) and laid.flags.c_contiguous:
+        if others and outer and others == sorted(others) and laid.flags.c_contiguous:
             return sum_of_rows(laid.reshape(count, x.size // count)).reshape(shape)
         inner = [a for a in order if a not in axes][-1:]
         if 1 < count <= _FEW and inner and x.shape[inner[0]] >= _RUN:

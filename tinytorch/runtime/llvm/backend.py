@@ -119,7 +119,7 @@ class LlvmProgram:
             data_slot=binding.data_slot,
             storage_slot=binding.storage_slot,
             storage_type=binding.storage_type,
-            keep=(self._code, self._pool, constants),
+            references=(self._code, self._pool, constants),
         )
         entry = self._code.address(_ENTRY)
         return make_call(entry, spec), make_careful_call(entry, spec)

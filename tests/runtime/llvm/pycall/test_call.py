@@ -136,7 +136,7 @@ def step_spec(weight: object, **changes: Any) -> CallSpec:
         "wrap": Box,
         "storage_slot": "_storage",
         "storage_type": Counter,
-        "keep": (code(),),
+        "references": (code(),),
     }
     return CallSpec(**(given | changes))
 

@@ -94,9 +94,9 @@ class _ProductWriter:
         self.size = product.compute.size
         out = product.results[0]
         self.k_blocks = -(-max(1, product.k) // plan.k_block)
-        # Where many blocks are added up, what is rounded off waits beside the sums.
-        self.keeps_rests = self.k_blocks > MANY and product.compute.is_float
-        plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.keeps_rests
+        # Where many blocks are added up, what is rounded off, the compensation, waits beside the sums.
+        self.compensates = self.k_blocks > MANY and product.compute.is_float
+        plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.compensates
         self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
         self._lay_out_scratch()
 
@@ -114,8 +114,8 @@ class _ProductWriter:
         waiting = rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
         self.b_at = aligned(a * self.size)
         self.sums_at = self.b_at + aligned(b * self.size)
-        self.rests = aligned(waiting * self.size) if self.keeps_rests else 0
-        self.scratch_bytes = self.sums_at + aligned(waiting * self.size) + self.rests
+        self.compensation_bytes = aligned(waiting * self.size) if self.compensates else 0
+        self.scratch_bytes = self.sums_at + aligned(waiting * self.size) + self.compensation_bytes
 
     def write(self) -> None:
         fn, product = self.fn, self.product
@@ -293,7 +293,7 @@ class _ProductWriter:
             accumulates=self.k_blocks > 1,
             target=self.target,
             summation=summation_of(-(-self.plan.k_block // along), self.product.compute),
-            rests=self.rests,
+            compensation_at=self.compensation_bytes,
             groups=self.groups,
         )
         function = tile_function(self.module, key)

@@ -110,12 +110,12 @@ def _stack(product: Product) -> Product:
 
 
 def _drop_unit_batches(product: Product) -> Product:
-    kept = [axis for axis, size in enumerate(product.batch) if size != 1]
-    return _map_batches(product, lambda x: _keep_axes(x, kept))
+    axes = [axis for axis, size in enumerate(product.batch) if size != 1]
+    return _map_batches(product, lambda x: _with_batch(x, axes))
 
 
-def _keep_axes(x: Buffer, kept: Sequence[int]) -> Buffer:
-    return x.reordered((*kept, len(x.shape) - 2, len(x.shape) - 1))
+def _with_batch(x: Buffer, axes: Sequence[int]) -> Buffer:
+    return x.reordered((*axes, len(x.shape) - 2, len(x.shape) - 1))
 
 
 def _merge_batches(product: Product) -> Product:

@@ -2,8 +2,8 @@
 
 The error of a sum that adds n numbers one after the other grows with n (Higham, "The accuracy of floating point
 summation", 1993), that of a sum in blocks with the length of a block and with their number. Where there are many
-blocks as well, what each addition rounds off is kept and added again (Ogita, Rump & Oishi, "Accurate sum and dot
-product", 2005, algorithm Sum2), so that their number does not count.
+blocks as well, what each addition rounds off is added again, as a compensation (Ogita, Rump & Oishi, "Accurate sum and
+dot product", 2005, algorithm Sum2), so that their number does not count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import LLType
 
 CHAIN = 512  # additions: 4 eps of rounding errors on average; adding up chains takes 1 % of the time of one
-MANY = 64  # sums that are added up without keeping what is rounded off
+MANY = 64  # sums that are added up without a compensation
 
 Summation = Literal["chain", "blocks", "compensated"]
 Loops = Sequence[tuple[int, int, int]]
@@ -31,12 +31,13 @@ def summation_of(steps: int, compute: DType) -> Summation:
     return "blocks" if steps <= CHAIN * MANY else "compensated"
 
 
-def add_pair(total: Register, rest: Register, term: Register) -> tuple[Register, Register]:
-    """total + rest + term as a rounded sum and the rest of it; the rest of what is not finite is 0."""
+def add_pair(total: Register, compensation: Register, term: Register) -> tuple[Register, Register]:
+    """total + compensation + term as a rounded sum and what that rounds off, the new compensation; 0 where the sum is
+    not finite."""
     fn = total.fn
     rounded = total + term
     moved = rounded - total
-    off = (total - (rounded - moved)) + (term - moved) + rest
+    off = (total - (rounded - moved)) + (term - moved) + compensation
     following = rounded + off
     difference = following - following
     finite = fn.compare("oeq", difference, difference)
@@ -50,14 +51,14 @@ class Totals:
     def __init__(self, fn: Function, type: LLType, count: int, summation: Summation) -> None:
         self._fn = fn
         self._type = type
-        self._rests = type.bytes * count if summation == "compensated" else 0
-        memory = fn.alloca(type.bytes * count + self._rests)
-        fn.fill(memory, 0, type.bytes * count + self._rests)
+        self._compensation_at = type.bytes * count if summation == "compensated" else 0
+        memory = fn.alloca(type.bytes * count + self._compensation_at)
+        fn.fill(memory, 0, type.bytes * count + self._compensation_at)
         self._places = [fn.at(memory, i * type.bytes) for i in range(count)]
 
     def add(self, sums: Sequence[Register]) -> None:
         for at, following in zip(self._places, self._with(sums), strict=True):
-            for value, offset in zip(following, (0, self._rests), strict=False):
+            for value, offset in zip(following, (0, self._compensation_at), strict=False):
                 self._fn.store(value, at, offset)
 
     def plus(self, sums: Sequence[Register]) -> list[Register]:
@@ -68,8 +69,8 @@ class Totals:
         found: list[tuple[Register, ...]] = []
         for at, term in zip(self._places, sums, strict=True):
             total = self._fn.load(at, self._type)
-            if self._rests:
-                found.append(add_pair(total, self._fn.load(at, self._type, self._rests), term))
+            if self._compensation_at:
+                found.append(add_pair(total, self._fn.load(at, self._type, self._compensation_at), term))
             else:
                 found.append((total + term,))
         return found

@@ -56,8 +56,9 @@ class Walk:
 @dataclass(frozen=True)
 class TileKey:
     """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
-    to what `to` holds: it does where its last argument is not 0, and keeps what that rounds off `rests` bytes after
-    `to`, if not 0. With a `walk`, the stride and k are not read, and `summation` follows from it."""
+    to what `to` holds: it does where its last argument is not 0. What that rounds off, the compensation, is stored
+    `compensation_at` bytes after `to`, if not 0. With a `walk`, the stride and k are not read, and `summation` follows
+    from it."""
 
     form: str
     tile: Tile
@@ -69,7 +70,7 @@ class TileKey:
     target: Target
     walk: Walk | None = None
     summation: Summation = "chain"
-    rests: int = 0
+    compensation_at: int = 0
     groups: Groups | None = None  # what a step of k takes, where it is not an element
 
     @property
@@ -151,25 +152,25 @@ class _OuterTile:
 
     def _store(self, sums: Sequence[Register], addresses: Sequence[VectorAddress], accumulate: Register) -> None:
         """The sums, added to what is there where `accumulate` says so."""
-        fn, rests = self.fn, self.key.rests
+        fn, compensation_at = self.fn, self.key.compensation_at
         type = sums[0].type
 
         def add() -> list[Register]:
             held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in addresses]
-            if not rests:
+            if not compensation_at:
                 return [total + term for total, term in zip(held, sums, strict=True)]
-            kept = [fn.load(p, type, offset + rests, mask=mask) for p, offset, mask in addresses]
-            pairs = [add_pair(*three) for three in zip(held, kept, sums, strict=True)]
-            return [total for total, _ in pairs] + [rest for _, rest in pairs]
+            compensations = [fn.load(p, type, offset + compensation_at, mask=mask) for p, offset, mask in addresses]
+            pairs = [add_pair(*three) for three in zip(held, compensations, sums, strict=True)]
+            return [total for total, _ in pairs] + [compensation for _, compensation in pairs]
 
         def first() -> list[Register]:
-            return [*sums, *([fn.zero(type)] * len(sums) if rests else [])]
+            return [*sums, *([fn.zero(type)] * len(sums) if compensation_at else [])]
 
         if self.key.accumulates:
             sums = fn.if_(fn.compare("ne", accumulate, fn.const(0)), add, first)
         for i, value in enumerate(sums):
             pointer, offset, mask = addresses[i % len(addresses)]
-            fn.store(value, pointer, offset + i // len(addresses) * rests, mask=mask)
+            fn.store(value, pointer, offset + i // len(addresses) * compensation_at, mask=mask)
 
     def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` steps of k."""

@@ -154,8 +154,8 @@ class _WeightGradWriter:
         self.items = self.parts * blocks
         self.part_bytes = aligned(self.all_rows * self.all_columns * self.size)
         # Where many visits are added up, what is rounded off lies beside the sums.
-        self.rests = self.part_bytes if self.span > MANY and self.conv.compute.is_float else 0
-        self.part_step = self.part_bytes + self.rests
+        self.compensation_bytes = self.part_bytes if self.span > MANY and self.conv.compute.is_float else 0
+        self.part_step = self.part_bytes + self.compensation_bytes
         self.private_bytes = aligned(self.layout.bytes(self.images))
         self.total_chunks = max(1, min(_ITEMS, self.part_bytes * self.parts // _PART_BYTES))
 
@@ -267,7 +267,7 @@ class _WeightGradWriter:
             accumulates=True,
             target=self.target,
             walk=Walk(tuple(x for x, _ in places), tuple(y * pitch for _, y in places), loops),
-            rests=self.rests,
+            compensation_at=self.compensation_bytes,
         )
         none = fn.const(0)
         fn.call(tile_function(self.module, key), [a, b, to, none, none, at.number])

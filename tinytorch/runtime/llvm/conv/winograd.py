@@ -321,7 +321,7 @@ class _WinogradWriter:
             pitch = panel * self.size
             zero = fn.zero(kind)
 
-            def tile(y: Register, x: Register, kept: int, bad: Register) -> list[Register]:
+            def tile(y: Register, x: Register, stored: int, bad: Register) -> list[Register]:
                 begin = fn.at(start, (y * self.pairs + x) * pitch)
                 end = fn.at(to, (y * (2 * across) + x * 2) * pitch)
 
@@ -329,7 +329,7 @@ class _WinogradWriter:
                     at = fn.at(begin, j * self.size)
                     m = [[fn.load(at, kind, (4 * i + k) * self.tiles * pitch) for k in range(4)] for i in range(4)]
                     for p, value in enumerate(_both(_outputs, m)):
-                        if p % 2 < kept:
+                        if p % 2 < stored:
                             fn.store(value, end, j * self.size + (p // 2 * across + p % 2) * pitch)
                             exists = value if mask is None else fn.select(mask, value, zero)
                             bad = bad + exists * zero

@@ -103,13 +103,13 @@ def _write_all(
     cut = cut_evenly(tuple(span.results for span in spans), dtype.size)
     under, source, to = pointers
 
-    def kept(spans: Sequence[RegionAxis], to: Register, under: Register, first: Size, last: Size) -> None:
+    def copy_base(spans: Sequence[RegionAxis], to: Register, under: Register, first: Size, last: Size) -> None:
         span, *inner = spans
         axes = [Axis(last - first, (span.row, span.under)), *(Axis(x.results, (x.row, x.under)) for x in inner)]
         to, under = moved(fn, (to, under), first, axes[0].steps)
         copy_block(fn, axes, to, under, dtype, target)
 
-    writer = RegionWriter(fn, dtype, target, kept)
+    writer = RegionWriter(fn, dtype, target, copy_base)
     writer.region(spans, cut.axis, region_of(fn, fn.params[1], cut), to, source, under)
     return Extent(cut.chunks)
 
@@ -117,8 +117,8 @@ def _write_all(
 def _spans(base: Buffer, update: Buffer, result: Buffer, starts: Starts, steps: Sequence[int]) -> list[RegionAxis]:
     rows, unders = byte_steps(result), byte_steps(base)
     if 0 in update.shape:
-        kept = zip(result.shape, rows, unders, strict=True)
-        return [RegionAxis(0, 0, size, 1, 0, row, under) for size, row, under in kept]
+        axes = zip(result.shape, rows, unders, strict=True)
+        return [RegionAxis(0, 0, size, 1, 0, row, under) for size, row, under in axes]
     sides = zip(result.shape, update.shape, starts, steps, byte_steps(update), rows, unders, strict=True)
     spans: list[RegionAxis] = []
     for size, count, start, spacing, step, row, under in sides:

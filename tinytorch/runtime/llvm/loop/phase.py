@@ -234,9 +234,9 @@ class PhaseWriter(ABC):
         point.run(n for n in stage.nodes if self.values.levels[n.output] == Level.FULL)
         operands = [point.wide(n.inputs[0]) for n in stage.reductions]
         point.require(k.value for k in stage.stores)
-        for kept in stage.stores:
-            streamed = kept.operand - len(self.values.body.inputs) in self.plan.streamed
-            point.store(kept.operand, kept.value, self.streaming and streamed)
+        for store in stage.stores:
+            streamed = store.operand - len(self.values.body.inputs) in self.plan.streamed
+            point.store(store.operand, store.value, self.streaming and streamed)
         updated: list[Lanes] = []
         for node, x, state in zip(stage.reductions, operands, states, strict=True):
             counter = self.values.domain.counters.get(node)

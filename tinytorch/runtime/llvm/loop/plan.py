@@ -52,7 +52,7 @@ class LoopPlan:
     operands: tuple[Access, ...]
     stages: tuple[Stage, ...]
     streamed: frozenset[int]  # outputs written past the caches
-    buffers: tuple[int, ...]  # where each kept buffer begins in the memory of a chunk
+    buffers: tuple[int, ...]  # where each buffer of stored values begins in the memory of a chunk
     buffer_bytes: int  # of that memory
 
     @property

@@ -15,8 +15,8 @@ from tinytorch.runtime.llvm.text.target import Target
 
 _LIGHT = 12  # instructions of a body that four vectors side by side keep busy
 _RANDOM = 120  # instructions of a random block
-STACK_BYTES = 16 << 10  # kept values of a chunk up to this size live on the stack
-_MOST_SCRATCH = 8 << 20  # bytes of kept values for all chunks together
+STACK_BYTES = 16 << 10  # stored values of a chunk up to this size live on the stack
+_MOST_SCRATCH = 8 << 20  # bytes of stored values for all chunks together
 _SQUARE = 8  # shorter axes are not worth transposing
 _CHEAP = 12  # instructions; what costs more is kept for the next stage, not computed again
 _CHEAP_UNCACHED = 60  # the same where keeping means going to memory
@@ -42,7 +42,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Store:
     """A value that a stage leaves for later ones in operand `operand`."""
 
     value: Value
@@ -56,7 +56,7 @@ class Stage:
 
     nodes: tuple[Node, ...]
     reductions: tuple[Node, ...]
-    stores: tuple[Kept, ...]
+    stores: tuple[Store, ...]
     reloads: dict[Value, int]
     borrowed: tuple[Value, ...]
     unroll: int
@@ -174,10 +174,10 @@ class Values:
     def operands_of(self, node: Node) -> Sequence[Value]:
         return self.words[node.inputs[0]] if node.op.kind == "random" else node.inputs
 
-    def full_outputs(self) -> list[Kept]:
+    def full_outputs(self) -> list[Store]:
         """The outputs that have reduced axes, as operands."""
         walks = enumerate(zip(self.body.outputs, self.domain.outputs, strict=True), len(self.body.inputs))
-        return [Kept(value, o) for o, (value, walk) in walks if any(walk[a] for a in self.reduced)]
+        return [Store(value, o) for o, (value, walk) in walks if any(walk[a] for a in self.reduced)]
 
 
 def _widened(node: Node) -> Node:
@@ -192,7 +192,7 @@ def _moving(walk: Walk) -> frozenset[int]:
 class StagePlanner:
     """Decides, from the last stage back, what each computes and what it needs kept from the ones before.
 
-    `streamed` outputs cannot hold kept values; a chunk's own memory must come out small for all `chunks`, and in a
+    `streamed` outputs cannot hold stored values; a chunk's own memory must come out small for all `chunks`, and in a
     `split` kernel there is none.
     """
 
@@ -202,9 +202,9 @@ class StagePlanner:
         self._split = split
         self._chunks = chunks
         self._tile_unroll = tile_unroll
-        self._kept: dict[Value, int] = {}
+        self._stored: dict[Value, int] = {}
         self._operands = len(values.body.inputs) + len(values.body.outputs)
-        self.buffers: list[Access] = []  # for kept values, after the outputs
+        self.buffers: list[Access] = []  # for stored values, after the outputs
         self.offsets: list[int] = []  # of the buffers, in the memory of a chunk
         self.bytes = 0
 
@@ -222,10 +222,10 @@ class StagePlanner:
             stages.append(self._stage(t, own, [k for k in stored if values.stage_of[k.value] == t]))
         return tuple(reversed(stages))
 
-    def _stage(self, t: int, reductions: Sequence[Node], stored: Sequence[Kept]) -> Stage:
+    def _stage(self, t: int, reductions: Sequence[Node], stored: Sequence[Store]) -> Stage:
         outputs = {k.operand for k in stored}
         stores = [*stored]
-        stores += [Kept(v, o) for v, o in self._kept.items() if self._values.stage_of[v] == t and o not in outputs]
+        stores += [Store(v, o) for v, o in self._stored.items() if self._values.stage_of[v] == t and o not in outputs]
         needed: set[Node] = set()
         reloads: dict[Value, int] = {}
         borrowed: dict[Value, None] = {}
@@ -235,8 +235,8 @@ class StagePlanner:
             node = self._values.producers.get(value)
             if self._values.levels[value] <= Level.TILE:
                 borrowed[value] = None
-            elif self._values.stage_of[value] < t and self._is_kept(value, t):
-                reloads[value] = self._kept[value]
+            elif self._values.stage_of[value] < t and self._is_stored(value, t):
+                reloads[value] = self._stored[value]
             elif node is not None and node not in needed:
                 needed.add(node)
                 pending += self._values.operands_of(node)
@@ -245,9 +245,9 @@ class StagePlanner:
         unroll = self._tile_unroll if self._values.across else self._values.unroll(weight)
         return Stage(nodes, tuple(reductions), tuple(stores), reloads, tuple(borrowed), unroll)
 
-    def _is_kept(self, value: Value, t: int) -> bool:
+    def _is_stored(self, value: Value, t: int) -> bool:
         """Whether stage t finds a value of an earlier stage in memory; the first time, decide."""
-        if value in self._kept:
+        if value in self._stored:
             return True
         if self._values.levels[value] != Level.FULL or value not in self._values.producers:
             return False
@@ -258,7 +258,7 @@ class StagePlanner:
             buffer = None if self._split else self._new_buffer(value)
         if buffer is None:
             return False
-        self._kept[value] = buffer
+        self._stored[value] = buffer
         return True
 
     def _cost(self, value: Value) -> int:
@@ -277,7 +277,7 @@ class StagePlanner:
 
     def _output_for(self, value: Value, t: int) -> int | None:
         """An output that holds the value anyway, or is free for it until stage t."""
-        taken = set(self._kept.values())
+        taken = set(self._stored.values())
         for own in (True, False):
             for k in self._values.full_outputs():
                 free = k.value is value if own else self._values.stage_of[k.value] >= t and k.operand not in taken

@@ -80,7 +80,7 @@ def make_call(entry: int, spec: CallSpec) -> Call:
         return make_careful_call(entry, spec)
     method = _method(layout)
     record = _CallRecord(entry, spec, slots)
-    call = _new_function(ctypes.addressof(method), (record.words, *record.kept), None)
+    call = _new_function(ctypes.addressof(method), (record.words, *record.references), None)
     memory.watch(call, functools.partial(record.words.item, CALL["used"] // WORD))
     return call
 
@@ -104,7 +104,7 @@ class _CallRecord:
     """The words that tell the machine code what to check and what to run, and all that they point to."""
 
     def __init__(self, entry: int, spec: CallSpec, slots: _Slots) -> None:
-        self.kept: list[object] = [spec]
+        self.references: list[object] = [spec]
         self.words = np.zeros(len(CALL), np.int64)
         self._spec = spec
         self._slots = slots
@@ -152,14 +152,14 @@ class _CallRecord:
             self._fill(template=self._object(first), copied=self._array(others), copied_count=len(others))
 
     def _object(self, value: object) -> int:
-        """The address of an object, which is kept."""
-        self.kept.append(value)
+        """The address of an object, which is kept alive."""
+        self.references.append(value)
         return id(value)
 
     def _array(self, words: Sequence[int]) -> int:
         """The address of these words."""
         array = np.array(words, np.int64)
-        self.kept.append(array)
+        self.references.append(array)
         return array.ctypes.data
 
     def _operand(self, index: int) -> list[int]:

@@ -46,11 +46,11 @@ class _CallWriter:
         """The words of `runtime/memory.py`."""
         return self.f.load(self.pointer("api"), PTR, API["memory"])
 
-    def drop(self, reference: Register) -> None:
+    def decref(self, reference: Register) -> None:
         """Give a reference back; null is none."""
         self.api("Py_DecRef", [reference], VOID)
 
-    def keep(self, reference: Register) -> None:
+    def incref(self, reference: Register) -> None:
         self.api("Py_IncRef", [reference], VOID)
 
     def null(self) -> Register:
@@ -193,7 +193,7 @@ def _write_disjoint(w: _CallWriter) -> Function:
 def _new_array(w: _CallWriter, record: Register) -> Register:
     """An array for an output, its content undefined; null if there is no memory."""
     descr = w.f.load(record, PTR, OUTPUT["descr"])
-    w.keep(descr)  # PyArray_Empty takes the reference over
+    w.incref(descr)  # PyArray_Empty takes the reference over
     rank = w.f.load(record, I32, OUTPUT["rank"])
     return w.api("PyArray_Empty", [rank, w.f.load(record, PTR, OUTPUT["dims"]), descr, w.f.const(0, I32)])
 
@@ -205,8 +205,8 @@ def _write_make_large(w: _CallWriter) -> Function:
 
     def make() -> list[Register]:
         array = _new_array(w, f.params[1])
-        w.drop(w.api("PyDataMem_SetHandler", [before]))
-        w.drop(before)
+        w.decref(w.api("PyDataMem_SetHandler", [before]))
+        w.decref(before)
         return [array]
 
     f.ret(f.if_(w.exists(before), make, lambda: [w.null()])[0])
@@ -293,9 +293,9 @@ def _write_bump_versions(w: _CallWriter) -> Function:
 
             def store() -> None:
                 before = f.load(place, PTR)
-                w.keep(version)
+                w.incref(version)
                 f.store(version, place)
-                w.drop(before)
+                w.decref(before)
 
             f.if_(f.compare("ne", storage, w.pointer("none")), store)
 
@@ -303,7 +303,7 @@ def _write_bump_versions(w: _CallWriter) -> Function:
 
     made = w.exists(version)
     f.if_(made, lambda: w.each(w.word("operand_count"), bump))
-    w.drop(version)
+    w.decref(version)
     f.ret(made)
     return f
 
@@ -316,7 +316,7 @@ def _write_wrap(w: _CallWriter) -> Function:
 
     def by_call() -> list[Register]:
         tensor = w.api("PyObject_CallOneArg", [w.pointer("wrap"), array])
-        w.drop(array)
+        w.decref(array)
         return [tensor]
 
     def by_copy() -> list[Register]:
@@ -328,13 +328,13 @@ def _write_wrap(w: _CallWriter) -> Function:
             def copy(i: Register) -> None:
                 offset = w.item(offsets, i, I64)
                 value = f.load(f.at(template, offset), PTR)
-                w.keep(value)
+                w.incref(value)
                 f.store(value, f.at(tensor, offset))
 
             w.each(w.word("copied_count"), copy)
             f.store(array, f.at(tensor, w.word("data_slot")))
 
-        f.if_(w.exists(tensor), fill, lambda: w.drop(array))
+        f.if_(w.exists(tensor), fill, lambda: w.decref(array))
         return [tensor]
 
     f.ret(f.if_(w.is_null(template), by_call, by_copy)[0])
@@ -355,7 +355,7 @@ def _write_collect(w: _CallWriter, wrap: Function) -> Function:
         return w.exists(result)
 
     def drop_all() -> list[Register]:
-        w.each(count, lambda i: w.drop(w.item(outputs, i)))
+        w.each(count, lambda i: w.decref(w.item(outputs, i)))
         return [w.null()]
 
     def fill(result: Register) -> list[Register]:
@@ -370,7 +370,7 @@ def _write_collect(w: _CallWriter, wrap: Function) -> Function:
         return f.if_(w.exists(result), lambda: fill(result), drop_all)
 
     def nothing() -> list[Register]:
-        w.keep(w.pointer("none"))
+        w.incref(w.pointer("none"))
         return [w.pointer("none")]
 
     def some() -> list[Register]:
@@ -392,7 +392,7 @@ def _write_run(w: _CallWriter, make: Function, execute: Function, bump: Function
     status = f.alloca(WORD)
     f.fill(outputs, 0, count * WORD)
     f.store(f.const(0), status)
-    w.each(operands, lambda i: w.keep(w.item(arrays, i)))
+    w.each(operands, lambda i: w.incref(w.item(arrays, i)))
 
     def bump_if_written() -> Register:
         written = w.nonzero(w.word("writes")) & f.compare("eq", f.load(status, I64), f.const(0, I64))
@@ -402,10 +402,10 @@ def _write_run(w: _CallWriter, make: Function, execute: Function, bump: Function
         return w.both(f.call(execute, [call, frame, status]), bump_if_written)
 
     done = w.both(f.call(make, [call, frame, outputs]), ran)
-    w.each(operands, lambda i: w.drop(w.item(arrays, i)))
+    w.each(operands, lambda i: w.decref(w.item(arrays, i)))
 
     def drop_outputs() -> None:
-        w.each(count, lambda i: w.drop(w.item(outputs, i)))
+        w.each(count, lambda i: w.decref(w.item(outputs, i)))
 
     def failed() -> list[Register]:
         drop_outputs()
@@ -415,7 +415,7 @@ def _write_run(w: _CallWriter, make: Function, execute: Function, bump: Function
         drop_outputs()
         number = w.api("PyLong_FromLongLong", [f.load(status, I64)])
         result = w.api("PyObject_CallOneArg", [w.pointer("on_status"), number])
-        w.drop(number)
+        w.decref(number)
         return [result]
 
     def finish() -> list[Register]:
@@ -461,7 +461,7 @@ def _write_call(w: _CallWriter, resolve: Function, disjoint: Function, run: Func
         return f.if_(writes, lambda: [f.call(disjoint, [call, frame])], lambda: [f.const(1, I1)])[0]
 
     def refuse() -> list[Register]:
-        w.keep(w.pointer("mismatch"))
+        w.incref(w.pointer("mismatch"))
         return [w.pointer("mismatch")]
 
     complete = f.compare("eq", given, w.word("argument_count"))

@@ -62,9 +62,8 @@ class CallSpec:
     A tensor is an instance of `tensor_type`, whose slot `data_slot` holds a numpy array; `wrap(array)` makes one.
     `state_objects` are the tensors or arrays of `states`; which array a tensor holds is looked up in every call. The
     slot `storage_slot` of a written tensor holds None or a `storage_type`, whose slot `version` gets a number that it
-    never held. `on_status` is called with a status other
-    than 0, and what it returns is returned. With `releases_gil` other Python threads run meanwhile. `keep` is what
-    must live as long as the call: code, constants.
+    never held. `on_status` is called with a status other than 0, and what it returns is returned. With `releases_gil`
+    other Python threads run meanwhile. `references` is what must live as long as the call: code, constants.
     """
 
     arguments: tuple[InputSpec, ...]
@@ -80,7 +79,7 @@ class CallSpec:
     data_slot: str = "_data"
     storage_slot: str | None = None
     storage_type: type = object
-    keep: tuple[object, ...] = ()
+    references: tuple[object, ...] = ()
 
     @property
     def operands(self) -> tuple[InputSpec, ...]:
