@@ -176,7 +176,7 @@ def test_all_passes_are_compared_and_right(pipeline: str, monkeypatch: pytest.Mo
     report = tt.verify(tt.compile(model, freeze=pipeline == "frozen"), x)
     flat = [step for each in PIPELINES[pipeline] for step in ((each,) if callable(each) else each)]
     assert set(report.passes) == {step.__name__ for step in flat}
-    assert {"expand", "layout", "materialize", "fuse"} <= set(seen)
+    assert {"expand", "channels_last", "materialize", "fuse"} <= set(seen)
     frozen = {"freeze_inputs", "fold_batch_norm", "fold_weights"}
     assert frozen & set(seen) == (frozen if pipeline == "frozen" else set())
 

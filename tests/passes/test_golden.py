@@ -20,19 +20,19 @@ from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff
-from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.channels_last import channels_last
+from tinytorch.passes.convolutions_to_products import convolutions_to_products
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
-from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import run_passes
-from tinytorch.passes.pooling import pooling
+from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.simplify import simplify
-from tinytorch.passes.winograd import winograd
+from tinytorch.passes.winograd_convolutions import winograd_convolutions
 
 GOLDEN = Path(__file__).parent / "golden"
 SEPARATOR = "---\n"
@@ -45,18 +45,18 @@ def all_gradients(graph: Graph) -> Graph:
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "autodiff": all_gradients,
-    "convolutions": convolutions,
-    "winograd": winograd,
+    "convolutions_to_products": convolutions_to_products,
+    "winograd_convolutions": winograd_convolutions,
     "cse": cse,
     "dce": dce,
     "expand": expand,
     "fold": fold,
     "fold_batch_norm": fold_batch_norm,
     "fuse": partial(fuse, families=FAMILIES),
-    "layout": layout,
+    "channels_last": channels_last,
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
-    "pooling": pooling,
+    "relu_behind_pooling": relu_behind_pooling,
     "simplify": simplify,
 }
 

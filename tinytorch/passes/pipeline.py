@@ -18,19 +18,19 @@ from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.printer import print_graph
-from tinytorch.passes.convolutions import convolutions
+from tinytorch.passes.channels_last import channels_last
+from tinytorch.passes.convolutions_to_products import convolutions_to_products
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
-from tinytorch.passes.layout import layout
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pooling import pooling
+from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
-from tinytorch.passes.winograd import winograd
+from tinytorch.passes.winograd_convolutions import winograd_convolutions
 
 Pass = Callable[[Graph], Graph]
 Passes = tuple[Pass | tuple[Pass, ...], ...]  # a group among them is repeated until it changes nothing
@@ -46,13 +46,13 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
 
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
-    in_fewer_products = _given(winograd, costs=costs)
+    in_fewer_products = _given(winograd_convolutions, costs=costs)
     simple = (CLEAN, _given(expand, keep=families.composites), CLEAN)
-    images = (layout, fold_batch_norm, pooling, convolutions, in_fewer_products)
+    images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
     passes: Passes = (*simple, *images, simplify, cse, *to_kernels(families))
     if not frozen:
         return passes
-    leave_weights = (CLEAN, layout, in_fewer_products)
+    leave_weights = (CLEAN, channels_last, in_fewer_products)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 

@@ -17,7 +17,7 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
-from tinytorch.passes.winograd import winograd
+from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -58,7 +58,7 @@ def suits(
     costs: Costs = DEFAULT_COSTS,
 ) -> bool:
     """Whether the pass takes such a convolution."""
-    graph = winograd(same_size(dtype, images, columns, groups, window), costs=costs)
+    graph = winograd_convolutions(same_size(dtype, images, columns, groups, window), costs=costs)
     return any(node.op is conv2d_winograd for node in graph.nodes)
 
 

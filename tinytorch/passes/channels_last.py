@@ -1,4 +1,4 @@
-"""Layout: images stay channels-last between convolutions, whatever the order of axes in which a user writes."""
+"""Images stay channels-last between convolutions, whatever the order of axes in which a user writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEEPEST = 100  # ops that a permute moves in front of: each is a nested call
 _PER_AXIS = ("starts", "limits", "steps", "low", "high", "interior")  # attributes of views with one item per axis
 
 
-def layout(graph: Graph) -> Graph:
+def channels_last(graph: Graph) -> Graph:
     """Move permutes of what convolutions and pooling give down through elementwise ops, reductions and views, until
     they cancel against the permute in front of the next convolution, or meet an output, a product or a reshape that
     mixes the axes.
@@ -39,7 +39,7 @@ def layout(graph: Graph) -> Graph:
     """
     if not any(node.op in _READERS for node in graph.nodes):
         return graph
-    return dce(_Layout(graph).run())
+    return dce(_PermuteMover(graph).run())
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Moved:
         return self.shape == self.permuted
 
 
-class _Layout:
+class _PermuteMover:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.builder = Builder(graph.name, list(graph.inputs))

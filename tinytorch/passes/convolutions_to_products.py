@@ -13,7 +13,7 @@ from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 _STRIDED = (permute, flip, slice_, broadcast)  # views whose axes do not merge
 
 
-def convolutions(graph: Graph) -> Graph:
+def convolutions_to_products(graph: Graph) -> Graph:
     """Make matrix products of convolutions with windows of one element, which weigh the channels of each place.
 
         %y = conv2d(%x, %w) : f32[8,16,16,64]      %1 = reshape(%x) : f32[2048,32]

@@ -11,13 +11,13 @@ from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 
 
-def winograd(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
+def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
     """Make convolutions with 3 × 3 windows take their transformed weights where that saves time on a target.
 
         %y = conv2d(%x, %w)    -->    %1 = winograd_weights(%w)
                                       %y = conv2d_winograd(%x, %w, %1)
 
-    The images' channels must be last in memory, which `layout` has seen to.
+    The images' channels must be last in memory, which `channels_last` has seen to.
     """
 
     @local(conv2d)

@@ -1,4 +1,4 @@
-"""Passes for networks of convolutions: layout, pooling, products, batch normalisation, and freezing."""
+"""Passes for networks of convolutions: channels last, pooling, products, batch normalisation, and freezing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, f32, f64
 from tinytorch.passes.autodiff import autodiff
+from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.layout import layout
 from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes, to_kernels
-from tinytorch.passes.pooling import pooling as pooling_pass
+from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 BEFORE_FUSION = kernel_passes()[:-2]
@@ -263,7 +263,7 @@ def test_graphs_without_images_stay_as_they_are() -> None:
     builder = Builder("g")
     x = Expr(builder, builder.input(TensorType(f32, (2, 3, 4)), "x"))
     graph = builder.build([x.permute((2, 0, 1)).exp().value])
-    assert layout(graph) is graph and pooling_pass(graph) is graph
+    assert channels_last(graph) is graph and relu_behind_pooling(graph) is graph
 
 
 # Pooling.
@@ -279,7 +279,7 @@ def test_relu_behind_pooling_is_exact(window: Any, stride: Any, low: Any) -> Non
     attrs = {"window": window, "stride": stride, "low": low, "high": low, "dilation": (1, 1)}
     loss = (apply(pooling.max_pool2d, x.relu(), **attrs)[0] * 3.0).sum()
     graph = run_passes(autodiff(builder.build([loss.value]), [0]))[0]
-    after = pooling_pass(graph)
+    after = relu_behind_pooling(graph)
     assert all(n.op is pooling.max_pool2d for n in after.users()[after.inputs[0]])
     rng = np.random.default_rng(0)
     for share in (0.0, 0.5, 0.9):  # of special numbers, which make ties and NaNs
@@ -296,7 +296,7 @@ def test_windows_outside_of_the_image_keep_their_relu() -> None:
     attrs = {"window": (1, 1), "stride": (1, 1), "low": (1, 1), "high": (0, 0), "dilation": (1, 1)}
     graph = builder.build([apply(pooling.max_pool2d, x.relu(), **attrs)[0].value])
     graph = run_passes(graph)[0]
-    assert pooling_pass(graph) is graph
+    assert relu_behind_pooling(graph) is graph
 
 
 def test_sums_of_other_axes_stay() -> None:
@@ -306,7 +306,7 @@ def test_sums_of_other_axes_stay() -> None:
     _, index = apply(pooling.max_pool2d, x, high=(0, 0), **attrs)
     spread = apply(pooling.max_unpool2d, g, index, size=(4, 4), **attrs)
     graph = builder.build([apply(reduce.sum_, spread, axes=axes).value for axes in ((0, 1), (1, 2))])
-    after = pooling_pass(graph)
+    after = relu_behind_pooling(graph)
     assert [n.inputs[0].type.shape for n in after.nodes if n.op is reduce.sum_] == [(2, 4, 4, 3), (2, 2, 2, 3)]
     for a, b in zip(evaluate(graph, inputs(graph)), evaluate(after, inputs(graph)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)

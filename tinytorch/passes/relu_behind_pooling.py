@@ -16,7 +16,7 @@ from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.passes.dce import dce
 
 
-def pooling(graph: Graph) -> Graph:
+def relu_behind_pooling(graph: Graph) -> Graph:
     """Take ReLU, and its derivative, behind max pooling where nothing else reads it; sum gradients before they are
     spread.
 
@@ -34,7 +34,7 @@ def pooling(graph: Graph) -> Graph:
         return graph
     sites = _Finder(graph).sites()
     if sites:
-        graph = dce(_Pooling(graph, sites).run())
+        graph = dce(_ReluMover(graph, sites).run())
     rewritten = rewrite(graph, table([_sum_of_unpooled]))
     return graph if rewritten is graph else dce(rewritten)
 
@@ -44,7 +44,7 @@ class _Site:
     """A ReLU that only max pooling and its gradient read."""
 
     x: Value
-    pool: Node
+    pooling: Node
     unpools: tuple[Node, ...]
     masks: tuple[Node, ...]  # where(relu <= 0, 0, unpooled), one for each of `unpools`
 
@@ -75,18 +75,18 @@ class _Finder:
             if node.op not in found or (node.op is le and not self.is_zero(node.inputs[1])):
                 return None
             found[node.op].append(node)
-        pools, silent = found.values()
-        if len(pools) != 1:
+        poolings, silent = found.values()
+        if len(poolings) != 1:
             return None
-        (pool,) = pools
-        place = pool.outputs[1]
+        (pooling,) = poolings
+        place = pooling.outputs[1]
         unpools = self.readers[place]
         masks = self.read(silent)
         hidden = {place, *(node.output for node in (relu, *unpools, *silent))}
-        if not (_has_elements(pool) and self.outputs.isdisjoint(hidden) and self.pairs(unpools, masks)):
+        if not (_has_elements(pooling) and self.outputs.isdisjoint(hidden) and self.pairs(unpools, masks)):
             return None
         spread = {n.output: n for n in unpools}
-        return _Site(x, pool, tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
+        return _Site(x, pooling, tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
 
     def read(self, nodes: list[Node]) -> list[Node]:
         return [reader for node in nodes for reader in self.readers[node.output]]
@@ -100,10 +100,10 @@ class _Finder:
         return sorted(map(id, self.read(unpools))) == sorted(map(id, masks))
 
 
-def _has_elements(pool: Node) -> bool:
+def _has_elements(pooling: Node) -> bool:
     """Whether every window has an element inside of the image."""
-    window, stride, low, dilation = (pool.attrs[key] for key in ("window", "stride", "low", "dilation"))
-    x, out = pool.inputs[0].type.shape, pool.outputs[0].type.shape
+    window, stride, low, dilation = (pooling.attrs[key] for key in ("window", "stride", "low", "dilation"))
+    x, out = pooling.inputs[0].type.shape, pooling.outputs[0].type.shape
     return all(
         any(0 <= i * stride[a] - low[a] + k * dilation[a] < x[1 + a] for k in range(window[a]))
         for a in (0, 1)
@@ -111,14 +111,14 @@ def _has_elements(pool: Node) -> bool:
     )
 
 
-class _Pooling:
+class _ReluMover:
     """One walk over the graph that writes the nodes of each site anew."""
 
     def __init__(self, graph: Graph, sites: list[_Site]) -> None:
         self.graph = graph
         self.builder = Builder(graph.name, list(graph.inputs))
         self.known: dict[Value, Value] = {}  # what stands for values that changed
-        self.pools = {site.pool: site for site in sites}
+        self.poolings = {site.pooling: site for site in sites}
         self.unpools = {node: site for site in sites for node in site.unpools}
         self.spread = {mask: node for site in sites for mask, node in zip(site.masks, site.unpools, strict=True)}
 
@@ -135,14 +135,14 @@ class _Pooling:
 
     def _write(self, node: Node) -> tuple[Value, ...] | None:
         """What replaces the results of `node`; None if the node stays."""
-        if node in self.pools:
-            x, names = self.pools[node].x, [v.name for v in node.outputs]
+        if node in self.poolings:
+            x, names = self.poolings[node].x, [v.name for v in node.outputs]
             best, place = self.builder.append(node.op, [self.known.get(x, x)], node.attrs, names).outputs
             pooled = self._expr(best)
             return apply(maximum, zeros_like(pooled), pooled).value, place
         if node in self.unpools:
             g = self._expr(node.inputs[0])
-            silent = self._expr(self.unpools[node].pool.outputs[0]) <= 0.0
+            silent = self._expr(self.unpools[node].pooling.outputs[0]) <= 0.0
             masked = apply(where, silent, zeros_like(g), g)
             self._copy(node, (masked.value, self.known[node.inputs[1]]))
             return node.outputs
@@ -164,8 +164,8 @@ def _sum_of_unpooled(rewriter: Rewriter, node: Node) -> Term | None:
     spread = rewriter.producer(node.inputs[0], max_unpool2d)
     if spread is None or not {1, 2} <= set(node.attrs["axes"]):
         return None
-    pool = rewriter.producer(spread.inputs[1], max_pool2d)
-    if pool is None or pool.outputs[1] is not spread.inputs[1] or not _has_elements(pool):
+    pooling = rewriter.producer(spread.inputs[1], max_pool2d)
+    if pooling is None or pooling.outputs[1] is not spread.inputs[1] or not _has_elements(pooling):
         return None
     g = rewriter.term(spread.inputs[0])
     return g.apply_op(sum_, [g], node.attrs)
