@@ -154,10 +154,10 @@ def order_of(package: Path) -> list[str]:
     return re.findall(r"`(\w+)`", text)
 
 
-PACKAGES = sorted(path.parent for path in files("frontend") if path.name == "__init__.py")
+PACKAGES = [p.parent for room in ("frontend", "runtime") for p in files(room) if p.name == "__init__.py"]
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_docstrings_of_packages_name_modules_in_an_order_in_which_they_can_be_read(package: Path) -> None:
     """Each imports only those before it; a package counts by all of its files."""
     order, prefix = order_of(package), f"{module_name(package)}."

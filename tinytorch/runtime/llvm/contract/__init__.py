@@ -1,6 +1,6 @@
 """The contract family: matrix products with what follows them.
 
-Read `layout` (what is asked), `grid` (where sums belong, what a kernel is called with), `plan` (how it is cut up) and
-`kernel` (the loops); then `tile` (the microkernels), `sums` (long sums in blocks), `groups` (bytes in groups of k),
-`pack`, `epilogue` (what follows) and `parts`.
+Read `grid` (where sums belong, what a kernel is called with), `layout` (what is asked), `plan` (how it is cut up) and
+`epilogue` (what follows); then what the loops call: `parts` (sizes at the edges), `pack`, `groups` (bytes in groups of
+k), `sums` (long sums in blocks), `tile` (the microkernels); and `kernel` (the loops).
 """

@@ -1,5 +1,5 @@
 """Convolutions: their forward pass, their weight gradients, and the form with fewer multiplications.
 
-Read `layout` and `plan`, `kernel` (the forward pass, as a product with a virtual operand), then `image` (padded
-copies), `weight`, `pooled` (pooled results) and `winograd`.
+Read `layout` (what is asked, and how images lie) and `plan` (how it is cut up), then `image` (padded copies), `pooled`
+(pooled results), `forward` (a product with a virtual operand), `weight`, `winograd`, and `kernel` (which op has which).
 """

@@ -1,4 +1,4 @@
 """The threads that run kernels, and what the machine can do at best.
 
-Read `pool` (the pool as Python sees it), `code` (its machine code), `peaks` (rates, measured).
+Read `code` (the thread pool's machine code), `pool` (the pool as Python sees it) and `peaks` (rates, measured).
 """
