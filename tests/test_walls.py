@@ -8,6 +8,7 @@ of a package runs the package's `__init__`: `ir` relies on it for the order of i
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+
+from tinytorch.ir.family import Family
+from tinytorch.ir.op import Op
 
 ROOT = Path(__file__).parent.parent / "tinytorch"
 ROOMS = {
@@ -141,6 +145,54 @@ def test_the_seam_names_no_backend(name: str) -> None:
 @pytest.mark.parametrize("name", ["calls", "compile", "compiled", "compiled_module", "specialization", "explain"])
 def test_the_composition_root_names_no_backend(name: str) -> None:
     assert not any(word in (ROOT / f"{name}.py").read_text() for word in ("llvmlite", "runtime.llvm"))
+
+
+GENERAL = [
+    *(f"passes/{name}" for name in ("fuse", "fuse_groups", "materialize", "expand", "share_literals")),
+    *(f"passes/{name}" for name in ("cse", "dce", "fold", "pipeline", "cost")),
+    *(f"runtime/{name}" for name in ("schedule", "arena", "interpreter", "executable", "measure")),
+    *(f"runtime/llvm/{name}" for name in ("lower", "entry", "kernel", "backend")),
+    *(f"ir/{name}" for name in ("kernel_form", "index_ranges", "family")),
+]
+
+
+@cache
+def names_of_family_ops() -> frozenset[str]:
+    """What ops that belong to a family by themselves are called, in graphs and in Python."""
+    modules = [importlib.import_module(module_name(path)) for path in files("ir/families")]
+    families = [value for module in modules for value in vars(module).values() if isinstance(value, Family)]
+    ops = {op for family in families for op in family.ops}
+    assert {family.name for family in families} >= {"loop", "contract", "conv", "index", "pooling"} and ops
+    known = [vars(importlib.import_module(module_name(path))) for path in files("ir/ops")]
+    spelled = {name for names in known for name, value in names.items() if isinstance(value, Op) and value in ops}
+    return frozenset(spelled | {op.name for op in ops})
+
+
+def words_of(text: str) -> set[str]:
+    """The words of a file's code: names, attributes, parts of imports, and what stands in strings but docstrings."""
+    found: set[str] = set()
+    tree = ast.parse(text)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # strings alone on a line
+    for node in ast.walk(tree):
+        for _, value in ast.iter_fields(node):
+            parts = value if isinstance(value, list) else [value]
+            if id(node) not in docs:
+                found.update(word for part in parts if isinstance(part, str) for word in re.findall(r"\w+", part))
+    return found
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_general_files_name_no_op_of_a_family(name: str) -> None:
+    """They ask the table of families, or the kind of an op, so that a new family is no branch in them."""
+    named = words_of((ROOT / f"{name}.py").read_text()) & names_of_family_ops()
+    assert not named, f"{name}.py names {sorted(named)}"
+
+
+def test_named_ops_are_seen() -> None:
+    text = '"""matmul"""\nfrom tinytorch.ir.ops.index import gather as g\n'
+    text += 'def f(op):\n    """pad"""\n    return op.name == "concat"\n'
+    assert words_of(text) & names_of_family_ops() == {"gather", "concat"}
+    assert {"conv2d", "matmul", "cumsum", "max_pool2d", "winograd_weights"} <= names_of_family_ops()
 
 
 def module_of(path: Path, package: Path = ROOT / "frontend") -> str:

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.op import Bounds
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.elementwise import checked_index
 from tinytorch.ir.ops.index import indices_of
 from tinytorch.ir.types import DType
-
-Range = tuple[int, int]  # the smallest and the largest value, both included
 
 
 def guard_indices(graph: Graph) -> Graph:
@@ -61,7 +60,7 @@ def _operands(node: Node) -> list[Value]:
     return [node.inputs[body.inputs.index(v)] for v in body.nodes[0].inputs]
 
 
-def _within(range_: Range, size: int) -> bool:
+def _within(range_: Bounds, size: int) -> bool:
     return range_[0] >= 0 and range_[1] < size
 
 
@@ -83,9 +82,9 @@ def _with_operands(node: Node, operands: list[Value]) -> Node:
 
 
 # Ranges.
-def ranges_of(graph: Graph, inputs: Iterable[Range] | None = None) -> dict[Value, Range]:
+def ranges_of(graph: Graph, inputs: Iterable[Bounds] | None = None) -> dict[Value, Bounds]:
     """The range of every value of an integer dtype or bool, through the bodies of kernels."""
-    found: dict[Value, Range] = {}
+    found: dict[Value, Bounds] = {}
     given = inputs if inputs is not None else (_all(v.type.dtype) for v in graph.inputs)
     found.update(zip(graph.inputs, given, strict=True))
     for node in graph.nodes:
@@ -101,14 +100,14 @@ def ranges_of(graph: Graph, inputs: Iterable[Range] | None = None) -> dict[Value
     return found
 
 
-def _all(dtype: DType) -> Range:
+def _all(dtype: DType) -> Bounds:
     return (0, 1) if dtype.kind == "bool" else (0, 0) if dtype.is_float else dtype.limits
 
 
-def _range(node: Node, operands: list[Range], dtype: DType) -> Range:
+def _range(node: Node, operands: list[Bounds], dtype: DType) -> Bounds:
     """What a node's rule says; anything, where it says nothing or the result could wrap around."""
     everything = _all(dtype)
-    rule = _RULES.get(node.op.name, _PASS.get(node.op.kind))
+    rule = _own if node.op.bounds else _RULES.get(node.op.name, _PASS.get(node.op.kind))
     sources = [v.type.dtype for v in node.inputs]
     if dtype.is_float or rule is None or any(source.is_float for source in sources):
         return _POSITIONS.get(node.op.name, _unknown)(node) or everything
@@ -116,35 +115,40 @@ def _range(node: Node, operands: list[Range], dtype: DType) -> Range:
     return (low, high) if everything[0] <= low and high <= everything[1] else everything
 
 
-def _unknown(node: Node) -> Range | None:
+def _own(node: Node, operands: list[Bounds]) -> Bounds:
+    assert node.op.bounds is not None
+    return node.op.bounds(operands, [v.type for v in node.inputs], node.attrs)
+
+
+def _unknown(node: Node) -> Bounds | None:
     return None
 
 
-def _union(node: Node, operands: list[Range]) -> Range:
+def _union(node: Node, operands: list[Bounds]) -> Bounds:
     return min(low for low, _ in operands), max(high for _, high in operands)
 
 
-def _constant(node: Node, operands: list[Range]) -> Range:
+def _constant(node: Node, operands: list[Bounds]) -> Bounds:
     value = node.attrs["value"]
     return (int(np.min(value)), int(np.max(value))) if value.size else (0, 0)
 
 
-def _checked(node: Node, operands: list[Range]) -> Range:
+def _checked(node: Node, operands: list[Bounds]) -> Bounds:
     return 0, max(node.attrs["size"] - 1, 0)
 
 
-def _iota(node: Node, operands: list[Range]) -> Range:
+def _iota(node: Node, operands: list[Bounds]) -> Bounds:
     return 0, max(node.attrs["shape"][node.attrs["axis"]] - 1, 0)
 
 
-def _position(node: Node) -> Range:
+def _position(node: Node) -> Bounds:
     return 0, max(node.inputs[0].type.shape[node.attrs["axes"][0]] - 1, 0)
 
 
-def _corners(function: Callable[[int, int], int]) -> Callable[[Node, list[Range]], Range]:
+def _corners(function: Callable[[int, int], int]) -> Callable[[Node, list[Bounds]], Bounds]:
     """Of a function that is monotonic in each operand: the extremes lie in the corners."""
 
-    def rule(node: Node, operands: list[Range]) -> Range:
+    def rule(node: Node, operands: list[Bounds]) -> Bounds:
         a, b = operands
         found = [function(x, y) for x in a for y in b]
         return min(found), max(found)
@@ -152,7 +156,7 @@ def _corners(function: Callable[[int, int], int]) -> Callable[[Node, list[Range]
     return rule
 
 
-def _floordiv(node: Node, operands: list[Range]) -> Range:
+def _floordiv(node: Node, operands: list[Bounds]) -> Bounds:
     (low, high), (least, most) = operands
     if least < 1:
         return _all(node.output.type.dtype)
@@ -160,29 +164,17 @@ def _floordiv(node: Node, operands: list[Range]) -> Range:
     return min(found), max(found)
 
 
-def _mod(node: Node, operands: list[Range]) -> Range:
+def _mod(node: Node, operands: list[Bounds]) -> Bounds:
     _, (least, most) = operands
     return (0, most - 1) if least > 0 else _all(node.output.type.dtype)
 
 
-def _and(node: Node, operands: list[Range]) -> Range:
+def _and(node: Node, operands: list[Bounds]) -> Bounds:
     tops = [high for low, high in operands if low >= 0]
     return (0, min(tops)) if tops else _all(node.output.type.dtype)
 
 
-def _pad(node: Node, operands: list[Range]) -> Range:
-    value = int(node.attrs["value"])
-    return min(operands[0][0], value), max(operands[0][1], value)
-
-
-def _pool(node: Node, operands: list[Range]) -> Range:
-    """A window that lies in the padding alone has the least value of the dtype."""
-    ((low, high),) = operands
-    padded = any((*node.attrs["low"], *node.attrs["high"]))
-    return (_all(node.outputs[0].type.dtype)[0] if padded else low), high
-
-
-Rule = Callable[[Node, list[Range]], Range]
+Rule = Callable[[Node, list[Bounds]], Bounds]
 _PASS: dict[str, Rule] = {"view": _union, "move": _union}  # elements of the operands
 _RULES: dict[str, Rule] = {
     "constant": _constant,
@@ -192,11 +184,8 @@ _RULES: dict[str, Rule] = {
     "detach": _union,
     "cast": _union,
     "where": lambda node, operands: _union(node, operands[1:]),
-    "gather": lambda node, operands: operands[0],
-    "dynamic_slice": lambda node, operands: operands[0],
     "max": _union,
     "min": _union,
-    "max_pool2d": _pool,
     "maximum": _corners(max),
     "minimum": _corners(min),
     "add": _corners(lambda a, b: a + b),
@@ -205,6 +194,5 @@ _RULES: dict[str, Rule] = {
     "floordiv": _floordiv,
     "mod": _mod,
     "and": _and,
-    "pad": _pad,
 }
 _POSITIONS: dict[str, Callable[[Node], Any]] = {"argmax": _position, "argmin": _position}

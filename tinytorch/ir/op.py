@@ -17,6 +17,7 @@ Kind = Literal[
 ]  # fmt: skip
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
+Bounds = tuple[int, int]  # the smallest and the largest value of integers, both included
 
 
 class Operand(Protocol):
@@ -73,7 +74,9 @@ class Op:
     composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its operand's memory, the
     operand once the result has become `new`; `guard` is a condition that every lane must meet (an index in range):
     `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state; `fast` is what
-    eager mode runs instead of `eval`, equal to it up to rounding.
+    eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the elements of the first
+    result, where they are integers, from the operands' bounds, their types and the attributes, unless they follow from
+    the kind.
 
     `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
     cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
@@ -92,6 +95,7 @@ class Op:
     put: Callable[..., Any] | None = None
     guard: Callable[..., Lane] | None = None
     fast: Callable[..., Any] | tuple[Callable[..., Array], ...] | None = None
+    bounds: Callable[[Sequence[Bounds], Sequence[TensorType], Attrs], Bounds] | None = None
     results: int = 1
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:

@@ -34,7 +34,7 @@ gather = define(Op(
     name="gather", kind="index", doc="The slices of `x` at `indices` along `axis`, which they replace.",
     infer=_gather_type, eval=lambda x, indices, *, axis: np.take(x, indices, axis=axis),
     vjp=(lambda g, n: apply(scatter_add, zeros_like(n.inputs[0]), n.inputs[1], g, axis=n.attrs["axis"]), None),
-    flops=no_flops,
+    flops=no_flops, bounds=lambda bounds, types, attrs: bounds[0],
 ))  # fmt: skip
 
 
@@ -218,7 +218,7 @@ dynamic_slice = define(Op(
     doc="The slice of `x` that begins at `starts` and goes on in `steps` below `limits`; the positions move it along "
     "`axes`.",
     infer=_dynamic_slice_type, eval=_dynamic_slice_eval, vjp=_dynamic_slice_rule, flops=no_flops,
-    put=_dynamic_slice_put,
+    put=_dynamic_slice_put, bounds=lambda bounds, types, attrs: bounds[0],
 ))  # fmt: skip
 
 

@@ -9,13 +9,14 @@ convolution.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import pooling as fast
-from tinytorch.ir.op import Array, Attrs, Op, apply, define
+from tinytorch.ir.op import Array, Attrs, Bounds, Op, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, no_flops
 from tinytorch.ir.types import DType, TensorType, i32, type_of, u8
 from tinytorch.ir.windows import Pair, output_size, places
@@ -90,10 +91,16 @@ def _unpooled(g: Any, index: Any, x: TensorType, attrs: Attrs) -> Any:
     return apply(max_unpool2d, g, index, size=(x.shape[1], x.shape[2]), **{key: attrs[key] for key in _SPATIAL})
 
 
+def _max_pool_bounds(bounds: Sequence[Bounds], types: Sequence[TensorType], attrs: Attrs) -> Bounds:
+    """A window that lies in the padding alone has the least value of the dtype."""
+    low, high = bounds[0]
+    return types[0].dtype.limits[0] if any((*attrs["low"], *attrs["high"])) else low, high
+
+
 max_pool2d = define(Op(
     name="max_pool2d", kind="index", doc="The largest element of each window, and its place there.", results=2,
     infer=_max_pool_type, eval=_max_pool, fast=(fast.largest(_max_pool), fast.place_of_largest(_max_pool)),
-    vjp=(_max_pool_rule,), flops=_pool_flops,
+    vjp=(_max_pool_rule,), flops=_pool_flops, bounds=_max_pool_bounds,
 ))  # fmt: skip
 
 

@@ -4,12 +4,13 @@ elements into another buffer: `pad`, that gradients of slices need, and `concat`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import Array, Op, apply, define, named
+from tinytorch.ir.op import Array, Attrs, Bounds, Op, apply, define, named
 from tinytorch.ir.ops.core import no_flops, normalize_axis
 from tinytorch.ir.types import Shape, TensorType
 
@@ -158,9 +159,14 @@ def _pad_rule(g: Any, n: Any) -> Any:
     )
 
 
+def _pad_bounds(bounds: Sequence[Bounds], types: Sequence[TensorType], attrs: Attrs) -> Bounds:
+    (low, high), value = bounds[0], int(attrs["value"])
+    return min(low, value), max(high, value)
+
+
 pad = define(Op(
     name="pad", kind="move", doc="`value` put before, after, and `interior` times between the elements of each axis.",
-    infer=_pad_type, eval=_pad_eval, vjp=(_pad_rule,), flops=no_flops,
+    infer=_pad_type, eval=_pad_eval, vjp=(_pad_rule,), flops=no_flops, bounds=_pad_bounds,
 ))  # fmt: skip
 
 
