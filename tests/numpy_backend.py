@@ -46,14 +46,14 @@ class NumpyBackend:
     name = "numpy"
     interruptible = True
 
-    def lower(self, plan: Schedule) -> Entry:
+    def lower(self, schedule: Schedule) -> Entry:
         self.lowered += 1
-        calls = [call for wave in plan.waves for call in wave]
+        calls = [call for wave in schedule.waves for call in wave]
         arguments = [[_described(a) for a in (*call.operands, *call.results)] for call in calls]
-        state = {output for _, output in plan.graph.state}
-        outputs = [i for i in range(len(plan.graph.outputs)) if i not in state]
+        state = {output for _, output in schedule.graph.state}
+        outputs = [i for i in range(len(schedule.graph.outputs)) if i not in state]
         bodies = [print_graph(call.body) for call in calls]
-        metadata = {"arguments": arguments, "outputs": outputs, "arena_bytes": plan.arena_bytes}
+        metadata = {"arguments": arguments, "outputs": outputs, "arena_bytes": schedule.arena_bytes}
         return Entry(metadata, json.dumps(bodies).encode())
 
     def load(self, code: Entry) -> NumpyProgram:

@@ -193,8 +193,8 @@ def test_verify_takes_the_backend(backend: NumpyBackend, folder: Path) -> None:
 class WrongMaximum(NumpyBackend):
     """Takes the smaller number."""
 
-    def lower(self, plan: Schedule) -> cache.Entry:
-        code = super().lower(plan)
+    def lower(self, schedule: Schedule) -> cache.Entry:
+        code = super().lower(schedule)
         return cache.Entry(code.metadata, code.object_code.replace(b" = maximum(", b" = minimum("))
 
 
@@ -250,7 +250,7 @@ class Half:
 
     name, key, costs, interruptible = "half", "", Costs(), True
 
-    def lower(self, plan: Any) -> None: ...
+    def lower(self, schedule: Any) -> None: ...
 
 
 @pytest.mark.parametrize(

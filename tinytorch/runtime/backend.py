@@ -107,7 +107,7 @@ class Backend(Protocol):
         """The kernels that it writes, and what they hold: what `fuse` cuts graphs into."""
         ...
 
-    def lower(self, plan: Schedule) -> Entry:
+    def lower(self, schedule: Schedule) -> Entry:
         """Code for a schedule, of the form that `kernel_form.check_form` describes. It holds no constants larger than
         what `print_graph(graph, elide=True)` shows: graphs that differ in those share it."""
         ...

@@ -56,11 +56,11 @@ class LlvmBackend:
     def costs(self) -> Costs:
         return self.target.costs
 
-    def lower(self, plan: Schedule) -> Entry:
+    def lower(self, schedule: Schedule) -> Entry:
         with locks.importing:
             from tinytorch.runtime.llvm.lower import lower  # the code generators, which a warm start does not need
 
-        lowered = lower(plan, self.target, _slots(), _ENTRY)
+        lowered = lower(schedule, self.target, _slots(), _ENTRY)
         code = jit.compile_object(lowered.text, self.target)
         return Entry({"arena_bytes": lowered.arena_bytes}, code)
 

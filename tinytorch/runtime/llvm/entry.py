@@ -31,12 +31,12 @@ Wave = Sequence[tuple[Call, KernelCode]]
 class Areas:
     """Where in the arena what begins."""
 
-    def __init__(self, plan: Schedule, waves: Sequence[Wave], slots: int) -> None:
+    def __init__(self, schedule: Schedule, waves: Sequence[Wave], slots: int) -> None:
         self.slots = slots
         self.frames = ALIGNMENT
         most = max((sum(k.frame_bytes for _, k in wave) + _dispatch_bytes(len(wave)) for wave in waves), default=0)
         self.buffers = self.frames + _aligned(most)
-        self.shared = self.buffers + _aligned(plan.arena_bytes)
+        self.shared = self.buffers + _aligned(schedule.arena_bytes)
         most = max((sum(_aligned(k.shared_bytes) for _, k in wave) for wave in waves), default=0)
         self.private = self.shared + most
         self.private_bytes = _aligned(max((k.private_bytes for wave in waves for _, k in wave), default=0))
@@ -48,9 +48,9 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def write_entry(module: Module, plan: Schedule, waves: Sequence[Wave], areas: Areas, name: str) -> None:
+def write_entry(module: Module, schedule: Schedule, waves: Sequence[Wave], areas: Areas, name: str) -> None:
     """Write the entry function and those that it calls."""
-    _EntryWriter(module, plan, areas, name).write(waves)
+    _EntryWriter(module, schedule, areas, name).write(waves)
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class _Piece:
 
 
 class _EntryWriter:
-    def __init__(self, module: Module, plan: Schedule, areas: Areas, name: str) -> None:
+    def __init__(self, module: Module, schedule: Schedule, areas: Areas, name: str) -> None:
         self.module = module
         self.areas = areas
         self.name = name
-        state = {output for _, output in plan.graph.state}
-        outputs = [i for i in range(len(plan.graph.outputs)) if i not in state]
-        inputs = len(plan.graph.inputs)
+        state = {output for _, output in schedule.graph.state}
+        outputs = [i for i in range(len(schedule.graph.outputs)) if i not in state]
+        inputs = len(schedule.graph.inputs)
         self.outputs = {output: inputs + i for i, output in enumerate(outputs)}
         self.pool_at = inputs + len(outputs)
-        self.arena_at = self.pool_at + 1 + len(plan.constants)
+        self.arena_at = self.pool_at + 1 + len(schedule.constants)
         self.tables = 0
         self.entry = self.piece = self._new_piece(name)
 

@@ -29,16 +29,16 @@ class Lowered:
     kernels: int
 
 
-def lower(plan: Schedule, target: Target, slots: int, entry: str = "entry") -> Lowered:
+def lower(schedule: Schedule, target: Target, slots: int, entry: str = "entry") -> Lowered:
     """Generate every kernel of the schedule, alike ones once, and the entry function that runs the waves.
 
     At most `slots` threads have a scratch area at a time.
     """
     module = Module(target.attributes)
     generator = _Generator(module, target)
-    waves = [[(call, generator.kernel(call)) for call in wave] for wave in plan.waves]
-    areas = Areas(plan, waves, min(slots, MAX_SLOTS))
-    write_entry(module, plan, waves, areas, entry)
+    waves = [[(call, generator.kernel(call)) for call in wave] for wave in schedule.waves]
+    areas = Areas(schedule, waves, min(slots, MAX_SLOTS))
+    write_entry(module, schedule, waves, areas, entry)
     return Lowered(module.text(), entry, areas.bytes, len(generator.known))
 
 

@@ -154,7 +154,7 @@ def epilogue_function(
             )
             for place, x in enumerate(buffers)
         ]
-        write = Columns(LaneEmitter(fn, target, lanes), epilogue, grid.compute, buffers, grid.columns % lanes)
+        write = EpilogueWriter(LaneEmitter(fn, target, lanes), epilogue, grid.compute, buffers, grid.columns % lanes)
 
         def each_row(i: Register) -> None:
             starts = [[fn.at(base, i * x.row_bytes)] for x, base in zip(buffers, bases, strict=True)]
@@ -169,7 +169,7 @@ def epilogue_function(
 
 
 @dataclass(frozen=True)
-class Columns:
+class EpilogueWriter:
     """Writes an epilogue along columns: vectors, then the `rest` of them that is left at the right edge.
 
     `buffers` are the results, then the epilogue's operands.

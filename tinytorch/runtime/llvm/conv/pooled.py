@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import i32
-from tinytorch.runtime.llvm.contract.epilogue import Columns, Epilogue
+from tinytorch.runtime.llvm.contract.epilogue import Epilogue, EpilogueWriter
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -70,7 +70,10 @@ def pooling_function(
             steps = x.strides_bytes
             offset = image * steps[0] + y * steps[1] + column * steps[3]
             bases.append(fn.at(epilogue.frame().result(fn, place), offset))
-        write, size = Columns(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge), conv.compute.size
+        write, size = (
+            EpilogueWriter(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge),
+            conv.compute.size,
+        )
 
         def window(y: Register, x: Register) -> None:
             start = fn.at(sums, (y * (height * outputs[1]) + x * width) * (pitch * size))

@@ -19,7 +19,7 @@ _Link = tuple[Value, list[tuple[int, int]]]  # another value, and pairs of an ow
 
 
 @dataclass(frozen=True)
-class Axis:
+class LoopAxis:
     """A loop axis; `reduced` if the kernel's reductions run along it."""
 
     size: int
@@ -32,7 +32,7 @@ class Domain:
     random and position nodes count; and the states of random nodes with the stride between their two words. States
     do not lie in the domain: they are read once, and their walk is zero."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[LoopAxis, ...]
     inputs: tuple[Walk, ...]
     outputs: tuple[Walk, ...]
     counters: dict[Node, Walk]
@@ -67,7 +67,7 @@ def domain_of(body: Graph, strides: Sequence[Sequence[int]]) -> Domain:
         return tuple(whole[group[-1]] for group in groups)
 
     return Domain(
-        tuple(Axis(math.prod(shape[a] for a in group), group[0] in reduced) for group in groups),
+        tuple(LoopAxis(math.prod(shape[a] for a in group), group[0] in reduced) for group in groups),
         tuple(map(pick, inputs)),
         tuple(map(pick, outputs)),
         {node: pick(w) for node, w in counters.items()},

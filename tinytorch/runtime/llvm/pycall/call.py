@@ -28,7 +28,7 @@ from tinytorch.runtime.llvm.pycall.layout import (
     OUTPUT,
     WRITEABLE,
     Handler,
-    Layout,
+    StructLayout,
     api_table,
     find_layout,
     read_word,
@@ -212,7 +212,7 @@ _new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_o
 
 
 @functools.cache
-def _method(layout: Layout) -> _MethodDef:
+def _method(layout: StructLayout) -> _MethodDef:
     """The method that all calls share; it outlives the interpreter, for calls that do so too."""
     target = Target.host()
 

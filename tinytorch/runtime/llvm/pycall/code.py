@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tinytorch.runtime.llvm.pycall.layout import API, CALL, OPERAND, OUTPUT, SWAPPED, VERSION_STEP, Layout
+from tinytorch.runtime.llvm.pycall.layout import API, CALL, OPERAND, OUTPUT, SWAPPED, VERSION_STEP, StructLayout
 from tinytorch.runtime.llvm.pycall.memory import Memory, write_memory
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -26,7 +26,7 @@ _ALIGNMENT = 64  # of what is on the stack, in bytes
 class _CallWriter:
     """One function being written; `call` is its first parameter unless it is told otherwise."""
 
-    def __init__(self, layout: Layout, f: Function) -> None:
+    def __init__(self, layout: StructLayout, f: Function) -> None:
         self.layout = layout
         self.f = f
         self.call = f.params[0]
@@ -92,7 +92,7 @@ class _CallWriter:
         return self.f.if_(first, lambda: [second()], lambda: [self.f.const(0, I1)])[0]
 
 
-def call_text(layout: Layout, target: Target) -> str:
+def call_text(layout: StructLayout, target: Target) -> str:
     """LLVM text of `tt_call`, a METH_FASTCALL function, for these struct layouts."""
     module = Module(target.attributes)
 

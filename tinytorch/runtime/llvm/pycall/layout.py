@@ -105,7 +105,7 @@ _DEFAULT_NAME, HANDLER_VERSION = b"default_allocator", 1
 
 
 @dataclass(frozen=True)
-class Layout:
+class StructLayout:
     """Where CPython and numpy keep what the code reads: byte offsets into their structs."""
 
     object_type: int = 8
@@ -125,7 +125,7 @@ def read_word(address: int) -> int:
 
 
 @functools.cache
-def find_layout() -> Layout | None:
+def find_layout() -> StructLayout | None:
     """The layout of this interpreter and this numpy; None where it is not a known one."""
     known = sys.implementation.name == "cpython" and ctypes.sizeof(ctypes.c_void_p) == 8 and sys.byteorder == "little"
     if not known or sysconfig.get_config_var("Py_GIL_DISABLED"):
@@ -133,7 +133,7 @@ def find_layout() -> Layout | None:
     items = _find_tuple_items()
     if items is None or api_table() is None:
         return None
-    layout = Layout(tuple_items=items)
+    layout = StructLayout(tuple_items=items)
     base = np.zeros((4, 6), np.float32)
     base.flags.writeable = False
     samples: list[np.ndarray[Any, Any]] = [base, base[1:, ::2], base.T, np.array(1), np.zeros((2, 0, 3), np.bool_)]
@@ -150,7 +150,7 @@ def _find_tuple_items() -> int | None:
     return None
 
 
-def _holds(layout: Layout, array: np.ndarray[Any, Any]) -> bool:
+def _holds(layout: StructLayout, array: np.ndarray[Any, Any]) -> bool:
     """Whether an array and its dtype read through the layout are what numpy says they are."""
     at, descr = id(array), id(array.dtype)
     flags = array.flags
