@@ -23,7 +23,8 @@ def emit_moves(module: Module, name: str, kernel: Kernel, write: Write) -> Kerne
     row-major, or cannot take the place of what it updates.
     """
     body, (node,) = kernel.body, kernel.body.nodes
-    order = [body.inputs.index(v) for v in node.inputs]  # one value may be several operands
+    numbers = {value: i for i, value in enumerate(body.inputs)}
+    order = [numbers[v] for v in node.inputs]  # one value may be several operands
     places = [body.outputs.index(v) for v in node.outputs if v in body.outputs]
     operands, results = [kernel.operands[i] for i in order], [kernel.results[i] for i in places]
     for result in results:
