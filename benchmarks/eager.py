@@ -14,6 +14,7 @@ import sys
 import time
 import timeit
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -194,10 +195,12 @@ def _small(function: Callable[..., Any]) -> dict[str, float]:
         "ours": (tt, *map(tt.Tensor, arrays)),
         "torch": (functional, *map(torch.tensor, arrays)),
     }
-    return {
-        name: min(timeit.repeat(lambda: function(*given), number=_CALLS, repeat=7, timer=time.process_time)) / _CALLS  # noqa: B023 (called here)
-        for name, given in operands.items()
-    }
+    return {name: _seconds(partial(function, *given)) for name, given in operands.items()}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """Of one call, the best of several runs of many."""
+    return min(timeit.repeat(call, number=_CALLS, repeat=7, timer=time.process_time)) / _CALLS
 
 
 if __name__ == "__main__":

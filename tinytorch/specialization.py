@@ -171,7 +171,7 @@ class Specialization:
         """Whether the gradients that the function reads are there, require grad as they did, and are tensors that it
         reaches in no other way."""
         found = found_gradients(self.traced.grad_inputs, args)
-        for grad, wanted in zip(found, self.grad_flags):  # noqa: B905 (the lengths are equal)
+        for grad, wanted in zip(found, self.grad_flags, strict=True):
             if not isinstance(grad, Tensor) or grad.requires_grad is not wanted:
                 return False
             if wanted and self.traced.went_backward and not grad.is_leaf:

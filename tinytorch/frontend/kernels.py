@@ -38,7 +38,4 @@ slot = _Slot()
 
 def large(operands: Sequence[Array] | Sequence[TensorType]) -> bool:
     """Whether one of them is so large that kernels may pay."""
-    for operand in operands:  # noqa: SIM110 (a generator costs more than the rest)
-        if operand.size >= LARGE:
-            return True
-    return False
+    return max([operand.size for operand in operands], default=0) >= LARGE
