@@ -266,7 +266,10 @@ def test_making_a_tensor_of_16_bits_rounds_once() -> None:
 @pytest.mark.parametrize(("shape", "dim"), [((3_000_000, 2), 0), ((2, 1_000_000, 2), 1), ((2000, 1000, 2), (0, 1))])
 def test_long_sums_are_accurate(backend: str, shape: tuple[int, ...], dim: Any) -> None:
     x = tt.full(shape, 0.1)
-    function = lambda x: (x.mean(dim), x.var(dim))  # noqa: E731
+
+    def function(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.mean(dim), x.var(dim)
+
     mean, variance = (function if backend == "eager" else tt.compile(function))(x)
     np.testing.assert_allclose(mean.numpy(), np.float32(0.1), rtol=1e-4)
     np.testing.assert_array_equal(variance.numpy(), 0)

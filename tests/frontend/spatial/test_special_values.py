@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_max_pooling_of_what_is_not_finite(backend: str) -> None:
     out, gradient = result_and_gradient(backend, lambda x: F.max_pool2d(x, 2), x.reshape(1, 1, 4, 4), seed)
     np.testing.assert_array_equal(out[0, 0], wanted)
     np.testing.assert_array_equal(gradient[0, 0], chosen)
-    pool = lambda x: F.max_pool2d(x, 3, 3, 1)  # noqa: E731
+    pool = partial(F.max_pool2d, kernel_size=3, stride=3, padding=1)
     out, _ = result_and_gradient(backend, pool, np.full((1, 1, 4, 4), -INF, np.float32), np.ones(1, np.float32))
     np.testing.assert_array_equal(out, np.full((1, 1, 2, 2), -INF))
 
@@ -191,7 +192,7 @@ def test_pools_of_special_values_match_torch(backend: str) -> None:
         wanted = getattr(torch.nn.functional, name)(given, **options)
         seed = rng.normal(size=tuple(wanted.shape)).astype(np.float32)
         wanted.backward(torch.tensor(seed))
-        call = lambda x, name=name, options=options: getattr(F, name)(x, **options)  # noqa: E731
+        call = partial(getattr(F, name), **options)
         out, gradient = result_and_gradient(backend, call, x, seed)
         what = f"{name} {shape} {options}"
         np.testing.assert_allclose(out, wanted.detach().numpy(), rtol=1e-5, atol=1e-5, err_msg=what)
