@@ -96,6 +96,10 @@ def _ints(least: int) -> Callable[[Any], bool]:
     return fits
 
 
+def _words(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(v, str) for v in cast("tuple[Any, ...]", value))
+
+
 def _value(value: Any) -> bool:
     return isinstance(value, (bool, np.ndarray, np.generic)) or _is_number(value)
 
@@ -125,9 +129,14 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "value": ("a number or an array", _value),
     "eps": _NUMBER,
     "p": _NUMBER,
+    "scale": _NUMBER,
+    "fill": _NUMBER,
     "smoothing": _NUMBER,
     "approximate": _BOOL,
     "wrap": _BOOL,
+    "causal": _BOOL,
+    "zeros": _BOOL,
+    "extras": ("words", _words),
     "body": ("a graph", lambda value: isinstance(value, Graph)),
     "family": ("a word", lambda value: isinstance(value, str)),
 }

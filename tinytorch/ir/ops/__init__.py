@@ -1,6 +1,7 @@
 """The ops, by family; importing this enters them all in the registry."""
 
 from tinytorch.ir.ops import (
+    attention,
     composite,
     contract,
     convolution,
@@ -18,6 +19,7 @@ from tinytorch.ir.ops import (
 )
 
 __all__ = [
+    "attention",
     "composite",
     "contract",
     "convolution",

@@ -390,22 +390,22 @@ def _random_type(state: TensorType, *, shape: Shape, dtype: DType = f32) -> Tens
     return TensorType(dtype, shape)
 
 
-def _unit(state: Any, shape: Shape, word: int) -> Any:
+def _unit(state: Any, shape: Shape, **word: int) -> Any:
     """f32 in [0, 1) from the upper 24 bits of a word, all of which an f32 holds exactly."""
-    bits = apply(random_bits, state, shape=shape, word=word)
+    bits = apply(random_bits, state, shape=shape, **word)
     upper = apply(shift_right_logical, bits, filled(bits, 8, bits.type))
     return apply(cast, upper, dtype=f32) * 2.0**-24
 
 
 def _normal(state: Any, *, shape: Shape, dtype: DType = f32) -> Any:
     """Box & Muller (1958), from two words of a block; 1 - u lies in (0, 1], so the logarithm is finite."""
-    radius = apply(sqrt, apply(log, 1.0 - _unit(state, shape, 0)) * -2.0)
-    return apply(cast, radius * apply(cos, _unit(state, shape, 1) * (2 * math.pi)), dtype=dtype)
+    radius = apply(sqrt, apply(log, 1.0 - _unit(state, shape, word=0)) * -2.0)
+    return apply(cast, radius * apply(cos, _unit(state, shape, word=1) * (2 * math.pi)), dtype=dtype)
 
 
 uniform = define_composite(
     "uniform", "Uniform on [0, 1) in steps of 2**-24", _random_type,
-    lambda state, *, shape, dtype=f32: apply(cast, _unit(state, shape, 0), dtype=dtype), NONDIFF,
+    lambda state, *, shape, dtype=f32: apply(cast, _unit(state, shape, word=0), dtype=dtype), NONDIFF,
 )  # fmt: skip
 normal = define_composite("normal", "Normal, mean 0 and variance 1", _random_type, _normal, NONDIFF)
 
@@ -417,12 +417,16 @@ def _dropout_type(x: TensorType, state: TensorType, *, p: float) -> TensorType:
     return _float_type("dropout")(x)
 
 
+def kept(state: Any, shape: Shape, p: float) -> Any:
+    """bool: what a dropout with probability p keeps."""
+    chance = _unit(state, shape)
+    return apply(ge, chance, filled(chance, p, chance.type))
+
+
 def _dropout(x: Any, state: Any, *, p: float) -> Any:
     if p == 1:
         return zeros_like(x)
-    chance = _unit(state, x.type.shape, 0)
-    kept = apply(ge, chance, filled(chance, p, chance.type))
-    return apply(where, kept, x * (1 / (1 - p)), zeros_like(x))
+    return apply(where, kept(state, x.type.shape, p), x * (1 / (1 - p)), zeros_like(x))
 
 
 dropout = define_composite(

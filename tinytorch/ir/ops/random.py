@@ -1,7 +1,7 @@
 """Counter-based random bits: a pure function of (seed, offset) and the element's index.
 
 Philox4x32-10 of Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The 64-bit
-seed is the key; the counter is offset + index; an element is one 32-bit word of its block.
+seed is the key, the counter an offset and what follows of the element's index; a block is four 32-bit words.
 """
 
 from __future__ import annotations
@@ -23,25 +23,37 @@ _LOW = 0xFFFFFFFF
 ROUNDS = 10
 
 
-def _bits_type(state: TensorType, *, shape: Shape, word: int) -> TensorType:
-    if state != TensorType(i64, (2,)) or not 0 <= word < 4:
+LANES = 16  # neighbours whose words come from as many blocks, the same word of each: no vector has more lanes
+
+
+def _bits_type(state: TensorType, *, shape: Shape, word: int | None = None) -> TensorType:
+    if state != TensorType(i64, (2,)) or (word is not None and not 0 <= word < 4):
         raise ShapeError(f"random_bits: needs a state of i64[2] and a word below 4, got {state} and {word}")
     return TensorType(i32, shape)
 
 
-def philox(e: Emitter, index: Lane, seed: Lane, offset: Lane, *, shape: Shape, word: int) -> Lane:
-    """Word `word` of the block at counter offset + index; lanes are i64, 32-bit words stand in their low halves."""
-    counter = offset + index
+def philox(e: Emitter, index: Lane, seed: Lane, offset: Lane, *, shape: Shape, word: int | None = None) -> Lane:
+    """The bits of element `index` of the flattened shape, as the op describes them; lanes are i64."""
+    if word is not None:
+        return philox_block(e, offset + index, seed)[word].cast(i32)
+    words = philox_block(e, offset + (index >> 6) * LANES + (index & (LANES - 1)), seed)
+    which = (index >> 4) & 3
+    low, high = (e.select((which & 1) < 1, words[i], words[i + 1]) for i in (0, 2))
+    return e.select(which < 2, low, high).cast(i32)
+
+
+def philox_block(e: Emitter, counter: Lane, seed: Lane) -> list[Lane]:
+    """The four words of a block; lanes are i64, 32-bit words stand in their low halves."""
     c = [counter & _LOW, counter >> 32, e.const(0, i64), e.const(0, i64)]
     key = [seed & _LOW, seed >> 32]
     for _ in range(ROUNDS):
         p0, p1 = c[0] * _MULTIPLIERS[0], c[2] * _MULTIPLIERS[1]
         c = [(p1 >> 32) ^ c[1] ^ key[0], p1 & _LOW, (p0 >> 32) ^ c[3] ^ key[1], p0 & _LOW]
         key = [(key[0] + _WEYL[0]) & _LOW, (key[1] + _WEYL[1]) & _LOW]
-    return c[word].cast(i32)
+    return c
 
 
-def _bits_eval(state: Array, *, shape: Shape, word: int) -> Array:
+def _bits_eval(state: Array, *, shape: Shape, word: int | None = None) -> Array:
     e = NumpyEmitter()
     index = Lane(e, i64, np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64))
     seed, offset = (Lane(e, i64, state[i : i + 1]) for i in range(2))
@@ -55,6 +67,8 @@ def _bits_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> i
 
 
 random_bits = define(Op(
-    name="random_bits", kind="random", doc="A random i32 per element, from state i64[2] = (seed, offset).",
+    name="random_bits", kind="random",
+    doc="A random i32 per element, from state i64[2] = (seed, offset): `word` of the block at counter offset + index. "
+        "Without a word, elements 64 n to 64 n + 63 are words 0 of 16 blocks, then words 1, 2 and 3 of the same.",
     infer=_bits_type, eval=_bits_eval, vjp=NONDIFF, flops=_bits_flops, scalar=philox,
 ))  # fmt: skip
