@@ -277,6 +277,17 @@ def test_random_bits_depend_on_the_linear_index_alone(name):
 
 
 @each_target
+@pytest.mark.parametrize("shape", [(3, 64), (2, 200), (4, 384), (3, 65), (40, 3), (2, 3, 128), (130,)])
+def test_dropped_elements_share_random_blocks(name, shape):
+    """In rows, in columns, beside reductions and behind groups of 64."""
+    state = np.array([-5, 2**32 - 9], np.int64)
+    x, last = values(np.random.default_rng(5), shape), len(shape) - 1
+    check(lambda s, a: op("dropout", a, s, p=0.3), [state, x], name)
+    check(lambda s, a: op("sum", op("dropout", a, s, p=0.3), axes=(last,)), [state, x], name, 1e-5)
+    check(lambda s, a: op("sum", op("dropout", a, s, p=0.3), axes=(0,)), [state, x], name, 1e-5)
+
+
+@each_target
 def test_guards_leave_their_number(name):
     def function(i, j, x):
         return op("checked_index", i, size=10), op("checked_index", j, size=5) + i, x + 1.0

@@ -86,8 +86,9 @@ class ColumnsWriter(PhaseWriter):
         assert self.values.vector is not None
         cursor = item.cursor if self.values.vector in item.cursor.index else item.cursor.bind(self.values.vector, i)
         sources = {Level.UNIFORM: front, Level.ITEM: front}
+        blocks = self._blocks(e, count)
         points = [
-            Point(e, cursor, Level.TILE, sources, shift=u * e.lanes, mask=mask, report=self._report)
+            Point(e, cursor, Level.TILE, sources, shift=u * e.lanes, mask=mask, report=self._report, blocks=blocks)
             for u in range(count)
         ]
         columns = Columns(row, i, e, mask, item, points)
@@ -151,9 +152,10 @@ class ColumnsWriter(PhaseWriter):
         common = wide if columns.e is self.many else scalars
         states = sums.split(state)
         updated: list[Lanes] = []
+        blocks = self._blocks(columns.e, len(columns.points))
         for u, tile in enumerate(columns.points):
             outer = dict.fromkeys((Level.UNIFORM, Level.ITEM, Level.TILE), tile)
-            point = self._full(columns.e, cursor, stage, {**outer, Level.COMMON: common}, u, columns.mask)
+            point = self._full(columns.e, cursor, stage, {**outer, Level.COMMON: common}, u, columns.mask, blocks)
             width = len(stage.reductions)
             updated += self._visit(point, stage, states[u * width : (u + 1) * width], None)
         return sums.flatten(updated)

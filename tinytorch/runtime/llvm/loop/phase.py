@@ -10,8 +10,9 @@ from tinytorch.ir.graph import Node, Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.plan import LoopPlan
 from tinytorch.runtime.llvm.loop.point import Cursor, Point
+from tinytorch.runtime.llvm.loop.random_blocks import RandomBlocks
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Reduction, Slot, is_float_sum, reduction_of
-from tinytorch.runtime.llvm.loop.stages import STACK_BYTES, Level, Stage
+from tinytorch.runtime.llvm.loop.stages import BLOCK_ELEMENTS, STACK_BYTES, Level, Stage
 from tinytorch.runtime.llvm.loop.sweep import IndexRange, State
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR
@@ -222,11 +223,30 @@ class PhaseWriter(ABC):
         found.update(dict.fromkeys(k.value for k in stage.stores))
         return [v for v in found if self.values.levels[v] == Level.COMMON]
 
+    def _blocks(self, e: LaneEmitter, count: int) -> RandomBlocks | None:
+        """What `count` vectors side by side share, of those that a sweep takes at a time."""
+        return RandomBlocks() if count * e.lanes % BLOCK_ELEMENTS == 0 else None
+
     def _full(
-        self, e: LaneEmitter, cursor: Cursor, stage: Stage, sources: dict[Level, Point], u: int, mask: Register | None
+        self,
+        e: LaneEmitter,
+        cursor: Cursor,
+        stage: Stage,
+        sources: dict[Level, Point],
+        u: int,
+        mask: Register | None,
+        blocks: RandomBlocks | None,
     ) -> Point:
         return Point(
-            e, cursor, Level.FULL, sources, shift=u * e.lanes, mask=mask, reloads=stage.reloads, report=self._report
+            e,
+            cursor,
+            Level.FULL,
+            sources,
+            shift=u * e.lanes,
+            mask=mask,
+            reloads=stage.reloads,
+            report=self._report,
+            blocks=blocks,
         )
 
     def _visit(self, point: Point, stage: Stage, states: Sequence[Lanes], mask: Register | None) -> list[Lanes]:

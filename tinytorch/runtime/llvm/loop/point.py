@@ -12,6 +12,7 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.loop.domain import Walk
 from tinytorch.runtime.llvm.loop.plan import LoopPlan
+from tinytorch.runtime.llvm.loop.random_blocks import RandomBlocks
 from tinytorch.runtime.llvm.loop.stages import Level
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I8, I64, vector
@@ -62,7 +63,7 @@ class Point:
     """The lanes of values at one place: of `level`, or borrowed from the points of other levels.
 
     Along the vector axis it covers `e.lanes` elements, `shift` elements on from the cursor; a mask's lanes beyond the
-    first few are off.
+    first few are off. `blocks` are those of random bits that it shares with the points beside it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Point:
         mask: Register | None = None,
         reloads: Mapping[Value, int] | None = None,
         report: Callable[[Node, Register], None] | None = None,
+        blocks: RandomBlocks | None = None,
     ) -> None:
         self.e = e
         self.cursor = cursor
@@ -85,6 +87,7 @@ class Point:
         self.mask = mask
         self.reloads = reloads or {}
         self.report = report
+        self.blocks = blocks
         self._known: dict[Value, Lane] = {}
         self._wide: dict[Value, Lane] = {}
         values = cursor.plan.values
@@ -172,6 +175,9 @@ class Point:
             counts = node in values.domain.counters
             return self.e.const(0, i64) if counts else self.lane(node.inputs[0])
         operands = [self.wide(v) for v in values.operands_of(node)]
+        if self.blocks is not None and node in values.random:
+            start = self.cursor.position(values.domain.counters[node])
+            return self.blocks.bits(self.e, node, start, self.shift, operands)
         if node in values.domain.counters:
             operands.insert(0, self.index(values.domain.counters[node]))
         if node.op.guard is not None and self.report is not None:

@@ -94,11 +94,11 @@ class RowsWriter(PhaseWriter):
             common = wide if e is self.many else scalars
             sources = {Level.UNIFORM: outer, Level.ITEM: outer, Level.COMMON: common}
             slots = Accumulators([Slot(r, e) for r in self.reductions[self.plan.stages.index(stage)]])
+            blocks = self._blocks(e, count)
+            points = [self._full(e, here, stage, sources, u, mask, blocks) for u in range(count)]
             return [
-                slots.flatten(
-                    self._visit(self._full(e, here, stage, sources, u, mask), stage, slots.split(state), mask)
-                )
-                for u, state in enumerate(states)
+                slots.flatten(self._visit(point, stage, slots.split(state), mask))
+                for point, state in zip(points, states, strict=True)
             ]
 
         def run(indices: IndexRange) -> State:

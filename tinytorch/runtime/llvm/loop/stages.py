@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.ops import random
 from tinytorch.ir.types import DType, TensorType, i64
 from tinytorch.runtime.llvm.lanes.node import computed
 from tinytorch.runtime.llvm.loop.domain import Domain, Walk, is_reduction
@@ -15,6 +16,7 @@ from tinytorch.runtime.llvm.text.target import Target
 
 _LIGHT = 12  # instructions of a body that four vectors side by side keep busy
 _RANDOM = 120  # instructions of a random block
+BLOCK_ELEMENTS = 4 * random.LANES  # which take all words of as many blocks as there are lanes
 STACK_BYTES = 16 << 10  # stored values of a chunk up to this size live on the stack
 _MOST_SCRATCH = 8 << 20  # bytes of stored values for all chunks together
 _SQUARE = 8  # shorter axes are not worth transposing
@@ -99,6 +101,7 @@ class Values:
         self.levels = {value: self._level(axes, self.stage_of[value]) for value, axes in self._varies.items()}
         for pair in self.words.values():
             self.levels.update(dict.fromkeys(pair, Level.UNIFORM))
+        self.random = frozenset(node for node in self.live if self._shares_blocks(node))
         self.lanes = self._lanes()
 
     def _cross(self) -> int | None:
@@ -151,6 +154,13 @@ class Values:
         self.register_lanes = min(lanes, most)
         return min(2 * lanes if weight > _LIGHT and self.cross is None else lanes, most)
 
+    def _shares_blocks(self, node: Node) -> bool:
+        """Whether elements of a random node that lie in vectors side by side take their bits from the same blocks."""
+        if node.op.kind != "random" or node.attrs.get("word") is not None or self.vector is None:
+            return False
+        walk = self.domain.counters[node]
+        return all(step == 1 if axis == self.vector else step % BLOCK_ELEMENTS == 0 for axis, step in enumerate(walk))
+
     def weight(self, level: Level, nodes: Sequence[Node]) -> int:
         """About how many instructions the nodes of a level take per vector."""
         return sum(self.node_weight(n) for n in nodes if self.levels[n.output] == level)
@@ -167,6 +177,7 @@ class Values:
         if self.cross is not None:
             return 1
         wanted = (4 if weight <= _LIGHT else 2) * self.register_lanes // self.lanes
+        wanted = max(wanted, BLOCK_ELEMENTS // self.lanes) if self.random else wanted
         while wanted * self.lanes > max(size, self.lanes):
             wanted //= 2
         return max(wanted, 1)
