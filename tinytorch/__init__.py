@@ -36,7 +36,7 @@ from tinytorch.frontend.functional import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Optimizer, ParamGroup
+from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
 from tinytorch.frontend.random import (
     Generator,
     bernoulli,
@@ -85,6 +85,7 @@ __all__ = [
     "Generator",
     "Metrics",
     "Module",
+    "Muon",
     "Optimizer",
     "ParamGroup",
     "Parameter",

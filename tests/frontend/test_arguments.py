@@ -28,12 +28,20 @@ def trainer(**options: Any) -> Any:
     return tt.Trainer(model, tt.SGD(model.parameters()), tt.MSELoss(), **options)
 
 
+SHARED = parameter()
+
+
+def trainer_with(*optimizers: Any, **options: Any) -> Any:
+    return tt.Trainer(tt.Linear(2, 1), optimizers, tt.MSELoss(), **options)
+
+
 # What each public class needs at least.
 NEEDED: dict[str, tuple[Any, ...]] = {
     "Linear": (2, 3), "LayerNorm": (3,), "Conv1d": (2, 3, 3), "Conv2d": (2, 3, 3), "ConvTranspose1d": (2, 3, 3),
     "ConvTranspose2d": (2, 3, 3), "MaxPool1d": (2,), "MaxPool2d": (2,), "AvgPool1d": (2,), "AvgPool2d": (2,),
     "AdaptiveAvgPool1d": (2,), "AdaptiveAvgPool2d": (2,), "BatchNorm1d": (3,), "BatchNorm2d": (3,),
     "SGD": ([parameter()],), "Adam": ([parameter()],), "AdamW": ([parameter()],),
+    "Muon": ([tt.zeros(2, 2).requires_grad_()],),
     "DataLoader": ([1, 2],), "TensorDataset": (np.zeros(3),), "Subset": ([1, 2], [0]),
     "RandomCrop": (4,), "Cutout": (2,), "Compose": ([],),
     "Trainer": (tt.Linear(2, 1), tt.SGD([parameter()]), tt.MSELoss()),
@@ -135,6 +143,13 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "progress": (lambda: trainer(progress="bar"), "progress is True or False, got 'bar'"),
     "loss_fn": (lambda: tt.Trainer(tt.Linear(2, 1), tt.SGD([parameter()]), "mse"), "loss_fn is a function, got 'mse'"),  # pyright: ignore[reportArgumentType]
     "optimizer": (lambda: tt.Trainer(tt.Linear(2, 1), 0.1, tt.MSELoss()), r"optimizer is an Optimizer, got 0\.1"),  # pyright: ignore[reportArgumentType]
+    "optimizers": (lambda: trainer_with(tt.SGD([parameter()]), None), "optimizer is an Optimizer, got None"),
+    "no optimizers": (lambda: tt.Trainer(tt.Linear(2, 1), [], tt.MSELoss()), r"optimizer is an Optimizer, got \[\]"),
+    "a shared parameter": (lambda: trainer_with(*[tt.SGD([SHARED])] * 2), "a parameter is in more than one optimizer"),
+    "one schedule for two": (lambda: trainer_with(*(tt.SGD([parameter()]) for _ in "ab"), schedule=tt.CosineSchedule()),
+                             r"schedule is a list of 2, one for each optimizer \(None where the rate stays\)"),
+    "two schedules for one": (lambda: trainer(schedule=[None, None]), r"a list of 1.*got \[None, None\]"),
+    "a schedule in a list": (lambda: trainer(schedule=[0.1]), r"schedule is an object with get_lr\(epoch\)"),
     "epochs": (lambda: trainer().fit([], epochs=1.5), r"fit: epochs is an integer that is not negative, got 1\.5"),
     "checkpoint_every": (lambda: trainer().fit([], checkpoint_every=True), "checkpoint_every is an integer"),
     "clipping": (lambda: tt.clip_grad_norm([parameter()], "1"), "max_norm is a number that is not negative, got '1'"),  # pyright: ignore[reportArgumentType]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -125,17 +125,23 @@ class Optimizer(Tracked):
         known = {id(p) for g in self.param_groups for p in g.params}
         if any(id(p) in known for p in params):
             raise TinyTorchError(f"{type(self).__name__}: a parameter is in more than one group", user_loc())
-        settings = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        given = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        settings = {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in given.items()}
         unknown = [name for name in settings if name not in self.defaults]
         if unknown:
             raise TinyTorchError(f"{type(self).__name__}: no setting is named {', '.join(unknown)}", user_loc())
         self.check(settings)
+        for p in params:
+            self.check_parameter(p)
         made = ParamGroup(params, settings)
         self.param_groups.append(made)
         self.state += map(TrackedDict, self.initial_state(made))
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise TinyTorchError if a setting makes no sense."""
+
+    def check_parameter(self, param: Tensor) -> None:
+        """Raise TinyTorchError if this optimizer has no update for such a parameter."""
 
     def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
         """The state of each parameter of a new group."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from types import NoneType
@@ -82,9 +82,21 @@ def under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Array]:
     return {f"{prefix}.{name}": np.array(value) for name, value in tensors.items()}
 
 
-def optimizer_arrays(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The tensors of an optimizer's state, as `number.name`."""
-    return {f"{i}.{name}": t for i, state in optimizer.state_dict()["state"].items() for name, t in state.items()}
+def optimizer_arrays(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """The tensors of the optimizers' state, as `number.name`; parameters are numbered through all of them."""
+    states = enumerate(state for optimizer in optimizers for state in optimizer.state)
+    return {f"{i}.{name}": t for i, state in states for name, t in state.items()}
+
+
+def optimizer_groups(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    """The settings of all groups of parameters, with the numbers that these have in `optimizer_arrays`."""
+    groups: list[dict[str, Any]] = []
+    first = 0
+    for optimizer in optimizers:
+        for group in optimizer.state_dict()["param_groups"]:
+            groups.append({**group, "params": [first + number for number in group["params"]]})
+        first += len(optimizer.state)
+    return groups
 
 
 def optimizer_state(arrays: Mapping[str, Array]) -> dict[int, dict[str, Tensor]]:
@@ -98,9 +110,29 @@ def optimizer_state(arrays: Mapping[str, Array]) -> dict[int, dict[str, Tensor]]
     return state
 
 
-def load_optimizer(optimizer: Optimizer, arrays: Mapping[str, Array], groups: list[dict[str, Any]]) -> None:
-    """The inverse; TinyTorchError if it does not fit, and nothing has been changed."""
-    state = optimizer_state(arrays)
+def load_optimizer_state(optimizers: Sequence[Optimizer], arrays: Mapping[str, Array]) -> None:
+    """The inverse of `optimizer_arrays`; names and shapes fit."""
+    states = optimizer_state(arrays)
+    first = 0
+    for optimizer in optimizers:
+        behind = first + len(optimizer.state)
+        optimizer.load_state([states.get(i, {}) for i in range(first, behind)])
+        first = behind
+
+
+def load_optimizers(optimizers: Sequence[Optimizer], arrays: Mapping[str, Array], groups: list[dict[str, Any]]) -> None:
+    """The inverse of `optimizer_arrays` and `optimizer_groups`; TinyTorchError if it does not fit an optimizer: then
+    this one and those behind it have not been changed."""
+    states = optimizer_state(arrays)
+    first = 0
+    for optimizer in optimizers:
+        last = optimizer is optimizers[-1]  # what is too much shows in its error
+        own = len(groups) if last else len(optimizer.param_groups)
+        _load_optimizer(optimizer, {i - first: state for i, state in states.items() if i >= first}, groups[:own])
+        groups, first = groups[own:], first + len(optimizer.state)
+
+
+def _load_optimizer(optimizer: Optimizer, state: dict[int, dict[str, Tensor]], groups: list[dict[str, Any]]) -> None:
     # JSON knows no tuples, and a list in place of one would be a changed setting to a compiled step.
     tuples = [{k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()} for g in groups]
     for own, saved in zip(optimizer.param_groups, tuples, strict=False):

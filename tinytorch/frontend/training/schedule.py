@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tinytorch.frontend import arguments
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+
+
+class Schedule(Protocol):
+    """A learning rate for each epoch, which may be a fraction."""
+
+    def get_lr(self, epoch: float) -> float: ...
+
+
+def one_for_each(given: Any, count: int) -> list[Schedule | None]:
+    """The schedules of `count` optimizers: `given` is None for no schedule at all, a list, or that of the only one."""
+    schedules: list[Any] = [None] * count if given is None else [given]
+    if isinstance(given, (list, tuple)):
+        schedules = [*given]
+    if len(schedules) != count:
+        wanted = f"a list of {count}, one for each optimizer (None where the rate stays)"
+        raise arguments.wrong_type("Trainer", "schedule", wanted, given)
+    for schedule in schedules:
+        if schedule is not None and not hasattr(schedule, "get_lr"):
+            raise arguments.wrong_type("Trainer", "schedule", "an object with get_lr(epoch), or None", schedule)
+    return schedules
 
 
 class Metrics(NamedTuple):

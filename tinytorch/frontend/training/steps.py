@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import stack, where
-from tinytorch.frontend.tracked import Tracked
+from tinytorch.frontend.tracked import Tracked, TrackedList
 from tinytorch.frontend.training.position import Counts
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -173,31 +173,48 @@ class TrainStep(Step):
         loss_fn: LossFunction,
         hits: Hits | None,
         totals: Totals,
-        optimizer: Optimizer,
+        optimizers: Sequence[Optimizer],
         max_norm: float | None,
         counts: Counts,
     ) -> None:
         super().__init__(model, loss_fn, hits, totals)
-        self.optimizer, self.max_norm, self.counts = optimizer, max_norm, counts
+        self.optimizers, self.max_norm, self.counts = TrackedList(optimizers), max_norm, counts
 
     def __call__(self, inputs: Any, targets: Any) -> None:
         loss = self.forward(inputs, targets)
-        self.optimizer.zero_grad()
+        _zero_grad(self.optimizers)
         loss.backward()
-        _update(self.optimizer, self.max_norm)
+        _update(self.optimizers, self.max_norm)
         self.counts.add(batches=1, updates=1)
 
 
-def _update(optimizer: Optimizer, max_norm: float | None) -> None:
+def _update(optimizers: Sequence[Optimizer], max_norm: float | None) -> None:
     if max_norm is not None:
-        clip_grad_norm(parameters_of(optimizer), max_norm)
-    optimizer.step()
-    optimizer.zero_grad()  # no gradient outlives its step: the next begins as this one did
+        clip_grad_norm(parameters_of(optimizers), max_norm)
+    for optimizer in optimizers:
+        optimizer.step()
+    _zero_grad(optimizers)  # no gradient outlives its step: the next begins as this one did
 
 
-def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Everything that the optimizer updates."""
-    return [p for group in optimizer.param_groups for p in group.params]
+def _zero_grad(optimizers: Sequence[Optimizer]) -> None:
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+
+
+def listed(given: Any) -> list[Optimizer]:
+    """One optimizer, or a list of some that share no parameter, as a list."""
+    optimizers: list[Any] = [*given] if isinstance(given, (list, tuple)) and given else [given]
+    for optimizer in optimizers:
+        arguments.instance("Trainer", "optimizer", optimizer, Optimizer)
+    found = parameters_of(optimizers)
+    if len({id(p) for p in found}) != len(found):
+        raise TinyTorchError("Trainer: a parameter is in more than one optimizer", user_loc())
+    return optimizers
+
+
+def parameters_of(optimizers: Sequence[Optimizer]) -> list[Tensor]:
+    """Everything that the optimizers update."""
+    return [p for optimizer in optimizers for group in optimizer.param_groups for p in group.params]
 
 
 class AccumulateStep(TrainStep):
@@ -211,7 +228,7 @@ class AccumulateStep(TrainStep):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        params = parameters_of(self.optimizer)
+        params = parameters_of(self.optimizers)
         self.sums = [Tensor.wrap(np.zeros(p.shape, p.dtype.numpy)) for p in params]
         self.weights = Tensor.wrap(np.zeros(()))
         self.reached = np.zeros(len(params), np.bool_)
@@ -219,15 +236,15 @@ class AccumulateStep(TrainStep):
     def __call__(self, inputs: Any, targets: Any) -> None:
         loss = self.forward(inputs, targets)
         weight = self.weight(samples_in(inputs))
-        self.optimizer.zero_grad()
+        _zero_grad(self.optimizers)
         (loss * weight).backward()
         with grad_mode(False):
             self.weights.add_(weight)
-            for i, (p, total) in enumerate(zip(parameters_of(self.optimizer), self.sums, strict=True)):
+            for i, (p, total) in enumerate(zip(parameters_of(self.optimizers), self.sums, strict=True)):
                 if p.grad is not None:
                     self.reached[i] = True
                     total.add_(p.grad)
-        self.optimizer.zero_grad()
+        _zero_grad(self.optimizers)
         self.counts.add(batches=1, pending=1)
 
     def clear(self) -> None:
@@ -257,10 +274,10 @@ class UpdateStep(Tracked):
 
     def __call__(self, reached: tuple[bool, ...]) -> None:
         source = self.source
-        for p, total, there in zip(parameters_of(source.optimizer), source.sums, reached, strict=True):
+        for p, total, there in zip(parameters_of(source.optimizers), source.sums, reached, strict=True):
             divisor = source.weights.cast(p.dtype) if source.means else 1
             p.grad = total / divisor if there else None
-        _update(source.optimizer, source.max_norm)
+        _update(source.optimizers, source.max_norm)
         with grad_mode(False):
             source.clear()
         source.counts.add(updates=1)

@@ -17,12 +17,12 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from tinytorch.compile import compile as compiled
 from tinytorch.frontend import arguments
@@ -35,14 +35,15 @@ from tinytorch.frontend.training.checkpoint import (
     does_not_fit,
     generators_of,
     load_generators,
-    load_optimizer,
+    load_optimizer_state,
+    load_optimizers,
     optimizer_arrays,
-    optimizer_state,
+    optimizer_groups,
     under,
 )
 from tinytorch.frontend.training.position import Counts, FinishedEpoch, Places, Undo, runs_as_one
 from tinytorch.frontend.training.progress import progress
-from tinytorch.frontend.training.schedule import EarlyStopping, Metrics
+from tinytorch.frontend.training.schedule import EarlyStopping, Metrics, Schedule, one_for_each
 from tinytorch.frontend.training.steps import (
     AccumulateStep,
     EvaluateStep,
@@ -52,6 +53,7 @@ from tinytorch.frontend.training.steps import (
     TrainStep,
     UpdateStep,
     class_hits,
+    listed,
 )
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -60,26 +62,23 @@ from tinytorch.ir.op import Array
 ANY_LOADER = object()  # a checkpoint goes on with whatever loader it is given
 
 
-class Schedule(Protocol):
-    """A learning rate for each epoch, which may be a fraction."""
-
-    def get_lr(self, epoch: float) -> float: ...
-
-
 class Trainer:
     """Trains and evaluates `model` on batches (inputs, targets); each step is one compiled graph.
 
+    optimizer: one, or a list of several, such as Muon for the matrices and AdamW for the rest; each updates parameters
+        of its own.
     loss_fn: (prediction, targets) -> scalar Tensor; a mean over samples, or a Loss with reduction "sum".
     compile: False runs the same steps eagerly; each keeps a copy of all that it changes while it runs.
     accumulate: micro-batches per update, whose gradients make one of the larger batch. An epoch's last update takes
         what is left.
     max_norm: clip the norm of all gradients together to this before each update.
     schedule, schedule_by: sets `optimizer.lr`, before every "epoch", or before every "step" at the fraction of the
-        epoch that is done.
+        epoch that is done. Of several optimizers, a list with one for each, or None where the rate stays.
     early_stopping: ends `fit` early.
     hits: (prediction, targets) -> bool Tensor that `accuracy` is the mean of, or None for no accuracy.
     progress: bars on stderr; by default if that is a terminal.
 
+    `optimizers` lists all of them; the rate in the history is that of the first, which `optimizer` is.
     `epoch` and `step` count finished epochs and updates, `history` has one dict per epoch of `fit`, `seconds` is the
     time in training epochs, compilation included.
     """
@@ -87,21 +86,22 @@ class Trainer:
     def __init__(
         self,
         model: Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         loss_fn: LossFunction,
         *,
         compile: bool = True,
         accumulate: int = 1,
         max_norm: float | None = None,
-        schedule: Schedule | None = None,
+        schedule: Schedule | Sequence[Schedule | None] | None = None,
         schedule_by: str = "epoch",
         early_stopping: EarlyStopping | None = None,
         hits: Hits | None = class_hits,
         progress: bool | None = None,
     ) -> None:
-        _check(model, optimizer, loss_fn, hits, schedule, early_stopping)
-        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
-        self.accumulate, self.schedule = arguments.integer("Trainer", "accumulate", accumulate, 1), schedule
+        _check(model, loss_fn, hits, early_stopping)
+        self.model, self.optimizers, self.loss_fn = model, listed(optimizer), loss_fn
+        self.optimizer, self.schedules = self.optimizers[0], one_for_each(schedule, len(self.optimizers))
+        self.accumulate = arguments.integer("Trainer", "accumulate", accumulate, 1)
         self.schedule_by = arguments.choice("Trainer", "schedule_by", schedule_by, "epoch", "step")
         self.early_stopping = early_stopping
         self.progress = None if progress is None else arguments.flag("Trainer", "progress", progress)
@@ -111,7 +111,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self._totals, self._tested, self._counts = Totals(), Totals(), Counts()
         self._wrap: Callable[[Any], Any] = compiled if arguments.flag("Trainer", "compile", compile) else _as_it_is
-        steps = (model, loss_fn, hits, self._totals, optimizer, max_norm, self._counts)
+        steps = (model, loss_fn, hits, self._totals, self.optimizers, max_norm, self._counts)
         self._sums = AccumulateStep(*steps) if accumulate > 1 else None
         self.train_step = self._wrap(self._sums or TrainStep(*steps))
         self.update_step = self._wrap(UpdateStep(self._sums)) if self._sums else None
@@ -275,7 +275,7 @@ class Trainer:
         """The arrays that steps change."""
         parts = {
             "model": self.model.state_dict(),
-            "optimizer": optimizer_arrays(self.optimizer),
+            "optimizer": optimizer_arrays(self.optimizers),
             "generator": {name: g.state for name, g in generators_of(self.model).items()},
         }
         found = {f"{part}.{name}": t.numpy() for part, tensors in parts.items() for name, t in tensors.items()}
@@ -283,18 +283,18 @@ class Trainer:
         return {**found, "totals": self._totals.values, **{f"sums.{name}": array for name, array in sums.items()}}
 
     def _load_state(self, saved: Checkpoint) -> None:
-        """The inverse, but for the settings of the optimizer."""
+        """The inverse, but for the settings of the optimizers."""
         self.model.load_state_dict(saved.part("model"))
-        states = optimizer_state(saved.part("optimizer"))
-        self.optimizer.load_state([states.get(i, {}) for i in range(len(self.optimizer.state))])
+        load_optimizer_state(self.optimizers, saved.part("optimizer"))
         load_generators(generators_of(self.model), saved.part("generator"))
         self._totals.set(saved.arrays["totals"])
         if self._sums is not None:
             self._sums.load(saved.part("sums"))
 
     def _set_rate(self, fraction: float) -> None:
-        if self.schedule is not None:
-            self.optimizer.lr = self.schedule.get_lr(self.epoch + fraction)
+        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+            if schedule is not None:
+                optimizer.lr = schedule.get_lr(self.epoch + fraction)
 
     def _fraction(self, length: int | None) -> float:
         if length is None:
@@ -406,7 +406,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "history": list(self.history),
-            "param_groups": self.optimizer.state_dict()["param_groups"],
+            "param_groups": optimizer_groups(self.optimizers),
             "early_stopping": None if self.early_stopping is None else asdict(self.early_stopping),
             "loaders": [self._places.of(x, self._batch) for x in loaders],
         }
@@ -418,7 +418,7 @@ class Trainer:
             if hasattr(loader, "load_state_dict") and position is not None:
                 loader.load_state_dict(position)
         self.model.load_state_dict(saved.part("model"))
-        load_optimizer(self.optimizer, saved.part("optimizer"), state["param_groups"])
+        load_optimizers(self.optimizers, saved.part("optimizer"), state["param_groups"])
         load_generators(generators_of(self.model), saved.part("generator"))
         self._totals.set(saved.arrays["totals"])
         self._load_sums(saved, state["pending"])
@@ -447,15 +447,12 @@ class Trainer:
             )
 
 
-def _check(model: Any, optimizer: Any, loss_fn: Any, hits: Any, schedule: Any, early_stopping: Any) -> None:
+def _check(model: Any, loss_fn: Any, hits: Any, early_stopping: Any) -> None:
     """The parts of a trainer are what they are called."""
     arguments.function("Trainer", "model", model)
-    arguments.instance("Trainer", "optimizer", optimizer, Optimizer)
     arguments.function("Trainer", "loss_fn", loss_fn)
     arguments.function("Trainer", "hits", hits, optional=True)
     arguments.instance("Trainer", "early_stopping", early_stopping, EarlyStopping, optional=True)
-    if schedule is not None and not hasattr(schedule, "get_lr"):
-        raise arguments.wrong_type("Trainer", "schedule", "an object with get_lr(epoch), or None", schedule)
 
 
 def _as_it_is(step: Any) -> Any:
