@@ -39,7 +39,7 @@ def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Graph:
 
 def materialized(name: str, nodes: int) -> Graph:
     """A family's graph in front of fusion."""
-    return run_passes(traced(*FAMILIES[name](nodes)), kernel_passes()[:-2], verify=False)[0]
+    return run_passes(traced(*FAMILIES[name](nodes)), kernel_passes()[:-3], verify=False)[0]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

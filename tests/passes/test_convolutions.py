@@ -31,8 +31,8 @@ from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes,
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-BEFORE_FUSION = kernel_passes()[:-2]
-FROZEN_BEFORE_FUSION = kernel_passes(frozen=True)[:-2]
+BEFORE_FUSION = kernel_passes()[:-3]
+FROZEN_BEFORE_FUSION = kernel_passes(frozen=True)[:-3]
 
 
 def op_names(graph: Graph) -> list[str]:

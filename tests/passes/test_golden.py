@@ -33,6 +33,7 @@ from tinytorch.passes.pipeline import run_passes
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.write_permuted import write_permuted
 
 GOLDEN = Path(__file__).parent / "golden"
 SEPARATOR = "---\n"
@@ -43,10 +44,16 @@ def all_gradients(graph: Graph) -> Graph:
     return autodiff(graph, [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float])
 
 
+def written(graph: Graph) -> Graph:
+    """`write_permuted`, behind the passes to kernels."""
+    return write_permuted(fuse(materialize(graph, FAMILIES), FAMILIES), FAMILIES)
+
+
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "autodiff": all_gradients,
     "convolutions_to_products": convolutions_to_products,
     "winograd_convolutions": winograd_convolutions,
+    "write_permuted": written,
     "cse": cse,
     "dce": dce,
     "expand": expand,

@@ -43,7 +43,9 @@ class Family:
     elementwise nodes follow in the same kernel. `absorbs(first, node)` says whether another node may, and how often
     what stands before it is written out then (0: it may not). `weight` is about how many instructions a node takes
     for one vector. Operands in `vectors` are loaded as vectors along their last axis, those in `row_major` lie so.
-    `check` raises a FormError unless a kernel's body is one that code can be written for.
+    With `orders`, results can be written in another order of their axes but the last, which a permute at the end of the
+    body says (`result_order`). `check` raises a FormError unless a kernel's body, without those permutes, is one that
+    code can be written for.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Family:
     weight: Callable[[Node], int] = _one
     vectors: Axes = field(default_factory=dict[Op, tuple[int, ...]])
     row_major: Axes = field(default_factory=dict[Op, tuple[int, ...]])
+    orders: bool = False
 
     @property
     def lanewise(self) -> bool:

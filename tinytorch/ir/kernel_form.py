@@ -11,6 +11,7 @@ from tinytorch.ir.family import Families, Family, FormError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.layout import Layout, of_view, own
 from tinytorch.ir.ops.core import constant
+from tinytorch.ir.result_order import as_computed
 
 
 def has_kernels(graph: Graph) -> bool:
@@ -91,6 +92,12 @@ def check_kernel(node: Node, families: Families = FAMILIES) -> Family:
     family = families.named(node.attrs["family"])
     if family is None:
         raise FormError(f"there is no family of kernels called {node.attrs['family']!r}", node)
+    computed, orders = as_computed(body)
+    if any(orders):
+        last = all(axes is None or axes[-1] == len(axes) - 1 for axes in orders)
+        if not family.orders or not last or len(set(computed.outputs)) != len(orders):
+            raise FormError(f"kernels of the family {family.name!r} cannot write their results in this order", node)
+        node = Node(node.op, node.inputs, {**node.attrs, "body": computed}, node.outputs, node.loc)
     family.check(node)
     return family
 

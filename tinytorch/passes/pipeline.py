@@ -31,6 +31,7 @@ from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.write_permuted import write_permuted
 
 Pass = Callable[[Graph], Graph]
 Passes = tuple[Pass | tuple[Pass, ...], ...]  # a group among them is repeated until it changes nothing
@@ -58,7 +59,8 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
 
 def to_kernels(families: Families = FAMILIES) -> tuple[Pass, ...]:
     """The last of them: from nodes to kernels of these families."""
-    return (_given(materialize, families=families), _given(fuse, families=families), share_literals)
+    known = [_given(each, families=families) for each in (materialize, fuse, write_permuted)]
+    return (*known, share_literals)
 
 
 def _given(apply: Callable[..., Graph], **known: Any) -> Pass:

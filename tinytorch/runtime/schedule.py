@@ -16,6 +16,7 @@ from tinytorch.ir.layout import Layout, layouts
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
 from tinytorch.ir.order import Order, Vertex
+from tinytorch.ir.result_order import as_computed
 from tinytorch.runtime.arena import Interval, place
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -285,6 +286,8 @@ def _may_overwrite(node: Node, operand: Value, known: dict[Value, Layout]) -> bo
     if any(not _is_all_of(v, known[v]) or v.type != node.outputs[0].type for v in read):
         return False
     body: Graph = node.attrs["body"]
+    if any(as_computed(body)[1]):  # it writes elsewhere than it reads
+        return False
     inner = {b for v, b in zip(node.inputs, body.inputs, strict=True) if v in read}
     if _is_update(node):
         return inner == {body.nodes[0].inputs[0]} and body.nodes[0].inputs.count(*inner) == 1

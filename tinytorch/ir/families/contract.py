@@ -48,4 +48,4 @@ def _check(kernel: Node) -> None:
     check_contraction(kernel, _OPS, CONTRACT.absorbs)
 
 
-CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS)
+CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS, orders=True)

@@ -47,4 +47,4 @@ def _check_domain(kernel: Node, shapes: Sequence[Shape]) -> None:
             raise FormError(f"values of a loop have sizes {sorted(set(sizes))} along one axis", kernel)
 
 
-LOOP = Family("loop", _check, kinds=frozenset({"elementwise", "reduce", "random"}), weight=_weight)
+LOOP = Family("loop", _check, kinds=frozenset({"elementwise", "reduce", "random"}), weight=_weight, orders=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from tinytorch.ir import locks
 from tinytorch.ir.graph import Graph, Value
+from tinytorch.ir.ops.view import inverse
 from tinytorch.ir.printer import print_graph
+from tinytorch.ir.result_order import as_computed
 from tinytorch.runtime.llvm.entry import MAX_SLOTS, Areas, write_entry
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.text.builder import Module
@@ -51,9 +53,14 @@ class _Generator:
         self.known: dict[Hashable, KernelCode] = {}
 
     def kernel(self, call: Call) -> KernelCode:
-        operands, results = [tuple(map(_operand, x)) for x in (call.operands, call.results)]
+        body, orders = as_computed(call.body)
+        operands = tuple(map(_operand, call.operands))
+        results = tuple(
+            _operand(x) if axes is None else _operand(x).reordered(inverse(axes))
+            for x, axes in zip(call.results, orders, strict=True)
+        )
         in_place = call.overwritten is not None
-        kernel = Kernel(call.body, print_graph(_without_names(call.body)), operands, results, in_place)
+        kernel = Kernel(body, print_graph(_without_names(body)), operands, results, in_place)
         key = (call.family, kernel.text, operands, results, in_place)
         if key not in self.known:
             name = f"{call.family}{len(self.known)}"

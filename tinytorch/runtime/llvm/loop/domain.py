@@ -44,9 +44,9 @@ def is_reduction(node: Node) -> bool:
     return node.op.kind == "reduce" and any(node.inputs[0].type.shape[a] != 1 for a in node.attrs["axes"])
 
 
-def domain_of(body: Graph, strides: Sequence[Sequence[int]]) -> Domain:
-    """The domain of `body`, whose inputs have these `strides` in elements; neighbouring axes that all operands step
-    through evenly are one. CompileError if the values do not lie in one domain."""
+def domain_of(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]]) -> Domain:
+    """The domain of `body`, whose inputs have these `strides` in elements, and whose outputs these `ends`; neighbouring
+    axes that all operands step through evenly are one. CompileError if the values do not lie in one domain."""
     random = {node.inputs[0] for node in body.nodes if node.op.kind == "random"}
     states = {v: own[0] for v, own in zip(body.inputs, strides, strict=True) if v in random}
     shape, maps = _map_axes(body, states)
@@ -58,7 +58,7 @@ def domain_of(body: Graph, strides: Sequence[Sequence[int]]) -> Domain:
 
     still = (0,) * len(shape)
     inputs = [still if v in states else walk(v, own) for v, own in zip(body.inputs, strides, strict=True)]
-    outputs = [walk(v, contiguous_strides(v.type.shape)) for v in body.outputs]
+    outputs = [walk(v, own) for v, own in zip(body.outputs, ends, strict=True)]
     counters = {node: walk(*counted) for node in body.nodes if (counted := _counted(node)) is not None}
     order = sorted((a for a in range(len(shape)) if shape[a] != 1), key=lambda a: (a in reduced, a))
     groups = _merge(order, shape, reduced, [*inputs, *outputs, *counters.values()])

@@ -20,8 +20,9 @@ from tinytorch.runtime.llvm.text.target import Target
 
 def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCode:
     """Write the kernel of a body. All reductions must run along the same axes of the domain; CompileError where they do
-    not, or a node has no place in a loop. Results are contiguous."""
-    plan = plan_loop(kernel.body, [operand.strides for operand in kernel.operands], target)
+    not, or a node has no place in a loop."""
+    strides, ends = ([x.strides for x in buffers] for buffers in (kernel.operands, kernel.results))
+    plan = plan_loop(kernel.body, strides, ends, target)
     scratch = Scratch(plan)
     count = phases_of(plan)
     phases: list[Phase] = []

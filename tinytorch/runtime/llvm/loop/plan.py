@@ -92,9 +92,9 @@ class LoopPlan:
         return Level.ITEM if any(walk) else min(own, Level.ITEM)
 
 
-def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> LoopPlan:
-    """The plan of `body`, whose inputs have these `strides`, on `target`."""
-    domain = domain_of(body, strides)
+def plan_loop(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], target: Target) -> LoopPlan:
+    """The plan of `body`, whose inputs have these `strides` and whose outputs these `ends`, on `target`."""
+    domain = domain_of(body, strides, ends)
     values = Values(body, target, domain, _choose_vector(body, domain, target))
     nodes = [n for n in body.nodes if n in values.live]
     unroll = values.unroll(values.weight(Level.TILE, nodes) + values.weight(Level.FULL, nodes)) if values.across else 1
@@ -102,8 +102,8 @@ def plan_loop(body: Graph, strides: Sequence[Sequence[int]], target: Target) -> 
     streamed = _streamed(values)
     planner = StagePlanner(values, streamed, division.split is not None, division.groups, unroll)
     stages = planner.plan()
-    ends = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
-    operands = [Access(v.type.dtype, walk) for v, walk in ends]
+    walks = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
+    operands = [Access(v.type.dtype, walk) for v, walk in walks]
     return LoopPlan(
         values=values,
         division=division,
