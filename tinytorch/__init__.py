@@ -50,6 +50,7 @@ from tinytorch.frontend.random import (
 )
 from tinytorch.frontend.spatial import *
 from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
+from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
 from tinytorch.frontend.training import (
     CosineSchedule,
     EarlyStopping,
@@ -73,6 +74,8 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BPETokenizer",
+    "CharTokenizer",
     "CompileError",
     "Compiled",
     "Compose",

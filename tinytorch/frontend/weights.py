@@ -16,7 +16,7 @@ import stat
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -146,22 +146,28 @@ class _DamageError(Exception):
 def _read_file(path: str | PathLike[str]) -> tuple[bytes, dict[str, Any]]:
     """All of a file, and its header: 8 bytes of length, then JSON. Nothing large is read before the header agrees
     with the size of the file, and nothing that is no regular file."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+    with open_regular(path) as file:
+        present = os.fstat(file.fileno()).st_size
         start = file.read(8)
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(_LONGEST_HEADER, status.st_size - 8):
-            raise _DamageError(f"{status.st_size} bytes, and no header")
+        if len(start) < 8 or length > min(_LONGEST_HEADER, present - 8):
+            raise _DamageError(f"{present} bytes, and no header")
         text = file.read(length)
         header = _parsed(text)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         size = 8 + length + max(ends, default=0)
-        if status.st_size != size:
-            raise _DamageError(f"{status.st_size} bytes, the header asks for {size}")
+        if present != size:
+            raise _DamageError(f"{present} bytes, the header asks for {size}")
         return start + text + file.read(size - 8 - length), header
+
+
+def open_regular(path: str | PathLike[str]) -> BinaryIO:
+    """A file opened for reading; OSError where it is no regular one: a pipe or a device could keep readers waiting."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return open(handle, "rb")
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
