@@ -69,8 +69,9 @@ class BPETokenizer:
             needed = f"at least {256 + len(special)}, for 256 bytes and {len(special)} special tokens"
             raise arguments.wrong_value(what, "vocab_size", needed, vocab_size)
         counts: Counter[bytes] = Counter()
+        pattern = _pattern(special)
         for text in texts_of(what, corpus):
-            for part in _pattern(special).split(utf8(what, text)):
+            for part in pattern.split(utf8(what, text)):
                 for some in pieces(part):
                     counts.update(some)
         if not counts:

@@ -96,8 +96,8 @@ def _special_tokens(table: Mapping[str, Any], ids: dict[str, int]) -> dict[str, 
         only(entry, f"{path}.special", True)
         for flag in ("single_word", "lstrip", "rstrip"):
             only(entry, f"{path}.{flag}", False)
-        if not name:
-            raise FormatError(f"{path}.content is empty")
+        if not name or any("\ud800" <= character <= "\udfff" for character in name):
+            raise FormatError(f"{path}.content is {short(name)}, which cannot stand in a text")
         if ids.setdefault(name, number) != number:
             raise FormatError(f"{path}.id is {number}, but model.vocab gives {short(name)} the id {short(ids[name])}")
         special[name] = number

@@ -3,14 +3,15 @@ token, the leftmost of equals first, until no merge joins any (Sennrich et al. 2
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import pairwise
 
-from tinytorch.frontend.tokenization.vocabulary import Merge
+from tinytorch.frontend.tokenization.vocabulary import NO_TOKEN, Merge
 
 _NEVER = 1 << 62  # the rank of a pair that no merge joins
-_LONG = 128  # bytes from which a heap finds the next pair faster than a look at all of them
+_LONG = 128  # bytes from which it is faster to keep the places of each rank than to look at all ranks
 
 
 class Merges:
@@ -22,7 +23,7 @@ class Merges:
 
     def apply(self, tokens: list[int]) -> list[int]:
         """The tokens of a piece, given those of its bytes (a list that is changed)."""
-        return self._with_heap(tokens) if len(tokens) > _LONG else self._by_looking(tokens)
+        return self._by_rank(tokens) if len(tokens) > _LONG else self._by_looking(tokens)
 
     def _by_looking(self, tokens: list[int]) -> list[int]:
         rank_of, made = self._ranks.get, self._made
@@ -40,33 +41,37 @@ class Merges:
                 ranks[at] = rank_of((tokens[at], tokens[at + 1]), _NEVER)
         return tokens
 
-    def _with_heap(self, tokens: list[int]) -> list[int]:
-        """In n log n steps: a heap of (rank, place of the left token), as rank * n + place. What it says of a place
-        whose pair has changed since is passed over."""
+    def _by_rank(self, tokens: list[int]) -> list[int]:
+        """In time that grows little faster than the piece: for each rank, the places of the pairs that have it. A
+        place whose pair has changed since is passed over."""
         rank_of, made, size = self._ranks.get, self._made, len(tokens)
         ranks = [rank_of(pair, _NEVER) for pair in pairwise(tokens)]
         ranks.append(_NEVER)
         before, after = list(range(-1, size - 1)), list(range(1, size + 1))
-        heap = [rank * size + place for place, rank in enumerate(ranks) if rank != _NEVER]
-        heapify(heap)
-
-        def rank_again(place: int) -> None:
-            right = after[place]
-            rank = rank_of((tokens[place], tokens[right]), _NEVER) if right < size else _NEVER
-            ranks[place] = rank
-            if rank != _NEVER:
-                heappush(heap, rank * size + place)
-
-        while heap:
-            rank, place = divmod(heappop(heap), size)
-            if ranks[place] != rank:
-                continue
-            gone = after[place]
-            tokens[place], tokens[gone], ranks[gone] = made[rank], -1, _NEVER
-            after[place] = after[gone]
-            if after[place] < size:
-                before[after[place]] = place
-            rank_again(place)
-            if before[place] >= 0:
-                rank_again(before[place])
-        return [token for token in tokens if token >= 0]
+        places: defaultdict[int, list[int]] = defaultdict(list)
+        for place, rank in enumerate(ranks):
+            places[rank].append(place)
+        waiting = sorted(places)  # a heap
+        while (rank := heappop(waiting)) != _NEVER:
+            here = sorted(places.pop(rank))
+            for number, place in enumerate(here, 1):
+                if ranks[place] != rank:
+                    continue
+                gone = after[place]
+                following = after[place] = after[gone]
+                tokens[place], tokens[gone] = made[rank], NO_TOKEN
+                ranks[place] = ranks[gone] = _NEVER
+                if following < size:
+                    before[following] = place
+                for left in (before[place], place):
+                    right = after[left]  # of -1, too, there is none
+                    if right < size:
+                        new = ranks[left] = rank_of((tokens[left], tokens[right]), _NEVER)
+                        if new not in places:
+                            heappush(waiting, new)
+                        places[new].append(left)
+                if waiting[0] < rank:  # which no training gives: the new pair comes before the others here
+                    places[rank] = here[number:]
+                    heappush(waiting, rank)
+                    break
+        return [token for token in tokens if token != NO_TOKEN]
