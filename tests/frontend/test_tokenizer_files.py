@@ -274,7 +274,7 @@ def test_mistakes_in_the_files_of_gpt2(tmp_path: Path) -> None:
     good = merges.read_text(encoding="utf-8")
     lines = good.split("\n")
     for content, words in [
-        ("\n".join(lines[:9]) + "\n", ["merges.txt", "no merge makes the token"]),
+        ("\n".join(lines[:9]) + "\n", ["vocab.json and ", "merges.txt", "no merge makes the token"]),
         (good[:-3], ["merges.txt"]),
         ("", ["merges.txt", "line 1"]),
         (good + "\n", ["merges.txt", f"line {len(lines)} "]),

@@ -63,8 +63,8 @@ class BPETokenizer:
         """
         what = "BPETokenizer.train"
         special = _special_names(what, special_tokens)
-        arguments.integer(what, "vocab_size", vocab_size)
-        arguments.integer(what, "min_frequency", min_frequency, 0)
+        vocab_size = arguments.integer(what, "vocab_size", vocab_size)
+        min_frequency = arguments.integer(what, "min_frequency", min_frequency, 0)
         if vocab_size < 256 + len(special):
             needed = f"at least {256 + len(special)}, for 256 bytes and {len(special)} special tokens"
             raise arguments.wrong_value(what, "vocab_size", needed, vocab_size)
@@ -151,12 +151,9 @@ class BPETokenizer:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """The tokenizer of a `tokenizer.json`, written here or by the `tokenizers` package. TinyTorchError if it is
-        missing or damaged, or if it asks for more than byte-level BPE with GPT-2's pre-tokenisation."""
-        text = files.read_text(path)
-        try:
-            return cls._of(formats.from_json(text))
-        except FormatError as error:
-            raise TinyTorchError(f"{path} is no tokenizer.json that can be used: {error}", user_loc()) from None
+        missing or damaged, or if it asks for more than byte-level BPE with GPT-2's pre-tokenisation. Where the file
+        has no tokens for some bytes, as corpora without them give, encoding those bytes is an error."""
+        return cls._of(files.read(path, "tokenizer.json", formats.from_json))
 
     @classmethod
     def from_files(
@@ -169,14 +166,12 @@ class BPETokenizer:
         """The tokenizer of GPT-2's `vocab.json` and `merges.txt`, or of such files by others. `special_tokens` are
         those of its tokens that no text gives; where nothing is said, `<|endoftext|>` if it is there."""
         special = None if special_tokens is None else _special_names("BPETokenizer.from_files", special_tokens)
-        texts = files.read_text(vocab), files.read_text(merges)
-        path = vocab
+        ids = files.read(vocab, "vocab.json", formats.ids_in)
+        pairs = files.read(merges, "merges.txt", formats.merges_in)
         try:
-            ids = formats.ids_in(texts[0])
-            path = merges
-            return cls._of(formats.combine(ids, formats.merges_in(texts[1]), special))
+            return cls._of(formats.combine(ids, pairs, special))
         except FormatError as error:
-            raise TinyTorchError(f"{path} cannot be used: {error}", user_loc()) from None
+            raise TinyTorchError(f"{vocab} and {merges} do not fit together: {error}", user_loc()) from None
 
     @classmethod
     def _of(cls, vocabulary: Vocabulary) -> Self:

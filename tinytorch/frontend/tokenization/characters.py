@@ -10,7 +10,6 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.tokenization import files
 from tinytorch.frontend.tokenization.files import FormatError
 from tinytorch.frontend.tokenization.inputs import ids_of, is_text, texts_of
-from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 __all__ = ["CharTokenizer"]
@@ -75,12 +74,7 @@ class CharTokenizer:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
         """The tokenizer that `save` wrote; TinyTorchError if the file is missing, damaged or something else."""
-        text = files.read_text(path)
-        try:
-            characters = _vocabulary_in(text)
-        except FormatError as error:
-            raise TinyTorchError(f"{path} is no file of a CharTokenizer: {error}", user_loc()) from None
-        return cls(characters)
+        return cls(files.read(path, "file of a CharTokenizer", _vocabulary_in))
 
     def __repr__(self) -> str:
         return f"CharTokenizer({self.vocab_size} characters)"

@@ -1,31 +1,35 @@
-"""Files of tokenizers: read whole, as JSON or as lines. What is wrong with one is a FormatError that names the field;
-who was asked to read the file makes it an error that names the file and the user's line."""
+"""Files of tokenizers, and tables of JSON in them. What is wrong with one is a FormatError that names the field, and
+then an error that names the file and the user's line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tinytorch.frontend.weights import open_regular, write_atomically
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 Path = str | PathLike[str]
+T = TypeVar("T")
 
 
 class FormatError(Exception):
     """What a file of a tokenizer cannot say, or what is not supported."""
 
 
-def read_text(path: Path) -> str:
-    """The content of a file in UTF-8; TinyTorchError if it cannot be read."""
+def read(path: Path, what: str, parse: Callable[[str], T]) -> T:
+    """What `parse` makes of the content of a file in UTF-8; TinyTorchError if it cannot be read, or is no `what` that
+    can be used."""
     try:
         with open_regular(path) as file:
-            return file.read().decode("utf-8")
+            return parse(file.read().decode("utf-8"))
     except (OSError, MemoryError, UnicodeDecodeError) as error:
         raise TinyTorchError(f"cannot read {path}: {error or 'it does not fit into memory'}", user_loc()) from None
+    except FormatError as error:
+        raise TinyTorchError(f"{path} is no {what} that can be used: {error}", user_loc()) from None
 
 
 def parse_json(text: str) -> dict[str, Any]:
