@@ -6,8 +6,8 @@ import copy
 import json
 import pickle
 import unicodedata
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinytorch as tt
-from tinytorch.frontend.tokenization import merging, pieces
+from tinytorch.frontend.tokenization import pieces
 from tinytorch.frontend.tokenization.byte_names import from_name, to_name
+from tinytorch.frontend.tokenization.merging import Merges
 from tinytorch.frontend.tokenization.unicode_classes import LETTER, NUMBER, SPACE, class_table
+from tinytorch.frontend.tokenization.vocabulary import Merge, from_names
 from tinytorch.ir.errors import TinyTorchError
 
 HERE = "test_tokenization.py:"
@@ -249,32 +251,38 @@ def test_any_bytes_come_back(data: bytes) -> None:
     assert TRAINED.decode(tokens) == data.decode("utf-8", "replace")
 
 
-def naive(tokenizer: tt.BPETokenizer, text: str) -> list[int]:
-    """The definition: look for the merge of least rank in each piece, again and again."""
-    ranks = {(left, right): (rank, made) for rank, (left, right, made) in enumerate(tokenizer._vocabulary.merges)}
-    found: list[int] = []
-    for piece in cut(text):
-        ids = [tokenizer._vocabulary.byte_ids[byte] for byte in piece.encode()]
-        while candidates := [
-            (*ranks[pair], at) for at in range(len(ids) - 1) if (pair := (ids[at], ids[at + 1])) in ranks
-        ]:
-            _, made, at = min(candidates, key=lambda candidate: (candidate[0], candidate[2]))
-            ids[at : at + 2] = [made]
-        found += ids
-    return found
+def defined(merges: Sequence[Merge], tokens: list[int]) -> list[int]:
+    """The definition: the leftmost of the pairs of least rank is joined, again and again."""
+    ranks = {(left, right): (rank, made) for rank, (left, right, made) in enumerate(merges)}
+    tokens = list(tokens)
+    while found := [(*ranks[pair], at) for at, pair in enumerate(pairwise(tokens)) if pair in ranks]:
+        _, made, at = min(found, key=lambda candidate: (candidate[0], candidate[2]))
+        tokens[at : at + 2] = [made]
+    return tokens
 
 
-@given(
-    st.text(st.sampled_from("abc"), max_size=60),
-    st.text(st.sampled_from("abc"), max_size=60),
-    st.sampled_from([0, 5, 999]),
-)
-def test_encoding_is_the_definition(corpus: str, text: str, long: int) -> None:
-    """Also by the heap, which takes long pieces."""
-    tokenizer = tt.BPETokenizer().train(corpus + "x", vocab_size=280, min_frequency=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merging, "_LONG", long)
-        assert tokenizer.encode(text) == naive(tokenizer, text)
+AB = st.text(st.sampled_from("ab"), max_size=80)
+ANY_ORDER = st.permutations(["a b", "b a", "a a", "b b", "ab a", "a ba", "aa bb", "ab ab", "ba ba", "b aa"])
+
+
+@given(ANY_ORDER, AB)
+def test_pieces_are_encoded_as_defined(order: list[str], text: str) -> None:
+    """By both ways, short and long; also with merges that no training gives, where a token's own merge ranks behind
+    one that takes the token."""
+    names = dict.fromkeys(["a", "b", *(pair.replace(" ", "") for pair in order)])
+    pairs = [(left, right) for left, right in map(str.split, order)]
+    merges = from_names({name: number for number, name in enumerate(names)}, pairs, {}, "").merges
+    tokens = ["ab".index(character) for character in text] or [0]
+    both = Merges(merges)
+    assert both._by_looking(list(tokens)) == both._by_rank(list(tokens)) == defined(merges, tokens)
+
+
+@given(AB, AB)
+def test_what_is_learned_is_applied_as_defined(corpus: str, text: str) -> None:
+    tokenizer = tt.BPETokenizer().train(corpus + "\n", vocab_size=280, min_frequency=1)
+    merges, byte_ids = tokenizer._vocabulary.merges, tokenizer._vocabulary.byte_ids
+    assert tokenizer.encode(text) == defined(merges, [byte_ids[byte] for byte in text.encode()])
+    assert tokenizer.encode(text * 9) == defined(merges, [byte_ids[byte] for byte in text.encode() * 9])
 
 
 def test_long_pieces_take_no_time_squared() -> None:
