@@ -161,6 +161,12 @@ def test_classes_are_those_of_unicode() -> None:
     assert table[0x1C89] == LETTER and table[0x10D40] == NUMBER  # of Unicode 16
 
 
+def test_bytes_that_are_no_characters_are_signs() -> None:
+    data = b"\xffa \xff\xc3b\xed\xa0\x80 \xe6\x97 1"
+    expected = [b"\xff", b"a", b" \xff\xc3", b"b", b"\xed\xa0\x80", b" \xe6\x97", b" 1"]
+    assert list(chain.from_iterable(pieces.pieces(data))) == expected
+
+
 @given(st.binary())
 def test_pieces_joined_are_the_text(data: bytes) -> None:
     assert b"".join(chain.from_iterable(pieces.pieces(data))) == data
@@ -228,7 +234,16 @@ def test_special_tokens_of_a_corpus_are_passed_over() -> None:
     assert [tokenizer.decode([token]) for token in range(257, tokenizer.vocab_size)] == ["ab"]
 
 
-def test_no_merge_spells_a_special_token() -> None:
+def test_no_merge_has_the_name_of_a_special_token(tmp_path: Path) -> None:
+    """Files spell " x" as "Ġx", which may be a special token, too."""
+    tokenizer = tt.BPETokenizer().train([" x x xy"] * 9, special_tokens=["Ġx"])
+    assert tokenizer.decode(tokenizer.encode(" x xyĠx", allowed_special="all")) == " x xyĠx"
+    tokenizer.save(tmp_path / "x.json")
+    assert tt.BPETokenizer.load(tmp_path / "x.json").encode(" x xy") == tokenizer.encode(" x xy")
+    assert [tokenizer.decode([token]) for token in range(257, tokenizer.vocab_size)] == ["xy", " xy"]
+
+
+def test_no_text_gives_a_special_token() -> None:
     tokenizer = tt.BPETokenizer().train(["user users"] * 9, special_tokens=["user"])
     assert tokenizer.special_tokens == {"user": 0}
     assert 0 not in tokenizer.encode("user users") and tokenizer.encode("user", allowed_special="all") == [0]

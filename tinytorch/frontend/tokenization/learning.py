@@ -23,8 +23,8 @@ _END = -1  # the neighbour of the first and of the last token of a piece
 
 def learn_merges(counts: Mapping[bytes, int], start: Vocabulary, size: int, least: int) -> list[Merge]:
     """Merges, in order, of the pieces that occur `counts` times, until `start` has grown to `size` tokens or no pair
-    occurs `least` times."""
-    ids = {token: number for number, token in enumerate(start.tokens) if number not in start.special.values()}
+    occurs `least` times. Each makes a new token: bytes are cut into tokens in the same way wherever no token reaches
+    across their ends, so no other pair spells the same."""
     tokens = list(start.tokens)
     taken = {from_name(name) for name in start.special}
     state = _Pieces(counts, start.byte_ids)
@@ -38,18 +38,16 @@ def learn_merges(counts: Mapping[bytes, int], start: Vocabulary, size: int, leas
             if count > 0:
                 heappush(heap, (-count, pair))
             continue
-        if count < max(least, 1):
+        if count < least:
             break
         token = tokens[pair[0]] + tokens[pair[1]]
-        if token in taken:  # a text of the user could not be told from the special token
+        if token in taken:  # in files, it would have the name of that special token
             continue
-        made = ids.setdefault(token, len(tokens))
-        if made == len(tokens):
-            tokens.append(token)
-        merges.append((*pair, made))
-        for grown in state.merge(pair, made):
-            if state.counts[grown] > 0:
-                heappush(heap, (-state.counts[grown], grown))
+        merges.append((*pair, len(tokens)))
+        for new in state.merge(merges[-1]):
+            if state.counts[new] > 0:
+                heappush(heap, (-state.counts[new], new))
+        tokens.append(token)
     return merges
 
 
@@ -75,19 +73,20 @@ class _Pieces:
             self.counts[pair] += weight
             self._places[pair].append(place)
 
-    def merge(self, pair: Pair, made: int) -> set[Pair]:
-        """Put `made` where the pair stands, from left to right; the pairs that stand at new places are given."""
+    def merge(self, merge: Merge) -> set[Pair]:
+        """Put the new token where its pair stands, from left to right. The pairs that the new token is in, which
+        stood nowhere before, are given."""
         tokens, before, after, counts, places = self._tokens, self._before, self._after, self.counts, self._places
-        left, right = pair
-        grown: set[Pair] = set()
+        left, right, made = merge
+        found: set[Pair] = set()
 
         def exchange(old: Pair, new: Pair, place: int, weight: int) -> None:
             counts[old] -= weight
             counts[new] += weight
             places[new].append(place)
-            grown.add(new)
+            found.add(new)
 
-        for place in sorted(places.pop(pair)):
+        for place in sorted(places.pop((left, right))):
             gone = after[place]
             if tokens[place] != left or gone == _END or tokens[gone] != right:
                 continue
@@ -98,5 +97,4 @@ class _Pieces:
                 exchange((right, tokens[following]), (made, tokens[following]), place, weight)
                 before[following] = place
             tokens[place], tokens[gone], after[place] = made, NO_TOKEN, following
-        counts[pair] = 0
-        return grown
+        return found

@@ -37,9 +37,8 @@ def only_bytes(special: Sequence[str] = ()) -> Vocabulary:
 def with_merges(vocabulary: Vocabulary, merges: Sequence[Merge]) -> Vocabulary:
     """The same with merges, whose tokens are numbered on from those that are there."""
     tokens = list(vocabulary.tokens)
-    for left, right, made in merges:
-        if made == len(tokens):
-            tokens.append(tokens[left] + tokens[right])
+    for left, right, _ in merges:
+        tokens.append(tokens[left] + tokens[right])
     names = [*vocabulary.names, *map(to_name, tokens[len(vocabulary.names) :])]
     return Vocabulary(tokens, names, vocabulary.byte_ids, merges, vocabulary.special)
 
