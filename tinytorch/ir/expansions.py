@@ -1,14 +1,14 @@
-"""What follows from the expansion of a composite: its `eval`, `fast`, `flops` and `vjp`, each the expansion in a world
-of its own."""
+"""What follows from the expansion of a composite: its `eval`, `fast`, `flops` and gradient, each the expansion in a
+world of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinytorch.ir.arithmetic import Arithmetic
-from tinytorch.ir.op import Array, Attrs, Nondiff, Op, VariadicRule, as_tuple, unpacked
+from tinytorch.ir.op import Applied, Array, Attrs, Nondiff, Op, VariadicRule, apply, as_tuple, named, unpacked
 from tinytorch.ir.types import TensorType, dtype_of, type_of
 from tinytorch.ir.vjp import pullback
 
@@ -70,45 +70,6 @@ class Types(Arithmetic):
         return Types(TensorType(dtype_of(array.dtype), array.shape), self.count)
 
 
-@dataclass(frozen=True, eq=False)
-class Recorded(Arithmetic):
-    """An operand of another world; which ops apply to it there is remembered."""
-
-    of: Any
-    records: list[_Record] = field(repr=False)
-
-    @property
-    def type(self) -> TensorType:
-        return self.of.type
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
-        made = as_tuple(self.of.apply_op(op, [o.of for o in operands], attrs))
-        record = _Record(op, operands, tuple(Recorded(x, self.records) for x in made), attrs)
-        self.records.append(record)
-        return unpacked(record.outputs)
-
-    def constant(self, array: Array) -> Recorded:
-        return Recorded(self.of.constant(array), self.records)
-
-
-@dataclass(frozen=True)
-class _Record:
-    """An application, as rules of gradients see it."""
-
-    op: Op
-    inputs: Sequence[Recorded]
-    outputs: tuple[Recorded, ...]
-    attrs: Attrs
-
-    @property
-    def output(self) -> Recorded:
-        return self.outputs[0]
-
-    @property
-    def names(self) -> Sequence[Hashable]:
-        return self.outputs
-
-
 def eval_of(expand: Expansion) -> Callable[..., Any]:
     """The numpy reference of a composite: that of its parts."""
     return lambda *arrays, **attrs: _arrays(expand(*map(Numbers, arrays), **attrs))
@@ -134,30 +95,72 @@ def flops_of(expand: Expansion) -> Callable[[Sequence[TensorType], Any, Attrs], 
     return flops
 
 
-def vjp_of(expand: Expansion) -> VariadicRule:
-    """The gradient of the parts."""
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An application in an expansion, as the rules see it."""
 
-    def rule(ct: Any, n: Any, index: int) -> Any:
-        records: list[_Record] = []
-        inputs = [Recorded(x, records) for x in n.inputs]
-        results = as_tuple(expand(*inputs, **n.attrs))
-        cotangents: dict[Hashable, Any] = {
-            result: Recorded(given, records)
-            for result, given in zip(results, as_tuple(ct), strict=True)
-            if given is not None
-        }
-        active = _dependents(records, inputs[index])
-        pullback(list(records), cotangents, active.__contains__, lambda operand: operand)
-        found = cotangents.get(inputs[index])
-        return None if found is None else found.of
+    op: Op
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    attrs: Attrs
+
+    @property
+    def output(self) -> Any:
+        (result,) = self.outputs
+        return result
+
+    @property
+    def names(self) -> list[int]:
+        return list(map(id, self.outputs))
+
+
+@dataclass
+class _Tape:
+    """The applications so far that depend on an operand, and the values that do."""
+
+    parts: list[_Part] = field(default_factory=list[_Part])
+    active: set[int] = field(default_factory=set[int])
+
+
+@dataclass(frozen=True, eq=False)
+class _Taped(Arithmetic):
+    """An operand of any world; ops that apply to it are kept."""
+
+    of: Any
+    tape: _Tape = field(repr=False)
+
+    @property
+    def type(self) -> TensorType:
+        return self.of.type
+
+    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
+        inputs = [o.of for o in operands]
+        made = self.of.apply_op(op, inputs, attrs)
+        outputs = (made,) if op.results == 1 else tuple(made)
+        if not isinstance(op.vjp, Nondiff) and not self.tape.active.isdisjoint(map(id, inputs)):
+            self.tape.parts.append(_Part(op, inputs, outputs, attrs))
+            self.tape.active.update(id(x) for x in outputs if x.type.dtype.is_float)
+        return unpacked([_Taped(x, self.tape) for x in outputs])
+
+    def constant(self, array: Array) -> _Taped:
+        return _Taped(self.of.constant(array), self.tape)
+
+
+def differentiated(expand: Expansion) -> VariadicRule:
+    """The gradient of a composite: that of its parts, of which some may be composites with rules of their own."""
+
+    def rule(ct: Any, n: Applied, index: int) -> Any:
+        tape = _Tape()
+        # An operand that is given twice counts as two.
+        given = [apply(named("reshape"), x, shape=x.type.shape) for x in n.inputs]
+        tape.active.add(id(given[index]))
+        results = as_tuple(expand(*(_Taped(x, tape) for x in given), **n.attrs))
+        cotangents: dict[Any, Any] = {}
+        for result, g in zip(results, as_tuple(ct), strict=True):
+            if g is not None:
+                known = cotangents.get(id(result.of))
+                cotangents[id(result.of)] = g if known is None else known + g
+        pullback(tape.parts, cotangents, active=lambda x: id(x) in tape.active, key=id)
+        return cotangents.get(id(given[index]))
 
     return rule
-
-
-def _dependents(records: Sequence[_Record], operand: Recorded) -> set[Recorded]:
-    """What a gradient may flow through to the operand."""
-    active = {operand}
-    for record in records:
-        if not isinstance(record.op.vjp, Nondiff) and not active.isdisjoint(record.inputs):
-            active.update(x for x in record.outputs if x.type.dtype.is_float)
-    return active

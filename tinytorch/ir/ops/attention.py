@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.expansions import eval_of, fast_of, vjp_of
+from tinytorch.ir.expansions import eval_of, fast_of, differentiated
 from tinytorch.ir.op import Attrs, Op, apply, define
 from tinytorch.ir.ops.composite import kept
 from tinytorch.ir.ops.contract import matmul, transposed
@@ -249,7 +249,7 @@ def _grad_flops(types: Sequence[TensorType], out: Any, attrs: Attrs) -> int:
     return _pairs(types, attrs) * (2 * (3 * types[0].shape[3] + 2 * types[2].shape[3]) + 5)
 
 
-_DEFINED = vjp_of(_attention)
+_DEFINED = differentiated(_attention)
 attention = define(Op(
     name="attention", kind="composite", results=2,
     doc="softmax(q kᵀ · scale + mask) v of each head, and the logarithm of each row's sum of exponentials.",
@@ -260,5 +260,5 @@ attention_grad = define(Op(
     name="attention_grad", kind="composite", results=3,
     doc="The cotangents of q, k and v, given lse, delta and the cotangent g of the result.",
     infer=_grad_types, eval=eval_of(_attention_grad), fast=fast_of(_attention_grad), expand=_attention_grad,
-    vjp=vjp_of(_attention_grad), flops=_grad_flops,
+    vjp=differentiated(_attention_grad), flops=_grad_flops,
 ))  # fmt: skip

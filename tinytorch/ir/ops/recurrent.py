@@ -1,0 +1,292 @@
+"""Recurrent layers over whole sequences: what a step computes (a `Cell`), and the ops that go through all steps.
+
+Sequences are [steps, batch, features]. The products of the inputs are made outside, all steps at once: `x` holds
+x_t @ W_ihᵀ + b_ih, the gates side by side as in PyTorch. What depends on the step before is inside: a product of the
+hidden state with W_hh, and the cell behind it. The gradient op goes back through the steps and gives the cotangents of
+those products; the gradients of weights are then one product over all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.expansions import differentiated, eval_of, fast_of, flops_of
+from tinytorch.ir.op import Attrs, Op, apply, as_tuple, define, unpacked
+from tinytorch.ir.ops.composite import relu
+from tinytorch.ir.ops.contract import matmul, transposed
+from tinytorch.ir.ops.core import where, zeros_like
+from tinytorch.ir.ops.elementwise import sigmoid, tanh
+from tinytorch.ir.ops.reduce import sum_
+from tinytorch.ir.ops.view import broadcast, concat, reshape, slice_
+from tinytorch.ir.types import TensorType
+
+Parts = Sequence[Any]  # operands of one shape, such as [batch, hidden]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One step, lane by lane. `gates` blocks of hidden features come from the input (`x`) and from the hidden state
+    (`z`); the first of the `states` is the hidden one.
+
+    `forward(x, z, before)` gives the states, and `kept` parts for the gradient. `backward(g, before, after, kept)`
+    gives the cotangents of x, of z (the same ones unless `splits`), and of the states before beside the part that comes
+    through z: None for nothing.
+    """
+
+    name: str
+    doc: str
+    gates: int
+    states: int
+    kept: int
+    splits: bool
+    forward: Callable[[Parts, Parts, Parts], tuple[Parts, Parts]]
+    backward: Callable[[Parts, Parts, Parts, Parts], tuple[Parts, Parts, Parts]]
+
+
+# Steps. The gates' derivatives: σ' = σ (1 - σ), tanh' = 1 - tanh².
+def _lstm(x: Parts, z: Parts, before: Parts) -> tuple[Parts, Parts]:
+    i, f, g, o = (a + b for a, b in zip(x, z, strict=True))
+    i, f, g, o = apply(sigmoid, i), apply(sigmoid, f), apply(tanh, g), apply(sigmoid, o)
+    c = f * before[1] + i * g
+    return (o * apply(tanh, c), c), (i, f, g, o)
+
+
+def _lstm_back(ct: Parts, before: Parts, after: Parts, kept: Parts) -> tuple[Parts, Parts, Parts]:
+    i, f, g, o = kept
+    t = apply(tanh, after[1])
+    c = ct[1] + ct[0] * o * (1.0 - t * t)
+    d = (c * g * i * (1.0 - i), c * before[1] * f * (1.0 - f), c * i * (1.0 - g * g), ct[0] * t * o * (1.0 - o))
+    return d, d, (None, c * f)
+
+
+def _gru(x: Parts, z: Parts, before: Parts) -> tuple[Parts, Parts]:
+    r, u = apply(sigmoid, x[0] + z[0]), apply(sigmoid, x[1] + z[1])
+    n = apply(tanh, x[2] + r * z[2])
+    return ((1.0 - u) * n + u * before[0],), (r, u, n, z[2])
+
+
+def _gru_back(ct: Parts, before: Parts, after: Parts, kept: Parts) -> tuple[Parts, Parts, Parts]:
+    r, u, n, hidden = kept
+    d = ct[0] * (1.0 - u) * (1.0 - n * n)
+    of_r, of_u = d * hidden * r * (1.0 - r), ct[0] * (before[0] - n) * u * (1.0 - u)
+    return (of_r, of_u, d), (of_r, of_u, d * r), (ct[0] * u,)
+
+
+def _tanh(x: Parts, z: Parts, before: Parts) -> tuple[Parts, Parts]:
+    return (apply(tanh, x[0] + z[0]),), ()
+
+
+def _tanh_back(ct: Parts, before: Parts, after: Parts, kept: Parts) -> tuple[Parts, Parts, Parts]:
+    d = (ct[0] * (1.0 - after[0] * after[0]),)
+    return d, d, (None,)
+
+
+def _relu(x: Parts, z: Parts, before: Parts) -> tuple[Parts, Parts]:
+    assert relu.expand is not None
+    return (relu.expand(x[0] + z[0]),), ()
+
+
+def _relu_back(ct: Parts, before: Parts, after: Parts, kept: Parts) -> tuple[Parts, Parts, Parts]:
+    d = (apply(where, after[0] <= 0.0, zeros_like(ct[0]), ct[0]),)
+    return d, d, (None,)
+
+
+_LSTM = Cell("lstm", "a long short-term memory (Hochreiter & Schmidhuber 1997)", 4, 2, 4, False, _lstm, _lstm_back)
+_GRU = Cell("gru", "gated recurrent units (Cho et al. 2014)", 3, 1, 4, True, _gru, _gru_back)
+_TANH = Cell("rnn_tanh", "a recurrent layer (Elman 1990) with tanh", 1, 1, 0, False, _tanh, _tanh_back)
+_RELU = Cell("rnn_relu", "a recurrent layer (Elman 1990) with ReLU", 1, 1, 0, False, _relu, _relu_back)
+
+
+# Pieces of sequences.
+def _at(x: Any, step: int) -> Any:
+    """[batch, features] of a step."""
+    return apply(reshape, _steps(x, step, step + 1), shape=x.type.shape[1:])
+
+
+def _steps(x: Any, start: int, stop: int) -> Any:
+    starts, limits = (start, 0, 0), (stop, *x.type.shape[1:])
+    return apply(slice_, x, starts=starts, limits=limits, steps=(1, 1, 1))
+
+
+def _parts(x: Any, count: int) -> list[Any]:
+    """The last axis of [batch, features] in `count` pieces."""
+    rows, wide = x.type.shape[0], x.type.shape[1] // max(1, count)
+    cuts = [((0, i * wide), (rows, (i + 1) * wide)) for i in range(count)]
+    return [apply(slice_, x, starts=start, limits=limit, steps=(1, 1)) for start, limit in cuts]
+
+
+def _joined(parts: Parts) -> Any:
+    return parts[0] if len(parts) == 1 else apply(concat, *parts, axis=1)
+
+
+def _stacked(steps: Parts) -> Any:
+    long = [apply(reshape, x, shape=(1, *x.type.shape)) for x in steps]
+    return long[0] if len(long) == 1 else apply(concat, *long, axis=0)
+
+
+def _rows(x: Any) -> Any:
+    """[steps, batch, features] as [steps * batch, features]."""
+    steps, batch, features = x.type.shape
+    return apply(reshape, x, shape=(steps * batch, features))
+
+
+# Forward.
+def _type(cell: Cell) -> Callable[..., Any]:
+    def infer(x: TensorType, w: TensorType, b: TensorType, *initial: TensorType, reverse: bool) -> Any:
+        fits = x.rank == 3 and x.dtype.is_float and x.dtype.bits >= 32 and x.shape[0] and w.rank == 2
+        if not fits or len(initial) != cell.states:
+            raise ShapeError(f"{cell.name}: needs [steps, batch, features] of f32 or f64 and weights, got {x} and {w}")
+        steps, batch, _ = x.shape
+        hidden = w.shape[1]
+        of_gates = TensorType(x.dtype, (cell.gates * hidden,))
+        expected = (
+            TensorType(x.dtype, (steps, batch, *of_gates.shape)),
+            TensorType(x.dtype, (*of_gates.shape, hidden)),
+            of_gates,
+            *[TensorType(x.dtype, (batch, hidden))] * cell.states,
+        )
+        for number, (wanted, got) in enumerate(zip(expected, (x, w, b, *initial), strict=True)):
+            if wanted != got:
+                raise ShapeError(f"{cell.name}: operand {number} is {wanted}, got {got}")
+        states = [TensorType(x.dtype, (steps, batch, hidden))] * cell.states
+        return unpacked([*states, *([TensorType(x.dtype, (steps, batch, cell.kept * hidden))] if cell.kept else [])])
+
+    return infer
+
+
+def _forward(cell: Cell) -> Callable[..., Any]:
+    def expand(x: Any, w: Any, b: Any, *initial: Any, reverse: bool) -> Any:
+        steps, batch, features = x.type.shape
+        right, bias = transposed(w), apply(broadcast, b, shape=(batch, features))
+        before: Parts = initial
+        found: list[list[Any]] = []
+        for step in _order(steps, reverse):
+            z = apply(matmul, before[0], right) + bias
+            before, kept = cell.forward(_parts(_at(x, step), cell.gates), _parts(z, cell.gates), before)
+            found.append([*before, *([_joined(kept)] if kept else [])])
+        if reverse:
+            found.reverse()
+        return unpacked([_stacked(one) for one in zip(*found, strict=True)])
+
+    return expand
+
+
+def _order(steps: int, reverse: bool) -> range:
+    return range(steps - 1, -1, -1) if reverse else range(steps)
+
+
+# Backward.
+def _grad_type(cell: Cell) -> Callable[..., Any]:
+    def infer(*operands: TensorType, reverse: bool) -> Any:
+        count = cell.states
+        if len(operands) != 3 * count + 1 + (cell.kept > 0) or operands[0].rank != 3:
+            raise ShapeError(f"{cell.name}_grad: got {', '.join(map(str, operands))}")
+        cts, w, initial, states = operands[:count], operands[count], operands[count + 1 :], operands[2 * count + 1 :]
+        like = cts[0]
+        steps, batch, hidden = like.shape
+        gates = TensorType(like.dtype, (steps, batch, cell.gates * hidden))
+        state = TensorType(like.dtype, (batch, hidden))
+        wanted = [*[like] * count, TensorType(like.dtype, (cell.gates * hidden, hidden)), *[state] * count]
+        wanted += [*[like] * count, TensorType(like.dtype, (steps, batch, cell.kept * hidden))]
+        for number, (one, got) in enumerate(zip(wanted, (*cts, w, *initial[:count], *states), strict=False)):
+            if one != got:
+                raise ShapeError(f"{cell.name}_grad: operand {number} is {one}, got {got}")
+        return (*[gates] * (1 + cell.splits), *[state] * count)
+
+    return infer
+
+
+def _backward(cell: Cell) -> Callable[..., Any]:
+    def expand(*operands: Any, reverse: bool) -> Any:
+        count = cell.states
+        cts, w, initial, states = operands[:count], operands[count], operands[count + 1 :], operands[2 * count + 1 :]
+        steps, order = cts[0].type.shape[0], _order(cts[0].type.shape[0], reverse)
+        carried: list[Any] = [zeros_like(x) for x in initial[:count]]
+        found: list[list[Any]] = []
+        for number in reversed(range(steps)):
+            step = order[number]
+            g = [_at(x, step) + more for x, more in zip(cts, carried, strict=True)]
+            before = [_at(x, order[number - 1]) for x in states[:count]] if number else initial[:count]
+            after = [_at(x, step) for x in states[:count]]
+            kept = _parts(_at(states[count], step), cell.kept) if cell.kept else ()
+            of_x, of_z, direct = cell.backward(g, before, after, kept)
+            z = _joined(of_z)
+            back = apply(matmul, z, w)
+            carried = [back if direct[0] is None else back + direct[0], *direct[1:]]
+            found.append([*([_joined(of_x)] if cell.splits else []), z])
+        if not reverse:
+            found.reverse()
+        return (*(_stacked(one) for one in zip(*found, strict=True)), *carried)
+
+    return expand
+
+
+def _rule(cell: Cell, grad: Op, general: Callable[..., Any]) -> Callable[[Any, Any, int], Any]:
+    """By the gradient op; where a gradient's own gradient reaches what was kept for it, by the definition."""
+
+    def rule(ct: Any, n: Any, index: int) -> Any:
+        cts = as_tuple(ct)
+        if any(x is not None for x in cts[cell.states :]):
+            return general(ct, n, index)
+        results = [n.outputs[i] for i in range(len(cts))]
+        given = [zeros_like(r) if g is None else g for g, r in zip(cts[: cell.states], results, strict=False)]
+        found = apply(grad, *given, n.inputs[1], *n.inputs[3:], *results, **n.attrs)
+        if index in (0, 2):
+            of_x, of_z = found[0], found[cell.splits]
+            return of_x if index == 0 else apply(reshape, apply(sum_, of_z, axes=(0, 1)), shape=n.inputs[2].type.shape)
+        return found[1 + cell.splits + index - 3] if index > 2 else _weight_grad(found[cell.splits], results[0], n)
+
+    return rule
+
+
+def _weight_grad(g: Any, hidden: Any, n: Any) -> Any:
+    """Σ gₜᵀ hₜ₋₁ as one product of all steps whose hₜ₋₁ is a result, and one of the first step."""
+    steps, reverse, initial = g.type.shape[0], n.attrs["reverse"], n.inputs[3]
+    first = apply(matmul, transposed(_at(g, steps - 1 if reverse else 0)), initial)
+    if steps == 1:
+        return first
+    later, earlier = (_steps(x, bool(cut), steps - 1 + bool(cut)) for x, cut in ((g, not reverse), (hidden, reverse)))
+    return apply(matmul, transposed(_rows(later)), _rows(earlier)) + first
+
+
+def _flops(expand: Callable[..., Any]) -> Callable[[Sequence[TensorType], Any, Attrs], int]:
+    """Those of one step, for each; the first operand is a sequence."""
+    count = flops_of(expand)
+
+    def flops(types: Sequence[TensorType], out: Any, attrs: Attrs) -> int:
+        one = [TensorType(t.dtype, (1, *t.shape[1:])) if t.rank == 3 else t for t in types]
+        return types[0].shape[0] * count(one, None, attrs)
+
+    return flops
+
+
+def _define(name: str, doc: str, infer: Any, expand: Any, vjp: Any, results: int) -> Op:
+    how, fast = eval_of(expand), fast_of(expand)
+    return define(
+        Op(name, "composite", doc, infer, how, vjp, _flops(expand), expand=expand, fast=fast, results=results)
+    )
+
+
+def _define_pair(cell: Cell) -> tuple[Op, Op]:
+    """The op of a cell, (x, weights, bias, initial states) -> (states of all steps, what is kept), and its gradient:
+    (cotangents, weights, initial states, results of the op) -> (cotangents of the products, of the initial states)."""
+    back, forward = _backward(cell), _forward(cell)
+    doc = f"The cotangents of the products and of the initial states of {cell.doc}."
+    grad = _define(
+        f"{cell.name}_grad", doc, _grad_type(cell), back, differentiated(back), 1 + cell.splits + cell.states
+    )
+    rule = _rule(cell, grad, differentiated(forward))
+    doc = f"The states of {cell.doc} after each step of [steps, batch, gates]; backwards in time if `reverse`."
+    return _define(cell.name, doc, _type(cell), forward, rule, cell.states + (cell.kept > 0)), grad
+
+
+lstm, lstm_grad = _define_pair(_LSTM)
+gru, gru_grad = _define_pair(_GRU)
+rnn_tanh, rnn_tanh_grad = _define_pair(_TANH)
+rnn_relu, rnn_relu_grad = _define_pair(_RELU)
+
+FORWARD = {lstm: _LSTM, gru: _GRU, rnn_tanh: _TANH, rnn_relu: _RELU}
+BACKWARD = {lstm_grad: _LSTM, gru_grad: _GRU, rnn_tanh_grad: _TANH, rnn_relu_grad: _RELU}
