@@ -638,9 +638,29 @@ def _normalizations() -> list[Sample]:
     return samples
 
 
+def _recurrent() -> list[Sample]:
+    rng = _rng("recurrent")
+    samples: list[Sample] = []
+    for name, (gates, states) in {"lstm": (4, 2), "gru": (3, 1), "rnn_tanh": (1, 1), "rnn_relu": (1, 1)}.items():
+        sizes = [(3, 2, 3), (1, 3, 2), (4, 33, 17), (2, 1, 40), (2, 0, 3)]
+        for (steps, batch, hidden), reverse in itertools.product(sizes, (False, True)):
+            smooth = batch < 4 and 0 < hidden < 40 and batch > 0
+            shapes = [(steps, batch, gates * hidden), (gates * hidden, hidden), (gates * hidden,)]
+            shapes += [(batch, hidden)] * states
+            dtype = DTYPES["f64" if smooth else "f32"]
+            arrays = tuple(_random(dtype, shape, rng, 0.5) for shape in shapes)
+            forward = Sample(OPS[name], arrays, {"reverse": reverse}, 64, False, smooth)
+            cotangents = [_random(dtype, (steps, batch, hidden), rng) for _ in range(states)]
+            results = [np.where(x == 0, -1, x).astype(x.dtype) for x in forward.results]  # where ReLU has a derivative
+            back = (*cotangents, arrays[1], *arrays[3:], *results)
+            samples += [forward, Sample(OPS[f"{name}_grad"], back, {"reverse": reverse}, 64, False, smooth)]
+    return samples
+
+
 SAMPLES: list[Sample] = [
     *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(), *_scans(),
     *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
+    *_recurrent(),
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
+from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend.autograd import (
     Function,
@@ -48,6 +49,7 @@ from tinytorch.frontend.random import (
     randn_like,
     randperm,
 )
+from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
 from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
 from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
@@ -144,4 +146,5 @@ __all__ = [
 __all__ += _functional.__all__
 __all__ += _layers.__all__
 __all__ += _losses.__all__
+__all__ += _recurrent.__all__
 __all__ += _spatial.__all__

@@ -8,7 +8,7 @@ Each imports only those before it, so this is the order to read them in.
 - Functions of tensors: `gradients`, `random`, `creation`, `tensor_functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
   `module`, `init` (first values of parameters).
-- Up to optimizers: `activations`, `layer_functions`, `norms`, `layers`, `loss_functions`,
+- Up to optimizers: `activations`, `layer_functions`, `norms`, `layers`, `sequences` and `recurrent`, `loss_functions`,
   `losses`, `tree` (nested containers), `autograd`, `optimizer_base`, `optimizers`.
 - Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
