@@ -10,6 +10,7 @@ from tinytorch.ir.families.conv import CONV
 from tinytorch.ir.families.index import INDEX
 from tinytorch.ir.families.loop import LOOP
 from tinytorch.ir.families.pooling import POOLING
+from tinytorch.ir.families.recurrent import RECURRENT
 from tinytorch.ir.family import Families
 
-FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX)
+FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, RECURRENT)
