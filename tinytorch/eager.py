@@ -55,17 +55,19 @@ class EagerKernels:
         self._sources: dict[Hashable, _Source | None] = {}
         self._counts: dict[Hashable, int] = {}
 
-    def result(self, op: Op, arrays: Sequence[Array], types: Sequence[TensorType], attrs: Attrs) -> Array | None:
+    def results(
+        self, op: Op, arrays: Sequence[Array], types: Sequence[TensorType], attrs: Attrs
+    ) -> Sequence[Array] | None:
         """See `frontend.kernels.Kernels`."""
         source = self._source((op, None), types, attrs, lambda: _forward(op, types, attrs))
         made = None if source is None else self._run(op, source, [arrays[i] for i in source.used])
-        return None if made is None else made[0]._data
+        return None if made is None else [t._data for t in made]
 
     def cotangents(self, cts: Sequence[Any], record: Any, wanted: tuple[int, ...]) -> Sequence[Any] | None:
         """See `frontend.kernels.Kernels`."""
         op: Op = record.op
         given = tuple(i for i, ct in enumerate(cts) if ct is not None)
-        outputs = (record.output,) if op.results == 1 else ()
+        outputs = [record.outputs[i] for i in range(op.results)] if _all_there(op) else []
         tensors = (*record.inputs, *outputs, *(cts[i] for i in given))
         types = [t.type for t in tensors]
         key, attrs = (op, wanted, given), record.attrs
@@ -123,26 +125,32 @@ class EagerKernels:
 def _forward(op: Op, types: Sequence[TensorType], attrs: Attrs) -> _Source | None:
     builder = Builder(op.name)
     node = builder.append(op, [builder.input(t) for t in types], attrs)
-    if len(node.outputs) != 1 or not _pays(node):
-        return None
-    return _source_of(builder, [node.output])
+    return _source_of(builder, node.outputs) if _all_there(op) and _pays(node) else None
+
+
+def _all_there(op: Op) -> bool:
+    """Whether the results come together, and not each when it is read."""
+    return not isinstance(op.fast, tuple)
 
 
 def _backward(
     op: Op, types: Sequence[TensorType], attrs: Attrs, given: Sequence[int], wanted: Sequence[int]
 ) -> _Source | None:
-    """The cotangents of the operands `wanted`, given those of some results. The only result is an input; several are
-    found again, since reading one on the tape may compute it."""
+    """The cotangents of the operands `wanted`, given those of some results. The results are inputs; where reading one
+    on the tape may compute it, they are found again."""
     builder = Builder(f"{op.name}_vjp")
     values = [builder.input(t) for t in types]
     inputs, rest = values[: len(values) - len(given)], values[len(values) - len(given) :]
-    outputs = [inputs.pop()] if op.results == 1 else builder.append(op, inputs, attrs).outputs
+    if _all_there(op):
+        inputs, outputs = inputs[: -op.results], inputs[-op.results :]
+    else:
+        outputs = builder.append(op, inputs, attrs).outputs
     if not _pays(Node(op, tuple(inputs), attrs, tuple(outputs))):
         return None
     applied = _Applied([Expr(builder, v) for v in inputs], [Expr(builder, v) for v in outputs], attrs)
     cts = {i: Expr(builder, v) for i, v in zip(given, rest, strict=True)}
     all_cts = [cts.get(i) for i in range(op.results)]
-    return _source_of(builder, [_value(op.cotangent(all_cts, applied, i)) for i in wanted])
+    return _source_of(builder, [_value(ct) for ct in op.cotangents(all_cts, applied, wanted)])
 
 
 def _value(found: Expr | None) -> Value | None:

@@ -17,7 +17,9 @@ LARGE = 1 << 14  # elements from which on it is worth asking
 class Kernels(Protocol):
     """Machine code for ops that numpy is slow at. Both methods answer None where numpy shall compute."""
 
-    def result(self, op: Op, arrays: Sequence[Array], types: Sequence[TensorType], attrs: Attrs) -> Array | None:
+    def results(
+        self, op: Op, arrays: Sequence[Array], types: Sequence[TensorType], attrs: Attrs
+    ) -> Sequence[Array] | None:
         """What `op` gives for operands of these types, row-major, in memory of its own."""
         ...
 

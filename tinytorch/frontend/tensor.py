@@ -384,14 +384,14 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
         if is_view:
             result = op.eval(*arrays, **attrs)
         elif op.results > 1:
-            return _several(op, operands, attrs)
+            return _several(op, operands, arrays, types, made, attrs)
+        elif (found := _kernel_results(op, arrays, types, made, attrs)) is not None:
+            (result,) = found
         else:
-            result = _kernel_result(op, arrays, types, made, attrs)
-            if result is None:
-                run = op.eval if mode.reference or op.fast is None else op.fast
-                assert not isinstance(run, tuple)
-                with np.errstate(all="ignore"):
-                    result = run(*arrays, **attrs)
+            run = op.eval if mode.reference or op.fast is None else op.fast
+            assert not isinstance(run, tuple)
+            with np.errstate(all="ignore"):
+                result = run(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
         raise located(error) from None
     if not is_view and wants_nan_checks():
@@ -405,14 +405,14 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
     return out
 
 
-def _kernel_result(
+def _kernel_results(
     op: Op, arrays: Sequence[Array], types: Sequence[TensorType], made: Sequence[TensorType], attrs: Attrs
-) -> Array | None:
+) -> Sequence[Array] | None:
     """What a kernel gives, where there is enough to do that one may pay; else None."""
     handed = kernels.slot.handed
     if handed is None or not (kernels.large(arrays) or kernels.large(made)) or mode.reference:
         return None
-    return handed.result(op, arrays, types, attrs)
+    return handed.results(op, arrays, types, attrs)
 
 
 def at_once(cts: Sequence[Tensor | None], record: Record, indices: tuple[int, ...]) -> Sequence[Tensor | None] | None:
@@ -442,19 +442,28 @@ def _met(operands: Sequence[Tensor]) -> tuple[TapeInput, ...]:
     return tuple(TapeInput(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
 
 
-def _several(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Sequence[Tensor]:
+def _several(
+    op: Op,
+    operands: Sequence[Tensor],
+    arrays: Sequence[Array],
+    types: Sequence[TensorType],
+    expected: Sequence[TensorType],
+    attrs: Attrs,
+) -> Sequence[Tensor]:
     """`_eager` for an op with several results, which it may give one by one."""
     made: list[Tensor | None] = [None] * op.results
     if mode.reference or not isinstance(op.fast, tuple):
-        evaluate = op.evaluate if mode.reference else op.evaluate_fast
-        with np.errstate(all="ignore"):
-            arrays = evaluate([o._data for o in operands], attrs)
-        made = [Tensor.wrap(a) for a in apart(arrays, [o._data for o in operands])]
+        found = _kernel_results(op, arrays, types, expected, attrs)
+        if found is None:
+            evaluate = op.evaluate if mode.reference else op.evaluate_fast
+            with np.errstate(all="ignore"):
+                found = apart(evaluate(arrays, attrs), arrays)
+        made = [Tensor.wrap(a) for a in found]
     results = Results(op, _met(operands), attrs, made, Tensor.wrap)
     recorded = mode.grad and _any_requires_grad(operands)
     node = TapeNode(op, results.operands, attrs, results=results) if recorded else None
-    found = Several(results, node, wants_nan_checks())
-    return found if isinstance(op.fast, tuple) else tuple(found)
+    several = Several(results, node, wants_nan_checks())
+    return several if isinstance(op.fast, tuple) else tuple(several)
 
 
 def wants_nan_checks() -> bool:

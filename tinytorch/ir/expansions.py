@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinytorch.ir.arithmetic import Arithmetic
-from tinytorch.ir.op import Applied, Array, Attrs, Nondiff, Op, VariadicRule, apply, as_tuple, named, unpacked
+from tinytorch.ir.op import Applied, Array, Attrs, JointRule, Nondiff, Op, apply, as_tuple, named, unpacked
 from tinytorch.ir.types import TensorType, dtype_of, type_of
 from tinytorch.ir.vjp import pullback
 
@@ -116,7 +116,7 @@ class _Part:
 
 @dataclass
 class _Tape:
-    """The applications so far that depend on an operand, and the values that do."""
+    """The applications so far that depend on some operands, and the values that do."""
 
     parts: list[_Part] = field(default_factory=list[_Part])
     active: set[int] = field(default_factory=set[int])
@@ -146,14 +146,14 @@ class _Taped(Arithmetic):
         return _Taped(self.of.constant(array), self.tape)
 
 
-def differentiated(expand: Expansion) -> VariadicRule:
+def differentiated(expand: Expansion) -> JointRule:
     """The gradient of a composite: that of its parts, of which some may be composites with rules of their own."""
 
-    def rule(ct: Any, n: Applied, index: int) -> Any:
+    def rule(ct: Any, n: Applied, indices: Sequence[int]) -> Sequence[Any]:
         tape = _Tape()
         # An operand that is given twice counts as two.
         given = [apply(named("reshape"), x, shape=x.type.shape) for x in n.inputs]
-        tape.active.add(id(given[index]))
+        tape.active.update(id(given[index]) for index in indices)
         results = as_tuple(expand(*(_Taped(x, tape) for x in given), **n.attrs))
         cotangents: dict[Any, Any] = {}
         for result, g in zip(results, as_tuple(ct), strict=True):
@@ -161,6 +161,6 @@ def differentiated(expand: Expansion) -> VariadicRule:
                 known = cotangents.get(id(result.of))
                 cotangents[id(result.of)] = g if known is None else known + g
         pullback(tape.parts, cotangents, active=lambda x: id(x) in tape.active, key=id)
-        return cotangents.get(id(given[index]))
+        return [cotangents.get(id(given[index])) for index in indices]
 
-    return rule
+    return JointRule(rule)

@@ -55,6 +55,14 @@ Rule = Callable[[Any, Applied], Any]
 VariadicRule = Callable[[Any, Applied, int], Any]  # the same with the operand's index
 
 
+@dataclass(frozen=True)
+class JointRule:
+    """A rule that gives the cotangents of several operands together, where they have much in common: `rule(cotangent,
+    application, indices)` gives one for each index, or None."""
+
+    rule: Callable[[Any, Applied, Sequence[int]], Sequence[Any]]
+
+
 class Nondiff:
     """The explicit statement that an op has no derivative, or that it is zero almost everywhere."""
 
@@ -69,14 +77,14 @@ NONDIFF = Nondiff()
 class Op:
     """One op. `infer` takes operand types and attributes and gives the result type or raises ShapeError;
     `eval` is the numpy reference; `vjp` has one rule per operand (None: no gradient flows there), a single
-    rule with an index for variadic ops, or NONDIFF; `flops` counts operations from types; `scalar` is one
-    lane of an elementwise op (a random op's lane starts from the element's linear index); `expand` defines a
-    composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its operand's memory, the
-    operand once the result has become `new`; `guard` is a condition that every lane must meet (an index in range):
-    `eval` raises where it is false, a kernel reports it and the graph stops before it changes any state; `fast` is what
-    eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the elements of the first
-    result, where they are integers, from the operands' bounds, their types and the attributes, unless they follow from
-    the kind.
+    rule with an index for variadic ops, one for all operands together, or NONDIFF; `flops` counts operations from
+    types; `scalar` is one lane of an elementwise op (a random op's lane starts from the element's linear index);
+    `expand` defines a composite in simpler ops; `put(base, new, **attrs)` is, for an op whose result lies in its
+    operand's memory, the operand once the result has become `new`; `guard` is a condition that every lane must meet (an
+    index in range): `eval` raises where it is false, a kernel reports it and the graph stops before it changes any
+    state; `fast` is what eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the
+    elements of the first result, where they are integers, from the operands' bounds, their types and the attributes,
+    unless they follow from the kind.
 
     `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
     cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
@@ -88,7 +96,7 @@ class Op:
     doc: str
     infer: Callable[..., Any]
     eval: Callable[..., Any]
-    vjp: tuple[Rule | None, ...] | VariadicRule | Nondiff
+    vjp: tuple[Rule | None, ...] | VariadicRule | JointRule | Nondiff
     flops: Callable[[Sequence[TensorType], Any, Attrs], int]
     scalar: Callable[..., Lane] | None = None
     expand: Callable[..., Any] | None = None
@@ -124,13 +132,18 @@ class Op:
 
     def cotangent(self, cts: Sequence[Any], applied: Applied, index: int) -> Any:
         """The cotangent of operand `index` for those of the results, or None where no gradient flows."""
-        if isinstance(self.vjp, Nondiff):
-            return None
-        ct = unpacked(cts)
-        if isinstance(self.vjp, tuple):
-            rule = self.vjp[index]
-            return None if rule is None else rule(ct, applied)
-        return self.vjp(ct, applied, index)
+        return self.cotangents(cts, applied, (index,))[0]
+
+    def cotangents(self, cts: Sequence[Any], applied: Applied, indices: Sequence[int]) -> Sequence[Any]:
+        """The same for several operands."""
+        vjp, ct = self.vjp, unpacked(cts)
+        if isinstance(vjp, JointRule):
+            return vjp.rule(ct, applied, indices)
+        if isinstance(vjp, Nondiff):
+            return [None] * len(indices)
+        if isinstance(vjp, tuple):
+            return [None if (rule := vjp[index]) is None else rule(ct, applied) for index in indices]
+        return [vjp(ct, applied, index) for index in indices]
 
     def __repr__(self) -> str:
         return f"Op({self.name})"

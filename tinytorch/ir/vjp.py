@@ -42,9 +42,10 @@ def pullback(
             enter(record)
         indices = tuple(i for i, operand in enumerate(record.inputs) if active(operand))
         found = None if at_once is None else at_once(cts, record, indices)
-        for place, index in enumerate(indices):
+        if found is None:
+            found = record.op.cotangents(cts, record, indices)
+        for index, contribution in zip(indices, found, strict=True):
             operand = record.inputs[index]
-            contribution = record.op.cotangent(cts, record, index) if found is None else found[place]
             if contribution is not None:
                 known = cotangents.get(key(operand))
                 cotangents[key(operand)] = contribution if known is None else known + contribution

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import differentiated, eval_of, fast_of, flops_of
-from tinytorch.ir.op import Attrs, Op, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import Attrs, JointRule, Op, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.composite import relu
 from tinytorch.ir.ops.contract import matmul, transposed
 from tinytorch.ir.ops.core import where, zeros_like
@@ -224,22 +224,30 @@ def _backward(cell: Cell) -> Callable[..., Any]:
     return expand
 
 
-def _rule(cell: Cell, grad: Op, general: Callable[..., Any]) -> Callable[[Any, Any, int], Any]:
+def _rule(cell: Cell, grad: Op, general: JointRule) -> JointRule:
     """By the gradient op; where a gradient's own gradient reaches what was kept for it, by the definition."""
 
-    def rule(ct: Any, n: Any, index: int) -> Any:
+    def rule(ct: Any, n: Any, indices: Sequence[int]) -> Sequence[Any]:
         cts = as_tuple(ct)
         if any(x is not None for x in cts[cell.states :]):
-            return general(ct, n, index)
+            return general.rule(ct, n, indices)
         results = [n.outputs[i] for i in range(len(cts))]
         given = [zeros_like(r) if g is None else g for g, r in zip(cts[: cell.states], results, strict=False)]
         found = apply(grad, *given, n.inputs[1], *n.inputs[3:], *results, **n.attrs)
-        if index in (0, 2):
-            of_x, of_z = found[0], found[cell.splits]
-            return of_x if index == 0 else apply(reshape, apply(sum_, of_z, axes=(0, 1)), shape=n.inputs[2].type.shape)
-        return found[1 + cell.splits + index - 3] if index > 2 else _weight_grad(found[cell.splits], results[0], n)
+        of_z = found[cell.splits]
 
-    return rule
+        def one(index: int) -> Any:
+            if index == 0:
+                return found[0]
+            if index == 1:
+                return _weight_grad(of_z, results[0], n)
+            if index == 2:
+                return apply(reshape, apply(sum_, of_z, axes=(0, 1)), shape=n.inputs[2].type.shape)
+            return found[1 + cell.splits + index - 3]
+
+        return [one(index) for index in indices]
+
+    return JointRule(rule)
 
 
 def _weight_grad(g: Any, hidden: Any, n: Any) -> Any:
