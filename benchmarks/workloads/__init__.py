@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 # In the order of the table.
-FAMILIES = ("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution")
+FAMILIES = ("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution", "recurrent")
 
 
 def load() -> None:
