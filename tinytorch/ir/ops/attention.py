@@ -24,7 +24,7 @@ from typing import Any
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, differentiated
-from tinytorch.ir.op import Attrs, Op, apply, define
+from tinytorch.ir.op import Attrs, JointRule, Op, apply, define
 from tinytorch.ir.ops.composite import kept
 from tinytorch.ir.ops.contract import matmul, transposed
 from tinytorch.ir.ops.core import cast, filled, iota, where, zeros_like
@@ -218,18 +218,19 @@ def _attention_grad(*operands: Any, **attrs: Any) -> tuple[Any, Any, Any]:
     return _cast(dq, dtype), _cast(dk, dtype), _cast(s.existing(dv), dtype)
 
 
-def _attention_rule(cts: Any, n: Any, index: int) -> Any:
+def _attention_rule(cts: Any, n: Any, indices: Sequence[int]) -> list[Any]:
     """dq, dk and dv by a kernel of their own, a mask's cotangent by the definition; delta is what each row's weights
     lose to the others: the sum over them of weight times cotangent, which is g · out."""
-    if index > 2:
-        return _DEFINED(cts, n, index)
     g, by_lse = cts
     out, lse = n.outputs
     g = zeros_like(out) if g is None else g
     wide = lse.type.dtype
     delta = _sum(_cast(g, wide) * _cast(out, wide))
     delta = delta if by_lse is None else delta - by_lse
-    return apply(attention_grad, *n.inputs, lse, delta, g, **n.attrs)[index]
+    made = apply(attention_grad, *n.inputs, lse, delta, g, **n.attrs)
+    masks = [index for index in indices if index > 2]
+    found = dict(zip(masks, _DEFINED.rule(cts, n, masks), strict=True)) if masks else {}
+    return [made[index] if index < 3 else found[index] for index in indices]
 
 
 def _pairs(types: Sequence[TensorType], attrs: Attrs) -> int:
@@ -254,7 +255,7 @@ attention = define(Op(
     name="attention", kind="composite", results=2,
     doc="softmax(q kᵀ · scale + mask) v of each head, and the logarithm of each row's sum of exponentials.",
     infer=_attention_types, eval=eval_of(_attention), fast=fast_of(_attention), expand=_attention,
-    vjp=_attention_rule, flops=_flops,
+    vjp=JointRule(_attention_rule), flops=_flops,
 ))  # fmt: skip
 attention_grad = define(Op(
     name="attention_grad", kind="composite", results=3,
