@@ -66,6 +66,12 @@ class Call:
         return base if self.operands[base].place == self.results[0].place else None
 
     @property
+    def covering(self) -> tuple[int, ...]:
+        """The results that lie where an operand does."""
+        taken = {operand.place for operand in self.operands if operand.place.kind != "constant"}
+        return tuple(i for i, result in enumerate(self.results) if result.place in taken)
+
+    @property
     def guarded(self) -> bool:
         """Whether the kernel checks something, and may stop the graph."""
         return _is_guarded(self.body)
@@ -171,21 +177,24 @@ class Planner:
     def _write_over(self, old: Value, new: Value, checked: _Step) -> bool:
         """Let `new` be made in the storage of `old`, if that may be; and if it is an update, what it updates too."""
         maker = self.makers[new]
-        if _is_guarded(maker.attrs["body"]) or not self._comes_last(maker, old, checked):  # a check may stop half-way
+        if _is_guarded(maker.attrs["body"]) or not self._comes_last(
+            maker, old, new, checked
+        ):  # a check may stop half-way
             return False
         self.places[new] = self.places[old]
         base = self.layouts[_updated(maker)].base if _is_update(maker) else old
         alike = base in self.makers and base not in self.places and base.type.bytes == old.type.bytes
-        if alike and self._comes_last(maker, base, None):
+        if alike and self._comes_last(maker, base, new, None):
             self._write_over(old, base, checked)
         return True
 
-    def _comes_last(self, node: Node, operand: Value, checked: _Step | None) -> bool:
-        """Let `node` run behind all else that reads `operand`, and behind `checked`, if it may overwrite `operand`."""
+    def _comes_last(self, node: Node, operand: Value, result: Value, checked: _Step | None) -> bool:
+        """Let `node` run behind all else that reads `operand`, and behind `checked`, if it may write `result` over
+        `operand`."""
         writer = self.steps[node]
         before = [self.steps[n] for n in self.readers.get(operand, ()) if n is not node]
         before += [] if checked is None else [checked]
-        possible = _may_overwrite(node, operand, self.layouts)
+        possible = _may_overwrite(node, operand, result, self.layouts)
         if not possible or not all(self.order.put_before(step, writer) for step in before):
             return False
         for step in before:
@@ -222,7 +231,7 @@ class Planner:
             self.last[value] = latest, waves.count(latest)
 
     def _share_buffers(self, waves: Sequence[Sequence[Node]]) -> None:
-        """Let elementwise kernels and updates write their results over an operand that nothing reads afterwards."""
+        """Let kernels write their results over an operand that nothing reads afterwards."""
         taken: set[Value] = set()
         for number, wave in enumerate(waves):
             for node in wave:
@@ -234,7 +243,7 @@ class Planner:
                         continue
                     for operand in dying:
                         fits = operand not in taken and operand.type.bytes == result.type.bytes
-                        if fits and _may_overwrite(node, operand, self.layouts):
+                        if fits and _may_overwrite(node, operand, result, self.layouts):
                             taken.add(operand)
                             self.shared[result] = self._root(operand)
                             break
@@ -276,14 +285,14 @@ def _updated(node: Node) -> Value:
     return node.inputs[body.inputs.index(body.nodes[0].inputs[0])]
 
 
-def _may_overwrite(node: Node, operand: Value, known: dict[Value, Layout]) -> bool:
-    """Whether the kernel's result may take the place of `operand`: because it does not read it, reads it only at the
-    index that it writes (elementwise code), or keeps most of it (an update); over the whole buffer in row-major order.
-    """
+def _may_overwrite(node: Node, operand: Value, result: Value, known: dict[Value, Layout]) -> bool:
+    """Whether the kernel's `result` may take the place of `operand`: because it does not read it, reads each element
+    for the last time where it writes the result's (see `_is_read_before`), or keeps most of it (an update); over the
+    whole buffer in row-major order."""
     read = [v for v in node.inputs if known[v].base is operand]
     if not read:
         return True
-    if any(not _is_all_of(v, known[v]) or v.type != node.outputs[0].type for v in read):
+    if any(not _is_all_of(v, known[v]) or v.type != result.type for v in read):
         return False
     body: Graph = node.attrs["body"]
     if any(as_computed(body)[1]):  # it writes elsewhere than it reads
@@ -291,9 +300,37 @@ def _may_overwrite(node: Node, operand: Value, known: dict[Value, Layout]) -> bo
     inner = {b for v, b in zip(node.inputs, body.inputs, strict=True) if v in read}
     if _is_update(node):
         return inner == {body.nodes[0].inputs[0]} and body.nodes[0].inputs.count(*inner) == 1
-    if any(n.op.kind in ("reduce", "index", "move") for n in body.nodes):
+    if any(n.op.kind in ("index", "move") for n in body.nodes):
         return False
-    return not any(n.op.kind not in ("elementwise", "random") and inner.intersection(n.inputs) for n in body.nodes)
+    if any(n.op.kind not in ("elementwise", "random", "reduce") and inner.intersection(n.inputs) for n in body.nodes):
+        return False
+    return _is_read_before(body, inner, body.outputs[node.outputs.index(result)])
+
+
+def _is_read_before(body: Graph, operands: set[Value], result: Value) -> bool:
+    """Whether no element of `operands` is read once that of `result` at the same index has been written.
+
+    Elementwise nodes read at the index that they write, provided that the result has all indices that there are.
+    Reductions run in stages: what waits for n of them, one behind the other, is computed in stage n, for all indices
+    that they go over, from the operands or from what was kept.
+    """
+    if any(v.type.size > result.type.size for n in body.nodes for v in n.outputs):
+        return False
+    stages: dict[Value, int] = {}
+    anew = set(operands)  # what may be computed in every stage from the operands' element at the same index
+    latest = 0  # the last stage that reads the operands
+    for n in body.nodes:
+        stage, reads = max((stages.get(v, 0) for v in n.inputs), default=0), not anew.isdisjoint(n.inputs)
+        reduces = n.op.kind == "reduce" and n.inputs[0].type.size > n.outputs[0].type.size
+        if reads and reduces:
+            latest = max(latest, stage)
+        elif reads and n.op.kind == "view":  # the same element at many indices
+            return False
+        elif reads:
+            anew.update(n.outputs)
+        stages.update(dict.fromkeys(n.outputs, stage + reduces))
+    latest = max([latest, *(stages.get(v, 0) for v in body.outputs if v in anew)])
+    return stages.get(result, 0) >= latest
 
 
 def _is_all_of(value: Value, layout: Layout) -> bool:

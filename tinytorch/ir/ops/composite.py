@@ -36,7 +36,7 @@ from tinytorch.ir.ops.elementwise import (
 from tinytorch.ir.ops.random import random_bits
 from tinytorch.ir.ops.reduce import max_, mean_of, sum_
 from tinytorch.ir.ops.view import broadcast, reshape
-from tinytorch.ir.types import DType, Shape, TensorType, f32, i64
+from tinytorch.ir.types import DType, Shape, TensorType, f32, i32, i64
 
 Axes = tuple[int, ...]
 Vjp = tuple[Rule | None, ...] | Nondiff
@@ -333,11 +333,12 @@ def _one_hot_type(indices: TensorType, *, size: int, dtype: DType) -> TensorType
 
 
 def _is_class(indices: Any, size: int) -> Any:
-    """bool[..., size]: which class each index names."""
-    shape = (*indices.type.shape, size)
-    checked = apply(reshape, apply(checked_index, indices, size=size, wrap=False), shape=(*indices.type.shape, 1))
-    classes = indices.apply_op(iota, (), {"shape": shape, "axis": len(shape) - 1})
-    return apply(eq, _along(checked, shape), classes)
+    """bool[..., size]: which class each index names. Numbers of 32 bits are compared in as many lanes as f32."""
+    shape, dtype = (*indices.type.shape, size), i32 if size < 2**31 else i64
+    checked = apply(checked_index, indices, size=size, wrap=False)
+    column = apply(reshape, apply(cast, checked, dtype=dtype), shape=(*indices.type.shape, 1))
+    classes = indices.apply_op(iota, (), {"shape": shape, "axis": len(shape) - 1, "dtype": dtype})
+    return apply(eq, _along(column, shape), classes)
 
 
 one_hot = define_composite(

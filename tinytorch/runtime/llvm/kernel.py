@@ -68,6 +68,7 @@ class Kernel:
     """A kernel to be written: the body, and how the body's inputs and outputs lie in memory.
 
     `in_place`: the result of an update has the buffer of what is updated, and keeps what is not replaced.
+    `covering`: the results that lie where an operand does, so that nothing else may be written there before them.
     """
 
     body: Graph
@@ -75,6 +76,7 @@ class Kernel:
     operands: tuple[Buffer, ...]
     results: tuple[Buffer, ...]
     in_place: bool = False
+    covering: tuple[int, ...] = ()
 
 
 class Phase(NamedTuple):

@@ -59,9 +59,9 @@ class _Generator:
             _operand(x) if axes is None else _operand(x).reordered(inverse(axes))
             for x, axes in zip(call.results, orders, strict=True)
         )
-        in_place = call.overwritten is not None
-        kernel = Kernel(body, print_graph(_without_names(body)), operands, results, in_place)
-        key = (call.family, kernel.text, operands, results, in_place)
+        in_place, covering = call.overwritten is not None, call.covering
+        kernel = Kernel(body, print_graph(_without_names(body)), operands, results, in_place, covering)
+        key = (call.family, kernel.text, operands, results, in_place, covering)
         if key not in self.known:
             name = f"{call.family}{len(self.known)}"
             self.known[key] = _emitter(call.family)(self.module, name, kernel, self.target)

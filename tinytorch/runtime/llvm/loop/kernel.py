@@ -22,7 +22,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     """Write the kernel of a body. All reductions must run along the same axes of the domain; CompileError where they do
     not, or a node has no place in a loop."""
     strides, ends = ([x.strides for x in buffers] for buffers in (kernel.operands, kernel.results))
-    plan = plan_loop(kernel.body, strides, ends, target)
+    plan = plan_loop(kernel.body, strides, ends, target, kernel.covering)
     scratch = Scratch(plan)
     count = phases_of(plan)
     phases: list[Phase] = []

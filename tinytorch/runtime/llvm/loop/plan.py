@@ -92,15 +92,22 @@ class LoopPlan:
         return Level.ITEM if any(walk) else min(own, Level.ITEM)
 
 
-def plan_loop(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], target: Target) -> LoopPlan:
-    """The plan of `body`, whose inputs have these `strides` and whose outputs these `ends`, on `target`."""
+def plan_loop(
+    body: Graph,
+    strides: Sequence[Sequence[int]],
+    ends: Sequence[Sequence[int]],
+    target: Target,
+    covering: Sequence[int] = (),
+) -> LoopPlan:
+    """The plan of `body`, whose inputs have these `strides` and whose outputs these `ends`, on `target`. `covering`
+    outputs lie where inputs do."""
     domain = domain_of(body, strides, ends)
     values = Values(body, target, domain, _choose_vector(body, domain, target))
     nodes = [n for n in body.nodes if n in values.live]
     unroll = values.unroll(values.weight(Level.TILE, nodes) + values.weight(Level.FULL, nodes)) if values.across else 1
     division = _divide(values, unroll)
     streamed = _streamed(values)
-    planner = StagePlanner(values, streamed, division.split is not None, division.groups, unroll)
+    planner = StagePlanner(values, streamed.union(covering), division.split is not None, division.groups, unroll)
     stages = planner.plan()
     walks = zip((*body.inputs, *body.outputs), (*domain.inputs, *domain.outputs), strict=True)
     operands = [Access(v.type.dtype, walk) for v, walk in walks]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node, Value
-from tinytorch.ir.types import bool_, i64
+from tinytorch.ir.ops.core import iota
+from tinytorch.ir.types import DType, bool_, i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
 from tinytorch.runtime.llvm.loop.domain import Walk
@@ -15,7 +16,7 @@ from tinytorch.runtime.llvm.loop.plan import LoopPlan
 from tinytorch.runtime.llvm.loop.random_blocks import RandomBlocks
 from tinytorch.runtime.llvm.loop.stages import Level
 from tinytorch.runtime.llvm.text.builder import Function, Register
-from tinytorch.runtime.llvm.text.types import I8, I64, vector
+from tinytorch.runtime.llvm.text.types import I8, I32, I64, vector
 
 
 @dataclass(frozen=True)
@@ -179,21 +180,23 @@ class Point:
             start = self.cursor.position(values.domain.counters[node])
             return self.blocks.bits(self.e, node, start, self.shift, operands)
         if node in values.domain.counters:
-            operands.insert(0, self.index(values.domain.counters[node]))
+            wanted = node.output.type.dtype if node.op is iota else i64
+            operands.insert(0, self.index(values.domain.counters[node], wanted))
         if node.op.guard is not None and self.report is not None:
             self._check(node, node.op.guard(self.e, *operands, **node.attrs))
         return node_lane(self.e, node, operands)
 
-    def index(self, walk: Walk) -> Lane:
-        """What a counter has counted, in i64 lanes."""
+    def index(self, walk: Walk, wanted: DType = i64) -> Lane:
+        """What a counter has counted, in i64 lanes; in i32 lanes, which are twice as many, if these are wanted."""
         fn, vector_axis = self.e.fn, self.cursor.plan.values.vector
-        position = self.cursor.position(walk)
+        dtype, word = (i32, I32) if wanted is i32 else (i64, I64)
         step = 0 if vector_axis is None or vector_axis not in self.cursor.index else walk[vector_axis]
-        lane = self.e.lane(position + self.shift * step, i64)
+        position = self.cursor.position(walk) + self.shift * step
+        lane = self.e.lane(position if dtype is i64 else fn.convert("trunc", position, word), dtype)
         if step == 0 or self.e.lanes == 1:
             return lane
-        steps = fn.constants([k * step for k in range(self.e.lanes)], I64.widen(self.e.lanes))
-        return lane + Lane(self.e, i64, steps)
+        steps = fn.constants([k * step for k in range(self.e.lanes)], word.widen(self.e.lanes))
+        return lane + Lane(self.e, dtype, steps)
 
     def _check(self, node: Node, holds: Lane) -> None:
         fn = self.e.fn

@@ -203,13 +203,13 @@ def _moving(walk: Walk) -> frozenset[int]:
 class StagePlanner:
     """Decides, from the last stage back, what each computes and what it needs kept from the ones before.
 
-    `streamed` outputs cannot hold stored values; a chunk's own memory must come out small for all `chunks`, and in a
-    `split` kernel there is none.
+    `unfit` outputs, written past the caches or over an input, cannot hold stored values; a chunk's own memory must
+    come out small for all `chunks`, and in a `split` kernel there is none.
     """
 
-    def __init__(self, values: Values, streamed: frozenset[int], split: bool, chunks: int, tile_unroll: int) -> None:
+    def __init__(self, values: Values, unfit: frozenset[int], split: bool, chunks: int, tile_unroll: int) -> None:
         self._values = values
-        self._streamed = streamed
+        self._unfit = unfit
         self._split = split
         self._chunks = chunks
         self._tile_unroll = tile_unroll
@@ -292,8 +292,8 @@ class StagePlanner:
         for own in (True, False):
             for k in self._values.full_outputs():
                 free = k.value is value if own else self._values.stage_of[k.value] >= t and k.operand not in taken
-                streamed = k.operand - len(self._values.body.inputs) in self._streamed
-                if free and not streamed and k.value.type.dtype is value.type.dtype:
+                fit = k.operand - len(self._values.body.inputs) not in self._unfit
+                if free and fit and k.value.type.dtype is value.type.dtype:
                     return k.operand
         return None
 
