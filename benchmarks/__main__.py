@@ -43,11 +43,14 @@ def contestants_of(peers: str, console: Console) -> list[str]:
 @app.command()
 def main(
     suite: Annotated[
-        str, typer.Option(help="Which workloads: core, vision; compile: compiling, and eager mode; accuracy: errors.")
+        str,
+        typer.Option(
+            help="Which workloads: core, vision, language; compile: compiling, and eager mode; accuracy: errors."
+        ),
     ] = "core",
-    peers: Annotated[str, typer.Option(help="torch, jax, numpy, onnxruntime, eager (ours, not compiled).")] = (
-        "torch,jax,numpy,onnxruntime"
-    ),
+    peers: Annotated[
+        str, typer.Option(help="torch, jax, numpy, onnxruntime, openvino, eager (ours, not compiled).")
+    ] = ("torch,jax,numpy,onnxruntime,openvino"),
     threads: Annotated[str, typer.Option(help="Numbers of threads, one table each.")] = "1,2",
     only: Annotated[
         list[str] | None, typer.Option(help="Names or patterns (mlp_*,perceptron_train), instead of a suite.")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("tinytorch", "numpy", "llvmlite", "torch", "jax", "jaxlib", "onnxruntime", "onnx", "scipy")
+PACKAGES = ("tinytorch", "numpy", "llvmlite", "torch", "jax", "jaxlib", "onnxruntime", "openvino", "onnx", "scipy")
 _VARIABLES = re.compile(r"^(TT_|OMP_|MKL_|OPENBLAS_|XLA_|TORCH|GOMP_|KMP_|JAX_)")
 
 

@@ -20,6 +20,7 @@ FRAMEWORKS = {  # what `--peers` takes → the contestants it brings
     "jax": ("jax",),
     "numpy": ("numpy",),
     "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
 }
 
 

@@ -21,7 +21,7 @@ from benchmarks.harness import environment
 from benchmarks.registry import WORKLOADS
 
 MODULES = {"torch.compile": "torch", "torch": "torch", "jax": "jax", "tinytorch": "tinytorch"}
-STEPS = {"core": "mlp_train_b64", "vision": "cnn_train_b128", "language": "lstm"}  # which workload, by suite
+STEPS = {"core": "mlp_train_b64", "vision": "cnn_train_b128", "language": "gpt_base_train"}  # which workload, by suite
 _TIMEOUT = 300.0
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 
 # In the order of the table.
-FAMILIES = ("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution", "recurrent")
+FAMILIES = (
+    *("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution"),
+    *("gpt", "attention", "recurrent"),
+)
 
 
 def load() -> None:
