@@ -1,4 +1,4 @@
-"""What the machine can do at best: a loop of fused multiply-adds, and a plain copy; both generated code."""
+"""What the machine can do at best: a loop of fused multiply-adds, a copy, and a sum that reads; all generated code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SLOWEST_COPY = 40e9  # bytes/s, read + written: only fixes how often a copy is 
 
 @functools.cache
 def _code() -> tuple[LoadedCode, int]:
-    """The loaded functions `fma` and `copy`, and the flops of one trip of the loop in `fma`."""
+    """The loaded functions `fma`, `copy` and `read`, and the flops of one trip of the loop in `fma`."""
     target = Target.host()
     module = Module(target.attributes)
     lanes = target.lanes(f32)
@@ -33,6 +33,7 @@ def _code() -> tuple[LoadedCode, int]:
     chains = 24 if target.vector_registers >= 32 else 12
     _write_fma(module, lanes, chains, target.has_fma)
     _write_copy(module, lanes)
+    _write_read(module, lanes)
     return load_object(compile_object(module.text(), target)), 2 * chains * lanes
 
 
@@ -67,6 +68,23 @@ def _write_copy(module: Module, lanes: int) -> None:
         f.loop(size, [], chunk, step=4 * vec.bytes)
 
     f.loop(repeats, [], once)
+    f.ret()
+
+
+def _write_read(module: Module, lanes: int) -> None:
+    """read(out, source, bytes, repeats): sums of eight vectors at a time; bytes in steps of those."""
+    f = module.function("read", [PTR, PTR, I64, I64])
+    out, source, size, repeats = f.params
+    vec, chains = F32.widen(lanes), 8
+
+    def chunk(offset: Register, *sums: Register) -> list[Register]:
+        return [x + f.load(source, vec, offset + i * vec.bytes, align=vec.bytes) for i, x in enumerate(sums)]
+
+    def once(_: Register, *sums: Register) -> list[Register]:
+        return f.loop(size, list(sums), chunk, step=chains * vec.bytes)
+
+    for position, x in enumerate(f.loop(repeats, [f.const(0.0, vec)] * chains, once)):
+        f.store(x, out, position * vec.bytes)
     f.ret()
 
 
@@ -117,8 +135,27 @@ def copy_case(threads: int, traffic: float) -> Case:
     return Case(_on_threads(calls), lambda: {"alive": np.array(len(keep))}, units=repeats)
 
 
+def read_case(threads: int, traffic: float) -> Case:
+    """Reads `traffic` bytes, of which each thread has a share of its own."""
+    code, _ = _code()
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
+        code.address("read")
+    )
+    share = int(traffic / threads) // 512 * 512
+    repeats = max(1, round(COPY_SECONDS_AT_LEAST * _SLOWEST_COPY / traffic))
+    source = _aligned(share * threads)
+    source.view(np.float32)[:] = 1.0
+    outs = [_aligned(4096) for _ in range(threads)]
+    calls = [
+        functools.partial(function, out.ctypes.data, source.ctypes.data + i * share, share, repeats)
+        for i, out in enumerate(outs)
+    ]
+    keep = (code, source, outs)
+    return Case(_on_threads(calls), lambda: {"alive": np.array(len(keep))}, units=repeats)
+
+
 def limit_case(workload: Workload, threads: int) -> Case:
     """The fastest that this machine could do the workload's arithmetic, or its memory traffic."""
     if workload.limit == "fma":
         return fma_case(threads, workload.flops)
-    return copy_case(threads, workload.bytes)
+    return (copy_case if workload.limit == "copy" else read_case)(threads, workload.bytes)

@@ -52,8 +52,8 @@ class Workload:
     """One row of the table.
 
     flops, bytes: arithmetic and unavoidable memory traffic (read + written) of one step.
-    limit: what bounds the fastest possible step: the rate of fused multiply-adds, the bandwidth of a copy, or nothing
-        that is worth a comparison (steps of a few microseconds are bound by the call).
+    limit: what bounds the fastest possible step: the rate of fused multiply-adds, the bandwidth of a copy, that of
+        reading, or nothing that is worth a comparison (steps of a few microseconds are bound by the call).
     check_steps: after how many steps from the start the contestants are compared.
     builders: contestant → a function that builds its case; it imports its framework itself.
     prepare: makes the numbers that the builders start from, once, where that should not count as building.
@@ -63,7 +63,7 @@ class Workload:
     builders: Mapping[str, Callable[[], Case]]
     flops: float = 0.0
     bytes: float = 0.0
-    limit: Literal["fma", "copy"] | None = None
+    limit: Literal["fma", "copy", "read"] | None = None
     check_steps: int = 1
     rtol: float = 1e-4
     atol: float = 1e-5

@@ -74,7 +74,7 @@ def _own_cells(row: Row) -> tuple[str, str, str]:
     rate = ""
     if row.workload.limit == "fma":
         rate = f"{row.workload.flops / seconds / 1e9:.1f} GFLOP/s"
-    elif row.workload.limit == "copy":
+    elif row.workload.limit in ("copy", "read"):
         rate = f"{row.workload.bytes / seconds / 1e9:.1f} GB/s"
     return duration(seconds), rate, f"{reached[LIMIT]:.0%}" if LIMIT in reached else ""
 
@@ -150,7 +150,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def print_peaks(console: Console, rows: Sequence[Row]) -> None:
     """The machine's limits as measured beside the workloads, per number of threads."""
-    for kind, quantity, unit in (("fma", "flops", "GFLOP/s"), ("copy", "bytes", "GB/s, read + written")):
+    for kind, quantity, unit in (
+        ("fma", "flops", "GFLOP/s"),
+        ("copy", "bytes", "GB/s, read + written"),
+        ("read", "bytes", "GB/s, read"),
+    ):
         for threads in sorted({row.threads for row in rows}):
             rates = [
                 getattr(row.workload, quantity) / row.timings[LIMIT].median / 1e9

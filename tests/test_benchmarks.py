@@ -110,7 +110,7 @@ def test_a_run_from_processes_to_table_and_json(tmp_path):
 def test_every_workload_has_ours_and_a_peer_to_check_it():
     for entry in WORKLOADS.values():
         assert OURS in entry.builders and len(entry.builders.keys() - {OURS, "tinytorch eager"}) >= 2
-        assert {"fma": entry.flops, "copy": entry.bytes, None: 1}[entry.limit] > 0
+        assert {"fma": entry.flops, "copy": entry.bytes, "read": entry.bytes, None: 1}[entry.limit] > 0
 
 
 def test_a_table_has_a_column_for_those_who_take_part():

@@ -7,7 +7,7 @@ import importlib
 # In the order of the table.
 FAMILIES = (
     *("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "convolution"),
-    *("gpt", "attention", "recurrent"),
+    *("gpt", "gpt_inference", "attention", "recurrent"),
 )
 
 

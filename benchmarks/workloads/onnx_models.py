@@ -31,7 +31,7 @@ def model_of(
         "benchmark",
         [described(name, dtype, shape) for name, (dtype, shape) in inputs.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in (constants or {}).items()],
+        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in (constants or {}).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     return model.SerializeToString()
