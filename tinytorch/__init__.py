@@ -4,11 +4,15 @@ Functions, layers and losses are listed where they are defined, in `__all__` of 
 """
 
 from tinytorch.compile import Compiled, compile, verify
+from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
+from tinytorch.frontend import transformers as _transformers
+from tinytorch.frontend.attention import *
 from tinytorch.frontend.autograd import (
     Function,
     checkpoint,
@@ -33,6 +37,7 @@ from tinytorch.frontend.data import (
     TinyShakespeare,
     random_split,
 )
+from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.losses import *
@@ -62,6 +67,7 @@ from tinytorch.frontend.training import (
     class_hits,
     clip_grad_norm,
 )
+from tinytorch.frontend.transformers import *
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
@@ -143,8 +149,11 @@ __all__ = [
     "value_and_grad",
     "verify",
 ]
+__all__ += _attention.__all__
+__all__ += _embeddings.__all__
 __all__ += _functional.__all__
 __all__ += _layers.__all__
 __all__ += _losses.__all__
 __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
+__all__ += _transformers.__all__

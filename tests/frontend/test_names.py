@@ -10,8 +10,10 @@ import pytest
 import tinytorch as tt
 from tinytorch.frontend import (
     activations,
+    attention,
     creation,
     einsum,
+    embeddings,
     functional,
     layer_functions,
     layers,
@@ -20,14 +22,24 @@ from tinytorch.frontend import (
     norms,
     spatial,
     tensor_functions,
+    transformers,
 )
+from tinytorch.frontend.attention import functions as attention_functions
 from tinytorch.frontend.spatial import functions, pooling
 
 FUNCTIONS = [
-    activations, creation, einsum, layer_functions, loss_functions, norms, functions, pooling, tensor_functions,
+    activations, attention_functions, creation, einsum, layer_functions, loss_functions, norms, functions, pooling,
+    tensor_functions,
 ]  # fmt: skip
-LAYERS = [layers, losses, spatial]
-INSIDE = {"Activation", "band", "class_ignored", "check_padding", "paddings"}  # for other files of the frontend
+LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
+INSIDE = {
+    "Activation",
+    "attention_at",
+    "band",
+    "class_ignored",
+    "check_padding",
+    "paddings",
+}  # for other files of the frontend
 
 
 @pytest.mark.parametrize("module", [*FUNCTIONS[:-1], layers, losses], ids=lambda module: module.__name__)

@@ -13,5 +13,6 @@ Each imports only those before it, so this is the order to read them in.
 - Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
-- What runs compiled: `training`; then `data`, `spatial`, `tokenization`, and `functional`, a list of names.
+- What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
+  and `functional`, a list of names.
 """

@@ -12,6 +12,8 @@ from tinytorch.frontend import loss_functions as _loss_functions
 from tinytorch.frontend import norms as _norms
 from tinytorch.frontend import tensor_functions as _tensor_functions
 from tinytorch.frontend.activations import *
+from tinytorch.frontend.attention import functions as _attention_functions
+from tinytorch.frontend.attention.functions import *
 from tinytorch.frontend.creation import *
 from tinytorch.frontend.einsum import *
 from tinytorch.frontend.layer_functions import *
@@ -25,6 +27,7 @@ from tinytorch.frontend.tensor_functions import *
 
 __all__: list[str] = []
 __all__ += _activations.__all__
+__all__ += _attention_functions.__all__
 __all__ += _creation.__all__
 __all__ += _einsum.__all__
 __all__ += _layer_functions.__all__

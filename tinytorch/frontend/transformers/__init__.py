@@ -1,0 +1,10 @@
+"""Module 13: transformers. To read, in this order: `block` (attention and a network for each position, with their
+residuals), then `gpt` (the language model).
+"""
+
+from __future__ import annotations
+
+from tinytorch.frontend.transformers.block import TransformerBlock
+from tinytorch.frontend.transformers.gpt import GPT
+
+__all__ = ["GPT", "TransformerBlock"]
