@@ -635,6 +635,16 @@ def _normalizations() -> list[Sample]:
     for dtype, tolerance in (("f32", 128), ("bf16", 1), ("f16", 1)):
         arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((4, 6, 70), (70,), (70,)))
         samples.append(Sample(op, arrays, {"axes": (2,), **eps}, tolerance, False))
+    plain, affine = OPS["rmsnorm"], OPS["rmsnorm_affine"]
+    for shape, count in (((5, 3), 1), ((4,), 1), ((2, 3, 4), 2)):
+        attrs = {"axes": tuple(range(len(shape) - count, len(shape))), **eps}
+        arrays = (rng.normal(size=shape), rng.normal(size=shape[-count:]))
+        samples.append(Sample(plain, arrays[:1], attrs, 128, False, smooth=True))
+        samples.append(Sample(affine, arrays, attrs, 128, False, smooth=True))
+    samples.append(Sample(plain, (rng.normal(size=(3, 4)),), {"axes": (0,), **eps}, 128, False, smooth=True))
+    for dtype, tolerance in (("f32", 128), ("bf16", 1), ("f16", 1)):
+        arrays = tuple(_random(DTYPES[dtype], s, rng) for s in ((4, 6, 70), (70,)))
+        samples.append(Sample(affine, arrays, {"axes": (2,), **eps}, tolerance, False))
     return samples
 
 
@@ -657,10 +667,20 @@ def _recurrent() -> list[Sample]:
     return samples
 
 
+def _rotaries() -> list[Sample]:
+    rng, op = _rng("rotary"), OPS["rotary"]
+    samples = [Sample(op, tuple(rng.normal(size=(2, 3, 4)) for _ in range(3)), {}, 8, False, smooth=True)]
+    for dtype, table in (("f32", "f32"), ("f64", "f64"), ("bf16", "f32"), ("f16", "f32"), ("f16", "f16")):
+        arrays = tuple(_random(DTYPES[name], (3, 5, 22), rng) for name in (dtype, table, table))
+        samples.append(Sample(op, arrays, {}, 8, False))
+    return [*samples, Sample(op, tuple(np.zeros((2, 0), np.float32) for _ in range(3)))]
+
+
 SAMPLES: list[Sample] = [
     *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(), *_scans(),
     *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
     *_recurrent(),
+    *_rotaries(),
 ]  # fmt: skip
 
 

@@ -32,14 +32,9 @@ FUNCTIONS = [
     tensor_functions,
 ]  # fmt: skip
 LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
-INSIDE = {
-    "Activation",
-    "attention_at",
-    "band",
-    "class_ignored",
-    "check_padding",
-    "paddings",
-}  # for other files of the frontend
+INSIDE = {  # for other files of the frontend
+    "Activation", "attention_at", "band", "class_ignored", "check_padding", "padding_row", "paddings", "side_by_side",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [*FUNCTIONS[:-1], layers, losses], ids=lambda module: module.__name__)

@@ -11,10 +11,11 @@ from typing import Any, cast, overload
 
 from tinytorch.frontend import arguments, init
 from tinytorch.frontend.creation import ones, zeros
-from tinytorch.frontend.layer_functions import dropout, layer_norm, linear
+from tinytorch.frontend.layer_functions import dropout, layer_norm, linear, rms_norm
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import cat, split
 from tinytorch.frontend.tracked import parts_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -27,6 +28,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "ModuleList",
+    "RMSNorm",
     "Sequential",
 ]
 
@@ -60,6 +62,19 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+_FEW_ROWS = 32  # a product of so few rows reads its weights at the speed of memory, and joining them reads them again
+
+
+def side_by_side(x: Tensor, *layers: Linear) -> list[Tensor]:
+    """x by each layer: one product with the weights joined, as x is then packed once and tiles are full; that pays from
+    some rows on. Each weight stays a parameter of its own, so that an optimizer of matrices sees one."""
+    if len(layers) == 1 or x.numel() < _FEW_ROWS * x.shape[-1]:
+        return [layer(x) for layer in layers]
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    joined = linear(x, cat([layer.weight for layer in layers]), cat(biases) if biases else None)
+    return split(joined, [layer.out_features for layer in layers], -1)
 
 
 class _Container(Module):
@@ -138,6 +153,14 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
+def _sizes(what: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    given = normalized_shape if isinstance(normalized_shape, (list, tuple)) else [normalized_shape]
+    shape = tuple(arguments.integer(what, "normalized_shape", size, 1) for size in given)
+    if not shape:
+        raise arguments.wrong_value(what, "normalized_shape", "one or more sizes", normalized_shape)
+    return shape
+
+
 class LayerNorm(Module):
     """(x - mean) / sqrt(variance + eps) over the last axes, of shape `normalized_shape`, times weight plus bias
     (Ba, Kiros & Hinton 2016)."""
@@ -151,11 +174,8 @@ class LayerNorm(Module):
         dtype: object = f32,
     ) -> None:
         super().__init__()
-        sizes = normalized_shape if isinstance(normalized_shape, (list, tuple)) else [normalized_shape]
-        shape = tuple(arguments.integer("LayerNorm", "normalized_shape", size, 1) for size in sizes)
-        if not shape:
-            raise arguments.wrong_value("LayerNorm", "normalized_shape", "one or more sizes", normalized_shape)
-        self.normalized_shape, self.eps = shape, arguments.not_negative("LayerNorm", "eps", eps)
+        self.normalized_shape = shape = _sizes("LayerNorm", normalized_shape)
+        self.eps = arguments.not_negative("LayerNorm", "eps", eps)
         arguments.flag("LayerNorm", "elementwise_affine", elementwise_affine)
         arguments.flag("LayerNorm", "bias", bias)
         self.weight = Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None
@@ -163,6 +183,30 @@ class LayerNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+
+
+class RMSNorm(Module):
+    """x / sqrt(mean of x² + eps) over the last axes, of shape `normalized_shape`, times weight (Zhang & Sennrich 2019):
+    LayerNorm without mean and bias. `eps` is by default that of f32, or of f64 where x is f64, as in PyTorch."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        dtype: object = f32,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = shape = _sizes("RMSNorm", normalized_shape)
+        self.eps = None if eps is None else arguments.not_negative("RMSNorm", "eps", eps)
+        arguments.flag("RMSNorm", "elementwise_affine", elementwise_affine)
+        self.weight = Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,23 +10,38 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
 from tinytorch.frontend.creation import arange
-from tinytorch.frontend.embeddings import Embedding
-from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.init import zeros_
+from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryEmbedding
+from tinytorch.frontend.gradients import grad_mode, require_tensor
+from tinytorch.frontend.init import normal_, zeros_
 from tinytorch.frontend.layer_functions import dropout, linear
-from tinytorch.frontend.layers import LayerNorm, Linear, ModuleList
+from tinytorch.frontend.layers import Linear, ModuleList
 from tinytorch.frontend.loss_functions import cross_entropy
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.random import Generator, normal_
+from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.transformers.block import TransformerBlock
+from tinytorch.frontend.transformers.block import TransformerBlock, norm_of
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
 
 class GPT(Module):
-    """A decoder-only transformer: indices [batch, length] to logits [batch, length, vocab_size]."""
+    """A decoder-only transformer: tokens [batch, length] to logits [batch, length, vocab_size] of those that follow
+    (Radford et al. 2019). The defaults are those of GPT-2.
+
+    - `context_length`: the most tokens that it sees.
+    - `positions`: "learned" or "sinusoidal", added to the embeddings; "rotary", with `rotary_base`; or "none".
+    - `tied`: the head's weights are those of the embedding.
+    - `embedding_dropout`: by default `dropout`.
+    - `norm`, `activation`, `mlp_ratio`, `num_kv_heads`, `head_dim`, `qk_norm`, `value_residual`: as in
+      `TransformerBlock`.
+    - `initialization`: "gpt2": matrices of deviation 0.02, those in front of a residual 0.02 / sqrt(2 num_layers);
+      biases 0. "identity": deviation 1 / sqrt(columns), but 0 for those in front of a residual, so that blocks begin as
+      identities; an embedding that is tied has 0.02, else 1, with a head of 0.
+
+    A training step costs 6 operations for each weight of a matrix and token, and 6 length · embed_dim for each layer
+    and token of causal attention. Parameters grow with layers · embed_dim², the table with vocab_size · embed_dim.
+    """
 
     def __init__(
         self,
@@ -37,61 +53,111 @@ class GPT(Module):
         dropout: float = 0.0,
         bias: bool = True,
         tied: bool = True,
+        positions: str = "learned",
+        norm: str = "layer",
         activation: str = "gelu_tanh",
         mlp_ratio: float = 4,
         num_kv_heads: int | None = None,
+        head_dim: int | None = None,
+        qk_norm: bool = False,
+        value_residual: bool = False,
+        rotary_base: float = 10000.0,
+        embedding_dropout: float | None = None,
+        initialization: str = "gpt2",
         dtype: object = f32,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        self.vocab_size = arguments.integer("GPT", "vocab_size", vocab_size, 1)
-        self.context_length = arguments.integer("GPT", "context_length", context_length, 1)
-        arguments.integer("GPT", "num_layers", num_layers, 1)
-        self.dropout = float(arguments.probability("GPT", "dropout", dropout))
+        name = type(self).__name__
+        self.vocab_size = arguments.integer(name, "vocab_size", vocab_size, 1)
+        self.embed_dim = arguments.integer(name, "embed_dim", embed_dim, 1)
+        self.num_layers = arguments.integer(name, "num_layers", num_layers, 1)
+        self.context_length = arguments.integer(name, "context_length", context_length, 1)
+        self.dropout = float(arguments.probability(name, "dropout", dropout))
+        arguments.integer(name, "num_heads", num_heads, 1)
+        arguments.choice(name, "positions", positions, "learned", "sinusoidal", "rotary", "none")
+        arguments.choice(name, "initialization", initialization, "gpt2", "identity")
+        first = dropout if embedding_dropout is None else embedding_dropout
+        self.embedding_dropout = float(arguments.probability(name, "embedding_dropout", first))
         self.generator = generator
         self.token_embedding = Embedding(vocab_size, embed_dim, dtype=dtype, generator=generator)
-        self.position_embedding = Embedding(context_length, embed_dim, dtype=dtype, generator=generator)
+        added = positions in ("learned", "sinusoidal")
+        self.positions = (
+            PositionalEncoding(context_length, embed_dim, positions, dtype=dtype, generator=generator)
+            if added
+            else None
+        )
+        size = embed_dim // num_heads if head_dim is None else head_dim
+        rotary = RotaryEmbedding(size, context_length, rotary_base, dtype) if positions == "rotary" else None
         self.blocks = ModuleList(
             TransformerBlock(
-                embed_dim, num_heads, mlp_ratio, dropout, bias, True, activation, num_kv_heads, dtype, generator
+                embed_dim, num_heads, mlp_ratio, dropout, bias, True, activation, norm, num_kv_heads, head_dim, qk_norm,
+                rotary, value_residual and i > 0, dtype, generator,
             )
-            for _ in range(num_layers)
-        )
-        self.norm = LayerNorm(embed_dim, bias=bias, dtype=dtype)
+            for i in range(num_layers)
+        )  # fmt: skip
+        self.norm = norm_of(name, norm, embed_dim, bias, dtype)
         self.head = None if tied else Linear(embed_dim, vocab_size, False, dtype, generator=generator)
-        self._initialize(num_layers, generator)
+        self._initialize(initialization == "identity")
 
-    def _initialize(self, num_layers: int, generator: Generator | None) -> None:
-        """Weights of standard deviation 0.02, those before a residual of 0.02 / sqrt(2 num_layers) (Radford et al.
-        2019); biases 0."""
+    def _initialize(self, identity: bool) -> None:
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
-                last = name.endswith(("attention.output.weight", "feed_forward.down.weight"))
-                normal_(parameter, 0.0, 0.02 / (2 * num_layers) ** 0.5 if last else 0.02, generator)
-            elif name.endswith("bias"):
+            if name.endswith(".bias"):
                 zeros_(parameter)
+            elif parameter.ndim == 2:
+                normal_(parameter, 0.0, self._deviation(name, parameter, identity), self.generator)
+
+    def _deviation(self, name: str, weight: Tensor, identity: bool) -> float:
+        """The standard deviation that a matrix begins with."""
+        last = name.endswith((".output.weight", ".down.weight"))
+        if not identity:
+            return 0.02 / math.sqrt(2 * self.num_layers) if last else 0.02
+        if name == "token_embedding.weight":
+            return 0.02 if self.head is None else 1.0
+        if name == "positions.weight":
+            return 0.02
+        return 0.0 if last or name == "head.weight" else weight.shape[1] ** -0.5
 
     def forward(self, indices: Tensor, targets: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Logits [batch, length, vocab_size]; with `targets` [batch, length], the mean cross entropy instead."""
-        if indices.ndim != 2:
-            raise ShapeError(f"GPT: indices are [batch, length], got {indices.type}", user_loc())
-        length = indices.shape[1]
-        if length > self.context_length:
-            raise ShapeError(f"GPT: {length} tokens are more than the context length {self.context_length}", user_loc())
-        positions = arange(length) if cache is None else cache.positions.unsqueeze(1) + arange(length)
-        x = self.token_embedding(indices) + (
-            self.position_embedding.weight[:length] if cache is None else self.position_embedding(positions)
-        )
-        x = dropout(x, self.dropout, self.training, self.generator)
-        for i, block in enumerate(self.blocks):
-            x = block(x, cache=cache, layer_idx=i)
-        if cache is not None:
-            cache.advance(length)
-        x = self.norm(x)
-        logits = linear(x, self.token_embedding.weight) if self.head is None else self.head(x)
+        """Logits [batch, length, vocab_size] of integers [batch, length]; with `targets` [batch, length], the mean
+        cross entropy instead (targets of -100 do not count).
+
+        With a `cache`, the tokens stand behind those that it holds, and it takes their keys and values.
+        """
+        logits = self.logits(self.hidden(indices, cache))
         if targets is None:
             return logits
-        return cross_entropy(logits.reshape(-1, self.vocab_size), targets.reshape(-1))
+        if require_tensor("GPT", targets).shape != indices.shape:
+            raise ShapeError(f"GPT: targets are {list(indices.shape)} integers, got {targets.type}", user_loc())
+        return cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    def hidden(self, indices: Tensor, cache: Cache | None = None) -> Tensor:
+        """What the head reads: [batch, length, embed_dim] behind the last norm."""
+        if require_tensor("GPT", indices).ndim != 2 or indices.dtype.kind not in ("int", "uint"):
+            raise ShapeError(f"GPT: tokens are integers [batch, length], got {indices.type}", user_loc())
+        length = indices.shape[1]
+        if not 0 < length <= self.context_length:
+            raise ShapeError(
+                f"GPT: the context holds 1 to {self.context_length} tokens, got {indices.type}; the last ones can be "
+                f"cut off, as in tokens[:, -{self.context_length}:]",
+                user_loc(),
+            )
+        x = self.token_embedding(indices)
+        if self.positions is not None:
+            places = None if cache is None else cache.positions.unsqueeze(1) + arange(length)
+            x = self.positions(x, places)
+        x = dropout(x, self.embedding_dropout, self.training, self.generator)
+        first_value = None
+        for i, block in enumerate(self.blocks):
+            x, value = block(x, cache=cache, layer_idx=i, first_value=first_value, return_value=True)
+            first_value = value if first_value is None else first_value
+        if cache is not None:
+            cache.advance(length)
+        return self.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., embed_dim] to [..., vocab_size]."""
+        return linear(hidden, self.token_embedding.weight) if self.head is None else self.head(hidden)
 
     def generate(self, prompt: Sequence[int], max_length: int, temperature: float = 1.0) -> list[int]:
         """The prompt and what follows it, `max_length` tokens in all, drawn from softmax(logits / temperature)."""

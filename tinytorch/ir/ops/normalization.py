@@ -129,3 +129,51 @@ layernorm_affine = define_composite(
     "layernorm_affine", "(x - mean) / sqrt(variance + eps) over the last `axes`, times weight plus bias",
     _affine_type, _affine, (_rule(_affine_x_grad), _rule(_affine_weight_grad), _rule(_affine_bias_grad)),
 )  # fmt: skip
+
+
+# With s = 1 / sqrt(mean(x²) + eps) and y = x s, the cotangent of x, given g of y, is s (g - y mean(g y)); given g of
+# y weight, that of the weight is Σ g y, and g weight stands for g in that of x        (Zhang & Sennrich 2019).
+def _inverse_rms(x: Any, axes: Axes, eps: float) -> Any:
+    return 1.0 / apply(sqrt, mean_of(x * x, axes) + eps)
+
+
+def _rmsnorm(x: Any, *, axes: Axes, eps: float) -> Any:
+    return x * _along(_inverse_rms(x, axes, eps), x)
+
+
+def _rmsnorm_grad(g: Any, x: Any, *, axes: Axes, eps: float) -> Any:
+    scale = _inverse_rms(x, axes, eps)
+    y = x * _along(scale, x)
+    return (g - y * _along(mean_of(g * y, axes), x)) * _along(scale, x)
+
+
+rmsnorm = define_composite(
+    "rmsnorm", "x / sqrt(mean of x² + eps) over `axes` (Zhang & Sennrich 2019), without scale", layernorm.infer,
+    _rmsnorm, (_rule(_rmsnorm_grad),),
+)  # fmt: skip
+
+
+def _rmsnorm_affine_type(x: TensorType, weight: TensorType, *, axes: Axes, eps: float) -> TensorType:
+    rmsnorm.infer(x, axes=axes, eps=eps)
+    row = TensorType(x.dtype, tuple(x.shape[a] for a in axes))
+    if axes != tuple(range(x.rank - len(axes), x.rank)) or weight != row:
+        raise ShapeError(f"rmsnorm_affine: weight is {row}, of the last axes {axes} of {x}; got {weight}")
+    return x
+
+
+def _rmsnorm_affine(x: Any, weight: Any, **attrs: Any) -> Any:
+    return _rmsnorm(x, **attrs) * _along(weight, x)
+
+
+def _rmsnorm_affine_x_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
+    return _rmsnorm_grad(g * _along(weight, g), x, **attrs)
+
+
+def _rmsnorm_affine_weight_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
+    return _of_rows(g * _rmsnorm(x, **attrs), weight)
+
+
+rmsnorm_affine = define_composite(
+    "rmsnorm_affine", "x / sqrt(mean of x² + eps) over the last `axes`, times weight", _rmsnorm_affine_type,
+    _rmsnorm_affine, (_rule(_rmsnorm_affine_x_grad), _rule(_rmsnorm_affine_weight_grad)),
+)  # fmt: skip
