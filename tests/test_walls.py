@@ -49,7 +49,12 @@ COURSE = [
     "compression",
     "benchmarking",
 ]
-COMPILES = ["training", *COURSE[COURSE.index("profiling") :]]  # the modules that may use the compiler
+COMPILES = [
+    "training",
+    "transformers",
+    "kv_cache",
+    *COURSE[COURSE.index("profiling") :],
+]  # the modules that may use the compiler
 HEAVY = ["llvmlite", "networkx", "matplotlib", "rich", "typer", "graphviz", "torch"]
 
 

@@ -20,20 +20,43 @@ from tinytorch.ir.types import f32
 
 
 class Cache(Protocol):
-    """Keys and values of earlier tokens, as attention asks for them."""
+    """Keys and values of earlier tokens, as attention and models ask for them. A model calls `begin`, then each layer
+    `update`, then the model `advance`; layers without a model around them only `update`."""
+
+    @property
+    def max_seq_len(self) -> int:
+        """How many tokens a row has room for."""
+        ...
 
     @property
     def positions(self) -> Tensor:
-        """i64[batch]: how many tokens each row has; the next one stands there."""
+        """i64[batch]: how many tokens each row has."""
         ...
 
-    def update(self, layer_idx: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write key and value [batch, groups, count, d] of a layer from `positions` on; all its keys and values,
-        [batch, groups, most, d]. `positions` stay as they are until `advance`."""
+    @property
+    def pending(self) -> Tensor:
+        """i64[layers]: how many more a layer has that `advance` has not counted yet."""
+        ...
+
+    def begin(self) -> Tensor:
+        """Forget what `advance` has not counted; `positions`."""
+        ...
+
+    def update(self, layer_idx: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Write the layer's key and value [batch, groups, length, d] of further tokens. All that the layer has room
+        for, [batch, groups, max_seq_len, d] of each, and where the new ones begin, i64[batch]."""
         ...
 
     def advance(self, count: int | Tensor) -> None:
-        """All layers have written: each row has `count` tokens more, or i64[batch] of them (others were padding)."""
+        """All layers have written `count` tokens."""
+        ...
+
+    def truncate(self, lengths: int | Tensor) -> None:
+        """Keep at most so many tokens of each row: one number or i64[batch]."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all tokens."""
         ...
 
 
@@ -127,19 +150,21 @@ class MultiHeadAttention(Module):
             q, k, v = self.query(x), self.key(key), self.value(value)
         q, k, v = (_in_heads(part, self.head_dim) for part in (q, k, v))
         v = self._mixed(v, first_value)
-        q, k = self._placed(q, k, cache)
+        q, k = self._placed(q, k, cache, layer_idx)
         out = self._attended(q, k, v, mask, cache, layer_idx)
         out = self.output(out.transpose(-3, -2).flatten(-2))
         return (out, v) if return_value else out
 
-    def _placed(self, q: Tensor, k: Tensor, cache: Cache | None) -> tuple[Tensor, Tensor]:
+    def _placed(self, q: Tensor, k: Tensor, cache: Cache | None, layer_idx: int) -> tuple[Tensor, Tensor]:
         """Queries and keys, normalised and turned."""
         if self.qk_scale is not None:
             q = rms_norm(q, self.head_dim) * (self.qk_scale * self.head_dim**-0.5)
             k = rms_norm(k, self.head_dim)
         if self.rotary is None:
             return q, k
-        positions = None if cache is None else cache.positions.unsqueeze(1) + arange(q.shape[-2])
+        positions = None
+        if cache is not None:
+            positions = (cache.positions + cache.pending[layer_idx]).unsqueeze(1) + arange(q.shape[-2])
         return self.rotary(q, positions), self.rotary(k, positions)
 
     def _mixed(self, v: Tensor, first: Tensor | None) -> Tensor:
@@ -157,8 +182,7 @@ class MultiHeadAttention(Module):
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, cache: Cache | None, layer_idx: int
     ) -> Tensor:
         if cache is not None:
-            keys, values = cache.update(layer_idx, k, v)
-            return attention_at(q, keys, values, cache.positions)
+            return attention_at(q, *cache.update(layer_idx, k, v))
         if mask is not None and mask.ndim == q.ndim - 1 > 2:
             mask = mask.unsqueeze(-3)
         p = self.dropout if self.training else 0.0

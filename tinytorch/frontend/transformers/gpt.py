@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
 from tinytorch.frontend.creation import arange
 from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryEmbedding
-from tinytorch.frontend.gradients import grad_mode, require_tensor
+from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.init import normal_, zeros_
 from tinytorch.frontend.layer_functions import dropout, linear
 from tinytorch.frontend.layers import Linear, ModuleList
@@ -20,6 +19,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.transformers.block import TransformerBlock, norm_of
+from tinytorch.frontend.transformers.generation import Settings, Steps, generate
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
@@ -42,6 +42,9 @@ class GPT(Module):
     A training step costs 6 operations for each weight of a matrix and token, and 6 length · embed_dim for each layer
     and token of causal attention. Parameters grow with layers · embed_dim², the table with vocab_size · embed_dim.
     """
+
+    __slots__ = ("_steps",)  # beside the attributes: no part of the model's state
+    _steps: Steps
 
     def __init__(
         self,
@@ -142,9 +145,9 @@ class GPT(Module):
                 f"cut off, as in tokens[:, -{self.context_length}:]",
                 user_loc(),
             )
+        places = None if cache is None else cache.begin().unsqueeze(1) + arange(length)
         x = self.token_embedding(indices)
         if self.positions is not None:
-            places = None if cache is None else cache.positions.unsqueeze(1) + arange(length)
             x = self.positions(x, places)
         x = dropout(x, self.embedding_dropout, self.training, self.generator)
         first_value = None
@@ -159,15 +162,41 @@ class GPT(Module):
         """[..., embed_dim] to [..., vocab_size]."""
         return linear(hidden, self.token_embedding.weight) if self.head is None else self.head(hidden)
 
-    def generate(self, prompt: Sequence[int], max_length: int, temperature: float = 1.0) -> list[int]:
-        """The prompt and what follows it, `max_length` tokens in all, drawn from softmax(logits / temperature)."""
-        tokens, rng = list(prompt), np.random.default_rng()
-        with grad_mode(False):
-            while len(tokens) < max_length:
-                logits = self(Tensor([tokens[-self.context_length :]]))[0, -1].numpy()
-                if temperature == 0:
-                    tokens.append(int(logits.argmax()))
-                    continue
-                weights = np.exp((logits - logits.max()) / temperature)
-                tokens.append(int(rng.choice(len(weights), p=weights / weights.sum())))
-        return tokens
+    @property
+    def steps(self) -> Steps:
+        """What `generate` has compiled."""
+        if not hasattr(self, "_steps"):
+            object.__setattr__(self, "_steps", Steps())
+        return self._steps
+
+    def generate(
+        self,
+        prompt: Any,
+        max_length: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: int | Sequence[int] = (),
+        callback: Callable[..., Any] | None = None,
+        cache: Cache | None = None,
+        generator: Generator | None = None,
+    ) -> Any:
+        """The prompt and what follows it, `max_length` tokens in all: a list of ids. Of several prompts (a list of
+        lists or a tensor [batch, length]), which may differ in length, a list of such lists.
+
+        Each token is drawn from softmax(logits / temperature), of the `top_k` most probable ones, and of the fewest
+        that have a probability of `top_p` together (Holtzman et al. 2020); what is as probable as the last of these
+        counts too. `temperature` 0 takes the most probable token. A row ends behind a token of `stop`. `callback` gets
+        each token as it is made, and of several prompts the row behind it: `callback(token, row)`.
+
+        A row depends on its prompt alone: with `seed`, row b is what its prompt gives alone with seed + b. Without,
+        `generator` or the default one draws.
+
+        Without a cache, each token costs a forward of all before it, of at most `context_length`, padded to the next
+        power of two; tokens further back are forgotten. With a `cache`, which must have room for `max_length` tokens
+        and is emptied first, it costs a forward of one. Either is compiled, one executable for each size; the model is
+        in evaluation mode meanwhile.
+        """
+        settings = Settings(temperature, top_k, top_p, stop, callback)
+        return generate(self, prompt, max_length, settings, seed, generator, cache)
