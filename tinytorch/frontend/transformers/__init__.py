@@ -1,6 +1,6 @@
 """Module 13: transformers. To read, in this order: `block` (attention and a network for each position, with their
-residuals), `sampling` (a token of logits), `generation` (prompts, compiled steps, and the loop around them), then `gpt`
-(the language model).
+residuals), `sampling` (a token of logits), `generation` (prompts, compiled steps, and the loop around them), `gpt2`
+(published weights), then `gpt` (the language model).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class TransformerBlock(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        hidden = int(arguments.positive(name, "mlp_ratio", mlp_ratio) * embed_dim)
+        hidden = round(arguments.positive(name, "mlp_ratio", mlp_ratio) * embed_dim)
         self.norm1 = norm_of(name, norm, embed_dim, bias, dtype)
         self.attention = MultiHeadAttention(
             embed_dim, num_heads, bias, dropout, causal, num_kv_heads, head_dim, qk_norm, rotary, value_residual, dtype,

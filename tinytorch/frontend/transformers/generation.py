@@ -108,7 +108,7 @@ def generate(
     with _evaluating(model), grad_mode(False):
         uniform = _uniform(len(rows), max_length - min(map(len, rows)), settings, seed, generator)
         tokens = _Windows(model, rows, settings) if cache is None else _Cached(model, rows, settings, cache, max_length)
-        _run(rows, max_length, settings, iter(uniform), tokens.step, None if single else rows)
+        _run(rows, max_length, settings, map(Tensor.wrap, uniform), tokens.step, single)
     return rows[0] if single else rows
 
 
@@ -116,9 +116,9 @@ def _run(
     rows: list[list[int]],
     most: int,
     settings: Settings,
-    uniform: Iterator[Array],
-    step: Callable[[Array], list[int]],
-    several: Any,
+    uniform: Iterator[Tensor],
+    step: Callable[[Tensor], list[int]],
+    single: bool,
 ) -> None:
     """Append tokens to rows until all are at their end."""
     open_rows = [i for i, row in enumerate(rows) if len(row) < most]
@@ -133,7 +133,7 @@ def _run(
             row.append(token)
             closed = closed or len(row) == most or token in stop
             if callback is not None:
-                callback(token) if several is None else callback(token, i)
+                callback(token) if single else callback(token, i)
         if closed:
             open_rows = [i for i in open_rows if len(rows[i]) < most and rows[i][-1] not in stop]
 
@@ -222,7 +222,7 @@ class _Windows:
         self.longest = max(map(len, rows))
         self.window, self.lengths = _padded(rows, model.context_length), _lengths(rows)
 
-    def step(self, uniform: Array) -> list[int]:
+    def step(self, uniform: Tensor) -> list[int]:
         model, kinds, width = self.model, self.kinds, _bucket(self.longest, self.model.context_length)
         self.longest = min(self.longest + 1, model.context_length)
         run = model.steps.get(None, (width, kinds), lambda: _window_step(model, width, kinds))
@@ -256,7 +256,7 @@ class _Cached:
         self.last = Tensor(np.full(len(rows), max_length - 1))  # rows that are at their end stay there
         self.run: Callable[..., Tensor] | None = None
 
-    def step(self, uniform: Array) -> list[int]:
+    def step(self, uniform: Tensor) -> list[int]:
         if self.run is not None:
             return self.run(self.tokens, self.last, uniform, self.numbers).tolist()
         model, cache, kinds, steps = self.model, self.cache, self.kinds, self.model.steps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from os import PathLike
+from typing import Any, Self
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
@@ -20,7 +21,8 @@ from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.transformers.block import TransformerBlock, norm_of
 from tinytorch.frontend.transformers.generation import Settings, Steps, generate
-from tinytorch.ir.errors import ShapeError
+from tinytorch.frontend.transformers.gpt2 import GPT2Weights
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
@@ -161,6 +163,27 @@ class GPT(Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., embed_dim] to [..., vocab_size]."""
         return linear(hidden, self.token_embedding.weight) if self.head is None else self.head(hidden)
+
+    @classmethod
+    def from_safetensors(
+        cls, path: str | PathLike[str], num_heads: int | None = None, dropout: float = 0.0, dtype: object = f32
+    ) -> Self:
+        """GPT-2 with the published weights of a safetensors file; `gpt2` describes its layout. `num_heads` is not in
+        such a file; by default heads are 64 wide, as in every published size. TinyTorchError for a file that is
+        damaged, or whose tensors are missing, unknown or of wrong shapes."""
+        weights = GPT2Weights(path)
+        if num_heads is None and weights.embed_dim % 64:
+            raise TinyTorchError(
+                f"from_safetensors: {path} has vectors of {weights.embed_dim}, no multiple of 64; give num_heads",
+                user_loc(),
+            )
+        model = cls(
+            weights.vocab_size, weights.embed_dim, weights.num_layers, num_heads or weights.embed_dim // 64,
+            weights.context_length, dropout, tied=weights.tied, mlp_ratio=weights.hidden / weights.embed_dim,
+            dtype=dtype,
+        )  # fmt: skip
+        model.load_state_dict(weights.state())
+        return model
 
     @property
     def steps(self) -> Steps:
