@@ -7,6 +7,7 @@ from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
+from tinytorch.frontend import kv_cache as _kv_cache
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
@@ -39,6 +40,7 @@ from tinytorch.frontend.data import (
 )
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
+from tinytorch.frontend.kv_cache import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
@@ -152,6 +154,7 @@ __all__ = [
 __all__ += _attention.__all__
 __all__ += _embeddings.__all__
 __all__ += _functional.__all__
+__all__ += _kv_cache.__all__
 __all__ += _layers.__all__
 __all__ += _losses.__all__
 __all__ += _recurrent.__all__

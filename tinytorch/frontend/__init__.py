@@ -14,5 +14,5 @@ Each imports only those before it, so this is the order to read them in.
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
-  and `functional`, a list of names.
+  `kv_cache`, and `functional`, a list of names.
 """

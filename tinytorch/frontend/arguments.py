@@ -22,6 +22,10 @@ class ArgumentValueError(TinyTorchError, ValueError):
     """An argument is of the right kind, but makes no sense."""
 
 
+class ArgumentIndexError(TinyTorchError, IndexError):
+    """An argument names a place that does not exist."""
+
+
 def wrong_type(what: str, name: str, wanted: str, value: Any) -> ArgumentTypeError:
     return ArgumentTypeError(f"{what}: {name} is {wanted}, got {value!r}", user_loc())
 

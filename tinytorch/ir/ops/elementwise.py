@@ -274,23 +274,24 @@ shift_right_logical = _shift(
 
 
 # Indices in range.
-def _index_type(x: TensorType, *, size: int, wrap: bool = True) -> TensorType:
+def _index_type(x: TensorType, *, size: int, wrap: bool = True, what: str = "index") -> TensorType:
     if x.dtype != i64:
         raise ShapeError(f"an index must be i64 here, got {x.dtype}")
     return x
 
 
-def _index_eval(x: Any, *, size: int, wrap: bool = True) -> Any:
+def _index_eval(x: Any, *, size: int, wrap: bool = True, what: str = "index") -> Any:
     bad = (x < (-size if wrap else 0)) | (x >= size)
     if bad.any():
-        raise IndexError(f"index {x[bad].flat[0]} is out of range for size {size}")
+        raise IndexError(f"{what} {x[bad].flat[0]} is out of range for size {size}")
     return np.where(x < 0, x + size, x)
 
 
 checked_index = define(Op(
     name="checked_index", kind="elementwise",
-    doc="Indices into an axis of `size`; negative ones count from its end if `wrap`, and are out of range if not.",
+    doc="Indices into an axis of `size`; negative ones count from its end if `wrap`, and are out of range if not. An "
+    "error calls an index `what`.",
     infer=_index_type, eval=_index_eval, vjp=NONDIFF, flops=one_per_result,
-    scalar=lambda e, x, *, size, wrap=True: e.select(x < 0, x + size, x) if wrap else x,
-    guard=lambda e, x, *, size, wrap=True: (x < size) & (x >= (-size if wrap else 0)),
+    scalar=lambda e, x, *, size, wrap=True, what="": e.select(x < 0, x + size, x) if wrap else x,
+    guard=lambda e, x, *, size, wrap=True, what="": (x < size) & (x >= (-size if wrap else 0)),
 ))  # fmt: skip
