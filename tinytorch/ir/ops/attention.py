@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.expansions import eval_of, fast_of, differentiated
+from tinytorch.ir.expansions import differentiated, eval_of, fast_of
 from tinytorch.ir.op import Attrs, JointRule, Op, apply, define
 from tinytorch.ir.ops.composite import kept
 from tinytorch.ir.ops.contract import matmul, transposed
