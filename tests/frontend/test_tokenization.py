@@ -159,6 +159,8 @@ def test_classes_are_those_of_unicode() -> None:
             assert (table[code] == NUMBER) == (category[0] == "N"), hex(code)
             assert (table[code] == SPACE) == chr(code).isspace(), hex(code)
     assert table[0x1C89] == LETTER and table[0x10D40] == NUMBER  # of Unicode 16
+    beyond = table[128:]
+    assert [int((beyond == kind).sum()) for kind in (LETTER, NUMBER, SPACE)] == [140976, 1901, 19]
 
 
 def test_bytes_that_are_no_characters_are_signs() -> None:
@@ -363,7 +365,7 @@ def test_mistakes_with_byte_pairs() -> None:
     refused(lambda: tokenizer.decode_bytes([-1]), "decode_bytes", "token 0 of 1 is -1")
     refused(lambda: tokenizer.decode([1, 2.0]), "token 1", "2.0")
     refused(lambda: tokenizer.decode([True]), "token 0", "True")
-    refused(lambda: tokenizer.decode("12"), "tokens", "'12'")
+    refused(lambda: tokenizer.decode("12"), "tokens", "type str")
     refused(lambda: tokenizer.decode(5), "tokens")
     refused(lambda: tokenizer.decode(np.array(5)), "tokens")
     refused(lambda: tokenizer.decode([[1, 2]]), "token 0")

@@ -60,6 +60,14 @@ def test_what_is_saved_is_loaded(path: Path) -> None:
     assert path.read_bytes() == content
 
 
+def test_ids_that_the_package_gave() -> None:
+    """Version 0.23.3, trained on the same corpus with the same options."""
+    text = f"then I'll say 54321 naïve things, 日本!{END} 🙂\n\t"
+    expected = [259, 79, 288, 265, 77, 295, 222, 22, 21, 20, 19, 18, 293, 282, 222, 85, 73, 74, 79, 72, 84, 13, 222]
+    expected += [286, 279, 252, 107, 2, 0, 289, 200, 199]
+    assert trained().encode(text, allowed_special="all") == expected
+
+
 def test_a_small_file_of_another_program(tmp_path: Path) -> None:
     """As old versions write it: merges in one string, fields that are missing, bytes that were never seen."""
     path = tmp_path / "tokenizer.json"

@@ -96,7 +96,8 @@ class BPETokenizer:
         """The ids of a text. The special tokens in `allowed_special` ("all": every one) become their own ids; without
         it, they are text like any other."""
         what = "BPETokenizer.encode"
-        return self._encode(what, utf8(what, is_text(what, "text", text)), allowed_special)
+        is_text(what, "text", text, " (encode_bytes takes bytes)")
+        return self._encode(what, utf8(what, text), allowed_special)
 
     def encode_bytes(self, data: bytes | bytearray, *, allowed_special: AllowedSpecial = ()) -> list[int]:
         """The ids of any bytes; those of a text in UTF-8 are those of the text."""

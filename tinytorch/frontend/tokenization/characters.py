@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 from tinytorch.frontend import arguments
 from tinytorch.frontend.tokenization import files
 from tinytorch.frontend.tokenization.files import FormatError
-from tinytorch.frontend.tokenization.inputs import ids_of, is_text, texts_of
+from tinytorch.frontend.tokenization.inputs import ids_of, is_text, texts_of, wrong_kind
 from tinytorch.ir.loc import user_loc
 
 __all__ = ["CharTokenizer"]
@@ -82,7 +82,7 @@ class CharTokenizer:
 
 def _entries(vocabulary: Any) -> list[Any]:
     if isinstance(vocabulary, (bytes, bytearray)) or not isinstance(vocabulary, Iterable):
-        raise arguments.wrong_type("CharTokenizer", "vocabulary", "a string or a list of characters", vocabulary)
+        raise wrong_kind("CharTokenizer", "vocabulary", "a string or a list of characters", vocabulary)
     return list(cast("Iterable[Any]", vocabulary))
 
 

@@ -9,20 +9,23 @@ from tinytorch.frontend import arguments
 from tinytorch.ir.loc import user_loc
 
 
-def is_text(what: str, name: str, value: Any) -> str:
-    """`value`, if it is a string; in an error, no more than its kind is shown of what is none."""
+def wrong_kind(what: str, name: str, wanted: str, value: Any) -> arguments.ArgumentTypeError:
+    """The error that shows no more than the type of `value`, which may be long."""
+    message = f"{what}: {name} is {wanted}, got an object of type {type(value).__name__}"
+    return arguments.ArgumentTypeError(message, user_loc())
+
+
+def is_text(what: str, name: str, value: Any, hint: str = "") -> str:
+    """`value`, if it is a string."""
     if not isinstance(value, str):
-        hint = "; encode_bytes takes bytes" if what == "BPETokenizer.encode" and isinstance(value, bytes) else ""
-        message = f"{what}: {name} is a string, got an object of type {type(value).__name__}{hint}"
-        raise arguments.ArgumentTypeError(message, user_loc())
+        raise wrong_kind(what, name, f"a string{hint}", value)
     return value
 
 
 def is_bytes(what: str, data: Any) -> bytes:
-    """`data` as bytes; an error if it is something else."""
+    """`data` as bytes, if it is that."""
     if not isinstance(data, (bytes, bytearray)):
-        message = f"{what}: data is bytes, got an object of type {type(data).__name__}"
-        raise arguments.ArgumentTypeError(message, user_loc())
+        raise wrong_kind(what, "data", "bytes", data)
     return bytes(data)
 
 
@@ -41,7 +44,7 @@ def texts_of(what: str, corpus: Any) -> Iterator[str]:
         yield corpus
         return
     if isinstance(corpus, (bytes, bytearray)) or not isinstance(corpus, Iterable):
-        raise arguments.wrong_type(what, "corpus", "a string or several", corpus)
+        raise wrong_kind(what, "corpus", "a string or several", corpus)
     for number, text in enumerate(cast("Iterable[Any]", corpus)):
         yield is_text(what, f"text {number} of the corpus", text)
 
@@ -50,7 +53,7 @@ def ids_of(what: str, tokens: Any, size: int) -> list[int]:
     """Tokens as a list of integers below `size`: of a list, another iterable, or an array or tensor of rank 1."""
     given: Any = tokens.tolist() if hasattr(tokens, "tolist") else tokens  # an integer, if its rank is 0
     if isinstance(given, (str, bytes, bytearray)) or not isinstance(given, Iterable):
-        raise arguments.wrong_type(what, "tokens", "a list of integers", tokens)
+        raise wrong_kind(what, "tokens", "a list of integers", tokens)
     ids = list(cast("Iterable[Any]", given))
     if set(map(type, ids)) - {int}:
         ids = [arguments.integer(what, f"token {place}", token) for place, token in enumerate(ids)]
