@@ -5,6 +5,7 @@ Read `ir/family.py` first, then `loop`, `contract`, and the others.
 
 from __future__ import annotations
 
+from tinytorch.ir.families.attention import ATTENTION
 from tinytorch.ir.families.contract import CONTRACT
 from tinytorch.ir.families.conv import CONV
 from tinytorch.ir.families.index import INDEX
@@ -13,4 +14,4 @@ from tinytorch.ir.families.pooling import POOLING
 from tinytorch.ir.families.recurrent import RECURRENT
 from tinytorch.ir.family import Families
 
-FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, RECURRENT)
+FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, RECURRENT, ATTENTION)

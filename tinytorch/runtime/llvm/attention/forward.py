@@ -1,0 +1,302 @@
+"""Attention itself.
+
+An item is a block of queries of one head. It goes through the keys in blocks: for a few queries at a time, scores with
+the keys of the block, then weights relative to the largest score so far, then the weighted sum of values added to
+what was there, scaled down where the largest score has grown (Milakov & Gimelshein 2018). Keys that none of the few
+queries sees are left out, unless values are infinite or NaN: 0 times those is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tinytorch.ir import lanemath
+from tinytorch.ir.emitter import Lane
+from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
+from tinytorch.runtime.llvm.attention.scores import Row, Scores
+from tinytorch.runtime.llvm.contract.parts import least
+from tinytorch.runtime.llvm.kernel import Buffer
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
+from tinytorch.runtime.llvm.text.types import I1, I64, PTR, memory_type
+
+_KEYS = 256  # of a block
+_QUERIES = 256  # of an item at most
+_ITEMS = 16  # wanted
+_CHUNK_FLOPS = 1 << 20
+
+
+class Forward:
+    """Writes `void name(ptr frame, i64 chunk)`; the frame is the operands, out, lse and scratch."""
+
+    def __init__(self, module: Module, fn: Function, heads: Heads, out: Buffer | None, lse: Buffer | None) -> None:
+        self.module, self.fn, self.heads, self.out, self.lse = module, fn, heads, out, lse
+        step = heads.rows
+        blocks = max(1, -(-_ITEMS // max(1, heads.batch * heads.count)), -(-heads.queries // _QUERIES))
+        self.block = -(-heads.queries // blocks // step) * step
+        self.blocks = -(-heads.queries // self.block) if self.block else 0
+        self.items = heads.batch * heads.count * self.blocks
+        flops = 4 * self.block * heads.keys * (heads.width + heads.depth)
+        self.items_per_chunk = max(1, _CHUNK_FLOPS // max(1, flops))
+        self.key_block = min(_KEYS, -(-max(1, heads.keys) // heads.panel) * heads.panel)
+        self._lay_out()
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.items // self.items_per_chunk)
+
+    def _lay_out(self) -> None:
+        heads, scratch = self.heads, Scratch()
+        self.pitch = self.key_block * heads.size
+        self.q_at = scratch.area(self.block * heads.pitch(heads.width))
+        self.k_at = scratch.area(self.pitch * heads.width)
+        self.v_at = scratch.area(self.key_block * heads.pitch(heads.depth))
+        self.s_at = scratch.area(heads.rows * self.pitch)
+        self.o_at = scratch.area(self.block * heads.pitch(heads.depth))
+        self.m_at = scratch.area(self.block * heads.size)
+        self.l_at = scratch.area(self.block * heads.size)
+        self.scratch_bytes = scratch.bytes
+
+    def write(self) -> None:
+        fn, heads = self.fn, self.heads
+        frame, chunk = fn.params
+        count = 3 + len(heads.extras)
+        pointers = [
+            fn.load(frame, PTR, 8 * i) for i in range(count + (self.out is not None) + (self.lse is not None) + 1)
+        ]
+        self.q, self.k, self.v = pointers[:3]
+        self.extras = dict(zip(heads.extras, pointers[3:], strict=False))
+        ends = pointers[count:]
+        self.scratch = ends.pop()
+        self.ends = ends
+        self.scores = Scores(fn, heads, self.extras.get("state"))
+        self.products = Products(self.module, fn, heads)
+        first = chunk * self.items_per_chunk
+        fn.loop(least(first + self.items_per_chunk, self.items), [], self._item, start=first)
+
+    def _item(self, number: Register) -> None:
+        """Blocks of late queries, which see most keys, come first."""
+        fn, heads = self.fn, self.heads
+        start = (self.blocks - 1 - number % self.blocks) * self.block
+        head, batch = number // self.blocks % heads.count, number // (self.blocks * heads.count)
+        rows = least(heads.queries - start, self.block)
+        group = head // heads.shared
+        position = fn.const(0)
+        keys = fn.const(heads.keys)
+        if "positions" in self.extras:
+            at = at_entry(fn, self.extras["positions"], heads.extras["positions"], batch)
+            position = fn.load(at, I64)
+            keys = between(fn, position + heads.queries, keys)
+        v = at_entry(fn, self.v, heads.v, batch, group)
+        item = self._reach(_Item(batch, head, start, rows, position, keys, keys, fn.const(0, I1)), v)
+        k = at_entry(fn, self.k, heads.k, batch, group)
+        q = at_entry(fn, self.q, heads.q, batch, head, start)
+        self.products.pack_rows(q, heads.q, fn.at(self.scratch, self.q_at), rows)
+        self._clear(rows)
+        fn.loop(item.last, [], lambda first: self._key_block(item, first, k, v), step=self.key_block)
+        fn.loop(rows, [], lambda i: self._finish(item, i))
+
+    def _reach(self, item: _Item, v: Register) -> _Item:
+        """Up to which key the item goes, and whether all of them count for every query."""
+        fn = self.fn
+        if not self._skips:
+            return item
+        first, last = item.position + item.start, between(fn, item.position + item.start + item.rows, item.keys)
+        finite = self._is_finite(v, between(fn, first + 1, item.keys), item.keys)
+        return replace(item, last=fn.select(finite, last, item.keys), skips=finite)
+
+    @property
+    def _skips(self) -> bool:
+        return self.heads.how.causal and self.heads.how.fill == -math.inf
+
+    def _is_finite(self, v: Register, first: Register, last: Register) -> Register:
+        """Whether no value between these keys is infinite or NaN."""
+        fn, heads = self.fn, self.heads
+        x, e = heads.v, self.scores.e
+        zero = self.scores.const(0)
+
+        def row(j: Register, *state: Register) -> Sequence[Register]:
+            at, total = fn.at(v, j * x.row_bytes), Lane(e, heads.compute, state[0])
+            for start in range(0, heads.depth, heads.lanes):
+                mask = fn.lane_mask(heads.lanes, heads.depth - start)
+                part = e.load_strided(at, x.dtype, x.strides[-1], start * x.column_bytes, mask=mask)
+                total = total + part.cast(heads.compute) * zero
+            return [e.value(total)]
+
+        found = fn.loop(last, [e.value(zero)], row, start=first)[0]
+        total = fn.reduce(found, lambda a, b: a + b)
+        return fn.compare("oeq", total, fn.const(0.0, total.type))
+
+    def _clear(self, rows: Register) -> None:
+        fn, heads = self.fn, self.heads
+        fn.fill(fn.at(self.scratch, self.o_at), 0, rows * heads.pitch(heads.depth))
+        fn.fill(fn.at(self.scratch, self.l_at), 0, rows * heads.size)
+        lowest = fn.const(-math.inf, memory_type(heads.compute, 1))
+        fn.loop(rows, [], lambda i: fn.store(lowest, fn.at(self.scratch, self.m_at), i * heads.size))
+
+    def _key_block(self, item: _Item, first: Register, k: Register, v: Register) -> None:
+        fn, heads, products = self.fn, self.heads, self.products
+        count = least(item.last - first, self.key_block)
+        panels, values = fn.at(self.scratch, self.k_at), fn.at(self.scratch, self.v_at)
+        products.pack_panels(fn.at(k, first * heads.k.row_bytes), heads.k, panels, first, count)
+        products.pack_rows(fn.at(v, first * heads.v.row_bytes), heads.v, values, count)
+        block = _Block(first, count)
+        fn.loop(item.rows, [], lambda i: self._tile(item, block, i), step=heads.rows)
+
+    def _tile(self, item: _Item, block: _Block, i: Register) -> None:
+        """A few queries, from number i of the item on, and the block's keys."""
+        fn, heads = self.fn, self.heads
+        rows = least(item.rows - i, heads.rows)
+        count = block.count
+        if self._skips:
+            seen = between(fn, item.position + item.start + i + rows - block.first, count)
+            count = fn.select(item.skips, seen, count)
+        s = Matrix(fn.at(self.scratch, self.s_at), self.pitch, heads.size)
+        q_row = heads.pitch(heads.width)
+        q = Matrix(fn.at(fn.at(self.scratch, self.q_at), i * q_row), q_row, heads.size)
+        self._scores(q, s, rows, block, count)
+        fn.loop(rows, [], lambda r: self._weights(item, block, i + r, fn.at(s.at, r * s.row), count))
+        v = Matrix(fn.at(self.scratch, self.v_at), heads.pitch(heads.depth), heads.size)
+        o_row = heads.pitch(heads.depth)
+        o = Matrix(fn.at(fn.at(self.scratch, self.o_at), i * o_row), o_row, heads.size)
+        some = fn.compare("sgt", count, fn.const(0))
+        fn.if_(some, lambda: self.products.add(s, v, o, rows, heads.depth, count, heads.queries))
+
+    def _scores(self, q: Matrix, s: Matrix, rows: Register, block: _Block, count: Register) -> None:
+        """Products of queries and keys, a panel of keys at a time; the last of all keys may be a smaller one."""
+        fn, heads = self.fn, self.heads
+        panels = fn.at(self.scratch, self.k_at)
+        panel_bytes = heads.panel * heads.width * heads.size
+        rest = heads.keys % heads.panel
+
+        def panel(j: Register, columns: int) -> None:
+            b = Matrix(fn.at(panels, j // heads.panel * panel_bytes), heads.pitch(columns), heads.size)
+            to = Matrix(fn.at(s.at, j * heads.size), s.row, s.column)
+            self.products.store(q, b, to, rows, columns, fn.const(heads.width), heads.queries)
+
+        def either(j: Register) -> None:
+            if not rest:
+                panel(j, heads.panel)
+            elif heads.keys < heads.panel:
+                panel(j, rest)
+            else:
+                ends = fn.compare("sgt", block.first + j, fn.const(heads.keys - heads.panel))
+                fn.if_(ends, lambda: panel(j, rest), lambda: panel(j, heads.panel))
+
+        fn.loop(count, [], either, step=heads.panel)
+
+    def _row(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> Row:
+        """Query i of the item and what it sees of the block."""
+        fn, heads = self.fn, self.heads
+        query = item.start + i
+        seen = count
+        if heads.how.causal:
+            seen = between(fn, item.position + query + 1 - block.first, count)
+        mask = None
+        if "mask" in self.extras:
+            x = heads.extras["mask"]
+            mask = at_entry(fn, self.extras["mask"], x, item.batch, item.head, query, block.first)
+        number = ((item.batch * heads.count + item.head) * heads.queries + query) * heads.keys
+        return Row(at, block.first, count, seen, mask, number)
+
+    def _weights(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> None:
+        """Scores become weights relative to the largest so far; sums before are scaled down to it."""
+        fn, heads, scores = self.fn, self.heads, self.scores
+        e, one = scores.e, scores.one
+        row = self._row(item, block, i, at, count)
+        scale = scores.const(heads.how.scale)
+
+        def largest(j: Register, tail: bool, bits: Lane | None, top: Register) -> Sequence[Register]:
+            if scores.plain:
+                t = scores.load(at, j * heads.size)
+                t = e.select(scores.below(j, row.seen), t, scores.const(-math.inf)) if tail else t
+            else:
+                t = scores.score(row, j, tail)
+                scores.store(t, at, j * heads.size)
+            x = e.value(t)
+            return [fn.select(fn.compare("ogt", x, top), x, top)]
+
+        lowest = e.value(scores.const(-math.inf))
+        top = fn.reduce(scores.sweep(row, [lowest], largest)[0], lambda a, b: fn.select(fn.compare("ogt", a, b), a, b))
+        if scores.plain:
+            top = top * heads.how.scale
+        kind = memory_type(heads.compute, 1)
+        tops, totals = fn.at(self.scratch, self.m_at), fn.at(self.scratch, self.l_at)
+        before = fn.load(tops, kind, i * heads.size)
+        now = fn.select(fn.compare("ogt", top, before), top, before)
+        empty = fn.compare("oeq", now, fn.const(-math.inf, kind))
+        shift = fn.select(empty, fn.const(0.0, kind), now)
+        wide = scores.splat(shift)
+
+        def weight(j: Register, tail: bool, bits: Lane | None, total: Register) -> Sequence[Register]:
+            t = scores.load(at, j * heads.size)
+            x = scores.exp(e.fma(t, scale, -wide) if scores.plain else t - wide)
+            if tail and scores.plain:
+                x = e.select(scores.below(j, row.seen), x, scores.const(0))
+            scores.store(scores.dropped(x, bits), at, j * heads.size)
+            return [total + e.value(x)]
+
+        total = scores.sweep(row, [e.value(scores.const(0))], weight, random=True)[0]
+        total = fn.reduce(total, lambda a, b: a + b)
+        factor = one.value(lanemath.exp(one, Lane(one, heads.compute, before - shift)))
+        fn.store(fn.fma(fn.load(totals, kind, i * heads.size), factor, total), totals, i * heads.size)
+        fn.store(now, tops, i * heads.size)
+        grown = fn.compare("une", factor, fn.const(1.0, kind))
+        fn.if_(grown, lambda: self._scale(i, factor))
+
+    def _scale(self, i: Register, factor: Register) -> None:
+        fn, heads, scores = self.fn, self.heads, self.scores
+        o = fn.at(fn.at(self.scratch, self.o_at), i * heads.pitch(heads.depth))
+        by = scores.splat(factor)
+        for j in range(0, heads.pitch(heads.depth), heads.lanes * heads.size):
+            scores.store(scores.load(o, fn.const(j)) * by, o, fn.const(j))
+
+    def _finish(self, item: _Item, i: Register) -> None:
+        """Divide by the sum of weights, and write the row."""
+        fn, heads, scores = self.fn, self.heads, self.scores
+        kind, one = memory_type(heads.compute, 1), scores.one
+        total = fn.load(fn.at(self.scratch, self.l_at), kind, i * heads.size)
+        empty = fn.compare("oeq", total, fn.const(0.0, kind))
+        nothing = fn.const(math.inf if heads.how.zeros else math.nan, kind)
+        total = fn.select(empty, nothing, total)
+        by = scores.splat(fn.binary("fdiv", fn.const(1.0, kind), total))
+        ends = list(self.ends)
+        if self.out is not None:
+            x = self.out
+            to = at_entry(fn, ends.pop(0), x, item.batch, item.head, item.start + i)
+            o = fn.at(fn.at(self.scratch, self.o_at), i * heads.pitch(heads.depth))
+            for j in range(0, heads.depth, heads.lanes):
+                made = (scores.load(o, fn.const(j * heads.size)) * by).cast(x.dtype)
+                mask = fn.lane_mask(heads.lanes, heads.depth - j)
+                scores.e.store_strided(made, to, x.strides[-1] or 1, j * x.column_bytes, mask=mask)
+        if self.lse is not None:
+            x = self.lse
+            to = at_entry(fn, ends.pop(0), x, item.batch, item.head, item.start + i)
+            top = fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)
+            top = fn.select(fn.compare("oeq", top, fn.const(-math.inf, kind)), fn.const(0.0, kind), top)
+            log = lanemath.log(one, Lane(one, heads.compute, total))
+            fn.store(top + one.value(log), to)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A block of queries: of which batch entry and head, from which query on and how many; which key query 0 stands
+    at, how many keys there are, up to which it goes through them, and whether it leaves out those that are not seen."""
+
+    batch: Register
+    head: Register
+    start: Register
+    rows: Register
+    position: Register
+    keys: Register
+    last: Register
+    skips: Register
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Keys: the first, and how many of them are gone through."""
+
+    first: Register
+    count: Register

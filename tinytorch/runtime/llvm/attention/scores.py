@@ -1,0 +1,160 @@
+"""What becomes of a row of products of a query with a block of keys: scale, mask, weights, and what dropout keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinytorch.ir import lanemath
+from tinytorch.ir.emitter import Lane
+from tinytorch.ir.ops.random import LANES, philox, philox_block
+from tinytorch.ir.types import bool_, i32, i64
+from tinytorch.runtime.llvm.attention.heads import Heads
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Function, Register
+from tinytorch.runtime.llvm.text.types import I64, memory_type
+
+_GROUP = 4 * LANES  # elements that take the words of LANES random blocks
+
+
+@dataclass(frozen=True)
+class Row:
+    """A query and a block of keys: its scores in memory, the block's first key, how many keys it has, how many of
+    them the query can see, where the query's row of the mask begins, and the number of its first weight of all."""
+
+    at: Register
+    first: Register
+    count: Register
+    seen: Register
+    mask: Register | None
+    number: Register
+
+
+Visit = Callable[..., Sequence[Register]]
+
+
+class Scores:
+    """Writes passes over rows of scores in one function."""
+
+    def __init__(self, fn: Function, heads: Heads, state: Register | None) -> None:
+        self.fn, self.heads = fn, heads
+        self.e = LaneEmitter(fn, heads.target, heads.lanes)
+        self.one = LaneEmitter(fn, heads.target, 1)
+        self.mask = heads.extras.get("mask")
+        self.type = memory_type(heads.compute, heads.lanes)
+        if state is not None:
+            stride = heads.extras["state"].strides_bytes[0]
+            self.state = [fn.load(state, I64, i * stride) for i in range(2)]
+
+    @property
+    def plain(self) -> bool:
+        """Whether scores are products times the scale, and those that a query does not see count for nothing."""
+        return self.mask is None and self.heads.how.fill == -math.inf and self.heads.how.scale > 0
+
+    # Vectors.
+    def load(self, at: Register, offset: Register) -> Lane:
+        return Lane(self.e, self.heads.compute, self.fn.load(at, self.type, offset))
+
+    def store(self, lane: Lane, at: Register, offset: Register) -> None:
+        self.fn.store(self.e.value(lane), at, offset)
+
+    def const(self, value: float) -> Lane:
+        return self.e.const(value, self.heads.compute)
+
+    def splat(self, x: Register) -> Lane:
+        return self.e.lane(x, self.heads.compute)
+
+    def sweep(self, row: Row, carried: Sequence[Register], visit: Visit, *, random: bool = False) -> list[Register]:
+        """`visit(j, tail, bits, *carried)` for vectors at key j of the block, over all that it has: first those that
+        are seen whole (`tail` is False), then the others. `bits` are random ones, if wanted and there is dropout."""
+        fn, lanes = self.fn, self.heads.lanes
+        random = random and self.heads.how.p > 0
+        shares = random and self.heads.keys % _GROUP == 0  # then rows of weights are whole groups
+        step = max(_GROUP, lanes) if shares else lanes
+
+        def several(j: Register, *state: Register) -> Sequence[Register]:
+            following: Sequence[Register] = state
+            for u, bits in enumerate(self._shared_bits(row, j) if shares else [self._bits(row, j) if random else None]):
+                following = visit(j + u * lanes, False, bits, *following)
+            return following
+
+        def rest(j: Register, *state: Register) -> Sequence[Register]:
+            return visit(j, True, self._bits(row, j) if random else None, *state)
+
+        whole = row.seen // step * step
+        carried = fn.loop(whole, carried, several, step=step)
+        return fn.loop(row.count, carried, rest, start=whole, step=lanes)
+
+    def below(self, j: Register, limit: Register) -> Lane:
+        """Which lanes of a vector at j lie below `limit`."""
+        mask = self.fn.lane_mask(self.heads.lanes, limit - j)
+        assert mask is not None
+        return Lane(self.e, bool_, mask)
+
+    # Scores.
+    def score(self, row: Row, j: Register, tail: bool) -> Lane:
+        """The scores of a vector; -inf where there are no keys."""
+        how, mask = self.heads.how, self.mask
+        t = self.load(row.at, j * self.heads.size) * self.const(how.scale)
+        live = self.fn.lane_mask(self.heads.lanes, row.count - j) if tail else None
+        fill = self.const(how.fill)
+        if mask is not None:
+            assert row.mask is not None
+            stride = mask.strides[-1]
+            there = self.e.load_strided(row.mask, mask.dtype, stride, j * (stride * mask.dtype.size), mask=live)
+            if mask.dtype is bool_:
+                t = self.e.select(there, t, fill)
+            else:
+                t = t + there.cast(self.heads.compute)
+        if tail:
+            t = self.e.select(self.below(j, row.seen), t, fill)
+            if how.fill != -math.inf or self.mask is not None:
+                t = self.e.select(self.below(j, row.count), t, self.const(-math.inf))
+        return t
+
+    def visible(self, row: Row, j: Register, tail: bool, x: Lane) -> Lane:
+        """x where the query sees the keys, else 0."""
+        mask = self.mask
+        if mask is not None and mask.dtype is bool_:
+            assert row.mask is not None
+            live = self.fn.lane_mask(self.heads.lanes, row.count - j) if tail else None
+            stride = mask.strides[-1]
+            there = self.e.load_strided(row.mask, mask.dtype, stride, j * stride, mask=live)
+            x = self.e.select(there, x, self.const(0))
+        return self.e.select(self.below(j, row.seen), x, self.const(0)) if tail else x
+
+    def exp(self, x: Lane) -> Lane:
+        return lanemath.exp(self.e, x)
+
+    # Dropout.
+    def _shared_bits(self, row: Row, j: Register) -> list[Lane]:
+        fn, lanes = self.fn, self.heads.lanes
+        wide = LaneEmitter(fn, self.heads.target, LANES)
+        seed, offset = (wide.lane(x, i64) for x in self.state)
+        start = row.number + row.first + j
+        counter = offset + wide.lane(start >> 2, i64) + Lane(wide, i64, fn.constants(range(LANES), I64.widen(LANES)))
+        words = [wide.value(w.cast(i32)) for w in philox_block(wide, counter, seed)]
+        if lanes == LANES:
+            return [Lane(self.e, i32, w) for w in words]
+        parts = [range(k, k + lanes) for k in range(0, LANES, lanes)]
+        return [Lane(self.e, i32, fn.shuffle(w, None, part)) for w in words for part in parts]
+
+    def _bits(self, row: Row, j: Register) -> Lane:
+        start = row.number + row.first + j
+        steps = Lane(self.e, i64, self.fn.iota(I64.widen(self.heads.lanes)))
+        seed, offset = (self.e.lane(x, i64) for x in self.state)
+        return philox(self.e, self.e.lane(start, i64) + steps, seed, offset, shape=())
+
+    def dropped(self, x: Lane, bits: Lane | None) -> Lane:
+        """x where dropout keeps it, scaled, else 0."""
+        p = self.heads.how.p
+        if not p:
+            return x
+        assert bits is not None
+        limit = math.ceil(float(np.float32(p)) * 2.0**24)
+        keeps = (bits >> 8) >= self.e.const(limit, i32)
+        scaled = x * self.const(1 / (1 - p)) if p < 1 else x
+        return self.e.select(keeps, scaled, self.const(0))
