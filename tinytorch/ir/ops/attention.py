@@ -11,8 +11,11 @@ names, in this order:
 Scores are q kᵀ · scale + mask; those of keys that a query does not see become `fill`. With `causal`, query i sees no
 key behind its own position. With positions, keys behind the last query's position do not exist, whatever they hold.
 Weights are the softmax of the scores; weights that dropout does not keep are 0, the others are divided by 1 - p. A
-row without a score above -inf has weights of 0 if `zeros`, and else of NaN. A weight of 0 times an infinite value is
-NaN, as in a product of matrices.
+row without a score above -inf has weights of 0 if `zeros`, and else of NaN; without any keys the result is 0. A weight
+of 0 times an infinite value is NaN, as in a product of matrices.
+
+The second result is what weights are made with, for the gradient: [batch, heads, queries, 2], the largest score of a
+row and one over its sum of exponentials. Their logarithms together would lose the sum beside a score like -1e9.
 """
 
 from __future__ import annotations
@@ -28,9 +31,9 @@ from tinytorch.ir.op import Attrs, JointRule, Op, apply, define
 from tinytorch.ir.ops.composite import kept
 from tinytorch.ir.ops.contract import matmul, transposed
 from tinytorch.ir.ops.core import cast, filled, iota, where, zeros_like
-from tinytorch.ir.ops.elementwise import and_, eq, exp, le, log, lt
+from tinytorch.ir.ops.elementwise import and_, eq, exp, le, lt
 from tinytorch.ir.ops.reduce import max_, sum_
-from tinytorch.ir.ops.view import broadcast, reshape
+from tinytorch.ir.ops.view import broadcast, concat, reshape, slice_
 from tinytorch.ir.types import DType, Shape, TensorType, bool_, f32, i64
 
 EXTRAS = ("mask", "state", "positions")
@@ -73,7 +76,7 @@ def _attention_types(*types: TensorType, **attrs: Any) -> tuple[TensorType, Tens
     for name, wanted in (("state", TensorType(i64, (2,))), ("positions", TensorType(i64, (batch,)))):
         if extras.get(name, wanted) != wanted:
             raise ShapeError(f"attention: {name} is {wanted}, got {extras[name]}")
-    return TensorType(v.dtype, (batch, heads, queries, v.shape[3])), TensorType(_wide(q), (batch, heads, queries, 1))
+    return TensorType(v.dtype, (batch, heads, queries, v.shape[3])), TensorType(_wide(q), (batch, heads, queries, 2))
 
 
 def _check_extras(how: Attention, operands: int) -> None:
@@ -97,13 +100,17 @@ class _Scores:
         q, k, v = (_cast(x, dtype) for x in operands[:3])
         self.how, self.extras = how, how.named(operands)
         self.shape: Shape = (*q.type.shape[:3], k.type.shape[2])
-        self.q, self.k, self.v = _grouped(q, k), k, self.existing(v)
-        scores = self.ungrouped(apply(matmul, self.q, transposed(k))) * how.scale
+        self.q = _grouped(q, k)
+        self.k, self.v = self.existing(k), self.existing(v)
+        scores = self.ungrouped(apply(matmul, self.q, transposed(self.k))) * how.scale
         mask = self.extras.get("mask")
         if mask is not None and mask.type.dtype.is_float:
             scores = scores + _cast(mask, dtype)
         self.visible = self._visible(mask)
-        self.scores = scores if self.visible is None else self.where_visible(scores, how.fill)
+        scores = scores if self.visible is None else self.where_visible(scores, how.fill)
+        if "positions" in self.extras and how.fill != -math.inf:
+            scores = apply(where, self._exist(self.shape, 3), scores, filled(scores, -math.inf, scores.type))
+        self.scores = scores
 
     def _counted(self, x: Any, axis: int) -> Any:
         return x.apply_op(iota, (), {"shape": self.shape, "axis": axis})
@@ -111,13 +118,16 @@ class _Scores:
     def _positions(self, shape: Shape) -> Any:
         return _along(apply(reshape, self.extras["positions"], shape=(self.shape[0], 1, 1, 1)), shape)
 
-    def existing(self, v: Any) -> Any:
-        """v, 0 where keys do not exist."""
+    def existing(self, x: Any) -> Any:
+        """Rows of keys or values, 0 where those do not exist."""
         if "positions" not in self.extras:
-            return v
-        shape = v.type.shape
-        behind = self._positions(shape) + self.shape[2]
-        return apply(where, apply(lt, v.apply_op(iota, (), {"shape": shape, "axis": 2}), behind), v, zeros_like(v))
+            return x
+        return apply(where, self._exist(x.type.shape, 2), x, zeros_like(x))
+
+    def _exist(self, shape: Shape, axis: int) -> Any:
+        """bool: which keys, along `axis`, exist."""
+        key = self.q.apply_op(iota, (), {"shape": shape, "axis": axis})
+        return apply(lt, key, self._positions(shape) + self.shape[2])
 
     def _visible(self, mask: Any) -> Any:
         """bool: which keys each query sees; None: all."""
@@ -172,62 +182,67 @@ def _sum(x: Any) -> Any:
 
 
 def _attention(*operands: Any, **attrs: Any) -> tuple[Any, Any]:
-    """The results, and the logarithm of each row's sum of exponentials, for the gradient: +inf where weights are 0."""
     how = Attention(**attrs)
     s = _Scores(how, operands)
     scores, shape = s.scores, s.shape
+    zeros = how.zeros or not shape[3]
     if shape[3]:
         top = apply(max_, scores, axes=(3,))
     else:
         top = filled(scores, -math.inf, TensorType(scores.type.dtype, (*shape[:3], 1)))
     empty = apply(eq, top, filled(top, -math.inf, top.type))
-    shift = apply(where, empty, zeros_like(top), top) if how.zeros else top
-    weights = apply(exp, scores - _along(shift, shape))
+    top = apply(where, empty, zeros_like(top), top) if zeros else top
+    weights = apply(exp, scores - _along(top, shape))
     total = _sum(weights)
-    if how.zeros:
+    if zeros:
         total = apply(where, empty, filled(total, math.inf, total.type), total)
-    lse = shift + apply(log, total)
-    weights = s.dropped(weights * _along(1.0 / total, shape))
-    out = s.ungrouped(apply(matmul, s.grouped(weights), s.v))
-    return _cast(out, operands[2].type.dtype), lse
+    inverse = 1.0 / total
+    out = s.ungrouped(apply(matmul, s.grouped(s.dropped(weights)), s.v))
+    out = out * _along(inverse, out.type.shape)
+    return _cast(out, operands[2].type.dtype), apply(concat, top, inverse, axis=3)
 
 
 def _grad_types(*types: TensorType, **attrs: Any) -> tuple[TensorType, TensorType, TensorType]:
-    out, row = _attention_types(*types[:-3], **attrs)
-    if types[-3:] != (row, row, out):
-        raise ShapeError(
-            f"attention_grad: needs lse and delta of {row} and g of {out}, got {list(map(str, types[-3:]))}"
-        )
+    out, norms = _attention_types(*types[:-3], **attrs)
+    wanted = (norms, TensorType(norms.dtype, (*norms.shape[:3], 1)), out)
+    if types[-3:] != wanted:
+        raise ShapeError(f"attention_grad: needs {' and '.join(map(str, wanted))}, got {list(map(str, types[-3:]))}")
     return types[0], types[1], types[2]
 
 
+def _column(norms: Any, index: int) -> Any:
+    shape = norms.type.shape
+    return apply(slice_, norms, starts=(0, 0, 0, index), limits=(*shape[:3], index + 1), steps=(1, 1, 1, 1))
+
+
 def _attention_grad(*operands: Any, **attrs: Any) -> tuple[Any, Any, Any]:
-    """With weights p = exp(scores - lse), dropped to d: dv = dᵀ g, and the scores' cotangent is
-    c = p (drop(g vᵀ) - delta) where they are visible; dq = c k · scale, dk = cᵀ q · scale."""
+    """With weights p, dropped to d: dv = dᵀ g, and the scores' cotangent is c = p (drop(g vᵀ) - delta) where they are
+    visible; dq = c k · scale, dk = cᵀ q · scale."""
     how = Attention(**attrs)
     s = _Scores(how, operands)
-    lse, delta, g = operands[-3:]
-    g = s.grouped(_cast(g, lse.type.dtype))
-    weights = apply(exp, s.scores - _along(lse, s.shape))
+    norms, delta, g = operands[-3:]
+    g = s.grouped(_cast(g, norms.type.dtype))
+    weights = apply(exp, s.scores - _along(_column(norms, 0), s.shape)) * _along(_column(norms, 1), s.shape)
     dv = apply(matmul, transposed(s.grouped(s.dropped(weights))), g)
     by_value = s.dropped(s.ungrouped(apply(matmul, g, transposed(s.v))))
     c = s.where_visible(weights * (by_value - _along(delta, s.shape)), 0.0)
     c = s.grouped(c * how.scale)
     dq, dk = s.ungrouped(apply(matmul, c, s.k)), apply(matmul, transposed(c), s.q)
     dtype = operands[0].type.dtype
-    return _cast(dq, dtype), _cast(dk, dtype), _cast(s.existing(dv), dtype)
+    return _cast(dq, dtype), _cast(s.existing(dk), dtype), _cast(s.existing(dv), dtype)
 
 
-def _attention_rule(cts: Any, n: Any, indices: Sequence[int]) -> list[Any]:
-    """dq, dk and dv by a kernel of their own, a mask's cotangent by the definition; delta is what each row's weights
-    lose to the others: the sum over them of weight times cotangent, which is g · out."""
-    g, by_lse = cts
-    out, lse = n.outputs
-    g = zeros_like(out) if g is None else g
-    wide = lse.type.dtype
+def _attention_rule(cts: Any, n: Any, indices: Sequence[int]) -> Sequence[Any]:
+    """dq, dk and dv by a kernel of their own, where the gradient is that of the first result; the rest, which gradients
+    of gradients and of masks need, by the definition. delta is what each row's weights lose to the others: the sum over
+    them of weight times cotangent, which is g · out."""
+    g, by_norms = cts
+    if by_norms is not None:
+        return _DEFINED.rule(cts, n, indices)
+    out, norms = n.outputs
+    wide = norms.type.dtype
     delta = _sum(_cast(g, wide) * _cast(out, wide))
-    delta = delta if by_lse is None else delta - by_lse
-    made = apply(attention_grad, *n.inputs, lse, delta, g, **n.attrs)
+    made = apply(attention_grad, *n.inputs, norms, delta, g, **n.attrs)
     masks = [index for index in indices if index > 2]
     found = dict(zip(masks, _DEFINED.rule(cts, n, masks), strict=True)) if masks else {}
     return [made[index] if index < 3 else found[index] for index in indices]
@@ -253,13 +268,13 @@ def _grad_flops(types: Sequence[TensorType], out: Any, attrs: Attrs) -> int:
 _DEFINED = differentiated(_attention)
 attention = define(Op(
     name="attention", kind="composite", results=2,
-    doc="softmax(q kᵀ · scale + mask) v of each head, and the logarithm of each row's sum of exponentials.",
+    doc="softmax(q kᵀ · scale + mask) v of each head, and what the weights of each row are made with.",
     infer=_attention_types, eval=eval_of(_attention), fast=fast_of(_attention), expand=_attention,
     vjp=JointRule(_attention_rule), flops=_flops,
 ))  # fmt: skip
 attention_grad = define(Op(
     name="attention_grad", kind="composite", results=3,
-    doc="The cotangents of q, k and v, given lse, delta and the cotangent g of the result.",
+    doc="The cotangents of q, k and v, given what weights are made with, delta, and the cotangent g of the result.",
     infer=_grad_types, eval=eval_of(_attention_grad), fast=fast_of(_attention_grad), expand=_attention_grad,
     vjp=differentiated(_attention_grad), flops=_grad_flops,
 ))  # fmt: skip

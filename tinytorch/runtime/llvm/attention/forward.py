@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
-from tinytorch.runtime.llvm.attention.scores import Row, Scores
+from tinytorch.runtime.llvm.attention.scores import Scores
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -28,10 +28,10 @@ _CHUNK_FLOPS = 1 << 20
 
 
 class Forward:
-    """Writes `void name(ptr frame, i64 chunk)`; the frame is the operands, out, lse and scratch."""
+    """Writes `void name(ptr frame, i64 chunk)`; the frame is the operands, the results and scratch."""
 
-    def __init__(self, module: Module, fn: Function, heads: Heads, out: Buffer | None, lse: Buffer | None) -> None:
-        self.module, self.fn, self.heads, self.out, self.lse = module, fn, heads, out, lse
+    def __init__(self, module: Module, fn: Function, heads: Heads, out: Buffer | None, norms: Buffer | None) -> None:
+        self.module, self.fn, self.heads, self.out, self.norms = module, fn, heads, out, norms
         step = heads.rows
         blocks = max(1, -(-_ITEMS // max(1, heads.batch * heads.count)), -(-heads.queries // _QUERIES))
         self.block = -(-heads.queries // blocks // step) * step
@@ -63,7 +63,7 @@ class Forward:
         frame, chunk = fn.params
         count = 3 + len(heads.extras)
         pointers = [
-            fn.load(frame, PTR, 8 * i) for i in range(count + (self.out is not None) + (self.lse is not None) + 1)
+            fn.load(frame, PTR, 8 * i) for i in range(count + (self.out is not None) + (self.norms is not None) + 1)
         ]
         self.q, self.k, self.v = pointers[:3]
         self.extras = dict(zip(heads.extras, pointers[3:], strict=False))
@@ -103,30 +103,12 @@ class Forward:
         if not self._skips:
             return item
         first, last = item.position + item.start, between(fn, item.position + item.start + item.rows, item.keys)
-        finite = self._is_finite(v, between(fn, first + 1, item.keys), item.keys)
+        finite = self.scores.is_finite(v, self.heads.v, between(fn, first + 1, item.keys), item.keys)
         return replace(item, last=fn.select(finite, last, item.keys), skips=finite)
 
     @property
     def _skips(self) -> bool:
         return self.heads.how.causal and self.heads.how.fill == -math.inf
-
-    def _is_finite(self, v: Register, first: Register, last: Register) -> Register:
-        """Whether no value between these keys is infinite or NaN."""
-        fn, heads = self.fn, self.heads
-        x, e = heads.v, self.scores.e
-        zero = self.scores.const(0)
-
-        def row(j: Register, *state: Register) -> Sequence[Register]:
-            at, total = fn.at(v, j * x.row_bytes), Lane(e, heads.compute, state[0])
-            for start in range(0, heads.depth, heads.lanes):
-                mask = fn.lane_mask(heads.lanes, heads.depth - start)
-                part = e.load_strided(at, x.dtype, x.strides[-1], start * x.column_bytes, mask=mask)
-                total = total + part.cast(heads.compute) * zero
-            return [e.value(total)]
-
-        found = fn.loop(last, [e.value(zero)], row, start=first)[0]
-        total = fn.reduce(found, lambda a, b: a + b)
-        return fn.compare("oeq", total, fn.const(0.0, total.type))
 
     def _clear(self, rows: Register) -> None:
         fn, heads = self.fn, self.heads
@@ -155,7 +137,8 @@ class Forward:
         s = Matrix(fn.at(self.scratch, self.s_at), self.pitch, heads.size)
         q_row = heads.pitch(heads.width)
         q = Matrix(fn.at(fn.at(self.scratch, self.q_at), i * q_row), q_row, heads.size)
-        self._scores(q, s, rows, block, count)
+        panels = fn.at(self.scratch, self.k_at)
+        self.products.scores(q, panels, heads.width, s, rows, block.first, count, heads.queries)
         fn.loop(rows, [], lambda r: self._weights(item, block, i + r, fn.at(s.at, r * s.row), count))
         v = Matrix(fn.at(self.scratch, self.v_at), heads.pitch(heads.depth), heads.size)
         o_row = heads.pitch(heads.depth)
@@ -163,48 +146,12 @@ class Forward:
         some = fn.compare("sgt", count, fn.const(0))
         fn.if_(some, lambda: self.products.add(s, v, o, rows, heads.depth, count, heads.queries))
 
-    def _scores(self, q: Matrix, s: Matrix, rows: Register, block: _Block, count: Register) -> None:
-        """Products of queries and keys, a panel of keys at a time; the last of all keys may be a smaller one."""
-        fn, heads = self.fn, self.heads
-        panels = fn.at(self.scratch, self.k_at)
-        panel_bytes = heads.panel * heads.width * heads.size
-        rest = heads.keys % heads.panel
-
-        def panel(j: Register, columns: int) -> None:
-            b = Matrix(fn.at(panels, j // heads.panel * panel_bytes), heads.pitch(columns), heads.size)
-            to = Matrix(fn.at(s.at, j * heads.size), s.row, s.column)
-            self.products.store(q, b, to, rows, columns, fn.const(heads.width), heads.queries)
-
-        def either(j: Register) -> None:
-            if not rest:
-                panel(j, heads.panel)
-            elif heads.keys < heads.panel:
-                panel(j, rest)
-            else:
-                ends = fn.compare("sgt", block.first + j, fn.const(heads.keys - heads.panel))
-                fn.if_(ends, lambda: panel(j, rest), lambda: panel(j, heads.panel))
-
-        fn.loop(count, [], either, step=heads.panel)
-
-    def _row(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> Row:
-        """Query i of the item and what it sees of the block."""
-        fn, heads = self.fn, self.heads
-        query = item.start + i
-        seen = count
-        if heads.how.causal:
-            seen = between(fn, item.position + query + 1 - block.first, count)
-        mask = None
-        if "mask" in self.extras:
-            x = heads.extras["mask"]
-            mask = at_entry(fn, self.extras["mask"], x, item.batch, item.head, query, block.first)
-        number = ((item.batch * heads.count + item.head) * heads.queries + query) * heads.keys
-        return Row(at, block.first, count, seen, mask, number)
-
     def _weights(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> None:
         """Scores become weights relative to the largest so far; sums before are scaled down to it."""
         fn, heads, scores = self.fn, self.heads, self.scores
         e, one = scores.e, scores.one
-        row = self._row(item, block, i, at, count)
+        query, mask = item.start + i, self.extras.get("mask")
+        row = scores.row(mask, item.batch, item.head, query, item.position, block.first, count, at)
         scale = scores.const(heads.how.scale)
 
         def largest(j: Register, tail: bool, bits: Lane | None, top: Register) -> Sequence[Register]:
@@ -255,12 +202,13 @@ class Forward:
     def _finish(self, item: _Item, i: Register) -> None:
         """Divide by the sum of weights, and write the row."""
         fn, heads, scores = self.fn, self.heads, self.scores
-        kind, one = memory_type(heads.compute, 1), scores.one
+        kind = memory_type(heads.compute, 1)
         total = fn.load(fn.at(self.scratch, self.l_at), kind, i * heads.size)
         empty = fn.compare("oeq", total, fn.const(0.0, kind))
-        nothing = fn.const(math.inf if heads.how.zeros else math.nan, kind)
+        nothing = fn.const(math.inf if heads.how.zeros or not heads.keys else math.nan, kind)
         total = fn.select(empty, nothing, total)
-        by = scores.splat(fn.binary("fdiv", fn.const(1.0, kind), total))
+        inverse = fn.binary("fdiv", fn.const(1.0, kind), total)
+        by = scores.splat(inverse)
         ends = list(self.ends)
         if self.out is not None:
             x = self.out
@@ -270,13 +218,14 @@ class Forward:
                 made = (scores.load(o, fn.const(j * heads.size)) * by).cast(x.dtype)
                 mask = fn.lane_mask(heads.lanes, heads.depth - j)
                 scores.e.store_strided(made, to, x.strides[-1] or 1, j * x.column_bytes, mask=mask)
-        if self.lse is not None:
-            x = self.lse
+        if self.norms is not None:
+            x = self.norms
             to = at_entry(fn, ends.pop(0), x, item.batch, item.head, item.start + i)
             top = fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)
-            top = fn.select(fn.compare("oeq", top, fn.const(-math.inf, kind)), fn.const(0.0, kind), top)
-            log = lanemath.log(one, Lane(one, heads.compute, total))
-            fn.store(top + one.value(log), to)
+            if heads.how.zeros or not heads.keys:
+                top = fn.select(fn.compare("oeq", top, fn.const(-math.inf, kind)), fn.const(0.0, kind), top)
+            fn.store(top, to)
+            fn.store(inverse, to, x.column_bytes)
 
 
 @dataclass(frozen=True)

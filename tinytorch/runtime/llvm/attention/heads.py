@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.graph import Node
@@ -132,6 +132,43 @@ class Products:
         """to = a b."""
         self._tiles(a, b, to, rows, columns, depth, most, accumulates=False)
 
+    def add_any(self, a: Matrix, b: Matrix, to: Matrix, rows: Register, columns: int, depth: Register) -> None:
+        """to += a b, of any number of rows; a and to have whole tiles of them, of zeros behind the last."""
+        self._tiles(a, b, to, rows + (self.heads.tall - 1), columns, depth, 0, accumulates=True)
+
+    def scores(
+        self,
+        a: Matrix,
+        panels: Register,
+        depth: int,
+        to: Matrix,
+        rows: Register,
+        first: Register,
+        count: Register,
+        most: int,
+    ) -> None:
+        """to = a times panels of `count` keys from key `first` on; the last panel of all keys may be a smaller one."""
+        fn, heads = self.fn, self.heads
+        panel_bytes = heads.panel * depth * heads.size
+
+        def panel(j: Register, columns: int) -> None:
+            b = Matrix(fn.at(panels, j // heads.panel * panel_bytes), heads.pitch(columns), heads.size)
+            self.store(
+                a, b, Matrix(fn.at(to.at, j * heads.size), to.row, to.column), rows, columns, fn.const(depth), most
+            )
+
+        fn.loop(count, [], lambda j: self._either(first + j, lambda columns: panel(j, columns)), step=heads.panel)
+
+    def _either(self, key: Register, panel: Callable[[int], None]) -> None:
+        """`panel(columns)` for the panel that begins with a key: all panels are whole, but the last one of all keys."""
+        fn, heads = self.fn, self.heads
+        rest = heads.keys % heads.panel
+        if rest and heads.keys > heads.panel:
+            ends = fn.compare("sgt", key, fn.const(heads.keys - heads.panel))
+            fn.if_(ends, lambda: panel(rest), lambda: panel(heads.panel))
+        else:
+            panel(rest or heads.panel)
+
     def _tiles(
         self,
         a: Matrix,
@@ -181,7 +218,6 @@ class Products:
         width = x.shape[-1]
         turned = _matrix(x).transposed()
         quick = turned.strides[0] == 1 and width >= heads.lanes
-        total = x.shape[-2]
         bytes_ = width * heads.panel * heads.size
 
         def panel(j: Register, columns: int) -> None:
@@ -190,17 +226,7 @@ class Products:
             to_at = fn.at(to, j // heads.panel * bytes_)
             fn.call(function, [fn.at(source, j * turned.column_bytes), to_at, fn.const(width)])
 
-        def either(j: Register) -> None:
-            rest = total % heads.panel
-            if not rest:
-                panel(j, heads.panel)
-            elif total < heads.panel:
-                panel(j, rest)
-            else:
-                ends = fn.compare("sgt", first + j, fn.const(total - heads.panel))
-                fn.if_(ends, lambda: panel(j, rest), lambda: panel(j, heads.panel))
-
-        fn.loop(count, [], either, step=heads.panel)
+        fn.loop(count, [], lambda j: self._either(first + j, lambda columns: panel(j, columns)), step=heads.panel)
 
 
 def _matrix(x: Buffer) -> Buffer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinytorch.ir.ops.attention import attention
+from tinytorch.runtime.llvm.attention.backward import Backward
 from tinytorch.runtime.llvm.attention.forward import Forward
 from tinytorch.runtime.llvm.attention.heads import Heads
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode, Phase
@@ -24,8 +25,10 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
         return KernelCode((), frame)
     heads = Heads.of(node, [kernel.operands[i] for i in order], target)
     fn = module.function(name, [PTR, I64])
-    assert node.op is attention
-    writer = Forward(module, fn, heads, results[0], results[1])
+    if node.op is attention:
+        writer = Forward(module, fn, heads, results[0], results[1])
+    else:
+        writer = Backward(module, fn, heads, [kernel.operands[i] for i in order[-3:]], results)
     writer.write()
     fn.ret()
     return KernelCode((Phase(name, writer.chunks),), frame, private_bytes=writer.scratch_bytes)

@@ -12,7 +12,8 @@ from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.ops.random import LANES, philox, philox_block
 from tinytorch.ir.types import bool_, i32, i64
-from tinytorch.runtime.llvm.attention.heads import Heads
+from tinytorch.runtime.llvm.attention.heads import Heads, at_entry, between
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I64, memory_type
@@ -93,6 +94,40 @@ class Scores:
         mask = self.fn.lane_mask(self.heads.lanes, limit - j)
         assert mask is not None
         return Lane(self.e, bool_, mask)
+
+    def row(
+        self,
+        mask: Register | None,
+        batch: Register,
+        head: Register,
+        query: Register,
+        position: Register,
+        first: Register,
+        count: Register,
+        at: Register,
+    ) -> Row:
+        """A query, and what it sees of `count` keys from key `first` on; its scores lie `at`, query 0 at `position`."""
+        fn, heads = self.fn, self.heads
+        seen = between(fn, position + query + 1 - first, count) if heads.how.causal else count
+        if mask is not None:
+            mask = at_entry(fn, mask, heads.extras["mask"], batch, head, query, first)
+        number = ((batch * heads.count + head) * heads.queries + query) * heads.keys
+        return Row(at, first, count, seen, mask, number)
+
+    def is_finite(self, at: Register, x: Buffer, first: Register, last: Register) -> Register:
+        """Whether no element of these rows is infinite or NaN."""
+        fn, e, zero = self.fn, self.e, self.const(0)
+
+        def row(j: Register, *state: Register) -> Sequence[Register]:
+            here, total = fn.at(at, j * x.row_bytes), Lane(e, self.heads.compute, state[0])
+            for start in range(0, x.shape[-1], e.lanes):
+                mask = fn.lane_mask(e.lanes, x.shape[-1] - start)
+                part = e.load_strided(here, x.dtype, x.strides[-1], start * x.column_bytes, mask=mask)
+                total = total + part.cast(self.heads.compute) * zero
+            return [e.value(total)]
+
+        total = fn.reduce(fn.loop(last, [e.value(zero)], row, start=first)[0], lambda a, b: a + b)
+        return fn.compare("oeq", total, fn.const(0.0, total.type))
 
     # Scores.
     def score(self, row: Row, j: Register, tail: bool) -> Lane:
