@@ -42,4 +42,4 @@ def _kept(weights: Tensor, scores: Tensor, counts: Tensor, target: Tensor) -> Te
         middle = (low + high) * 0.5
         enough = where(scores >= middle, counts, 0.0).sum(-1, keepdim=True) >= target
         low, high = where(enough, middle, low), where(enough, high, middle)
-    return where(scores >= low, weights, 0.0)
+    return where(scores >= low.minimum(0.0), weights, 0.0)  # the best, whose score is 0, stays in any case
