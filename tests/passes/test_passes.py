@@ -331,6 +331,25 @@ def test_casts_merge_only_where_that_changes_nothing(source: DType, middle: DTyp
 
 
 # Fold.
+@pytest.mark.parametrize("dtype", [f32, f16, i32])
+@pytest.mark.parametrize("order", [(2, 1, 0), (0, 1, 2), (1, 2, 0), (0, 2, 1)])
+def test_gradients_of_parts_are_joined_to_the_bit(order: tuple[int, ...], dtype: DType) -> None:
+    """Of neighbours in any order; parts that are no neighbours yet are summed as before."""
+    types = [TensorType(dtype, (2, size)) for size in (3, 1, 4)]
+    builder = Builder("parts", [Value(type, name) for type, name in zip(types, "abc", strict=True)])
+    pads: list[Expr] = []
+    for x, low, high in zip(builder.inputs, (0, 3, 4), (5, 4, 0), strict=True):
+        pads.append(Expr(builder, x).pad([(0, 0), (low, high)]))
+    total = pads[order[0]] + pads[order[1]] + pads[order[2]]
+    graph = builder.build([total.value])
+    joined = simplify(graph)
+    left = Counter(node.op.name for node in joined.nodes)
+    assert (left["concat"], left["pad"]) == ((0, 3) if order == (0, 2, 1) else (1, 0))
+    values = np.array([-0.0, 0.0, 1.5, np.inf, -np.inf, np.nan, -2.0, 6e-8] if dtype.is_float else range(8))
+    inputs = [np.resize(values[i:], type.shape).astype(dtype.numpy) for i, type in enumerate(types)]
+    assert all(map(same_bits, evaluate(graph, inputs), evaluate(joined, inputs)))
+
+
 def test_fold_computes_constants() -> None:
     graph = build(lambda x: x * x.constant(np.float32(2)).sqrt().broadcast_to((3,)), f(3))
     after = dce(fold(graph))
