@@ -24,7 +24,7 @@ from tinytorch.frontend.transformers.generation import Settings, Steps, generate
 from tinytorch.frontend.transformers.gpt2 import GPT2Weights
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.types import f32
+from tinytorch.ir.types import dtype_of, f32, f64
 
 
 class GPT(Module):
@@ -93,7 +93,8 @@ class GPT(Module):
             else None
         )
         size = embed_dim // num_heads if head_dim is None else head_dim
-        rotary = RotaryEmbedding(size, context_length, rotary_base, dtype) if positions == "rotary" else None
+        exact = f64 if dtype_of(dtype) is f64 else f32  # angles of far positions need more than 16 bits
+        rotary = RotaryEmbedding(size, context_length, rotary_base, exact) if positions == "rotary" else None
         self.blocks = ModuleList(
             TransformerBlock(
                 embed_dim, num_heads, mlp_ratio, dropout, bias, True, activation, norm, num_kv_heads, head_dim, qk_norm,
