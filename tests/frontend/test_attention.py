@@ -140,17 +140,18 @@ def test_attention_and_gradients_match_torch(
 
 
 def with_gradients(backend: str, arrays: list[Any], g: Array, **options: Any) -> list[Array]:
-    """The result, and the gradients of q, k and v."""
+    """The result, and the gradients of q, k, v and a mask of floats."""
+    floats = [i for i, a in enumerate(arrays) if a is not None and a.dtype != bool]
 
-    def run(q: Any, k: Any, v: Any, g: Any, mask: Any) -> Any:
-        def total(q: Any, k: Any, v: Any) -> Any:
-            out = tt.scaled_dot_product_attention(q, k, v, mask, **options)
+    def run(q: Any, k: Any, v: Any, g: Any, mask: Any = None) -> Any:
+        def total(*operands: Any) -> Any:
+            out = tt.scaled_dot_product_attention(*operands, **options)
             return (out * g).sum(), out
 
-        (_, out), found = tt.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)(q, k, v)
+        (_, out), found = tt.value_and_grad(total, argnums=tuple(floats), has_aux=True)(q, k, v, mask)
         return (out, *found)
 
-    operands = [None if a is None else tt.Tensor(a) for a in (*arrays[:3], g, arrays[3])]
+    operands = [None if a is None else tt.Tensor(a) for a in (*arrays[:3], g, *arrays[3:])]
     return [t.numpy() for t in on(backend, run)(*operands)]
 
 
@@ -180,11 +181,11 @@ def test_a_query_that_sees_nothing_gives_zeros_and_no_gradient(kind: str, backen
     seen = np.ones((2, 3, 5), bool)
     seen[0, 1], seen[1] = False, False
     mask = seen if kind == "bool" else np.where(seen, 0.0, -np.inf)
-    out, dq, dk, dv = with_gradients(backend, [q, k, v, mask], g)
+    out, dq, dk, dv, *dmask = with_gradients(backend, [q, k, v, mask], g)
     np.testing.assert_allclose(out, formula(q, k, v, seen), rtol=1e-10, atol=1e-12)
     assert not out[0, 1].any() and not out[1].any() and out[0, 0].all()
     assert not dq[0, 1].any() and not dq[1].any() and not dk[1].any() and not dv[1].any()
-    assert all(np.isfinite(x).all() for x in (out, dq, dk, dv))
+    assert len(dmask) == (kind == "float") and all(np.isfinite(x).all() for x in (out, dq, dk, dv, *dmask))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
