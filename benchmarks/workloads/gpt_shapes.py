@@ -91,6 +91,7 @@ def parameters(shape: Shape) -> dict[str, Array]:
 
 @functools.cache
 def batches(shape: Shape) -> list[tuple[Array, Array]]:
-    """Tokens and the tokens behind them, [batch, context]."""
-    text = np.random.default_rng(9).integers(0, shape.vocab, (BATCHES, shape.batch, shape.context + 1))
+    """Tokens and the tokens behind them, [batch, context]; some are frequent, so that a few steps learn something."""
+    draws = np.random.default_rng(9).geometric(0.15, (BATCHES, shape.batch, shape.context + 1))
+    text = (draws - 1) % shape.vocab
     return [(window[:, :-1].copy(), window[:, 1:].copy()) for window in text]
