@@ -91,7 +91,8 @@ def test_the_character_model_is_the_same(peer: str) -> None:
     start = gpt_char.parameters(shape)
     w = {name: random(*a.shape, seed=i, scale=0.5) for i, (name, a) in enumerate(start.items())}
     tokens = batches(shape)[0][0]
-    ours = gpt_char.tinytorch_logits({n: tt.Tensor(a) for n, a in w.items()}, tt.Tensor(tokens), shape, 0.0).numpy()
+    with tt.no_grad():
+        ours = gpt_char.tinytorch_model(shape, w)(tt.Tensor(tokens)).numpy()
     expected: Any
     if peer == "torch":
         import torch
@@ -139,11 +140,12 @@ def test_decoding_is_what_whole_sequences_give() -> None:
     case = gpt_inference.tinytorch_decode(LONG)
     case.step()
     text = case.read()["text"]
-    w = {name: tt.Tensor(value) for name, value in gpt_inference.weights_of(LONG).items()}
-    known = gpt_inference.sequence(LONG)[:, : gpt_inference.PROMPT]
-    whole = np.concatenate([known, [[0]], [text]], 1)[:, : gpt_inference.LENGTH]
-    whole[0, gpt_inference.PROMPT] = int(gpt.tinytorch_logits(w, tt.Tensor(known), LONG).numpy()[0, -1].argmax())
-    logits = gpt.tinytorch_logits(w, tt.Tensor(whole), LONG).numpy()[0]
+    model = gpt.tinytorch_model(LONG, gpt_inference.weights_of(LONG)).eval()
+    known = gpt_inference.sequence(LONG)[0, : gpt_inference.PROMPT]
+    with tt.no_grad():
+        first = model(tt.Tensor(known[None])).numpy()[0, -1].argmax()
+        whole = np.concatenate([known, [first], text])[: gpt_inference.LENGTH]
+        logits = model(tt.Tensor(whole[None])).numpy()[0]
     assert logits.argmax(1)[gpt_inference.PROMPT :].tolist() == text.tolist()
     assert len(set(text.tolist())) > 2
 

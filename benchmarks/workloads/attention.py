@@ -56,10 +56,16 @@ def _named(result: Any, *gradients: Any) -> dict[str, Array]:
 # ---- TinyTorch ----------------------------------------------------------------------------------------------
 
 
+def tinytorch_attention(q: Any, k: Any, v: Any) -> Any:
+    import tinytorch as tt
+
+    return tt.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
 def tinytorch_forward(shape: Shape, compiled: bool = True) -> Case:
     import tinytorch as tt
 
-    attend = tt.compile(gpt.tinytorch_attention) if compiled else gpt.tinytorch_attention
+    attend = tt.compile(tinytorch_attention) if compiled else tinytorch_attention
     q, k, v, _ = map(tt.Tensor, operands(shape))
 
     def step() -> Any:
@@ -76,7 +82,7 @@ def tinytorch_both(shape: Shape, compiled: bool = True) -> Case:
 
     def both(q: Any, k: Any, v: Any, g: Any) -> Any:
         leaves = [t.detach().requires_grad_() for t in (q, k, v)]
-        y = gpt.tinytorch_attention(*leaves)
+        y = tinytorch_attention(*leaves)
         y.backward(g)
         return y.detach(), *(leaf.grad for leaf in leaves)
 

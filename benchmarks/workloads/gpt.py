@@ -7,7 +7,7 @@ the one that the trained model has without dropout.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -34,53 +34,71 @@ def reader(
 # ---- TinyTorch ----------------------------------------------------------------------------------------------
 
 
-def tinytorch_attention(q: Any, k: Any, v: Any, dropout: float = 0.0) -> Any:
-    """Causal: q, k, v [batch, heads, length, head width]."""
+_PARTS = {  # a block's names there: ours
+    "norm1.gain": "norm1.weight",
+    "norm1.bias": "norm1.bias",
+    "projection": "attention.output.weight",
+    "projection.bias": "attention.output.bias",
+    "norm2.gain": "norm2.weight",
+    "norm2.bias": "norm2.bias",
+    "up": "feed_forward.up.weight",
+    "up.bias": "feed_forward.up.bias",
+    "down": "feed_forward.down.weight",
+    "down.bias": "feed_forward.down.bias",
+}
+_OUTSIDE = {
+    "tokens": "token_embedding.weight",
+    "positions": "positions.weight",
+    "norm.gain": "norm.weight",
+    "norm.bias": "norm.bias",
+    "head": "head.weight",
+}
+_QKV = ("query", "key", "value")
+
+
+def tinytorch_model(shape: Shape, weights: Arrays) -> Any:
+    """`weights` as in `parameters`."""
     import tinytorch as tt
 
-    length = q.shape[-2]
-    earlier = tt.tril(tt.ones(length, length, dtype=tt.bool))
-    scores = tt.where(earlier, (q @ k.mT) * q.shape[-1] ** -0.5, -float("inf"))
-    return tt.dropout(scores.softmax(-1), dropout) @ v
-
-
-def tinytorch_logits(w: Mapping[str, Any], tokens: Any, shape: Shape, dropout: float = 0.0) -> Any:
-    import tinytorch as tt
-
-    b, t, d = *tokens.shape, shape.width
-
-    def norm(x: Any, name: str) -> Any:
-        return tt.layer_norm(x, d, w[f"{name}.gain"], w[f"{name}.bias"], EPS)
-
-    def linear(x: Any, name: str) -> Any:
-        return tt.linear(x, w[name], w[f"{name}.bias"])
-
-    x = tt.dropout(w["tokens"][tokens] + w["positions"][:t], dropout)
+    model = tt.GPT(
+        shape.vocab, shape.width, shape.layers, shape.heads, shape.context, dropout=shape.dropout, tied=False
+    )
+    state = {name: weights[theirs] for theirs, name in _OUTSIDE.items()}
     for i in range(shape.layers):
-        qkv = linear(norm(x, f"{i}.norm1"), f"{i}.qkv").reshape(b, t, 3, shape.heads, shape.head_width)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        y = tinytorch_attention(q, k, v, dropout).transpose(1, 2).reshape(b, t, d)
-        x = x + tt.dropout(linear(y, f"{i}.projection"), dropout)
-        hidden = linear(norm(x, f"{i}.norm2"), f"{i}.up").gelu("tanh")
-        x = x + tt.dropout(linear(hidden, f"{i}.down"), dropout)
-    return tt.linear(norm(x, "norm"), w["head"])
+        state |= {f"blocks.{i}.{name}": weights[f"{i}.{theirs}"] for theirs, name in _PARTS.items()}
+        for end in ("weight", "bias"):
+            joined = weights[f"{i}.qkv" + ".bias" * (end == "bias")]
+            state |= {
+                f"blocks.{i}.attention.{part}.{end}": piece
+                for part, piece in zip(_QKV, np.split(joined, 3), strict=True)
+            }
+    model.load_state_dict(state)
+    return model
 
 
-def tinytorch_train(shape: Shape, compiled: bool = True) -> Case:
+def tinytorch_weights(model: Any, shape: Shape) -> dict[str, Any]:
+    """The inverse."""
+    state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    found = {theirs: state[name] for theirs, name in _OUTSIDE.items()}
+    for i in range(shape.layers):
+        found |= {f"{i}.{theirs}": state[f"blocks.{i}.{name}"] for theirs, name in _PARTS.items()}
+        for end in ("weight", "bias"):
+            parts = [state[f"blocks.{i}.attention.{part}.{end}"] for part in _QKV]
+            found[f"{i}.qkv" + ".bias" * (end == "bias")] = np.concatenate(parts)
+    return found
+
+
+def tinytorch_case(
+    shape: Shape, model: Any, optimizers: Sequence[Any], weights: Callable[[], Arrays], compiled: bool
+) -> Case:
     import tinytorch as tt
-
-    w = {name: tt.Tensor(value, requires_grad=True) for name, value in parameters(shape).items()}
-    optimizer = tt.AdamW(w.values(), lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=DECAY)
-
-    def loss_of(tokens: Any, targets: Any, dropout: float) -> Any:
-        logits = tinytorch_logits(w, tokens, shape, dropout)
-        return tt.cross_entropy(logits.reshape(-1, shape.vocab), targets.reshape(-1))
 
     def train(tokens: Any, targets: Any) -> Any:
-        optimizer.zero_grad()
-        loss = loss_of(tokens, targets, shape.dropout)
+        loss = model(tokens, targets)
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         return loss
 
     step = tt.compile(train) if compiled else train
@@ -95,9 +113,19 @@ def tinytorch_train(shape: Shape, compiled: bool = True) -> Case:
 
     def evaluate() -> float:
         with tt.no_grad():
-            return loss_of(*data[0], 0.0).item()
+            loss = model.eval()(*data[0]).item()
+        model.train()
+        return loss
 
-    return Case(run, reader(shape, lambda: {name: p.numpy() for name, p in w.items()}, losses, evaluate))
+    return Case(run, reader(shape, weights, losses, evaluate))
+
+
+def tinytorch_train(shape: Shape, compiled: bool = True) -> Case:
+    import tinytorch as tt
+
+    model = tinytorch_model(shape, parameters(shape))
+    optimizer = tt.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=DECAY)
+    return tinytorch_case(shape, model, [optimizer], lambda: tinytorch_weights(model, shape), compiled)
 
 
 # ---- torch --------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.registry import Case, Targets, Workload, random, register
-from benchmarks.workloads.gpt import CHECKED, jax_attention, jax_dropout, reader, tinytorch_attention
+from benchmarks.workloads.gpt import CHECKED, jax_attention, jax_dropout, reader, tinytorch_case
 from benchmarks.workloads.gpt_shapes import Shape, batches
 
 Array = NDArray[Any]
@@ -42,7 +42,7 @@ def parameters(shape: Shape) -> dict[str, Array]:
         found[f"{i}.up"] = random(4 * d, d, seed=len(found), scale=d**-0.5)
         found[f"{i}.down"] = np.zeros((d, 4 * d), np.float32)
         found[f"{i}.gain1"], found[f"{i}.gain2"] = np.ones((2, d), np.float32)
-        found[f"{i}.scale"] = np.ones((), np.float32)
+        found[f"{i}.scale"] = np.full((), shape.head_width**0.5, np.float32)
         if i:
             found[f"{i}.mix"] = np.full(2, 0.5, np.float32)
     found["gain"] = np.ones(d, np.float32)
@@ -83,73 +83,49 @@ def by_shape(w: Mapping[str, Any]) -> list[list[str]]:
 # ---- TinyTorch ----------------------------------------------------------------------------------------------
 
 
-def tinytorch_logits(w: Mapping[str, Any], tokens: Any, shape: Shape, dropout: float) -> Any:
+_PARTS = {  # a block's names there: ours
+    "q": "attention.query.weight",
+    "k": "attention.key.weight",
+    "v": "attention.value.weight",
+    "projection": "attention.output.weight",
+    "up": "feed_forward.up.weight",
+    "down": "feed_forward.down.weight",
+    "gain1": "norm1.weight",
+    "gain2": "norm2.weight",
+    "scale": "attention.qk_scale",
+    "mix": "attention.value_mix",
+}
+
+
+def _ours(name: str) -> str:
+    layer, _, part = name.rpartition(".")
+    if layer:
+        return f"blocks.{layer}.{_PARTS[part]}"
+    return {"tokens": "token_embedding.weight", "gain": "norm.weight"}[name]
+
+
+def tinytorch_model(shape: Shape, weights: Mapping[str, Array]) -> Any:
     import tinytorch as tt
 
-    b, t, d = *tokens.shape, shape.width
-    cos, sin = map(tt.Tensor, rotation(shape))
-
-    def rms(x: Any) -> Any:
-        return x * ((x * x).mean(-1, keepdim=True) + EPS).rsqrt()
-
-    def heads(x: Any) -> Any:
-        return x.reshape(b, t, shape.heads, shape.head_width).transpose(1, 2)
-
-    def turned(x: Any) -> Any:
-        a, c = tt.chunk(x, 2, -1)
-        return tt.cat((a * cos - c * sin, a * sin + c * cos), -1)
-
-    x, first = tt.dropout(w["tokens"][tokens], dropout), None
-    for i in range(shape.layers):
-        y = rms(x) * w[f"{i}.gain1"]
-        q, k, v = (heads(tt.linear(y, w[f"{i}.{part}"])) for part in ("q", "k", "v"))
-        if first is None:
-            first = v
-        else:
-            v = w[f"{i}.mix"][0] * v + w[f"{i}.mix"][1] * first
-        y = tinytorch_attention(turned(rms(q) * w[f"{i}.scale"]), turned(rms(k)), v, dropout)
-        y = tt.linear(y.transpose(1, 2).reshape(b, t, d), w[f"{i}.projection"])
-        x = x + tt.dropout(y, dropout)
-        hidden = tt.linear(rms(x) * w[f"{i}.gain2"], w[f"{i}.up"]).relu().square()
-        x = x + tt.dropout(tt.linear(hidden, w[f"{i}.down"]), dropout)
-    return tt.linear(rms(x) * w["gain"], w["tokens"])
+    model = tt.GPT(
+        shape.vocab, shape.width, shape.layers, shape.heads, shape.context, shape.dropout, bias=False,
+        positions="rotary", norm="rms", activation="relu2", qk_norm=True, value_residual=True,
+        initialization="identity",
+    )  # fmt: skip
+    model.load_state_dict({_ours(name): value for name, value in weights.items()})
+    return model
 
 
 def tinytorch_train(shape: Shape, compiled: bool = True) -> Case:
     import tinytorch as tt
 
-    w = {name: tt.Tensor(value, requires_grad=True) for name, value in parameters(shape).items()}
+    model = tinytorch_model(shape, parameters(shape))
+    named = dict(model.named_parameters())
+    w = {name: named[_ours(name)] for name in parameters(shape)}
     matrices, rest = ([p for name, p in w.items() if is_matrix(name) == wanted] for wanted in (True, False))
     muon = tt.Muon(matrices, lr=MUON_RATE, weight_decay=MUON_DECAY, momentum=MOMENTUM)
     adam = tt.Adam(rest, lr=ADAM_RATE, betas=(BETA1, BETA2), eps=EPSILON)
-
-    def loss_of(tokens: Any, targets: Any, dropout: float) -> Any:
-        logits = tinytorch_logits(w, tokens, shape, dropout)
-        return tt.cross_entropy(logits.reshape(-1, shape.vocab), targets.reshape(-1))
-
-    def train(tokens: Any, targets: Any) -> Any:
-        loss = loss_of(tokens, targets, shape.dropout)
-        loss.backward()
-        for optimizer in (muon, adam):
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss
-
-    step = tt.compile(train) if compiled else train
-    data = [(tt.Tensor(x), tt.Tensor(y)) for x, y in batches(shape)]
-    turns, losses = cycle(data), []
-
-    def run() -> Any:
-        loss = step(*next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
-        return loss
-
-    def evaluate() -> float:
-        with tt.no_grad():
-            return loss_of(*data[0], 0.0).item()
-
-    return Case(run, reader(shape, lambda: {name: p.numpy() for name, p in w.items()}, losses, evaluate))
+    return tinytorch_case(shape, model, (muon, adam), lambda: {name: p.numpy() for name, p in w.items()}, compiled)
 
 
 # ---- torch --------------------------------------------------------------------------------------------------
@@ -178,7 +154,7 @@ def torch_logits(w: Mapping[str, Any], tokens: Any, turn: tuple[Any, Any], shape
             first = v
         else:
             v = w[f"{i}.mix"][0] * v + w[f"{i}.mix"][1] * first
-        q, k = turned(rms(q) * w[f"{i}.scale"]), turned(rms(k))
+        q, k = turned(rms(q) * (w[f"{i}.scale"] * shape.head_width**-0.5)), turned(rms(k))
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
         x = x + F.dropout(F.linear(y.transpose(1, 2).reshape(b, t, d), w[f"{i}.projection"]), dropout)
         hidden = F.relu(F.linear(rms(x) * w[f"{i}.gain2"], w[f"{i}.up"])).square()
@@ -283,7 +259,9 @@ def jax_logits(w: Mapping[str, Any], tokens: Any, shape: Shape, dropout: float, 
             first = v
         else:
             v = w[f"{i}.mix"][0] * v + w[f"{i}.mix"][1] * first
-        y = jax_attention(turned(rms(q) * w[f"{i}.scale"]), turned(rms(k)), v, dropout, next(keys))
+        y = jax_attention(
+            turned(rms(q) * (w[f"{i}.scale"] * shape.head_width**-0.5)), turned(rms(k)), v, dropout, next(keys)
+        )
         y = y.swapaxes(1, 2).reshape(b, t, d) @ w[f"{i}.projection"].T
         x = x + jax_dropout(next(keys), y, dropout)
         hidden = jax.nn.relu((rms(x) * w[f"{i}.gain2"]) @ w[f"{i}.up"].T) ** 2

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.registry import Case, Targets, Workload, register
-from benchmarks.workloads.gpt import jax_logits, tinytorch_logits, torch_logits
+from benchmarks.workloads.gpt import jax_logits, tinytorch_model, torch_logits
 from benchmarks.workloads.gpt_shapes import BASE, EPS, Shape, batches, parameters
 from benchmarks.workloads.onnx_models import (
     attention_nodes,
@@ -48,12 +48,8 @@ def tinytorch_prefill(shape: Shape, compiled: bool = True) -> Case:
     """The weights are constants of the compiled graph, as for the peers."""
     import tinytorch as tt
 
-    w = {name: tt.Tensor(value) for name, value in weights_of(shape).items()}
-
-    def logits(tokens: Any) -> Any:
-        return tinytorch_logits(w, tokens, shape)
-
-    forward = tt.compile(logits, freeze=True) if compiled else logits
+    model = tinytorch_model(shape, weights_of(shape)).eval()
+    forward = tt.compile(model, freeze=True) if compiled else model
     tokens = tt.Tensor(sequence(shape))
 
     def step() -> Any:
@@ -64,52 +60,35 @@ def tinytorch_prefill(shape: Shape, compiled: bool = True) -> Case:
 
 
 def tinytorch_decode(shape: Shape, compiled: bool = True) -> Case:
-    """Caches, position, token and text are state; a step has no arguments."""
+    """Cache and token are state, so a step has no arguments."""
     import tinytorch as tt
 
-    w = {name: tt.Tensor(value) for name, value in weights_of(shape).items()}
-    keys, values = ([tt.zeros(shape.heads, LENGTH, shape.head_width) for _ in range(shape.layers)] for _ in range(2))
-    position, token, text = tt.tensor(0), tt.zeros(1, dtype=tt.i64), tt.zeros(LENGTH + 1, dtype=tt.i64)
-    last = tt.zeros(1, shape.vocab)
-
-    def norm(x: Any, name: str) -> Any:
-        return tt.layer_norm(x, shape.width, w[f"{name}.gain"], w[f"{name}.bias"], EPS)
-
-    def linear(x: Any, name: str) -> Any:
-        return tt.linear(x, w[name], w[f"{name}.bias"])
+    model = tinytorch_model(shape, weights_of(shape)).eval()
+    cache = tt.KVCache(1, LENGTH, shape.layers, shape.width, shape.heads)
+    token, logits = tt.zeros(1, 1, dtype=tt.i64), tt.zeros(1, shape.vocab)
 
     def decode() -> None:
-        x = w["tokens"][token] + w["positions"][position]
-        seen = tt.arange(LENGTH) <= position
-        for i in range(shape.layers):
-            qkv = linear(norm(x, f"{i}.norm1"), f"{i}.qkv").reshape(3, shape.heads, 1, shape.head_width)
-            keys[i][:, position : position + 1] = qkv[1]
-            values[i][:, position : position + 1] = qkv[2]
-            scores = qkv[0] @ keys[i].mT * shape.head_width**-0.5
-            y = tt.where(seen, scores, -float("inf")).softmax(-1) @ values[i]
-            x = x + linear(y.reshape(1, shape.width), f"{i}.projection")
-            x = x + linear(linear(norm(x, f"{i}.norm2"), f"{i}.up").gelu("tanh"), f"{i}.down")
-        logits = tt.linear(norm(x, "norm"), w["head"])
-        last.copy_(logits)
-        token.copy_(logits.argmax(-1))
-        position.add_(1)
-        text[position] = token[0]
+        logits.copy_(model(token, cache=cache)[:, -1])
+        token.copy_(logits.argmax(-1, keepdim=True))
 
     step = tt.compile(decode) if compiled else decode
+    text: list[int] = []
     with tt.no_grad():
         for t in sequence(shape)[0, :PROMPT]:
-            token.copy_(tt.Tensor([int(t)]))
+            token.fill_(int(t))
             step()
-    first = token.clone()
+    first = token.item()
 
     def run() -> None:
-        position.copy_(tt.tensor(PROMPT))
-        token.copy_(first)
+        text.clear()
+        cache.truncate(PROMPT)
+        token.fill_(first)
         with tt.no_grad():
             for _ in range(PRODUCED):
                 step()
+                text.append(token.item())
 
-    return Case(run, lambda: {"text": text.numpy()[PROMPT + 1 :], "logits": last.numpy()}, units=PRODUCED)
+    return Case(run, lambda: {"text": np.array(text), "logits": logits.numpy().copy()}, units=PRODUCED)
 
 
 # ---- torch --------------------------------------------------------------------------------------------------
