@@ -246,11 +246,14 @@ def _concat(rewriter: Rewriter, node: Node) -> Term | None:
 @local(*_ELEMENTWISE)
 def _elementwise_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
     """f(reshape(a), broadcast(b)) == reshape(f(a, broadcast(reshape(b)))): behind a product of rows, its bias and
-    activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank."""
+    activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank. What a view
+    has cut out, such as one of a stack of matrices, begins no chain, and stays beside what it meets without its axis."""
     shape = node.output.type.shape
     for value in node.inputs:
         source = _source(rewriter, value, reshape)
         if source is None or rewriter.producer(source.value, constant) is not None:
+            continue
+        if len(source.shape) > len(shape) and rewriter.producer(source.value, slice_) is not None:
             continue
         if all(_takes_shape(rewriter, v, source.shape, len(source.shape) < len(shape)) for v in node.inputs):
             operands = [rewriter.term(v).reshape(source.shape) for v in node.inputs]
