@@ -247,7 +247,7 @@ def _concat(rewriter: Rewriter, node: Node) -> Term | None:
 def _elementwise_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
     """f(reshape(a), broadcast(b)) == reshape(f(a, broadcast(reshape(b)))): behind a product of rows, its bias and
     activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank. What a view
-    has cut out, such as one of a stack of matrices, begins no chain, and stays beside what it meets without its axis."""
+    has cut out, such as one of a stack of matrices, begins no chain: it stays beside what it meets."""
     shape = node.output.type.shape
     for value in node.inputs:
         source = _source(rewriter, value, reshape)
