@@ -29,7 +29,8 @@ from tinytorch.passes.fold import fold
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.pipeline import run_passes
+from tinytorch.passes.pipeline import CLEAN, run_passes
+from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
@@ -63,6 +64,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "channels_last": channels_last,
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
+    "recognize_attention": lambda graph: run_passes(graph, (CLEAN, recognize_attention, CLEAN), verify=True)[0],
     "relu_behind_pooling": relu_behind_pooling,
     "simplify": simplify,
 }

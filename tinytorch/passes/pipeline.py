@@ -17,6 +17,7 @@ from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.ir.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.convolutions_to_products import convolutions_to_products
@@ -27,6 +28,7 @@ from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize
+from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
@@ -48,7 +50,8 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
     in_fewer_products = _given(winograd_convolutions, costs=costs)
-    simple = (CLEAN, _given(expand, keep=families.composites), CLEAN)
+    by_hand = (recognize_attention,) if {attention, attention_grad} <= families.composites else ()
+    simple = (CLEAN, *by_hand, _given(expand, keep=families.composites), CLEAN)
     images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
     passes: Passes = (*simple, *images, simplify, cse, *to_kernels(families))
     if not frozen:
