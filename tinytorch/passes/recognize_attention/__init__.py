@@ -30,8 +30,10 @@ def recognize_attention(graph: Graph) -> Graph:
     scores that `where` replaces may be anything. In a gradient, the sum of weights times cotangents is that of g times
     %y: where a row of the result is NaN, so are the cotangents of its scores, also for keys that dropout drops.
 
-    All stays as it is where anything else reads a matrix of queries by keys, as weights that are returned, or a bias
-    whose gradient is wanted; and in 16-bit floats, which round the scores where the op does not.
+    With a gradient, all stays where a row may consist of finite fills (-1e9, say, or a mask that is added): the
+    logarithm of its sum, which is all that the gradient is told, does not hold how many there are. It stays as well
+    where anything else reads a matrix of queries by keys, as weights that are returned, or a bias whose gradient is
+    wanted; and in 16-bit floats, which round the scores where the op does not.
     """
     if not any(weighs(node) for node in graph.nodes):
         return graph

@@ -61,13 +61,15 @@ class Forward:
 
 @dataclass(frozen=True)
 class Site:
-    """Attention in a graph; `shape` is [batch, heads, queries, keys], the order of all elements. `hidden` are the
-    conditions that stay masks; `groups` are k and v where heads of them are repeated, and `sums` by the products that
+    """Attention in a graph; `shape` is [batch, heads, queries, keys], the order of all elements. `place` is the first
+    node that is replaced, that of the result `out` unless only its gradient is wanted. `hidden` are the conditions that
+    stay masks; `groups` are k and v where heads of them are repeated, and `sums` by the products that
     are the cotangents of these."""
 
     shape: Shape
     forward: Forward
-    out: Product
+    place: Node
+    out: Product | None
     causal: bool
     hidden: tuple[Hidden, ...]
     gradients: list[Gradient]
@@ -103,22 +105,38 @@ class Finder:
         inside.add(kept)
         read = self._products(kept.output, inside)
         outs = [p for p in read if not p.turned]
-        if len(outs) != 1:
+        v = outs[0].other if outs else self._value(weights, drops)
+        if len(outs) > 1 or v is None:
             return None
-        (out,) = outs
         q, k = scores.product.inputs
-        found = Forward(scores, Matrix(q), Matrix(k, True), out.other, weights, drops)
+        found = Forward(scores, Matrix(q), Matrix(k, True), v, weights, drops)
         gradients = self._gradients(found, [p for p in read if p.turned], inside)
-        if gradients is None:
+        if gradients is None or (gradients and _may_fill_rows(scores, hidden)):
             return None
-        products = {p.node for g in gradients for p in g.products}
-        if not self._closed(inside, {out.node, *products}) or any(
-            self.order[n] < self.order[out.node] for n in products
-        ):
+        border = {p.node for p in (*outs, *(p for g in gradients for p in g.products))}
+        place = min(border, key=self.order.__getitem__, default=None)
+        if place is None or not self._closed(inside, border) or not self._is_ready(found, outs, place):
             return None
-        shape = _heads([scores.product, *scores.steps, weights, out.node], type.shape)
+        shape = _heads([scores.product, *scores.steps, weights, place], type.shape)
         causal = len(hidden) < len(scores.hidden)
-        return Site(shape, found, out, causal, hidden, gradients, *self._groups(shape, found, gradients))
+        out = outs[0] if outs else None
+        return Site(shape, found, place, out, causal, hidden, gradients, *self._groups(shape, found, gradients))
+
+    def _value(self, weights: Node, drops: Node | None) -> Matrix | None:
+        """v, as the gradient has it, where nothing reads the result."""
+        for node in self.reading.readers(weights.output):
+            other = None if node is None or node.op is not mul else self.reading.other(node, weights.output)
+            product = None if other is None else self.reading.maker(other)
+            if product is not None and drops is not None and product.op is dropout:
+                product = self.reading.maker(product.inputs[0])
+            if product is not None and product.op is matmul:
+                return Matrix(product.inputs[1], True)
+        return None
+
+    def _is_ready(self, found: Forward, outs: list[Product], place: Node) -> bool:
+        """Whether `place` is the result's, or v is known there."""
+        maker = self.reading.producers.get(found.v.value)
+        return place is outs[0].node if outs else maker is None or self.order[maker] < self.order[place]
 
     def _closed(self, inside: set[Node], border: set[Node]) -> bool:
         """Whether nothing but `inside` and `border` reads what is computed inside."""
@@ -272,6 +290,12 @@ class Finder:
     def _only_reader(self, value: Value) -> Node | None:
         users = self.reading.users[value]
         return users[0] if len(users) == 1 and value not in self.reading.outputs else None
+
+
+def _may_fill_rows(scores: Scores, hidden: tuple[Hidden, ...]) -> bool:
+    """Whether all scores of a row may be a large negative number, such as -1e9, beside which the logarithm of how many
+    they are is lost: the gradient would take each weight for 1."""
+    return scores.added is not None or (bool(hidden) and scores.fill != -math.inf)
 
 
 def _heads(nodes: list[Node], shape: Shape) -> Shape:

@@ -36,7 +36,7 @@ class Writer:
         self.graph = graph
         self.builder = Builder(graph.name, list(graph.inputs))
         self.known: dict[Value, Value] = {}
-        self.outs = {site.out.node: site for site in sites}
+        self.sites = {site.place: site for site in sites}
         self.made: dict[Node, _Made] = {}
         self.firsts: dict[Node, list[tuple[Site, Gradient]]] = {}
         order = {node: i for i, node in enumerate(graph.nodes)}
@@ -48,8 +48,8 @@ class Writer:
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self.builder.loc = node.loc
-            if node in self.outs:
-                self._attend(self.outs[node])
+            if node in self.sites:
+                self._attend(self.sites[node])
             for site, gradient in self.firsts.get(node, ()):
                 self._differentiate(node, site, gradient)
             if not all(v in self.known for v in node.outputs):
@@ -70,12 +70,13 @@ class Writer:
         p = 0.0 if f.drops is None else f.drops.attrs["p"]
         how = Attention(s.scale, site.causal, tuple(operands)[3:], p, s.fill, zeros=False)
         out, lse = apply(attention, *operands.values(), **how.attrs)
-        self.made[site.out.node] = _Made(how, list(operands.values()), out, lse)
-        self._replace(site.out, out)
+        self.made[site.place] = _Made(how, list(operands.values()), out, lse)
+        if site.out is not None:
+            self._replace(site.out, out)
 
     def _differentiate(self, node: Node, site: Site, gradient: Gradient) -> None:
         """At `node`, the first of the products: it knows g, if by another view."""
-        made = self.made[site.out.node]
+        made = self.made[site.place]
         g = next((p.other for p in gradient.dv if p.node is node), gradient.g)
         ct = self._operand(g, site)
         delta = apply(sum_, ct * made.out, axes=(3,))
