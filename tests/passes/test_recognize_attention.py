@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.execution import assert_near, compiled, expected
+from tinytorch.ir.families.contract import CONTRACT
+from tinytorch.ir.families.loop import LOOP
+from tinytorch.ir.family import Families, Family
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.passes.pipeline import CLEAN, kernel_passes, run_passes
@@ -497,8 +500,13 @@ def test_halves_stay() -> None:
 
 
 def test_only_where_a_family_keeps_the_op() -> None:
-    names = [getattr(p, "__name__", "") for p in kernel_passes() if not isinstance(p, tuple)]
-    assert names.count("recognize_attention") <= 1
+    whole = Family("attention", lambda kernel: None, ops=frozenset({attention, attention_grad}))
+    arrays = (*QKV, normal(B, H, T, E, seed=3))
+    graph = traced(training(dropped, 3), *arrays, grad=(True,) * 3)
+    for families, found in ((Families(LOOP, CONTRACT, whole), 2), (Families(LOOP, CONTRACT), 0)):
+        after, records = run_passes(graph, kernel_passes(families=families))
+        assert [n.attrs.get("family") for n in after.nodes].count("attention") == found
+        assert ("recognize_attention" in [r.name for r in records]) == bool(found)
 
 
 @settings(max_examples=40)
