@@ -274,12 +274,7 @@ def test_masks(form: Form) -> None:
     (node,) = [n for n in after.nodes if n.op is attention]
     assert node.attrs["extras"] == ("mask",) and node.attrs["causal"] == ("causal" in form.__name__)
     arrays = (*QKV, MASK, normal(B, H, T, E, seed=3))
-    if form is padding_and_causal:
-        check(traced(training(form, 3), *arrays, grad=(True,) * 3), arrays, 1, machine=True)
-    else:
-        stays(
-            training(form, 3), *arrays, grad=(True,) * 3
-        )  # a row of -1e9 is uniform, which its logarithm does not say
+    check(traced(training(form, 3), *arrays, grad=(True,) * 3), arrays, 1, machine=form is padding_and_causal)
 
 
 def test_learned_bias_without_its_gradient() -> None:
@@ -555,7 +550,4 @@ def test_random_variants(data: st.DataObject) -> None:
     q, k, v = normal(b, heads, t, D), normal(b, groups, s, D, seed=1), normal(b, groups, s, E, seed=2)
     arrays = (q, k, v, seen, normal(heads, t, s), normal(b, heads, t, E, seed=3))
     check(traced(form, *arrays[:-1]), arrays[:-1], 0)
-    if mask == "added" or (mask in ("padding", "both") and fill != -INF):
-        stays(training(form, 3), *arrays, grad=(True,) * 3)
-    else:
-        check(traced(training(form, 3), *arrays, grad=(True,) * 3), arrays, 1)
+    check(traced(training(form, 3), *arrays, grad=(True,) * 3), arrays, 1)

@@ -17,23 +17,21 @@ def recognize_attention(graph: Graph) -> Graph:
     computes its gradient as `attention_grad`. It goes where views have been simplified, and before softmax is expanded.
 
         %1 = permute(%k) {axes=(0, 1, 3, 2)}
-        %2 = matmul(%q, %1); %3 = mul(%2, 0.125)      -->    %y, %lse = attention(%q, %k, %v) {scale=0.125}
+        %2 = matmul(%q, %1); %3 = mul(%2, 0.125)      -->    %y, %norms = attention(%q, %k, %v) {scale=0.125}
         %4 = softmax(%3) {axis=3}; %y = matmul(%4, %v)
 
         %5 = matmul(%g, permute(%v)); %6 = mul(%5, %4)
         %7 = mul(%4, sum(%6)); %8 = sub(%6, %7)              %delta = sum(%g * %y)
         %9 = mul(%8, 0.125); %dq = matmul(%9, %k)     -->    %dq, %dk, %dv = attention_grad(%q, %k, %v,
-        %dk = matmul(permute(%9), %q)                                           %lse, %delta, %g) {scale=0.125}
+        %dk = matmul(permute(%9), %q)                                           %norms, %delta, %g) {scale=0.125}
         %dv = matmul(permute(%4), %g)
 
     The result is what it was up to rounding, also of infinities and NaN: rows without a key that is seen are NaN, and
     scores that `where` replaces may be anything. In a gradient, the sum of weights times cotangents is that of g times
     %y: where a row of the result is NaN, so are the cotangents of its scores, also for keys that dropout drops.
 
-    With a gradient, all stays where a row may consist of finite fills (-1e9, say, or a mask that is added): the
-    logarithm of its sum, which is all that the gradient is told, does not hold how many there are. It stays as well
-    where anything else reads a matrix of queries by keys, as weights that are returned, or a bias whose gradient is
-    wanted; and in 16-bit floats, which round the scores where the op does not.
+    All stays where anything else reads a matrix of queries by keys, as weights that are returned, or a bias whose
+    gradient is wanted; and in 16-bit floats, which round the scores where the op does not.
     """
     if not any(weighs(node) for node in graph.nodes):
         return graph

@@ -111,7 +111,7 @@ class Finder:
         q, k = scores.product.inputs
         found = Forward(scores, Matrix(q), Matrix(k, True), v, weights, drops)
         gradients = self._gradients(found, [p for p in read if p.turned], inside)
-        if gradients is None or (gradients and _may_fill_rows(scores, hidden)):
+        if gradients is None:
             return None
         border = {p.node for p in (*outs, *(p for g in gradients for p in g.products))}
         place = min(border, key=self.order.__getitem__, default=None)
@@ -290,12 +290,6 @@ class Finder:
     def _only_reader(self, value: Value) -> Node | None:
         users = self.reading.users[value]
         return users[0] if len(users) == 1 and value not in self.reading.outputs else None
-
-
-def _may_fill_rows(scores: Scores, hidden: tuple[Hidden, ...]) -> bool:
-    """Whether all scores of a row may be a large negative number, such as -1e9, beside which the logarithm of how many
-    they are is lost: the gradient would take each weight for 1."""
-    return scores.added is not None or (bool(hidden) and scores.fill != -math.inf)
 
 
 def _heads(nodes: list[Node], shape: Shape) -> Shape:

@@ -26,7 +26,7 @@ class _Made:
     how: Attention
     operands: list[Any]
     out: Any
-    lse: Any
+    norms: Any
 
 
 class Writer:
@@ -69,8 +69,8 @@ class Writer:
             operands["state"] = self._expr(f.drops.inputs[1])
         p = 0.0 if f.drops is None else f.drops.attrs["p"]
         how = Attention(s.scale, site.causal, tuple(operands)[3:], p, s.fill, zeros=False)
-        out, lse = apply(attention, *operands.values(), **how.attrs)
-        self.made[site.place] = _Made(how, list(operands.values()), out, lse)
+        out, norms = apply(attention, *operands.values(), **how.attrs)
+        self.made[site.place] = _Made(how, list(operands.values()), out, norms)
         if site.out is not None:
             self._replace(site.out, out)
 
@@ -80,7 +80,7 @@ class Writer:
         g = next((p.other for p in gradient.dv if p.node is node), gradient.g)
         ct = self._operand(g, site)
         delta = apply(sum_, ct * made.out, axes=(3,))
-        found = apply(attention_grad, *made.operands, made.lse, delta, ct, **made.how.attrs)
+        found = apply(attention_grad, *made.operands, made.norms, delta, ct, **made.how.attrs)
         for x, products in zip(found, (gradient.dq, gradient.dk, gradient.dv), strict=True):
             for product in products:
                 sums = site.sums.get(product.node.output)
