@@ -259,25 +259,15 @@ class _ProductWriter:
         return fn.at(block.a, i * a.row_bytes + panel.start * a.column_bytes)
 
     def _sums(self, a: Register, panel: _Panel, to: Register, stride: int, tall: int) -> None:
-        """Call the microkernels of one tile; a dot product's panel takes several."""
-        plan, fn = self.plan, self.fn
+        """Call the microkernel of one tile."""
+        plan = self.plan
         if plan.form == "outer":
             vectors = -(-panel.width // plan.lanes)
             # Sums on their way to an epilogue may fill their last vector; stored results must not.
             width = panel.width if self.epilogue is None or plan.pack_b == "none" else vectors * plan.lanes
             self._call_tile(a, panel.b, to, stride, panel, Tile(tall, vectors), width)
             return
-        b_step = self.product.b.column_bytes
-        wide = plan.tile.vectors
-        whole = panel.width // wide * wide
-
-        def group(j: Register, count: int) -> None:
-            at = fn.at(to, j * self.size)
-            self._call_tile(a, fn.at(panel.b, j * b_step), at, stride, panel, Tile(tall, wide), count)
-
-        fn.loop(whole, [], lambda j: group(j, wide), step=wide)
-        if panel.width - whole:
-            group(fn.const(whole), panel.width - whole)
+        self._call_tile(a, panel.b, to, stride, panel, Tile(tall, plan.tile.vectors), panel.width)
 
     def _call_tile(
         self, a: Register, b: Register, to: Register, stride: int, panel: _Panel, tile: Tile, width: int
@@ -295,6 +285,7 @@ class _ProductWriter:
             summation=summation_of(-(-self.plan.k_block // along), self.product.compute),
             compensation_at=self.compensation_bytes,
             groups=self.groups,
+            streams=self.plan.streams,
         )
         function = tile_function(self.module, key)
         self.fn.call(function, [a, b, to, self.fn.const(stride), panel.count, panel.start])

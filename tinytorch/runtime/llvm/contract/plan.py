@@ -32,6 +32,7 @@ _PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
 _PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a time
 _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
 TALLEST = 16  # rows of a tile
+_STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
@@ -41,6 +42,14 @@ class Tile:
 
     rows: int
     vectors: int
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Dot products whose tile has columns that are evenly spread over a panel: each is one of a few long streams
+    through memory. `unroll` vectors of k are added up side by side."""
+
+    unroll: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class ProductPlan:
     form: Literal["outer", "dot"]
     lanes: int
     tile: Tile
+    streams: Streams | None
     panel: int
     pack_a: Literal["none", "rows", "panels"]
     pack_b: Literal["none", "copy", "transpose"]
@@ -73,13 +83,18 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
     lanes = target.lanes(product.compute)
     form = "dot" if not grouped and _sums_along_k(product, lanes) else "outer"
     most = accumulators(product.compute, target)
-    if form == "dot":
+    streams = None
+    panel = lanes
+    if form == "dot" and product.k >= _STREAMED * lanes:
+        tile, streams = _streams(product, most)
+        panel = _streamed_panel(product, tile, target)
+    elif form == "dot":
         tile = _dot_tile(product, lanes, most)
     else:
         # One tile of rows: what b's columns are cut into is all that threads can share.
         parts = min(2, _wanted_chunks(product)) if product.m <= _FEW_ROWS else 1
         tile = choose_tile(product.m, -(-product.n // parts), lanes, most)
-    panel = lanes if form == "dot" else tile.vectors * lanes
+        panel = tile.vectors * lanes
     pack_b = _pack_b(product, target) if form == "outer" else "none"
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
     if grouped:
@@ -90,6 +105,7 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
         form=form,
         lanes=lanes,
         tile=tile,
+        streams=streams,
         panel=panel,
         pack_a=pack_a,
         pack_b=pack_b,
@@ -147,6 +163,30 @@ def _dot_tile(product: Product, lanes: int, most: int) -> Tile:
     rows = min(product.m, 4)
     columns = min(8, lanes, most // rows)
     return Tile(rows, 1 << (columns.bit_length() - 1))
+
+
+def _streams(product: Product, most: int) -> tuple[Tile, Streams]:
+    """Four columns at a time, so that four multiply-adds follow each load of a.
+
+    Side by side they would be streams of the length of a column, of which the hardware prefetches too little: from
+    memory that reads at a third of the rate of long ones.
+    """
+    rows = min(product.m, 4)
+    columns = 4 if rows * 4 <= most else 2
+    return Tile(rows, columns), Streams(max(1, min(8 // columns, most // (rows * columns))))
+
+
+def _streamed_panel(product: Product, tile: Tile, target: Target) -> int:
+    """Columns of a panel: some 64 for each stream, but fewer where they would not share well among two threads, or
+    where further tiles of rows would not find them in L2."""
+    most = product.n if product.m <= tile.rows else target.l2_bytes // 2 // (product.k * product.compute.size)
+    wanted = _wanted_chunks(product)
+    panels = [tile.vectors * long for long in (64, 32, 16, 8) if tile.vectors * long <= most] or [tile.vectors * 4]
+
+    def uneven(panel: int) -> float:
+        return round(20 * _makespan(product.n, share(product.n, wanted, 1, panel), 2))
+
+    return min(panels, key=uneven)
 
 
 def _pack_b(product: Product, target: Target) -> Literal["none", "copy", "transpose"]:

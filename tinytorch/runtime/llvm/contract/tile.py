@@ -13,7 +13,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES, Groups
-from tinytorch.runtime.llvm.contract.plan import Tile
+from tinytorch.runtime.llvm.contract.plan import Streams, Tile
 from tinytorch.runtime.llvm.contract.sums import (
     CHAIN,
     Loops,
@@ -72,6 +72,7 @@ class TileKey:
     summation: Summation = "chain"
     compensation_at: int = 0
     groups: Groups | None = None  # what a step of k takes, where it is not an element
+    streams: Streams | None = None  # of dot products; without, columns side by side are read together
 
     @property
     def sums(self) -> Summation:
@@ -91,7 +92,7 @@ def tile_function(module: Module, key: TileKey) -> Function:
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64], internal=True, noinline=True)
         if key.form == "dot":
-            _DotTile(fn, key).write()
+            _write_dot(fn, key)
         else:
             _OuterTile(fn, key).write()
         fn.ret()
@@ -255,17 +256,36 @@ class _OuterTile:
         return loaded.cast(self.key.compute)
 
 
-class _DotTile:
-    """Inner products: vectors along k of rows of a and columns of b, added up lane by lane, then across lanes."""
+def _write_dot(fn: Function, key: TileKey) -> None:
+    """All columns, as many at a time as the tile has: neighbours, or, as streams, evenly spread over the width."""
+    _, b, to, _, _, _ = fn.params
+    wide = key.tile.vectors
+    turns, rest = divmod(key.width, wide)
+    apart = turns if key.streams else 1
 
-    def __init__(self, fn: Function, key: TileKey) -> None:
+    def columns(first: Register, count: int, apart: int) -> None:
+        tile = _DotTile(fn, key, count, apart)
+        tile.write(fn.at(b, first * key.b.step), fn.at(to, first * key.compute.size))
+
+    fn.loop(turns, [], lambda turn: columns(turn if key.streams else turn * wide, wide, apart))
+    if rest:
+        columns(fn.const(turns * wide), rest, 1)
+
+
+class _DotTile:
+    """Inner products: vectors along k of rows of a and columns of b, added up lane by lane, then across lanes. There
+    are `columns` columns, `apart` from one another."""
+
+    def __init__(self, fn: Function, key: TileKey, columns: int, apart: int) -> None:
         self.fn = fn
         self.key = key
+        self.columns = columns
+        self.apart = apart
         self.vectors = LaneEmitter(fn, key.target, key.lanes)
 
-    def write(self) -> None:
-        a, b, to, stride, depth, _ = self.fn.params
-        rows, columns, walk = self.key.tile.rows, self.key.width, self.key.walk
+    def write(self, b: Register, to: Register) -> None:
+        a, _, _, stride, depth, _ = self.fn.params
+        rows, columns, walk = self.key.tile.rows, self.columns, self.key.walk
         zero = self.vectors.value(self.vectors.const(0, self.key.compute))
         zeros = [zero] * (rows * columns)
         sums = self._sums(a, b, depth, zeros)
@@ -273,7 +293,7 @@ class _DotTile:
             row = self.fn.at(to, walk.to[i] if walk else stride * i)
             for j in range(columns):
                 total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
-                self.fn.store(total, row, j * self.key.compute.size)
+                self.fn.store(total, row, j * self.apart * self.key.compute.size)
 
     def _sums(self, a: Register, b: Register, depth: Register, zeros: Sequence[Register]) -> Sequence[Register]:
         fn, key, walk = self.fn, self.key, self.key.walk
@@ -305,13 +325,21 @@ class _DotTile:
 
     def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` elements of every row and column."""
-        lanes = self.key.lanes
+        lanes, count = self.key.lanes, len(sums)
+        unroll = self.key.streams.unroll if self.key.streams else 1
 
-        def step(i: Register, *sums: Register) -> Sequence[Register]:
-            return self._step(a, b, i, sums, None)
+        def steps(i: Register, *sums: Register) -> Sequence[Register]:
+            parts = [sums[n * count : (n + 1) * count] for n in range(len(sums) // count)]
+            return [x for n, part in enumerate(parts) for x in self._step(a, b, i, part, None, n * lanes)]
 
+        start = self.fn.const(0)
+        if unroll > 1:
+            start = depth // (lanes * unroll) * (lanes * unroll)
+            zeros = [self.fn.zero(sums[0].type)] * (count * (unroll - 1))
+            apart = self.fn.loop(start, [*sums, *zeros], steps, step=lanes * unroll)
+            sums = [_total(apart[i::count]) for i in range(count)]
         whole = depth // lanes * lanes
-        sums = self.fn.loop(whole, sums, step, step=lanes)
+        sums = self.fn.loop(whole, sums, steps, start=start, step=lanes)
         rest = depth - whole
         if isinstance(rest.literal, int):
             mask = self.fn.lane_mask(lanes, rest.literal)
@@ -321,17 +349,18 @@ class _DotTile:
         return self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
 
     def _step(
-        self, a: Register, b: Register, index: Register, sums: Sequence[Register], mask: Register | None
+        self, a: Register, b: Register, index: Register, sums: Sequence[Register], mask: Register | None, ahead: int = 0
     ) -> list[Register]:
-        """Vectors of every row by vectors of every column: the fewer are held, the others stream past them."""
-        key, rows, columns = self.key, self.key.tile.rows, self.key.width
+        """Vectors of every row by vectors of every column, `ahead` elements behind `index`: the fewer are held, the
+        others stream past them."""
+        key, rows, columns = self.key, self.key.tile.rows, self.columns
         starts = key.walk.rows if key.walk else [i * key.a.step for i in range(rows)]
 
         def row(i: int) -> Lane:
-            return self._vector(a, key.a, index, starts[i], mask)
+            return self._vector(a, key.a, index, starts[i] + ahead * key.a.k_step, mask)
 
         def column(j: int) -> Lane:
-            return self._vector(b, key.b, index, j * key.b.step, mask)
+            return self._vector(b, key.b, index, j * self.apart * key.b.step + ahead * key.b.k_step, mask)
 
         following = list(sums)
         hold_columns = columns < rows
@@ -347,3 +376,11 @@ class _DotTile:
     def _vector(self, pointer: Register, source: Source, index: Register, start: int, mask: Register | None) -> Lane:
         at = self.fn.at(pointer, index * source.k_step)
         return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)
+
+
+def _total(parts: Sequence[Register]) -> Register:
+    """The sum of registers, in pairs."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return _total(parts[:half]) + _total(parts[half:])
