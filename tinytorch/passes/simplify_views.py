@@ -246,8 +246,9 @@ def _concat(rewriter: Rewriter, node: Node) -> Term | None:
 @local(*_ELEMENTWISE)
 def _elementwise_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
     """f(reshape(a), broadcast(b)) == reshape(f(a, broadcast(reshape(b)))): behind a product of rows, its bias and
-    activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank. What a view
-    has cut out, such as one of a stack of matrices, begins no chain: it stays beside what it meets."""
+    activation stay rows and can join its kernel. Another operand is reshaped only if that lowers the rank; an input of
+    the graph, which begins no chain, is no reason for it: the bias of a single row is reshaped, not the row. Nor is
+    what a view has cut out, such as one of a stack of matrices: it stays beside what it meets."""
     shape = node.output.type.shape
     for value in node.inputs:
         source = _source(rewriter, value, reshape)
@@ -255,7 +256,8 @@ def _elementwise_of_reshape(rewriter: Rewriter, node: Node) -> Term | None:
             continue
         if len(source.shape) > len(shape) and rewriter.producer(source.value, slice_) is not None:
             continue
-        if all(_takes_shape(rewriter, v, source.shape, len(source.shape) < len(shape)) for v in node.inputs):
+        free = len(source.shape) < len(shape) and source.value in rewriter.producers
+        if all(_takes_shape(rewriter, v, source.shape, free) for v in node.inputs):
             operands = [rewriter.term(v).reshape(source.shape) for v in node.inputs]
             return operands[0].apply_op(node.op, operands, node.attrs).reshape(shape)
     return None
