@@ -413,6 +413,45 @@ def test_dtypes_are_single_values(compiled: World) -> None:
         assert copy.deepcopy(dtype) is dtype and pickle.loads(pickle.dumps(dtype)) is dtype
 
 
+class Scale(tt.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.register_buffer("calls", tt.tensor(0))
+
+
+def test_objects_beside_tensors(world: World) -> None:
+    """Calls in turn with other objects, words and flags at the same places, by position and by name."""
+
+    def f(x, scale, flag=False, *, name=None):
+        scale.calls += 1
+        y = x * scale.factor
+        return y + 1 if flag else y - 1 if name == "less" else y
+
+    step, first, second = world(f), Scale(2.0), Scale(3.0)
+    x, y = tensor(1, 2), tensor(5, 7)
+    for _ in range(3):
+        assert step(x, first).tolist() == [2, 4] and step(y, first).tolist() == [10, 14]
+        assert step(x, second).tolist() == [3, 6] and step(y, scale=second).tolist() == [15, 21]
+        assert step(x, first, True).tolist() == [3, 5] and step(x, first, flag=True).tolist() == [3, 5]
+        assert step(x, first, name="less").tolist() == [1, 3] and step(x, first, name=None).tolist() == [2, 4]
+        assert step(scale=first, x=y).tolist() == [10, 14] and step(x, first, flag=False).tolist() == [2, 4]
+    assert first.calls.item() == 24 and second.calls.item() == 6
+    first.factor = 10.0
+    assert step(x, first).tolist() == [10, 20] and step(x, second).tolist() == [3, 6]
+
+
+def test_the_quick_call_takes_the_same_objects(compiled: World) -> None:
+    """Not the general one, which looks at all that an object holds."""
+    step, first, second = compiled(lambda x, scale, name: x * scale.factor), Scale(2.0), Scale(3.0)
+    step(tensor(1), first, name="a")
+    general, calls = step._call, []
+    step._call = lambda args, kwargs: calls.append(args) or general(args, kwargs)
+    step(tensor(2), first, name="a")
+    assert not calls
+    assert step(tensor(2), second, name="a").tolist() == [6] and len(calls) == 1
+
+
 def test_static_arguments_that_differ(compiled: World) -> None:
     called = compiled(lambda x, k: x[k] if isinstance(k, slice) else x * k)
     x = tensor(1, 2, 3)

@@ -42,7 +42,7 @@ from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
-from tinytorch.signature import Signature, Varying
+from tinytorch.signature import Form, Signature, Varying
 from tinytorch.specialization import Specialization, is_single, release_gradients, with_gradients
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Compiled:
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: dict[Any, list[Specialization]] = {}
         self._recent: Any = None  # the key that was looked for last
-        self._hot: Specialization | None = None
+        self._hot: tuple[Specialization, Form | None] | None = None  # for calls of that form; None: tensors by position
         self._last: Specialization | None = None
         self._varying = Varying()
         self._reasons: Counter[str] = Counter()  # of compilations
@@ -83,17 +83,14 @@ class Compiled:
         self._lock = threading.RLock()  # held by the thread that traces and compiles
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        hot = self._hot
-        if (
-            hot is not None
-            and not kwargs
-            and mode.trace is None
-            and hot.takes(args)
-            and (hot.valid() or hot.still_valid())
-        ):
-            result = hot.calls.fast(*args)
-            if result is not MISMATCH:
-                return result if hot.plain else self._finish(hot, result, args)
+        known = self._hot
+        if known is not None and mode.trace is None:
+            hot, form = known
+            tensors = form.tensors_of(args, kwargs) if form is not None else args if not kwargs else None
+            if tensors is not None and hot.takes(tensors) and (hot.valid() or hot.still_valid()):
+                result = hot.calls.fast(*tensors)
+                if result is not MISMATCH:
+                    return result if hot.plain else self._finish(hot, result, tensors)
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -139,8 +136,9 @@ class Compiled:
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
             args, kwargs = call.arguments()
             return self.function(*args, **kwargs)
-        if found.row_major and call.plain:
-            self._hot = found
+        form = call.form if found.row_major else None
+        if form is not None:
+            self._hot = (found, form if form.static or form.names else None)
         if result is MISMATCH:
             result = found.calls.careful(*tensors)
         if result is MISMATCH:
@@ -252,7 +250,7 @@ class Compiled:
                 entries.remove(item)
             if not entries:
                 self._known.pop(key, None)
-        if self._hot is item:
+        if self._hot is not None and self._hot[0] is item:
             self._hot = None
         if self._last is item:
             self._last = None

@@ -10,7 +10,20 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 
 _OWN = frozenset(
-    {"function", "backend", "freezes", "_name", "_known", "_hot", "_last", "_varying", "_reasons", "_lock"}
+    {
+        "function",
+        "backend",
+        "freezes",
+        "_name",
+        "_known",
+        "_recent",
+        "_hot",
+        "_form",
+        "_last",
+        "_varying",
+        "_reasons",
+        "_lock",
+    }
 )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinytorch.frontend.guards import freeze
+from tinytorch.frontend.guards.freeze import Identity
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.numbers import SMALL, Number
 from tinytorch.frontend.tensor import Tensor, over
-from tinytorch.frontend.tree import Slot, flatten, unflatten
+from tinytorch.frontend.tree import Slot, flatten, is_container, unflatten
 
 _NUMBERS = (int, float)
 
@@ -58,11 +60,47 @@ class Varying:
         self._fixed.discard(place)
 
 
+@dataclass(frozen=True)
+class Form:
+    """Calls with tensors at the same places and the very same objects beside them, such as a cache or True: nothing but
+    the tensors has to be looked at."""
+
+    positional: int
+    names: tuple[str, ...]
+    tensors: tuple[int, ...]
+    static: tuple[tuple[int, Any], ...]
+
+    def tensors_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+        """What stands where tensors are; None for a call of another form."""
+        given = (*args, *kwargs.values())
+        if len(args) != self.positional or tuple(kwargs) != self.names:
+            return None
+        for place, thing in self.static:
+            if given[place] is not thing:
+                return None
+        return tuple([given[place] for place in self.tensors])
+
+
+def _form_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Form | None:
+    """The form of a call, if it has one: its tensors are all different, and what stands beside them is told from others
+    by identity, or cannot change."""
+    given = [*enumerate((*args, *kwargs.values()))]
+    tensors = tuple(place for place, x in given if type(x) is Tensor)
+    static = tuple((place, x) for place, x in given if type(x) is not Tensor)
+    if any(_is_leaf(x) or is_container(x) for _, x in static):
+        return None
+    if not all(type(x) in (bool, str, type(None)) or isinstance(freeze(x), Identity) for _, x in static):
+        return None
+    different = len({id(x) for _, x in given if type(x) is Tensor}) == len(tensors)
+    return Form(len(args), tuple(kwargs), tensors, static) if different else None
+
+
 class Signature:
     """The arguments of one call. `tensors` are the different ones among them, in the order of the graph's inputs; `key`
     is equal for calls that one trace may serve."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], varying: Varying) -> None:
+        self._given = (args, kwargs)
         self._leaves: list[Any] = []
         self._spec = flatten((args, kwargs), self._leaves, _is_leaf)
         self._frozen = freeze(self._spec)
@@ -90,11 +128,9 @@ class Signature:
         return Tensor.wrap(np.asarray(leaf, np.float64 if type(leaf) is float else np.int64)) if wanted else None
 
     @property
-    def plain(self) -> bool:
-        """Whether the arguments are different tensors and nothing else."""
-        count = len(self.tensors)
-        alone = all(type(x) is Tensor for x in self._leaves) and count == len(self._leaves)
-        return alone and self._spec == (tuple(map(Slot, range(count))), {})
+    def form(self) -> Form | None:
+        """How to tell further calls like this one quickly, if it is that simple."""
+        return _form_of(*self._given)
 
     @property
     def spec(self) -> Any:
