@@ -18,6 +18,7 @@ import tinytorch as tt
 from tests.execution import kernels
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.parser import parse_graph
+from tinytorch.runtime.measure import alone
 from tinytorch.runtime.schedule import Schedule, schedule
 
 Array = np.ndarray[Any, Any]
@@ -92,6 +93,19 @@ def test_a_write_whose_position_is_read_from_the_cache() -> None:
       %n = update_slice(%k, %u, %r) : i64[4096] {starts=(0,), steps=(1,), axes=(0,)}
     }""")
     assert written_in_place(plan) == [True] and plan.arena_bytes < 1024
+
+
+def test_a_write_through_a_view_is_measured_in_place() -> None:
+    graph = kernels(
+        parse_graph("""graph @rows(%k: f32[2,256,8] = state, %i: i64[2], %u: f32[2,8]) -> (%n => %k) {
+      %0 = reshape(%k) : f32[512,8] {shape=(512, 8)}
+      %1 = scatter(%0, %i, %u) : f32[512,8] {axis=0}
+      %n = reshape(%1) : f32[2,256,8] {shape=(2, 256, 8)}
+    }""")
+    )
+    (write,) = (node for node in graph.nodes if node.op.kind == "kernel")
+    assert written_in_place(schedule(guard_indices(graph))) == [True]
+    assert written_in_place(schedule(alone(graph, write, 0))) == [True]
 
 
 # Of compiled functions.

@@ -13,7 +13,7 @@ from tinytorch.runtime.schedule import schedule
 
 def alone(graph: Graph, node: Node, overwritten: int | None = None) -> Graph:
     """`node` of `graph` as a graph of its own, with the views and constants that lead to its operands. If `overwritten`
-    is said, its result is the new value of that operand."""
+    is said, its result is the new value of that operand, which is memory of its own, whatever views lead to it."""
     producers = graph.producers()
     nodes: list[Node] = []
     inputs: dict[Value, None] = {}
@@ -27,10 +27,13 @@ def alone(graph: Graph, node: Node, overwritten: int | None = None) -> Graph:
                 visit(operand)
             nodes.append(maker)
 
-    for value in node.inputs:
-        visit(value)
+    for i, value in enumerate(node.inputs):
+        if i == overwritten:
+            inputs[value] = None
+        else:
+            visit(value)
     found, state = tuple(inputs), ()
-    if overwritten is not None and node.inputs[overwritten] in found:
+    if overwritten is not None:
         state = ((found.index(node.inputs[overwritten]), 0),)
     return Graph("alone", found, (*nodes, node), node.outputs, state)
 

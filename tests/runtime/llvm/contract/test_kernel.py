@@ -9,6 +9,8 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_matmul
+from tinytorch.runtime.llvm.contract.layout import product_of
+from tinytorch.runtime.llvm.contract.plan import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
@@ -159,6 +161,33 @@ def test_packed_and_chunked(form, shape):
     again = np.zeros_like(out)
     run(a, b, again, seed=1)
     np.testing.assert_array_equal(again, out)
+
+
+@pytest.mark.parametrize("name", ["host", *FORCED])
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize(
+    "n,k,dtype", [(384, 384, f32), (65, 200, f32), (643, 128, f32), (3, 9000, f32), (65, 200, f64), (65, 517, bf16)]
+)
+def test_streams(name, m, n, k, dtype):
+    """Few rows, b contiguous along k: columns that are read together lie far apart, a panel has a rest of them, and k
+    one of its own; with a bias in the epilogue and without."""
+    rng = np.random.default_rng(10)
+    a, b = matrix(rng, (), m, k, dtype, "plain"), matrix(rng, (), k, n, dtype, "transposed")
+    target, bias = target_of(name), random(rng, (n,), f32)
+    plan = plan_product(product_of(operand_of(a), operand_of(b), [Buffer.contiguous(dtype, (m, n))], []), target)
+    assert plan.streams is not None or k < 8 * plan.lanes
+    sums = np.zeros((m, n), np.float64 if dtype is f64 else np.float32)
+    run(a, b, sums, target=target)
+    check(sums, a, b)
+    if dtype is f32:
+        epilogue = Epilogue("bias", _add_bias, (Buffer(f32, (m, n), (0, 1)),))
+        out = np.full((m, n), np.nan, np.float32)
+        run(a, b, out, target=target, epilogue=epilogue, operands=(bias,))
+        np.testing.assert_array_equal(out, sums + bias)
+
+
+def _add_bias(context):
+    context.store(0, context.sums[0] + context.window(0)[0])
 
 
 @pytest.mark.parametrize("name", ["host", *FORCED])

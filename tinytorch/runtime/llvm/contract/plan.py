@@ -25,6 +25,7 @@ from tinytorch.runtime.llvm.text.target import Target
 _PAGE = 4096
 _CHUNK_FLOPS = 2 << 20  # some 20 µs on one core: far above what claiming a chunk costs
 _CHUNK_BYTES = 512 << 10
+_STREAM_BYTES = 256 << 10  # of products of few rows, which do little else than read: some 3 µs from a cache
 _FEW_ROWS = 4
 _MOST_CHUNKS = 48
 _FEW_CHUNKS = 8
@@ -181,7 +182,7 @@ def _streamed_panel(product: Product, tile: Tile, target: Target) -> int:
     where further tiles of rows would not find them in L2."""
     most = product.n if product.m <= tile.rows else target.l2_bytes // 2 // (product.k * product.compute.size)
     wanted = _wanted_chunks(product)
-    panels = [tile.vectors * long for long in (64, 32, 16, 8) if tile.vectors * long <= most] or [tile.vectors * 4]
+    panels = [tile.vectors * long for long in range(64, 0, -8) if tile.vectors * long <= most] or [tile.vectors * 4]
 
     def uneven(panel: int) -> float:
         return round(20 * _makespan(product.n, share(product.n, wanted, 1, panel), 2))
@@ -228,7 +229,8 @@ def _k_block(product: Product, panel: int, lanes: int, target: Target) -> int:
 
 def _wanted_chunks(product: Product) -> int:
     bytes_ = sum(_footprint(x) for x in (product.a, product.b, *product.results, *product.inputs))
-    return max(1, min(_MOST_CHUNKS, max(product.flops // _CHUNK_FLOPS, bytes_ // _CHUNK_BYTES)))
+    chunk = _STREAM_BYTES if product.m <= _FEW_ROWS else _CHUNK_BYTES
+    return max(1, min(_MOST_CHUNKS, max(product.flops // _CHUNK_FLOPS, bytes_ // chunk)))
 
 
 def _footprint(x: Buffer) -> int:
