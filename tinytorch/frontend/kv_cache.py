@@ -119,7 +119,7 @@ class KVCache(Module):
         self._now(end)
 
     def truncate(self, lengths: int | Tensor) -> None:
-        """Keep the first `lengths` (one number, or i64[batch]) tokens of each row, of as many as it has."""
+        """Keep the first `lengths` (one number, or i64[batch]) of the tokens of each row that `advance` counted."""
         if not isinstance(lengths, Tensor):
             lengths = zeros(self.max_batch_size, dtype=i64) + arguments.integer(
                 "KVCache.truncate", "lengths", lengths, 0
