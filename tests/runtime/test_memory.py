@@ -445,3 +445,33 @@ def test_the_process_ends_in_peace(held: str) -> None:
     root = Path(__file__).parent.parent.parent
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class Held:
+    """Something that was compiled, in a cycle."""
+
+    bytes = used = 1
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def drop(self) -> None:
+        self.itself = None
+
+
+def test_what_the_collector_takes_while_room_is_made() -> None:
+    """Whatever is left is counted, at any moment of the collector."""
+    before, holdings = gc.get_threshold(), memory.holdings
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(400):
+            holdings.enter(Held())
+        pairs = [(i, holdings) for i in range(4000)]  # so that none is left to be used again without being counted
+        gc.set_threshold(gc.get_count()[0] + 200, 1, 1)  # when half of them have been looked at
+        gc.enable()
+        holdings.make_room()
+        assert len(pairs) == 4000
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()

@@ -168,7 +168,8 @@ class _Holdings:
 
     def _by_use(self) -> list[tuple[int, int, int]]:
         """(when it was used last, key, bytes) of each item, the one used longest ago first."""
-        alive = [(ref(), key, size) for key, (ref, size) in list(self._each.items())]
+        # A list of the keys alone, since tuples wake Python's collector, and what that collects leaves the dict.
+        alive = [(held[0](), key, held[1]) for key in list(self._each) if (held := self._each.get(key)) is not None]
         return sorted((item.used, key, size) for item, key, size in alive if item is not None)
 
     def _drop(self, key: int) -> None:
