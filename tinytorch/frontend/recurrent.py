@@ -29,7 +29,6 @@ from tinytorch.frontend.sequences import (
     hidden_bias,
     one_state,
     pair_of_states,
-    projected_steps,
 )
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat, stack
@@ -166,9 +165,8 @@ class _Recurrent(Module):
 
     def _steps(self, products: Tensor, w: Weights, before: States, reverse: bool) -> States:
         """The states after each step."""
-        if w.hr is not None:
-            return projected_steps(products, w, before, reverse)
-        found = apply(self._op, products, w.hh, hidden_bias(w), *before, reverse=reverse)
+        projection = () if w.hr is None else (w.hr,)
+        found = apply(self._op, products, w.hh, hidden_bias(w), *projection, *before, reverse=reverse)
         return (found,) if self._op.results == 1 else tuple(found[i] for i in range(len(before)))
 
     def extra_repr(self) -> str:
@@ -190,8 +188,6 @@ class LSTM(_Recurrent):
     between layers.
     """
 
-    _op = ops.recurrent.lstm
-
     def __init__(
         self,
         input_size: int,
@@ -208,6 +204,10 @@ class LSTM(_Recurrent):
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, generator
         )  # fmt: skip
+
+    @property
+    def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ops.recurrent.lstm_projected if self.proj_size else ops.recurrent.lstm
 
     def forward(
         self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None

@@ -12,7 +12,7 @@ from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.layer_functions import linear
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.tensor import Tensor, located
-from tinytorch.frontend.tensor_functions import stack, where
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -49,18 +49,6 @@ def cell_step(op: Op, products: Tensor, w: Weights, before: Sequence[Tensor]) ->
 def _cut(x: Tensor, count: int) -> list[Tensor]:
     wide = x.shape[-1] // count
     return [x[..., i * wide : (i + 1) * wide] for i in range(count)]
-
-
-def projected_steps(products: Tensor, w: Weights, before: States, reverse: bool) -> States:
-    """The states of an LSTM whose hidden state is projected."""
-    assert w.hr is not None
-    found: list[Sequence[Tensor]] = []
-    states: Sequence[Tensor] = before
-    for step in range(products.shape[0])[:: -1 if reverse else 1]:
-        (large, cells), _ = cell_step(ops.recurrent.lstm, products[step], w, states)
-        states = (linear(large, w.hr), cells)
-        found.append(states)
-    return tuple(stack(one[:: -1 if reverse else 1]) for one in zip(*found, strict=True))
 
 
 def hidden_bias(w: Weights) -> Tensor:

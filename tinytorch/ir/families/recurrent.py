@@ -9,6 +9,7 @@ from tinytorch.ir.family import Family
 from tinytorch.ir.ops.recurrent import BACKWARD, FORWARD
 
 _OPS = frozenset({*FORWARD, *BACKWARD})
-_FORWARD = {op: tuple(range(3, 3 + cell.states)) for op, cell in FORWARD.items()}  # the initial states
-_BACKWARD = {op: tuple(range(cell.states + 1, 3 * cell.states + 1)) for op, cell in BACKWARD.items()}  # and all others
+# The states; not the sequences of gates, cotangents and weights, which are read as they lie.
+_FORWARD = {op: tuple(range(c.weights + 1, c.weights + 1 + c.states)) for op, c in FORWARD.items()}
+_BACKWARD = {op: tuple(range(c.weights - 1 + c.states, c.weights - 1 + 3 * c.states)) for op, c in BACKWARD.items()}
 RECURRENT = Family("recurrent", partial(check_alone, ops=_OPS), ops=_OPS, row_major={**_FORWARD, **_BACKWARD})

@@ -9,7 +9,7 @@ those products; the gradients of weights are then one product over all steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch.ir.errors import ShapeError
@@ -33,7 +33,8 @@ class Cell:
 
     `forward(x, z, before)` gives the states, and `kept` parts for the gradient. `backward(g, before, after, kept)`
     gives the cotangents of x, of z (the same ones unless `splits`), and of the states before beside the part that comes
-    through z: None for nothing.
+    through z: None for nothing. Where it is `projected`, another product makes the hidden state of the first part that
+    `forward` gives (Sak, Senior & Beaufays 2014), so that it may be smaller.
     """
 
     name: str
@@ -44,6 +45,16 @@ class Cell:
     splits: bool
     forward: Callable[[Parts, Parts, Parts], tuple[Parts, Parts]]
     backward: Callable[[Parts, Parts, Parts, Parts], tuple[Parts, Parts, Parts]]
+    projected: bool = False
+
+    @property
+    def weights(self) -> int:
+        """How many operands are weights: of the products, their bias, and the projection."""
+        return 3 if self.projected else 2
+
+    def sizes(self, hidden: int, projected: int) -> list[int]:
+        """Of the states."""
+        return [projected, *[hidden] * (self.states - 1)]
 
 
 # Steps. The gates' derivatives: σ' = σ (1 - σ), tanh' = 1 - tanh².
@@ -95,6 +106,7 @@ def _relu_back(ct: Parts, before: Parts, after: Parts, kept: Parts) -> tuple[Par
 
 
 _LSTM = Cell("lstm", "a long short-term memory (Hochreiter & Schmidhuber 1997)", 4, 2, 4, False, _lstm, _lstm_back)
+_LSTM_PROJECTED = replace(_LSTM, name="lstm_projected", doc=f"{_LSTM.doc} with a projection", projected=True)
 _GRU = Cell("gru", "gated recurrent units (Cho et al. 2014)", 3, 1, 4, True, _gru, _gru_back)
 _TANH = Cell("rnn_tanh", "a recurrent layer (Elman 1990) with tanh", 1, 1, 0, False, _tanh, _tanh_back)
 _RELU = Cell("rnn_relu", "a recurrent layer (Elman 1990) with ReLU", 1, 1, 0, False, _relu, _relu_back)
@@ -135,37 +147,40 @@ def _rows(x: Any) -> Any:
 
 # Forward.
 def _type(cell: Cell) -> Callable[..., Any]:
-    def infer(x: TensorType, w: TensorType, b: TensorType, *initial: TensorType, reverse: bool) -> Any:
+    def infer(x: TensorType, w: TensorType, *others: TensorType, reverse: bool) -> Any:
         fits = x.rank == 3 and x.dtype.is_float and x.dtype.bits >= 32 and x.shape[0] and w.rank == 2
-        if not fits or len(initial) != cell.states:
+        if not fits or len(others) != cell.weights - 1 + cell.states:
             raise ShapeError(f"{cell.name}: needs [steps, batch, features] of f32 or f64 and weights, got {x} and {w}")
-        steps, batch, _ = x.shape
-        hidden = w.shape[1]
-        of_gates = TensorType(x.dtype, (cell.gates * hidden,))
-        expected = (
-            TensorType(x.dtype, (steps, batch, *of_gates.shape)),
-            TensorType(x.dtype, (*of_gates.shape, hidden)),
-            of_gates,
-            *[TensorType(x.dtype, (batch, hidden))] * cell.states,
-        )
-        for number, (wanted, got) in enumerate(zip(expected, (x, w, b, *initial), strict=True)):
-            if wanted != got:
-                raise ShapeError(f"{cell.name}: operand {number} is {wanted}, got {got}")
-        states = [TensorType(x.dtype, (steps, batch, hidden))] * cell.states
-        return unpacked([*states, *([TensorType(x.dtype, (steps, batch, cell.kept * hidden))] if cell.kept else [])])
+        steps, batch, features = x.shape
+        hidden, size = features // cell.gates, w.shape[1]
+        projection = [(size, hidden)] if cell.projected else []
+        states = cell.sizes(hidden, size if cell.projected else hidden)
+        shapes = [(steps, batch, cell.gates * hidden), (cell.gates * hidden, states[0]), (cell.gates * hidden,)]
+        shapes += [*projection, *((batch, n) for n in states)]
+        _check(cell.name, x, shapes, (x, w, *others))
+        kept = [cell.kept * hidden] if cell.kept else []
+        return unpacked([TensorType(x.dtype, (steps, batch, n)) for n in (*states, *kept)])
 
     return infer
 
 
+def _check(name: str, like: TensorType, shapes: Sequence[tuple[int, ...]], types: Sequence[TensorType]) -> None:
+    for number, (shape, got) in enumerate(zip(shapes, types, strict=True)):
+        if got != TensorType(like.dtype, shape):
+            raise ShapeError(f"{name}: operand {number} is {TensorType(like.dtype, shape)}, got {got}")
+
+
 def _forward(cell: Cell) -> Callable[..., Any]:
-    def expand(x: Any, w: Any, b: Any, *initial: Any, reverse: bool) -> Any:
+    def expand(x: Any, w: Any, b: Any, *others: Any, reverse: bool) -> Any:
         steps, batch, features = x.type.shape
         right, bias = transposed(w), apply(broadcast, b, shape=(batch, features))
-        before: Parts = initial
+        before: Parts = others[cell.projected :]
         found: list[list[Any]] = []
         for step in _order(steps, reverse):
             z = apply(matmul, before[0], right) + bias
             before, kept = cell.forward(_parts(_at(x, step), cell.gates), _parts(z, cell.gates), before)
+            if cell.projected:
+                before = (apply(matmul, before[0], transposed(others[0])), *before[1:])
             found.append([*before, *([_joined(kept)] if kept else [])])
         if reverse:
             found.reverse()
@@ -181,42 +196,46 @@ def _order(steps: int, reverse: bool) -> range:
 # Backward.
 def _grad_type(cell: Cell) -> Callable[..., Any]:
     def infer(*operands: TensorType, reverse: bool) -> Any:
-        count = cell.states
-        if len(operands) != 3 * count + 1 + (cell.kept > 0) or operands[0].rank != 3:
+        if len(operands) != 3 * cell.states + cell.weights - 1 + (cell.kept > 0) or operands[0].rank != 3:
             raise ShapeError(f"{cell.name}_grad: got {', '.join(map(str, operands))}")
-        cts, w, initial, states = operands[:count], operands[count], operands[count + 1 :], operands[2 * count + 1 :]
-        like = cts[0]
-        steps, batch, hidden = like.shape
-        gates = TensorType(like.dtype, (steps, batch, cell.gates * hidden))
-        state = TensorType(like.dtype, (batch, hidden))
-        wanted = [*[like] * count, TensorType(like.dtype, (cell.gates * hidden, hidden)), *[state] * count]
-        wanted += [*[like] * count, TensorType(like.dtype, (steps, batch, cell.kept * hidden))]
-        for number, (one, got) in enumerate(zip(wanted, (*cts, w, *initial[:count], *states), strict=False)):
-            if one != got:
-                raise ShapeError(f"{cell.name}_grad: operand {number} is {one}, got {got}")
-        return (*[gates] * (1 + cell.splits), *[state] * count)
+        like = operands[0]
+        steps, batch, size = like.shape
+        hidden = operands[cell.states].shape[0] // cell.gates if operands[cell.states].rank else size
+        sizes = cell.sizes(hidden, size)
+        states = [(steps, batch, n) for n in sizes]
+        shapes = [*states, (cell.gates * hidden, size), *([(size, hidden)] if cell.projected else [])]
+        shapes += [*((batch, n) for n in sizes), *states, *([(steps, batch, cell.kept * hidden)] if cell.kept else [])]
+        _check(f"{cell.name}_grad", like, shapes, operands)
+        gates = [(steps, batch, cell.gates * hidden)] * (1 + cell.splits)
+        found = [*gates, *(states[:1] if cell.projected else []), *((batch, n) for n in sizes)]
+        return tuple(TensorType(like.dtype, shape) for shape in found)
 
     return infer
 
 
 def _backward(cell: Cell) -> Callable[..., Any]:
     def expand(*operands: Any, reverse: bool) -> Any:
-        count = cell.states
-        cts, w, initial, states = operands[:count], operands[count], operands[count + 1 :], operands[2 * count + 1 :]
-        steps, order = cts[0].type.shape[0], _order(cts[0].type.shape[0], reverse)
-        carried: list[Any] = [zeros_like(x) for x in initial[:count]]
+        rest = iter(operands)
+        cts, weights, initial, states = (
+            [next(rest) for _ in range(n)] for n in (cell.states, cell.weights - 1, cell.states, cell.states)
+        )
+        packed = next(rest, None)
+        order = _order(cts[0].type.shape[0], reverse)
+        carried: list[Any] = [zeros_like(x) for x in initial]
         found: list[list[Any]] = []
-        for number in reversed(range(steps)):
+        for number in reversed(range(len(order))):
             step = order[number]
             g = [_at(x, step) + more for x, more in zip(cts, carried, strict=True)]
-            before = [_at(x, order[number - 1]) for x in states[:count]] if number else initial[:count]
-            after = [_at(x, step) for x in states[:count]]
-            kept = _parts(_at(states[count], step), cell.kept) if cell.kept else ()
-            of_x, of_z, direct = cell.backward(g, before, after, kept)
+            of_hidden = g[: cell.projected]
+            if cell.projected:
+                g = [apply(matmul, g[0], weights[1]), *g[1:]]
+            before = [_at(x, order[number - 1]) for x in states] if number else initial
+            kept = () if packed is None else _parts(_at(packed, step), cell.kept)
+            of_x, of_z, direct = cell.backward(g, before, [_at(x, step) for x in states], kept)
             z = _joined(of_z)
-            back = apply(matmul, z, w)
+            back = apply(matmul, z, weights[0])
             carried = [back if direct[0] is None else back + direct[0], *direct[1:]]
-            found.append([*([_joined(of_x)] if cell.splits else []), z])
+            found.append([*([_joined(of_x)] if cell.splits else []), z, *of_hidden])
         if not reverse:
             found.reverse()
         return (*(_stacked(one) for one in zip(*found, strict=True)), *carried)
@@ -234,25 +253,33 @@ def _rule(cell: Cell, grad: Op, general: JointRule) -> JointRule:
         results = [n.outputs[i] for i in range(len(cts))]
         given = [zeros_like(r) if g is None else g for g, r in zip(cts[: cell.states], results, strict=False)]
         found = apply(grad, *given, n.inputs[1], *n.inputs[3:], *results, **n.attrs)
-        of_z = found[cell.splits]
+        of_z, first = found[cell.splits], cell.weights + 1  # which operand is the first state
 
         def one(index: int) -> Any:
             if index == 0:
                 return found[0]
             if index == 1:
-                return _weight_grad(of_z, results[0], n)
+                return _weight_grad(of_z, results[0], n.inputs[first], n.attrs["reverse"])
             if index == 2:
                 return apply(reshape, apply(sum_, of_z, axes=(0, 1)), shape=n.inputs[2].type.shape)
-            return found[1 + cell.splits + index - 3]
+            if index < first:
+                return _projection_grad(found[1 + cell.splits], results, cell)
+            return found[1 + cell.splits + cell.projected + index - first]
 
         return [one(index) for index in indices]
 
     return JointRule(rule)
 
 
-def _weight_grad(g: Any, hidden: Any, n: Any) -> Any:
+def _projection_grad(g: Any, results: Parts, cell: Cell) -> Any:
+    """Σ gₜᵀ mₜ of what is projected, m = o tanh(c)."""
+    output = _parts(_rows(results[2]), cell.kept)[3]
+    return apply(matmul, transposed(_rows(g)), output * apply(tanh, _rows(results[1])))
+
+
+def _weight_grad(g: Any, hidden: Any, initial: Any, reverse: bool) -> Any:
     """Σ gₜᵀ hₜ₋₁ as one product of all steps whose hₜ₋₁ is a result, and one of the first step."""
-    steps, reverse, initial = g.type.shape[0], n.attrs["reverse"], n.inputs[3]
+    steps = g.type.shape[0]
     first = apply(matmul, transposed(_at(g, steps - 1 if reverse else 0)), initial)
     if steps == 1:
         return first
@@ -279,22 +306,29 @@ def _define(name: str, doc: str, infer: Any, expand: Any, vjp: Any, results: int
 
 
 def _define_pair(cell: Cell) -> tuple[Op, Op]:
-    """The op of a cell, (x, weights, bias, initial states) -> (states of all steps, what is kept), and its gradient:
-    (cotangents, weights, initial states, results of the op) -> (cotangents of the products, of the initial states)."""
+    """The op of a cell, (x, weights, bias, projection, initial states) -> (states of all steps, what is kept), and its
+    gradient: (cotangents, weights, projection, initial states, results of the op) -> (cotangents of the products, of
+    the hidden states if they are projected, of the initial states)."""
     back, forward = _backward(cell), _forward(cell)
     doc = f"The cotangents of the products and of the initial states of {cell.doc}."
-    grad = _define(
-        f"{cell.name}_grad", doc, _grad_type(cell), back, differentiated(back), 1 + cell.splits + cell.states
-    )
+    count = 1 + cell.splits + cell.projected + cell.states
+    grad = _define(f"{cell.name}_grad", doc, _grad_type(cell), back, differentiated(back), count)
     rule = _rule(cell, grad, differentiated(forward))
     doc = f"The states of {cell.doc} after each step of [steps, batch, gates]; backwards in time if `reverse`."
     return _define(cell.name, doc, _type(cell), forward, rule, cell.states + (cell.kept > 0)), grad
 
 
 lstm, lstm_grad = _define_pair(_LSTM)
+lstm_projected, lstm_projected_grad = _define_pair(_LSTM_PROJECTED)
 gru, gru_grad = _define_pair(_GRU)
 rnn_tanh, rnn_tanh_grad = _define_pair(_TANH)
 rnn_relu, rnn_relu_grad = _define_pair(_RELU)
 
-FORWARD = {lstm: _LSTM, gru: _GRU, rnn_tanh: _TANH, rnn_relu: _RELU}
-BACKWARD = {lstm_grad: _LSTM, gru_grad: _GRU, rnn_tanh_grad: _TANH, rnn_relu_grad: _RELU}
+FORWARD = {lstm: _LSTM, lstm_projected: _LSTM_PROJECTED, gru: _GRU, rnn_tanh: _TANH, rnn_relu: _RELU}
+BACKWARD = {
+    lstm_grad: _LSTM,
+    lstm_projected_grad: _LSTM_PROJECTED,
+    gru_grad: _GRU,
+    rnn_tanh_grad: _TANH,
+    rnn_relu_grad: _RELU,
+}

@@ -29,12 +29,14 @@ def operands_of(name: str, size: tuple[int, int, int], dtype: str = "float32", g
     """Those of the op, or of its gradient: whatever values, since each is a function of all of them."""
     cell, (steps, batch, hidden) = CELLS[name], size
     rng = np.random.default_rng([steps, batch, hidden])
-    state, states = (batch, hidden), [(steps, batch, hidden)] * cell.states
-    weights = (cell.gates * hidden, hidden)
-    shapes = [(steps, batch, weights[0]), weights, weights[:1], *[state] * cell.states]
+    sizes = cell.sizes(hidden, -(-hidden // 3) if cell.projected else hidden)
+    initial, states = [(batch, n) for n in sizes], [(steps, batch, n) for n in sizes]
+    weights = (cell.gates * hidden, sizes[0])
+    projection = [(sizes[0], hidden)] if cell.projected else []
+    shapes = [(steps, batch, weights[0]), weights, weights[:1], *projection, *initial]
     if grad:
         kept = [(steps, batch, cell.kept * hidden)] if cell.kept else []
-        shapes = [*states, weights, *[state] * cell.states, *states, *kept]
+        shapes = [*states, weights, *projection, *initial, *states, *kept]
     return [(rng.normal(size=shape) * 0.3).astype(dtype) for shape in shapes]
 
 
@@ -86,19 +88,19 @@ def test_results_that_nobody_reads(name: str) -> None:
 def test_operands_of_any_layout(name: str) -> None:
     """Sequences permuted, flipped and repeated; weights transposed; cotangents that are one number."""
     cell = CELLS[name]
-    x, w, b, *initial = operands_of(name, (5, 18, 20))
+    x, w, b, *others = operands_of(name, (5, 18, 20))
     builder = Builder()
-    laid = [x.transpose(1, 2, 0).copy(), w.T.copy(), b[:1].copy(), *(s.T.copy() for s in initial)]
+    laid = [x.transpose(1, 2, 0).copy(), w.T.copy(), b[:1].copy(), *(a.T.copy() for a in others)]
     inputs = [Expr(builder, builder.input(TensorType(dtype_of(a.dtype), a.shape))) for a in laid]
     operands = [
         apply(flip, apply(permute, inputs[0], axes=(2, 0, 1)), axes=(0,)),
         apply(permute, inputs[1], axes=(1, 0)),
         apply(broadcast, inputs[2], shape=b.shape),
-        *(apply(permute, s, axes=(1, 0)) for s in inputs[3:]),
+        *(apply(permute, a, axes=(1, 0)) for a in inputs[3:]),
     ]
     made = apply(OPS[name], *operands, reverse=False)
     results = list(made) if isinstance(made, tuple) else [made]
-    ones = [filled(results[0], 0.5, results[0].type) for _ in range(cell.states)]
+    ones = [filled(x, 0.5, x.type) for x in results[: cell.states]]
     back = apply(OPS[f"{name}_grad"], *ones, operands[1], *operands[3:], *results, reverse=False)
     check(builder.build([*(r.value for r in results), *(r.value for r in back)]), laid)
 
@@ -108,8 +110,9 @@ def test_a_row_does_not_depend_on_its_neighbours(name: str) -> None:
     arrays = operands_of(name, (4, 37, 70))
     whole = compiled(graph_of(name, arrays, False), arrays)
     for row in (0, 15, 16, 36):
-        x, w, b, *initial = arrays
-        alone = [x[:, row : row + 1].copy(), w, b, *(s[row : row + 1].copy() for s in initial)]
+        x, *others = arrays
+        weights, initial = others[: CELLS[name].weights], others[CELLS[name].weights :]
+        alone = [x[:, row : row + 1].copy(), *weights, *(s[row : row + 1].copy() for s in initial)]
         for found, one in zip(whole, compiled(graph_of(name, alone, False), alone), strict=True):
             np.testing.assert_array_equal(found[:, row], one[:, 0])
 

@@ -50,14 +50,23 @@ def forward_step(cell: Cell, dtype: DType) -> Step:
 
 
 def backward_step(cell: Cell, dtype: DType) -> Step:
-    """(cotangents, what later steps add to them, states before and after, kept) -> (of x, of z, of the states)."""
+    """(cotangents, what later steps add to them, states before and after, kept) -> (of x, of z, of the states). A
+    hidden state that is projected has been added up before."""
+    skip = int(cell.projected)
 
     def step(
         g: Sequence[Expr], later: Sequence[Expr], before: Sequence[Expr], after: Sequence[Expr], kept: Sequence[Expr]
     ) -> object:
-        return cell.backward([a + b for a, b in zip(g, later, strict=True)], before, after, kept)
+        sums = [*g[:skip], *(a + b for a, b in zip(g[skip:], later, strict=True))]
+        return cell.backward(sums, before, after, kept)
 
-    return _traced(step, dtype, (*[cell.states] * 4, cell.kept))
+    states = cell.states
+    return _traced(step, dtype, (states, states - skip, states, states, cell.kept))
+
+
+def sum_step(dtype: DType) -> Step:
+    """(a, b) -> (a + b)."""
+    return _traced(lambda a, b: ([a[0] + b[0]],), dtype, (1, 1))
 
 
 def _traced(step: Callable[..., object], dtype: DType, counts: Sequence[int]) -> Step:

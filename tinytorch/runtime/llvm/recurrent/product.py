@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinytorch.runtime.llvm.contract.pack import pack_columns, pack_transposed
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
@@ -68,6 +68,10 @@ class Product:
     @property
     def pack_chunks(self) -> int:
         return -(-self.panels // self._panels_per_chunk)
+
+    def with_weights(self, b: Buffer) -> Product:
+        """The same rows, in the same tiles of rows, times other weights."""
+        return replace(self, b=b, tile=Tile(self.tile.rows, min(self.tile.vectors, -(-b.shape[1] // self.lanes))))
 
     def write_packing(self, fn: Function, source: Register, to: Register) -> None:
         """The packing of the weights: `fn` is a phase, whose second argument is the chunk."""
