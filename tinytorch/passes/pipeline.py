@@ -27,6 +27,7 @@ from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
+from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
@@ -53,7 +54,7 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
     by_hand = (recognize_attention,) if {attention, attention_grad} <= families.composites else ()
     simple = (CLEAN, *by_hand, _given(expand, keep=families.composites), CLEAN)
     images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
-    passes: Passes = (*simple, *images, simplify, cse, *to_kernels(families))
+    passes: Passes = (*simple, join_pads, *images, simplify, cse, *to_kernels(families))
     if not frozen:
         return passes
     leave_weights = (CLEAN, channels_last, in_fewer_products)

@@ -43,7 +43,6 @@ from tinytorch.ir.rewrite import Number, Rewriter, Rule, Term, Var, local, rewri
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
 from tinytorch.passes.raise_views import raise_views
-from tinytorch.passes.simplify_pads import PAD_RULES
 from tinytorch.passes.simplify_updates import UPDATE_RULES
 from tinytorch.passes.simplify_views import VIEW_RULES
 
@@ -51,8 +50,8 @@ x, y, c = Var("x"), Var("y"), Var("c")
 
 
 def simplify(graph: Graph) -> Graph:
-    """Apply the rules of this file and of `simplify_views`, `simplify_pads` and `simplify_updates` until none fits, and
-    drop what is no longer needed.
+    """Apply the rules of this file, of `simplify_views` and of `simplify_updates` until none fits, and drop what is no
+    longer needed.
 
         %2 = mul(%x, broadcast(1.0)); %3 = neg(%2); %4 = sub(%y, %3)  -->  %4 = add(%y, %x)
 
@@ -318,4 +317,4 @@ _FUNCTIONS: list[Rule] = [
     _reduce_copies,
     _uniform_constant,
 ]
-RULES = table([*_IDENTITIES, *_ARITHMETIC, *_LOGIC, *_FUNCTIONS, *VIEW_RULES, *PAD_RULES, *UPDATE_RULES])
+RULES = table([*_IDENTITIES, *_ARITHMETIC, *_LOGIC, *_FUNCTIONS, *VIEW_RULES, *UPDATE_RULES])
