@@ -86,8 +86,9 @@ def _compiled(backend: Any) -> Callable[[Sequence[Sample]], list[Results]]:
         def together(*operands: Tensor) -> list[tuple[Tensor, ...]]:
             rest = iter(operands)
             made = [apply_sample(s, list(itertools.islice(rest, n))) for s, n in zip(samples, counts, strict=True)]
-            # A view at a place that is known when the graph runs is no result of a compiled function.
-            return [(t[0].clone(),) if s.op is OPS["dynamic_slice"] else t for t, s in zip(made, samples, strict=True)]
+            # A view that depends on what is known when the graph runs is no result of a compiled function.
+            by_run = OPS["dynamic_slice"], OPS["after"]
+            return [(t[0].clone(),) if s.op in by_run else t for t, s in zip(made, samples, strict=True)]
 
         arguments = [Tensor(a) for s in samples for a in s.arrays]
         return [tuple(t.numpy() for t in results) for results in compile(together, backend=backend)(*arguments)]
@@ -280,6 +281,8 @@ def _views() -> list[Sample]:
         Sample(OPS["concat"], (ints,), {"axis": 1}),
         Sample(OPS["flip"], (x,), {"axes": (0, 2)}, smooth=True),
         Sample(OPS["flip"], (ints,), {"axes": (1,)}),
+        Sample(OPS["after"], (x, row), smooth=True),
+        Sample(OPS["after"], (ints, empty)),
     ]
 
 

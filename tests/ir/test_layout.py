@@ -142,10 +142,12 @@ def test_views_and_moves_are_told_apart_by_kind() -> None:
         "flip": {"axes": (1,)},
         "pad": {"low": (1, 0), "high": (0, 0), "interior": (0, 0), "value": 0.0},
         "concat": {"axis": 0},
+        "after": {},
     }
     assert {op.name for op in OPS.values() if op.kind in ("view", "move")} == attrs.keys()
     for name, arguments in attrs.items():
-        node, is_view = builder.append(OPS[name], [x], arguments), OPS[name].kind == "view"
+        operands = [x, x] if name == "after" else [x]
+        node, is_view = builder.append(OPS[name], operands, arguments), OPS[name].kind == "view"
         assert (of_view(node, own(x)) is not None) == (OPS[name].put is not None) == is_view
 
 

@@ -7,8 +7,9 @@ O(sqrt(n)) for one more forward pass (Chen et al. 2016).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ContextDecorator, contextmanager
 from copy import copy
 from functools import reduce
 from operator import add
@@ -27,6 +28,7 @@ from tinytorch.frontend.gradients import (
 )
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.random import default_generator
+from tinytorch.frontend.storage import storage_of, version_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.frontend.tree import Slot, flatten, unflatten
@@ -330,57 +332,108 @@ def _detached(tree: Any) -> Any:
 
 
 # Memory for time.
-def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
-    """`function(*args)`, whose intermediate results are computed again during `backward` instead of kept.
+Changed = list[tuple["weakref.ref[Tensor]", np.ndarray[Any, Any]]]  # tensors, and what they held before
 
-    Arguments and results are tensors (or a tuple of results). Random numbers are drawn again as they were. Under
-    tt.compile this is just the call: there the memory plan is made for the whole graph.
+
+def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)`, whose intermediate results are computed again during `backward` instead of kept.
+
+    Arguments and results are tensors, or nested containers of tensors and plain values. Random numbers are drawn again
+    as they were, and what the function changes in place outside of itself (running statistics, counters) changes once:
+    the second run begins with what was there before the first, and leaves things as they are. What a second run of the
+    Python code would change beside tensors is not undone.
+
+    Under tt.compile the function runs once; the graph computes again what the backward pass reads of it. Gradients of
+    gradients, and calls within each other, are possible in both.
     """
-    if mode.trace is not None or not mode.grad:
-        return function(*args)
-    before = default_generator.get_state()
-    cut, leaves = _cut(args, Tensor.detach)
-    made = function(*cut)
-    results = [require_tensor("checkpoint: the result", r) for r in (made if isinstance(made, tuple) else (made,))]
+    if mode.trace is not None and mode.grad:
+        with mode.trace.region():
+            return function(*args, **kwargs)
+    if not mode.grad:
+        return function(*args, **kwargs)
+    given: list[Tensor] = []
+    arguments = flatten((args, kwargs), given, _is_tensor)
+    cut, leaves = _cut(given, Tensor.detach)
+    with _changes() as changed:
+        results, tree = _run(function, arguments, cut)
     captured = {id(x): x for r in results for x in outside_leaves(r, leaves)}
-    inputs = [*(x for x in args if _differentiable(x)), *captured.values()]
-    is_tuple, results = isinstance(made, tuple), [r.detach() for r in results]
-    del made  # and with it the tape of the first run, which only told what the function uses beside its arguments
+    inputs = [*(x for x in given if x.requires_grad), *captured.values()]
+    results = [r.detach() for r in results]  # without the first run's tape, which told what the function captures
+    outside = [(ref, before) for ref, before in changed if ref() is not None]
 
     def pull(cotangents: list[Tensor]) -> Sequence[Tensor | None]:
-        return _recomputed(function, args, list(captured.values()), cotangents, before)
+        with _as_before(outside):
+            return _recomputed(function, arguments, given, list(captured.values()), cotangents)
 
-    final = with_gradient(results, inputs, pull) if inputs else results
-    return tuple(final) if is_tuple else final[0]
-
-
-def _differentiable(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.requires_grad
+    return unflatten(tree, with_gradient(results, inputs, pull) if inputs else results)
 
 
-def _cut(args: Sequence[Any], alias: Callable[[Tensor], Tensor]) -> tuple[list[Any], list[Tensor]]:
-    """The arguments with aliases for those that are differentiated; the aliases."""
-    replaced = [alias(x) if _differentiable(x) else x for x in args]
-    aliases = [new for new, old in zip(replaced, args, strict=True) if new is not old]
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
+
+
+@contextmanager
+def _changes() -> Generator[Changed, None, None]:
+    """What is changed in place in the block, with the values before; and the state of random numbers."""
+    outer, state = mode.written, default_generator.state
+    mode.written = written = {id(state): (state, np.array(state.data))}
+    changed: Changed = []
+    try:
+        yield changed
+    finally:
+        mode.written = outer
+        changed += [(weakref.ref(tensor), before) for tensor, before in written.values()]
+        if outer is not None:
+            for key, entry in written.items():
+                outer.setdefault(key, entry)
+
+
+@contextmanager
+def _as_before(changed: Changed) -> Generator[None, None, None]:
+    """Give tensors the values that they had before, until the block ends."""
+    alive = [(tensor, before) for ref, before in changed if (tensor := ref()) is not None]
+    now = [(tensor, np.array(tensor.data), version_of(tensor)) for tensor, _ in alive]
+    for tensor, before in alive:
+        np.copyto(tensor.data, before)
+    try:
+        yield
+    finally:
+        for tensor, array, version in now:
+            np.copyto(tensor.data, array)
+            storage_of(tensor).version = version
+
+
+def _run(function: Callable[..., Any], arguments: Any, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Any]:
+    """The tensors among what `function` returns, and the container that they stand in."""
+    args, kwargs = unflatten(arguments, tensors)
+    results: list[Tensor] = []
+    tree = flatten(function(*args, **kwargs), results, _is_tensor)
+    if not results:
+        raise TinyTorchError("checkpoint: there is no Tensor in what the function returned", user_loc())
+    return results, tree
+
+
+def _cut(tensors: Sequence[Tensor], alias: Callable[[Tensor], Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors with aliases for those that are differentiated; the aliases."""
+    replaced = [alias(x) if x.requires_grad else x for x in tensors]
+    aliases = [new for new, old in zip(replaced, tensors, strict=True) if new is not old]
     for x in aliases:
         x.requires_grad = True
     return replaced, aliases
 
 
 def _recomputed(
-    function: Callable[..., Any], args: Sequence[Any], captured: list[Tensor], cotangents: list[Tensor], random: Tensor
+    function: Callable[..., Any],
+    arguments: Any,
+    given: Sequence[Tensor],
+    captured: list[Tensor],
+    cotangents: list[Tensor],
 ) -> Sequence[Tensor | None]:
     """The cotangents of the differentiated arguments and of `captured`, from a second run of the function."""
     recorded = mode.grad
-    now = default_generator.get_state()
-    default_generator.set_state(random)
-    aliases, variables = _cut(args, variable)
-    try:
-        with grad_mode(True):
-            made = function(*aliases)
-            results = made if isinstance(made, tuple) else (made,)
-            weighted = [(r * ct).sum() for r, ct in zip(results, cotangents, strict=True) if r.requires_grad]
-            total = reduce(add, weighted)
-    finally:
-        default_generator.set_state(now)
+    aliases, variables = _cut(given, variable)
+    with grad_mode(True):
+        results, _ = _run(function, arguments, aliases)
+        weighted = [(r * ct).sum() for r, ct in zip(results, cotangents, strict=True) if r.requires_grad]
+        total = reduce(add, weighted)
     return gradients(total, [*variables, *captured], ones_for(total, "checkpoint"), create_graph=recorded)

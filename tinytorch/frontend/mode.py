@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from tinytorch.ir.op import Array, Attrs, Op
@@ -38,6 +38,7 @@ class RunningTrace(Protocol):
     def read_grad(self, tensor: Any) -> Any: ...
     def write_grad(self, tensor: Any, grad: Any) -> None: ...
     def use_grad(self, tensor: Any) -> None: ...
+    def region(self) -> AbstractContextManager[None]: ...
 
 
 class _Mode(threading.local):
@@ -46,6 +47,8 @@ class _Mode(threading.local):
     trace: RunningTrace | None = None
     grad: bool = True
     reference: bool = False  # every op runs by its `eval`, as in the interpreter
+    # By id, the tensors whose memory eager code changes in place, and what it held before, where somebody asks.
+    written: dict[int, tuple[Any, Array]] | None = None
 
 
 mode = _Mode()

@@ -23,6 +23,7 @@ from tinytorch.frontend.storage import (
     is_cut,
     known_storage,
     layout_of,
+    memory_of,
     owner,
     put,
     show,
@@ -164,6 +165,9 @@ class Tensor(Indexing):
             raise TinyTorchError(f"{what} on a leaf that requires grad; do it under tt.no_grad()", user_loc())
         if self._expr is None and not self._data.flags.writeable:
             raise TinyTorchError(f"{what}: the storage of this tensor is read-only", user_loc())
+        if mode.written is not None and mode.trace is None:
+            base, _ = memory_of(self)
+            mode.written.setdefault(id(base), (base, base._data.copy()))
 
     def _recorded(self, *operands: Any) -> bool:
         return mode.grad and any(isinstance(x, Tensor) and x.requires_grad for x in operands)

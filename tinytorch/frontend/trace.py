@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -29,7 +30,7 @@ from tinytorch.frontend.traced import expr_of, raw_grad
 from tinytorch.ir import ops
 from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.ir.expr import Expr
-from tinytorch.ir.graph import Builder, Value
+from tinytorch.ir.graph import Builder, Region, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
@@ -315,6 +316,16 @@ class Trace:
     def cuts(self, tensor: Tensor, base: Tensor) -> bool:
         """Whether a tensor in the memory of `base` has a history of its own, as the result of detach()."""
         return tensor is not base and id(tensor) not in self.inputs and self._base(tensor)[0] is not base
+
+    @contextmanager
+    def region(self) -> Generator[None, None, None]:
+        """What is computed in the block is computed again for gradients, not kept."""
+        outer = self.builder.region
+        self.builder.region = Region(outer)
+        try:
+            yield
+        finally:
+            self.builder.region = outer
 
     # State.
     def update(self, tensor: Tensor, value: Tensor) -> None:

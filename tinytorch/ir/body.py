@@ -21,14 +21,28 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False)
+class Region:
+    """A piece of a program whose inner values are computed again for gradients instead of kept; it may lie in an
+    `outer` one."""
+
+    outer: Region | None = None
+
+    @property
+    def enclosing(self) -> list[Region]:
+        """The region itself, then those around it."""
+        return [self, *(self.outer.enclosing if self.outer is not None else ())]
+
+
+@dataclass(frozen=True, eq=False)
 class Node:
-    """One application of an op."""
+    """One application of an op. `region` is for the autodiff pass, which runs first; other passes do not keep it."""
 
     op: Op
     inputs: tuple[Value, ...]
     attrs: Attrs
     outputs: tuple[Value, ...]
     loc: Loc | None = None
+    region: Region | None = None
 
     @property
     def output(self) -> Value:

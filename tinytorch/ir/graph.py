@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinytorch.ir.body import Body, Node, Value
+from tinytorch.ir.body import Body, Node, Region, Value
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
@@ -19,7 +19,7 @@ from tinytorch.ir.types import TensorType, dtype_of
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["Builder", "Graph", "Node", "Value"]
+__all__ = ["Builder", "Graph", "Node", "Region", "Value"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +57,13 @@ class Graph(Body):
 
 @dataclass
 class Builder:
-    """Appends nodes in order; `loc` is given to each new node."""
+    """Appends nodes in order; `loc` and `region` are given to each new node."""
 
     name: str = "main"
     inputs: list[Value] = field(default_factory=list[Value])
     nodes: list[Node] = field(default_factory=list[Node])
     loc: Loc | None = None
+    region: Region | None = None
     _constants: dict[tuple[Any, ...], Value] = field(default_factory=dict[tuple[Any, ...], Value])
     _makers: dict[Value, Node] = field(default_factory=dict[Value, Node])  # of the first nodes
     _seen: int = 0  # how many these are
@@ -79,7 +80,7 @@ class Builder:
         except ShapeError as error:
             raise error if error.loc or not self.loc else ShapeError(str(error), self.loc) from None
         outputs = tuple(Value(t, names[i] if names else "") for i, t in enumerate(types))
-        node = Node(op, tuple(inputs), dict(attrs), outputs, self.loc)
+        node = Node(op, tuple(inputs), dict(attrs), outputs, self.loc, self.region)
         self.nodes.append(node)
         return node
 

@@ -177,6 +177,7 @@ def _and(node: Node, operands: list[Bounds]) -> Bounds:
 Rule = Callable[[Node, list[Bounds]], Bounds]
 _PASS: dict[str, Rule] = {"view": _union, "move": _union}  # elements of the operands
 _RULES: dict[str, Rule] = {
+    "after": lambda node, operands: operands[0],
     "constant": _constant,
     "checked_index": _checked,
     "iota": _iota,

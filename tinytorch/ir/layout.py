@@ -94,4 +94,15 @@ def _reshape(shape: Shape, x: Layout, attrs: Any) -> Layout | None:
     return Layout(x.base, x.offset, tuple(reversed(strides)))
 
 
-_RULES = {"permute": _permute, "broadcast": _broadcast, "slice": _slice, "flip": _flip, "reshape": _reshape}
+def _same(shape: Shape, x: Layout, attrs: Any) -> Layout:
+    return x
+
+
+_RULES = {
+    "after": _same,
+    "permute": _permute,
+    "broadcast": _broadcast,
+    "slice": _slice,
+    "flip": _flip,
+    "reshape": _reshape,
+}

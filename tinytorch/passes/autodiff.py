@@ -14,6 +14,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import zeros_like
 from tinytorch.ir.vjp import pullback
+from tinytorch.passes.recomputed import Recomputed
 
 
 def autodiff(graph: Graph, wrt: Sequence[int]) -> Graph:
@@ -42,19 +43,27 @@ def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequen
     """Append the backward nodes of what `builder` holds so far: the cotangent of each value in `wrt`, given those of
     the values in `seeds`; None where the seeds do not depend on it.
 
-    Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node.
+    Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node. What it
+    reads of a region (`tt.checkpoint`) is computed again, unless the region is still open.
     """
     active = _dependents(builder.nodes, wrt)
-    records = [_Record(builder, node) for node in builder.nodes if not active.isdisjoint(node.outputs)]
+    again = Recomputed(builder)
+    records = [_Record(builder, node, again) for node in builder.nodes if not active.isdisjoint(node.outputs)]
     cotangents: dict[Hashable, Any] = {value: Expr(builder, seed) for value, seed in seeds.items()}
     before = builder.loc
+
+    def enter(record: _Record) -> None:
+        first = next(ct for value in record.names if (ct := cotangents.get(value)) is not None)
+        again.enter(record.node.region, first.value)
+        builder.loc = record.node.loc
+
     pullback(
         records,
         cotangents,
-        active=lambda expr: expr.value in active,
-        key=lambda expr: expr.value,
+        active=lambda expr: again.original(expr.value) in active,
+        key=lambda expr: again.original(expr.value),
         wanted=set(wrt),
-        enter=_Record.enter,
+        enter=enter,
     )
     builder.loc = before
     found = [cotangents.get(value) for value in wrt]
@@ -76,6 +85,10 @@ class _Record:
 
     builder: Builder
     node: Node
+    again: Recomputed
+
+    def _seen(self, value: Value) -> Expr:
+        return Expr(self.builder, self.again.seen(value, self.node.region))
 
     @property
     def op(self) -> Op:
@@ -87,19 +100,16 @@ class _Record:
 
     @property
     def inputs(self) -> tuple[Expr, ...]:
-        return tuple(Expr(self.builder, value) for value in self.node.inputs)
+        return tuple(map(self._seen, self.node.inputs))
 
     @property
     def output(self) -> Expr:
-        return Expr(self.builder, self.node.output)
+        return self._seen(self.node.output)
 
     @property
     def outputs(self) -> tuple[Expr, ...]:
-        return tuple(Expr(self.builder, value) for value in self.node.outputs)
+        return tuple(map(self._seen, self.node.outputs))
 
     @property
     def names(self) -> tuple[Value, ...]:
         return self.node.outputs
-
-    def enter(self) -> None:
-        self.builder.loc = self.node.loc

@@ -10,6 +10,7 @@ from tinytorch.ir.family import Families, in_epilogue
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
 from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order
 from tinytorch.passes.fuse_groups import (
     MAX_OPERANDS,
@@ -57,6 +58,7 @@ class Fusion:
         self.groups: dict[Node, Group] = {}
         self.order = Order()
         self.bases: dict[Value, tuple[Value, bool]] = {}
+        self.made: dict[Group, Value] = {}  # a result of each kernel that is written, to wait for
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -84,6 +86,9 @@ class Fusion:
                 needs.append(found)
                 if not direct or node.op.kind not in LANEWISE:
                     group.apart.append(found)
+            waited_for = self._waited_for(value)
+            needs += waited_for
+            group.apart += waited_for
         needs = list(dict.fromkeys(needs))
         self.order.enter(group, needs)
         group.reads = self._reads(node)
@@ -149,6 +154,17 @@ class Fusion:
             found = self.bases[view.output] = found[0], found[1] and _stays_inside(view)
         return found
 
+    def _waited_for(self, value: Value) -> list[Group]:
+        """The groups that must have run before `value` is read, though it is no part of what they compute."""
+        found: list[Group] = []
+        maker = self.producers.get(value)
+        while maker is not None and maker not in self.groups and maker.inputs:
+            if maker.op is after:
+                group, _ = self._source(maker.inputs[1])
+                found += [] if group is None else [group]
+            maker = self.producers.get(maker.inputs[0])
+        return found
+
     def _reads(self, node: Node) -> set[Value]:
         """What a node takes from memory, if it stands alone."""
         if node.op.kind not in LANEWISE:
@@ -182,6 +198,7 @@ class Fusion:
         group.nodes.remove(node)
         reader.nodes.append(node)
         reader.needs += [found for found, _ in map(self._source, node.inputs) if found is not None]
+        reader.needs += [found for value in node.inputs for found in self._waited_for(value)]
         self.groups[node] = reader
 
     def _is_read_in_place(self, value: Value) -> bool:
@@ -221,6 +238,7 @@ class Fusion:
                 kernel, operands, {"family": group.family.name, "body": body}, [v.name for v in outputs]
             )
             known.update(zip(outputs, made.outputs, strict=True))
+            self.made[group] = made.outputs[0]
         return builder.build([self._emit(builder, known, v) for v in self.graph.outputs], self.graph.state)
 
     def _emit(self, builder: Builder, known: dict[Value, Value], value: Value) -> Value:
@@ -234,7 +252,13 @@ class Fusion:
             at = chain[-1].inputs[0]
         for node in reversed(chain):
             builder.loc = node.loc
-            inputs = [known[v] for v in node.inputs]
+            inputs = [known[node.inputs[0]]] if node.inputs else []
+            if node.op is after:
+                group, _ = self._source(node.inputs[1])
+                if group is None:  # an input is there from the start
+                    known[node.output] = inputs[0]
+                    continue
+                inputs.append(self.made[group])
             known[node.output] = builder.append(node.op, inputs, node.attrs, [node.output.name]).output
         return known[value]
 

@@ -38,7 +38,7 @@ from tinytorch.ir.ops.contract import accumulator, matmul
 from tinytorch.ir.ops.core import cast, constant, copy, custom_grad, detach, filled, where
 from tinytorch.ir.ops.elementwise import and_, div, maximum, minimum, neg, not_, or_, pow_, xor
 from tinytorch.ir.ops.reduce import max_, min_, sum_
-from tinytorch.ir.ops.view import broadcast
+from tinytorch.ir.ops.view import after, broadcast
 from tinytorch.ir.rewrite import Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
@@ -136,6 +136,16 @@ _IDENTITIES = [
 def _without_custom_grad(rewriter: Rewriter, node: Node) -> Term | None:
     """custom_grad(y, …) == y"""
     return rewriter.term(node.inputs[0])
+
+
+@local(after)
+def _after_what_is_there(rewriter: Rewriter, node: Node) -> Term | None:
+    """after(c, y) == c and after(x, c) == x for a number c, which is there from the start;
+    after(after(x, y), y) == after(x, y)"""
+    first, other = node.inputs
+    inner = rewriter.producer(first, after)
+    there = rewriter.number(first) is not None or rewriter.number(other) is not None
+    return rewriter.term(first) if there or (inner is not None and inner.inputs[1] is other) else None
 
 
 @local(dropout)
@@ -307,6 +317,7 @@ def _uniform_constant(rewriter: Rewriter, node: Node) -> Term | None:
 
 _FUNCTIONS: list[Rule] = [
     _without_custom_grad,
+    _after_what_is_there,
     _no_dropout,
     _division_by_power_of_two,
     _small_powers,

@@ -15,6 +15,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.layout import Layout, layouts
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
+from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order, Vertex
 from tinytorch.ir.result_order import as_computed
 from tinytorch.runtime.arena import Interval, place
@@ -126,13 +127,26 @@ class Planner:
         self.last: dict[Value, tuple[int, int]] = {}  # the last wave that reads a buffer, and how many kernels of it
         self.places: dict[Value, Place] = {}
         self.shared: dict[Value, Value] = {}  # results that take over the buffer of an operand
+        self.waited_for: dict[Value, tuple[Node, ...]] = {}  # what must have run before a view is read
         for node in graph.nodes:
             if node.op is kernel:
                 self._enter(node)
+            elif node.op.kind == "view":
+                self._note_order(node)
+
+    def _note_order(self, view: Node) -> None:
+        known = self.waited_for.get(view.inputs[0], ())
+        if view.op is after:
+            other = self.layouts[view.inputs[1]].base
+            known = (*known, self.makers[other]) if other in self.makers else known
+        if known:
+            self.waited_for[view.output] = known
 
     def _enter(self, node: Node) -> None:
         bases = list(dict.fromkeys(self.layouts[v].base for v in node.inputs))
-        needs = dict.fromkeys(self.steps[self.makers[base]] for base in bases if base in self.makers)
+        makers = [self.makers[base] for base in bases if base in self.makers]
+        makers += [maker for value in node.inputs for maker in self.waited_for.get(value, ())]
+        needs = dict.fromkeys(map(self.steps.__getitem__, makers))
         step = self.steps[node] = _Step(node)
         self.order.enter(step, needs)
         for base in bases:

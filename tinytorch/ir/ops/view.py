@@ -29,6 +29,14 @@ reshape = define(Op(
 ))  # fmt: skip
 
 
+after = define(Op(
+    name="after", kind="view",
+    doc="The first operand, for readers that run once the second has been computed, whose elements do not matter.",
+    infer=lambda x, other: x, eval=lambda x, other: x, vjp=(lambda g, n: g, None), flops=no_flops,
+    put=lambda base, new, other: new,
+))  # fmt: skip
+
+
 def _permute_type(x: TensorType, *, axes: tuple[int, ...]) -> TensorType:
     if sorted(axes) != list(range(x.rank)):
         raise ShapeError(f"permute: {axes} is not an order of the {x.rank} axes of {x}")
