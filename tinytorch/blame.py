@@ -14,6 +14,7 @@ from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.op import Array
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import Names, print_graph, print_node
@@ -26,6 +27,7 @@ from tinytorch.passes.pipeline import PassRecord, kernel_passes, run_passes, to_
 from tinytorch.runtime.backend import Backend, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import alone
+from tinytorch.runtime.schedule import liveness
 
 # Largest difference, relative to a number plus the largest of its array: sums are added up in another order.
 TOLERANCES: Mapping[str, float] = {"f64": 1e-10, "f32": 1e-4, "f16": 1e-2, "bf16": 5e-2}
@@ -124,9 +126,12 @@ class _Difference:
     whole: bool = True
 
 
-def reproduce(folder: Path, arguments: int | None = None, backend: Backend | None = None) -> Lockstep:
+def reproduce(
+    folder: Path, arguments: int | None = None, backend: Backend | None = None, memory_limit: int | None = None
+) -> Lockstep:
     """Check the graph of a reproducer again, with all but its first `arguments` inputs frozen if that is given, on a
-    backend (by default, machine code for this machine); VerifyError where it still differs."""
+    backend (by default, machine code for this machine), with a limit of its arena; VerifyError where it still differs.
+    """
     graph = parse_graph((folder / "graph.ir").read_text())
     with np.load(folder / "arrays.npz") as saved:
         arrays = [saved[f"input{i}"].view(v.type.dtype.numpy) for i, v in enumerate(graph.inputs)]
@@ -135,7 +140,7 @@ def reproduce(folder: Path, arguments: int | None = None, backend: Backend | Non
             for i, v in enumerate(graph.outputs)
         ]
     names = [f"output {i}" for i in range(len(graph.outputs))]
-    return Check(graph, arrays, names, None, backend or backends.llvm(), arguments).run(eager)
+    return Check(graph, arrays, names, None, backend or backends.llvm(), arguments, memory_limit).run(eager)
 
 
 def run_kernels(graph: Graph, inputs: Sequence[Array], backend: Backend) -> list[Array]:
@@ -156,7 +161,7 @@ def _guard_failed(status: int) -> object:
 @dataclass(frozen=True)
 class Check:
     """The runs of one traced graph. `folder` is where a reproducer goes, if anywhere. With `arguments`, all inputs but
-    that many are frozen, and the passes are those of a frozen graph."""
+    that many are frozen, and the passes are those of a frozen graph. With `memory_limit`, `rematerialize` runs too."""
 
     graph: Graph
     inputs: Sequence[Array]
@@ -164,6 +169,7 @@ class Check:
     folder: Path | None
     backend: Backend
     arguments: int | None = None
+    memory_limit: int | None = None
 
     def run(self, eager: Sequence[Array | None]) -> Lockstep:
         """Compare eager execution with the traced graph, each pass with the graph before it, and what the backend makes
@@ -184,15 +190,17 @@ class Check:
 
     def _passed(self, watched: _Watched) -> tuple[Graph, list[PassRecord]]:
         """The graph after the passes that a call would run, each of which is watched."""
+        memory = None if self.memory_limit is None else MemoryLimit(self.memory_limit, liveness)
+        passes = kernel_passes(
+            self.backend.costs, self.backend.families, frozen=self.arguments is not None, memory=memory
+        )
         if self.arguments is None:
-            return run_passes(self.graph, kernel_passes(self.backend.costs, self.backend.families), after=watched.after)
+            return run_passes(self.graph, passes, after=watched.after)
         constants = dict(list(zip(self.graph.inputs, self.inputs, strict=True))[self.arguments :])
         frozen = freeze_inputs(self.graph, constants)
         watched.inputs = self.inputs[: self.arguments]
         watched.after("freeze_inputs", 0, self.graph, frozen)
-        return run_passes(
-            frozen, kernel_passes(self.backend.costs, self.backend.families, frozen=True), after=watched.after
-        )
+        return run_passes(frozen, passes, after=watched.after)
 
     def expect_pass(self, name: str, number: int, before: _Ran, after: _Ran) -> None:
         """Raise unless the graphs before and after a pass give the same."""
@@ -226,7 +234,7 @@ class Check:
         """Write the reproducer and raise."""
         text = f"{self.graph.name}: {what}\n{difference.reason}"
         if self.folder is not None:
-            _write(self.folder, difference, self.arguments if difference.whole else None)
+            _write(self.folder, difference, self if difference.whole else None)
             text += f"\nreproduce with: python {self.folder / 'reproduce.py'}"
         raise VerifyError(text, difference.node.loc if difference.node else None)
 
@@ -340,11 +348,13 @@ def _text(node: Node | None) -> str:
     return "an input" if node is None else print_node(node, Names()).split("\n")[0]
 
 
-def _write(folder: Path, difference: _Difference, arguments: int | None) -> None:
+def _write(folder: Path, difference: _Difference, check: Check | None) -> None:
+    """The files of a reproducer; one of a whole graph runs the passes that `check` did."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "graph.ir").write_text(print_graph(difference.graph, locs=True) + "\n")
     arrays: dict[str, Any] = {f"input{i}": array for i, array in enumerate(difference.inputs)}
     arrays |= {f"expected{i}": array for i, array in enumerate(difference.expected) if array is not None}
     np.savez(folder / "arrays.npz", **arrays)
-    given = "" if arguments is None else f", arguments={arguments}"
+    options = {} if check is None else {"arguments": check.arguments, "memory_limit": check.memory_limit}
+    given = "".join(f", {name}={value}" for name, value in options.items() if value is not None)
     (folder / "reproduce.py").write_text(_SCRIPT.replace("{arguments}", given))

@@ -19,14 +19,21 @@ from tinytorch.ir import ops
 from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
+from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, kernel_passes, run_passes
-from tinytorch.runtime.backend import MISMATCH, Binding
+from tinytorch.passes.segments import Peak
+from tinytorch.runtime.backend import MISMATCH, Backend, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.interpreter import Interpreter
+from tinytorch.runtime.schedule import liveness
+
+_TRIES = 4  # to meet a limit of memory
+_SHOWN = 5  # values in the error
+_Made = tuple[Graph, list[PassRecord], Executable]
 
 
 def frozen_graph(traced: Traced) -> Graph:
@@ -49,20 +56,63 @@ def make_calls(
     backend: Choice,
     *,
     frozen: bool = False,
+    memory_limit: int | None = None,
     wrap: Callable[[Array], Tensor] = Tensor.wrap,
 ) -> Calls:
     """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results. The weights of a
-    `frozen` graph are constants. With TT_NANS=1, the interpreter runs it."""
+    `frozen` graph are constants. With TT_NANS=1, the interpreter runs it. CompileError where a call would need more
+    memory than `memory_limit`."""
     check_nans = wants_nan_checks()
     found = None if check_nans else backends.find(backend)
     if found is None:
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)
     else:
-        passed, records = run_passes(graph, kernel_passes(found.costs, found.families, frozen=frozen))
-        executable = Executable(passed, found)
+        passed, records, executable = _within(memory_limit, graph, found, frozen)
     binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *executable.bind(binding))
+
+
+def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool) -> _Made:
+    """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again."""
+
+    def make(memory: MemoryLimit | None) -> _Made:
+        passed, records = run_passes(
+            graph, kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory)
+        )
+        return passed, records, Executable(passed, backend)
+
+    if limit is None:
+        return make(None)
+    scratch = 0  # what kernels need beside values; known when their code is there, and another for other kernels
+    tried: list[_Made] = []
+    for _ in range(_TRIES):
+        passed, _, executable = made = make(MemoryLimit(limit - scratch, liveness))
+        if executable.arena_bytes <= limit:
+            return made
+        tried.append(made)
+        between = liveness(passed).bytes
+        if between > limit - scratch:  # no less was found
+            break
+        scratch = max(scratch + 1, executable.arena_bytes - between)
+    least = min(tried, key=lambda made: made[2].arena_bytes)
+    raise _too_little(limit, least[0], least[2].arena_bytes)
+
+
+def _too_little(limit: int, graph: Graph, least: int) -> CompileError:
+    """Say by how much a limit of memory cannot be met, and what takes it."""
+    peak = Peak(graph, liveness(graph))
+    alike: dict[str, list[int]] = {}
+    for value in peak.live:
+        loc = peak.makers[value].loc
+        alike.setdefault(f"{value.type}" + ("" if loc is None else f"  {loc.describe()}"), []).append(value.type.bytes)
+    largest = sorted(alike.items(), key=lambda item: -sum(item[1]))[:_SHOWN]
+    return CompileError(
+        f"{graph.name}: memory_limit is {limit:,}, but a call needs {least:,} bytes beside inputs, results and "
+        f"constants, {least - limit:,} more, even if values are computed again. Allow that, or pass smaller batches. "
+        "Most of it are, at once:"
+        + "".join(f"\n  {sum(sizes):,} bytes in {len(sizes)} of {what}" for what, sizes in largest)
+    )
 
 
 @dataclass(frozen=True)
@@ -92,14 +142,16 @@ class Vjp:
     """The compiled cotangents of `variables`, values in a graph, for that of output `index`. They can be
     differentiated again."""
 
-    def __init__(self, graph: Graph, index: int, variables: Sequence[Value], backend: Choice) -> None:
+    def __init__(
+        self, graph: Graph, index: int, variables: Sequence[Value], backend: Choice, memory_limit: int | None
+    ) -> None:
         builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
         output = graph.outputs[index]
         ct = builder.input(output.type, "ct")
         self._found = append_gradients(builder, {output: ct}, variables)
         self._graph = builder.build([v for v in self._found if v is not None])
-        self._variables, self._ct, self._backend = variables, ct, backend
-        self._calls = make_calls(self._graph, len(builder.inputs), (), backend)
+        self._variables, self._ct, self._backend, self._memory_limit = variables, ct, backend, memory_limit
+        self._calls = make_calls(self._graph, len(builder.inputs), (), backend, memory_limit=memory_limit)
         self._again: dict[tuple[int, bool], Vjp] = {}
 
     def __call__(self, inputs: Sequence[Tensor], wrt: Sequence[int], ct: Tensor, name: str) -> list[Tensor | None]:
@@ -128,7 +180,7 @@ class Vjp:
             key = index, follows_ct
             if key not in self._again:
                 variables = [*self._variables, self._ct] if follows_ct else self._variables
-                self._again[key] = Vjp(self._graph, index, variables, self._backend)
+                self._again[key] = Vjp(self._graph, index, variables, self._backend, self._memory_limit)
             return self._again[key]
 
         return differentiable(output, again, tensors, [*wrt, len(tensors) - 1] if follows_ct else wrt, name)

@@ -12,6 +12,8 @@ from tinytorch.compiled_module import CompiledModule
 from tinytorch.eager import EagerKernels
 from tinytorch.frontend import kernels
 from tinytorch.frontend.module import Module
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.loc import user_loc
 from tinytorch.runtime.backend import Backend
 
 if TYPE_CHECKING:
@@ -22,7 +24,11 @@ kernels.slot.handed = EagerKernels()
 
 
 def compile(
-    function: Callable[..., Any], *, backend: BackendName | Backend | None = None, freeze: bool = False
+    function: Callable[..., Any],
+    *,
+    backend: BackendName | Backend | None = None,
+    freeze: bool = False,
+    memory_limit: int | None = None,
 ) -> Compiled:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
@@ -37,13 +43,22 @@ def compile(
     step, assigning `data`) compiles anew in the next call; writing into its numpy array is not seen. CompileError if
     the function itself changes one.
 
+    `memory_limit` is the most bytes that a call may need beside its inputs (parameters and other state among them),
+    results and constants: `explain().arena_bytes`, for what lies between kernels and what these need for themselves.
+    Where it would be more, values are dropped after their first use and computed again before the next: cheap ones
+    before products, and as few as are needed. Results are the same bits. CompileError at the first call, if that is
+    not enough, says how many bytes it takes and which values are the largest. The interpreter has no such memory, and
+    so no limit. `tt.checkpoint` says by hand what to drop.
+
     A compiled module is a module: its parameters, `train()`, `state_dict()` … are those of the module. As a decorator
     in a class, the function becomes a compiled method.
     """
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
-    return (CompiledModule if isinstance(function, Module) else Compiled)(function, chosen, freeze)
+    if memory_limit is not None and (type(memory_limit) is not int or memory_limit < 0):
+        raise CompileError(f"memory_limit is a number of bytes, an int from 0 on, got {memory_limit!r}", user_loc())
+    return (CompiledModule if isinstance(function, Module) else Compiled)(function, chosen, freeze, memory_limit)
 
 
 def verify(

@@ -62,10 +62,13 @@ class Compiled:
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
-    def __init__(self, function: Callable[..., Any], backend: Choice, freezes: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], backend: Choice, freezes: bool, memory_limit: int | None = None
+    ) -> None:
         self.function = function
         self.backend = backend
         self.freezes = freezes
+        self.memory_limit = memory_limit
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: dict[Any, list[Specialization]] = {}
         self._recent: Any = None  # the key that was looked for last
@@ -258,16 +261,17 @@ class Compiled:
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
         args = call.tensors
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
+        make = functools.partial(make_calls, backend=self.backend, memory_limit=self.memory_limit, wrap=wrap)
         leaves = () if self.freezes else traced.grad_inputs
         grad_flags = tuple(t.requires_grad for t in traced.captured[: len(leaves)])
         if self.freezes:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
-            calls = make_calls(frozen_graph(traced), len(args), (), self.backend, frozen=True, wrap=wrap)
+            calls = make(frozen_graph(traced), len(args), (), frozen=True)
             traced = replace(traced, grad_inputs=())
         else:
             frozen = ()
             traced = release_gradients(traced, guards.tensors)
-            calls = make_calls(traced.graph, len(args) + len(leaves), traced.captured, self.backend, wrap=wrap)
+            calls = make(traced.graph, len(args) + len(leaves), traced.captured)
             calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
         how = (mode.grad, call.flags, pinned, frozenset[tuple[int, int]](), frozen, grad_flags)
@@ -314,7 +318,7 @@ class Compiled:
             if index not in item.gradients:
                 graph = item.traced.graph
                 variables = [item.traced.variables.get(i, graph.inputs[i]) for i in wrt]
-                item.gradients[index] = Vjp(graph, index, variables, self.backend)
+                item.gradients[index] = Vjp(graph, index, variables, self.backend, self.memory_limit)
                 memory.holdings.enter(item)  # it is larger now
             return item.gradients[index]
 
@@ -396,15 +400,15 @@ class Compiled:
         if known is None or known.function != method:
             if known is not None:  # of the object that this one was copied from
                 attributes.pop(name, None)
-            made = Compiled(method, self.backend, self.freezes)
+            made = Compiled(method, self.backend, self.freezes, self.memory_limit)
             known = attributes.setdefault(name, made)  # another thread may have been faster
         return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes)
+        return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes, self.memory_limit)
 
     def __copy__(self) -> Compiled:
-        return type(self)(self.function, self.backend, self.freezes)
+        return type(self)(self.function, self.backend, self.freezes, self.memory_limit)
 
     def __reduce__(self) -> Any:
         """A decorated function or method is found again by its name; anything else is compiled anew."""
@@ -413,7 +417,7 @@ class Compiled:
             return getattr, (function.__self__, function.__name__)
         if isinstance(function, types.FunctionType) and _named(function) is self:
             return function.__qualname__
-        return type(self), (function, self.backend, self.freezes)
+        return type(self), (function, self.backend, self.freezes, self.memory_limit)
 
 
 def _named(function: types.FunctionType) -> Any:

@@ -14,6 +14,7 @@ _OWN = frozenset(
         "function",
         "backend",
         "freezes",
+        "memory_limit",
         "_name",
         "_known",
         "_recent",

@@ -30,15 +30,17 @@ def verify(
     """Run `function(*args, **kwargs)` eagerly (each op by its `eval`), by the interpreter after each pass, and as
     machine code, and compare all results, new values of state and gradients.
 
-    The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own, and its backend,
-    if that is an object (`blame.reproduce` takes it, too). Tensors,
+    The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own, its memory limit,
+    and its backend, if that is an object (`blame.reproduce` takes it, too). Tensors,
     gradients and attributes of modules and optimizers are afterwards as they were. VerifyError names what is wrong (the
     trace, a pass, a kernel) and the first node that differs; `folder` then holds a reproducer: `graph.ir`,
     `arrays.npz`, and `reproduce.py`. CompileError if a frozen function changes a captured tensor.
     """
     backend: Backend | None = None
+    memory_limit: int | None = None
     if isinstance(function, Compiled):
         backend = backends.find(function.backend)
+        memory_limit = function.memory_limit
         function, freeze = function.function, freeze or function.freezes
     leaves: list[Any] = []
     spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
@@ -59,7 +61,8 @@ def verify(
     finally:
         surroundings.restore()
     arguments = len(unique) if freeze else None
-    checked = Check(traced.graph, inputs, _output_names(traced), Path(folder), backend or backends.llvm(), arguments)
+    names, judged = _output_names(traced), backend or backends.llvm()
+    checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, memory_limit)
     return checked.run(eager)
 
 

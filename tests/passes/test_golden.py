@@ -16,6 +16,7 @@ import pytest
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.verify import verify
@@ -33,9 +34,11 @@ from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import CLEAN, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.rematerialize import rematerialize
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.write_permuted import write_permuted
+from tinytorch.runtime.schedule import liveness
 
 GOLDEN = Path(__file__).parent / "golden"
 SEPARATOR = "---\n"
@@ -67,6 +70,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
     "recognize_attention": lambda graph: run_passes(graph, (CLEAN, recognize_attention, CLEAN), verify=True)[0],
+    "rematerialize": partial(rematerialize, limit=MemoryLimit(5 * 64 * 64 * 4, liveness)),
     "relu_behind_pooling": relu_behind_pooling,
     "simplify": simplify,
 }

@@ -17,6 +17,7 @@ from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.ir.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
@@ -31,6 +32,7 @@ from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.rematerialize import rematerialize
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
@@ -45,8 +47,15 @@ CLEAN: tuple[Pass, ...] = (simplify, fold, cse, dce)
 DEFAULT_PASSES: Passes = (CLEAN, expand, CLEAN)  # to simple ops, which the interpreter runs
 
 
-def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *, frozen: bool = False) -> Passes:
-    """The passes to kernels of these families, which a backend runs, for a target with these costs.
+def kernel_passes(
+    costs: Costs = DEFAULT_COSTS,
+    families: Families = FAMILIES,
+    *,
+    frozen: bool = False,
+    memory: MemoryLimit | None = None,
+) -> Passes:
+    """The passes to kernels of these families, which a backend runs, for a target with these costs; with a limit of
+    `memory`, those that keep to it.
 
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
@@ -54,17 +63,18 @@ def kernel_passes(costs: Costs = DEFAULT_COSTS, families: Families = FAMILIES, *
     by_hand = (recognize_attention,) if {attention, attention_grad} <= families.composites else ()
     simple = (CLEAN, *by_hand, _given(expand, keep=families.composites), CLEAN)
     images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
-    passes: Passes = (*simple, join_pads, *images, simplify, cse, *to_kernels(families))
+    passes: Passes = (*simple, join_pads, *images, simplify, cse, *to_kernels(families, memory))
     if not frozen:
         return passes
     leave_weights = (CLEAN, channels_last, in_fewer_products)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 
-def to_kernels(families: Families = FAMILIES) -> tuple[Pass, ...]:
+def to_kernels(families: Families = FAMILIES, memory: MemoryLimit | None = None) -> tuple[Pass, ...]:
     """The last of them: from nodes to kernels of these families."""
     known = [_given(each, families=families) for each in (materialize, fuse, write_permuted)]
-    return (*known, share_literals)
+    less_memory = () if memory is None else (_given(rematerialize, limit=memory),)
+    return (*known, *less_memory, share_literals)
 
 
 def _given(apply: Callable[..., Graph], **known: Any) -> Pass:

@@ -12,7 +12,9 @@ from typing import Literal
 import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.layout import Layout, layouts
+from tinytorch.ir.liveness import Liveness
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
 from tinytorch.ir.ops.view import after
@@ -92,6 +94,14 @@ def schedule(graph: Graph) -> Schedule:
     """Plan a graph of kernels and views: outputs are written where they belong, new values of state into the old
     ones' storage where nothing still reads them, and all else into one arena whose space is used again."""
     return Planner(graph).plan()
+
+
+def liveness(graph: Graph) -> Liveness:
+    """What passes may ask about the schedule of a graph of kernels, as it will be run."""
+    planned = schedule(guard_indices(graph))
+    made = [(i, result) for i, wave in enumerate(planned.waves) for call in wave for result in call.results]
+    stored = frozenset(result.value for _, result in made if result.place.kind == "arena")
+    return Liveness({result.value: i for i, result in made}, stored, planned.arena_bytes)
 
 
 def constants_of(graph: Graph) -> tuple[Array, ...]:
