@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import accuracy, compile_time, eager, harness, machine, report, startup, workloads
+from benchmarks import accuracy, compile_time, eager, harness, machine, memory, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
@@ -45,7 +45,8 @@ def main(
     suite: Annotated[
         str,
         typer.Option(
-            help="Which workloads: core, vision, language; compile: compiling, and eager mode; accuracy: errors."
+            help="Which workloads: core, vision, language; compile: compiling, and eager mode; accuracy: errors; "
+            "memory: of training steps, against the depth."
         ),
     ] = "core",
     peers: Annotated[
@@ -59,6 +60,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1e-4, help="Length of a turn.")] = 0.05,
     new_processes: Annotated[int, typer.Option(min=0, help="Rounds of the import and compile times; 0: none.")] = 3,
     nodes: Annotated[str, typer.Option(help="Sizes of the functions of --suite compile.")] = "100,1000,10000,50000",
+    depths: Annotated[str, typer.Option(help="Numbers of layers of --suite memory.")] = "2,4,8,16,32",
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
@@ -70,6 +72,12 @@ def main(
         found = accuracy.run(console)
         if json is not None:
             report.write_json(json, {"machine": machine.describe(), "accuracy": found})
+            console.print(f"written to {json}")
+        return
+    if suite == "memory":
+        measured = memory.run(console, [int(depth) for depth in depths.split(",")])
+        if json is not None:
+            report.write_json(json, {"machine": machine.describe(), "memory": measured})
             console.print(f"written to {json}")
         return
     picked = chosen(suite, only or [])
