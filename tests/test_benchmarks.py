@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import tinytorch as tt
-from benchmarks import eager, harness, report, workloads
+from benchmarks import eager, harness, memory, report, workloads
 from benchmarks.eager_cases import CASES
 from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case, Targets, Workload
 from benchmarks.worker import Worker, digest
@@ -191,3 +191,10 @@ def test_eager_mode_is_compared_only_with_what_is_there(monkeypatch):
 def test_eager_cases_have_names_of_their_own():
     assert len({case.name for case in CASES}) == len(CASES)
     assert any(case.aimed for case in CASES) and not all(case.aimed for case in CASES)
+
+
+def test_memory_of_training_steps_is_measured_against_the_depth():
+    points = {point.way: point for point in memory.measure("MLP", 9)}
+    assert list(points) == ["kept", "checkpoints", "limit"]
+    assert points["checkpoints"].bytes < 0.6 * points["kept"].bytes and points["limit"].bytes <= points["kept"].bytes / 2
+    assert points["kept"].flops < points["limit"].flops and points["kept"].flops < points["checkpoints"].flops
