@@ -47,17 +47,17 @@ class _Writer:
         copies: dict[Value, Value] = {}
         read = {v for node in segment.kernels for v in self.peak.operands(node)}
         for node in segment.kernels:
-            self.builder.loc = node.loc
-            own = [self.peak.base[v] in copies for v in node.inputs]
-            inputs = [self._view(v, copies) if o else self._plain(v) for v, o in zip(node.inputs, own, strict=True)]
-            if segment.trigger is not None and not any(own):
-                inputs[0] = self.builder.append(after, [inputs[0], segment.trigger.outputs[0]], {}).output
             wanted = [v for v in node.outputs if v in read or v in segment.dropped]
-            body, kept = _reduced(node, [node.outputs.index(v) for v in wanted])
-            attrs = {**node.attrs, "body": body}
+            body, places = _reduced(node, [node.outputs.index(v) for v in wanted])
             if len(body.outputs) == len(node.outputs):
                 wanted = list(node.outputs)
-            made = self.builder.append(kernel, [inputs[i] for i in kept], attrs, [v.name for v in wanted])
+            needed = [node.inputs[i] for i in places]
+            own = [self.peak.base[v] in copies for v in needed]
+            inputs = [self._view(v, copies) if o else self._plain(v) for v, o in zip(needed, own, strict=True)]
+            self.builder.loc = node.loc
+            if segment.trigger is not None and inputs and not any(own):
+                inputs[0] = self.builder.append(after, [inputs[0], segment.trigger.outputs[0]], {}).output
+            made = self.builder.append(kernel, inputs, {**node.attrs, "body": body}, [v.name for v in wanted])
             copies.update(zip(wanted, made.outputs, strict=True))
         self.late.update((v, made) for v, made in copies.items() if v in segment.dropped)
 
