@@ -46,7 +46,7 @@ def test_totals(compiled: tt.Compiled) -> None:
     assert report.parameter_bytes == 8 * parameters
     assert report.arena_bytes == compiled.executable.arena_bytes > 0
     assert report.nodes_traced == len(compiled.traced_graph.nodes)
-    assert [p.name for p in report.passes[-2:]] == ["fuse", "share_literals"]
+    assert [p.name for p in report.passes[-3:]] == ["fuse", "write_permuted", "share_literals"]
     assert report.passes[-1].nodes_after == report.nodes
 
 

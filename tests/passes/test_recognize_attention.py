@@ -499,9 +499,8 @@ def test_only_where_a_family_keeps_the_op() -> None:
     arrays = (*QKV, normal(B, H, T, E, seed=3))
     graph = traced(training(dropped, 3), *arrays, grad=(True,) * 3)
     for families, found in ((Families(LOOP, CONTRACT, whole), 2), (Families(LOOP, CONTRACT), 0)):
-        after, records = run_passes(graph, kernel_passes(families=families))
+        after, _ = run_passes(graph, kernel_passes(families=families))
         assert [n.attrs.get("family") for n in after.nodes].count("attention") == found
-        assert ("recognize_attention" in [r.name for r in records]) == bool(found)
 
 
 @settings(max_examples=40)

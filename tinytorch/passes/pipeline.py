@@ -18,7 +18,6 @@ from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
-from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.ir.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.convolutions_to_products import convolutions_to_products
@@ -60,8 +59,8 @@ def kernel_passes(
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
     in_fewer_products = _given(winograd_convolutions, costs=costs)
-    by_hand = (recognize_attention,) if {attention, attention_grad} <= families.composites else ()
-    simple = (CLEAN, *by_hand, _given(expand, keep=families.composites), CLEAN)
+    kept = families.composites
+    simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
     images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
     passes: Passes = (*simple, join_pads, *images, simplify, cse, *to_kernels(families, memory))
     if not frozen:

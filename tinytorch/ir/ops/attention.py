@@ -197,8 +197,8 @@ def _attention(*operands: Any, **attrs: Any) -> tuple[Any, Any]:
     if zeros:
         total = apply(where, empty, filled(total, math.inf, total.type), total)
     inverse = 1.0 / total
-    out = s.ungrouped(apply(matmul, s.grouped(s.dropped(weights)), s.v))
-    out = out * _along(inverse, out.type.shape)
+    weights = s.dropped(weights * _along(inverse, shape))
+    out = s.ungrouped(apply(matmul, s.grouped(weights), s.v))
     return _cast(out, operands[2].type.dtype), apply(concat, top, inverse, axis=3)
 
 

@@ -6,13 +6,17 @@ that belongs to one attention, and `writing`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.op import Op
+from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.passes.dce import dce
 from tinytorch.passes.recognize_attention.sites import Finder, weighs
 from tinytorch.passes.recognize_attention.writing import Writer
 
 
-def recognize_attention(graph: Graph) -> Graph:
+def recognize_attention(graph: Graph, *, keep: Collection[Op] = (attention, attention_grad)) -> Graph:
     """Write softmax(q kᵀ · scale + mask) v, with or without dropout of the weights, as the op `attention`, and what
     computes its gradient as `attention_grad`. It goes where views have been simplified, and before softmax is expanded.
 
@@ -31,9 +35,10 @@ def recognize_attention(graph: Graph) -> Graph:
     %y: where a row of the result is NaN, so are the cotangents of its scores, also for keys that dropout drops.
 
     All stays where anything else reads a matrix of queries by keys, as weights that are returned, or a bias whose
-    gradient is wanted; and in 16-bit floats, which round the scores where the op does not.
+    gradient is wanted; and in 16-bit floats, which round the scores where the op does not. Nothing is changed unless
+    both ops are among those that `expand` will `keep`.
     """
-    if not any(weighs(node) for node in graph.nodes):
+    if attention not in keep or attention_grad not in keep or not any(weighs(node) for node in graph.nodes):
         return graph
     sites = Finder(graph).sites()
     return dce(Writer(graph, sites).run()) if sites else graph

@@ -186,12 +186,22 @@ class Reading:
         if step.op is where:
             condition, a, _ = step.inputs
             zero = 1 if self.number(a) is not None else 2
-            if self.behind(node.inputs[0]) is not self.behind(condition) or self.number(node.inputs[zero]) != 0:
+            if self._rows_behind(node.inputs[0]) is not self._rows_behind(condition):
+                return None
+            if self.number(node.inputs[zero]) != 0:
                 return None
             return node if self.behind(node.inputs[3 - zero]) is cotangent else None
         numbers = [self.number(v) for v in step.inputs]
         by = self.number(node.inputs[1]) if step.op is div else self._number_beside(node, cotangent)
         return node if by is not None and by in numbers else None
+
+    def _rows_behind(self, value: Value) -> Value:
+        """What lies behind a condition, and behind a broadcast of one matrix to all heads, however counted."""
+        value = self.behind(value)
+        node = self.producers.get(value)
+        if node is None or node.op is not broadcast or value.type.shape[-2:] != node.inputs[0].type.shape[-2:]:
+            return value
+        return self.behind(node.inputs[0]) if math.prod(node.inputs[0].type.shape[:-2]) == 1 else value
 
     def _number_beside(self, node: Node, value: Value) -> float | None:
         other = self.other(node, value)

@@ -56,6 +56,7 @@ class Forward:
         self.o_at = scratch.area(self.block * heads.pitch(heads.depth))
         self.m_at = scratch.area(self.block * heads.size)
         self.l_at = scratch.area(self.block * heads.size)
+        self.kept_at = scratch.area(self.block * heads.size)  # more than 0 where dropout has kept a weight of a row
         self.scratch_bytes = scratch.bytes
 
     def write(self) -> None:
@@ -113,7 +114,8 @@ class Forward:
     def _clear(self, rows: Register) -> None:
         fn, heads = self.fn, self.heads
         fn.fill(fn.at(self.scratch, self.o_at), 0, rows * heads.pitch(heads.depth))
-        fn.fill(fn.at(self.scratch, self.l_at), 0, rows * heads.size)
+        for at in (self.l_at, self.kept_at):
+            fn.fill(fn.at(self.scratch, at), 0, rows * heads.size)
         lowest = fn.const(-math.inf, memory_type(heads.compute, 1))
         fn.loop(rows, [], lambda i: fn.store(lowest, fn.at(self.scratch, self.m_at), i * heads.size))
 
@@ -176,16 +178,26 @@ class Forward:
         shift = fn.select(empty, fn.const(0.0, kind), now)
         wide = scores.splat(shift)
 
-        def weight(j: Register, tail: bool, bits: Lane | None, total: Register) -> Sequence[Register]:
+        def weight(j: Register, tail: bool, bits: Lane | None, total: Register, kept: Register) -> Sequence[Register]:
             t = scores.load(at, j * heads.size)
             x = scores.exp(e.fma(t, scale, -wide) if scores.plain else t - wide)
             if tail and scores.plain:
                 x = e.select(scores.below(j, row.seen), x, scores.const(0))
             scores.store(scores.dropped(x, bits), at, j * heads.size)
-            return [total + e.value(x)]
+            if heads.how.p:
+                one_each = scores.dropped(scores.const(1), bits)
+                one_each = e.select(scores.below(j, row.count), one_each, scores.const(0)) if tail else one_each
+                kept = kept + e.value(one_each)
+            return [total + e.value(x), kept]
 
-        total = scores.sweep(row, [e.value(scores.const(0))], weight, random=True)[0]
+        nothing = e.value(scores.const(0))
+        total, kept = scores.sweep(row, [nothing, nothing], weight, random=True)
         total = fn.reduce(total, lambda a, b: a + b)
+        if heads.how.p:
+            so_far = fn.at(self.scratch, self.kept_at)
+            fn.store(
+                fn.load(so_far, kind, i * heads.size) + fn.reduce(kept, lambda a, b: a + b), so_far, i * heads.size
+            )
         factor = one.value(lanemath.exp(one, Lane(one, heads.compute, before - shift)))
         fn.store(fn.fma(fn.load(totals, kind, i * heads.size), factor, total), totals, i * heads.size)
         fn.store(now, tops, i * heads.size)
@@ -199,6 +211,14 @@ class Forward:
         for j in range(0, heads.pitch(heads.depth), heads.lanes * heads.size):
             scores.store(scores.load(o, fn.const(j)) * by, o, fn.const(j))
 
+    def _by(self, i: Register, inverse: Register) -> Register:
+        """What a row is multiplied by: weights of NaN that dropout has all dropped are 0 nevertheless."""
+        fn, heads = self.fn, self.heads
+        if not heads.how.p:
+            return inverse
+        kept = fn.load(fn.at(self.scratch, self.kept_at), inverse.type, i * heads.size)
+        return fn.select(fn.compare("oeq", kept, fn.const(0.0, inverse.type)), fn.const(1.0, inverse.type), inverse)
+
     def _finish(self, item: _Item, i: Register) -> None:
         """Divide by the sum of weights, and write the row."""
         fn, heads, scores = self.fn, self.heads, self.scores
@@ -208,7 +228,7 @@ class Forward:
         nothing = fn.const(math.inf if heads.how.zeros or not heads.keys else math.nan, kind)
         total = fn.select(empty, nothing, total)
         inverse = fn.binary("fdiv", fn.const(1.0, kind), total)
-        by = scores.splat(inverse)
+        by = scores.splat(self._by(i, inverse))
         ends = list(self.ends)
         if self.out is not None:
             x = self.out
