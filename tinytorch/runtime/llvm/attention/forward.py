@@ -25,6 +25,7 @@ _KEYS = 256  # of a block
 _QUERIES = 256  # of an item at most
 _ITEMS = 16  # wanted
 _CHUNK_FLOPS = 1 << 20
+_FEW = 8  # queries that do not repay copies of keys and values
 
 
 class Forward:
@@ -40,6 +41,9 @@ class Forward:
         flops = 4 * self.block * heads.keys * (heads.width + heads.depth)
         self.items_per_chunk = max(1, _CHUNK_FLOPS // max(1, flops))
         self.key_block = min(_KEYS, -(-max(1, heads.keys) // heads.panel) * heads.panel)
+        # A few queries, as in decoding, read keys and values where they lie.
+        inner = heads.k.strides[-1] == heads.v.strides[-1] == 1 and heads.q.dtype is heads.compute
+        self.direct = 0 < heads.queries <= _FEW and inner and heads.depth % heads.lanes == 0
         self._lay_out()
 
     @property
@@ -50,8 +54,8 @@ class Forward:
         heads, scratch = self.heads, Scratch()
         self.pitch = self.key_block * heads.size
         self.q_at = scratch.area(self.block * heads.pitch(heads.width))
-        self.k_at = scratch.area(self.pitch * heads.width)
-        self.v_at = scratch.area(self.key_block * heads.pitch(heads.depth))
+        self.k_at = scratch.area(0 if self.direct else self.pitch * heads.width)
+        self.v_at = scratch.area(0 if self.direct else self.key_block * heads.pitch(heads.depth))
         self.s_at = scratch.area(heads.rows * self.pitch)
         self.o_at = scratch.area(self.block * heads.pitch(heads.depth))
         self.m_at = scratch.area(self.block * heads.size)
@@ -122,10 +126,15 @@ class Forward:
     def _key_block(self, item: _Item, first: Register, k: Register, v: Register) -> None:
         fn, heads, products = self.fn, self.heads, self.products
         count = least(item.last - first, self.key_block)
-        panels, values = fn.at(self.scratch, self.k_at), fn.at(self.scratch, self.v_at)
-        products.pack_panels(fn.at(k, first * heads.k.row_bytes), heads.k, panels, first, count)
-        products.pack_rows(fn.at(v, first * heads.v.row_bytes), heads.v, values, count)
-        block = _Block(first, count)
+        k, v = fn.at(k, first * heads.k.row_bytes), fn.at(v, first * heads.v.row_bytes)
+        keys = Matrix(k, heads.k.row_bytes, heads.size)
+        values = Matrix(v, heads.v.row_bytes, heads.size)
+        if not self.direct:
+            keys = Matrix(fn.at(self.scratch, self.k_at), 0, 0)
+            values = Matrix(fn.at(self.scratch, self.v_at), heads.pitch(heads.depth), heads.size)
+            products.pack_panels(k, heads.k, keys.at, first, count)
+            products.pack_rows(v, heads.v, values.at, count)
+        block = _Block(first, count, keys, values)
         fn.loop(item.rows, [], lambda i: self._tile(item, block, i), step=heads.rows)
 
     def _tile(self, item: _Item, block: _Block, i: Register) -> None:
@@ -139,14 +148,15 @@ class Forward:
         s = Matrix(fn.at(self.scratch, self.s_at), self.pitch, heads.size)
         q_row = heads.pitch(heads.width)
         q = Matrix(fn.at(fn.at(self.scratch, self.q_at), i * q_row), q_row, heads.size)
-        panels = fn.at(self.scratch, self.k_at)
-        self.products.scores(q, panels, heads.width, s, rows, block.first, count, heads.queries)
+        if self.direct:
+            self.products.dots(q, block.keys, s, heads.queries, count)
+        else:
+            self.products.scores(q, block.keys.at, heads.width, s, rows, block.first, count, heads.queries)
         fn.loop(rows, [], lambda r: self._weights(item, block, i + r, fn.at(s.at, r * s.row), count))
-        v = Matrix(fn.at(self.scratch, self.v_at), heads.pitch(heads.depth), heads.size)
         o_row = heads.pitch(heads.depth)
         o = Matrix(fn.at(fn.at(self.scratch, self.o_at), i * o_row), o_row, heads.size)
         some = fn.compare("sgt", count, fn.const(0))
-        fn.if_(some, lambda: self.products.add(s, v, o, rows, heads.depth, count, heads.queries))
+        fn.if_(some, lambda: self.products.add(s, block.values, o, rows, heads.depth, count, heads.queries))
 
     def _weights(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> None:
         """Scores become weights relative to the largest so far; sums before are scaled down to it."""
@@ -265,7 +275,9 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Block:
-    """Keys: the first, and how many of them are gone through."""
+    """Keys: the first, how many of them are gone through, where they are, in panels if they are packed, and values."""
 
     first: Register
     count: Register
+    keys: Matrix
+    values: Matrix

@@ -136,6 +136,30 @@ class Products:
         """to += a b, of any number of rows; a and to have whole tiles of them, of zeros behind the last."""
         self._tiles(a, b, to, rows + (self.heads.tall - 1), columns, depth, 0, accumulates=True)
 
+    def dots(self, a: Matrix, b: Matrix, to: Matrix, rows: int, count: Register) -> None:
+        """to = a bᵀ, of `rows` rows by `count` rows of b where they lie, both contiguous along the last axis."""
+        fn, heads = self.fn, self.heads
+        most = accumulators(heads.compute, heads.target) // rows
+        wide = 1 << (min(8, max(1, most)).bit_length() - 1)
+
+        def columns(j: Register, number: int) -> None:
+            key = TileKey(
+                form="dot",
+                tile=Tile(rows, wide),
+                width=number,
+                lanes=heads.lanes,
+                a=Source(heads.compute, a.row, a.column),
+                b=Source(heads.compute, b.row, b.column),
+                accumulates=False,
+                target=heads.target,
+            )
+            args = [a.at, fn.at(b.at, j * b.row), fn.at(to.at, j * heads.size), fn.const(to.row)]
+            fn.call(tile_function(self.module, key), [*args, fn.const(heads.width), fn.const(0)])
+
+        whole = count // wide * wide
+        fn.loop(whole, [], lambda j: columns(j, wide), step=wide)
+        fn.loop(count, [], lambda j: columns(j, 1), start=whole)
+
     def scores(
         self,
         a: Matrix,
