@@ -148,8 +148,14 @@ def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.Monkey
     run("milestone", "1")
     run("milestone", "2", "--quick")
     run("milestone", "3")
-    assert called == [("milestones.perceptron", []), ("milestones.mlp", ["--quick"]), ("milestones.cnn", [])]
-    assert "number" in refused("milestone", "4")
+    run("milestone", "4", "--size", "small")
+    assert called == [
+        ("milestones.perceptron", []),
+        ("milestones.mlp", ["--quick"]),
+        ("milestones.cnn", []),
+        ("milestones.tinygpt", ["--size", "small"]),
+    ]
+    assert "number" in refused("milestone", "5")
 
 
 def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from milestones import cnn, common, mlp, perceptron
+from milestones import cnn, common, mlp, perceptron, tinygpt, tinygpt_profiles
 from milestones.common import Criterion, Report
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -191,3 +191,75 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
     assert status == (0 if report["criteria"][0]["met"] else 1)
     weights = cnn.tt.load_safetensors(tmp_path / "cnn.safetensors")
     assert weights["0.weight"].shape == (8, 3, 3, 3)
+
+
+def test_without_data_the_gpt_says_so(tmp_path, capsys, monkeypatch):
+    def missing(**options):
+        raise tinygpt.DataError("TinyShakespeare: nothing found; set TINYTORCH_DATA")
+
+    monkeypatch.setattr(tinygpt.tt, "TinyShakespeare", missing)
+    assert tinygpt.main(["--out", str(tmp_path)]) == 2
+    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+
+
+def test_windows_do_not_overlap_and_random_ones_stay_inside(monkeypatch):
+    monkeypatch.setattr(tinygpt, "CONTEXT", 4)
+    windows = tinygpt.Windows(range(11))
+    assert len(windows) == 2
+    inputs, targets = windows[np.arange(2)]
+    assert inputs.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]] and targets.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    drawn = tinygpt.RandomWindows(range(11), 100)
+    inputs, targets = drawn.draw(np.arange(100), np.random.default_rng(0))
+    starts, last = inputs[:, 0], targets[:, -1]
+    assert set(starts.tolist()) == set(range(7)) and (last == starts + 4).all()
+
+
+def test_the_loss_of_a_text_counts_every_character_but_the_first(monkeypatch):
+    """Three windows of four, and one of two; from the model's own probabilities, window by window."""
+    monkeypatch.setattr(tinygpt, "CONTEXT", 4)
+    model = tinygpt.tt.GPT(7, 8, 1, 2, context_length=4)
+    tokens = np.random.default_rng(0).integers(0, 7, 15)
+    found = tinygpt.loss_of(model, tokens, compile=True)
+    total = 0.0
+    for start in range(0, 14, 4):
+        inputs, targets = tokens[start : min(start + 4, 14)], tokens[start + 1 : start + 5]
+        scores = model(tinygpt.tt.Tensor(inputs[None])).detach().numpy()[0].astype(float)
+        total -= sum(row[t] - np.log(np.exp(row).sum()) for row, t in zip(scores, targets, strict=True))
+    np.testing.assert_allclose(found, total / 14, rtol=1e-5)
+
+
+def test_known_words():
+    assert tinygpt.share_of_known_words("The king's horse flies qu", "the King's horse") == 0.75
+
+
+@pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs Shakespeare: set TINYTORCH_DATA")
+@pytest.mark.parametrize("flags", [[], ["--eager"]], ids=["compiled", "eager"])
+def test_a_small_gpt_on_shakespeare(tmp_path, monkeypatch, capsys, flags):
+    class Part(tinygpt.tt.TinyShakespeare):
+        """The first characters of each part."""
+
+        def __init__(self):
+            super().__init__()
+            self.text = self.text[:4000]
+            self.train, self.validation = self.text[:3500], self.text[3500:]
+
+    small = tinygpt.Size(1e9, layers=2, heads=2, dim=16, dropout=0.1, rate=0.02, nats=9.0, aim=8.0)
+    monkeypatch.setattr(tinygpt.tt, "TinyShakespeare", Part)
+    monkeypatch.setattr(tinygpt, "CONTEXT", 32)
+    monkeypatch.setattr(tinygpt, "GENERATED", 20)
+    monkeypatch.setattr(tinygpt_profiles, "UNCACHED", 10)
+    monkeypatch.setattr(tinygpt_profiles, "DEPTHS", (1, 2))
+    monkeypatch.setitem(tinygpt.SIZES, "small", small)
+    assert tinygpt.main(["--size", "small", "--steps", "16", "--out", str(tmp_path), *flags]) == 1
+    assert "NOT met: held-out perplexity" in capsys.readouterr().out
+    report = json.loads((tmp_path / "tinygpt.json").read_text())
+    figures = report["figures"]
+    assert figures["steps"] == 16 and figures["operations"] == 16 * small.step_operations(len(set(Part().text)))
+    assert 2.0 < figures["validation_nats"] < 4.3 and figures["same_without_cache"] and len(figures["sample"]) == 20
+    assert figures["validation_nats"] == pytest.approx(figures["history"][-1]["val_loss"], rel=0.05)
+    assert pictures(tmp_path) == ["curves"]
+    again = tinygpt.main(["--size", "small", "--steps", "16", "--out", str(tmp_path), *flags])  # from the checkpoint
+    assert again == 1
+    assert (
+        json.loads((tmp_path / "tinygpt.json").read_text())["figures"]["validation_nats"] == figures["validation_nats"]
+    )
