@@ -2,7 +2,7 @@
 
 Of T queries and keys of d elements, the products are 4 T² d operations a head, half of that where causal tiles are
 skipped. Written as three ops, they keep T² scores and T² weights; the op `attention` is a kernel of its own that keeps
-a logarithm for each row, and computes weights again on the way back (Dao et al. 2022).
+two numbers for each row, and computes weights again on the way back (Dao et al. 2022).
 """
 
 from __future__ import annotations

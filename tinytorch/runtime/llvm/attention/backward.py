@@ -12,7 +12,6 @@ key of a block are left out, unless q, k, v or g is infinite or NaN: 0 times tho
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -101,8 +100,7 @@ class Backward:
 
     def _head(self, head: _Head) -> None:
         fn, heads = self.fn, self.heads
-        # A row of NaN has them for keys that it does not see, too.
-        if heads.how.causal and heads.how.fill == -math.inf and (heads.how.zeros or "mask" not in heads.extras):
+        if self.scores.hides:
             head = replace(head, skips=self._are_finite(head))
         fn.fill(fn.at(self.scratch, self.dq_at), 0, heads.queries * self.wide)
         fn.loop(head.keys, [], lambda first: self._key_block(head, first), step=self.key_block)
@@ -137,10 +135,22 @@ class Backward:
         fn.loop(heads.queries, [], lambda i: self._tile(head, first, count, i), start=start, step=self.rows)
 
     def _tile(self, head: _Head, first: Register, count: Register, start: Register) -> None:
-        fn, heads, products = self.fn, self.heads, self.products
-        rows = least(heads.queries - start, self.rows)
+        fn, heads = self.fn, self.heads
+        rows, seen = least(heads.queries - start, self.rows), count
         if heads.how.causal:
-            count = fn.select(head.skips, between(fn, head.position + start + rows - first, count), count)
+            seen = between(fn, head.position + start + rows - first, count)
+        if self.scores.hides:
+            if self.scores.masks:
+                x = heads.extras["mask"]
+                mask = at_entry(fn, self.pointers["mask"], x, head.batch, head.number, start, first)
+                seen = self.scores.reach(mask, rows, seen)
+            count = fn.select(head.skips, seen, count)
+        some = fn.compare("sgt", count, fn.const(0))
+        fn.if_(some, lambda: self._add(head, first, count, start, rows))
+
+    def _add(self, head: _Head, first: Register, count: Register, start: Register, rows: Register) -> None:
+        """What some queries and the keys that they see add to the cotangents."""
+        fn, heads, products = self.fn, self.heads, self.products
         q = at_entry(fn, self.pointers["q"], heads.q, head.batch, head.number, start)
         g = at_entry(fn, self.pointers["g"], self.g, head.batch, head.number, start)
         q_rows, g_rows = self._area(self.q_rows, 0, self.wide), self._area(self.g_rows, 0, self.deep)

@@ -103,17 +103,17 @@ class Forward:
         fn.loop(rows, [], lambda i: self._finish(item, i))
 
     def _reach(self, item: _Item, v: Register) -> _Item:
-        """Up to which key the item goes, and whether all of them count for every query."""
-        fn = self.fn
-        if not self._skips:
+        """Up to which key the item goes, and whether those that are not seen are left out."""
+        fn, how = self.fn, self.heads.how
+        if not self.scores.hides:
             return item
-        first, last = item.position + item.start, between(fn, item.position + item.start + item.rows, item.keys)
-        finite = self.scores.is_finite(v, self.heads.v, between(fn, first + 1, item.keys), item.keys)
+        first, last = fn.const(0), item.keys
+        if how.causal:
+            first = between(fn, item.position + item.start + 1, item.keys)
+            last = between(fn, item.position + item.start + item.rows, item.keys)
+        first = fn.const(0) if self.scores.masks else first
+        finite = self.scores.is_finite(v, self.heads.v, first, item.keys)
         return replace(item, last=fn.select(finite, last, item.keys), skips=finite)
-
-    @property
-    def _skips(self) -> bool:
-        return self.heads.how.causal and self.heads.how.fill == -math.inf
 
     def _clear(self, rows: Register) -> None:
         fn, heads = self.fn, self.heads
@@ -142,8 +142,15 @@ class Forward:
         fn, heads = self.fn, self.heads
         rows = least(item.rows - i, heads.rows)
         count = block.count
-        if self._skips:
-            seen = between(fn, item.position + item.start + i + rows - block.first, count)
+        if self.scores.hides:
+            query, seen = item.start + i, count
+            if heads.how.causal:
+                seen = between(fn, item.position + query + rows - block.first, count)
+            if self.scores.masks:
+                mask = at_entry(
+                    fn, self.extras["mask"], heads.extras["mask"], item.batch, item.head, query, block.first
+                )
+                seen = self.scores.reach(mask, rows, seen)
             count = fn.select(item.skips, seen, count)
         s = Matrix(fn.at(self.scratch, self.s_at), self.pitch, heads.size)
         q_row = heads.pitch(heads.width)

@@ -13,10 +13,11 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.ops.random import LANES, philox, philox_block
 from tinytorch.ir.types import bool_, i32, i64
 from tinytorch.runtime.llvm.attention.heads import Heads, at_entry, between
+from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
-from tinytorch.runtime.llvm.text.types import I64, memory_type
+from tinytorch.runtime.llvm.text.types import I64, memory_type, vector
 
 _GROUP = 4 * LANES  # elements that take the words of LANES random blocks
 
@@ -55,6 +56,16 @@ class Scores:
         """Whether scores are products times the scale, and those that a query does not see count for nothing."""
         return self.mask is None and self.heads.how.fill == -math.inf and self.heads.how.scale > 0
 
+    @property
+    def hides(self) -> bool:
+        """Whether keys that a query does not see count for nothing, where values are finite."""
+        return (self.heads.how.causal or self.masks) and self.heads.how.fill == -math.inf
+
+    @property
+    def masks(self) -> bool:
+        """Whether a mask says which keys are seen."""
+        return self.mask is not None and self.mask.dtype is bool_
+
     # Vectors.
     def load(self, at: Register, offset: Register) -> Lane:
         return Lane(self.e, self.heads.compute, self.fn.load(at, self.type, offset))
@@ -91,9 +102,7 @@ class Scores:
 
     def below(self, j: Register, limit: Register) -> Lane:
         """Which lanes of a vector at j lie below `limit`."""
-        mask = self.fn.lane_mask(self.heads.lanes, limit - j)
-        assert mask is not None
-        return Lane(self.e, bool_, mask)
+        return self.lanes_of(self.fn.lane_mask(self.heads.lanes, limit - j))
 
     def row(
         self,
@@ -113,6 +122,33 @@ class Scores:
             mask = at_entry(fn, mask, heads.extras["mask"], batch, head, query, first)
         number = ((batch * heads.count + head) * heads.queries + query) * heads.keys
         return Row(at, first, count, seen, mask, number)
+
+    def reach(self, mask: Register, rows: Register, count: Register) -> Register:
+        """How many of `count` keys to go through for `rows` queries, whose mask begins there: behind the last panel
+        that any of them sees a key of, there is none."""
+        fn, heads, x = self.fn, self.heads, self.mask
+        assert x is not None
+        lanes, size, step = heads.lanes, x.dtype.size, x.strides[-1]
+        nothing = fn.zero(vector("i1", lanes))
+
+        def row(i: Register, start: Register, found: Register) -> Register:
+            for j in range(0, heads.panel, lanes):
+                at = fn.at(mask, i * x.row_bytes + (start + j) * (step * size))
+                live = fn.lane_mask(lanes, count - (start + j))
+                found = found | self.e.value(self.e.load_strided(at, x.dtype, step, mask=live) & self.lanes_of(live))
+            return found
+
+        def panel(start: Register, last: Register) -> Sequence[Register]:
+            found = fn.loop(rows, [nothing], lambda i, f: [row(i, start, f)])[0]
+            bits = found if lanes == 1 else fn.bitcast(found, vector(f"i{lanes}", 1))
+            seen = fn.compare("ne", bits, fn.const(0, bits.type))
+            return [fn.select(seen, least(start + heads.panel, count), last)]
+
+        return fn.loop(count, [fn.const(0)], panel, step=heads.panel)[0]
+
+    def lanes_of(self, mask: Register | None) -> Lane:
+        assert mask is not None
+        return Lane(self.e, bool_, mask)
 
     def is_finite(self, at: Register, x: Buffer, first: Register, last: Register) -> Register:
         """Whether no element of these rows is infinite or NaN."""
