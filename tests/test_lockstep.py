@@ -25,7 +25,7 @@ def test_a_training_step_agrees_and_changes_nothing() -> None:
     report = tt.verify(sample.step, *sample.args)
     assert report.kernels > 0
     assert report.passes[:4] == ("simplify", "fold", "cse", "dce")
-    assert report.passes[-3:] == ("materialize", "fuse", "share_literals")
+    assert report.passes[-4:] == ("materialize", "fuse", "write_permuted", "share_literals")
     assert {c.output for c in report.comparisons} >= {"result 0", "the new %weight", "the new %bias.momentum"}
     assert {c.ways for c in report.comparisons} == {
         "eager and traced",
