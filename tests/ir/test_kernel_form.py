@@ -76,7 +76,16 @@ BODIES = {
         loop("%y = matmul(%x, %x) : f32[3,3]", types="f32[3,3]", inputs="%x: f32[3,3]"), "a loop cannot hold matmul"
     ),
     "a view in a loop": (
-        loop("%y = permute(%x) : f32[2,3] {axes=(1, 0)}", types="f32[2,3]", inputs="%x: f32[3,2]"), "hold permute"
+        loop("%y = permute(%x) : f32[2,3] {axes=(1, 0)}\n%z = neg(%y) : f32[2,3]", "%z", "f32[2,3]", "%x: f32[3,2]"),
+        "hold permute",
+    ),
+    "a result whose last axis moves": (
+        loop("%y = neg(%x) : f32[3,2]\n%z = permute(%y) : f32[2,3] {axes=(1, 0)}", "%z", "f32[2,3]", "%x: f32[3,2]"),
+        "results in this order",
+    ),
+    "a permuted operand alone": (
+        loop("%y = permute(%x) : f32[2,3,4] {axes=(1, 0, 2)}", types="f32[2,3,4]", inputs="%x: f32[3,2,4]"),
+        "results in this order",
     ),
     "new axes in a loop": (
         loop("%y = broadcast(%x) : f32[2,3] {shape=(2, 3)}", types="f32[2,3]"), "of the same rank"

@@ -95,7 +95,8 @@ def check_kernel(node: Node, families: Families = FAMILIES) -> Family:
     computed, orders = as_computed(body)
     if any(orders):
         last = all(axes is None or axes[-1] == len(axes) - 1 for axes in orders)
-        if not family.orders or not last or len(set(computed.outputs)) != len(orders):
+        inside = {value for n in computed.nodes for value in n.outputs}.issuperset(computed.outputs)
+        if not (family.orders and last and inside) or len(set(computed.outputs)) != len(orders):
             raise FormError(f"kernels of the family {family.name!r} cannot write their results in this order", node)
         node = Node(node.op, node.inputs, {**node.attrs, "body": computed}, node.outputs, node.loc)
     family.check(node)
