@@ -246,7 +246,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     size, compile = SIZES[options.size], not options.eager
     tokenizer = tt.CharTokenizer().train(text.text)
     trainer = make_trainer(size, tokenizer.vocab_size, compile)
-    model: tt.GPT = trainer.model  # type: ignore[assignment]
+    model = trainer.model
+    assert isinstance(model, tt.GPT)
     parameters = sum(p.numel() for p in model.parameters())
     console.print(f"{text}; {size.layers} layers, {size.dim} wide: {parameters:,} parameters")
     limit = profiles.multiply_add_rate()
