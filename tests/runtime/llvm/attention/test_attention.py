@@ -114,6 +114,19 @@ def test_kernels_agree_with_the_definition(target: str, case: dict[str, Any]) ->
         np.testing.assert_allclose(x, y, rtol=limit, atol=limit * largest, err_msg=name)
 
 
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_head_that_sees_nothing(causal: bool, zeros: bool) -> None:
+    """NaN reaches the gradient of keys that nothing sees, and 0 where that is asked for."""
+    seen = np.ones((2, 2, 40, 70), bool)
+    seen[0] = False
+    how = Attention(0.3, causal, ("mask",), zeros=zeros)
+    operands = [*(tt.randn(2, n, 2, 16) for n in (40, 70, 70)), tt.randn(2, 2, 40, 16), Tensor(seen)]
+    wanted, found = everything(how, *operands), tt.compile(lambda *x: everything(how, *x))(*operands)
+    for a, b in zip((found[0], *found[2:]), (wanted[0], *wanted[2:]), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_neon_is_assembled() -> None:
     from tinytorch.runtime.llvm.lower import lower
     from tinytorch.runtime.llvm.text import jit

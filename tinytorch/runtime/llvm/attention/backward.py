@@ -111,12 +111,14 @@ class Backward:
         fn, heads = self.fn, self.heads
         q = at_entry(fn, self.pointers["q"], heads.q, head.batch, head.number)
         g = at_entry(fn, self.pointers["g"], self.g, head.batch, head.number)
+        norms = at_entry(fn, self.pointers["norms"], self.norms, head.batch, head.number)
         queries = fn.const(heads.queries)
         sides = (
             (q, heads.q, queries),
             (head.k, heads.k, head.keys),
             (head.v, heads.v, head.keys),
             (g, self.g, queries),
+            (norms, self.norms, queries),
         )
         found = [self.scores.is_finite(at, x, fn.const(0), rows) for at, x, rows in sides]
         return functools.reduce(Register.__and__, found)
