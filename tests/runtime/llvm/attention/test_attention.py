@@ -114,6 +114,24 @@ def test_kernels_agree_with_the_definition(target: str, case: dict[str, Any]) ->
         np.testing.assert_allclose(x, y, rtol=limit, atol=limit * largest, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_head_sees_the_first_of_many_keys(target: str, dtype: str) -> None:
+    """The tile of keys that the last seen one lies in has others, of which nothing may be left from elsewhere."""
+    if not runs(target):
+        pytest.skip(f"no {target} here")
+    how = Attention(0.3, extras=("mask",))
+    for number in (1, 2, 3, 5, 9):
+        seen = np.ones((1, 2, 4, 70), bool)
+        seen[:, 1, :, number:] = False  # the second head, behind one that sees all
+        operands = [
+            tt.randn(*shape).cast(dtype) for shape in ((1, 4, 2, 8), (1, 70, 1, 8), (1, 70, 1, 3), (1, 2, 4, 3))
+        ]
+        found = tt.compile(lambda *x: everything(how, *x), backend=BACKENDS[target])(*operands, Tensor(seen))
+        for a, b in zip(found, everything(how, *operands, Tensor(seen)), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_head_that_sees_nothing(causal: bool, zeros: bool) -> None:

@@ -48,7 +48,9 @@ class Backward:
 
     def _lay_out(self) -> None:
         heads, scratch = self.heads, Scratch()
-        self.pitch = (self.key_block + heads.lanes) * heads.size  # with room for zeros behind the last key
+        # Tiles of keys are read whole: behind the last key come zeros for one of them.
+        self.behind = -(-heads.tall // heads.lanes) * heads.lanes
+        self.pitch = (self.key_block + self.behind) * heads.size
         self.wide, self.deep = heads.pitch(heads.width), heads.pitch(heads.depth)
         self.k_panels = scratch.area(self.key_block * heads.size * heads.width)
         self.v_panels = scratch.area(self.key_block * heads.size * heads.depth)
@@ -203,8 +205,9 @@ class Backward:
 
         scores.sweep(row, [], visit, random=True)
         end = (count + (heads.lanes - 1)) // heads.lanes * (heads.lanes * heads.size)
-        for x in (p, c):  # whole tiles are read
-            scores.store(scores.const(0), x, end)
+        for x in (p, c):
+            for j in range(0, self.behind, heads.lanes):
+                scores.store(scores.const(0), x, end + j * heads.size)
 
     def _write(self, index: int, name: str, at: int, row: int, rows: int, batch: Register, head: Register) -> None:
         x = self.results[index]
