@@ -3,13 +3,20 @@
 Functions, layers and losses are listed where they are defined, in `__all__` of each file.
 """
 
+from tinytorch import linalg as linalg
+from tinytorch import nn as nn
+from tinytorch import optim as optim
+from tinytorch import special as special
+from tinytorch import utils as utils
 from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import dtypes as _dtypes
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend import kv_cache as _kv_cache
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
+from tinytorch.frontend import names as _names
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend import transformers as _transformers
@@ -38,12 +45,15 @@ from tinytorch.frontend.data import (
     TinyShakespeare,
     random_split,
 )
+from tinytorch.frontend.dtypes import *
+from tinytorch.frontend.dtypes import NAMES as _NAMES
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
 from tinytorch.frontend.kv_cache import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.names import *
 from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
 from tinytorch.frontend.random import (
     Generator,
@@ -152,11 +162,15 @@ __all__ = [
     "verify",
 ]
 __all__ += _attention.__all__
+__all__ += _dtypes.__all__
 __all__ += _embeddings.__all__
 __all__ += _functional.__all__
 __all__ += _kv_cache.__all__
 __all__ += _layers.__all__
 __all__ += _losses.__all__
+__all__ += [name for name in _names.__all__ if name not in __all__]
 __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
 __all__ += _transformers.__all__
+
+globals().update(_NAMES)

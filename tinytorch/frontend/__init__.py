@@ -5,7 +5,8 @@ Each imports only those before it, so this is the order to read them in.
 - The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `storage` (memory that tensors
   share), `tape` (how values were made), `results` (several of one op), `inplace` (changes in place), `conversions`
   (numpy and Python), `indexing`, `kernels` (what large ops run as), `tensor`.
-- Functions of tensors: `gradients`, `random`, `creation`, `tensor_functions`, `einsum`.
+- Functions of tensors: `gradients`, `random`, `creation`, `spelling` (the table of names), `tensor_functions`,
+  `functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
   `module`, `init` (first values of parameters).
 - Up to optimizers: `activations`, `layer_functions`, `norms`, `layers`, `sequences` and `recurrent`, `loss_functions`,
@@ -14,5 +15,5 @@ Each imports only those before it, so this is the order to read them in.
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
-  `kv_cache`, and `functional`, a list of names.
+  `kv_cache`, and lists of names: `functional`, `names`, `dtypes`.
 """

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
@@ -53,18 +54,21 @@ __all__ = [
 
 
 # Functions.
-def relu(x: Tensor) -> Tensor:
+@spelled("nn.functional.relu", in_place=True)
+def relu(input: Tensor) -> Tensor:
     """max(x, 0)."""
-    return x.relu()
+    return input.relu()
 
 
-def sigmoid(x: Tensor) -> Tensor:
+@spelled("special.expit", in_place=True)
+def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return x.sigmoid()
+    return input.sigmoid()
 
 
-def tanh(x: Tensor) -> Tensor:
-    return x.tanh()
+@spelled(in_place=True, standard="tanh")
+def tanh(input: Tensor) -> Tensor:
+    return input.tanh()
 
 
 def silu(x: Tensor) -> Tensor:
@@ -97,19 +101,22 @@ def logsigmoid(x: Tensor) -> Tensor:
     return x.minimum(0) - (-abs(x)).exp().log1p()
 
 
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
+@spelled("special.softmax")
+def softmax(input: Tensor, dim: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
-    return x.softmax(dim)
+    return input.softmax(dim)
 
 
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+@spelled("special.log_softmax")
+def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
-    return x.log_softmax(dim)
+    return input.log_softmax(dim)
 
 
-def logsumexp(x: Tensor, dim: int = -1, keepdim: bool = False) -> Tensor:
+@spelled("special.logsumexp")
+def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
-    return x.logsumexp(dim, keepdim)
+    return input.logsumexp(dim, keepdim)
 
 
 # Modules.

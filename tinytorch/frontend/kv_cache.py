@@ -24,7 +24,7 @@ from tinytorch.frontend.gradients import grad_mode, require_tensor
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import minimum, where
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -125,7 +125,7 @@ class KVCache(Module):
                 "KVCache.truncate", "lengths", lengths, 0
             )
         lengths = self._per_row("truncate", lengths)
-        self._now(minimum(self.positions, self._checked(lengths, self.max_seq_len + 1, "KVCache.truncate: a length")))
+        self._now(self.positions.minimum(self._checked(lengths, self.max_seq_len + 1, "KVCache.truncate: a length")))
 
     def reset(self) -> None:
         """Forget all tokens."""

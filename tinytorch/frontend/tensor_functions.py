@@ -1,8 +1,8 @@
-"""Functions of tensors under PyTorch's names: the operators in prefix form, joining, choosing, products."""
+"""Functions of tensors that much else is written in: joining, choosing, products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch.frontend import creation
 from tinytorch.frontend.creation import as_tensor
 from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -24,21 +25,11 @@ __all__ = [
     "allclose",
     "cat",
     "chunk",
-    "clamp",
-    "concat",
-    "concatenate",
-    "cumsum",
     "dot",
     "equal",
-    "exp",
-    "log",
-    "matmul",
-    "maximum",
-    "minimum",
     "outer",
     "pad",
     "split",
-    "sqrt",
     "stack",
     "tril",
     "triu",
@@ -46,67 +37,8 @@ __all__ = [
 ]
 
 
-def _prefix(name: str) -> Callable[..., Tensor]:
-    """The method `name` of Tensor as a function of anything that a tensor can be made of."""
-    method = getattr(Tensor, name)
-
-    def function(x: Any, *args: Any, **options: Any) -> Tensor:
-        return method(as_tensor(x), *args, **options)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = method.__doc__
-    return function
-
-
-abs = _prefix("abs")
-all = _prefix("all")
-amax = _prefix("amax")
-amin = _prefix("amin")
-any = _prefix("any")
-argmax = _prefix("argmax")
-argmin = _prefix("argmin")
-broadcast_to = _prefix("broadcast_to")
-ceil = _prefix("ceil")
-clamp = clip = _prefix("clamp")
-cos = _prefix("cos")
-erf = _prefix("erf")
-exp = _prefix("exp")
-expm1 = _prefix("expm1")
-flatten = _prefix("flatten")
-flip = _prefix("flip")
-floor = _prefix("floor")
-isfinite = _prefix("isfinite")
-isinf = _prefix("isinf")
-isnan = _prefix("isnan")
-log = _prefix("log")
-log1p = _prefix("log1p")
-logsumexp = _prefix("logsumexp")
-matmul = _prefix("matmul")
-max = _prefix("max")
-maximum = _prefix("maximum")
-mean = _prefix("mean")
-min = _prefix("min")
-minimum = _prefix("minimum")
-permute = _prefix("permute")
-pow = _prefix("pow")
-reshape = _prefix("reshape")
-round = _prefix("round")
-rsqrt = _prefix("rsqrt")
-sign = _prefix("sign")
-sin = _prefix("sin")
-sqrt = _prefix("sqrt")
-square = _prefix("square")
-squeeze = _prefix("squeeze")
-std = _prefix("std")
-sum = _prefix("sum")
-tanh = _prefix("tanh")
-transpose = _prefix("transpose")
-trunc = _prefix("trunc")
-unsqueeze = _prefix("unsqueeze")
-var = _prefix("var")
-
-
 # Joining.
+@spelled("concat", "concatenate", method=False, standard="concat")
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
     if isinstance(tensors, Tensor) or not tensors:
@@ -117,9 +49,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return apply(ops.view.concat, *(p.cast(widest.dtype) for p in parts), axis=axis)
 
 
-concat = concatenate = cat
-
-
+@spelled(method=False, standard="stack")
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, along a new axis `dim`."""
     if isinstance(tensors, Tensor) or not tensors:
@@ -130,6 +60,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return cat([t.unsqueeze(dim) for t in tensors], normalize_axis("stack", dim, tensors[0].ndim + 1))
 
 
+@spelled()
 def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
     """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
     axis = normalize_axis("split", dim, x.ndim)
@@ -147,6 +78,7 @@ def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
     return [x[(*lead, slice(a, b))] for a, b in pairwise(bounds)]
 
 
+@spelled()
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
     """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis `chunks`."""
     if integer("chunk", "the number of chunks", chunks) < 1:
@@ -156,6 +88,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
 
 
 # Choosing.
+@spelled(standard="where", method=False)
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """`a` where the condition is true, else `b`; all three broadcast, `a` and `b` may be numbers."""
     chosen = as_tensor(condition).cast(bool_)
@@ -183,11 +116,13 @@ def _operand(value: Any, other: Any) -> Tensor:
     return own if _KINDS[own.dtype.kind] > _KINDS[other.dtype.kind] else creation.full((), value, other.dtype)
 
 
+@spelled(in_place=True, standard="tril")
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
     return where(creation.band(*_matrix("tril", x), integer("tril", "diagonal", diagonal)), x, creation.zeros_like(x))
 
 
+@spelled(in_place=True, standard="triu")
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
     return where(
@@ -202,6 +137,7 @@ def _matrix(what: str, x: Tensor) -> tuple[int, int]:
 
 
 # Products.
+@spelled()
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two vectors."""
     if a.ndim != 1 or b.ndim != 1:
@@ -209,6 +145,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return a.matmul(b)
 
 
+@spelled("ger")
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
     if a.ndim != 1 or b.ndim != 1:
@@ -216,11 +153,7 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
     return a.unsqueeze(1) * b.unsqueeze(0)
 
 
-def cumsum(x: Tensor, dim: int) -> Tensor:
-    """Sums of all elements up to each along `dim`; small integers and bools are summed as i64."""
-    return as_tensor(x).cumsum(dim)
-
-
+@spelled()
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |a - b| <= atol + rtol * |b| everywhere; needs values, so not under tt.compile."""
     x, y = (as_tensor(t).numpy() for t in (a, b))
@@ -229,11 +162,13 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
     return bool(np.allclose(*wide, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+@spelled()
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
     return bool(np.array_equal(as_tensor(a).numpy(), as_tensor(b).numpy()))
 
 
+@spelled(space="nn.functional")
 def pad(x: Tensor, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
     """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …
 

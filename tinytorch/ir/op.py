@@ -73,6 +73,19 @@ class Nondiff:
 NONDIFF = Nondiff()
 
 
+@dataclass(frozen=True)
+class Spelled:
+    """How users call an op of one or two `operands`: by PyTorch's `names`, of which the first is the usual one (dots
+    name a namespace, as in "special.erfinv"), and by the `standard` name of the Array API, if it has one. Operands that
+    are no floats become f32 first where `floats`. `name_` changes a tensor where `in_place`."""
+
+    names: tuple[str, ...]
+    operands: int = 1
+    standard: str = ""
+    floats: bool = True
+    in_place: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """One op. `infer` takes operand types and attributes and gives the result type or raises ShapeError;
@@ -84,7 +97,7 @@ class Op:
     index in range): `eval` raises where it is false, a kernel reports it and the graph stops before it changes any
     state; `fast` is what eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the
     elements of the first result, where they are integers, from the operands' bounds, their types and the attributes,
-    unless they follow from the kind.
+    unless they follow from the kind; `spelled` is how users call it, unless a function of the frontend says so.
 
     `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
     cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
@@ -105,6 +118,7 @@ class Op:
     fast: Callable[..., Any] | tuple[Callable[..., Array], ...] | None = None
     bounds: Callable[[Sequence[Bounds], Sequence[TensorType], Attrs], Bounds] | None = None
     results: int = 1
+    spelled: Spelled | None = None
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
         """The types of the results. ShapeError if no memory could hold one."""

@@ -17,7 +17,7 @@ from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.random import Generator, default_generator, rand
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat, minimum, where
+from tinytorch.frontend.tensor_functions import cat, where
 from tinytorch.frontend.transformers.sampling import draw, most_probable
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -237,9 +237,9 @@ def _window_step(model: Model, width: int, kinds: Kinds) -> Callable[..., Tensor
         token = _choose(kinds, model.logits(_at(hidden, lengths - 1)), uniform, numbers)
         most = window.shape[1]
         moved = where((lengths == most).unsqueeze(1), cat([window[:, 1:], window[:, :1]], 1), window)
-        last = minimum(lengths, most - 1).unsqueeze(1)
+        last = lengths.minimum(most - 1).unsqueeze(1)
         window.copy_(where(arange(most) == last, token.maximum(0).unsqueeze(1), moved))
-        lengths.copy_(minimum(lengths + 1, most))
+        lengths.copy_((lengths + 1).minimum(most))
         return token
 
     return window_step

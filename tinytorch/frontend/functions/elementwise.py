@@ -1,0 +1,39 @@
+"""Elementwise ops whose records say how users call them: as functions, methods and changes in place."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinytorch.frontend.spelling import spelled
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.op import OPS, Op, Spelled
+
+
+def _of_one(op: Op, how: Spelled) -> Callable[..., Any]:
+    def function(input: Tensor) -> Tensor:
+        return (input._float() if how.floats else input)._apply(op)
+
+    return function
+
+
+def _of_two(op: Op, how: Spelled) -> Callable[..., Any]:
+    def function(input: Tensor, other: Any) -> Tensor:
+        return (input._float(other) if how.floats else input)._with(op, other)
+
+    return function
+
+
+def _enter(op: Op, how: Spelled) -> None:
+    assert (isinstance(op.vjp, tuple) and len(op.vjp) in (1, 2)) or op.scalar is not None
+    first, *others = how.names
+    count = op.scalar.__code__.co_argcount - 1 if op.scalar is not None else len(op.vjp)
+    function = (_of_one if count == 1 else _of_two)(op, how)
+    function.__doc__ = f"{op.doc}."
+    spelled(*others, name=first, in_place=how.in_place, standard=how.standard)(function)
+
+
+for _op in list(OPS.values()):
+    if _op.spelled is not None:
+        _enter(_op, _op.spelled)

@@ -1,0 +1,40 @@
+"""`from tinytorch import nn`: modules, parameters, and `functional`, `init` and `utils`, under PyTorch's names."""
+
+from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import embeddings as _embeddings
+from tinytorch.frontend import layers as _layers
+from tinytorch.frontend import losses as _losses
+from tinytorch.frontend import recurrent as _recurrent
+from tinytorch.frontend import spatial as _spatial
+from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from tinytorch.frontend.attention import *
+from tinytorch.frontend.embeddings import *
+from tinytorch.frontend.layers import *
+from tinytorch.frontend.losses import *
+from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.recurrent import *
+from tinytorch.frontend.spatial import *
+from tinytorch.nn import functional as functional
+from tinytorch.nn import init as init
+from tinytorch.nn import utils as utils
+
+__all__ = [
+    "GELU",
+    "LogSoftmax",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "functional",
+    "init",
+    "utils",
+]
+__all__ += _attention.__all__
+__all__ += _embeddings.__all__
+__all__ += _layers.__all__
+__all__ += _losses.__all__
+__all__ += _recurrent.__all__
+__all__ += _spatial.__all__

@@ -1,0 +1,3 @@
+"""`data`: sets and loaders under the names of torch.utils.data."""
+
+from tinytorch.utils import data as data
