@@ -114,7 +114,7 @@ def functions() -> Case:
     def step() -> Any:
         return (
             F.einsum("bij,bjk->bik", a, b), F.tril(a), F.triu(a, 1), F.cat([a, a * 2], 1), F.cat([a, a], 0),
-            F.stack([a, a], 1), F.where(a > 0, a, 0.0), F.eye(3), F.arange(2, 9, 2), F.cumsum(a, 1),
+            F.stack([a, a], 1), F.where(a > 0, a, 0.0), F.eye(3), F.arange(2, 9, 2), tt.cumsum(a, 1),
             F.cross_entropy(a, t), F.one_hot(t, 5), F.softplus(a), F.normalize(a), F.zeros(3), F.full((2,), 3),
             F.binary_cross_entropy_with_logits(a, F.ones_like(a)), F.embedding(t, a[0]), F.chunk(a, 2, dim=2)[1],
         )  # fmt: skip

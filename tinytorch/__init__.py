@@ -10,6 +10,7 @@ from tinytorch import special as special
 from tinytorch import utils as utils
 from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import dtypes as _dtypes
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
@@ -31,6 +32,7 @@ from tinytorch.frontend.autograd import (
     set_grad_enabled,
     value_and_grad,
 )
+from tinytorch.frontend.containers import *
 from tinytorch.frontend.data import (
     CIFAR10,
     MNIST,
@@ -162,6 +164,7 @@ __all__ = [
     "verify",
 ]
 __all__ += _attention.__all__
+__all__ += _containers.__all__
 __all__ += _dtypes.__all__
 __all__ += _embeddings.__all__
 __all__ += _functional.__all__

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinytorch.frontend.activations import ReLU
-from tinytorch.frontend.layers import Linear, Sequential
+from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.loss_functions import binary_cross_entropy_with_logits
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.module import Module

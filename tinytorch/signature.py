@@ -85,8 +85,8 @@ def _form_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Form | None:
     """The form of a call, if it has one: its tensors are all different, and what stands beside them is told from others
     by identity, or cannot change."""
     given = [*enumerate((*args, *kwargs.values()))]
-    tensors = tuple(place for place, x in given if type(x) is Tensor)
-    static = tuple((place, x) for place, x in given if type(x) is not Tensor)
+    tensors = tuple(place for place, x in given if isinstance(x, Tensor))
+    static = tuple((place, x) for place, x in given if not isinstance(x, Tensor))
     if any(_is_leaf(x) or is_container(x) for _, x in static):
         return None
     if not all(type(x) in (bool, str, type(None)) or isinstance(freeze(x), Identity) for _, x in static):

@@ -21,7 +21,8 @@ from tinytorch.frontend.autograd import (
     set_grad_enabled,
     value_and_grad,
 )
-from tinytorch.frontend.layers import Dropout, Linear, Sequential
+from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.layers import Dropout, Linear
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 

@@ -12,7 +12,8 @@ import pytest
 from tinytorch.frontend import functional as F
 from tinytorch.frontend import init, random
 from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
-from tinytorch.frontend.layers import Dropout, Flatten, Identity, LayerNorm, Linear, ModuleList, Sequential
+from tinytorch.frontend.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from tinytorch.frontend.layers import Dropout, Flatten, Identity, LayerNorm, Linear
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
@@ -442,3 +443,56 @@ def test_files_that_cannot_be_read_or_written(tmp_path, monkeypatch):
     with pytest.raises(TinyTorchError, match="disk full"):
         save_safetensors({"a": Tensor([2.0])}, path)
     assert load_safetensors(path)["a"].tolist() == [1.0] and len(list(tmp_path.iterdir())) == 1
+
+
+# Parameters and containers.
+def test_a_parameter_is_a_tensor_of_its_own_class_and_stays_one_when_frozen():
+    module = Module()
+    source = Tensor([1.0, 2.0])
+    module.w = Parameter(source)
+    assert isinstance(module.w, Parameter) and isinstance(module.w, Tensor) and not isinstance(source, Parameter)
+    source.copy_(Tensor([3.0, 4.0]))
+    np.testing.assert_array_equal(module.w.numpy(), [3, 4])
+    module.w.requires_grad_(False)
+    assert [name for name, _ in module.named_parameters()] == ["w"] and type(module.w * 2) is Tensor
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert isinstance(twin.w, Parameter) and not twin.w.requires_grad
+    assert repr(module.w).startswith("Parameter containing:\n")
+
+
+def test_a_module_dict_and_lists_of_parameters_hold_what_they_are_given():
+    model = Module()
+    model.parts = ModuleDict({"a": Linear(2, 3), "b": ReLU()})
+    model.scales = ParameterList([Tensor([1.0]), Tensor([2.0])])
+    model.table = ParameterDict({"gain": [1.0, 2.0]})
+    model.parts["c"] = Linear(1, 1)
+    assert list(model.parts) == ["a", "b", "c"] and "b" in model.parts and len(model.scales) == 2
+    names = ["parts.a.weight", "parts.a.bias", "parts.c.weight", "parts.c.bias", "scales.0", "scales.1", "table.gain"]
+    assert list(model.state_dict()) == names
+    del model.parts["a"]
+    assert [name for name, _ in model.named_children()] == ["parts", "scales", "table"]
+    with pytest.raises(KeyError, match="no 'a' among b, c"):
+        model.parts["a"]
+    with pytest.raises(TinyTorchError, match="none that the class has"):
+        model.parts["keys"] = ReLU()
+
+
+def test_rows_of_modules_are_lists():
+    row = ModuleList([Linear(1, 1), ReLU()])
+    row.insert(0, Identity()).append(Tanh())
+    row += [Sigmoid()]
+    assert [type(m).__name__ for m in row] == ["Identity", "Linear", "ReLU", "Tanh", "Sigmoid"]
+    del row[1]
+    row[-1] = GELU()
+    assert [name for name, _ in row.named_children()] == ["0", "1", "2", "3"] and isinstance(row.pop(), GELU)
+    assert len(row[1:]) == 2 and len(row + row) == 6
+    with pytest.raises(TinyTorchError, match="no item 5 among 3"):
+        row[5]
+    with pytest.raises(TinyTorchError, match=r"got ReLU; write ReLU\(\)"):
+        Sequential(ReLU)
+
+
+def test_a_sequential_of_names_runs_in_their_order():
+    model = Sequential({"first": Linear(2, 3), "second": ReLU()})
+    assert [name for name, _ in model.named_parameters()] == ["first.weight", "first.bias"]
+    assert model(Tensor(np.ones((1, 2), np.float32))).shape == (1, 3) and isinstance(model[1], ReLU)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinytorch.frontend.autograd import no_grad
-from tinytorch.frontend.layers import Linear, Sequential
+from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Optimizer
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import stack

@@ -8,7 +8,7 @@ Each imports only those before it, so this is the order to read them in.
 - Functions of tensors: `gradients`, `random`, `creation`, `spelling` (the table of names), `tensor_functions`,
   `functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
-  `module`, `init` (first values of parameters).
+  `module`, `containers`, `init` (first values of parameters).
 - Up to optimizers: `activations`, `layer_functions`, `norms`, `layers`, `sequences` and `recurrent`, `loss_functions`,
   `losses`, `tree` (nested containers), `autograd`, `optimizer_base`, `optimizers`.
 - Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace

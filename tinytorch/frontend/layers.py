@@ -6,8 +6,8 @@ moment that the optimizer keeps), activations b o per batch of b.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast, overload
+from collections.abc import Sequence
+from typing import Any
 
 from tinytorch.frontend import arguments, init
 from tinytorch.frontend.creation import ones, zeros
@@ -16,9 +16,6 @@ from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat, split
-from tinytorch.frontend.tracked import parts_of
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
 __all__ = [
@@ -27,9 +24,7 @@ __all__ = [
     "Identity",
     "LayerNorm",
     "Linear",
-    "ModuleList",
     "RMSNorm",
-    "Sequential",
 ]
 
 
@@ -75,62 +70,6 @@ def side_by_side(x: Tensor, *layers: Linear) -> list[Tensor]:
     biases = [layer.bias for layer in layers if layer.bias is not None]
     joined = linear(x, cat([layer.weight for layer in layers]), cat(biases) if biases else None)
     return split(joined, [layer.out_features for layer in layers], -1)
-
-
-class _Container(Module):
-    """Modules under the names 0, 1, …"""
-
-    def __init__(self, modules: Iterable[Any]) -> None:
-        super().__init__()
-        for module in modules:
-            self.append(module)
-
-    def append(self, module: Any) -> None:
-        if not isinstance(module, Module):
-            kind = type(self).__name__
-            raise TinyTorchError(f"{kind}: expected a Module, got {type(module).__name__}", user_loc())
-        setattr(self, str(len(self)), module)
-
-    def _items(self) -> list[Module]:
-        return [value for name, value in parts_of(self).items() if name.isdigit()]
-
-    def __len__(self) -> int:
-        return len(self._items())
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._items())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> _Container: ...
-    def __getitem__(self, index: int | slice) -> Module | _Container:
-        items = self._items()
-        if isinstance(index, slice):
-            part = cast(_Container, type(self).__new__(type(self)))
-            _Container.__init__(part, items[index])
-            return part
-        return items[index]
-
-
-class Sequential(_Container):
-    """Each layer applied to the result of the one before it."""
-
-    def __init__(self, *layers: Any) -> None:
-        given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
-        super().__init__(cast(Sequence[Any], given))
-
-    def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
-        return x
-
-
-class ModuleList(_Container):
-    """A list of modules, whose parameters belong to the module that holds it."""
-
-    def __init__(self, modules: Iterable[Any] = ()) -> None:
-        super().__init__(modules)
 
 
 class Dropout(Module):

@@ -1,15 +1,18 @@
 """Modules: parameters, buffers and submodules under one name each; saving and loading them."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any, NamedTuple, Self
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.scopes import scopes
+from tinytorch.frontend.storage import storage_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.weights import load_safetensors, save_safetensors
@@ -25,10 +28,29 @@ class Incompatible(NamedTuple):
     unexpected_keys: list[str]
 
 
-def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
-    """A tensor that a module will list among its parameters. A Tensor is taken as it is, other data is copied."""
-    tensor = data if isinstance(data, Tensor) and data.is_leaf else Tensor(data)
-    return tensor.requires_grad_(requires_grad)
+class Parameter(Tensor):
+    """A tensor that a module lists among its parameters, also while it is frozen. It lies in the memory of `data`, if
+    that is a tensor; other data is copied."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = (), requires_grad: bool = True) -> Any:
+        tensor = data if isinstance(data, Tensor) else Tensor(data)
+        arguments.flag("Parameter", "requires_grad", requires_grad)
+        if mode.trace is not None:
+            return (tensor if tensor.is_leaf else tensor.detach()).requires_grad_(requires_grad)
+        made = super().__new__(cls)
+        made._set_up(tensor._data)
+        there = tensor if tensor.is_leaf and tensor._alias is None else tensor.detach()
+        made._storage, made._alias = storage_of(there), there._alias
+        made.name = tensor.name
+        return made.requires_grad_(requires_grad)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass  # __new__ has done it
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
 
 
 class Module(Tracked):
@@ -287,11 +309,11 @@ def _join(prefix: str, name: str) -> str:
 
 
 def _is_parameter(tensor: Tensor) -> bool:
-    return tensor.requires_grad and tensor.is_leaf and not _is_traced(tensor)
+    return isinstance(tensor, Parameter) or (tensor.requires_grad and tensor.is_leaf and not _is_traced(tensor))
 
 
 def _is_traced(tensor: Tensor) -> bool:
-    return tensor._expr is not None  # pyright: ignore[reportPrivateUsage]
+    return tensor._expr is not None
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -73,7 +73,7 @@ class Tensor(Indexing):
     @classmethod
     def wrap(cls, array: Array, expr: Any = None) -> Tensor:
         """A tensor over `array` itself; or over a traced expression, without an array."""
-        tensor = cls.__new__(cls)
+        tensor = Tensor.__new__(Tensor)
         Tensor._set_up(tensor, array, expr)
         return tensor
 
@@ -126,12 +126,12 @@ class Tensor(Indexing):
         return f"Tensor({body}, dtype={self.dtype}{grad})"
 
     def __deepcopy__(self, memo: Any) -> Tensor:
-        twin = Tensor(self._concrete("deepcopy"), self.requires_grad)
+        twin = type(self)(self._concrete("deepcopy").copy(), self.requires_grad)
         twin.name = self.name
         return twin
 
     def __reduce__(self) -> Any:
-        return Tensor, (self._concrete("pickling"), self.requires_grad)
+        return type(self), (self._concrete("pickling"), self.requires_grad)
 
     # Copies and views.
     def contiguous(self) -> Self:

@@ -1,6 +1,7 @@
 """`from tinytorch import nn`: modules, parameters, and `functional`, `init` and `utils`, under PyTorch's names."""
 
 from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
@@ -8,6 +9,7 @@ from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinytorch.frontend.attention import *
+from tinytorch.frontend.containers import *
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.losses import *
@@ -33,6 +35,7 @@ __all__ = [
     "utils",
 ]
 __all__ += _attention.__all__
+__all__ += _containers.__all__
 __all__ += _embeddings.__all__
 __all__ += _layers.__all__
 __all__ += _losses.__all__

@@ -12,8 +12,9 @@ import pytest
 from tinytorch.compile import compile
 from tinytorch.frontend.activations import ReLU
 from tinytorch.frontend.autograd import no_grad
+from tinytorch.frontend.containers import Sequential
 from tinytorch.frontend.data import DataLoader, TensorDataset
-from tinytorch.frontend.layers import Dropout, Linear, Sequential
+from tinytorch.frontend.layers import Dropout, Linear
 from tinytorch.frontend.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from tinytorch.frontend.module import Parameter
 from tinytorch.frontend.optimizers import SGD, AdamW

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
+from tinytorch.frontend.containers import ModuleList
 from tinytorch.frontend.creation import arange
 from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryEmbedding
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.init import normal_, zeros_
 from tinytorch.frontend.layer_functions import dropout, linear
-from tinytorch.frontend.layers import Linear, ModuleList
+from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.loss_functions import cross_entropy
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.random import Generator
