@@ -69,7 +69,9 @@ from tinytorch.frontend.random import (
     randperm,
 )
 from tinytorch.frontend.recurrent import *
+from tinytorch.frontend.saving import load, save
 from tinytorch.frontend.spatial import *
+from tinytorch.frontend.summary import summary
 from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
 from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
 from tinytorch.frontend.training import (
@@ -146,6 +148,7 @@ __all__ = [
     "i32",
     "i64",
     "is_grad_enabled",
+    "load",
     "load_safetensors",
     "manual_seed",
     "no_grad",
@@ -156,9 +159,11 @@ __all__ = [
     "randn_like",
     "random_split",
     "randperm",
+    "save",
     "save_safetensors",
     "set_grad_enabled",
     "set_num_threads",
+    "summary",
     "u8",
     "value_and_grad",
     "verify",

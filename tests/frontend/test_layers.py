@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import pickle
 
 import numpy as np
 import pytest
 
+import tinytorch as tt
 from tinytorch.frontend import functional as F
 from tinytorch.frontend import init, random
 from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
@@ -334,9 +336,9 @@ def test_to_converts_in_place():
 
 def test_repr_shows_the_tree():
     assert repr(Sequential(Linear(2, 3), Sequential(ReLU(), Dropout(0.1)))) == (
-        "Sequential(\n"
-        "  (0): Linear(in_features=2, out_features=3, bias=True)\n"
-        "  (1): Sequential(\n"
+        "Sequential(  # 9 parameters\n"
+        "  (0): Linear(in_features=2, out_features=3, bias=True)  # 9 parameters\n"
+        "  (1): Sequential(  # 0 parameters\n"
         "    (0): ReLU()\n"
         "    (1): Dropout(p=0.1)\n"
         "  )\n"
@@ -496,3 +498,83 @@ def test_a_sequential_of_names_runs_in_their_order():
     model = Sequential({"first": Linear(2, 3), "second": ReLU()})
     assert [name for name, _ in model.named_parameters()] == ["first.weight", "first.bias"]
     assert model(Tensor(np.ones((1, 2), np.float32))).shape == (1, 3) and isinstance(model[1], ReLU)
+
+
+# Hooks.
+def test_hooks_see_and_change_arguments_and_results_compiled_too():
+    model, seen = Sequential(Linear(2, 2), ReLU()), []
+    x = Tensor(np.ones((1, 2), np.float32))
+    plain = model(x)
+    handle = model[0].register_forward_hook(lambda module, args, result: result * 0 - 1)
+    model[1].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
+    compiled = tt.compile(model)
+    assert model(x).tolist() == compiled(x).tolist() == [[2.0, 2.0]]
+    handle.remove()
+    np.testing.assert_allclose(compiled(x).numpy(), model(x).numpy(), rtol=1e-6)
+    assert model(x).tolist() != plain.tolist()
+    with model.register_forward_hook(lambda m, a, k, r: seen.append((a, k)), with_kwargs=True):
+        model(input=x)
+    model(x)
+    assert len(seen) == 1 and seen[0][0] == () and seen[0][1]["input"] is x
+
+
+def test_names_reach_below_and_say_what_there_is():
+    model = Sequential(Linear(2, 3), ReLU())
+    assert model.get_parameter("0.bias") is model[0].bias and model.get_submodule("1") is model[1]
+    with pytest.raises(AttributeError, match=r"no parameter '2.bias'; it has 0.weight, 0.bias"):
+        model.get_parameter("2.bias")
+    assert [n for n, _ in model.named_parameters(recurse=False)] == []
+    assert list(model.state_dict(prefix="net.")) == ["net.0.weight", "net.0.bias"]
+    assert model.half()[0].weight.dtype.name == "f16"
+    state = {"0.weight": np.ones((3, 2)), "0.bias": np.zeros(3)}
+    assert model.load_state_dict(state, assign=True) == ([], []) and model[0].weight.dtype.name == "f64"
+    with pytest.raises(TinyTorchError, match="CPU only"):
+        model.cuda()
+
+
+# Saving.
+def test_nested_state_comes_back_as_it_was(tmp_path):
+    state = {
+        "model": {"w": Tensor([[1.0, 2.0]]), "n": Tensor(3)}, "epoch": 4, "rate": [0.5, math.inf, None, True, "name"],
+        "pair": (Tensor([1]), "x"), 7: np.arange(3), "dtype": DTYPES["bf16"],
+    }  # fmt: skip
+    for target in (tmp_path / "a.tt", io.BytesIO()):
+        tt.save(state, target)
+        if isinstance(target, io.BytesIO):
+            target.seek(0)
+        back = tt.load(target)
+        assert back["model"]["w"].tolist() == [[1, 2]] and back["model"]["n"].item() == 3 and back["epoch"] == 4
+        assert back["rate"] == state["rate"] and isinstance(back["pair"], tuple) and back["pair"][0].tolist() == [1]
+        assert back[7].tolist() == [0, 1, 2] and back["dtype"] is DTYPES["bf16"]
+
+
+def test_a_state_dict_is_a_plain_safetensors_file(tmp_path):
+    model = Sequential(Linear(2, 3))
+    tt.save(model.state_dict(), tmp_path / "m.safetensors")
+    assert load_safetensors(tmp_path / "m.safetensors")["0.weight"].tolist() == model[0].weight.tolist()
+    assert list(tt.load(tmp_path / "m.safetensors")) == ["0.weight", "0.bias"]
+    tt.save(Tensor([1.0]), tmp_path / "t")
+    assert tt.load(tmp_path / "t", map_location="cpu").tolist() == [1.0]
+
+
+def test_what_cannot_be_saved_or_loaded_says_why(tmp_path):
+    with pytest.raises(TinyTorchError, match=r"save its state_dict\(\)"):
+        tt.save(Linear(1, 1), tmp_path / "x")
+    with pytest.raises(TinyTorchError, match=r"\['a'\]\[1\] is a set"):
+        tt.save({"a": [1, {2}]}, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "z").write_bytes(b"PK\x03\x04 and more than that")
+    with pytest.raises(TinyTorchError, match="as PyTorch writes"):
+        tt.load(tmp_path / "z")
+
+
+def test_a_summary_lists_modules_shapes_and_parameters():
+    model = Sequential(Linear(4, 3), ReLU(), Sequential(Linear(3, 2, bias=False)))
+    model[0].weight.requires_grad_(False)
+    found = tt.summary(model, (5, 4))
+    assert [(r.name, r.shapes, r.parameters) for r in found.rows] == [
+        ("", ((5, 2),), 0), ("0", ((5, 3),), 15), ("1", ((5, 3),), 0), ("2", ((5, 2),), 0), ("2.0", ((5, 2),), 6),
+    ]  # fmt: skip
+    assert (found.parameters, found.trainable, found.bytes) == (21, 9, 84) and model.training
+    assert "  (0) Linear      [5, 3]          15\n" in str(found)
+    assert str(found).endswith("21 parameters, 12 of them frozen; 0.00 MiB")

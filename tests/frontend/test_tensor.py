@@ -347,8 +347,31 @@ def test_numbers():
 
 
 def test_repr():
-    assert repr(Tensor([1.0, 2.5])) == "Tensor([1.0, 2.5], dtype=f32)"
-    assert "requires_grad=True" in repr(F.ones(1, requires_grad=True))
+    assert repr(Tensor([1.0, 2.5])) == "tensor([1.0000, 2.5000])" and repr(Tensor(3)) == "tensor(3)"
+    x = F.ones(1, requires_grad=True)
+    assert repr(x) == "tensor([1.], requires_grad=True)" and repr(x * 2) == "tensor([2.], grad_fn=<MulBackward>)"
+    assert x.grad_fn is None and x.detach().grad_fn is None
+    assert (
+        repr(F.zeros(0, 3)) == "tensor([], size=(0, 3))" and repr(F.ones(1, dtype="f64")) == "tensor([1.], dtype=f64)"
+    )
+    assert repr(F.arange(2000)) == "tensor([   0,    1,    2,  ..., 1997, 1998, 1999])"
+    assert repr(Tensor([[[1.0]], [[2.0]]])) == "tensor([[[1.]],\n\n        [[2.]]])"
+
+
+PRINTED = [
+    [1000.0, 1.5], [1.0, 20000.0], [1.0, 1e9], [1e-5, 1.0], [0.0, 1e-5], [1.0, 2e5, math.nan],
+    [1.0, math.nan, math.inf],
+    [], [True, False], 3.5, [-1, 20, 300], math.nan, RNG.normal(size=(3, 40)), RNG.normal(size=(2, 3, 4)) * 99,
+    RNG.normal(size=(30, 10, 10)), np.arange(40).reshape(4, 10) - 7,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", PRINTED, ids=range(len(PRINTED)))
+def test_tensors_print_as_in_torch(data):
+    torch = pytest.importorskip("torch")
+    array = np.array(data)
+    array = array.astype(np.float32) if array.dtype.kind == "f" else array
+    assert repr(Tensor(array)) == repr(torch.tensor(array))
 
 
 def test_copies():

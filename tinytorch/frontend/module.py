@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.conversions import as_array
@@ -53,6 +56,48 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+@dataclass(frozen=True, eq=False)
+class Hook:
+    """A function that a module calls before or after its forward."""
+
+    function: Callable[..., Any]
+    before: bool
+    with_kwargs: bool
+
+    def arguments(
+        self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        new = self.function(module, args, kwargs) if self.with_kwargs else self.function(module, args)
+        if new is None:
+            return args, kwargs
+        if self.with_kwargs:
+            return new
+        return new if isinstance(new, tuple) else (new,), kwargs
+
+    def result(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        given = (args, kwargs, result) if self.with_kwargs else (args, result)
+        new = self.function(module, *given)
+        return result if new is None else new
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A hook that has been registered."""
+
+    module: Module
+    hook: Hook
+
+    def remove(self) -> None:
+        """Have the module call the hook no more."""
+        self.module._hooks = tuple(hook for hook in self.module._hooks if hook is not self.hook)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
 class Module(Tracked):
     """Base of everything with parameters: subclasses assign them and submodules as attributes and write `forward`.
 
@@ -62,6 +107,7 @@ class Module(Tracked):
     """
 
     training: bool
+    _hooks: tuple[Hook, ...]
     _registered: tuple[str, ...]
     _buffers: tuple[str, ...]
     _transient: tuple[str, ...]
@@ -69,7 +115,7 @@ class Module(Tracked):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
         # Here and not in __init__, so that a subclass that forgets super().__init__() works all the same.
-        attributes_of(module).update(training=True, _registered=(), _buffers=(), _transient=())
+        attributes_of(module).update(training=True, _hooks=(), _registered=(), _buffers=(), _transient=())
         return module
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -104,16 +150,50 @@ class Module(Tracked):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if mode.trace is None:
-            return self.forward(*args, **kwargs)
+            return self._run(args, kwargs)
         outermost = not scopes.paths
         if outermost:
             with record(None):
                 scopes.names = {id(m): name for name, m in self.named_modules()}
         scopes.paths.append(self._scope(outermost))
         try:
-            return self.forward(*args, **kwargs)
+            return self._run(args, kwargs)
         finally:
             scopes.paths.pop()
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward`, between what hooks make of arguments and of the result."""
+        hooks = self._hooks
+        if not hooks:
+            return self.forward(*args, **kwargs)
+        for hook in hooks:
+            if hook.before:
+                args, kwargs = hook.arguments(self, args, kwargs)
+        result = self.forward(*args, **kwargs)
+        for hook in hooks:
+            if not hook.before:
+                result = hook.result(self, args, kwargs, result)
+        return result
+
+    # Hooks.
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before every forward; what it returns, if not None, takes the place of the
+        arguments. With `with_kwargs` it is `hook(module, args, kwargs)`, and returns both. The handle removes it."""
+        return self._register(Hook(hook, True, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args, result)` after every forward; what it returns, if not None, takes the place of the
+        result. With `with_kwargs` it is `hook(module, args, kwargs, result)`. The handle removes it."""
+        return self._register(Hook(hook, False, with_kwargs), prepend)
+
+    def _register(self, hook: Hook, prepend: bool) -> Handle:
+        arguments.function(type(self).__name__, "hook", hook.function)
+        self._hooks = (hook, *self._hooks) if prepend else (*self._hooks, hook)
+        return Handle(self, hook)
 
     def _scope(self, outermost: bool) -> str:
         if outermost:
@@ -134,8 +214,26 @@ class Module(Tracked):
     def register_parameter(self, name: str, tensor: Tensor | None) -> None:
         setattr(self, name, tensor)
 
-    def add_module(self, name: str, module: Module) -> None:
+    def add_module(self, name: str, module: Module | None) -> None:
         setattr(self, name, module)
+
+    register_module = add_module
+
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one under a dotted name; AttributeError if there is none."""
+        return self._found(target, dict(self.named_modules()), "module")
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The parameter under a dotted name, also one that has others; AttributeError if there is none."""
+        return self._found(target, dict(self.named_parameters(remove_duplicate=False)), "parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        return self._found(target, dict(self.named_buffers(remove_duplicate=False)), "buffer")
+
+    def _found(self, target: str, known: dict[str, Any], kind: str) -> Any:
+        if target not in known:
+            raise AttributeError(f"{type(self).__name__} has no {kind} {target!r}; it has {', '.join(known) or 'none'}")
+        return known[target]
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         for name, value in parts_of(self).items():
@@ -168,27 +266,31 @@ class Module(Tracked):
                 if is_buffer if kind == "buffer" else is_parameter:
                     yield path, tensor
 
-    def _named(self, kind: str, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    def _named(self, kind: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Tensor]]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, tensor in module._own(kind):
-                if id(tensor) not in seen:
+                if id(tensor) not in seen or not once:
                     seen.add(id(tensor))
                     yield _join(path, name), tensor
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every parameter once, under the first of its names."""
-        return self._named("parameter", prefix)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter once, under the first of its names; without `recurse` those of this module alone."""
+        return self._named("parameter", prefix, recurse, remove_duplicate)
 
-    def parameters(self) -> list[Tensor]:
+    def parameters(self, recurse: bool = True) -> list[Tensor]:
         """Every parameter once."""
-        return [tensor for _, tensor in self.named_parameters()]
+        return [tensor for _, tensor in self.named_parameters(recurse=recurse)]
 
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        return self._named("buffer", prefix)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        return self._named("buffer", prefix, recurse, remove_duplicate)
 
-    def buffers(self) -> list[Tensor]:
-        return [tensor for _, tensor in self.named_buffers()]
+    def buffers(self, recurse: bool = True) -> list[Tensor]:
+        return [tensor for _, tensor in self.named_buffers(recurse=recurse)]
 
     # Changing all of it.
     def apply(self, function: Callable[[Module], Any]) -> Self:
@@ -197,10 +299,10 @@ class Module(Tracked):
             function(module)
         return self
 
-    def train(self, training: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:
         for module in self.modules():
-            if module.training != training:
-                module.training = training
+            if module.training != mode:
+                module.training = mode
         return self
 
     def eval(self) -> Self:
@@ -217,12 +319,14 @@ class Module(Tracked):
         for tensor in self.parameters():
             tensor.clear_grad(set_to_none)
 
-    def to(self, *where: Any, dtype: object = None) -> Self:
+    def to(self, *where: Any, device: Any = None, dtype: object = None) -> Self:
         """Convert floating-point parameters and buffers to `dtype` in place; the only device is "cpu"."""
-        for item in where:
-            if isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
+        for item in (*where, device):
+            if isinstance(item, Tensor):
+                dtype = item.dtype
+            elif str(item).split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
                 Tensor(0.0).to(item)
-            else:
+            elif item is not None and not isinstance(item, bool):  # a bool says how PyTorch copies
                 dtype = item
         if dtype is None:
             return self
@@ -241,23 +345,42 @@ class Module(Tracked):
     def double(self) -> Self:
         return self.to("f64")
 
+    def half(self) -> Self:
+        return self.to("f16")
+
+    def bfloat16(self) -> Self:
+        return self.to("bf16")
+
+    def type(self, dst_type: object) -> Self:
+        return self.to(dst_type)
+
+    def cpu(self) -> Self:
+        return self
+
+    def cuda(self, device: object = None) -> Self:
+        """Refused: TinyTorch runs on the CPU only."""
+        return self.to("cuda")
+
     # Saving and loading.
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Name -> tensor of every parameter and persistent buffer. The tensors share memory with the module's."""
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Name -> tensor of every parameter and persistent buffer. The tensors share memory with the module's; with
+        `keep_vars` they are the module's own."""
+        prefix = prefix.removesuffix(".")
         state: dict[str, Tensor] = {}
         for path, module in self.named_modules(prefix):
             for kind in ("parameter", "buffer"):
                 for name, tensor in module._own(kind):
                     if name not in module._transient:
-                        state[_join(path, name)] = tensor.detach()
+                        state[_join(path, name)] = tensor if keep_vars else tensor.detach()
         return state
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Incompatible:
-        """Copy the values of `state` (tensors or arrays) into the parameters and buffers of the same names.
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
+        """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
 
         Everything is checked first: on any error nothing has been changed. With `strict` (the default), a missing
-        or unexpected name is an error; shapes must always fit.
+        or unexpected name is an error; shapes must always fit. With `assign`, dtypes become those of `state_dict`.
         """
+        state = state_dict
         own = {
             name: tensor
             for path, module in self.named_modules()
@@ -279,7 +402,9 @@ class Module(Tracked):
             raise TinyTorchError(f"load_state_dict: {type(self).__name__} does not fit\n  {listed}", user_loc())
         with grad_mode(False):
             for name, tensor in own.items():
-                if name in found:
+                if name in found and assign:
+                    tensor.replace_storage(np.array(found[name]))
+                elif name in found:
                     tensor.copy_(found[name])
         return Incompatible(missing, unexpected)
 
@@ -297,11 +422,21 @@ class Module(Tracked):
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
-        extra = self.extra_repr()
-        if not lines:
-            return f"{type(self).__name__}({extra})"
-        return "\n  ".join([f"{type(self).__name__}(", *([extra] if extra else []), *lines]) + "\n)"
+        """The tree of modules, with how many parameters each has."""
+        name, extra = type(self).__name__, self.extra_repr()
+        children = list(self.named_children())
+        if not children:
+            return f"{name}({extra})"
+        lines = [f"{name}(  # {_count(self)}", *([extra] if extra else [])]
+        for path, child in children:
+            note = "" if next(child.children(), None) is not None or not child.parameters() else f"  # {_count(child)}"
+            lines.append(f"({path}): {child!r}{note}".replace("\n", "\n  "))
+        return "\n  ".join(lines) + "\n)"
+
+
+def _count(module: Module) -> str:
+    number = sum(p.numel() for p in module.parameters())
+    return f"{number:,} parameter{'' if number == 1 else 's'}"
 
 
 def _join(prefix: str, name: str) -> str:

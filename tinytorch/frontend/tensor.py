@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from tinytorch.frontend import kernels
 from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.indexing import Indexing
 from tinytorch.frontend.mode import Consumed, mode
+from tinytorch.frontend.printing import text_of
 from tinytorch.frontend.results import Results, Several, apart
 from tinytorch.frontend.storage import (
     Alias,
@@ -36,8 +38,18 @@ from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.reference import refuse_new_nans
-from tinytorch.ir.types import Shape, TensorType, dtype_of, type_of
+from tinytorch.ir.types import Shape, TensorType, bool_, dtype_of, f32, i64, type_of
 from tinytorch.ir.vjp import pullback
+
+
+@dataclass(frozen=True)
+class GradientFunction:
+    """The op whose derivative comes next in `backward()`, by its name."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<{''.join(part.capitalize() for part in self.name.split('_'))}Backward>"
 
 
 class Tensor(Indexing):
@@ -121,9 +133,20 @@ class Tensor(Indexing):
     def __repr__(self) -> str:
         if self._expr is not None:
             return f"Tensor(traced {self.type})"
-        body = np.array2string(self._data, separator=", ", prefix="Tensor(", floatmode="maxprec_equal", precision=4)
-        grad = ", requires_grad=True" if self.requires_grad else ""
-        return f"Tensor({body}, dtype={self.dtype}{grad})"
+        notes = [] if self.dtype in (f32, i64, bool_) else [f"dtype={self.dtype}"]
+        if not self.numel() and self.shape != (0,):
+            notes.insert(0, f"size={self.shape}")
+        if self.grad_fn is not None:
+            notes.append(f"grad_fn={self.grad_fn}")
+        elif self.requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([text_of(self._data, len('tensor(')), *notes])})"
+
+    @property
+    def grad_fn(self) -> GradientFunction | None:
+        """What made the values, if gradients flow through it; None for a leaf."""
+        node = None if self._expr is not None else history_of(self)
+        return None if node is None or not self.requires_grad else GradientFunction(node.op.name)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         twin = type(self)(self._concrete("deepcopy").copy(), self.requires_grad)

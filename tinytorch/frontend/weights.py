@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -46,12 +47,17 @@ def save_safetensors(
     one, also if the process or the machine stops in between. A file that was there keeps its mode, and a symbolic
     link goes on pointing to the file that is written. TinyTorchError if it cannot be written.
     """
+    write_atomically(path, *safetensors_bytes(state, metadata or {}))
+
+
+def safetensors_bytes(state: Mapping[str, Any], metadata: Mapping[str, str]) -> tuple[bytes | memoryview, ...]:
+    """What `save_safetensors` writes, in pieces."""
     import safetensors.numpy as safetensors
 
     arrays = {name: _plain(value) for name, value in state.items()}
-    content = memoryview(safetensors.save(arrays, {**(metadata or {}), _SUM_KEY: _SUM_START + _UNKNOWN_SUM}))
+    content = memoryview(safetensors.save(arrays, {**metadata, _SUM_KEY: _SUM_START + _UNKNOWN_SUM}))
     at = _place_of_sum(content, _SUM_START + _UNKNOWN_SUM)
-    write_atomically(path, content[:at], _sum(content, at).encode(), content[at + len(_UNKNOWN_SUM) :])
+    return content[:at], _sum(content, at).encode(), content[at + len(_UNKNOWN_SUM) :]
 
 
 def _plain(value: Any) -> Array:
@@ -126,39 +132,51 @@ def load_safetensors(path: str | PathLike[str]) -> dict[str, Tensor]:
 
 def load_summed(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     """The tensors of a safetensors file, and whether a checksum vouches for it; errors as of `load_safetensors`."""
+    tensors, metadata = read_safetensors(path)
+    return tensors, _SUM_KEY in metadata
+
+
+def read_safetensors(path: str | PathLike[str] | BinaryIO) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the metadata of a safetensors file, named or open; errors as of `load_safetensors`."""
     from safetensors import SafetensorError, deserialize
 
     try:
-        content, header = _read_file(path)
+        if isinstance(path, (str, PathLike)):
+            with open_regular(path) as file:
+                content, header = _read_file(file, os.fstat(file.fileno()).st_size)
+        else:
+            data = path.read()
+            content, header = _read_file(io.BytesIO(data), len(data))
         entries = deserialize(content)
     except (OSError, MemoryError) as error:
         raise TinyTorchError(f"cannot read {path}: {error or 'it does not fit into memory'}", user_loc()) from None
     except (SafetensorError, _DamageError) as error:
         raise TinyTorchError(f"{path} is not a whole safetensors file: {error}", user_loc()) from None
-    summed = _check_sum(path, content, header.get("__metadata__") or {})
-    return {name: _tensor(path, name, entry) for name, entry in entries}, summed
+    metadata = header.get("__metadata__") or {}
+    _check_sum(path, content, metadata)
+    return {name: _tensor(path, name, entry) for name, entry in entries}, metadata
 
 
 class _DamageError(Exception):
     """What a safetensors file cannot be."""
 
 
-def _read_file(path: str | PathLike[str]) -> tuple[bytes, dict[str, Any]]:
-    """All of a file, and its header: 8 bytes of length, then JSON. Nothing large is read before the header agrees
-    with the size of the file, and nothing that is no regular file."""
-    with open_regular(path) as file:
-        present = os.fstat(file.fileno()).st_size
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(_LONGEST_HEADER, present - 8):
-            raise _DamageError(f"{present} bytes, and no header")
-        text = file.read(length)
-        header = _parsed(text)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        size = 8 + length + max(ends, default=0)
-        if present != size:
-            raise _DamageError(f"{present} bytes, the header asks for {size}")
-        return start + text + file.read(size - 8 - length), header
+def _read_file(file: BinaryIO, present: int) -> tuple[bytes, dict[str, Any]]:
+    """All of a file of `present` bytes, and its header: 8 bytes of length, then JSON. Nothing large is read before the
+    header agrees with the size of the file."""
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if start[:4] == b"PK\x03\x04":
+        raise _DamageError("it is a zip, as PyTorch writes; save the weights there with safetensors.torch.save_file")
+    if len(start) < 8 or length > min(_LONGEST_HEADER, present - 8):
+        raise _DamageError(f"{present} bytes, and no header")
+    text = file.read(length)
+    header = _parsed(text)
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    size = 8 + length + max(ends, default=0)
+    if present != size:
+        raise _DamageError(f"{present} bytes, the header asks for {size}")
+    return start + text + file.read(size - 8 - length), header
 
 
 def open_regular(path: str | PathLike[str]) -> BinaryIO:
@@ -186,7 +204,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return table
 
 
-def _tensor(path: str | PathLike[str], name: str, entry: Mapping[str, Any]) -> Tensor:
+def _tensor(path: object, name: str, entry: Mapping[str, Any]) -> Tensor:
     dtype = _DTYPES.get(entry["dtype"])
     if dtype is None:
         raise TinyTorchError(f"{path}: {name} has dtype {entry['dtype']}, which is not supported", user_loc())
@@ -196,11 +214,11 @@ def _tensor(path: str | PathLike[str], name: str, entry: Mapping[str, Any]) -> T
 
 
 # The checksum.
-def _check_sum(path: str | PathLike[str], content: bytes, metadata: Mapping[str, Any]) -> bool:
-    """Whether there is a checksum, which must fit."""
+def _check_sum(path: object, content: bytes, metadata: Mapping[str, Any]) -> None:
+    """An error if there is a checksum that does not fit."""
     value = metadata.get(_SUM_KEY)
     if value is None and not any(_SUM_START in str(x) for x in metadata.values()):
-        return False
+        return
     view = memoryview(content)
     at = _place_of_sum(view, value) if isinstance(value, str) else -1
     if at < 0 or value != _SUM_START + _sum(view, at):
@@ -209,7 +227,6 @@ def _check_sum(path: str | PathLike[str], content: bytes, metadata: Mapping[str,
             f"the metadata, leave out {_SUM_KEY!r} there.)",
             user_loc(),
         )
-    return True
 
 
 def _place_of_sum(content: memoryview, value: str) -> int:
