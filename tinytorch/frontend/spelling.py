@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.binding import public, signature_of
+from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tensor import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_OTHER_WORDS = {"axis": "dim", "keepdims": "keepdim"}  # numpy's and the standard's for PyTorch's
 
 
 @dataclass(frozen=True)
@@ -46,79 +44,51 @@ def spelled(
     in_place: bool = False,
     standard: str = "",
 ) -> Callable[[Function], Function]:
-    """Enter a function into the table, under its own name (or `name`) in `space`, and under `others`. Where its first
-    parameter is a Tensor, what it gets there becomes one; `axis` and `keepdims` may stand for `dim` and `keepdim`."""
+    """Enter a function into the table, under its own name (or `name`) in `space`, and under `others`. What users
+    pass is checked against its annotations, as far as these are Tensor, int, float, bool, str, or None; where it wants
+    a Tensor, arrays and numbers become one. `axis` and `keepdims` may stand for `dim` and `keepdim`."""
 
     def enter(function: Function) -> Function:
         own = name or function.__name__.rstrip("_")
-        public = _public(function, own)
+        called = public(function, own)
         known = f"{space}.{own}" if space else own
-        _enter(Spelling(public, (known, *others), method and not space, in_place, standard))
-        return public  # pyright: ignore[reportReturnType]
+        _enter(Spelling(called, (known, *others), method and not space, in_place, standard))
+        return called  # pyright: ignore[reportReturnType]
 
     return enter
 
 
 def method(name: str, *others: str, in_place: bool = False, standard: str = "") -> Callable[..., Any]:
-    """Enter a method of tensors, and give it as a function."""
-    own = getattr(Tensor, name)
-
-    @functools.wraps(own)
-    def function(input: Any, /, *args: Any, **options: Any) -> Any:
-        return own(input, *args, **options)
-
-    signature = inspect.signature(own)
-    first = inspect.Parameter("input", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Tensor")
-    function.__signature__ = signature.replace(parameters=[first, *list(signature.parameters.values())[1:]])  # pyright: ignore[reportAttributeAccessIssue]
-    function.__name__ = function.__qualname__ = name
-    public = _public(function, name)
-    _enter(Spelling(public, (name, *others), True, in_place, standard))
-    return public
+    """Enter a method that tensors have by themselves, and give it as a function. It takes `axis` for `dim`, too."""
+    function = public(getattr(Tensor, name), name)
+    _enter(Spelling(function, (name, *others), True, in_place, standard))
+    parameters = signature_of(function).parameters
+    if ("dim" in parameters and "axis" not in parameters) or ("keepdim" in parameters and "keepdims" not in parameters):
+        setattr(Tensor, name, function)
+    return function
 
 
 def _enter(spelling: Spelling) -> None:
-    """Put it into the table, and what tensors do not have by themselves into their class."""
+    """Put it into the table, and among the methods of tensors."""
     TABLE.append(spelling)
     for each in spelling.names:
         if "." in each or not spelling.method:
             continue
-        if not hasattr(Tensor, each):
-            setattr(Tensor, each, spelling.function)
-        if spelling.in_place and not hasattr(Tensor, each + "_"):
-            setattr(Tensor, each + "_", _changing(each + "_", spelling.function))
-
-
-def _public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function as users call it."""
-    parameters = inspect.signature(function).parameters
-    words = {w: own for w, own in _OTHER_WORDS.items() if own in parameters and w not in parameters}
-    first = next(iter(parameters), "")
-    takes_tensor = bool(first) and parameters[first].annotation in (Tensor, "Tensor")
-
-    @functools.wraps(function)
-    def public(*args: Any, **options: Any) -> Any:
-        if options:
-            options = {words.get(k, k): v for k, v in options.items()}
-            if not args and first in options:
-                args = (options.pop(first),)
-        if takes_tensor and args and not isinstance(args[0], Tensor):
-            args = (as_tensor(args[0]), *args[1:])
-        return function(*args, **options)
-
-    public.__name__ = public.__qualname__ = name
-    return public
+        setattr(TableMethods, each, spelling.function)
+        if spelling.in_place:
+            setattr(TableMethods, each + "_", _changing(each + "_", spelling.function))
 
 
 def _changing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The method that writes what `function` gives over the tensor."""
 
+    @functools.wraps(function)
     def change(self: Tensor, *args: Any, **options: Any) -> Tensor:
         self._writable(name)
         return self._updated(name, function(self._before(*args, *options.values()), *args, **options))
 
     change.__name__ = change.__qualname__ = name
     change.__doc__ = f"`{name[:-1]}`, written over this tensor."
-    change.__signature__ = inspect.signature(function)  # pyright: ignore[reportAttributeAccessIssue]
     return change
 
 

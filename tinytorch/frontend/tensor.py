@@ -32,6 +32,7 @@ from tinytorch.frontend.storage import (
     storage_of,
     version_of,
 )
+from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tape import Record, TapeInput, TapeNode, data_as_met, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
@@ -52,7 +53,7 @@ class GradientFunction:
         return f"<{''.join(part.capitalize() for part in self.name.split('_'))}Backward>"
 
 
-class Tensor(Indexing):
+class Tensor(Indexing, TableMethods):
     """An n-dimensional array of one dtype.
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become

@@ -26,10 +26,8 @@ def _of_two(op: Op, how: Spelled) -> Callable[..., Any]:
 
 
 def _enter(op: Op, how: Spelled) -> None:
-    assert (isinstance(op.vjp, tuple) and len(op.vjp) in (1, 2)) or op.scalar is not None
     first, *others = how.names
-    count = op.scalar.__code__.co_argcount - 1 if op.scalar is not None else len(op.vjp)
-    function = (_of_one if count == 1 else _of_two)(op, how)
+    function = {1: _of_one, 2: _of_two}[how.operands](op, how)
     function.__doc__ = f"{op.doc}."
     spelled(*others, name=first, in_place=how.in_place, standard=how.standard)(function)
 

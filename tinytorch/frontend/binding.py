@@ -1,0 +1,177 @@
+"""What users pass to a function of the table, made into what its parameters want, as far as their annotations say."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
+from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+# Words of numpy and of the Array API for PyTorch's. PyTorch knows the same ones.
+_OTHER_WORDS = {"input": ("x", "a", "x1"), "other": ("x2",), "dim": ("axis",), "keepdim": ("keepdims",)}
+
+_TYPES = {"Tensor": Tensor, "int": int, "float": float, "bool": bool, "str": str, "None": NoneType}
+_DESCRIBED = {
+    "Tensor": "a tensor", "int": "an integer", "float": "a number", "bool": "True or False", "str": "a string",
+    "None": "None",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What a parameter takes: `kinds` are words of its annotation, `types` the Python types that need no look."""
+
+    parameter: str
+    kinds: tuple[str, ...]
+    types: frozenset[type]
+
+    def take(self, what: str, value: Any, beside: Tensor | None) -> Any:
+        """`value` as one of the kinds; numbers become tensors as they do `beside` another one."""
+        kinds = self.kinds
+        if isinstance(value, Tensor) and ("Tensor" in kinds or "int" in kinds or "float" in kinds):
+            return value  # as a number, it is for the function to say what it needs
+        plain_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if "int" in kinds and plain_int:
+            return value
+        if "bool" in kinds and isinstance(value, np.bool_):
+            return bool(value)
+        if "float" in kinds and isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
+            return value
+        if "Tensor" in kinds and isinstance(value, (int, float, np.ndarray, np.generic, list, tuple)):
+            return as_tensor(value) if beside is None or isinstance(value, (list, tuple)) else beside._like(value)  # pyright: ignore[reportPrivateUsage]
+        *others, last = (_DESCRIBED[kind] for kind in kinds)
+        wanted = f"{', '.join(others)} or {last}" if others else last
+        raise ArgumentTypeError(f"{what}: {self.parameter} is {wanted}, got {shown(value)}", user_loc())
+
+
+def _wanted(name: str, annotation: object, default: object) -> _Wanted | None:
+    """What a parameter takes; None where its annotation has a word that is not known here, such as Any."""
+    kinds = [word.strip() for word in annotation.split("|")] if isinstance(annotation, str) else []
+    if not kinds or not _TYPES.keys() >= set(kinds):
+        return None
+    if default is None and "None" not in kinds:
+        kinds.append("None")
+    types = {_TYPES[kind] for kind in kinds}
+    return _Wanted(name, tuple(kinds), frozenset(types | {int, bool} if "float" in kinds else types))
+
+
+def shown(value: Any) -> str:
+    """A value in a message: tensors and arrays by their types, the rest as Python writes it, if that is short."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return f"{type(value).__name__} {value.dtype}{list(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"a {type(value).__name__}"
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature that users see: what is a method's `self` is `input`."""
+    signature = inspect.signature(function)
+    first, *rest = signature.parameters.values()
+    if first.name != "self":
+        return signature
+    first = first.replace(name="input", kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Tensor")
+    return signature.replace(parameters=[first, *rest])
+
+
+def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function as users call it: with other words for parameters, arrays and numbers for tensors, and errors that
+    name the argument and the user's line."""
+    written: Any = inspect.unwrap(function)
+    code, annotations = written.__code__, written.__annotations__
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    first = "" if not own else "input" if own[0] == "self" else own[0]
+    words = _words((first, *own[1:]))
+    defaults = _defaults(written, own)
+    wanted = {n: _wanted(n, annotations.get(n), defaults.get(n, ...)) for n in own}
+    if own and own[0] == "self":
+        wanted["self"] = _wanted("input", "Tensor", ...)
+    places = [wanted[n] for n in own[: code.co_argcount]]
+    named = {n: kind for n, kind in wanted.items() if kind is not None}
+
+    def take(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        beside = next((x for x in (*args, *options.values()) if isinstance(x, Tensor)), None)
+        checked = tuple(
+            value if kind is None or type(value) in kind.types else kind.take(name, value, beside)
+            for value, kind in zip(args, places, strict=False)
+        )
+        for key, value in options.items():
+            kind = named.get(key)
+            if kind is not None and type(value) not in kind.types:
+                options[key] = kind.take(name, value, beside)
+        return (*checked, *args[len(checked) :]), options
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        if options:
+            options = {words.get(key, key): value for key, value in options.items()}
+            if not args and first in options:
+                args = (options.pop(first),)
+            args, options = take(args, options)
+        else:
+            for value, kind in zip(args, places):  # noqa: B905 (its keyword costs as much as the loop)
+                if kind is not None and type(value) not in kind.types:
+                    args, options = take(args, options)
+                    break
+        try:
+            return function(*args, **options)
+        except (TypeError, ValueError, AttributeError, OverflowError, TinyTorchError) as error:
+            clear = _explained(function, name, args, options, error)
+            if clear is error:
+                raise
+            raise clear from error
+
+    call.__name__ = call.__qualname__ = name
+    if first == "input" and own[0] == "self":
+        call.__signature__ = signature_of(function)  # pyright: ignore[reportAttributeAccessIssue]
+    return call
+
+
+def _words(own: tuple[str, ...]) -> dict[str, str]:
+    """Other words for parameters, as far as they are not parameters themselves."""
+    words = {w: each for each in own for w in _OTHER_WORDS.get(each, ()) if w not in own}
+    if own[0] in _OTHER_WORDS["input"]:
+        words |= {w: own[0] for w in ("input", *_OTHER_WORDS["input"]) if w not in own}
+    return words
+
+
+def _defaults(function: Any, own: tuple[str, ...]) -> dict[str, Any]:
+    places = own[: function.__code__.co_argcount]
+    given = function.__defaults__ or ()
+    return dict(zip(places[len(places) - len(given) :], given, strict=True)) | (function.__kwdefaults__ or {})
+
+
+def _explained(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception
+) -> Exception:
+    """`error` as one that says what the user has done, and where."""
+    if isinstance(error, TinyTorchError):
+        if error.loc is None and type(error).__init__ is TinyTorchError.__init__:
+            return type(error)(str(error), user_loc())
+        return error
+    try:
+        signature_of(function).bind(*args, **options)
+    except TypeError as reason:
+        return ArgumentTypeError(f"{name}: {reason}; its arguments are {_brief(function)}", user_loc())
+    if isinstance(error, (ValueError, OverflowError)):
+        return ArgumentValueError(f"{name}: {error}", user_loc())
+    given = [shown(a) for a in args] + [f"{key}={shown(value)}" for key, value in options.items()]
+    return ArgumentTypeError(
+        f"{name}: cannot be called with ({', '.join(given)}); its arguments are {_brief(function)}", user_loc()
+    )
+
+
+def _brief(function: Callable[..., Any]) -> str:
+    """The parameters without their annotations."""
+    signature = signature_of(function)
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
