@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import shutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import tinytorch as tt
+from tests import surface
 from tinytorch.frontend import (
     activations,
     attention,
@@ -26,6 +30,7 @@ from tinytorch.frontend import (
 )
 from tinytorch.frontend.attention import functions as attention_functions
 from tinytorch.frontend.spatial import functions, pooling
+from tinytorch.frontend.spelling import TABLE, names_in
 
 FUNCTIONS = [
     activations, attention_functions, creation, einsum, layer_functions, loss_functions, norms, functions, pooling,
@@ -63,3 +68,45 @@ def test_the_package_has_what_is_listed(module: ModuleType) -> None:
 def test_all_names_of_the_package_are_there() -> None:
     assert all(hasattr(tt, name) for name in tt.__all__)
     assert not {name for name in tt.__all__ if name.startswith("_")}
+
+
+# What the table gives.
+@pytest.mark.parametrize("space", sorted(surface.spaces()))
+def test_a_namespace_has_the_names_of_the_table(space: str) -> None:
+    module = importlib.import_module(f"tinytorch.{space}" if space else "tinytorch")
+    for name, function in names_in(space).items():
+        assert getattr(module, name) is function or name in functional.__all__, name
+        assert name in dir(module) and name in module.__all__, name
+
+
+def test_methods_of_the_table_are_methods_of_tensors() -> None:
+    for spelling in TABLE:
+        for name in spelling.names:
+            if spelling.method and "." not in name:
+                assert name in dir(tt.Tensor) and callable(getattr(tt.Tensor, name)), name
+                assert not spelling.in_place or callable(getattr(tt.Tensor, name + "_")), name
+
+
+def test_a_name_is_entered_once() -> None:
+    names = [name for spelling in TABLE for name in spelling.names]
+    assert sorted(names) == sorted(set(names))
+    standard = [spelling.standard for spelling in TABLE if spelling.standard]
+    assert sorted(standard) == sorted(set(standard))
+
+
+# Files that are made from the table.
+ROOT = Path(tt.__file__).parent.parent
+
+
+def _check(path: str, text: str, bless: bool) -> None:
+    file = ROOT / path
+    if bless:
+        file.write_text(text)
+    assert file.is_file() and file.read_text() == text, f"{path} is out of date: pytest {__file__} --bless"
+
+
+@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff, of the extra `test`, is not installed")
+def test_stubs_are_made_from_the_table(request: pytest.FixtureRequest) -> None:
+    assert surface.spaces() <= set(surface.MODULES), "a namespace has no stub"
+    for path, text in surface.stubs().items():
+        _check(path, text, request.config.getoption("--bless"))
