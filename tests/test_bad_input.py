@@ -262,3 +262,67 @@ def test_indices_out_of_range(world: Any) -> None:
 def test_static_indices_out_of_range(world: Any) -> None:
     with pytest.raises(IndexError, match="index 3 is out of range for axis 0"):
         world(lambda x: x[3])(tt.ones(3))
+
+
+# What beginners write.
+COUNTER = 0
+
+
+class Counts(tt.Module):
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        self.calls += 1  # here
+        return x * self.calls
+
+
+def test_changed_state_is_named_with_its_line() -> None:
+    seen: list[Any] = []
+
+    def appends(x: tt.Tensor) -> tt.Tensor:
+        y = x * 2
+        seen.append(1)  # here
+        return y + len(seen)
+
+    def counts(x: tt.Tensor) -> tt.Tensor:
+        global COUNTER
+        y = x * 2
+        COUNTER += 1  # here
+        return y * COUNTER
+
+    for function in (appends, counts, Counts()):
+        with pytest.raises(tt.TraceError, match="Return the new value from the function") as error:
+            tt.compile(function)(tt.ones(2))
+        assert str(error.value).rstrip().endswith("# here")
+
+
+def test_printing_in_a_compiled_function_warns() -> None:
+    def prints(x: tt.Tensor) -> tt.Tensor:
+        y = x * 2
+        print(y)
+        return y
+
+    with pytest.warns(RuntimeWarning, match="printed while the function is traced"):
+        compiled = tt.compile(prints)
+        compiled(tt.ones(2))
+    assert compiled(tt.ones(2)).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tt.Tensor(2, 3), r"requires_grad, True or False; for a tensor of a shape use tt.zeros"),
+        (lambda: tt.Linear(4, 2)(X), r"Linear: got a numpy array where it needs a tensor; pass tt.tensor\(x\)"),
+        (lambda: tt.Sequential(tt.Linear(4, 2))([[1.0, 2, 3, 4]]), "got a list where it needs a tensor"),
+        (
+            lambda: tt.cross_entropy(tt.ones(2, 3), tt.tensor([0, 3])),
+            "cross_entropy: index 3 is out of range for size 3",
+        ),
+        (lambda: tt.ones(3)[tt.tensor([4])], "index 4 is out of range for size 3"),
+    ],
+)
+def test_beginners_learn_what_to_do(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TinyTorchError, IndexError), match=message) as error:
+        call()
+    assert HERE in str(error.value)

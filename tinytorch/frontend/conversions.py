@@ -123,7 +123,7 @@ class Conversions(InPlace):
         return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        return format(self.item(), spec) if spec else str(self)
 
     # Dtypes and places.
     def to(self, *where: Any, dtype: object = None) -> Self:

@@ -165,7 +165,11 @@ class Module(Tracked):
         """`forward`, between what hooks make of arguments and of the result."""
         hooks = self._hooks
         if not hooks:
-            return self.forward(*args, **kwargs)
+            try:
+                return self.forward(*args, **kwargs)
+            except (AttributeError, TypeError):
+                self._refuse_arrays((*args, *kwargs.values()))
+                raise
         for hook in hooks:
             if hook.before:
                 args, kwargs = hook.arguments(self, args, kwargs)
@@ -174,6 +178,17 @@ class Module(Tracked):
             if not hook.before:
                 result = hook.result(self, args, kwargs, result)
         return result
+
+    def _refuse_arrays(self, given: tuple[Any, ...]) -> None:
+        """An error if what was given are arrays or lists, which have no methods of tensors."""
+        for x in given:
+            if isinstance(x, (np.ndarray, list)):
+                what = "a numpy array" if isinstance(x, np.ndarray) else "a list"
+                raise TinyTorchError(
+                    f"{type(self).__name__}: got {what} where it needs a tensor; pass tt.tensor(x), or "
+                    "tt.from_numpy(x), which shares the memory of an array",
+                    user_loc(),
+                ) from None
 
     # Hooks.
     def register_forward_pre_hook(

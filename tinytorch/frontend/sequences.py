@@ -64,7 +64,7 @@ class Rows:
         if given.shape != (batch,) or given.dtype.kind not in ("int", "uint"):
             raise ShapeError(f"{name}: lengths are integers [{batch}], one a sequence, got {given.type}", user_loc())
         if mode.trace is None and batch and not (given.numpy().min() > 0 and given.numpy().max() <= steps):
-            raise located(IndexError(f"{name}: lengths are between 1 and {steps}, got {given.numpy()}"))
+            raise located(IndexError(f"lengths are between 1 and {steps}, got {given.numpy()}"), f"{name}: ")
         self.ends = apply(ops.elementwise.checked_index, given.cast(i64) - 1, size=steps, wrap=False)
         time, columns = arange(steps).unsqueeze(1), arange(batch)
         self.inside = time <= self.ends

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -67,6 +68,12 @@ class Tensor(Indexing, TableMethods):
     name: str
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
+        if not isinstance(requires_grad, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TinyTorchError(
+                f"Tensor({data!r}, {requires_grad!r}): the second argument is requires_grad, True or False; for a "
+                "tensor of a shape use tt.zeros(…) or tt.empty(…), for several numbers a list",
+                user_loc(),
+            )
         self._set_up(as_array(data, dtype, copy=True))
         if mode.trace is not None:
             mode.trace.created(self, data if isinstance(data, np.ndarray) and data.dtype == self._data.dtype else None)
@@ -142,6 +149,16 @@ class Tensor(Indexing, TableMethods):
         elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"tensor({', '.join([text_of(self._data, len('tensor(')), *notes])})"
+
+    def __str__(self) -> str:
+        if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
+            warnings.warn(
+                f"a tensor of {self.type} is printed while the function is traced, when it has no values yet; calls of "
+                "the compiled function print nothing. Return it, or call the function without compiling",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return repr(self)
 
     @property
     def grad_fn(self) -> GradientFunction | None:
@@ -421,7 +438,7 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
             with np.errstate(all="ignore"):
                 result = run(*arrays, **attrs)
     except (ShapeError, IndexError) as error:
-        raise located(error) from None
+        raise located(error, "" if op.kind == "elementwise" else f"{op.name}: ") from None
     if not is_view and wants_nan_checks():
         refuse_new_nans(op, arrays, [np.asarray(result)], user_loc())
     out = Tensor.wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
@@ -499,10 +516,11 @@ def wants_nan_checks() -> bool:
     return os.environ.get("TT_NANS") == "1"
 
 
-def located(error: Exception) -> Exception:
-    """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError of an op."""
-    if isinstance(error, IndexError) and (loc := user_loc()) is not None:
-        return IndexError(f"{error}\n  {loc.describe()}")
+def located(error: Exception, start: str) -> Exception:
+    """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError, behind `start`."""
+    if isinstance(error, IndexError):
+        loc = user_loc()
+        return IndexError(f"{start}{error}" + ("" if loc is None else f"\n  {loc.describe()}"))
     if isinstance(error, ShapeError) and error.loc is None:
         return ShapeError(str(error), user_loc())
     return error

@@ -13,6 +13,7 @@ from functools import lru_cache
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
 _ASSIGNED = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+_CHANGES = frozenset({"STORE_ATTR", "DELETE_ATTR", "STORE_DEREF", "DELETE_DEREF", *_ASSIGNED})
 _CLOSURE = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _COMPUTED = frozenset(
     {"getattr", "hasattr", "vars", "globals", "eval", "exec", "attrgetter", "__dict__", "__getattribute__", "dir"}
@@ -97,6 +98,21 @@ def asks_type(code: types.CodeType) -> bool:
             if step.opname in _GLOBAL and step.argval == "type" and after.argval not in ("self", "cls"):
                 return True
     return False
+
+
+def change_of(code: types.CodeType, name: str) -> int | None:
+    """The line where code assigns or deletes a variable or an attribute or, if it never does, first reads it, as to
+    append to a list. Functions in it count."""
+    read: int | None = None
+    for part in codes_in(code):
+        line = part.co_firstlineno
+        for step in dis.get_instructions(part):
+            line = (step.positions and step.positions.lineno) or line
+            if step.argval == name and step.opname in _CHANGES:
+                return line
+            if step.argval == name and step.opname in _ATTRIBUTE | _GLOBAL | _CLOSURE:
+                read = read or line
+    return read
 
 
 def loads_of(code: types.CodeType, name: str, local: bool) -> list[int]:

@@ -8,8 +8,10 @@ from operator import is_
 from typing import Any
 
 from tinytorch.frontend.arrays import Meeting
+from tinytorch.frontend.guards.code import change_of
 from tinytorch.frontend.guards.freeze import ABSENT, CONTAINERS, PLAIN, freeze, parts_in
-from tinytorch.frontend.guards.lookups import Content, Elements, InDict, Lookup
+from tinytorch.frontend.guards.lookups import Code, Content, Elements, InDict, Lookup
+from tinytorch.frontend.guards.places import is_foreign_file
 from tinytorch.frontend.guards.proof import only_meets_tensors
 from tinytorch.frontend.guards.quick import QuickLook
 from tinytorch.frontend.guards.reach import attributes_in
@@ -40,7 +42,7 @@ class Guards:
         self.unchanged: Callable[[], bool] = lambda: False
         reason = next((f"{lookup.label} changed" for lookup in self._all() if lookup.changed()), None)
         if reason is not None:
-            raise _changes_state(reason, watch.loc)
+            raise _changes_state(reason, watch)
         self.left = tuple(_left_behind(watch))
         self._add_arrays(watch, met, frozen)
         self._remember()
@@ -50,7 +52,7 @@ class Guards:
         for elements, places in watch.arrays.values():
             if frozen or not only_meets_tensors(places, [m for m in met if m.array is elements.array]):
                 if elements.changed():
-                    raise _changes_state(f"{elements.label} changed", watch.loc)
+                    raise _changes_state(f"{elements.label} changed", watch)
                 self._lookups[id(elements.array), "elements"] = elements
         for meeting in met if frozen else ():
             self._lookups.setdefault((id(meeting.array), "elements"), Elements("an array", meeting.array))
@@ -123,12 +125,24 @@ class Guards:
         return live
 
 
-def _changes_state(reason: str, loc: Loc | None) -> TraceError:
+def _changes_state(reason: str, watch: Watch) -> TraceError:
     return TraceError(
         f"the function changes Python state while it is traced ({reason}); compiled, that happens once and not in "
-        "every call. Keep what changes in a Tensor and use copy_()",
-        loc,
+        "every call. Return the new value from the function, or keep it in a tensor that it changes in place (add_, "
+        "copy_)",
+        _line_of(reason.removesuffix(" changed"), watch) or watch.loc,
     )
+
+
+def _line_of(label: str, watch: Watch) -> Loc | None:
+    """Where a function that the trace reached changes what `label` names."""
+    name = label.rpartition(".")[2]
+    codes = [lookup.function.__code__ for lookup in watch.lookups.values() if isinstance(lookup, Code)]
+    for code in codes:
+        line = None if is_foreign_file(code.co_filename) else change_of(code, name)
+        if line is not None:
+            return Loc(code.co_filename, line)
+    return None
 
 
 def _left_behind(watch: Watch) -> Iterator[tuple[Any, str, Any]]:
@@ -143,7 +157,7 @@ def _left_behind(watch: Watch) -> Iterator[tuple[Any, str, Any]]:
         if _is_plain(now):
             yield owner, name, now
         elif not _holds_traced(now):
-            raise _changes_state(f"{type(owner).__name__}.{name} changed", watch.loc)
+            raise _changes_state(f"{type(owner).__name__}.{name} changed", watch)
 
 
 def _is_plain(item: Any) -> bool:
