@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tinytorch import array_api
 from tinytorch.frontend import functional, names
 from tinytorch.frontend.binding import signature_of
 from tinytorch.frontend.spelling import TABLE, Spelling, names_in
+from tinytorch.frontend.standard.names import FUNCTIONS
 from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tensor import Tensor
 
@@ -27,6 +29,7 @@ MODULES = {
     "special": "tinytorch/special.pyi",
 }
 METHODS = "tinytorch/frontend/table_methods.pyi"
+STANDARD = "tinytorch/array_api.pyi"
 HEADER = '"""{0}\n\nMade from the table of names by `pytest tests/frontend/test_names.py --bless`.\n"""\n\n'
 WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 WIDTH = 100
@@ -39,7 +42,7 @@ def spaces() -> set[str]:
     return {name.rpartition(".")[0] for spelling in TABLE for name in spelling.names}
 
 
-def first_sentence(function: Callable[..., Any]) -> str:
+def first_sentence(function: object) -> str:
     """The first sentence of a docstring, in one line."""
     text = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
     found = re.match(r".*?[.;:](?= [A-Z`(]|$)", text)
@@ -73,6 +76,8 @@ def _annotation(annotation: object) -> str:
 def _written(parameters: Iterable[inspect.Parameter]) -> str:
     parts: list[str] = []
     starred = False
+    parameters = list(parameters)
+    positional = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
     for p in parameters:
         mark = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         if p.kind is p.KEYWORD_ONLY and not starred:
@@ -80,6 +85,8 @@ def _written(parameters: Iterable[inspect.Parameter]) -> str:
         starred = starred or p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY)
         default = "" if p.default is p.empty else f" = {_default(p.default)}"
         parts.append(p.name if p.name == "self" else f"{mark}{p.name}: {_annotation(p.annotation)}{default}")
+        if positional and p is positional[-1]:
+            parts.append("/")
     return ", ".join(parts)
 
 
@@ -108,7 +115,8 @@ def _imports(functions: Iterable[Callable[..., Any]]) -> str:
         written: Any = inspect.unwrap(function)
         signature = signature_of(function)
         texts = [_annotation(p.annotation) for p in signature.parameters.values()]
-        for word in WORD.findall(" ".join([*texts, _annotation(signature.return_annotation)])):
+        plain = re.sub(r"['\"].*?['\"]", "", " ".join([*texts, _annotation(signature.return_annotation)]))
+        for word in WORD.findall(plain):
             first = word.split(".")[0]
             if first not in homes and not hasattr(builtins, first):
                 homes[first] = _home(first, written.__globals__)
@@ -128,7 +136,8 @@ def _home(word: str, scope: dict[str, Any]) -> str:
 # Files.
 def stubs() -> dict[str, str]:
     """The text of each stub by its path."""
-    made = {path: _module_stub(space) for space, path in MODULES.items()} | {METHODS: _methods_stub()}
+    made = {path: _module_stub(space) for space, path in MODULES.items()}
+    made |= {METHODS: _methods_stub(), STANDARD: _standard_stub()}
     return {path: _formatted(path, text) for path, text in made.items()}
 
 
@@ -173,9 +182,27 @@ def _methods_stub() -> str:
     return text + "\n".join(_definition(name, f, "    ", True, changes) for name, f, changes in found)
 
 
+def _standard_stub() -> str:
+    functions = {name: f for name, f in sorted(FUNCTIONS.items()) if not inspect.isclass(f)}
+    classes = {name: f for name, f in sorted(FUNCTIONS.items()) if inspect.isclass(f)}
+    others = [name for name in array_api.__all__ if name not in FUNCTIONS]
+    text = HEADER.format(first_sentence(array_api))
+    text += "import builtins\n" + _imports(functions.values()) + "from tinytorch.ir.types import DType\n"
+    text += "from tinytorch.frontend.devices import device as Device\n"
+    text += "".join(f"from {kind.__module__} import {name}\n" for name, kind in classes.items())
+    text += f"\n__all__: list[str] = [{', '.join(map(repr, (*others, *classes, *functions)))}]\n\n"
+    for name in others:
+        if not inspect.isclass(found := getattr(array_api, name)):
+            text += f"{name}: {'None' if found is None else type(found).__name__}\n"
+    text += "__array_api_version__: str\n\n"
+    defined = "\n".join(_definition(name, f, "", False) for name, f in functions.items())
+    signatures = re.compile(r"^def .*$", re.MULTILINE)  # in which `bool` is Python's
+    return text + signatures.sub(lambda line: re.sub(r"\bbool\b", "builtins.bool", line[0]), defined)
+
+
 def _formatted(path: str, text: str) -> str:
     form = ["ruff", "format", "--stdin-filename", str(ROOT / path), "-"]
-    tidy = ["ruff", "check", "--select", "I,F401", "--fix", "--quiet", "--stdin-filename", str(ROOT / path), "-"]
+    tidy = ["ruff", "check", "--select", "I,F401,RUF022", "--fix", "--quiet", "--stdin-filename", str(ROOT / path), "-"]
     for command in (tidy, form):
         text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
     return text

@@ -3,6 +3,7 @@
 Functions, layers and losses are listed where they are defined, in `__all__` of each file.
 """
 
+from tinytorch import array_api as array_api
 from tinytorch import linalg as linalg
 from tinytorch import nn as nn
 from tinytorch import optim as optim
@@ -11,6 +12,7 @@ from tinytorch import utils as utils
 from tinytorch.compile import Compiled, compile, verify
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import containers as _containers
+from tinytorch.frontend import devices as _devices
 from tinytorch.frontend import dtypes as _dtypes
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
@@ -18,6 +20,7 @@ from tinytorch.frontend import kv_cache as _kv_cache
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import names as _names
+from tinytorch.frontend import numpy_functions as numpy_functions
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend import transformers as _transformers
@@ -47,6 +50,7 @@ from tinytorch.frontend.data import (
     TinyShakespeare,
     random_split,
 )
+from tinytorch.frontend.devices import *
 from tinytorch.frontend.dtypes import *
 from tinytorch.frontend.dtypes import NAMES as _NAMES
 from tinytorch.frontend.embeddings import *
@@ -170,6 +174,7 @@ __all__ = [
 ]
 __all__ += _attention.__all__
 __all__ += _containers.__all__
+__all__ += _devices.__all__
 __all__ += _dtypes.__all__
 __all__ += _embeddings.__all__
 __all__ += _functional.__all__

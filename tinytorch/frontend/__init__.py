@@ -2,10 +2,10 @@
 
 Each imports only those before it, so this is the order to read them in.
 
-- The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `storage` (memory that tensors
-  share), `tape` (how values were made), `results` (several of one op), `inplace` (changes in place), `conversions`
-  (numpy and Python), `printing`, `indexing`, `kernels` (what large ops run as), `table_methods` (from the table of
-  names), `tensor`.
+- The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `devices`, `dtypes`, `storage`
+  (memory that tensors share), `tape` (how values were made), `results` (several of one op), `inplace` (changes in
+  place), `conversions` (numpy and Python), `printing`, `indexing`, `kernels` (what large ops run as), `table_methods` (from the
+  table of names), `tensor`.
 - Functions of tensors: `gradients`, `random`, `creation`, `binding` (arguments of functions), `spelling` (the table of
   names), `tensor_functions`, `functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
@@ -16,5 +16,5 @@ Each imports only those before it, so this is the order to read them in.
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
-  `kv_cache`, and lists of names: `functional`, `names`, `dtypes`.
+  `kv_cache`, and lists of names: `functional`, `names`, `standard` (the Array API's), `numpy_functions`.
 """

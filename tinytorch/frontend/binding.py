@@ -76,9 +76,9 @@ def shown(value: Any) -> str:
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The signature that users see: what is a method's `self` is `input`."""
     signature = inspect.signature(function)
-    first, *rest = signature.parameters.values()
-    if first.name != "self":
+    if next(iter(signature.parameters), "") != "self":
         return signature
+    first, *rest = signature.parameters.values()
     first = first.replace(name="input", kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Tensor")
     return signature.replace(parameters=[first, *rest])
 

@@ -8,14 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinytorch.frontend.devices import device, require_cpu
 from tinytorch.frontend.inplace import InPlace
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Alias, Storage, known_storage, layout_of, show, storage_of, version_of
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.ops.core import copy as _copy
 from tinytorch.ir.types import bool_, dtype_of, f32, f64, i32, i64
+
+_Device = device  # as a name inside of the class, `device` is the property
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
 
 
 class Conversions(InPlace):
@@ -126,20 +131,40 @@ class Conversions(InPlace):
         return format(self.item(), spec) if spec else str(self)
 
     # Dtypes and places.
-    def to(self, *where: Any, dtype: object = None) -> Self:
-        """A tensor of another dtype; the only device is "cpu"."""
+    @property
+    def device(self) -> _Device:
+        """Always the CPU."""
+        return _Device()
+
+    def to(
+        self,
+        *where: Any,
+        device: object = None,
+        dtype: object = None,
+        non_blocking: object = False,
+        copy: object = False,
+    ) -> Self:
+        """A tensor of another dtype, also that of a tensor; the only device is "cpu". `copy` makes a copy in any case;
+        `non_blocking` has no effect."""
+        require_cpu(device)
         for item in where:
-            if isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
-                _require_cpu(item)
-            else:
+            if isinstance(item, _Device) or (isinstance(item, str) and item.split(":")[0] in _DEVICES):
+                require_cpu(item)
+            elif not isinstance(item, (int, type(None))):  # bools are `non_blocking` and `copy`
                 dtype = item.dtype if isinstance(item, Conversions) else item
-        return self if dtype is None else self.cast(dtype)
+        out = self if dtype is None else self.cast(dtype)
+        return out._apply(_copy) if copy and out is self else out
 
     def cpu(self) -> Self:
         return self
 
+    def to_device(self, device: object, /, *, stream: object = None) -> Self:
+        """The tensor itself, where `device` is the CPU; the Array API's `to`."""
+        return self.to(device=device)
+
     def cuda(self, device: object = None) -> Self:
-        _require_cpu("cuda")
+        """Refused: TinyTorch runs on the CPU only."""
+        require_cpu("cuda")
         return self
 
     def float(self) -> Self:
@@ -162,11 +187,6 @@ class Conversions(InPlace):
 
     def is_contiguous(self) -> bool:
         return layout_of(self).flags.c_contiguous
-
-
-def _require_cpu(device: str) -> None:
-    if device.split(":")[0] != "cpu":
-        raise TinyTorchError(f"device {device!r}: TinyTorch runs on the CPU only", user_loc())
 
 
 def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:

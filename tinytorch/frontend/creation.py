@@ -9,8 +9,9 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.devices import require_cpu
 from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import require_cpu, shape_of
+from tinytorch.frontend.random import shape_of
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.frontend.devices import require_cpu
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.tensor import Tensor
@@ -188,9 +189,3 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
 def _drawn(tensor: Tensor) -> object:
     """The dtype to draw in: half precision is rounded once, at the end."""
     return tensor.dtype if tensor.dtype.bits >= i32.bits and tensor.dtype.is_float else f32
-
-
-def require_cpu(device: object) -> None:
-    """TinyTorchError if `device` is not the CPU."""
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise TinyTorchError(f"device {str(device)!r}: TinyTorch runs on the CPU only", user_loc())
