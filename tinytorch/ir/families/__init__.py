@@ -12,6 +12,7 @@ from tinytorch.ir.families.index import INDEX
 from tinytorch.ir.families.loop import LOOP
 from tinytorch.ir.families.pooling import POOLING
 from tinytorch.ir.families.recurrent import RECURRENT
+from tinytorch.ir.families.sorting import SORTING
 from tinytorch.ir.family import Families
 
-FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, RECURRENT, ATTENTION)
+FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, SORTING, RECURRENT, ATTENTION)

@@ -8,7 +8,7 @@ from tinytorch.ir.family import Family, FormError
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
-from tinytorch.ir.ops.scan import cumsum
+from tinytorch.ir.ops.scan import cummax, cummin, cumprod, cumsum, linear_scan, logcumsumexp
 from tinytorch.ir.ops.view import concat, pad
 
 
@@ -20,5 +20,6 @@ def check_alone(kernel: Node, ops: frozenset[Op]) -> None:
         raise FormError(f"a kernel of the family {kernel.attrs['family']!r} cannot have this body", kernel)
 
 
-_OPS = frozenset({dynamic_slice, gather, scatter, scatter_add, update_slice, pad, concat, cumsum})
+SCANS = frozenset({cumsum, cumprod, linear_scan, logcumsumexp, cummax, cummin})
+_OPS = frozenset({dynamic_slice, gather, scatter, scatter_add, update_slice, pad, concat, *SCANS})
 INDEX = Family("index", partial(check_alone, ops=_OPS), ops=_OPS)

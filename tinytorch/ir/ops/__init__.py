@@ -16,6 +16,7 @@ from tinytorch.ir.ops import (
     reduce,
     rotary,
     scan,
+    sorting,
     view,
     winograd,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "reduce",
     "rotary",
     "scan",
+    "sorting",
     "view",
     "winograd",
 ]

@@ -9,10 +9,10 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast.sums import faster_sum
-from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Nondiff, Op, Rule, apply, define, named
 from tinytorch.ir.ops.core import cast, filled, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import eq
-from tinytorch.ir.ops.view import broadcast
+from tinytorch.ir.ops.view import broadcast, inverse, neighbours, permute, reshape
 from tinytorch.ir.types import TensorType, dtype_of, i64
 
 Axes = tuple[int, ...]
@@ -112,6 +112,30 @@ min_ = _reduction(
     "min", "Smallest over `axes`, NaN if any is; a zero of several is +0.0", _extremum(np.min), (_extremum_rule,),
     False, "float", "int", "uint", "bool",
 )  # fmt: skip
+
+
+def _product(x: Array, axis: Axes, keepdims: bool) -> Array:
+    wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
+    return wide.prod(axis=axis, keepdims=keepdims, dtype=wide.dtype).astype(x.dtype, copy=False)
+
+
+def _product_rule(g: Any, n: Any) -> Any:
+    """Each element has the product of all others: of those before it and those behind it, so that zeros need no care."""
+    x, axes = n.inputs[0], n.attrs["axes"]
+    shape = x.type.shape
+    order = (*(a for a in range(len(shape)) if a not in axes), *axes)
+    lead = tuple(shape[a] for a in order[: len(shape) - len(axes)])
+    rows = apply(reshape, apply(permute, x, axes=order), shape=(*lead, math.prod(shape[a] for a in axes)))
+    last = len(lead)
+    before, behind = (apply(named("cumprod"), rows, axis=last, reverse=reverse) for reverse in (False, True))
+    others = neighbours(before, last, True, 1) * neighbours(behind, last, False, 1)
+    others = apply(permute, apply(reshape, others, shape=tuple(shape[a] for a in order)), axes=inverse(order))
+    return apply(broadcast, g, shape=shape) * others
+
+
+prod = _reduction(
+    "prod", "Product over `axes`, 1 for an empty one", _product, (_product_rule,), True, "float", "int", "uint"
+)
 
 
 def _position(name: str, doc: str, numpy: Any) -> Op:

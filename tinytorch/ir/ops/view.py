@@ -217,3 +217,17 @@ flip = define(Op(
     vjp=(lambda g, n: apply(flip, g, axes=n.attrs["axes"]),), flops=no_flops,
     put=lambda base, new, *, axes: apply(flip, new, axes=axes),
 ))  # fmt: skip
+
+
+def neighbours(x: Any, axis: int, reverse: bool, end: float) -> Any:
+    """What stands one place further in the direction of a scan, and `end` behind the last: x[i + 1], or x[i - 1] in
+    `reverse`."""
+    shape, rank = x.type.shape, x.type.rank
+    size = shape[axis]
+    if not size:
+        return x
+    starts = tuple(int(a == axis and not reverse) for a in range(rank))
+    limits = tuple(size - 1 if a == axis and reverse else d for a, d in enumerate(shape))
+    rest = apply(slice_, x, starts=starts, limits=limits, steps=(1,) * rank)
+    before, behind = (tuple(int(a == axis and side) for a in range(rank)) for side in (reverse, not reverse))
+    return apply(pad, rest, low=before, high=behind, interior=(0,) * rank, value=float(end))

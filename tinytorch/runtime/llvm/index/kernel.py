@@ -1,4 +1,4 @@
-"""Kernels that move elements: gather, the scatters, slices and their updates, pad, concat, running sums.
+"""Kernels that move elements: gather, the scatters, slices and their updates, pad, concat, scans.
 
 Each is one function; its frame and its rules are those of `index.moves`.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tinytorch.ir.families.index import SCANS
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
-from tinytorch.ir.ops.scan import cumsum
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.runtime.llvm.index.concat import write_concat
 from tinytorch.runtime.llvm.index.gather import write_gather
 from tinytorch.runtime.llvm.index.loops import Extent
 from tinytorch.runtime.llvm.index.moves import Results, emit_moves, only
 from tinytorch.runtime.llvm.index.pad import write_pad
-from tinytorch.runtime.llvm.index.scan import write_cumsum
+from tinytorch.runtime.llvm.index.scan import write_scan
 from tinytorch.runtime.llvm.index.scatter import write_scatter, write_scatter_add
 from tinytorch.runtime.llvm.index.update import write_dynamic_slice, write_update_slice
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
@@ -29,7 +29,6 @@ _MOVES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target], Ex
     dynamic_slice: write_dynamic_slice,
     pad: write_pad,
     concat: write_concat,
-    cumsum: write_cumsum,
 }
 # These may write over their first operand.
 _UPDATES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target, bool], Extent]] = {
@@ -45,6 +44,8 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     (node,) = kernel.body.nodes
 
     def write(fn: Function, operands: Sequence[Buffer], results: Results) -> Extent:
+        if node.op in SCANS:
+            return write_scan(fn, node, operands, results, target)
         if node.op in _UPDATES:
             return _UPDATES[node.op](fn, node, operands, only(results), target, kernel.in_place)
         return _MOVES[node.op](fn, node, operands, only(results), target)

@@ -1,19 +1,22 @@
-"""The kernel of cumsum: running sums along an axis.
+"""The kernels of scans: running sums, products, extremes, and what else follows from one element to the next.
 
-A sum depends on the one before, so each row along the axis is one chain of additions; the rows are independent. A
-chunk owns whole rows, in vectors where rows lie side by side in memory. So the work is linear, and the order of
-additions is the same for any number of threads.
+What is carried along depends on the element before, so each row along the axis is one chain; the rows are independent.
+A chunk owns whole rows, in vectors where rows lie side by side in memory. So the work is linear, and the order is the
+same for any number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
-from tinytorch.ir.ops.scan import accumulator
+from tinytorch.ir.op import Op
+from tinytorch.ir.ops.scan import accumulator, cummax, cummin, cumprod, cumsum, linear_scan, logcumsumexp
+from tinytorch.ir.types import DType, bool_, i64
 from tinytorch.runtime.llvm.index.loops import (
-    Axis,
     Extent,
     Size,
     axes_of,
@@ -32,57 +35,137 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
+Lanes = list[Lane]
 
-def write_cumsum(fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target) -> Extent:
-    """result[…, i, …] = x[…, 0, …] + … + x[…, i, …] along the axis, or the sum from i on; x of any strides."""
-    (x,) = operands
-    axis = node.attrs["axis"]
-    to_steps, x_steps = byte_steps(result), byte_steps(x)
+
+def write_scan(
+    fn: Function, node: Node, operands: Sequence[Buffer], results: Sequence[Buffer | None], target: Target
+) -> Extent:
+    """Each result along the axis, unless it is None; operands of any strides."""
+    axis: int = node.attrs["axis"]
+    wanted = [result for result in results if result is not None]
+    shape, steps = wanted[0].shape, [byte_steps(buffer) for buffer in (*operands, *wanted)]
     rows = [
-        *coalesced(axes_of(result.shape[:axis], to_steps[:axis], x_steps[:axis])),
-        *coalesced(axes_of(result.shape[axis + 1 :], to_steps[axis + 1 :], x_steps[axis + 1 :])),
+        *coalesced(axes_of(shape[:axis], *(s[:axis] for s in steps))),
+        *coalesced(axes_of(shape[axis + 1 :], *(s[axis + 1 :] for s in steps))),
     ]
-    size = result.shape[axis]
-    cut = cut_evenly(sizes_of(rows), size * x.dtype.size)
-    to, x_at = (frame_pointers(fn, 2)[i] for i in (1, 0))
-    rest, pointers = enter(fn, rows, cut, region_of(fn, fn.params[1], cut), (to, x_at))
-    along = Axis(size, (to_steps[axis], x_steps[axis]))
-    scan = _Scan(fn, target, x, along, node.attrs["reverse"])
-    if rest and rest[-1].steps[0] == x.dtype.size:
+    cut = cut_evenly(sizes_of(rows), shape[axis] * sum(buffer.dtype.size for buffer in operands))
+    pointers = frame_pointers(fn, len(steps))
+    rest, pointers = enter(fn, rows, cut, region_of(fn, fn.params[1], cut), pointers)
+    scan = _Scan(fn, node, operands, results, [s[axis] for s in steps], shape[axis])
+    if rest and all(
+        to == buffer.dtype.size for to, buffer in zip(rest[-1].steps[len(operands) :], wanted, strict=True)
+    ):
         *outer, side = rest
-        nest(fn, outer, pointers, lambda t, s: scan.side_by_side(side, t, s))
+
+        def side_by_side(*at: Register) -> None:
+            over_lanes(fn, target, scan.state[0], side.size, lambda e, i: scan.row(e, side.steps, at, i))
+
+        nest(fn, outer, pointers, side_by_side)
     else:
-        nest(fn, rest, pointers, lambda t, s: scan.row(LaneEmitter(fn, target, 1), 0, t, s))
+        nest(fn, rest, pointers, lambda *at: scan.row(LaneEmitter(fn, target, 1), [0] * len(steps), at, 0))
     return Extent(cut.chunks)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What a scan carries along: `state` gives the dtypes of that, `begin` its values before the first element, and
+    `further(state, elements, index)` those behind one. The results are the state."""
+
+    state: Callable[[DType], tuple[DType, ...]]
+    begin: Callable[[LaneEmitter, DType], Lanes]
+    further: Callable[[Lanes, Lanes, Lane], Lanes]
+
+
+def _accumulated(number: float, further: Callable[[Lane, Lanes], Lane]) -> _Step:
+    """One value in the accumulator's dtype, from `number` on."""
+    return _Step(
+        lambda dtype: (accumulator(dtype),),
+        lambda e, dtype: [e.const(number, accumulator(dtype))],
+        lambda state, elements, index: [further(state[0], elements)],
+    )
+
+
+def _log_of_sum(total: Lane, elements: Lanes) -> Lane:
+    """log(exp(a) + exp(b)), where a or both may be infinite."""
+    e = total.emitter
+    larger, smaller = total.max(elements[0]), total.min(elements[0])
+    both = larger + lanemath.log1p(e, lanemath.exp(e, smaller - larger))
+    return e.select(smaller.eq(larger) & (larger - larger).ne(0.0), larger, both)
+
+
+def _extreme(largest: bool) -> _Step:
+    """The best so far and its index: of equal ones the last, and NaN once there is one."""
+
+    def begin(e: LaneEmitter, dtype: DType) -> Lanes:
+        low, high = (float("-inf"), float("inf")) if dtype.is_float else (0, 1) if dtype is bool_ else dtype.limits
+        return [e.const(low if largest else high, dtype), e.const(0, i64)]
+
+    def further(state: Lanes, elements: Lanes, index: Lane) -> Lanes:
+        (best, where), (x,) = state, elements
+        take = x >= best if largest else x <= best
+        if x.dtype.is_float:
+            take = take | x.ne(x)
+        e = x.emitter
+        return [e.select(take, x, best), e.select(take, index, where)]
+
+    return _Step(lambda dtype: (dtype, i64), begin, further)
+
+
+_STEPS: dict[Op, _Step] = {
+    cumsum: _accumulated(0, lambda total, x: total + x[0]),
+    cumprod: _accumulated(1, lambda total, x: total * x[0]),
+    linear_scan: _accumulated(0, lambda y, x: x[0] * y + x[1]),
+    logcumsumexp: _accumulated(float("-inf"), _log_of_sum),
+    cummax: _extreme(True),
+    cummin: _extreme(False),
+}
+
+
 class _Scan:
-    """Writes the running sums `along` an axis, whose steps are those of (result, x)."""
+    """Writes rows along the axis; `steps` are those of the operands and the results that are wanted."""
 
-    def __init__(self, fn: Function, target: Target, x: Buffer, along: Axis, reverse: bool) -> None:
+    def __init__(
+        self,
+        fn: Function,
+        node: Node,
+        operands: Sequence[Buffer],
+        results: Sequence[Buffer | None],
+        steps: Sequence[int],
+        size: int,
+    ) -> None:
         self.fn = fn
-        self.target = target
-        self.dtype = x.dtype
-        self.wide = accumulator(x.dtype)
-        self.along = along
-        self.reverse = reverse
+        self.operands = operands
+        self.results = results
+        self.steps = steps
+        self.size = size
+        self.reverse: bool = node.attrs.get("reverse", False)
+        self.step = _STEPS[node.op]
+        self.dtype = operands[0].dtype
+        self.state = self.step.state(self.dtype)
 
-    def side_by_side(self, side: Axis, to: Register, x: Register) -> None:
-        """Neighbouring rows in vectors; `side` is the axis across them."""
-        step = side.steps[1] // self.dtype.size
-        over_lanes(self.fn, self.target, self.wide, side.size, lambda e, i: self.row(e, step, to, x, i))
+    def row(self, e: LaneEmitter, across: Sequence[int], pointers: Sequence[Register], first: Size) -> None:
+        """As many rows as `e` has lanes, from number `first` on; from one to the next the pointers move by `across`."""
+        fn, count = self.fn, len(self.operands)
+        starts = [fn.at(p, first * step) for p, step in zip(pointers, across, strict=True)]
 
-    def row(self, e: LaneEmitter, step: int, to: Register, x: Register, first: Size = 0) -> None:
-        """As many rows as `e` has lanes, from number `first` on; those of x are `step` elements apart."""
-        fn, dtype, size = self.fn, self.dtype, self.dtype.size
-        to, x = fn.at(to, first * size), fn.at(x, first * step * size)
+        def further(i: Register, *carried: Register) -> list[Register]:
+            at = self.size - 1 - i if self.reverse else i
+            here = [fn.at(p, at * step) for p, step in zip(starts, self.steps, strict=True)]
+            elements = [self._loaded(e, p, step) for p, step in zip(here[:count], across[:count], strict=True)]
+            state = [Lane(e, dtype, value) for dtype, value in zip(self.state, carried, strict=True)]
+            state = self.step.further(state, elements, e.lane(fn.value(i), i64))
+            to = iter(here[count:])
+            for value, result in zip(state, self.results, strict=True):
+                if result is not None:
+                    e.store(value.cast(result.dtype), next(to))
+            return [e.value(lane) for lane in state]
 
-        def add(i: Register, total: Register) -> list[Register]:
-            at = self.along.size - 1 - i if self.reverse else i
-            to_at, x_at = (fn.at(p, at * s) for p, s in zip((to, x), self.along.steps, strict=True))
-            loaded = e.load_strided(x_at, dtype, step) if e.lanes > 1 else e.load(x_at, dtype)
-            sums = Lane(e, self.wide, total) + loaded.cast(self.wide)
-            e.store(sums.cast(dtype), to_at)
-            return [e.value(sums)]
+        fn.loop(self.size, [e.value(lane) for lane in self.step.begin(e, self.dtype)], further)
 
-        fn.loop(self.along.size, [e.value(e.const(0, self.wide))], add)
+    def _loaded(self, e: LaneEmitter, pointer: Register, step: int) -> Lane:
+        """An element of each row, as it enters the state."""
+        loaded = (
+            e.load_strided(pointer, self.dtype, step // self.dtype.size) if e.lanes > 1 else e.load(pointer, self.dtype)
+        )
+        return loaded.cast(self.state[0])

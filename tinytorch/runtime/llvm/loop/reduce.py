@@ -12,7 +12,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.reduce import argmax, argmin, max_, min_, sum_
+from tinytorch.ir.ops.reduce import argmax, argmin, max_, min_, prod, sum_
 from tinytorch.ir.types import DType, i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed
@@ -50,8 +50,8 @@ def reduction_of(node: Node) -> Reduction:
 
 
 def is_float_sum(node: Node) -> bool:
-    """Whether the order of additions matters."""
-    return node.op is sum_ and node.output.type.dtype.is_float
+    """Whether the order of additions, or multiplications, matters."""
+    return node.op in (sum_, prod) and node.output.type.dtype.is_float
 
 
 def _masked(e: LaneEmitter, x: Lane, neutral: Lane, mask: Register | None) -> Lane:
@@ -72,11 +72,11 @@ def _worst(dtype: DType, largest: bool) -> float:
 
 @dataclass(frozen=True)
 class _Fold:
-    """sum, max and min: one value, folded by a binary instruction. A largest or smallest zero becomes +0.0: which of
+    """sum, prod, max and min: one value, folded by a binary instruction. A largest or smallest zero becomes +0.0: which of
     several it is depends on the order."""
 
     node: Node
-    name: Literal["add", "max", "min"]
+    name: Literal["add", "mul", "max", "min"]
 
     @property
     def parts(self) -> tuple[DType, ...]:
@@ -84,7 +84,8 @@ class _Fold:
 
     def identity(self, e: LaneEmitter) -> Lanes:
         dtype = self.parts[0]
-        return [e.const(0 if self.name == "add" else _worst(dtype, self.name == "max"), dtype)]
+        neutral = {"add": 0, "mul": 1}.get(self.name)
+        return [e.const(_worst(dtype, self.name == "max") if neutral is None else neutral, dtype)]
 
     def update(self, e: LaneEmitter, state: Lanes, x: Lane, index: Lane | None, mask: Register | None) -> Lanes:
         return [e.binary(self.name, state[0], _masked(e, x, self.identity(e)[0], mask))]
@@ -94,7 +95,7 @@ class _Fold:
 
     def result(self, e: LaneEmitter, state: Lanes) -> Lane:
         out, several = self.node.output.type, self.node.output.type.size < self.node.inputs[0].type.size
-        unsigned = self.name != "add" and out.dtype.is_float and several
+        unsigned = self.name in ("max", "min") and out.dtype.is_float and several
         return e.cast(state[0] + 0.0 if unsigned else state[0], out.dtype)
 
 
@@ -141,6 +142,7 @@ class _Position:
 
 _KINDS: dict[Op, Callable[[Node], Reduction]] = {
     sum_: lambda node: _Fold(node, "add"),
+    prod: lambda node: _Fold(node, "mul"),
     max_: lambda node: _Fold(node, "max"),
     min_: lambda node: _Fold(node, "min"),
     argmax: lambda node: _Position(node, True),
