@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypedDict, cast
 
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import TraceAgain, mode
 from tinytorch.frontend.tensor import Tensor
@@ -18,14 +19,41 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32, f64
 
 LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
+CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # what schedules keep in groups
+
+Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
+
+
+class Unsupported(TypedDict, total=False):
+    """Arguments of torch.optim that say how a step runs there: only None and False are accepted."""
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool | None
+    differentiable: bool | None
+
+
+def refuse(name: str, given: Mapping[str, Any]) -> None:
+    """An error for an argument that means something and is not supported, or that nobody knows."""
+    for argument, value in given.items():
+        if argument not in Unsupported.__annotations__:
+            raise arguments.ArgumentTypeError(f"{name}: there is no argument {argument}", user_loc())
+        if value is not None and value is not False:
+            raise arguments.ArgumentValueError(
+                f"{name}: {argument}={value!r} is not supported; leave it out (tt.compile fuses the step)", user_loc()
+            )
 
 
 def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
-    """A 0-d tensor for a setting; TinyTorchError unless it is a number that is not negative."""
+    """A 0-d tensor for a setting (of several numbers, in one dimension); TinyTorchError unless they are numbers that
+    are not negative."""
     return named(np.array(_number(name, value), dtype.numpy), name)
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(_number(name, item) for item in cast("list[Any]", value))
     return float(arguments.not_negative("Optimizer", name, value))
 
 
@@ -33,45 +61,50 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
     """Parameters with the same settings: a mapping from names to settings, and from "params" to the list.
 
     `lr` and `weight_decay` are kept in tensors, f64 if a parameter is, else f32, and read as floats (as tensors under
-    tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing.
+    tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing. `momentum` and `betas`
+    are numbers that compiled steps hold as such, and f64 tensors once they have been changed.
     """
 
+    unwatched: ClassVar[frozenset[str]] = frozenset({"_given"})
+
     def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
+        attributes_of(self)["_given"] = {}  # what tensors of settings were set to, before it was rounded
         self.params = TrackedList(params)
         for name, value in settings.items():
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
         known = attributes_of(self).get(name)
-        if name not in LIVE:
-            setattr(self, name, value)
-        elif isinstance(known, Tensor):
+        if isinstance(known, Tensor):
             with grad_mode(False):
-                known.copy_(value if isinstance(value, Tensor) else _number(name, value))
-        elif isinstance(value, Tensor) or value != 0 or name == "lr":
+                known.copy_(value if isinstance(value, Tensor) else np.asarray(_number(name, value)))
+        elif name in LIVE and (isinstance(value, Tensor) or value != 0 or name == "lr"):
             setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value, self._dtype))
+        elif name in CYCLED and known is not None and value != known:
+            setattr(self, name, setting(name, value, f64))
         else:
-            setattr(self, name, None)
+            setattr(self, name, None if name in LIVE else value)
+        if mode.trace is None:
+            attributes_of(self)["_given"][name] = value
 
     def __getitem__(self, name: str) -> Any:
-        if name not in attributes_of(self):
+        if name not in attributes_of(self) or name == "_given":
             raise KeyError(name)
         value = getattr(self, name)
-        if name not in LIVE:
-            return value
-        if value is None:
+        if value is None and name in LIVE:
             return 0.0
-        # The shortest decimal that this number is nearest to: what was set reads back as it was.
-        return value if mode.trace is not None else float(str(value.numpy()[()]))
+        if not isinstance(value, Tensor) or mode.trace is not None:
+            return value
+        return _read(value.numpy(), attributes_of(self)["_given"].get(name))
 
     def __delitem__(self, name: str) -> None:
         delattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(parts_of(self))
+        return (name for name in parts_of(self) if name != "_given")
 
     def __len__(self) -> int:
-        return len(parts_of(self))
+        return sum(1 for _ in self)
 
     @property
     def _dtype(self) -> DType:
@@ -79,7 +112,7 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
 
     def widen(self) -> bool:
         """Settings in f64 where parameters have become that; whether any changed."""
-        known = {name: attributes_of(self)[name] for name in LIVE}
+        known = {name: attributes_of(self).get(name) for name in LIVE}
         narrow = [name for name, t in known.items() if t is not None and t.dtype != f64] if self._dtype == f64 else []
         for name in narrow:
             with untraced():
@@ -88,12 +121,34 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         return bool(narrow)
 
     def live(self, name: str) -> Tensor | None:
-        """The tensor of a setting; None for a weight decay of 0."""
+        """The tensor of `lr` or `weight_decay`; None for a weight decay of 0."""
         return getattr(self, name)
+
+    @property
+    def rate(self) -> Tensor:
+        """The tensor of the learning rate."""
+        return getattr(self, "lr")  # noqa: B009 (settings are no declared attributes)
+
+    def number(self, name: str) -> float | Tensor:
+        """A setting for a formula: a number, or an f64 tensor without axes where it has been changed."""
+        return getattr(self, name)
+
+    def numbers(self, name: str) -> tuple[Any, ...]:
+        """The numbers of a setting such as `betas`, each as `number` gives it."""
+        value = getattr(self, name)
+        return tuple(value[i] for i in range(value.shape[0])) if isinstance(value, Tensor) else tuple(value)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
         return f"ParamGroup({len(self.params)} tensors, {settings})"
+
+
+def _read(array: Any, given: Any) -> Any:
+    """The setting that a tensor holds: what was given if the tensor still holds that, else the shortest decimals that
+    its numbers are nearest to."""
+    if given is not None and not isinstance(given, Tensor) and np.array_equal(np.asarray(given, array.dtype), array):
+        return given
+    return tuple(float(str(item)) for item in array) if array.ndim else float(str(array[()]))
 
 
 class Optimizer(Tracked):
@@ -105,6 +160,7 @@ class Optimizer(Tracked):
 
     unwatched: ClassVar[frozenset[str]] = frozenset({"defaults"})
     slots: ClassVar[tuple[str, ...]] = ()  # names of the per-parameter state that starts as zeros
+    clocks: ClassVar[tuple[str, ...]] = ()  # names of scalars in the state, which have dtypes of their own
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
@@ -127,7 +183,7 @@ class Optimizer(Tracked):
             raise TinyTorchError(f"{type(self).__name__}: a parameter is in more than one group", user_loc())
         given = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
         settings = {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in given.items()}
-        unknown = [name for name in settings if name not in self.defaults]
+        unknown = [name for name in settings if name not in self.defaults and name not in SCHEDULED]
         if unknown:
             raise TinyTorchError(f"{type(self).__name__}: no setting is named {', '.join(unknown)}", user_loc())
         self.check(settings)
@@ -174,16 +230,20 @@ class Optimizer(Tracked):
             group[name] = value
 
     # Stepping.
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient. `closure`, if there is one, computes the loss and the gradients
+        first, and its loss is returned."""
+        loss = None if closure is None else evaluated(type(self).__name__, closure)
         self._follow_dtypes()
         with grad_mode(False):
             at = 0
             for group in self.param_groups:
                 states = self.state[at : at + len(group.params)]
                 at += len(group.params)
+                sign = -1 if group.get("maximize", False) else 1
                 found = [(p, p.use_grad(), s) for p, s in zip(group.params, states, strict=True)]
-                self.update(group, [(p, g, s) for p, g, s in found if g is not None])
+                self.update(group, [(p, g if sign > 0 else -g, s) for p, g, s in found if g is not None])
+        return loss
 
     def _follow_dtypes(self) -> None:
         """State and settings in the dtypes of parameters that have been converted since they were made."""
@@ -192,7 +252,7 @@ class Optimizer(Tracked):
         for p, state in zip(params, self.state, strict=True):
             dtype = working_dtype(p)
             for name, tensor in state.items():
-                if tensor.dtype.is_float and tensor.dtype != dtype:
+                if tensor.dtype.is_float and tensor.dtype != dtype and name not in self.clocks:
                     state[name] = twin(tensor, dtype)
                     changed.append(True)
         if any(changed):
@@ -200,7 +260,7 @@ class Optimizer(Tracked):
             if mode.trace is not None:
                 raise TraceAgain
 
-    def update(self, group: ParamGroup, entries: list[tuple[Tensor, Tensor, dict[str, Tensor]]]) -> None:
+    def update(self, group: ParamGroup, entries: Entries) -> None:
         """Update the parameters of one group that have gradients: (parameter, gradient, state) each."""
         raise TinyTorchError(f"{type(self).__name__} has no update()", user_loc())
 
@@ -223,29 +283,48 @@ class Optimizer(Tracked):
         return {"state": {i: dict(s) for i, s in enumerate(self.state) if s}, "param_groups": groups}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken. Everything is checked first: on any error nothing has been
-        changed."""
+        """Go on exactly where `state_dict` was taken, here or in PyTorch. Everything is checked first: on any error
+        nothing has been changed.
+
+        A parameter without state has not stepped. Settings of PyTorch that say how a step runs are left out; one that
+        is True or False and is missing stays.
+        """
         name = type(self).__name__
-        groups, states = saved["param_groups"], {int(i): s for i, s in saved["state"].items()}
-        sizes, given = [len(g.params) for g in self.param_groups], [len(g["params"]) for g in groups]
+        states = {int(i): s for i, s in saved["state"].items()}
+        sizes, given = [len(g.params) for g in self.param_groups], [len(g["params"]) for g in saved["param_groups"]]
         if sizes != given:
             raise TinyTorchError(f"{name}: groups of {sizes} parameters, the saved state has {given}", user_loc())
-        for settings in groups:
-            unknown = set(settings) ^ {*self.defaults, "params"}
-            if unknown:
-                raise TinyTorchError(f"{name}: settings {', '.join(sorted(unknown))} do not match", user_loc())
-            for key in LIVE:
-                _number(key, settings[key])
-            self.check(settings)
+        groups = [self._settings(g, own) for g, own in zip(saved["param_groups"], self.param_groups, strict=True)]
+        fresh = [state for group in self.param_groups for state in self.initial_state(group)]
+        loaded: list[dict[str, Any]] = []
         for i, own in enumerate(self.state):
-            other = states.get(i, {})
-            if {k: t.shape for k, t in own.items()} != {k: tuple(t.shape) for k, t in other.items()}:
+            state = self.adopted(own, states.get(i, {})) or fresh[i]
+            loaded.append({k: v if isinstance(v, Tensor) else as_array(v) for k, v in state.items()})
+            if {k: t.shape for k, t in own.items()} != {k: tuple(t.shape) for k, t in loaded[i].items()}:
                 raise TinyTorchError(f"{name}: the saved state of parameter {i} does not fit", user_loc())
         for group, settings in zip(self.param_groups, groups, strict=True):
             for key, value in settings.items():
-                if key != "params":
-                    group[key] = value
-        self.load_state([dict(states.get(i, {})) for i in range(len(self.state))])
+                group[key] = value
+        self.load_state(loaded)
+
+    def _settings(self, saved: Mapping[str, Any], own: ParamGroup) -> dict[str, Any]:
+        """The settings of a saved group, checked."""
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"}
+        refuse(type(self).__name__, {k: settings.pop(k) for k in Unsupported.__annotations__ if k in settings})
+        flags = {k for k, v in self.defaults.items() if isinstance(v, bool)}
+        unknown = (set(settings) ^ set(self.defaults)) - {*SCHEDULED, *(flags - set(settings))}
+        if unknown:
+            listed = ", ".join(sorted(unknown))
+            raise TinyTorchError(f"{type(self).__name__}: settings {listed} do not match", user_loc())
+        for key in LIVE:
+            if key in settings:
+                _number(key, settings[key])
+        self.check({**own, **settings})
+        return settings
+
+    def adopted(self, own: Mapping[str, Tensor], saved: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The saved state of a parameter in the names of this optimizer's `own`, where PyTorch has others."""
+        return saved
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
         """Copy the tensors of each parameter's state; names and shapes fit."""
@@ -256,6 +335,37 @@ class Optimizer(Tracked):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.param_groups))})"
+
+
+def evaluated(name: str, closure: Any) -> Any:
+    """The loss of a closure, which computes gradients."""
+    arguments.function(name, "closure", closure)
+    with grad_mode(True):
+        return closure()
+
+
+def fraction(what: str, name: str, value: Any) -> None:
+    arguments.number(what, name, value, lambda x: 0 <= x < 1, "a number in [0, 1)")
+
+
+# Parts of updates.
+def as_dtype(number: float | Tensor, dtype: DType) -> float | Tensor:
+    """A number of a formula as a factor of tensors of `dtype`."""
+    return number.cast(dtype) if isinstance(number, Tensor) else number
+
+
+def with_penalty(group: ParamGroup, value: Tensor, g: Tensor) -> Tensor:
+    """The gradient with weight decay as an L2 penalty."""
+    decay = group.live("weight_decay")
+    return g if decay is None else g + decay.cast(g.dtype) * value
+
+
+def with_weight_decay(group: ParamGroup, value: Tensor, g: Tensor, decoupled: bool) -> tuple[Tensor, Tensor]:
+    """The parameter and its gradient with weight decay: `decoupled`, p = p - lr * weight_decay * p, else a penalty."""
+    decay = group.live("weight_decay")
+    if decay is None or not decoupled:
+        return value, with_penalty(group, value, g)
+    return value * (1.0 - group.rate.cast(f64) * decay.cast(f64)).cast(value.dtype), g
 
 
 def named(array: Any, name: str) -> Tensor:

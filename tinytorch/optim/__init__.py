@@ -1,5 +1,43 @@
 """`from tinytorch import optim`: optimizers with PyTorch's arguments and defaults, and `lr_scheduler`."""
 
-from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer
+from __future__ import annotations
 
-__all__ = ["SGD", "Adam", "AdamW", "Muon", "Optimizer"]
+from typing import Any, Unpack
+
+from tinytorch.frontend.optimizer_base import Unsupported
+from tinytorch.frontend.optimizers import (
+    LBFGS,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Muon,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
+from tinytorch.frontend.optimizers import SGD as _SGD
+
+__all__ = [
+    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer", "RAdam", "RMSprop",
+]  # fmt: skip
+
+
+class SGD(_SGD):
+    """`tinytorch.SGD` with the arguments of torch.optim.SGD, in its order, and without momentum by default."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.001,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        **unsupported: Unpack[Unsupported],
+    ) -> None:
+        super().__init__(params, lr, momentum, nesterov, weight_decay, dampening, maximize=maximize, **unsupported)

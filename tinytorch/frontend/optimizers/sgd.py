@@ -1,0 +1,106 @@
+"""Gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.optimizer_base import (
+    Entries,
+    Optimizer,
+    ParamGroup,
+    Unsupported,
+    as_dtype,
+    fraction,
+    named,
+    refuse,
+    with_penalty,
+    working_dtype,
+)
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import where
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum (Polyak 1964, in the form of Sutskever et al. 2013):
+
+        g = grad + weight_decay * p                 (grad with the other sign to maximize)
+        m = momentum * m + (1 - dampening) * g      (m = g at a parameter's first step)
+        p = p - lr * (g + momentum * m if nesterov else m)
+
+    Weight decay here is an L2 penalty: it goes through the momentum.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        dampening: float = 0.0,
+        *,
+        maximize: bool = False,
+        **unsupported: Unpack[Unsupported],
+    ) -> None:
+        refuse("SGD", unsupported)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        for name in ("momentum", "dampening"):
+            fraction("SGD", name, settings[name])
+        for name in ("nesterov", "maximize"):
+            arguments.flag("SGD", name, settings[name])
+        if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
+            raise TinyTorchError("SGD: nesterov needs a momentum and no dampening", user_loc())
+
+    def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
+        states: list[dict[str, Tensor]] = []
+        for p in group.params:
+            state = {"momentum_buffer": self.zeros(p, "momentum")} if group["momentum"] else {}
+            if group["momentum"] and group["dampening"]:
+                state["started"] = named(np.zeros((), np.bool_), f"{p.name}.started".lstrip("."))
+            states.append(state)
+        return states
+
+    def adopted(self, own: Mapping[str, Tensor], saved: Mapping[str, Any]) -> Mapping[str, Any]:
+        """PyTorch has no "started": it keeps no moment before the first step."""
+        known = {name: value for name, value in saved.items() if value is not None}
+        return {**known, "started": np.bool_(True)} if known and "started" in own and "started" not in known else known
+
+    def update(self, group: ParamGroup, entries: Entries) -> None:
+        for p, grad, state in entries:
+            dtype = working_dtype(p)
+            value = p.cast(dtype)
+            g = with_penalty(group, value, grad.cast(dtype))
+            p.copy_(value - group.rate.cast(dtype) * self._direction(group, g, state))
+
+    def _direction(self, group: ParamGroup, g: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """The gradient with its momentum, which is updated."""
+        momentum, dampening = group.number("momentum"), group["dampening"]
+        if "momentum_buffer" not in state:
+            if isinstance(momentum, Tensor) or momentum:
+                raise TinyTorchError("SGD: momentum must be set when the optimizer is made", user_loc())
+            return g
+        moment, momentum = state["momentum_buffer"], as_dtype(momentum, g.dtype)
+        new = moment * momentum + (g * (1 - dampening) if dampening else g)
+        if "started" in state:  # without dampening, a moment of zeros gives the same
+            new = where(state["started"], new, g)
+            state["started"].fill_(True)
+        moment.copy_(new)
+        return g + new * momentum if group["nesterov"] else new
