@@ -265,6 +265,22 @@ def test_epilogue_operands_broadcast(name, shape, kind):
     np.testing.assert_allclose(out, np.maximum(reference(a, b) + bias, 0), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["host", *FORCED])
+@pytest.mark.parametrize("shape", [(70, 150, 1100), (19, 130, 3001), (200, 65, 40000)], ids=str)
+def test_sums_of_all_panels_wait_where_blocks_of_k_come_first(name, shape):
+    m, n, k = shape
+    rng = np.random.default_rng(10)
+    a, b = matrix(rng, (), m, k, f32, "transposed") / np.float32(8), random(rng, (k, n), f32)
+    out, bias = np.full((m, n), np.nan, np.float32), random(rng, (m, n), f32)
+    product = product_of(operand_of(a), operand_of(b), [operand_of(out)], [])
+    assert plan_product(product, target_of(name)).k_first
+    run(a, b, out, target=target_of(name))
+    check(out, a, b)
+    epilogue = Epilogue("bias relu", bias_relu, operands=(operand_of(bias),))
+    run(a, b, out, target=target_of(name), epilogue=epilogue, operands=[bias])
+    np.testing.assert_allclose(out, np.maximum(reference(a, b) + bias, 0), rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(70, 100, 30), (784, 128, 64), (90, 33, 9001)], ids=str)
 def test_epilogue_updates_several_buffers_in_place(shape):
     m, n, k = shape

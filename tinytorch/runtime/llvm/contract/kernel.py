@@ -10,6 +10,7 @@ microkernels are `tile`'s, the copies `pack`'s, and what follows the sums is `ep
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tinytorch.ir.ops.contract import matmul
@@ -101,17 +102,19 @@ class _ProductWriter:
         self._lay_out_scratch()
 
     def _lay_out_scratch(self) -> None:
-        """Scratch: packed a, packed panel of b, then the sums of a panel that wait for further blocks of k, and what
-        was rounded off them."""
+        """Scratch: packed a, packed panel of b, then the sums of a panel (or of all, if blocks of k are the outermost
+        loop) that wait for further blocks of k, and what was rounded off them."""
         plan, product = self.plan, self.product
         rows = -(-plan.item_rows // plan.tile.rows) * plan.tile.rows
         a = 0
         if plan.pack_a == "rows":
             a = plan.item_rows * row_pitch(product.k, plan.lanes)
         elif plan.pack_a == "panels":
-            a = rows // plan.tile.rows * panel_pitch(product.k, plan.tile.rows, plan.lanes)
+            a = rows // plan.tile.rows * panel_pitch(self.a_depth, plan.tile.rows, plan.lanes)
         b = -(-plan.k_block // plan.lanes) * plan.lanes * plan.panel if plan.pack_b != "none" else 0
-        waiting = rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
+        panels = -(-plan.item_columns // plan.panel) if plan.k_first else 1
+        self.panel_sums = rows * plan.panel * self.size  # bytes
+        waiting = panels * rows * plan.panel if self.epilogue is not None and self.k_blocks > 1 else 0
         self.b_at = aligned(a * self.size)
         self.sums_at = self.b_at + aligned(b * self.size)
         self.compensation_bytes = aligned(waiting * self.size) if self.compensates else 0
@@ -167,23 +170,45 @@ class _ProductWriter:
             self.out,
             batch_offset(batch, product.batch, product.results[0].batch_bytes) + row * product.results[0].row_bytes,
         )
-        block = _Block(a, b, out, batch, row, rows)
-        self._pack_a(block)
-        whole = columns // plan.panel * plan.panel
+        block = _Block(a, b, out, batch, row, rows, column)
+        depth = product.k
+        if plan.k_first:
 
-        fn.loop(whole, [], lambda j: self._panel(block, column + j, plan.panel), step=plan.panel)
-        rest = product.n % plan.panel
+            def k_block(start: Register) -> None:
+                count = least(depth - start, plan.k_block) if depth % plan.k_block else fn.const(plan.k_block)
+                self._pack_a(block, start, count)
+                self._panels(block, columns, lambda j, width: self._k_block(block, j, width, start, count))
+
+            fn.loop(depth, [], k_block, step=plan.k_block)
+        else:
+            self._pack_a(block, fn.const(0), fn.const(depth))
+            self._panels(block, columns, lambda j, width: self._panel(block, j, width))
+
+    def _panels(self, block: _Block, columns: Register, panel: Callable[[Register, int], None]) -> None:
+        """`panel(column, width)` for the panels of an item."""
+        fn, width = self.fn, self.plan.panel
+        whole = columns // width * width
+        fn.loop(whole, [], lambda j: panel(block.column + j, width), step=width)
+        rest = self.product.n % width
         if rest:
-            where_differ(fn, columns, whole, lambda: self._panel(block, column + whole, rest))
+            where_differ(fn, columns, whole, lambda: panel(block.column + whole, rest))
 
-    def _pack_a(self, block: _Block) -> None:
+    @property
+    def a_depth(self) -> int:
+        """Steps of k of the rows of a that are packed at once."""
+        return self.plan.k_block if self.plan.k_first else self.product.k
+
+    def _pack_a(self, block: _Block, start: Register, count: Register) -> None:
         plan, a = self.plan, self.product.a
         if self.groups:
             pack = pack_row_groups(self.module, self.single.a, self.groups, plan.lanes, self.target)
         elif plan.pack_a == "rows":
             pack = pack_rows(self.module, a, plan.lanes, self.target)
         elif plan.pack_a == "panels":
-            pack = pack_panels(self.module, a, plan.tile.rows, plan.lanes, self.target)
+            pack = pack_panels(self.module, a, self.a_depth, plan.tile.rows, plan.lanes, self.target)
+            source = self.fn.at(block.a, start * a.column_bytes)
+            self.fn.call(pack, [source, self.scratch, block.rows, count])
+            return
         else:
             return
         self.fn.call(pack, [block.a, self.scratch, block.rows])
@@ -194,15 +219,16 @@ class _ProductWriter:
 
         def k_block(start: Register) -> None:
             count = least(depth - start, plan.k_block) if depth % plan.k_block else self.fn.const(plan.k_block)
-            b = self._panel_of_b(block, column, width, start, count)
-            panel = _Panel(column, width, start, count, b)
-            self._rows(block, panel)
+            self._k_block(block, column, width, start, count)
 
         if self.k_blocks == 1:
-            b = self._panel_of_b(block, column, width, self.fn.const(0), self.fn.const(depth))
-            self._rows(block, _Panel(column, width, self.fn.const(0), self.fn.const(depth), b))
+            self._k_block(block, column, width, self.fn.const(0), self.fn.const(depth))
         else:
             self.fn.loop(depth, [], k_block, step=plan.k_block)
+
+    def _k_block(self, block: _Block, column: Register, width: int, start: Register, count: Register) -> None:
+        b = self._panel_of_b(block, column, width, start, count)
+        self._rows(block, _Panel(column, width, start, count, b))
 
     def _panel_of_b(self, block: _Block, column: Register, width: int, start: Register, count: Register) -> Register:
         b = self.product.b
@@ -235,7 +261,10 @@ class _ProductWriter:
             to, stride = fn.at(block.out, i * out.row_bytes + panel.column * self.size), out.row_bytes
         else:
             stride = plan.panel * self.size
-            to = self.sums if self.k_blocks == 1 else fn.at(self.sums, i * stride)
+            at = i * stride
+            if plan.k_first:
+                at = at + (panel.column - block.column) // plan.panel * self.panel_sums
+            to = self.sums if self.k_blocks == 1 else fn.at(self.sums, at)
         self._sums(self._tile_of_a(block, panel, i), panel, to, stride, tall)
         if self.epilogue is None:
             return
@@ -254,8 +283,9 @@ class _ProductWriter:
         if plan.pack_a == "rows":
             return fn.at(self.scratch, (i * row_pitch(a.shape[-1], plan.lanes) + panel.start) * self.size)
         if plan.pack_a == "panels":
-            pitch = panel_pitch(a.shape[-1], plan.tile.rows, plan.lanes)
-            return fn.at(self.scratch, (i // plan.tile.rows * pitch + panel.start * plan.tile.rows) * self.size)
+            pitch = panel_pitch(self.a_depth, plan.tile.rows, plan.lanes)
+            start = fn.const(0) if plan.k_first else panel.start
+            return fn.at(self.scratch, (i // plan.tile.rows * pitch + start * plan.tile.rows) * self.size)
         return fn.at(block.a, i * a.row_bytes + panel.start * a.column_bytes)
 
     def _sums(self, a: Register, panel: _Panel, to: Register, stride: int, tall: int) -> None:
@@ -307,7 +337,8 @@ class _ProductWriter:
 
 @dataclass(frozen=True)
 class _Block:
-    """An item being computed: pointers to its first row of a and out, to its batch entry of b, and its rows."""
+    """An item being computed: pointers to its first row of a and out, to its batch entry of b, its rows, and its first
+    column."""
 
     a: Register
     b: Register
@@ -315,6 +346,7 @@ class _Block:
     batch: Register
     row: Register
     rows: Register
+    column: Register
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,15 @@ def pack_rows(module: Module, a: Buffer, lanes: int, target: Target) -> Function
     return _shared(module, key, write)
 
 
-def pack_panels(module: Module, a: Buffer, tile_rows: int, lanes: int, target: Target) -> Function:
-    """`(from, to, rows)`: all of k of that many rows of a, as `panels`; of the last tile only what exists."""
-    k, m = a.shape[-1], a.shape[-2]
+def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, lanes: int, target: Target) -> Function:
+    """`(from, to, rows, count)`: `count` of up to k steps of k of that many rows of a, as `panels`; of the last tile
+    only what exists."""
+    m = a.shape[-2]
     key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), (k * 64 + tile_rows, m % tile_rows), lanes, target)
     wide = 1 << (tile_rows - 1).bit_length()
 
     def write(fn: Function) -> None:
-        source, to, rows = fn.params
+        source, to, rows, count = fn.params
         emitter = LaneEmitter(fn, target, wide)
         compute = accumulator(a.dtype)
         pitch = panel_pitch(k, tile_rows, lanes) * compute.size
@@ -98,9 +99,9 @@ def pack_panels(module: Module, a: Buffer, tile_rows: int, lanes: int, target: T
                 rest = fn.compare("ne", rows % tile_rows, fn.const(0))
                 fn.if_(rest, lambda: one(j, tiles, m % tile_rows))
 
-        fn.loop(k, [], step)
+        fn.loop(count, [], step)
 
-    return _shared(module, key, write)
+    return _shared(module, key, write, counts=2)
 
 
 def pack_columns(module: Module, b: Buffer, width: int, lanes: int, target: Target) -> Function:
@@ -151,9 +152,9 @@ def pack_transposed(module: Module, b: Buffer, width: int, lanes: int, target: T
     return _shared(module, key, write)
 
 
-def _shared(module: Module, key: _Key, write: Callable[[Function], None]) -> Function:
+def _shared(module: Module, key: _Key, write: Callable[[Function], None], counts: int = 1) -> Function:
     def build(name: str) -> Function:
-        fn = module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
+        fn = module.function(name, [PTR, PTR, *[I64] * counts], internal=True, noinline=True)
         write(fn)
         fn.ret()
         return fn

@@ -8,6 +8,12 @@ A chunk is a run of items; an item is a block of the result of one batch entry. 
     for each panel of columns (tile width):   b's panel, `k` rows of it, packed or in place, stays in L2
       for each block of k:                    one block, unless the panel would outgrow L2
         for each tile of rows:                accumulators in registers, over the whole block of k
+
+or, where panels of a are packed and k is long, so that a's block stays in L2,
+
+    for each block of k:                      the item's rows of a are packed
+      for each panel of columns:
+        for each tile of rows:                sums of all panels wait for the next block
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ _PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a
 _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
 TALLEST = 16  # rows of a tile
 _STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
+_DEPTH = 512  # steps of k, at most, for which panels of a are packed at once
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
@@ -69,6 +76,7 @@ class ProductPlan:
     pack_a: Literal["none", "rows", "panels"]
     pack_b: Literal["none", "copy", "transpose"]
     k_block: int
+    k_first: bool  # whether blocks of k are the outermost loop of an item
     item_rows: int
     item_columns: int
     items_per_chunk: int
@@ -100,7 +108,12 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
     if grouped:
         pack_a, pack_b = "rows", "copy"
-    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, target)
+    k_first = pack_a == "panels" and product.k > _DEPTH
+    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, k_first, target)
+    if k_first:
+        k_block = _even_blocks(product.k, _DEPTH, lanes)
+    else:
+        k_block = _k_block(product, panel, lanes, target) if pack_b != "none" else max(1, product.k)
     items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
     return ProductPlan(
         form=form,
@@ -110,7 +123,8 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
         panel=panel,
         pack_a=pack_a,
         pack_b=pack_b,
-        k_block=_k_block(product, panel, lanes, target) if pack_b != "none" else max(1, product.k),
+        k_block=k_block,
+        k_first=k_first,
         item_rows=item_rows,
         item_columns=item_columns,
         items_per_chunk=-(-items // _wanted_chunks(product)),
@@ -217,12 +231,16 @@ def _pack_a(product: Product, panel: int) -> Literal["none", "rows", "panels"]:
 
 def _k_block(product: Product, panel: int, lanes: int, target: Target) -> int:
     """All of k, or equal blocks of it such that b's panel takes at most half of L2."""
-    most = max(lanes, target.l2_bytes // 2 // (panel * product.compute.size))
-    blocks = max(1, -(-product.k // most))
+    return _even_blocks(product.k, max(lanes, target.l2_bytes // 2 // (panel * product.compute.size)), lanes)
+
+
+def _even_blocks(k: int, most: int, lanes: int) -> int:
+    """The length of equal blocks of k of about `most` steps at most."""
+    blocks = max(1, -(-k // most))
     if blocks == 1:
-        return max(1, product.k)
-    block = -(-product.k // blocks // lanes) * lanes
-    while 0 < product.k % block < lanes:  # a transposed panel needs a whole square
+        return max(1, k)
+    block = -(-k // blocks // lanes) * lanes
+    while 0 < k % block < lanes:  # a transposed panel needs a whole square
         block += lanes
     return block
 
@@ -237,7 +255,9 @@ def _footprint(x: Buffer) -> int:
     return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
 
 
-def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, target: Target) -> tuple[int, int]:
+def _item(
+    product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, k_first: bool, target: Target
+) -> tuple[int, int]:
     """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be.
 
     Cuts that would pack more than a few percent again are made only where a few threads would be left idle.
@@ -245,7 +265,8 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, ta
     wanted = -(-_wanted_chunks(product) // product.batches)
     rows_least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
     columns_least = _PACKED_COLUMNS if pack_a != "none" else 1
-    packed = product.m * product.k * product.compute.size if pack_a != "none" else 0
+    packed = product.m * min(product.k, _DEPTH if k_first else product.k) * product.compute.size
+    packed = 2 * packed if k_first else packed if pack_a != "none" else 0
     rows = share(product.m, max(wanted, packed // target.l2_bytes), rows_least, tile.rows)
     columns = share(product.n, -(-wanted // -(-product.m // rows)), columns_least, panel)
     few = min(wanted, _FEW_CHUNKS)
