@@ -83,45 +83,60 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     return signature.replace(parameters=[first, *rest])
 
 
+class _Parameters:
+    """What the parameters of a function take, and the words for them."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        written: Any = inspect.unwrap(function)
+        code, annotations = written.__code__, written.__annotations__
+        own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        self.name = name
+        self.first = "" if not own else "input" if own[0] == "self" else own[0]
+        self.words = _words((self.first, *own[1:]))
+        defaults = _defaults(written, own)
+        wanted = {n: _wanted(n, annotations.get(n), defaults.get(n, ...)) for n in own}
+        if own and own[0] == "self":
+            wanted["self"] = _wanted("input", "Tensor", ...)
+        self.places = [wanted[n] for n in own[: code.co_argcount]]
+        self.named = {n: kind for n, kind in wanted.items() if kind is not None}
+
+    def fit(self, args: tuple[Any, ...]) -> bool:
+        """Whether none of `args`, all given by their places, has to be looked at."""
+        for value, kind in zip(args, self.places):  # noqa: B905, SIM110 (these cost as much as the loop)
+            if kind is not None and type(value) not in kind.types:
+                return False
+        return True
+
+    def take(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments as the parameters want them."""
+        if options:
+            options = {self.words.get(key, key): value for key, value in options.items()}
+            if not args and self.first in options:
+                args = (options.pop(self.first),)
+        beside = next((x for x in (*args, *options.values()) if isinstance(x, Tensor)), None)
+        checked = tuple(
+            value if kind is None or type(value) in kind.types else kind.take(self.name, value, beside)
+            for value, kind in zip(args, self.places, strict=False)
+        )
+        for key, value in options.items():
+            kind = self.named.get(key)
+            if kind is not None and type(value) not in kind.types:
+                options[key] = kind.take(self.name, value, beside)
+        return (*checked, *args[len(checked) :]), options
+
+
 def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function as users call it: with other words for parameters, arrays and numbers for tensors, and errors that
     name the argument and the user's line."""
-    written: Any = inspect.unwrap(function)
-    code, annotations = written.__code__, written.__annotations__
-    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    first = "" if not own else "input" if own[0] == "self" else own[0]
-    words = _words((first, *own[1:]))
-    defaults = _defaults(written, own)
-    wanted = {n: _wanted(n, annotations.get(n), defaults.get(n, ...)) for n in own}
-    if own and own[0] == "self":
-        wanted["self"] = _wanted("input", "Tensor", ...)
-    places = [wanted[n] for n in own[: code.co_argcount]]
-    named = {n: kind for n, kind in wanted.items() if kind is not None}
-
-    def take(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        beside = next((x for x in (*args, *options.values()) if isinstance(x, Tensor)), None)
-        checked = tuple(
-            value if kind is None or type(value) in kind.types else kind.take(name, value, beside)
-            for value, kind in zip(args, places, strict=False)
-        )
-        for key, value in options.items():
-            kind = named.get(key)
-            if kind is not None and type(value) not in kind.types:
-                options[key] = kind.take(name, value, beside)
-        return (*checked, *args[len(checked) :]), options
+    known: _Parameters | None = None
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        if options:
-            options = {words.get(key, key): value for key, value in options.items()}
-            if not args and first in options:
-                args = (options.pop(first),)
-            args, options = take(args, options)
-        else:
-            for value, kind in zip(args, places):  # noqa: B905 (its keyword costs as much as the loop)
-                if kind is not None and type(value) not in kind.types:
-                    args, options = take(args, options)
-                    break
+        nonlocal known
+        if known is None:
+            known = _Parameters(function, name)
+        if options or not known.fit(args):
+            args, options = known.take(args, options)
         try:
             return function(*args, **options)
         except (TypeError, ValueError, AttributeError, OverflowError, TinyTorchError) as error:
@@ -131,7 +146,7 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             raise clear from error
 
     call.__name__ = call.__qualname__ = name
-    if first == "input" and own[0] == "self":
+    if function.__code__.co_varnames[:1] == ("self",):
         call.__signature__ = signature_of(function)  # pyright: ignore[reportAttributeAccessIssue]
     return call
 
