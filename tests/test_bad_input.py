@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -326,3 +327,27 @@ def test_beginners_learn_what_to_do(call: Callable[[], Any], message: str) -> No
     with pytest.raises((TinyTorchError, IndexError), match=message) as error:
         call()
     assert HERE in str(error.value)
+
+
+def test_a_forgotten_zero_grad_warns_once_gradients_were_used() -> None:
+    model = tt.Linear(2, 1)
+    optimizer = tt.SGD(model.parameters(), lr=0.1)
+
+    def steps(count: int, **zero: bool) -> None:
+        for _ in range(count):
+            if zero:
+                optimizer.zero_grad(**zero)
+            model(tt.ones(1, 2)).sum().backward()
+            optimizer.step()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        steps(3, set_to_none=True)
+        steps(3, set_to_none=False)
+        optimizer.zero_grad()
+        model(tt.ones(1, 2)).sum().backward()  # gradients of two batches
+        steps(1)
+        optimizer.zero_grad()
+        steps(1)
+    with pytest.warns(RuntimeWarning, match="call zero_grad\\(\\) before each backward"):
+        steps(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict, cast
@@ -12,6 +13,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import TraceAgain, mode
+from tinytorch.frontend.storage import version_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
 from tinytorch.ir.errors import TinyTorchError
@@ -158,12 +160,13 @@ class Optimizer(Tracked):
     parameter number i is `state[i]`, a dict of tensors.
     """
 
-    unwatched: ClassVar[frozenset[str]] = frozenset({"defaults"})
+    unwatched: ClassVar[frozenset[str]] = frozenset({"defaults", "_used"})
     slots: ClassVar[tuple[str, ...]] = ()  # names of the per-parameter state that starts as zeros
     clocks: ClassVar[tuple[str, ...]] = ()  # names of scalars in the state, which have dtypes of their own
 
     def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
+        self._used: tuple[Tensor, int] | None = None  # a gradient of the last eager step, and its version then
         self.param_groups: list[ParamGroup] = TrackedList()
         self.state: list[dict[str, Tensor]] = TrackedList()
         for group in _groups(type(self).__name__, params):
@@ -235,6 +238,8 @@ class Optimizer(Tracked):
         first, and its loss is returned."""
         loss = None if closure is None else evaluated(type(self).__name__, closure)
         self._follow_dtypes()
+        if mode.trace is None:
+            self._watch_gradients()
         with grad_mode(False):
             at = 0
             for group in self.param_groups:
@@ -244,6 +249,21 @@ class Optimizer(Tracked):
                 found = [(p, p.use_grad(), s) for p, s in zip(group.params, states, strict=True)]
                 self.update(group, [(p, g if sign > 0 else -g, s) for p, g, s in found if g is not None])
         return loss
+
+    def _watch_gradients(self) -> None:
+        """Warn where backward() has added to a gradient that the step before this one has used."""
+        grads = (p.grad for group in self.param_groups for p in group.params)
+        grad = next((g for g in grads if g is not None), None)
+        if grad is None:
+            return
+        if self._used is not None and self._used[0] is grad and version_of(grad) == self._used[1] + 1:
+            warnings.warn(
+                f"{type(self).__name__}.step(): backward() has added to gradients that the last step used; call "
+                "zero_grad() before each backward(), or before the first of those that shall add up",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        self._used = (grad, version_of(grad))
 
     def _follow_dtypes(self) -> None:
         """State and settings in the dtypes of parameters that have been converted since they were made."""
