@@ -89,6 +89,12 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         if mode.trace is None:
             attributes_of(self)["_given"][name] = value
 
+    def schedule_rate(self, value: float) -> None:
+        """Set the learning rate to what a schedule computes, which may be below 0 behind the end of its cycle."""
+        with grad_mode(False):
+            self.rate.copy_(np.asarray(value))
+        attributes_of(self)["_given"]["lr"] = value
+
     def __getitem__(self, name: str) -> Any:
         if name not in attributes_of(self) or name == "_given":
             raise KeyError(name)

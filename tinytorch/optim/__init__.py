@@ -19,9 +19,11 @@ from tinytorch.frontend.optimizers import (
     RMSprop,
 )
 from tinytorch.frontend.optimizers import SGD as _SGD
+from tinytorch.optim import lr_scheduler as lr_scheduler
 
 __all__ = [
     "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "lr_scheduler",
 ]  # fmt: skip
 
 
