@@ -197,6 +197,14 @@ ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "floordiv": (2, 0, None), "mod": (2, 2, _AWAY_FROM_0), "maximum": (2, 0, _ANY), "minimum": (2, 0, _ANY),
     "pow": (2, 4, _POSITIVE), "eq": (2, 0, None), "ne": (2, 0, None), "lt": (2, 0, None), "le": (2, 0, None),
     "gt": (2, 0, None), "ge": (2, 0, None), "and": (2, 0, None), "or": (2, 0, None), "xor": (2, 0, None),
+    "tan": (1, 8, (-1.2, 1.2)), "sinh": (1, 5, _ANY), "cosh": (1, 4, _ANY), "asin": (1, 5, (-0.9, 0.9)),
+    "acos": (1, 5, (-0.9, 0.9)), "atan": (1, 4, _ANY), "asinh": (1, 5, _ANY), "acosh": (1, 5, (1.2, 3.0)),
+    "atanh": (1, 5, (-0.9, 0.9)), "exp2": (1, 3, _ANY), "log2": (1, 4, _POSITIVE), "log10": (1, 4, _POSITIVE),
+    "atan2": (2, 4, _AWAY_FROM_0), "logaddexp": (2, 4, _ANY), "logaddexp2": (2, 6, _ANY), "xlogy": (2, 3, _POSITIVE),
+    "xlog1py": (2, 4, _POSITIVE), "hypot": (2, 4, _AWAY_FROM_0), "copysign": (2, 0, _AWAY_FROM_0),
+    "fmod": (2, 0, _AWAY_FROM_0), "nextafter": (2, 0, _ANY), "exponent": (1, 0, None), "sinc": (1, 8, (0.2, 0.8)),
+    "erfc": (1, 6, _ANY), "erfcx": (1, 8, _ANY), "erfinv": (1, 8, (-0.9, 0.9)), "ndtri": (1, 8, (0.1, 0.9)),
+    "log_ndtr": (1, 8, _ANY), "entr": (1, 4, _POSITIVE), "lgamma": (1, 60, (2.5, 6.0)), "digamma": (1, 60, (2.0, 6.0)),
     "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
 }  # fmt: skip
 
@@ -207,13 +215,21 @@ def _elementwise() -> list[Sample]:
         op, rng = OPS[name], _rng(name)
         for dtype in _kinds(op, count):
             arrays = _operands(dtype, count, rng)
-            if name in ("sin", "cos"):  # far from 0 their accuracy fades, see lanemath
+            if name in ("sin", "cos", "tan"):  # far from 0 their accuracy fades, see lanemath
                 arrays = tuple(a[~(np.abs(a.astype(np.float64)) > 1e6)] for a in arrays)
             samples.append(Sample(op, arrays, tolerance=tolerance if dtype.is_float else 0))
         if interval is not None:
             points = tuple(rng.uniform(*interval, (3, 4)) for _ in range(count))
             samples.append(Sample(op, points, tolerance=tolerance, smooth=True))
     return samples
+
+
+def _polygammas() -> list[Sample]:
+    rng, op = _rng("polygamma"), OPS["polygamma"]
+    x = np.array([0.0, -1.0, -2.5, 0.3, 1.0, 2.5, 40.0, np.inf, np.nan])
+    dtypes = [DTYPES[name].numpy for name in ("f64", "f32", "f16", "bf16")]
+    samples = [Sample(op, (x.astype(dtype),), {"n": n}, 40) for n in (1, 2, 5) for dtype in dtypes]
+    return [*samples, *(Sample(op, (rng.uniform(0.8, 4, 7),), {"n": n}, 40, smooth=True) for n in (1, 2, 3))]
 
 
 def _casts() -> list[Sample]:
@@ -738,8 +754,8 @@ def _rotaries() -> list[Sample]:
 
 
 SAMPLES: list[Sample] = [
-    *_elementwise(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(), *_products(), *_scans(),
-    *_further_scans(), *_sorts(),
+    *_elementwise(), *_polygammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(),
+    *_products(), *_scans(), *_further_scans(), *_sorts(),
     *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
     *_recurrent(),
     *_rotaries(),

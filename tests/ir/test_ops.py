@@ -249,8 +249,15 @@ TORCH: dict[str, Callable[..., Any]] = {
     "minimum": lambda t, a, x, y: t.minimum(x, y), "pow": lambda t, a, x, y: x**y,
     "where": lambda t, a, c, x, y: t.where(c, x, y), "matmul": lambda t, a, x, y: x @ y,
     **{n: (lambda t, a, x, n=n: getattr(t, n)(x)) for n in (
-        "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "relu", "sigmoid",
+        "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "relu", "sigmoid", "tan", "sinh",
+        "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "exp2", "log2", "log10", "sinc", "erfc", "erfinv",
+        "lgamma",
     )},
+    **{n: (lambda t, a, x, n=n: getattr(t.special, n)(x)) for n in ("erfcx", "ndtri", "log_ndtr", "entr")},
+    **{n: (lambda t, a, x, y, n=n: getattr(t, n)(x, y)) for n in (
+        "atan2", "logaddexp", "logaddexp2", "xlogy", "hypot", "copysign", "fmod", "nextafter",
+    )},
+    "xlog1py": lambda t, a, x, y: t.special.xlog1py(x, y),
     "silu": lambda t, a, x: t.nn.functional.silu(x),
     "gelu": lambda t, a, x: t.nn.functional.gelu(x, approximate="tanh" if a["approximate"] else "none"),
     "softmax": lambda t, a, x: x.softmax(_axis(a)), "log_softmax": lambda t, a, x: x.log_softmax(_axis(a)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.types import DType, f32, f64, i32, i64
@@ -50,3 +52,26 @@ def horner(e: Emitter, x: Lane, coefficients: Sequence[float]) -> Lane:
     for coefficient in reversed(coefficients[:-1]):
         value = e.fma(value, x, e.const(coefficient, x.dtype))
     return value
+
+
+def chosen_horner(e: Emitter, condition: Lane, x: Lane, then: Sequence[float], otherwise: Sequence[float]) -> Lane:
+    """`horner` with the coefficients `then` where the condition is true, else `otherwise`: one evaluation for both."""
+    degree = max(len(then), len(otherwise))
+    pairs = [(*(c[k] if k < len(c) else 0.0 for c in (then, otherwise)),) for k in range(degree)]
+    lanes = [e.select(condition, e.const(a, x.dtype), e.const(b, x.dtype)) for a, b in pairs]
+    value = lanes[-1]
+    for lane in reversed(lanes[:-1]):
+        value = e.fma(value, x, lane)
+    return value
+
+
+def in_f64(function: Callable[..., Lane]) -> Callable[..., Lane]:
+    """`function` of f64 lanes for f32 lanes, too: computed in f64 and rounded once."""
+
+    @functools.wraps(function)
+    def run(e: Emitter, *lanes: Lane, **attrs: Any) -> Lane:
+        if lanes[0].dtype == f64:
+            return function(e, *lanes, **attrs)
+        return function(e, *(x.cast(f64) for x in lanes), **attrs).cast(f32)
+
+    return run

@@ -1,4 +1,5 @@
-"""exp and what is made of it: expm1, sigmoid, tanh, erf, and the exponential of a two-part number for pow.
+"""exp and what is made of it: expm1, exp2, sigmoid, sinh, cosh, tanh, erf, and the exponential of a two-part number for
+pow.
 
 Reduction (Cody and Waite, "Software Manual for the Elementary Functions", 1980): x = n ln 2 + r, with n found by adding
 a magic number: the low bits of the sum hold n plus a bias, from which a shift makes the exponent of 2**n. Functions
@@ -11,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinytorch.ir.emitter import Emitter, Lane
-from tinytorch.ir.lanemath_core import Format, format_of, horner
+from tinytorch.ir.lanemath_core import Format, format_of, horner, in_f64
 from tinytorch.ir.types import f32, f64
 
 _LOG2_E = 1.4426950408889634
 _LN2 = 0.6931471805599453
+_LN2_LOW = 2.3190468138462996e-17  # what rounding took off
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,35 @@ def expm1(e: Emitter, x: Lane) -> Lane:
     return e.copysign(e.fma(_expm1_small(e, r), first, first - inverse) * second, x)
 
 
+@in_f64
+def exp2(e: Emitter, x: Lane) -> Lane:
+    """2**x, exact for integers; overflows to inf, underflows through the subnormals to 0."""
+    form = format_of(x)
+    x = x.max(-1080.0).min(1030.0)
+    shifted = x + (form.round_magic + 2 * form.bias)
+    part = x - (shifted - (form.round_magic + 2 * form.bias))
+    r = part * _LN2
+    tail = e.fma(part, e.const(_LN2, x.dtype), -r) + part * _LN2_LOW
+    grown = e.fma(horner(e, r, _TABLES[x.dtype].exp), r, tail) + 1.0
+    first, second = _two_powers(form, shifted.bitcast(form.bits))
+    return grown * first * second
+
+
+@in_f64
+def sinh(e: Emitter, x: Lane) -> Lane:
+    """Hyperbolic sine: (t + t / (t + 1)) / 2 for t = expm1(|x|), e**|x| / 2 where that is all."""
+    a = x.abs()
+    t = expm1(e, a.min(30.0))
+    return e.copysign(e.select(a > 30.0, _half_exp(e, a), (t + t / (t + 1.0)) * 0.5), x)
+
+
+@in_f64
+def cosh(e: Emitter, x: Lane) -> Lane:
+    """Hyperbolic cosine: h + 1 / (4 h) for h = e**|x| / 2."""
+    half = _half_exp(e, x.abs())
+    return half + 0.25 / half
+
+
 def sigmoid(e: Emitter, x: Lane) -> Lane:
     """1 / (1 + e**-x), accurate in both tails."""
     decay = _exp_clamped(e, e.copysign(x, e.const(-1.0, x.dtype)).max(_TABLES[x.dtype].lowest))
@@ -138,6 +169,14 @@ def erf(e: Emitter, x: Lane) -> Lane:
 def _clamp(x: Lane) -> Lane:
     table = _TABLES[x.dtype]
     return x.max(table.lowest).min(table.highest)
+
+
+def _half_exp(e: Emitter, x: Lane) -> Lane:
+    """e**x / 2 of a positive f64, which overflows later than e**x."""
+    form = format_of(x)
+    r, bits = _reduce(e, x.min(711.0), 2 * form.bias)
+    first, second = _two_powers(form, bits - 1)
+    return e.fma(horner(e, r, _TABLES[x.dtype].exp), r, e.const(1.0, x.dtype)) * first * second
 
 
 def _exp_clamped(e: Emitter, x: Lane, tail: Lane | None = None) -> Lane:

@@ -1,4 +1,4 @@
-"""log, log1p and pow.
+"""log, log1p, log2, log10 and pow.
 
 x = 2**k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), found from the bits; then log x = k ln 2 + log(1 + f).
 """
@@ -6,12 +6,14 @@ x = 2**k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), found from the bits; then l
 from __future__ import annotations
 
 from tinytorch.ir.emitter import Emitter, Lane
-from tinytorch.ir.lanemath_core import INF, NAN, Format, format_of, horner
+from tinytorch.ir.lanemath_core import INF, NAN, Format, format_of, horner, in_f64
 from tinytorch.ir.lanemath_exp import exp, exp_sum
 from tinytorch.ir.types import f32, f64
 
 # ln 2 in two parts; k * hi is exact for every exponent k.
 _LN2 = {f32: (0.693145751953125, 1.4286068203094173e-06), f64: (0.6931471803691238, 1.9082149292705877e-10)}
+_LOG2_E = 1.4426950408889634
+_LOG10_E, _LOG10_E_LOW = 0.4342944819032518, 1.098319650216765e-17
 _SQRT_HALF_BITS = {f32: 0x3F3504F3, f64: 0x3FE6A09E667F3BCD}
 
 # (log(1+f) - f + f**2/2) / f**3 on [sqrt(1/2)-1, sqrt(2)-1]; minimax error relative to log(1+f) 2**-27.4.
@@ -47,6 +49,22 @@ def log1p(e: Emitter, x: Lane) -> Lane:
     scale = ((e.const(2 * form.bias, form.bits) - biased) << form.mantissa).bitcast(x.dtype)
     f = e.select(u < 2.0 ** (form.mantissa + 2), e.fma(x, scale, scale - 1.0), mantissa - 1.0)
     return e.copysign(_with_edges(e, u, _log_reduced(e, k, f)), x)
+
+
+@in_f64
+def log2(e: Emitter, x: Lane) -> Lane:
+    """Logarithm to base 2, exact for powers of 2."""
+    k, f = _decompose(e, x)
+    return _with_edges(e, x, e.fma(_log_reduced(e, e.const(0.0, x.dtype), f), e.const(_LOG2_E, x.dtype), k))
+
+
+@in_f64
+def log10(e: Emitter, x: Lane) -> Lane:
+    """Logarithm to base 10; with a fused multiply-add exact for powers of 10."""
+    high, low = _log_two_part(e, x)
+    value = high * _LOG10_E
+    tail = e.fma(high, e.const(_LOG10_E, x.dtype), -value) + e.fma(high, e.const(_LOG10_E_LOW, x.dtype), low * _LOG10_E)
+    return _with_edges(e, x, value + tail)
 
 
 def pow(e: Emitter, x: Lane, y: Lane) -> Lane:

@@ -1,4 +1,4 @@
-"""sin and cos: x = n pi/2 + r with |r| <= pi/4, then a polynomial of r chosen by n's low bits.
+"""sin, cos and tan: x = n pi/2 + r with |r| <= pi/4, then a polynomial of r chosen by n's low bits.
 
 The reduction runs in f64 for f32 lanes too. pi/2 is cut into parts so short that n times a part is exact, which makes
 the first subtractions exact (Cody and Waite 1980).
@@ -57,8 +57,22 @@ def cos(e: Emitter, x: Lane) -> Lane:
     return _evaluate(e, r, quadrant + 1)
 
 
+def tan(e: Emitter, x: Lane) -> Lane:
+    """Tangent of radians, computed in f64; NaN at infinity. Huge arguments fare as those of sin."""
+    r, quadrant = _reduce_wide(e, x)
+    sine, cosine = _sine_and_cosine(e, r)
+    even = (quadrant & 1).eq(0)
+    return (e.select(even, sine, -cosine) / e.select(even, cosine, sine)).cast(x.dtype)
+
+
 def _reduce(e: Emitter, x: Lane) -> tuple[Lane, Lane]:
     """(r, n) with x = n pi/2 + r; n as an integer lane of x's width, of which only the low two bits count."""
+    r, quadrant = _reduce_wide(e, x)
+    return (r, quadrant) if x.dtype == f64 else (r.cast(f32), quadrant.cast(FORMATS[f32].bits))
+
+
+def _reduce_wide(e: Emitter, x: Lane) -> tuple[Lane, Lane]:
+    """The same as f64 and i64 lanes."""
     wide = x if x.dtype == f64 else x.cast(f64)
     magic = FORMATS[f64].round_magic
     shifted = e.fma(wide, e.const(_TWO_OVER_PI, f64), e.const(magic, f64))
@@ -68,18 +82,23 @@ def _reduce(e: Emitter, x: Lane) -> tuple[Lane, Lane]:
         r = e.fma(n, e.const(-part, f64), r)
     # beyond the reduction's range r is rubbish, but stays where the polynomials are bounded by 1
     r = r.max(-0.8).min(0.8)
-    quadrant = shifted.bitcast(FORMATS[f64].bits)
-    return (r, quadrant) if x.dtype == f64 else (r.cast(f32), quadrant.cast(FORMATS[f32].bits))
+    return r, shifted.bitcast(FORMATS[f64].bits)
 
 
 def _evaluate(e: Emitter, r: Lane, quadrant: Lane) -> Lane:
     """sin(r + quadrant pi/2)."""
-    table, form = _TABLES[r.dtype], format_of(r)
-    square = r * r
+    form = format_of(r)
+    sine, cosine = _sine_and_cosine(e, r)
+    chosen = e.select((quadrant & 1).eq(0), sine, cosine)
+    sign = (quadrant & 2) << (form.dtype.bits - 2)
+    return (chosen.bitcast(form.bits) ^ sign).bitcast(r.dtype)
+
+
+def _sine_and_cosine(e: Emitter, r: Lane) -> tuple[Lane, Lane]:
+    """Both of |r| <= pi/4."""
+    table, square = _TABLES[r.dtype], r * r
     sine = e.copysign(e.fma(horner(e, square, table.sin), square * r, r), r)
     cosine = e.fma(
         horner(e, square, table.cos), square * square, e.fma(square, e.const(-0.5, r.dtype), e.const(1.0, r.dtype))
     )
-    chosen = e.select((quadrant & 1).eq(0), sine, cosine)
-    sign = (quadrant & 2) << (form.dtype.bits - 2)
-    return (chosen.bitcast(form.bits) ^ sign).bitcast(r.dtype)
+    return sine, cosine

@@ -9,6 +9,7 @@ from tinytorch.ir.ops import (
     elementwise,
     index,
     losses,
+    mathematics,
     normalization,
     pooling,
     random,
@@ -17,6 +18,7 @@ from tinytorch.ir.ops import (
     rotary,
     scan,
     sorting,
+    special,
     view,
     winograd,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "elementwise",
     "index",
     "losses",
+    "mathematics",
     "normalization",
     "pooling",
     "random",
@@ -38,6 +41,7 @@ __all__ = [
     "rotary",
     "scan",
     "sorting",
+    "special",
     "view",
     "winograd",
 ]

@@ -11,7 +11,7 @@ from tinytorch.ir import lanemath as lm
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.numpy_emitter import by_lanes, larger, smaller
-from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, apply, define
+from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, Spelled, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, require_same, where, zeros_like
 from tinytorch.ir.types import TensorType, bool_, i64
 
@@ -28,10 +28,19 @@ def _same(name: str, kinds: tuple[str, ...]) -> Any:
     return infer
 
 
-def _elementwise(name: str, doc: str, numpy: Any, lane: Any, vjp: tuple[Rule | None, ...] | Nondiff, *kinds: str) -> Op:
+def define_elementwise(
+    name: str,
+    doc: str,
+    numpy: Any,
+    lane: Any,
+    vjp: tuple[Rule | None, ...] | Nondiff,
+    *kinds: str,
+    spelled: Spelled | None = None,
+) -> Op:
     """An op whose operands and result have one type."""
     infer = _same(name, kinds or ("float", "int", "uint"))
-    return define(Op(name, "elementwise", doc, infer, computed_in_f32(numpy), vjp, one_per_result, lane))
+    how = computed_in_f32(numpy)
+    return define(Op(name, "elementwise", doc, infer, how, vjp, one_per_result, lane, spelled=spelled))
 
 
 def _number(like: Any, value: float) -> Any:
@@ -39,20 +48,20 @@ def _number(like: Any, value: float) -> Any:
 
 
 # Arithmetic. g is the cotangent of the result, n the application.
-add = _elementwise(
+add = define_elementwise(
     "add", "a + b; of bools, a or b", np.add, lambda e, a, b: a | b if a.dtype.kind == "bool" else a + b,
     (lambda g, n: g, lambda g, n: g), "float", "int", "uint", "bool",
 )  # fmt: skip
-sub = _elementwise("sub", "a - b", np.subtract, lambda e, a, b: a - b, (lambda g, n: g, lambda g, n: -g))
-mul = _elementwise(
+sub = define_elementwise("sub", "a - b", np.subtract, lambda e, a, b: a - b, (lambda g, n: g, lambda g, n: -g))
+mul = define_elementwise(
     "mul", "a * b; of bools, a and b", np.multiply, lambda e, a, b: a & b if a.dtype.kind == "bool" else a * b,
     (lambda g, n: g * n.inputs[1], lambda g, n: g * n.inputs[0]), "float", "int", "uint", "bool",
 )  # fmt: skip
-div = _elementwise(
+div = define_elementwise(
     "div", "a / b of floats", np.divide, lambda e, a, b: a / b,
     (lambda g, n: g / n.inputs[1], lambda g, n: -g * n.output / n.inputs[1]), "float",
 )  # fmt: skip
-floordiv = _elementwise(
+floordiv = define_elementwise(
     "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, NONDIFF
 )
 
@@ -65,12 +74,12 @@ def _mod(a: Any, b: Any) -> Any:
     return np.add(rest, b, out=rest, where=wrong) if wrong.any() else rest
 
 
-mod = _elementwise(
+mod = define_elementwise(
     "mod", "a - floor(a / b) * b, with b's sign; zeros have a's sign, integers modulo zero give 0", _mod, lm.mod,
     (lambda g, n: g, lambda g, n: -g * apply(floordiv, *n.inputs)),
 )  # fmt: skip
-neg = _elementwise("neg", "-x", np.negative, lambda e, x: -x, (lambda g, n: -g,))
-abs_ = _elementwise("abs", "|x|", np.abs, lambda e, x: x.abs(), (lambda g, n: g * apply(sign, n.inputs[0]),))
+neg = define_elementwise("neg", "-x", np.negative, lambda e, x: -x, (lambda g, n: -g,))
+abs_ = define_elementwise("abs", "|x|", np.abs, lambda e, x: x.abs(), (lambda g, n: g * apply(sign, n.inputs[0]),))
 
 
 def _extremum_rules(loses: Callable[[Any, Any], Any]) -> tuple[Rule, Rule]:
@@ -83,12 +92,12 @@ def _extremum_rules(loses: Callable[[Any, Any], Any]) -> tuple[Rule, Rule]:
     return lambda g, n: rule(g, *n.inputs), lambda g, n: rule(g, *n.inputs[::-1])
 
 
-maximum = _elementwise(
+maximum = define_elementwise(
     "maximum", "The larger, NaN if either is; b where both are equal", larger, lambda e, a, b: a.max(b),
     _extremum_rules(lambda own, other: apply(lt, own, other)),
     "float", "int", "uint", "bool",
 )  # fmt: skip
-minimum = _elementwise(
+minimum = define_elementwise(
     "minimum", "The smaller, NaN if either is; b where both are equal", smaller, lambda e, a, b: a.min(b),
     _extremum_rules(lambda own, other: apply(gt, own, other)),
     "float", "int", "uint", "bool",
@@ -109,21 +118,21 @@ def _sign_lane(e: Emitter, x: Lane) -> Lane:
     return positive if x.dtype.kind == "uint" else e.select(x < 0, e.const(-1, x.dtype), positive)
 
 
-sign = _elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, NONDIFF)
+sign = define_elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, NONDIFF)
 
 # Functions of floats.
-exp = _elementwise("exp", "e**x", np.exp, lm.exp, (lambda g, n: g * n.output,), "float")
-expm1 = _elementwise("expm1", "e**x - 1", np.expm1, lm.expm1, (lambda g, n: g * (n.output + 1.0),), "float")
-log = _elementwise("log", "Natural logarithm", np.log, lm.log, (lambda g, n: g / n.inputs[0],), "float")
-log1p = _elementwise("log1p", "log(1 + x)", np.log1p, lm.log1p, (lambda g, n: g / (n.inputs[0] + 1.0),), "float")
-sqrt = _elementwise(
+exp = define_elementwise("exp", "e**x", np.exp, lm.exp, (lambda g, n: g * n.output,), "float")
+expm1 = define_elementwise("expm1", "e**x - 1", np.expm1, lm.expm1, (lambda g, n: g * (n.output + 1.0),), "float")
+log = define_elementwise("log", "Natural logarithm", np.log, lm.log, (lambda g, n: g / n.inputs[0],), "float")
+log1p = define_elementwise("log1p", "log(1 + x)", np.log1p, lm.log1p, (lambda g, n: g / (n.inputs[0] + 1.0),), "float")
+sqrt = define_elementwise(
     "sqrt", "Square root", np.sqrt, lambda e, x: e.unary("sqrt", x), (lambda g, n: g * 0.5 / n.output,), "float"
 )
-rsqrt = _elementwise(
+rsqrt = define_elementwise(
     "rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lm.rsqrt,
     (lambda g, n: g * -0.5 * n.output * n.output * n.output,), "float",
 )  # fmt: skip
-tanh = _elementwise(
+tanh = define_elementwise(
     "tanh", "Hyperbolic tangent", np.tanh, lm.tanh, (lambda g, n: g * (1.0 - n.output * n.output),), "float"
 )
 
@@ -137,15 +146,19 @@ def _sigmoid(x: Any) -> Any:
     return out
 
 
-sigmoid = _elementwise(
+sigmoid = define_elementwise(
     "sigmoid", "1 / (1 + exp(-x))", _sigmoid, lm.sigmoid, (lambda g, n: g * n.output * (1.0 - n.output),), "float"
 )
-erf = _elementwise(
+erf = define_elementwise(
     "erf", "Error function, 2/sqrt(pi) * integral of exp(-t*t) from 0 to x", by_lanes(lm.erf), lm.erf,
     (lambda g, n: g * 1.1283791670955126 * apply(exp, -n.inputs[0] * n.inputs[0]),), "float",
 )  # fmt: skip
-sin = _elementwise("sin", "Sine, of radians", np.sin, lm.sin, (lambda g, n: g * apply(cos, n.inputs[0]),), "float")
-cos = _elementwise("cos", "Cosine, of radians", np.cos, lm.cos, (lambda g, n: -g * apply(sin, n.inputs[0]),), "float")
+sin = define_elementwise(
+    "sin", "Sine, of radians", np.sin, lm.sin, (lambda g, n: g * apply(cos, n.inputs[0]),), "float"
+)
+cos = define_elementwise(
+    "cos", "Cosine, of radians", np.cos, lm.cos, (lambda g, n: -g * apply(sin, n.inputs[0]),), "float"
+)
 
 
 def _pow_base(g: Any, n: Any) -> Any:
@@ -195,18 +208,22 @@ def _pow_lane(e: Emitter, a: Lane, b: Lane) -> Lane:
     return e.select(b < 0, inverse, out)
 
 
-pow_ = _elementwise(
+pow_ = define_elementwise(
     "pow", "a**b; integers wrap, and those with a negative exponent are rounded to zero", _pow, _pow_lane,
     (_pow_base, _pow_exponent),
 )  # fmt: skip
 
 # Rounding: zero derivative almost everywhere.
-floor = _elementwise(
+floor = define_elementwise(
     "floor", "Largest integer not above x", np.floor, lambda e, x: e.unary("floor", x), NONDIFF, "float"
 )
-ceil = _elementwise("ceil", "Smallest integer not below x", np.ceil, lambda e, x: e.unary("ceil", x), NONDIFF, "float")
-trunc = _elementwise("trunc", "x without its fraction", np.trunc, lambda e, x: e.unary("trunc", x), NONDIFF, "float")
-rint = _elementwise(
+ceil = define_elementwise(
+    "ceil", "Smallest integer not below x", np.ceil, lambda e, x: e.unary("ceil", x), NONDIFF, "float"
+)
+trunc = define_elementwise(
+    "trunc", "x without its fraction", np.trunc, lambda e, x: e.unary("trunc", x), NONDIFF, "float"
+)
+rint = define_elementwise(
     "round", "Nearest integer, halves to even", np.rint, lambda e, x: e.unary("rint", x), NONDIFF, "float"
 )
 
@@ -228,10 +245,10 @@ ge = _comparison("ge", "a >= b", np.greater_equal, lambda e, a, b: a >= b)
 
 # Logic, bitwise on integers.
 _LOGIC = ("bool", "int", "uint")
-and_ = _elementwise("and", "a & b", np.bitwise_and, lambda e, a, b: a & b, NONDIFF, *_LOGIC)
-or_ = _elementwise("or", "a | b", np.bitwise_or, lambda e, a, b: a | b, NONDIFF, *_LOGIC)
-xor = _elementwise("xor", "a ^ b", np.bitwise_xor, lambda e, a, b: a ^ b, NONDIFF, *_LOGIC)
-not_ = _elementwise("not", "~x", np.invert, lambda e, x: ~x, NONDIFF, *_LOGIC)
+and_ = define_elementwise("and", "a & b", np.bitwise_and, lambda e, a, b: a & b, NONDIFF, *_LOGIC)
+or_ = define_elementwise("or", "a | b", np.bitwise_or, lambda e, a, b: a | b, NONDIFF, *_LOGIC)
+xor = define_elementwise("xor", "a ^ b", np.bitwise_xor, lambda e, a, b: a ^ b, NONDIFF, *_LOGIC)
+not_ = define_elementwise("not", "~x", np.invert, lambda e, x: ~x, NONDIFF, *_LOGIC)
 
 
 def _shift(name: str, doc: str, numpy: Any, lane: Any, *, keeps_sign: bool = False) -> Op:
@@ -251,7 +268,7 @@ def _shift(name: str, doc: str, numpy: Any, lane: Any, *, keeps_sign: bool = Fal
             return lane(a, e.select(inside, b, e.const(last, b.dtype)))
         return e.select(inside, lane(a, b & last), e.const(0, a.dtype))
 
-    return _elementwise(name, doc, evaluate, emit, NONDIFF, *INTEGERS)
+    return define_elementwise(name, doc, evaluate, emit, NONDIFF, *INTEGERS)
 
 
 def _arithmetic_right(a: Any, b: Any) -> Any:
