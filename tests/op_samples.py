@@ -476,6 +476,11 @@ def _sorts() -> list[Sample]:
         samples += [Sample(op, (_random(t, (70, 3), rng),), whole) for t in DTYPES.values()]
         samples.append(Sample(op, (_random(f32, (2, 900), rng),), {**whole, "axis": 1}))
         samples.append(Sample(op, (np.zeros((0, 2), np.float32),), {**whole, "count": 0}))
+    for skip_nan in (False, True):
+        attrs = {"skip_nan": skip_nan}
+        samples += [Sample(OPS["median"], (x,), attrs, smooth=True) for x in (rng.normal(size=9), rng.normal(size=4))]
+        samples += [Sample(OPS["median"], (row,), attrs) for row in (*ties, np.full(3, np.nan), np.array([3, 1, 2, 2]))]
+        samples.append(Sample(OPS["median"], (_random(DTYPES["bf16"], (40,), rng),), attrs))
     for right in (False, True):
         rows, x = np.sort(_random(f32, (3, 13), rng)), _random(f32, (3, 5), rng)
         x[0, :4] = rows[0, 3], np.inf, -np.inf, np.nan

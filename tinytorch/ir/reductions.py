@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -11,10 +12,10 @@ from tinytorch.ir.arithmetic import Arithmetic
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops import composite, core, elementwise, reduce, scan
+from tinytorch.ir.ops import composite, core, elementwise, reduce, scan, view
 from tinytorch.ir.promotion import flag, normalize_axis
 from tinytorch.ir.tensor_like import TensorLike
-from tinytorch.ir.types import bool_, i64
+from tinytorch.ir.types import DType, bool_, dtype_of, i64
 
 Axis = int | Sequence[int] | None
 
@@ -24,6 +25,14 @@ class ValuesAndIndices(NamedTuple):
 
     values: Any
     indices: Any
+
+
+def _not_bool(dtype: object) -> DType:
+    """What sums are in: a sum of bools is their number, in PyTorch whether there is one."""
+    found = dtype_of(dtype)
+    if found == bool_:
+        raise ShapeError("a sum or product has a dtype of numbers, got bool; `any` and `all` give bools", user_loc())
+    return found
 
 
 class Reductions(Arithmetic):
@@ -51,17 +60,43 @@ class Reductions(Arithmetic):
     def _dropping(self, axes: Sequence[int], keepdims: bool) -> Self:
         return self if keepdims else self.reshape(tuple(d for i, d in enumerate(self.shape) if i not in axes))
 
-    def sum(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        """Sum over `dim` (or `axis`), all by default; small integers and bools are summed as i64."""
-        wide = self if self.dtype.is_float else self.cast(i64)
-        return wide._reduce(reduce.sum_, dim if axis is None else axis, keepdim or keepdims)
+    def _summed(self, dtype: object) -> Self:
+        """This as it is summed: in `dtype`, or integers and bools in i64."""
+        if dtype is not None:
+            return self.cast(_not_bool(dtype))
+        return self if self.dtype.is_float else self.cast(i64)
 
-    def mean(self, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Self:
-        return self._float()._reduce(composite.mean, dim if axis is None else axis, keepdim or keepdims)
+    def sum(
+        self,
+        dim: Axis = None,
+        keepdim: bool = False,
+        *,
+        dtype: object = None,
+        axis: Axis = None,
+        keepdims: bool = False,
+    ) -> Self:
+        """Sum over `dim` (or `axis`), all by default, of what the elements are in `dtype`; small integers and bools are
+        summed as i64."""
+        return self._summed(dtype)._reduce(reduce.sum_, dim if axis is None else axis, keepdim or keepdims)
 
-    def cumsum(self, dim: int) -> Self:
-        """Sums of all elements up to each, along `dim`; small integers and bools are summed as i64."""
-        wide = self if self.dtype.is_float else self.cast(i64)
+    def mean(
+        self,
+        dim: Axis = None,
+        keepdim: bool = False,
+        *,
+        dtype: object = None,
+        axis: Axis = None,
+        keepdims: bool = False,
+    ) -> Self:
+        """Mean over `dim` (or `axis`), all by default, of what the elements are in `dtype`, a float; integers and bools
+        are averaged as f32."""
+        x = self._float() if dtype is None else self.cast(dtype)
+        return x._reduce(composite.mean, dim if axis is None else axis, keepdim or keepdims)
+
+    def cumsum(self, dim: int, *, dtype: object = None) -> Self:
+        """Sums of all elements up to each, along `dim`, of what they are in `dtype`; small integers and bools are
+        summed as i64."""
+        wide = self._summed(dtype)
         if not self.ndim:
             normalize_axis("cumsum", dim, 1)
             return wide
@@ -167,6 +202,15 @@ class Reductions(Arithmetic):
     def log_softmax(self, dim: int = -1) -> Self:
         return self._along(composite.log_softmax, dim)
 
-    def logsumexp(self, dim: int = -1, keepdim: bool = False) -> Self:
-        axes, keep = self._axes("logsumexp", dim), flag("logsumexp", "keepdim", keepdim)
-        return self._along(composite.logsumexp, dim)._dropping(axes, keep)
+    def logsumexp(self, dim: Axis = -1, keepdim: bool = False) -> Self:
+        """log(sum(exp(x))) over one axis or several; of no elements -inf."""
+        axes, keep = self._reduced_axes("logsumexp", dim), flag("logsumexp", "keepdim", keepdim)
+        if len(axes) < 2:
+            return self._along(composite.logsumexp, *(axes or (0,)))._dropping(axes, keep)
+        others = tuple(a for a in range(self.ndim) if a not in axes)
+        kept = tuple(self.shape[a] for a in others)
+        joined = self._apply(view.permute, axes=(*others, *axes)).reshape(
+            (*kept, math.prod(self.shape[a] for a in axes))
+        )
+        out = joined._along(composite.logsumexp, -1)
+        return out.reshape(tuple(1 if a in axes else d for a, d in enumerate(self.shape)) if keep else kept)

@@ -120,7 +120,7 @@ def _product(x: Array, axis: Axes, keepdims: bool) -> Array:
 
 
 def _product_rule(g: Any, n: Any) -> Any:
-    """Each element has the product of all others: of those before it and those behind it, so that zeros need no care."""
+    """Each element has the product of those before it and those behind it, so that zeros need no care."""
     x, axes = n.inputs[0], n.attrs["axes"]
     shape = x.type.shape
     order = (*(a for a in range(len(shape)) if a not in axes), *axes)

@@ -106,14 +106,11 @@ cumprod = define(Op(
 # logcumsumexp. With R[i] = sum over j >= i of g[j] exp(out[i] - out[j]), no exponent is positive.
 def _log_rule(g: Any, n: Any) -> Any:
     axis, reverse, x, out = n.attrs["axis"], n.attrs["reverse"], n.inputs[0], n.output
-    ratio = _exp_of_difference(out, neighbours(out, axis, reverse, 0))
-    return apply(linear_scan, ratio, g, axis=axis, reverse=not reverse) * _exp_of_difference(x, out)
-
-
-def _exp_of_difference(a: Any, b: Any) -> Any:
-    """exp(a - b), 1 where both are the same infinity."""
-    same = apply(eq, a, b)
-    return apply(exp, apply(where, same, zeros_like(a), a - b))
+    before = neighbours(out, axis, not reverse, 0)
+    same = apply(eq, before, out)  # also of infinities
+    ratio = apply(exp, apply(where, same, zeros_like(out), before - out))
+    total = apply(linear_scan, neighbours(ratio, axis, reverse, 0), g, axis=axis, reverse=not reverse)
+    return total * apply(exp, x - out)
 
 
 def _log_sums(x: Array, axis: int) -> Array:

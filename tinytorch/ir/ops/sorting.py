@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import NONDIFF, Array, Op, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.composite import define_composite
-from tinytorch.ir.ops.core import filled, iota, normalize_axis, where
-from tinytorch.ir.ops.elementwise import ge, gt, minimum
+from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
+from tinytorch.ir.ops.elementwise import eq, ge, gt, maximum, minimum, ne
 from tinytorch.ir.ops.index import gather, scatter_add
-from tinytorch.ir.ops.view import reshape
+from tinytorch.ir.ops.reduce import sum_
+from tinytorch.ir.ops.view import broadcast, reshape
 from tinytorch.ir.types import DType, Shape, TensorType, contiguous_strides, dtype_of, i64
 
 
@@ -94,6 +95,50 @@ sort = define(Op(
     "largest; equal elements keep their order.",
     infer=_sort_type, eval=_sort, vjp=(_sort_rule,), flops=_sort_flops,
 ))  # fmt: skip
+
+
+# The element in the middle: of an even number the lower one, as in PyTorch.
+def median_index(x: Any, axis: int, skip_nan: bool) -> Any:
+    """The index of the median along `axis`, which stays with size 1 and is not empty: of the first NaN where there is
+    one, unless NaNs are skipped."""
+    size = x.type.shape[axis]
+    order = apply(sort, x, axis=axis, descending=False, count=size)[1]
+    kept = TensorType(i64, tuple(1 if a == axis else d for a, d in enumerate(x.type.shape)))
+    middle = filled(order, (size - 1) // 2, kept)
+    if x.type.dtype.is_float:
+        numbers = apply(sum_, apply(cast, apply(eq, x, x), dtype=i64), axes=(axis,))
+        if skip_nan:
+            middle = apply(maximum, numbers - 1, filled(order, 0, kept)) // 2
+        else:
+            middle = apply(where, apply(eq, numbers, filled(order, size, kept)), middle, numbers)
+    return take_along(order, middle, axis)
+
+
+def _median_type(x: TensorType, *, skip_nan: bool) -> TensorType:
+    if x.rank != 1 or not x.size or x.dtype.kind == "bool":
+        raise ShapeError(f"median: needs a vector of numbers that is not empty, got {x}")
+    return TensorType(x.dtype, ())
+
+
+def _median(x: Any, *, skip_nan: bool) -> Any:
+    return apply(reshape, take_along(x, median_index(x, 0, skip_nan), 0), shape=())
+
+
+def _median_rule(g: Any, n: Any) -> Any:
+    """Shared equally among the elements that are equal to it, as in PyTorch."""
+    x = n.inputs[0]
+    median = apply(broadcast, n.output, shape=x.type.shape)
+    hit = apply(eq, x, median) | (apply(ne, x, x) & apply(ne, median, median))
+    share = apply(broadcast, g, shape=x.type.shape) / apply(
+        broadcast, apply(sum_, apply(cast, hit, dtype=x.type.dtype), axes=(0,)), shape=x.type.shape
+    )
+    return apply(where, hit, share, zeros_like(share))
+
+
+median = define_composite(
+    "median", "The median of a vector: NaN where there is one, unless NaNs are skipped", _median_type, _median,
+    (_median_rule,),
+)  # fmt: skip
 
 
 # Searching.

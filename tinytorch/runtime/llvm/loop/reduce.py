@@ -72,8 +72,8 @@ def _worst(dtype: DType, largest: bool) -> float:
 
 @dataclass(frozen=True)
 class _Fold:
-    """sum, prod, max and min: one value, folded by a binary instruction. A largest or smallest zero becomes +0.0: which of
-    several it is depends on the order."""
+    """sum, prod, max and min: one value, folded by a binary instruction. A largest or smallest zero becomes +0.0: which
+    of several it is depends on the order."""
 
     node: Node
     name: Literal["add", "mul", "max", "min"]

@@ -98,13 +98,17 @@ class _RunWriter:
                 self._next(table, self._digit(key, digit))
 
         fn.loop(self.count, [], count)
-        halves = [self.first, self.second]
+        source, to = self.first, self.second
         for digit, table in enumerate(tables):
-            source, to = halves
-            shared = fn.load(table, run.number, self._digit(self._key_at(source, fn.const(0)), digit))
-            varies = fn.compare("ne", self._index(shared), self.count)
-            halves = fn.if_(varies, lambda h=halves, t=table, d=digit: self._pass(*h, t, d), lambda h=halves: h)
-        return [halves[0]]
+            source, to = self._by_digit(source, to, table, digit)
+        return [source]
+
+    def _by_digit(self, source: Register, to: Register, table: Register, digit: int) -> list[Register]:
+        """The half that is in the order of a digit, and the other one."""
+        fn = self.fn
+        shared = fn.load(table, self.run.number, self._digit(self._key_at(source, fn.const(0)), digit))
+        varies = fn.compare("ne", self._index(shared), self.count)
+        return fn.if_(varies, lambda: self._pass(source, to, table, digit), lambda: [source, to])
 
     def _digit(self, key: Register, digit: int) -> Register:
         """Where the counter of a digit of the key lies in its table."""
