@@ -21,6 +21,8 @@ __all__: list[str] = [
     "Device",
     "__array_namespace_info__",
     "abs",
+    "acos",
+    "acosh",
     "add",
     "all",
     "any",
@@ -29,7 +31,12 @@ __all__: list[str] = [
     "argmin",
     "argsort",
     "asarray",
+    "asin",
+    "asinh",
     "astype",
+    "atan",
+    "atan2",
+    "atanh",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -45,7 +52,9 @@ __all__: list[str] = [
     "clip",
     "concat",
     "conj",
+    "copysign",
     "cos",
+    "cosh",
     "count_nonzero",
     "cumulative_prod",
     "cumulative_sum",
@@ -70,6 +79,7 @@ __all__: list[str] = [
     "full_like",
     "greater",
     "greater_equal",
+    "hypot",
     "iinfo",
     "inf",
     "int8",
@@ -85,6 +95,9 @@ __all__: list[str] = [
     "linspace",
     "log",
     "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -102,6 +115,7 @@ __all__: list[str] = [
     "nan",
     "negative",
     "newaxis",
+    "nextafter",
     "nonzero",
     "not_equal",
     "ones",
@@ -122,6 +136,7 @@ __all__: list[str] = [
     "searchsorted",
     "sign",
     "sin",
+    "sinh",
     "sort",
     "sqrt",
     "square",
@@ -132,6 +147,7 @@ __all__: list[str] = [
     "sum",
     "take",
     "take_along_axis",
+    "tan",
     "tanh",
     "tensordot",
     "tile",
@@ -169,6 +185,12 @@ def __array_namespace_info__() -> Info:
     """What this library has of the standard: capabilities, devices, dtypes."""
 
 def abs(input: Tensor) -> Tensor: ...
+def acos(input: Tensor) -> Tensor:
+    """Arc cosine, in [0, pi]."""
+
+def acosh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic cosine, of x >= 1."""
+
 def add(x1: Any, x2: Any, /) -> Tensor:
     """`add` of each pair of elements; of numbers, one may be Python's."""
 
@@ -196,8 +218,23 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: builtin
     """A tensor of numbers, nested lists, an array or a tensor; copied if `copy`, and if needed where it
     is None."""
 
+def asin(input: Tensor) -> Tensor:
+    """Arc sine, in [-pi/2, pi/2]."""
+
+def asinh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic sine."""
+
 def astype(x: Tensor, dtype: Any, /, *, copy: builtins.bool = True, device: Any = None) -> Tensor:
     """`x` converted to `dtype`: a copy, or `x` itself where it has that dtype and `copy` is False."""
+
+def atan(input: Tensor) -> Tensor:
+    """Arc tangent, in [-pi/2, pi/2]."""
+
+def atan2(x1: Any, x2: Any, /) -> Tensor:
+    """The angle of the point (other, input), in [-pi, pi]."""
+
+def atanh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic tangent, of |x| <= 1."""
 
 def bitwise_and(x1: Any, x2: Any, /) -> Tensor:
     """`bitwise_and` of each pair of elements; of numbers, one may be Python's."""
@@ -239,7 +276,13 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
 def conj(x: Tensor, /) -> Tensor:
     """`x`: all numbers here are real."""
 
+def copysign(x1: Any, x2: Any, /) -> Tensor:
+    """|input| with the sign of other."""
+
 def cos(input: Tensor) -> Tensor: ...
+def cosh(input: Tensor) -> Tensor:
+    """Hyperbolic cosine."""
+
 def count_nonzero(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> Tensor:
     """How many elements along `axis` are not 0, as i64."""
 
@@ -302,6 +345,9 @@ def greater(x1: Any, x2: Any, /) -> Tensor:
 def greater_equal(x1: Any, x2: Any, /) -> Tensor:
     """`greater_equal` of each pair of elements; of numbers, one may be Python's."""
 
+def hypot(x1: Any, x2: Any, /) -> Tensor:
+    """sqrt(input**2 + other**2)."""
+
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether a dtype is `kind`: another dtype, "bool", "signed integer", "unsigned integer",
     "integral", "real floating", "complex floating" or "numeric"; or one of several in a tuple."""
@@ -325,7 +371,16 @@ def linspace(
     `endpoint`."""
 
 def log(input: Tensor) -> Tensor: ...
+def log10(input: Tensor) -> Tensor:
+    """Logarithm to base 10."""
+
 def log1p(input: Tensor) -> Tensor: ...
+def log2(input: Tensor) -> Tensor:
+    """Logarithm to base 2."""
+
+def logaddexp(x1: Any, x2: Any, /) -> Tensor:
+    """log(exp(input) + exp(other))."""
+
 def logical_and(x1: Any, x2: Any, /) -> Tensor:
     """`logical_and` of each pair of elements, where 0 is false."""
 
@@ -365,6 +420,9 @@ def multiply(x1: Any, x2: Any, /) -> Tensor:
 
 def negative(x: Tensor, /) -> Tensor:
     """`-x`."""
+
+def nextafter(x1: Any, x2: Any, /) -> Tensor:
+    """The next float after input towards other."""
 
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     """Where `x` is not 0: a vector of indices for each axis."""
@@ -421,6 +479,9 @@ def searchsorted(
 
 def sign(input: Tensor) -> Tensor: ...
 def sin(input: Tensor) -> Tensor: ...
+def sinh(input: Tensor) -> Tensor:
+    """Hyperbolic sine."""
+
 def sort(x: Tensor, /, *, axis: int = -1, descending: builtins.bool = False, stable: builtins.bool = True) -> Tensor:
     """The elements in ascending order along `axis`, or in descending order."""
 
@@ -446,6 +507,9 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     """What `indices` name along `axis`, each in its own row; the other axes broadcast."""
+
+def tan(input: Tensor) -> Tensor:
+    """Tangent, of radians."""
 
 def tanh(input: Tensor) -> Tensor: ...
 def tensordot(x1: Tensor, x2: Tensor, /, *, axes: Any = 2) -> Tensor:

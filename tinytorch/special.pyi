@@ -3,22 +3,85 @@
 Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
+from typing import Any
+
 from tinytorch.frontend.tensor import Tensor
 
-__all__: list[str] = ["erf", "expit", "expm1", "log1p", "log_softmax", "logsumexp", "round", "softmax"]
+__all__: list[str] = [
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfcx",
+    "erfinv",
+    "exp2",
+    "expit",
+    "expm1",
+    "gammaln",
+    "log1p",
+    "log_ndtr",
+    "log_softmax",
+    "logsumexp",
+    "ndtri",
+    "psi",
+    "round",
+    "sinc",
+    "softmax",
+    "xlog1py",
+    "xlogy",
+]
+
+def digamma(input: Tensor) -> Tensor:
+    """The derivative of log gamma(x)."""
+
+def entr(input: Tensor) -> Tensor:
+    """-x * log(x): 0 at 0, -inf below."""
 
 def erf(input: Tensor) -> Tensor: ...
+def erfc(input: Tensor) -> Tensor:
+    """1 - erf(x), accurate where that is small."""
+
+def erfcx(input: Tensor) -> Tensor:
+    """exp(x**2) * erfc(x)."""
+
+def erfinv(input: Tensor) -> Tensor:
+    """What erf takes to x; infinite at -1 and 1, NaN beyond."""
+
+def exp2(input: Tensor) -> Tensor:
+    """2**x."""
+
 def expit(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
 
 def expm1(input: Tensor) -> Tensor: ...
+def gammaln(input: Tensor) -> Tensor:
+    """Logarithm of |gamma(x)|."""
+
 def log1p(input: Tensor) -> Tensor: ...
+def log_ndtr(input: Tensor) -> Tensor:
+    """Logarithm of the normal distribution function, accurate in both tails."""
+
 def log_softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
 
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
 
+def ndtri(input: Tensor) -> Tensor:
+    """What the normal distribution function takes to x; infinite at 0 and 1, NaN beyond."""
+
+def psi(input: Tensor) -> Tensor:
+    """The derivative of log gamma(x)."""
+
 def round(input: Tensor) -> Tensor: ...
+def sinc(input: Tensor) -> Tensor:
+    """sin(pi x) / (pi x), 1 at 0."""
+
 def softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`."""
+
+def xlog1py(input: Any, other: Any) -> Tensor:
+    """input * log(1 + other), 0 where the input is."""
+
+def xlogy(input: Any, other: Any) -> Tensor:
+    """input * log(other), 0 where the input is."""
