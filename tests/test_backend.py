@@ -14,7 +14,7 @@ import pytest
 
 import tinytorch as tt
 from tests.numpy_backend import NumpyBackend
-from tinytorch import backends, blame
+from tinytorch import backend_names, blame
 from tinytorch.frontend.storage import version_of
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError, TinyTorchError, VerifyError
@@ -230,9 +230,9 @@ def test_targets_of_one_backend_have_keys_of_their_own() -> None:
 # Choosing one.
 def test_backends_follow_the_protocol() -> None:
     made: list[Any] = [NumpyBackend(), LlvmBackend(), Delegate(NumpyBackend())]
-    assert all(backends.checked(backend) is backend for backend in made)
-    assert backends.find("interpreter") is None
-    assert isinstance(backends.find("llvm"), LlvmBackend)
+    assert all(backend_names.checked(backend) is backend for backend in made)
+    assert backend_names.find("interpreter") is None
+    assert isinstance(backend_names.find("llvm"), LlvmBackend)
 
 
 class Delegate:

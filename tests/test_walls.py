@@ -118,7 +118,7 @@ def test_rooms_import_only_what_lies_before_them(room: str) -> None:
 
 
 BACKENDS = ("llvm",)  # packages of the runtime, each of which implements runtime/backend.py
-REGISTRY = "tinytorch/backends.py"  # where the backends have names
+REGISTRY = "tinytorch/backend_names.py"  # where the backends have names
 OWN_TOOLS = {"tinytorch/doctor.py"}  # what tells of this machine as one backend sees it
 
 

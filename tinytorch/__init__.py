@@ -4,6 +4,9 @@ Functions, layers and losses are listed where they are defined, in `__all__` of 
 """
 
 from tinytorch import array_api as array_api
+from tinytorch import autograd as autograd
+from tinytorch import backends as backends
+from tinytorch import cuda as cuda
 from tinytorch import linalg as linalg
 from tinytorch import nn as nn
 from tinytorch import optim as optim
@@ -30,6 +33,7 @@ from tinytorch.frontend.autograd import (
     checkpoint,
     enable_grad,
     grad,
+    inference_mode,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
@@ -61,6 +65,7 @@ from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.names import *
 from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
+from tinytorch.frontend.printing import set_printoptions
 from tinytorch.frontend.random import (
     Generator,
     bernoulli,
@@ -151,6 +156,7 @@ __all__ = [
     "i8",
     "i32",
     "i64",
+    "inference_mode",
     "is_grad_enabled",
     "load",
     "load_safetensors",
@@ -167,6 +173,7 @@ __all__ = [
     "save_safetensors",
     "set_grad_enabled",
     "set_num_threads",
+    "set_printoptions",
     "summary",
     "u8",
     "value_and_grad",

@@ -1,44 +1,10 @@
-"""The backends that there are, by name: the one place outside of them that knows any."""
+"""Settings of GPU libraries that programs for PyTorch make: here is no GPU, and results never depend on them."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from types import SimpleNamespace
 
-from tinytorch.ir import locks
-from tinytorch.ir.errors import CompileError
-from tinytorch.runtime.backend import Backend
-
-BackendName = Literal["llvm", "interpreter"]
-Choice = str | Backend  # by name, or an object that follows the protocol
-NAMES = ("llvm", "interpreter")
-DEFAULT = "llvm"
-
-
-def checked(choice: object) -> Choice:
-    """The choice itself. CompileError unless it is one of the names, or an object with all that a backend has."""
-    wanted = f"backend is one of {', '.join(NAMES)}, or an object with the members of runtime.backend.Backend"
-    if isinstance(choice, str):
-        if choice not in NAMES:
-            raise CompileError(f"{wanted}, got {choice!r}")
-        return choice
-    if isinstance(choice, type):
-        raise CompileError(f"{wanted}, got the class {choice.__name__}: make an object of it")
-    missing = [name for name in vars(Backend) if not name.startswith("_") and not hasattr(choice, name)]
-    if missing:
-        raise CompileError(f"{wanted}; {choice!r} has no {', '.join(missing)}")
-    return cast("Backend", choice)
-
-
-def find(choice: Choice) -> Backend | None:
-    """The backend, loaded when it is first asked for; None for the interpreter, which needs none."""
-    if not isinstance(choice, str):
-        return choice
-    return None if choice == "interpreter" else llvm()
-
-
-def llvm() -> Backend:
-    """Machine code for this machine."""
-    with locks.importing:
-        from tinytorch.runtime.llvm.backend import LlvmBackend
-
-    return LlvmBackend()
+cudnn = SimpleNamespace(enabled=False, benchmark=False, deterministic=True, allow_tf32=False)
+cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False))
+mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
+cudnn.is_available = mps.is_available

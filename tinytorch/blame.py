@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinytorch import backends
+from tinytorch import backend_names
 from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError, VerifyError
@@ -140,7 +140,7 @@ def reproduce(
             for i, v in enumerate(graph.outputs)
         ]
     names = [f"output {i}" for i in range(len(graph.outputs))]
-    return Check(graph, arrays, names, None, backend or backends.llvm(), arguments, memory_limit).run(eager)
+    return Check(graph, arrays, names, None, backend or backend_names.llvm(), arguments, memory_limit).run(eager)
 
 
 def run_kernels(graph: Graph, inputs: Sequence[Array], backend: Backend) -> list[Array]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinytorch import backends
-from tinytorch.backends import Choice
+from tinytorch import backend_names
+from tinytorch.backend_names import Choice
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Storage, version_of
@@ -63,7 +63,7 @@ def make_calls(
     `frozen` graph are constants. With TT_NANS=1, the interpreter runs it. CompileError where a call would need more
     memory than `memory_limit`."""
     check_nans = wants_nan_checks()
-    found = None if check_nans else backends.find(backend)
+    found = None if check_nans else backend_names.find(backend)
     if found is None:
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinytorch.backends import DEFAULT, BackendName, checked
+from tinytorch.backend_names import DEFAULT, BackendName, checked
 from tinytorch.compiled import Compiled
 from tinytorch.compiled_module import CompiledModule
 from tinytorch.eager import EagerKernels

@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinytorch import backends
-from tinytorch.backends import Choice
+from tinytorch import backend_names
+from tinytorch.backend_names import Choice
 from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.guards import Guards, Watch
@@ -327,7 +327,7 @@ class Compiled:
     @property
     def interruptible(self) -> bool:
         """Whether Ctrl-C may end a call after it has changed some of the state, but not all."""
-        found = backends.find(self.backend)
+        found = backend_names.find(self.backend)
         return found is None or found.interruptible or wants_nan_checks()
 
     # Looking inside.

@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tinytorch.backends import BackendName
+from tinytorch.backend_names import BackendName
 from tinytorch.compile import Compiled, compile
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.dot import save_svg

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch import backends
+from tinytorch import backend_names
 from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
 from tinytorch.compiled import Compiled
@@ -39,7 +39,7 @@ def verify(
     backend: Backend | None = None
     memory_limit: int | None = None
     if isinstance(function, Compiled):
-        backend = backends.find(function.backend)
+        backend = backend_names.find(function.backend)
         memory_limit = function.memory_limit
         function, freeze = function.function, freeze or function.freezes
     leaves: list[Any] = []
@@ -61,7 +61,7 @@ def verify(
     finally:
         surroundings.restore()
     arguments = len(unique) if freeze else None
-    names, judged = _output_names(traced), backend or backends.llvm()
+    names, judged = _output_names(traced), backend or backend_names.llvm()
     checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, memory_limit)
     return checked.run(eager)
 

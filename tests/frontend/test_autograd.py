@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 
+import tinytorch as tt
 from tinytorch.frontend import functional as F
 from tinytorch.frontend import random
 from tinytorch.frontend.autograd import (
@@ -24,7 +25,7 @@ from tinytorch.frontend.autograd import (
 from tinytorch.frontend.containers import Sequential
 from tinytorch.frontend.layers import Dropout, Linear
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 
 RNG = np.random.default_rng(3)
 
@@ -452,3 +453,97 @@ def test_checkpoint_with_several_results_and_second_derivatives():
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10)
     with no_grad():
         assert not checkpoint(piece, x, y)[0].requires_grad
+
+
+# Hooks of gradients, and PyTorch's forms.
+def test_hooks_see_and_change_gradients_on_their_way():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    h = x * 2
+    h.retain_grad()
+    seen = []
+    handle = h.register_hook(lambda g: g * 10)
+    x.register_hook(seen.append)
+    (h * h).sum().backward()
+    np.testing.assert_array_equal(h.grad.numpy(), [40, 80])  # as all hooks leave it
+    np.testing.assert_array_equal(x.grad.numpy(), [80, 160])
+    np.testing.assert_array_equal(seen[0].numpy(), [80, 160])
+    h = x * 2
+    with h.register_hook(lambda g: g * 0):
+        pass
+    handle.remove()
+    x.grad = None
+    h.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [2, 2])
+    with pytest.raises(TinyTorchError, match="does not require grad"):
+        Tensor([1.0]).register_hook(print)
+
+
+def test_hooks_are_refused_where_they_would_not_run():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TraceError, match="eager mode only"):
+        tt.compile(lambda x: (x * 2).register_hook(print) and x)(x)
+    x.register_hook(lambda g: g * 2)
+    w = tt.Linear(2, 1)
+    w.weight.register_hook(lambda g: g * 2)
+    with pytest.raises(TraceError, match="hooks of its gradient"):
+        tt.compile(lambda v: w(v).sum().backward())(Tensor([[1.0, 2.0]]))
+
+
+class Scale(tt.Function):
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.save_for_backward(x)
+        ctx.factor = factor
+        return x * factor
+
+    @staticmethod
+    def backward(ctx, g):
+        assert ctx.needs_input_grad == (True, False) and ctx.saved_tensors[0].shape == g.shape
+        return g * ctx.factor, None
+
+
+class Twice(tt.Function):
+    @staticmethod
+    def forward(x):
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.factor = output / inputs[0]
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.factor
+
+
+def test_functions_may_be_written_as_in_torch():
+    for apply in (lambda x: Scale.apply(x, 3), lambda x: Twice.apply(x) * 1.5):
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        apply(x).sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), [3, 3])
+        np.testing.assert_array_equal(tt.compile(apply)(x).numpy(), [3, 6])
+
+
+def test_autograd_grad_is_pytorchs():
+    x, y = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+    (g,) = tt.autograd.grad((x**3).sum(), x, create_graph=True)
+    np.testing.assert_array_equal(tt.autograd.grad(g.sum(), [x])[0].numpy(), [6, 12])
+    a, b = tt.autograd.grad([(x * y).sum(), x * 2], [x, y], [None, Tensor([1.0, 1.0])], allow_unused=True)
+    np.testing.assert_array_equal(a.numpy(), [5, 5])
+    np.testing.assert_array_equal(b.numpy(), [3])
+    assert x.grad is None
+    with pytest.raises(TinyTorchError, match="allow_unused=True"):
+        tt.autograd.grad(x.sum(), [x, y])
+    with pytest.raises(TinyTorchError, match="more than one element; pass grad_outputs"):
+        tt.autograd.grad(x * 2, x)
+
+
+def test_data_is_an_array_with_the_methods_of_tensors():
+    w = tt.Linear(2, 1).weight
+    w.data.fill_(2.0)
+    w.data[0, 0] += 1
+    assert isinstance(w.data, np.ndarray) and w.tolist() == [[3, 2]] and w.requires_grad
+    loss = (w * w).sum()
+    w.data.mul_(2)
+    with pytest.raises(TinyTorchError, match="changed in place since"):
+        loss.backward()

@@ -269,10 +269,10 @@ def test_results_are_ordinary_arrays(account: Account) -> None:
     x = tt.Tensor(np.random.default_rng(0).standard_normal(MIB))
     y = double()(x)
     expected = x.data * 2
-    assert y.data.flags.owndata
-    assert y.data.base is None
+    assert y.numpy().flags.owndata
+    assert y.numpy().base is None
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(y.data)), expected)
-    array = y.data
+    array = y.numpy()
     del y
     array.resize(3 * MIB, refcheck=False)
     np.testing.assert_array_equal(array[:MIB], expected)

@@ -3,9 +3,9 @@
 Each imports only those before it, so this is the order to read them in.
 
 - The tensor: `mode` (what holds in a thread), `arguments` (what users pass, checked), `devices`, `dtypes`, `storage`
-  (memory that tensors share), `tape` (how values were made), `results` (several of one op), `inplace` (changes in
-  place), `conversions` (numpy and Python), `printing`, `indexing`, `kernels` (what large ops run as), `table_methods`
-  (from the table of names), `tensor`.
+  (memory that tensors share), `gradient_hooks`, `tape` (how values were made), `results` (several of one op),
+  `inplace` (changes in place), `conversions` (numpy and Python), `printing`, `indexing`, `kernels` (what large ops run
+  as), `table_methods` (from the table of names), `tensor`.
 - Functions of tensors: `gradients`, `random`, `creation`, `binding` (arguments of functions), `spelling` (the table of
   names), `tensor_functions`, `functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),

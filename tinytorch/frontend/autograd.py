@@ -7,6 +7,7 @@ O(sqrt(n)) for one more forward pass (Chen et al. 2016).
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ContextDecorator, contextmanager
@@ -92,6 +93,10 @@ class no_grad(_Switch):
     enabled = False
 
 
+class inference_mode(no_grad):
+    """`no_grad` under PyTorch's other name; tensors that were made in it may be used outside."""
+
+
 class enable_grad(_Switch):
     """Gradients are recorded inside the block, also within `no_grad`."""
 
@@ -109,7 +114,12 @@ class Function:
     `forward(*inputs)` computes the result, a tensor or a tuple of them, without recording; it keeps what the
     derivative needs with `save_for_backward` or in attributes. `backward(grad_output)` takes the cotangent of each
     result and returns that of each input, None where there is none. Each call has its own copy of what `forward` kept.
+
+    As in PyTorch, they may be static methods: their first parameter, `ctx`, is then this object. With a static
+    `setup_context(ctx, inputs, output)`, which keeps what the derivative needs, `forward` has none.
     """
+
+    needs_input_grad: tuple[bool, ...] = ()
 
     def __init__(self) -> None:
         self._saved: tuple[Any, ...] = ()
@@ -119,6 +129,28 @@ class Function:
 
     def backward(self, *grad_outputs: Any) -> Any:
         raise TinyTorchError(f"{type(self).__name__} has no backward()", user_loc())
+
+    def setup_context(self, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep what `backward` needs, where a static `forward` has no context."""
+
+    def mark_non_differentiable(self, *results: Any) -> None:
+        """Nothing: results that are no floats have no gradients, others of None are none."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Nothing: cotangents of results that nothing depends on are zeros."""
+
+    def _called(self, name: str, *given: Any) -> Any:
+        """A method of this name, also if it is a static one, which takes the context first."""
+        method = getattr(self, name)
+        is_static = isinstance(inspect.getattr_static(type(self), name), staticmethod)
+        return method(self, *given) if is_static else method(*given)
+
+    def _forward(self, inputs: tuple[Any, ...]) -> Any:
+        if type(self).setup_context is Function.setup_context:
+            return self._called("forward", *inputs)
+        made = self.forward(*inputs)
+        self._called("setup_context", inputs, made)
+        return made
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep inputs or results for `backward`, where they are `self.saved_tensors`."""
@@ -136,7 +168,8 @@ class Function:
         self._saved = ()
         tensors = [x for x in inputs if isinstance(x, Tensor)]
         with grad_mode(False):
-            made = self.forward(*inputs)
+            self.needs_input_grad = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+            made = self._forward(inputs)
         results = made if isinstance(made, tuple) else (made,)
         for result in results:
             require_tensor(f"{type(self).__name__}.forward", result)
@@ -146,7 +179,7 @@ class Function:
         call = copy(self)
 
         def pull(cotangents: list[Tensor]) -> list[Tensor | None]:
-            found = call.backward(*cotangents)
+            found = call._called("backward", *cotangents)
             return call._checked(found if isinstance(found, (tuple, list)) else (found,), inputs)
 
         final = with_gradient(results, tensors, pull)

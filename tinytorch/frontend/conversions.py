@@ -23,6 +23,22 @@ _Device = device  # as a name inside of the class, `device` is the property
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
 
 
+class Data(np.ndarray[Any, Any]):
+    """The values of a tensor, as an array."""
+
+    _kind: type[Conversions] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._kind is None or name.startswith("__"):
+            raise AttributeError(f"numpy.ndarray has no attribute {name!r}")
+        tensor = self._kind.wrap(np.asarray(self))
+        tensor._storage = known_storage(self) or Storage()
+        return getattr(tensor, name)
+
+    def __reduce__(self) -> Any:
+        return np.asarray(self).__reduce__()
+
+
 class Conversions(InPlace):
     """A tensor as numpy and Python see it. Subclasses have the slots."""
 
@@ -32,6 +48,7 @@ class Conversions(InPlace):
     _expr: Any
     _storage: Storage | None
     _alias: Alias[Any] | None
+    _view: tuple[Array, Data] | None  # what `data` showed last
     _node: Any
 
     @classmethod
@@ -50,9 +67,15 @@ class Conversions(InPlace):
         return self._data
 
     @property
-    def data(self) -> Array:
-        """The numpy array that holds the values (shared, not copied)."""
-        return self._shown("reading .data")
+    def data(self) -> Data:
+        """The numpy array that holds the values (shared, not copied). It has the methods of tensors, too, as far as
+        arrays have none of that name: `p.data.zero_()` changes the tensor without recording."""
+        array = self._shown("reading .data")
+        if self._view is None or self._view[0] is not array:
+            view = array.view(Data)
+            view._kind = type(self)
+            self._view = array, view
+        return self._view[1]
 
     @data.setter
     def data(self, value: Any) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinytorch.frontend.mode import mode
-from tinytorch.frontend.tape import Record
+from tinytorch.frontend.tape import Record, hooked
 from tinytorch.frontend.tensor import Tensor, at_once, key_of, leaf_of, tape_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -69,7 +69,15 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
             active.update(name for name in record.names if name is not None)
     cotangents: dict[Hashable, Any] = {key_of(output): seed}
     with grad_mode(create_graph):
-        pullback(tape, cotangents, active=lambda x: key_of(x) in active, key=key_of, wanted=wanted, at_once=at_once)
+        pullback(
+            tape,
+            cotangents,
+            active=lambda x: key_of(x) in active,
+            key=key_of,
+            wanted=wanted,
+            enter=hooked(tape, cotangents),
+            at_once=at_once,
+        )
     return [cotangents.get(key) for key in keys]
 
 

@@ -4,21 +4,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.ir.op import Array
 
-THRESHOLD = 1000  # elements that are printed in full
-EDGE = 3  # at each end of an axis, beyond that
-WIDTH = 80  # characters of a line
-DIGITS = 4
+
+@dataclass
+class PrintOptions:
+    """How many elements are printed in full, how many at each end of an axis beyond that, characters of a line, digits
+    behind the point, and whether numbers have exponents (None: where they differ much)."""
+
+    threshold: float = 1000
+    edgeitems: int = 3
+    linewidth: int = 80
+    precision: int = 4
+    sci_mode: bool | None = None
+
+
+options = PrintOptions()
+_PROFILES = {
+    "default": PrintOptions(),
+    "short": PrintOptions(precision=2, edgeitems=2),
+    "full": PrintOptions(threshold=math.inf),
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Print tensors in another way from now on: those of `PrintOptions` that are not None, on top of a `profile`
+    ("default", "short" or "full") if there is one."""
+    if profile is not None:
+        base = _PROFILES[arguments.choice("set_printoptions", "profile", profile, *_PROFILES)]
+        options.__dict__.update(base.__dict__)
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    for name, value in given.items():
+        if value is not None:
+            setattr(options, name, arguments.not_negative("set_printoptions", name, value))
+    options.sci_mode = sci_mode
 
 
 def text_of(array: Array, indent: int) -> str:
     """Its elements in brackets; lines behind the first are indented."""
-    summarized = array.size > THRESHOLD
+    summarized = array.size > options.threshold
     shown = _edges(array) if summarized else array
     write = _writer(shown.reshape(-1))
     if array.ndim == 0:
@@ -29,8 +66,8 @@ def text_of(array: Array, indent: int) -> str:
 def _edges(array: Array) -> Array:
     """What is printed of a large array."""
     for axis, size in enumerate(array.shape):
-        if size > 2 * EDGE:
-            array = np.take(array, [*range(EDGE), *range(size - EDGE, size)], axis)
+        if size > 2 * options.edgeitems:
+            array = np.take(array, [*range(options.edgeitems), *range(size - options.edgeitems, size)], axis)
     return array
 
 
@@ -52,21 +89,22 @@ def _float_text(values: Array) -> Callable[[Any], str]:
     1. `values` are those that count: finite, and not 0."""
     sizes = np.abs(values)
     least, most = (sizes.min(), sizes.max()) if sizes.size else (1.0, 1.0)
-    if most > 1000 * least or most > 1e8 or least < 1e-4:
-        return lambda x: f"{float(x):.{DIGITS}e}"
+    differ = most > 1000 * least or most > 1e8 or least < 1e-4
+    if differ if options.sci_mode is None else options.sci_mode:
+        return lambda x: f"{float(x):.{options.precision}e}"
     if np.all(values == np.trunc(values)):
         return lambda x: f"{float(x):.0f}." if math.isfinite(x) else str(float(x))
-    return lambda x: f"{float(x):.{DIGITS}f}"
+    return lambda x: f"{float(x):.{options.precision}f}"
 
 
 def _nested(array: Array, indent: int, summarized: bool, write: Callable[[Any], str]) -> str:
-    cut = summarized and array.shape[0] > 2 * EDGE
-    kept = [*array[:EDGE], None, *array[-EDGE:]] if cut else list(array)
+    cut = summarized and array.shape[0] > 2 * options.edgeitems
+    kept = [*array[: options.edgeitems], None, *array[-options.edgeitems :]] if cut else list(array)
     if array.ndim > 1:
         rows = ["..." if row is None else _nested(row, indent + 1, summarized, write) for row in kept]
         return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(rows) + "]"
     texts = [" ..." if x is None else write(x) for x in kept]
     width = max((len(t) for t in texts), default=0)
-    each = max(1, (WIDTH - indent) // (width + 2))
+    each = max(1, (options.linewidth - indent) // (width + 2))
     lines = [", ".join(texts[i : i + each]) for i in range(0, len(texts), each)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"

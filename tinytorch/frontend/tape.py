@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinytorch.frontend.gradient_hooks import Hooks, apply_hooks
 from tinytorch.frontend.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Node, Value
@@ -35,6 +36,7 @@ class TapeNode:
     of: TapeNode | None = None
     index: int = 0
     results: Sequence[Any] | None = None
+    hooks: Hooks | None = None  # of the results, by their keys
 
     @property
     def key(self) -> Hashable:
@@ -47,7 +49,7 @@ class TapeNode:
 
     def free(self) -> None:
         """Let go of what backward() needed: operands, results, and the tensors in a rule of its own."""
-        self.operands, self.attrs, self.results = None, {}, None
+        self.operands, self.attrs, self.results, self.hooks = None, {}, None, None
 
 
 SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
@@ -133,6 +135,13 @@ def _record(node: TapeNode, made: Any, value: Callable[[TapeInput, Op], Any]) ->
     else:
         outputs, names = (value(TapeInput(made, node, node.version, True), node.op),), [node.key]
     return Record(node.op, inputs, outputs, node.attrs, node, names)
+
+
+def hooked(tape: Sequence[Record], cotangents: dict[Hashable, Any]) -> Callable[[Record], None] | None:
+    """What calls the hooks of the results of each record, where there are any."""
+    if not any(record.node.hooks for record in tape):
+        return None
+    return lambda record: apply_hooks(record.node.hooks or {}, record.names, cotangents)
 
 
 def between(nodes: Sequence[Node], ends: Collection[Value], output: Value) -> set[Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from tinytorch.frontend import kernels
 from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.gradient_hooks import GradientHook, Keep, apply_hooks
 from tinytorch.frontend.indexing import Indexing
 from tinytorch.frontend.mode import Consumed, mode
 from tinytorch.frontend.printing import text_of
@@ -34,7 +35,7 @@ from tinytorch.frontend.storage import (
     version_of,
 )
 from tinytorch.frontend.table_methods import TableMethods
-from tinytorch.frontend.tape import Record, TapeInput, TapeNode, data_as_met, records
+from tinytorch.frontend.tape import Record, TapeInput, TapeNode, data_as_met, hooked, records
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -62,7 +63,10 @@ class Tensor(Indexing, TableMethods):
     `grad`. Raises ShapeError for dtypes that are not supported.
     """
 
-    __slots__ = ("_data", "_storage", "_alias", "_expr", "_grad", "_node", "_requires_grad", "name", "__weakref__")  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
+    __slots__ = (  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
+        "_data", "_storage", "_alias", "_expr", "_grad", "_node", "_requires_grad", "name", "_hooks", "_view",
+        "__weakref__",
+    )  # fmt: skip
 
     _data: Array
     name: str
@@ -88,6 +92,8 @@ class Tensor(Indexing, TableMethods):
         self._grad: Tensor | Consumed | None = None
         self._node: TapeNode | None = None
         self._requires_grad = False
+        self._hooks: list[Callable[[Any], Any]] | None = None  # of a leaf
+        self._view = None
         self.name = ""
 
     @classmethod
@@ -360,8 +366,28 @@ class Tensor(Indexing, TableMethods):
             mode.trace.use_grad(self)
         return grad
 
+    def register_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
+        """Call `hook(gradient)` when `backward()` has the gradient of this tensor; what it returns, if not None, takes
+        the gradient's place. Eagerly only: TraceError in a compiled function. The handle removes it."""
+        if mode.trace is not None:
+            raise TraceError("hooks of gradients run in eager mode only; do this outside of tt.compile", user_loc())
+        if not self.requires_grad:
+            raise TinyTorchError("register_hook: this tensor does not require grad", user_loc())
+        node = history_of(self)
+        if node is None:
+            self._hooks = self._hooks or []
+            found = self._hooks
+        else:
+            base = node if node.of is None else node.of
+            base.hooks = base.hooks or {}
+            found = base.hooks.setdefault(node.key, [])
+        found.append(hook)
+        return GradientHook(found, hook)
+
     def retain_grad(self) -> None:
-        raise TinyTorchError("gradients of intermediate tensors come from tt.grad", user_loc())
+        """Have `backward()` leave the gradient of this tensor in `grad`, though it is no leaf."""
+        if not self.is_leaf:
+            self.register_hook(Keep(self))
 
 
 def history_of(tensor: Tensor) -> TapeNode | None:
@@ -537,12 +563,14 @@ def _leaf_gradients(root: Tensor, seed: Tensor, retain: bool, record: bool) -> l
     cotangents: dict[Any, Tensor] = {key_of(root): seed}
     before, mode.grad = mode.grad, record
     try:
-        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once)
+        enter = hooked(tape, cotangents)
+        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once, enter=enter)
     finally:
         mode.grad = before
     leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}
     if root.is_leaf:
         leaves[key_of(root)] = root
+    apply_hooks({key: leaf._hooks or [] for key, leaf in leaves.items()}, leaves, cotangents)
     if not retain:
         for r in tape:
             r.node.free()

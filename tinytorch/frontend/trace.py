@@ -412,6 +412,12 @@ class Trace:
                     "compute it inside, detach() it, or call backward() on the result outside",
                     user_loc(),
                 )
+            if leaf._hooks:
+                raise TraceError(
+                    f"backward() in a compiled function reaches {_called(leaf)}, which has hooks of its gradient; they "
+                    "run in eager mode only",
+                    user_loc(),
+                )
             leaf.accumulate_grad(cotangent)
 
     def _spend(self, output: Value, retain: bool) -> None:

@@ -30,9 +30,10 @@ def pullback(
 
     The rules are written in ops over the operands, so the result can be differentiated again. With `wanted`, the
     cotangents of any other record's results are dropped once that record is done, which frees their memory. `enter` is
-    called with each record before its rules. `at_once` may do the work of the rules: given the cotangents of the
-    results, the record and the indices of its active operands, it gives the cotangents of those, or None for all.
-    (Reverse accumulation: Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.)
+    called with each record before its rules, and may change the cotangents of its results. `at_once` may do the work of
+    the rules: given the cotangents of the results, the record and the indices of its active operands, it gives the
+    cotangents of those, or None for all. (Reverse accumulation: Griewank & Walther, Evaluating Derivatives, 2008, ch.
+    3.)
     """
     for record in reversed(records):
         cts = [cotangents.get(name) for name in record.names]
@@ -40,6 +41,7 @@ def pullback(
             continue
         if enter is not None:
             enter(record)
+            cts = [cotangents.get(name) for name in record.names]
         indices = tuple(i for i, operand in enumerate(record.inputs) if active(operand))
         found = None if at_once is None else at_once(cts, record, indices)
         if found is None:

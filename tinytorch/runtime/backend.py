@@ -2,7 +2,7 @@
 
 A backend gets a schedule (kernels in waves, every value with its place in memory) and makes code of it; the code, kept
 on disk or fresh, becomes a program in this process; the program is bound to tensors, which gives a function to call.
-Nothing outside of a backend's own folder imports it, but for the table of names in `tinytorch/backends.py`.
+Nothing outside of a backend's own folder imports it, but for the table of names in `tinytorch/backend_names.py`.
 """
 
 from __future__ import annotations
