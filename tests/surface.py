@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import tinytorch as tt
 from tinytorch import array_api
 from tinytorch.frontend import functional, names
 from tinytorch.frontend.binding import signature_of
@@ -217,3 +218,51 @@ def entries(space: str) -> list[tuple[str, Spelling]]:
         if inside:
             found[id(spelling)] = inside[0], spelling
     return sorted(found.values(), key=lambda item: item[0])
+
+
+def reference() -> str:
+    """The page of all functions of the table, by namespace."""
+    count = sum(len(entries(space)) for space in spaces())
+    text = (
+        "# Reference\n"
+        f"All {count} functions of the table of names, made by `pytest tests/frontend/test_names.py --bless`. Layers, "
+        "losses, optimizers and functions that make tensors are listed in `__all__` of the files that define them.\n\n"
+        "Every function of `tt` that is marked as a method is one of tensors as well; one marked `_` has a variant "
+        "with an underscore behind its name, which changes the tensor. Where a parameter is called `dim` or `keepdim`, "
+        "`axis` and `keepdims` may be written.\n"
+    )
+    for space in sorted(spaces()):
+        title = f"tt.{space}" if space else "tt"
+        text += f"\n## {title}\n| function | also | method | what it gives |\n| --- | --- | --- | --- |\n"
+        for name, spelling in entries(space):
+            others = [n for n in spelling.names if n.rpartition(".")[2] != name or n.rpartition(".")[0] != space]
+            method = "" if not spelling.method else "yes, and `_`" if spelling.in_place else "yes"
+            also = ", ".join(f"`{n}`" for n in others)
+            what = first_sentence(spelling.function).replace("|", "\\|")
+            text += f"| `{name}{brief(spelling.function)}` | {also} | {method} | {what} |\n".replace("|  |", "| |")
+    return text
+
+
+def found_in_tinytorch(name: str) -> bool:
+    """Whether a name of PyTorch's op database is here, as a function or as a method of tensors."""
+    home: object = tt
+    for part in name.split("."):
+        home = getattr(home, part, None)
+    return home is not None or hasattr(Tensor, name)
+
+
+def missing(names: Iterable[str]) -> str:
+    """Names of PyTorch's op database that are not here, by namespace, as Markdown."""
+    by_space: dict[str, list[str]] = {}
+    for name in sorted({name for name in names if not found_in_tinytorch(name)}):
+        space, _, last = name.rpartition(".")
+        if not space.startswith("torch.") and (not last.startswith("_") or last.startswith("__")):
+            by_space.setdefault(space, []).append(f"`{last}`")
+    return "".join(f"- {f'`{space}`' if space else 'the package'}: {', '.join(n)}\n" for space, n in by_space.items())
+
+
+def replaced(page: str, mark: str, text: str) -> str:
+    """A page with `text` between its marks `<!-- mark: begin -->` and `<!-- mark: end -->`."""
+    begin, end = (f"<!-- {mark}: {edge} -->\n" for edge in ("begin", "end"))
+    before, rest = page.split(begin)
+    return f"{before}{begin}{text}{end}{rest.split(end)[1]}"

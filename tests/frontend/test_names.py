@@ -110,3 +110,17 @@ def test_stubs_are_made_from_the_table(request: pytest.FixtureRequest) -> None:
     assert surface.spaces() <= set(surface.MODULES), "a namespace has no stub"
     for path, text in surface.stubs().items():
         _check(path, text, request.config.getoption("--bless"))
+
+
+def test_the_reference_is_made_from_the_table(request: pytest.FixtureRequest) -> None:
+    _check("docs/reference.md", surface.reference(), request.config.getoption("--bless"))
+
+
+def test_the_porting_page_lists_what_is_missing(request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("expecttest")
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    page = (ROOT / "docs/from-pytorch.md").read_text()
+    text = surface.replaced(page, "missing", surface.missing(info.name for info in op_db))
+    _check("docs/from-pytorch.md", text, request.config.getoption("--bless"))

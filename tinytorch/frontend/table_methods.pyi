@@ -17,7 +17,9 @@ class TableMethods:
     def abs_(self) -> Tensor:
         """`abs`, written over this tensor."""
 
-    def absolute(self) -> Tensor: ...
+    def absolute(self) -> Tensor:
+        """The absolute value of each element."""
+
     def absolute_(self) -> Tensor:
         """`absolute`, written over this tensor."""
 
@@ -220,7 +222,9 @@ class TableMethods:
     def expm1_(self) -> Tensor:
         """`expm1`, written over this tensor."""
 
-    def fix(self) -> Tensor: ...
+    def fix(self) -> Tensor:
+        """Each element without its fraction."""
+
     def fix_(self) -> Tensor:
         """`fix`, written over this tensor."""
 

@@ -186,6 +186,7 @@ class Tensor(Indexing, TableMethods):
         return self if self.is_contiguous() else self.clone()
 
     def clone(self) -> Self:
+        """A copy in memory of its own, through which gradients flow."""
         return self._apply(ops.core.copy)
 
     def view(self, *shape: Any) -> Self:

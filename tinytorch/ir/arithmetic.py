@@ -165,81 +165,107 @@ class Arithmetic(TensorLike):
         return self._binary(elementwise.shift_right, other, swap=True)
 
     def logical_not(self) -> Self:
+        """Whether each element is false (0)."""
         return self.cast(bool_)._apply(elementwise.not_)
 
     # Elementwise functions.
     def abs(self) -> Self:
+        """The absolute value of each element."""
         return abs(self)
 
     def exp(self) -> Self:
+        """e to the power of each element."""
         return self._float()._apply(elementwise.exp)
 
     def expm1(self) -> Self:
+        """`exp(x) - 1`, accurate near 0."""
         return self._float()._apply(elementwise.expm1)
 
     def log(self) -> Self:
+        """The natural logarithm of each element."""
         return self._float()._apply(elementwise.log)
 
     def log1p(self) -> Self:
+        """`log(1 + x)`, accurate near 0."""
         return self._float()._apply(elementwise.log1p)
 
     def sqrt(self) -> Self:
+        """The square root of each element."""
         return self._float()._apply(elementwise.sqrt)
 
     def rsqrt(self) -> Self:
+        """`1 / sqrt(x)` of each element."""
         return self._float()._apply(elementwise.rsqrt)
 
     def square(self) -> Self:
+        """Each element times itself."""
         x = self.cast(i64) if self.dtype == bool_ else self
         return x * x
 
     def reciprocal(self) -> Self:
+        """`1 / x` of each element."""
         return 1.0 / self
 
     def pow(self, exponent: Any) -> Self:
+        """Each element to the power of `exponent`, a number or a tensor."""
         return self**exponent
 
     def tanh(self) -> Self:
+        """The hyperbolic tangent of each element."""
         return self._float()._apply(elementwise.tanh)
 
     def erf(self) -> Self:
+        """The error function of each element."""
         return self._float()._apply(elementwise.erf)
 
     def sin(self) -> Self:
+        """The sine of each element."""
         return self._float()._apply(elementwise.sin)
 
     def cos(self) -> Self:
+        """The cosine of each element."""
         return self._float()._apply(elementwise.cos)
 
     def sign(self) -> Self:
+        """-1, 0 or 1, the sign of each element; 0 of NaN."""
         return self if self.dtype == bool_ else self._apply(elementwise.sign)
 
     def floor(self) -> Self:
+        """The largest integer that is not above each element."""
         return self._apply(elementwise.floor) if self.dtype.is_float else self
 
     def ceil(self) -> Self:
+        """The smallest integer that is not below each element."""
         return self._apply(elementwise.ceil) if self.dtype.is_float else self
 
     def trunc(self) -> Self:
+        """Each element without its fraction."""
         return self._apply(elementwise.trunc) if self.dtype.is_float else self
 
     def round(self) -> Self:
+        """The nearest integer of each element; of two, the even one."""
         return self._apply(elementwise.rint) if self.dtype.is_float else self
 
     def isnan(self) -> Self:
+        """Whether each element is NaN."""
         return self != self
 
     def isinf(self) -> Self:
+        """Whether each element is infinite."""
         return abs(self) == math.inf if self.dtype.is_float else self != self
 
     def isfinite(self) -> Self:
+        """Whether each element is neither infinite nor NaN."""
         return self - self == 0 if self.dtype.is_float else self == self
 
     def maximum(self, other: Any) -> Self:
+        """The larger of each pair of elements; NaN where one is NaN."""
         return self._with(elementwise.maximum, other)
 
     def minimum(self, other: Any) -> Self:
+        """The smaller of each pair of elements; NaN where one is NaN."""
         return self._with(elementwise.minimum, other)
 
     def sigmoid(self) -> Self:
+        """`1 / (1 + exp(-x))` of each element."""
         return self._float()._apply(elementwise.sigmoid)

@@ -57,6 +57,7 @@ class Operators(Reductions):
     view = Reductions.reshape
 
     def permute(self, *axes: Any) -> Self:
+        """The axes in the order of `axes`, a view."""
         order = tuple(normalize_axis("permute", a, self.ndim) for a in integers(axes))
         return self._apply(view.permute, axes=order)
 
@@ -84,6 +85,7 @@ class Operators(Reductions):
         return self.transpose(-1, -2)
 
     def unsqueeze(self, dim: int) -> Self:
+        """A new axis of size 1 at `dim`, a view."""
         at = normalize_axis("unsqueeze", dim, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
@@ -93,6 +95,7 @@ class Operators(Reductions):
         return self.reshape(tuple(d for i, d in enumerate(self.shape) if d != 1 or i not in axes))
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
+        """The axes from `start_dim` to `end_dim` as one."""
         if self.ndim == 0:
             return self.reshape((1,))
         a, b = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))

@@ -85,6 +85,7 @@ class TensorLike:
         return self if target is own or target == own else self._apply(core.cast, dtype=target)
 
     def broadcast_to(self, *shape: Any) -> Self:
+        """Repeated along axes of size 1, and along new ones in front; a view."""
         target = integers(shape)
         return self if target == self.shape else self._apply(view.broadcast, shape=target)
 

@@ -9,6 +9,7 @@ from typing import Any
 from tinytorch.frontend.spelling import standard_names
 from tinytorch.frontend.standard.shared import STANDARD, common, enter
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.types import bool_
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -90,6 +91,12 @@ def conj(x: Tensor, /) -> Tensor:
 def real(x: Tensor, /) -> Tensor:
     """`x`: all numbers here are real."""
     return x.clone()
+
+
+@enter()
+def sign(x: Tensor, /) -> Tensor:
+    """-1, 0 or 1, the sign of `x`, and NaN of NaN (PyTorch's is 0)."""
+    return where(x == x, x.sign(), x) if x.dtype.is_float else x.sign()
 
 
 @enter()
