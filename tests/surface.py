@@ -126,12 +126,12 @@ def _imports(functions: Iterable[Callable[..., Any]]) -> str:
 
 def _home(word: str, scope: dict[str, Any]) -> str:
     """The module that a word of an annotation is imported from."""
-    for module in (collections.abc, typing):
-        if hasattr(module, word):
-            return module.__name__
-    found = scope[word]
+    found = scope.get(word)
     home = getattr(found, "__module__", "")
-    return home if home.startswith("tinytorch.") and getattr(found, "__name__", "") == word else scope["__name__"]
+    if home.startswith("tinytorch.") and getattr(found, "__name__", "") == word:
+        return home
+    known = [m.__name__ for m in (collections.abc, typing) if hasattr(m, word)]
+    return known[0] if known else scope["__name__"]
 
 
 # Files.

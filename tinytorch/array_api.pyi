@@ -184,7 +184,9 @@ __array_api_version__: str
 def __array_namespace_info__() -> Info:
     """What this library has of the standard: capabilities, devices, dtypes."""
 
-def abs(input: Tensor) -> Tensor: ...
+def abs(input: Tensor) -> Tensor:
+    """The absolute value of each element."""
+
 def acos(input: Tensor) -> Tensor:
     """Arc cosine, in [0, pi]."""
 
@@ -266,7 +268,9 @@ def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
     """Whether `to` holds what a dtype, or that of a tensor, holds: whether both promote to `to`."""
 
-def ceil(input: Tensor) -> Tensor: ...
+def ceil(input: Tensor) -> Tensor:
+    """The smallest integer that is not below each element."""
+
 def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     """`x` limited to [min, max]; both may be missing."""
 
@@ -279,7 +283,9 @@ def conj(x: Tensor, /) -> Tensor:
 def copysign(x1: Any, x2: Any, /) -> Tensor:
     """|input| with the sign of other."""
 
-def cos(input: Tensor) -> Tensor: ...
+def cos(input: Tensor) -> Tensor:
+    """The cosine of each element."""
+
 def cosh(input: Tensor) -> Tensor:
     """Hyperbolic cosine."""
 
@@ -314,18 +320,24 @@ def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor
 def equal(x1: Any, x2: Any, /) -> Tensor:
     """`equal` of each pair of elements; of numbers, one may be Python's."""
 
-def exp(input: Tensor) -> Tensor: ...
+def exp(input: Tensor) -> Tensor:
+    """e to the power of each element."""
+
 def expand_dims(x: Tensor, /, *, axis: int | tuple[int, ...] = 0) -> Tensor:
     """`x` with a new axis of size 1 at each place in `axis`, counted in the result."""
 
-def expm1(input: Tensor) -> Tensor: ...
+def expm1(input: Tensor) -> Tensor:
+    """`exp(x) - 1`, accurate near 0."""
+
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Tensor:
     """[n_rows, n_cols] with ones on diagonal `k`, counted from the main one upwards."""
 
 def flip(x: Tensor, /, *, axis: Axes = None) -> Tensor:
     """The order along the axes in `axis`, by default all, reversed."""
 
-def floor(input: Tensor) -> Tensor: ...
+def floor(input: Tensor) -> Tensor:
+    """The largest integer that is not above each element."""
+
 def floor_divide(x1: Any, x2: Any, /) -> Tensor:
     """`floor_divide` of each pair of elements; of numbers, one may be Python's."""
 
@@ -352,12 +364,18 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether a dtype is `kind`: another dtype, "bool", "signed integer", "unsigned integer",
     "integral", "real floating", "complex floating" or "numeric"; or one of several in a tuple."""
 
-def isfinite(input: Tensor) -> Tensor: ...
+def isfinite(input: Tensor) -> Tensor:
+    """Whether each element is neither infinite nor NaN."""
+
 def isin(x1: Any, x2: Any, /, *, invert: builtins.bool = False) -> Tensor:
     """Whether each element of `x1` is one of `x2`; the contrary if `invert`."""
 
-def isinf(input: Tensor) -> Tensor: ...
-def isnan(input: Tensor) -> Tensor: ...
+def isinf(input: Tensor) -> Tensor:
+    """Whether each element is infinite."""
+
+def isnan(input: Tensor) -> Tensor:
+    """Whether each element is NaN."""
+
 def less(x1: Any, x2: Any, /) -> Tensor:
     """`less` of each pair of elements; of numbers, one may be Python's."""
 
@@ -370,11 +388,15 @@ def linspace(
     """`num` numbers at equal distances from `start` to `stop`, which is the last of them if
     `endpoint`."""
 
-def log(input: Tensor) -> Tensor: ...
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm of each element."""
+
 def log10(input: Tensor) -> Tensor:
     """Logarithm to base 10."""
 
-def log1p(input: Tensor) -> Tensor: ...
+def log1p(input: Tensor) -> Tensor:
+    """`log(1 + x)`, accurate near 0."""
+
 def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
 
@@ -384,7 +406,9 @@ def logaddexp(x1: Any, x2: Any, /) -> Tensor:
 def logical_and(x1: Any, x2: Any, /) -> Tensor:
     """`logical_and` of each pair of elements, where 0 is false."""
 
-def logical_not(input: Tensor) -> Tensor: ...
+def logical_not(input: Tensor) -> Tensor:
+    """Whether each element is false (0)."""
+
 def logical_or(x1: Any, x2: Any, /) -> Tensor:
     """`logical_or` of each pair of elements, where 0 is false."""
 
@@ -400,7 +424,9 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
 def max(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> Tensor:
     """The largest element along `axis`, of all by default."""
 
-def maximum(x1: Any, x2: Any, /) -> Tensor: ...
+def maximum(x1: Any, x2: Any, /) -> Tensor:
+    """The larger of each pair of elements."""
+
 def mean(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> Tensor:
     """The mean over `axis`, all by default."""
 
@@ -411,7 +437,9 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 def min(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> Tensor:
     """The smallest element along `axis`, of all by default."""
 
-def minimum(x1: Any, x2: Any, /) -> Tensor: ...
+def minimum(x1: Any, x2: Any, /) -> Tensor:
+    """The smaller of each pair of elements."""
+
 def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Tensor:
     """`x` with the axes in `source` at the places in `destination`, and the others in their order."""
 
@@ -452,7 +480,9 @@ def prod(x: Tensor, /, *, axis: Axes = None, dtype: Any = None, keepdims: builti
 def real(x: Tensor, /) -> Tensor:
     """`x`: all numbers here are real."""
 
-def reciprocal(input: Tensor) -> Tensor: ...
+def reciprocal(input: Tensor) -> Tensor:
+    """`1 / x` of each element."""
+
 def remainder(x1: Any, x2: Any, /) -> Tensor:
     """`remainder` of each pair of elements; of numbers, one may be Python's."""
 
@@ -470,23 +500,33 @@ def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Te
     """The elements moved by `shift` along `axis`, what leaves at the end coming in at the front; those
     of the flattened `x` where that is None."""
 
-def round(input: Tensor) -> Tensor: ...
+def round(input: Tensor) -> Tensor:
+    """The nearest integer of each element; of two, the even one."""
+
 def searchsorted(
     x1: Tensor, x2: Tensor, /, *, side: Literal["left", "right"] = "left", sorter: Tensor | None = None
 ) -> Tensor:
     """Where elements of `x2` belong in the sorted vector `x1` (sorted by `sorter`): before or behind
     equal ones."""
 
-def sign(input: Tensor) -> Tensor: ...
-def sin(input: Tensor) -> Tensor: ...
+def sign(x: Tensor, /) -> Tensor:
+    """-1, 0 or 1, the sign of `x`, and NaN of NaN (PyTorch's is 0)."""
+
+def sin(input: Tensor) -> Tensor:
+    """The sine of each element."""
+
 def sinh(input: Tensor) -> Tensor:
     """Hyperbolic sine."""
 
 def sort(x: Tensor, /, *, axis: int = -1, descending: builtins.bool = False, stable: builtins.bool = True) -> Tensor:
     """The elements in ascending order along `axis`, or in descending order."""
 
-def sqrt(input: Tensor) -> Tensor: ...
-def square(input: Tensor) -> Tensor: ...
+def sqrt(input: Tensor) -> Tensor:
+    """The square root of each element."""
+
+def square(input: Tensor) -> Tensor:
+    """Each element times itself."""
+
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """`x` without the axes in `axis`."""
 
@@ -525,7 +565,9 @@ def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
 def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below diagonal `k`."""
 
-def trunc(input: Tensor) -> Tensor: ...
+def trunc(input: Tensor) -> Tensor:
+    """Each element without its fraction."""
+
 def unique_all(x: Tensor, /) -> UniqueAll:
     """The distinct elements in ascending order, NaNs being distinct, and where they are."""
 

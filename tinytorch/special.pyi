@@ -37,7 +37,9 @@ def digamma(input: Tensor) -> Tensor:
 def entr(input: Tensor) -> Tensor:
     """-x * log(x): 0 at 0, -inf below."""
 
-def erf(input: Tensor) -> Tensor: ...
+def erf(input: Tensor) -> Tensor:
+    """The error function of each element."""
+
 def erfc(input: Tensor) -> Tensor:
     """1 - erf(x), accurate where that is small."""
 
@@ -53,11 +55,15 @@ def exp2(input: Tensor) -> Tensor:
 def expit(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
 
-def expm1(input: Tensor) -> Tensor: ...
+def expm1(input: Tensor) -> Tensor:
+    """`exp(x) - 1`, accurate near 0."""
+
 def gammaln(input: Tensor) -> Tensor:
     """Logarithm of |gamma(x)|."""
 
-def log1p(input: Tensor) -> Tensor: ...
+def log1p(input: Tensor) -> Tensor:
+    """`log(1 + x)`, accurate near 0."""
+
 def log_ndtr(input: Tensor) -> Tensor:
     """Logarithm of the normal distribution function, accurate in both tails."""
 
@@ -73,7 +79,9 @@ def ndtri(input: Tensor) -> Tensor:
 def psi(input: Tensor) -> Tensor:
     """The derivative of log gamma(x)."""
 
-def round(input: Tensor) -> Tensor: ...
+def round(input: Tensor) -> Tensor:
+    """The nearest integer of each element; of two, the even one."""
+
 def sinc(input: Tensor) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0."""
 

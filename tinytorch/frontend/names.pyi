@@ -3,11 +3,12 @@
 Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
 from tinytorch.frontend.functions.reducing import MinAndMax
+from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.reductions import Axis, ValuesAndIndices
 
@@ -162,8 +163,12 @@ __all__: list[str] = [
     "xlogy",
 ]
 
-def abs(input: Tensor) -> Tensor: ...
-def absolute(input: Tensor) -> Tensor: ...
+def abs(input: Tensor) -> Tensor:
+    """The absolute value of each element."""
+
+def absolute(input: Tensor) -> Tensor:
+    """The absolute value of each element."""
+
 def acos(input: Tensor) -> Tensor:
     """Arc cosine, in [0, pi]."""
 
@@ -241,14 +246,18 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
     them; or the sums of their `weights`, as f32 where these are, else as f64."""
 
-def broadcast_to(input: Tensor, *shape: Any) -> Tensor: ...
+def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
+    """Repeated along axes of size 1, and along new ones in front; a view."""
+
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """For each of `input` the number of the bucket between the ascending `boundaries`, a vector."""
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
 
-def ceil(input: Tensor) -> Tensor: ...
+def ceil(input: Tensor) -> Tensor:
+    """The smallest integer that is not below each element."""
+
 def chunk(x: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> list[Tensor]:
     """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
     `chunks`."""
@@ -259,7 +268,9 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
 
-def clone(input: Tensor) -> Tensor: ...
+def clone(input: Tensor) -> Tensor:
+    """A copy in memory of its own, through which gradients flow."""
+
 def concat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
 
@@ -273,7 +284,9 @@ def corrcoef(input: Tensor) -> Tensor:
     """The correlations of the variables that are the rows of `input`: their covariances over both
     deviations."""
 
-def cos(input: Tensor) -> Tensor: ...
+def cos(input: Tensor) -> Tensor:
+    """The cosine of each element."""
+
 def cosh(input: Tensor) -> Tensor:
     """Hyperbolic cosine."""
 
@@ -332,24 +345,36 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
 
-def erf(input: Tensor) -> Tensor: ...
+def erf(input: Tensor) -> Tensor:
+    """The error function of each element."""
+
 def erfc(input: Tensor) -> Tensor:
     """1 - erf(x), accurate where that is small."""
 
 def erfinv(input: Tensor) -> Tensor:
     """What erf takes to x; infinite at -1 and 1, NaN beyond."""
 
-def exp(input: Tensor) -> Tensor: ...
+def exp(input: Tensor) -> Tensor:
+    """e to the power of each element."""
+
 def exp2(input: Tensor) -> Tensor:
     """2**x."""
 
-def expm1(input: Tensor) -> Tensor: ...
-def fix(input: Tensor) -> Tensor: ...
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor: ...
+def expm1(input: Tensor) -> Tensor:
+    """`exp(x) - 1`, accurate near 0."""
+
+def fix(input: Tensor) -> Tensor:
+    """Each element without its fraction."""
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes from `start_dim` to `end_dim` as one."""
+
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
 
-def floor(input: Tensor) -> Tensor: ...
+def floor(input: Tensor) -> Tensor:
+    """The largest integer that is not above each element."""
+
 def fmod(input: Any, other: Any) -> Tensor:
     """The rest of input / other, with the input's sign; integers modulo zero give 0."""
 
@@ -379,12 +404,18 @@ def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """What the integers of the vector `index` name along `dim`, counted from the end where they are
     negative."""
 
-def isfinite(input: Tensor) -> Tensor: ...
+def isfinite(input: Tensor) -> Tensor:
+    """Whether each element is neither infinite nor NaN."""
+
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each of `elements` is one of `test_elements`, or if `invert`, whether it is none."""
 
-def isinf(input: Tensor) -> Tensor: ...
-def isnan(input: Tensor) -> Tensor: ...
+def isinf(input: Tensor) -> Tensor:
+    """Whether each element is infinite."""
+
+def isnan(input: Tensor) -> Tensor:
+    """Whether each element is NaN."""
+
 def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
 ) -> ValuesAndIndices:
@@ -393,11 +424,15 @@ def kthvalue(
 def lgamma(input: Tensor) -> Tensor:
     """Logarithm of |gamma(x)|."""
 
-def log(input: Tensor) -> Tensor: ...
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm of each element."""
+
 def log10(input: Tensor) -> Tensor:
     """Logarithm to base 10."""
 
-def log1p(input: Tensor) -> Tensor: ...
+def log1p(input: Tensor) -> Tensor:
+    """`log(1 + x)`, accurate near 0."""
+
 def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
 
@@ -413,7 +448,9 @@ def logaddexp2(input: Any, other: Any) -> Tensor:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
-def logical_not(input: Tensor) -> Tensor: ...
+def logical_not(input: Tensor) -> Tensor:
+    """Whether each element is false (0)."""
+
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
 
@@ -425,7 +462,9 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     """The largest element; along one `dim`, (values, indices), the gradient of which goes to the first
     of equals; of a tensor and another, `maximum`."""
 
-def maximum(input: Tensor, other: Any) -> Tensor: ...
+def maximum(input: Tensor, other: Any) -> Tensor:
+    """The larger of each pair of elements."""
+
 def mean(
     input: Tensor,
     dim: Axis = None,
@@ -446,7 +485,9 @@ def median(
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; along one `dim`, (values, indices); of a tensor and another, `minimum`."""
 
-def minimum(input: Tensor, other: Any) -> Tensor: ...
+def minimum(input: Tensor, other: Any) -> Tensor:
+    """The smaller of each pair of elements."""
+
 def mode(
     input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
 ) -> ValuesAndIndices:
@@ -511,8 +552,12 @@ def nextafter(input: Any, other: Any) -> Tensor:
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
-def permute(input: Tensor, *axes: Any) -> Tensor: ...
-def pow(input: Tensor, exponent: Any) -> Tensor: ...
+def permute(input: Tensor, *axes: Any) -> Tensor:
+    """The axes in the order of `axes`, a view."""
+
+def pow(input: Tensor, exponent: Any) -> Tensor:
+    """Each element to the power of `exponent`, a number or a tensor."""
+
 def prod(
     input: Tensor,
     dim: Any = None,
@@ -536,7 +581,9 @@ def quantile(
 ) -> Tensor:
     """What a share `q` of the elements along `dim`, or of all, lies below."""
 
-def reciprocal(input: Tensor) -> Tensor: ...
+def reciprocal(input: Tensor) -> Tensor:
+    """`1 / x` of each element."""
+
 def relu(input: Tensor) -> Tensor:
     """max(x, 0)."""
 
@@ -547,8 +594,12 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The elements in row-major order under `shape`; one dimension may be -1."""
 
-def round(input: Tensor) -> Tensor: ...
-def rsqrt(input: Tensor) -> Tensor: ...
+def round(input: Tensor) -> Tensor:
+    """The nearest integer of each element; of two, the even one."""
+
+def rsqrt(input: Tensor) -> Tensor:
+    """`1 / sqrt(x)` of each element."""
+
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -564,8 +615,12 @@ def searchsorted(
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
 
-def sign(input: Tensor) -> Tensor: ...
-def sin(input: Tensor) -> Tensor: ...
+def sign(input: Tensor) -> Tensor:
+    """-1, 0 or 1, the sign of each element; 0 of NaN."""
+
+def sin(input: Tensor) -> Tensor:
+    """The sine of each element."""
+
 def sinc(input: Tensor) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0."""
 
@@ -583,8 +638,12 @@ def sort(
 def split(x: Tensor, size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> list[Tensor]:
     """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
 
-def sqrt(input: Tensor) -> Tensor: ...
-def square(input: Tensor) -> Tensor: ...
+def sqrt(input: Tensor) -> Tensor:
+    """The square root of each element."""
+
+def square(input: Tensor) -> Tensor:
+    """Each element times itself."""
+
 def squeeze(input: Tensor, dim: Axis = None, *, axis: Axis = None) -> Tensor:
     """Axes of size 1 dropped: all of them, or those of `dim` that have it."""
 
@@ -666,7 +725,9 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
 
-def trunc(input: Tensor) -> Tensor: ...
+def trunc(input: Tensor) -> Tensor:
+    """Each element without its fraction."""
+
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -689,7 +750,9 @@ def unique_consecutive(
     """The values of the flattened tensor, or the slices along `dim`, each of which differs from the one
     before; see `unique`."""
 
-def unsqueeze(input: Tensor, dim: int) -> Tensor: ...
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A new axis of size 1 at `dim`, a view."""
+
 def var(
     input: Tensor,
     dim: Any = None,

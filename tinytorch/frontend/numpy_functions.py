@@ -19,6 +19,7 @@ from tinytorch.frontend.standard.names import FUNCTIONS
 from tinytorch.frontend.standard.shared import flat
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import outer
+from tinytorch.frontend.tensor_functions import where as chosen
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -274,7 +275,7 @@ def broadcast_arrays(*args: Any) -> list[Tensor]:
 
 @_numpy()
 def where(condition: Any, x: Any, y: Any) -> Tensor:
-    return names_in("")["where"](condition, x, y)
+    return chosen(condition, x, y)
 
 
 @_numpy()

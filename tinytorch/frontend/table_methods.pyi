@@ -3,11 +3,12 @@
 Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
 from tinytorch.frontend.functions.reducing import MinAndMax
+from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.reductions import ValuesAndIndices
 

@@ -8,8 +8,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import choice
+from tinytorch.frontend.functions.sorting import argsort as order_of
+from tinytorch.frontend.functions.sorting import searchsorted as place_of
+from tinytorch.frontend.functions.sorting import sort as sorted_along
 from tinytorch.frontend.standard.shared import common, enter, flat, named
 from tinytorch.frontend.tensor import Tensor, from_numpy
+from tinytorch.frontend.tensor_functions import where as chosen
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
@@ -45,26 +49,26 @@ def searchsorted(
     choice("searchsorted", "side", side, "left", "right")
     order = x1 if sorter is None else x1.index_select(0, sorter)
     known, wanted = common("searchsorted", order, x2)
-    return named("searchsorted")(known, wanted, right=side == "right")
+    return place_of(known, wanted, right=side == "right")
 
 
 @enter()
 def where(condition: Tensor, x1: Any, x2: Any, /) -> Tensor:
     """`x1` where the condition is true, else `x2`; all three broadcast."""
-    return named("where")(condition, *common("where", x1, x2))
+    return chosen(condition, *common("where", x1, x2))
 
 
 # Sorting.
 @enter()
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements in ascending order along `axis`, or in descending order."""
-    return named("sort")(x, dim=axis, descending=descending, stable=stable).values
+    return sorted_along(x, dim=axis, descending=descending, stable=stable).values
 
 
 @enter()
 def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices by which `x` is sorted along `axis`, as i64."""
-    return named("argsort")(x, dim=axis, descending=descending, stable=stable)
+    return order_of(x, dim=axis, descending=descending, stable=stable)
 
 
 # Indexing.

@@ -6,9 +6,11 @@ from typing import Any
 
 from tinytorch.frontend.arguments import flag
 from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.functions.reducing import prod as multiplied
+from tinytorch.frontend.functions.scans import cumprod
 from tinytorch.frontend.random import shape_of
 from tinytorch.frontend.standard.creation import zeros
-from tinytorch.frontend.standard.shared import Axes, enter, named
+from tinytorch.frontend.standard.shared import Axes, enter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir.errors import ShapeError
@@ -35,7 +37,7 @@ def prod(x: Tensor, /, *, axis: Axes = None, dtype: Any = None, keepdims: bool =
     wide = _wide(x, dtype)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     for a in sorted((normalize_axis("prod", a, x.ndim) for a in axes), reverse=True):
-        wide = named("prod")(wide, a, keepdims)
+        wide = multiplied(wide, a, keepdims)
     return wide.cast(dtype) if dtype is not None else wide
 
 
@@ -93,7 +95,7 @@ def _running(what: str, start: int, x: Tensor, axis: int | None, dtype: Any, inc
         raise ShapeError(f"{what}: needs `axis` for a tensor of {x.ndim} axes", user_loc())
     at = normalize_axis(what, 0 if axis is None else axis, x.ndim)
     wide = _wide(x, dtype)
-    made = wide.cumsum(at) if start == 0 else named("cumprod")(wide, at)
+    made = wide.cumsum(at) if start == 0 else cumprod(wide, at)
     if flag(what, "include_initial", include_initial):
         first = zeros((*x.shape[:at], 1, *x.shape[at + 1 :]), dtype=made.dtype) + start
         made = cat([first.cast(made.dtype), made], at)
