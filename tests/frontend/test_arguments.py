@@ -129,7 +129,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "mode": (lambda: init.kaiming_normal_(tt.zeros(2, 2), mode="fan_both"), '"fan_in" or "fan_out", got \'fan_both\''),
     "gain": (lambda: init.xavier_uniform_(tt.zeros(2, 2), "tanh"), "gain is a finite number, got 'tanh'"),  # pyright: ignore[reportArgumentType]
     "slope": (lambda: init.kaiming_uniform_(tt.zeros(2, 2), True), "slope is a finite number, got True"),
-    "nonlinearity": (lambda: init.gain(["relu"]), "is not one of"),  # pyright: ignore[reportArgumentType]
+    "nonlinearity": (lambda: init.calculate_gain(["relu"]), "is not one of"),  # pyright: ignore[reportArgumentType]
     # Training.
     "accumulate": (lambda: trainer(accumulate=2.0), r"Trainer: accumulate is a positive integer, got 2\.0"),
     "accumulate nothing": (lambda: trainer(accumulate=0), "accumulate is a positive integer, got 0"),

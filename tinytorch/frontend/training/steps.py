@@ -2,72 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.mode import mode
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
+from tinytorch.frontend.parameter_functions import clip_grad_norm
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import stack, where
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.frontend.tracked import Tracked, TrackedList
 from tinytorch.frontend.training.position import Counts
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, f64
 
 LossFunction: TypeAlias = Callable[[Any, Any], Any]
 Hits: TypeAlias = Callable[[Any, Any], Tensor | None]
-
-
-def clip_grad_norm(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
-) -> Tensor:
-    """Scale the gradients in place so that their norm, taken over all of them together, is at most `max_norm`.
-
-    Returns the norm before (0-d, at least f32). As in PyTorch, the factor is min(1, max_norm / (norm + 1e-6)), and a
-    norm that is not finite goes through: NaN makes every gradient NaN, infinity makes 0 of the finite ones. With
-    `error_if_nonfinite` it is an error instead, and no gradient has changed; a compiled step cannot ask for that.
-    Parameters without a gradient count for nothing. Source: Pascanu, Mikolov & Bengio 2013.
-    """
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    arguments.number("clip_grad_norm", "max_norm", max_norm, lambda x: x >= 0, "a number that is not negative")
-    arguments.positive("clip_grad_norm", "norm_type", norm_type)
-    arguments.flag("clip_grad_norm", "error_if_nonfinite", error_if_nonfinite)
-    with grad_mode(False):
-        gradients = [g for g in (p.grad for p in given) if g is not None]
-        norm = _norm(gradients, float(norm_type))
-        if error_if_nonfinite:
-            _require_finite(norm)
-        factor = (max_norm / (norm + 1e-6)).minimum(1.0)
-        for gradient in gradients:
-            gradient.mul_(factor.cast(gradient.dtype))
-    return norm
-
-
-def _norm(tensors: list[Tensor], order: float) -> Tensor:
-    """The norm of all elements together."""
-    if not tensors:
-        return Tensor(np.zeros((), np.float32))
-    wide = [t.detach() if t.dtype.bits >= 32 else t.detach().cast(f32) for t in tensors]
-    if order == math.inf:
-        return stack([t.abs().amax() for t in wide]).amax()
-    if order == 2:
-        return stack([(t * t).sum() for t in wide]).sum().sqrt()
-    return stack([t.abs().pow(order).sum() for t in wide]).sum().pow(1 / order)
-
-
-def _require_finite(norm: Tensor) -> None:
-    if mode.trace is not None:
-        raise TraceError("clip_grad_norm: error_if_nonfinite needs the norm's value, which a trace has not", user_loc())
-    if not math.isfinite(norm.item()):
-        raise TinyTorchError(f"clip_grad_norm: the norm of the gradients is {norm.item()}", user_loc())
 
 
 def class_hits(prediction: Any, targets: Any) -> Tensor | None:
