@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
+from tinytorch.frontend.random import Generator, randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 
+T_co = TypeVar("T_co", covariant=True)
 Array: TypeAlias = NDArray[Any]
 Indices: TypeAlias = NDArray[np.int64]
 Batch: TypeAlias = Any  # an array, or tuples and dicts of batches
 
 
-class Dataset(ABC):
+class Dataset(ABC, Generic[T_co]):
     """Samples by number: a sample is a Tensor, an array, a number, or a tuple or dict of those."""
 
     @abstractmethod
@@ -28,6 +32,9 @@ class Dataset(ABC):
 
     @abstractmethod
     def __getitem__(self, index: int) -> Any: ...
+
+    def __add__(self, other: Dataset[Any]) -> ConcatDataset:
+        return ConcatDataset([self, other])
 
     def __getitems__(self, indices: Indices) -> Batch:
         """The samples at `indices` as one batch of arrays, as they are stored; here: item by item, collated."""
@@ -38,7 +45,7 @@ class Dataset(ABC):
         return batch
 
 
-class ArrayDataset(Dataset):
+class ArrayDataset(Dataset[Any]):
     """Samples that are the rows of arrays of the same length; a batch is gathered in one go, not row by row."""
 
     def __init__(self, *arrays: Array) -> None:
@@ -70,6 +77,11 @@ class ArrayDataset(Dataset):
     def __getitems__(self, indices: Indices) -> tuple[Array, ...]:
         return tuple(np.take(array, indices, axis=0) for array in self.arrays)
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The arrays as tensors over the same memory."""
+        return tuple(map(from_numpy, self.arrays))
+
 
 class TensorDataset(ArrayDataset):
     """Rows of tensors (or arrays) of the same length; sample i is the tuple of rows i."""
@@ -78,10 +90,10 @@ class TensorDataset(ArrayDataset):
         super().__init__(*(t.numpy() if isinstance(t, Tensor) else np.asarray(t) for t in tensors))
 
 
-class Subset(Dataset):
+class Subset(Dataset[Any]):
     """The samples of `dataset` at `indices`, in that order."""
 
-    def __init__(self, dataset: Dataset, indices: Sequence[int] | Indices) -> None:
+    def __init__(self, dataset: Dataset[Any], indices: Sequence[int] | Indices) -> None:
         chosen = np.asarray(indices, dtype=np.int64 if len(indices) == 0 else None)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             raise ArgumentTypeError(
@@ -107,8 +119,53 @@ class Subset(Dataset):
         return decode(self.dataset, batch)
 
 
-def random_split(dataset: Dataset, lengths: Sequence[int | float], seed: int = 0) -> list[Subset]:
-    """Disjoint random subsets of the given lengths, or fractions that add up to 1 (the first ones take the rest)."""
+class ConcatDataset(Dataset[Any]):
+    """The samples of several data sets, one after the other. IndexError behind the last."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ArgumentValueError("ConcatDataset: there are no data sets", user_loc())
+        for dataset in self.datasets:
+            if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+                raise ArgumentTypeError(f"ConcatDataset: {type(dataset).__name__} has no samples by number", user_loc())
+        self.cumulative_sizes = np.cumsum([len(dataset) for dataset in self.datasets]).tolist()
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        which = bisect_right(self.cumulative_sizes, place)
+        return self.datasets[which][place - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class IterableDataset(ABC, Generic[T_co]):
+    """Samples one after the other, of which nobody needs to know how many there are: `__iter__` gives them."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class ChainDataset(IterableDataset[Any]):
+    """The samples of several iterable data sets, one set after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            yield from dataset
+
+
+def random_split(
+    dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None, *, seed: int = 0
+) -> list[Subset]:
+    """Disjoint random subsets of the given lengths, or fractions that add up to 1 (the first ones take the rest). The
+    order is drawn from `generator`, or by `seed`."""
+    arguments.instance("random_split", "generator", generator, Generator, optional=True)
     total = len(dataset)
     if any(isinstance(length, bool) or not isinstance(cast(object, length), Real) for length in lengths):
         raise ArgumentTypeError(f"random_split: lengths are ints or fractions, got {list(lengths)}", user_loc())
@@ -128,7 +185,10 @@ def random_split(dataset: Dataset, lengths: Sequence[int | float], seed: int = 0
             raise ArgumentValueError(
                 f"random_split: lengths {sizes} add up to {sum(sizes)}, the data set has {total} samples", user_loc()
             )
-    order = np.random.default_rng(seed).permutation(total)
+    if generator is None:
+        order = np.random.default_rng(seed).permutation(total)
+    else:
+        order = randperm(total, generator=generator).numpy()
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(sizes)[:-1])]
 
 
@@ -167,10 +227,10 @@ def _as_array(value: Any) -> Array:
 def gather(dataset: Any, indices: Indices) -> Batch:
     """The samples at `indices` as one batch of arrays, also of a data set that is not a Dataset."""
     if isinstance(dataset, Dataset):
-        return dataset.__getitems__(indices)
+        return cast(Dataset[Any], dataset).__getitems__(indices)
     return collate([dataset[int(index)] for index in indices])
 
 
 def decode(dataset: Any, batch: Batch) -> Batch:
     """`dataset.decode(batch)` where there is such a thing."""
-    return dataset.decode(batch) if isinstance(dataset, Dataset) else batch
+    return cast(Dataset[Any], dataset).decode(batch) if isinstance(dataset, Dataset) else batch
