@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import zeros_like
+from tinytorch.frontend.mode import mode as thread
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
@@ -177,6 +178,8 @@ def _weights(x: Tensor, fweights: Tensor | None, aweights: Tensor | None) -> Ten
         if weights.shape != (x.shape[1],) or whole != (name == "fweights"):
             wanted = "integers" if name == "fweights" else "floats"
             raise ShapeError(f"cov: {name} are {x.shape[1]} {wanted}, got {weights.type}", user_loc())
+        if thread.trace is None and weights.numel() and bool((weights < 0).any()):
+            raise arguments.wrong_value("cov", name, "not negative", weights)
         cast = weights.cast(x.dtype)
         found = cast if found is None else found * cast
     return found

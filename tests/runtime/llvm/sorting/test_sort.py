@@ -1,7 +1,5 @@
 """The kernel of sort against numpy: dtypes, layouts, targets, sizes, chunks in any order."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,50 +12,21 @@ from tests.runtime.llvm.index.test_kernels import (
     LAYOUT,
     SEEDS,
     TARGETS,
-    Guarded,
     bits,
     laid_out,
-    operand_of,
     random,
     target_of,
-    type_of,
 )
-from tinytorch.ir.graph import Builder, Graph
+from tests.runtime.llvm.running import run_kernel
 from tinytorch.ir.ops.sorting import sort
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64
-from tinytorch.runtime.llvm.index import loops as index_loops
-from tinytorch.runtime.llvm.kernel import Buffer, Kernel
-from tinytorch.runtime.llvm.sorting.kernel import emit as emit_kernel
-from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, load_object
+from tinytorch.runtime.llvm.sorting.kernel import emit
 
 ALL_TARGETS = [*TARGETS, *(["avx512"] if target_of("host").name == "avx512" else [])]
 
 
-def run(x, attrs, *, target, seed=0, chunk_bytes=index_loops.CHUNK_BYTES, wanted=(0, 1)):
-    """Emit, compile and run all chunks in a random order, scratch and results dirty; (results, chunks)."""
-    builder = Builder()
-    node = builder.append(sort, [builder.input(type_of(x))], attrs)
-    outputs = tuple(node.outputs[i] for i in wanted)
-    module = Module(target.attributes)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_loops, "CHUNK_BYTES", chunk_bytes)
-        body = Graph("body", node.inputs, (node,), outputs)
-        buffers = tuple(Buffer.contiguous(v.type.dtype, v.type.shape) for v in outputs)
-        kernel = emit_kernel(module, "k", Kernel(body, print_graph(body), (operand_of(x),), buffers), target)
-    code = load_object(compile_object(module.text(), target))
-    results, scratch = [Guarded(v.type.bytes) for v in outputs], Guarded(kernel.private_bytes)
-    pointers = [x.ctypes.data, *(r.inside.ctypes.data for r in results), scratch.inside.ctypes.data]
-    frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    ((name, chunks),) = kernel.phases
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address(name))
-    for chunk in np.random.default_rng(seed).permutation(chunks):
-        call(ctypes.addressof(frame), int(chunk))
-    assert all(r.is_whole() for r in results), "wrote outside of a result"
-    assert scratch.is_whole(), "wrote outside of the scratch"
-    views = [r.inside.view(v.type.dtype.numpy).reshape(v.type.shape) for r, v in zip(results, outputs, strict=True)]
-    return views, chunks
+def run(x, attrs, **how):
+    return run_kernel(emit, sort, [x], attrs, **how)
 
 
 def check(x, attrs, *, wanted=(0, 1), **how):

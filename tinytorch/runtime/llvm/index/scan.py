@@ -53,9 +53,10 @@ def write_scan(
     pointers = frame_pointers(fn, len(steps))
     rest, pointers = enter(fn, rows, cut, region_of(fn, fn.params[1], cut), pointers)
     scan = _Scan(fn, node, operands, results, [s[axis] for s in steps], shape[axis])
-    if rest and all(
+    contiguous = bool(rest) and all(
         to == buffer.dtype.size for to, buffer in zip(rest[-1].steps[len(operands) :], wanted, strict=True)
-    ):
+    )
+    if contiguous or (rest and scan.step.costly):
         *outer, side = rest
 
         def side_by_side(*at: Register) -> None:
@@ -70,19 +71,22 @@ def write_scan(
 @dataclass(frozen=True)
 class _Step:
     """What a scan carries along: `state` gives the dtypes of that, `begin` its values before the first element, and
-    `further(state, elements, index)` those behind one. The results are the state."""
+    `further(state, elements, index)` those behind one. The results are the state. If `costly`, rows are brought
+    together in vectors also where they do not lie side by side."""
 
     state: Callable[[DType], tuple[DType, ...]]
     begin: Callable[[LaneEmitter, DType], Lanes]
     further: Callable[[Lanes, Lanes, Lane], Lanes]
+    costly: bool = False
 
 
-def _accumulated(number: float, further: Callable[[Lane, Lanes], Lane]) -> _Step:
+def _accumulated(number: float, further: Callable[[Lane, Lanes], Lane], costly: bool = False) -> _Step:
     """One value in the accumulator's dtype, from `number` on."""
     return _Step(
         lambda dtype: (accumulator(dtype),),
         lambda e, dtype: [e.const(number, accumulator(dtype))],
         lambda state, elements, index: [further(state[0], elements)],
+        costly,
     )
 
 
@@ -102,12 +106,14 @@ def _extreme(largest: bool) -> _Step:
         return [e.const(low if largest else high, dtype), e.const(0, i64)]
 
     def further(state: Lanes, elements: Lanes, index: Lane) -> Lanes:
+        """The index follows from the best, not the other way round: what the next element waits for is short."""
         (best, where), (x,) = state, elements
-        take = x >= best if largest else x <= best
-        if x.dtype.is_float:
-            take = take | x.ne(x)
         e = x.emitter
-        return [e.select(take, x, best), e.select(take, index, where)]
+        found = e.select(best > x if largest else best < x, best, x)
+        if not x.dtype.is_float:
+            return [found, e.select(x.eq(found), index, where)]
+        found = e.select(best.ne(best), best, found)
+        return [found, e.select(x.eq(found) | x.ne(x), index, where)]
 
     return _Step(lambda dtype: (dtype, i64), begin, further)
 
@@ -116,7 +122,7 @@ _STEPS: dict[Op, _Step] = {
     cumsum: _accumulated(0, lambda total, x: total + x[0]),
     cumprod: _accumulated(1, lambda total, x: total * x[0]),
     linear_scan: _accumulated(0, lambda y, x: x[0] * y + x[1]),
-    logcumsumexp: _accumulated(float("-inf"), _log_of_sum),
+    logcumsumexp: _accumulated(float("-inf"), _log_of_sum, costly=True),
     cummax: _extreme(True),
     cummin: _extreme(False),
 }
@@ -155,10 +161,11 @@ class _Scan:
             elements = [self._loaded(e, p, step) for p, step in zip(here[:count], across[:count], strict=True)]
             state = [Lane(e, dtype, value) for dtype, value in zip(self.state, carried, strict=True)]
             state = self.step.further(state, elements, e.lane(fn.value(i), i64))
-            to = iter(here[count:])
+            to = zip(here[count:], across[count:], strict=True)
             for value, result in zip(state, self.results, strict=True):
                 if result is not None:
-                    e.store(value.cast(result.dtype), next(to))
+                    pointer, step = next(to)
+                    e.store_strided(value.cast(result.dtype), pointer, step // result.dtype.size if e.lanes > 1 else 1)
             return [e.value(lane) for lane in state]
 
         fn.loop(self.size, [e.value(lane) for lane in self.step.begin(e, self.dtype)], further)

@@ -28,13 +28,13 @@ from tinytorch.runtime.llvm.index.loops import (
 from tinytorch.runtime.llvm.index.runs import over_lanes, raw_type
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.sorting.keys import Run, ordered
-from tinytorch.runtime.llvm.sorting.run import sorter
+from tinytorch.runtime.llvm.sorting.run import FEW, sorter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, vector
 
 _COST = 64  # bytes of traffic that an element is worth
-_GATHERED = 256  # elements that are gathered before they are sorted, at least
+_GATHERED = FEW  # elements that are gathered before they are sorted, at least
 
 
 def write_sort(
