@@ -358,7 +358,25 @@ def _indexing() -> list[Sample]:
     samples.append(Sample(OPS["scatter_add"], (rows, index, rows[:4]), {"axis": 0}))
     half = rng.normal(size=(6, 4)).astype(DTYPES["bf16"].numpy)
     samples.append(Sample(OPS["gather"], (half, index), {"axis": 0}))
-    return [*samples, *_updates()]
+    return [*samples, *_joins(), *_updates()]
+
+
+def _joins() -> list[Sample]:
+    rng, op = _rng("scatter_reduce"), OPS["scatter_reduce"]
+    x = rng.normal(size=(4, 5, 3))
+    samples: list[Sample] = []
+    for reduce in ("mul", "max", "min"):
+        for axis, places in ((0, [3, 0, 0]), (1, [[1, 4], [4, 4]]), (2, 2), (0, [])):
+            index = np.array(places, np.int64)
+            updates = rng.normal(size=(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
+            samples.append(Sample(op, (x, index, updates), {"axis": axis, "reduce": reduce}, 8, smooth=True))
+        for name in ("f32", "bf16", "f16", "i32", "i8", "u8", "i64"):
+            rows, index = _random(DTYPES[name], (6, 33), rng, 1.0), np.array([5, 5, 1, 0, 5])
+            updates = _random(DTYPES[name], (5, 33), rng, 1.0)
+            if name == "f32":
+                rows[5, 3], updates[1, 4], updates[4, 5:7] = np.nan, np.nan, np.inf
+            samples.append(Sample(op, (rows, index, updates), {"axis": 0, "reduce": reduce}, 4))
+    return samples
 
 
 def _updates() -> list[Sample]:

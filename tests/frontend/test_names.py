@@ -38,7 +38,8 @@ FUNCTIONS = [
 ]  # fmt: skip
 LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
 INSIDE = {  # for other files of the frontend
-    "Activation", "attention_at", "band", "class_ignored", "check_padding", "padding_row", "paddings", "side_by_side",
+    "Activation", "attention_at", "band", "class_ignored", "check_padding", "counted", "padding_row", "paddings",
+    "side_by_side",
 }  # fmt: skip
 
 

@@ -131,11 +131,11 @@ def arange(
         raise TinyTorchError(f"arange: start, stop and step of {target} are integers, got {given}", user_loc())
     if mode.trace is not None and whole and not requires_grad:
         count = len(range(int(start), int(stop), int(step)))
-        return (_counted(count) * step + start).cast(target)
+        return (counted(count) * step + start).cast(target)
     return _finish(np.arange(*given).astype(target.numpy), requires_grad)
 
 
-def _counted(count: int) -> Tensor:
+def counted(count: int) -> Tensor:
     """0, 1, … count - 1, computed where it is used instead of stored."""
     if mode.trace is None:
         return from_numpy(np.arange(count))
@@ -170,4 +170,4 @@ def eye(n: int, m: int | None = None, dtype: object = f32, requires_grad: bool =
 
 def band(rows: int, columns: int, diagonal: int) -> Tensor:
     """bool[rows, columns]: true on and below the `diagonal`, counted from the main one upwards."""
-    return _counted(rows).unsqueeze(1) + diagonal >= _counted(columns).unsqueeze(0)
+    return counted(rows).unsqueeze(1) + diagonal >= counted(columns).unsqueeze(0)

@@ -13,8 +13,9 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.masks import index_arrays
-from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.op import Array, apply
+from tinytorch.ir.ops.core import where
+from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
 from tinytorch.ir.types import bool_
 
 _PLAIN = {slice, int, type(None), type(...)}  # what indices mostly are
@@ -41,11 +42,21 @@ class Indexing(Conversions):
             self._data[_plain_index(index)] = new.cast(self.dtype)._data
             self.touch()
             return
+        self._become(self._assigned(items, new))
+
+    def _assigned(self, items: tuple[Any, ...], new: Any, adds: bool = False) -> Self:
+        """What this is once `new` has been assigned to what the items of an index name, or added to that."""
         if any(map(_is_unknown_mask, items)):
-            self._become(assign(self, items, new))
-        else:
-            base, parts = index_arrays(self, items, _mask_values)
-            self._become(assign(base, parts, new).reshape(self.shape))
+            return assign(self, items, new, adds)
+        base, parts = index_arrays(self, items, _mask_values)
+        return assign(base, parts, new, adds).reshape(self.shape)
+
+    def where(self, condition: Any, other: Any) -> Self:
+        """This where the condition is true, else `other`, a tensor or a number; all three broadcast."""
+        chosen = self._like(condition).cast(bool_)
+        own, its = self._pair("where", other)
+        shape = broadcast_shapes("where", chosen.shape, own.shape)
+        return apply(where, chosen.broadcast_to(shape), own.broadcast_to(shape), its.broadcast_to(shape))
 
     def index_select(self, dim: int, index: Any) -> Self:
         """What the integers of the vector `index` name along `dim`, counted from the end where they are negative."""

@@ -1,5 +1,6 @@
 """Functions of tensors that much else is written in: joining, choosing, products."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ import numpy as np
 from tinytorch.frontend import creation
 from tinytorch.frontend.creation import as_tensor
 from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.spelling import spelled
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import apply
+from tinytorch.ir.op import Array, apply
 from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
 from tinytorch.ir.types import bool_
 
@@ -89,10 +91,15 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
 
 # Choosing.
 @spelled(standard="where", method=False)
-def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """`a` where the condition is true, else `b`; all three broadcast, `a` and `b` may be numbers."""
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition is true, else `other`; all three broadcast, both may be numbers. Of a condition
+    alone, the places where it is true, a vector of coordinates for each axis; not under tt.compile."""
+    if (input is None) != (other is None):
+        raise TinyTorchError("where: needs both input and other, or the condition alone", user_loc())
+    if input is None:
+        return tuple(map(from_numpy, positions("where", as_tensor(condition))))
     chosen = as_tensor(condition).cast(bool_)
-    left, right = _operand(a, b), _operand(b, a)
+    left, right = _operand(input, other), _operand(other, input)
     dtype = promote(left.type, right.type)
     shape = broadcast_shapes("where", chosen.shape, broadcast_shapes("where", left.shape, right.shape))
     return apply(
@@ -101,6 +108,17 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
         left.cast(dtype).broadcast_to(shape),
         right.cast(dtype).broadcast_to(shape),
     )
+
+
+def positions(what: str, x: Tensor) -> tuple[Array, ...]:
+    """The coordinates of the elements that are not 0, by axis; without axes, as of a vector. They need values."""
+    if x._expr is not None or (mode.trace is not None and mode.trace.holds(x)):
+        raise TraceError(
+            f"{what}: how many elements it finds depends on values, and shapes of a compiled function do not; use "
+            "tt.where to choose, or call it outside of the compiled function",
+            user_loc(),
+        )
+    return tuple(map(np.ascontiguousarray, np.nonzero(x._data if x.ndim else x._data.reshape((1,)))))
 
 
 _KINDS = {"bool": 0, "int": 1, "uint": 1, "float": 2}

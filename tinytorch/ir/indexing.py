@@ -162,8 +162,9 @@ def _flat(x: Any, indices: Sequence[Any], axis: int) -> Any:
 
 
 # Assignment.
-def assign(x: Any, index: Any, value: Any) -> Any:
-    """What `x[index] = value` leaves in x, as a new value: `x` itself stays as it is.
+def assign(x: Any, index: Any, value: Any, adds: bool = False) -> Any:
+    """What `x[index] = value` leaves in x, as a new value: `x` itself stays as it is. If `adds`, the value is added to
+    what was there, once for each time that an index names it.
 
     `index`: an item or a tuple of items, each an integer, a slice, `...`, None, or an index array (an operand, a numpy
     array or a list) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
@@ -175,13 +176,13 @@ def assign(x: Any, index: Any, value: Any) -> Any:
     items = [_item(x, item) for item in (index if isinstance(index, tuple) else (index,))]
     value = x._like(value).cast(x.dtype)
     if any(_is_mask(item) for item in items):
-        return _assign_masked(x, items, value)
+        return _assign_masked(x, items, value, adds)
     items = _without_ellipsis(x, tuple(items))
     arrays = any(_is_operand(item) and item.ndim for item in items)
     if arrays:
         items = tuple(_index_operand(x, item) if is_number(item) else item for item in items)
     items = with_positions(x, items, operands=not arrays)
-    return (_assign_at if arrays else _assign_window)(x, items, value)
+    return (_assign_at if arrays else _assign_window)(x, items, value, adds)
 
 
 def _item(x: Any, item: Any) -> Any:
@@ -233,7 +234,7 @@ def _put(x: Any, windows: Sequence[Window], update: Any) -> Any:
     return apply(ops.index.update_slice, x, update, *moved.values(), **attrs)
 
 
-def _assign_window(x: Any, items: Sequence[Any], value: Any) -> Any:
+def _assign_window(x: Any, items: Sequence[Any], value: Any, adds: bool) -> Any:
     """By integers, slices and None."""
     asked = [item for item in items if item is not None]
     windows = [_one(x, item, axis) for axis, item in enumerate(asked)]
@@ -241,10 +242,11 @@ def _assign_window(x: Any, items: Sequence[Any], value: Any) -> Any:
     sizes = iter(shape)
     region = [(item, 1 if item is None else next(sizes)) for item in items]
     named = tuple(size for item, size in region if _keeps_axis(item))
-    return _put(x, windows, _fitted(value, named).reshape(shape))
+    update = _fitted(value, named).reshape(shape)
+    return _put(x, windows, _windowed(x, windows) + update if adds else update)
 
 
-def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
+def _assign_at(x: Any, items: Sequence[Any], value: Any, adds: bool) -> Any:
     """By index arrays, which integers join: into the window that the slices leave, their axes merged."""
     at = [n for n, item in enumerate(items) if not _keeps_axis(item)]
     windows = [item if _keeps_axis(item) else slice(None) for item in items if item is not None]
@@ -263,13 +265,14 @@ def _assign_at(x: Any, items: Sequence[Any], value: Any) -> Any:
 
     updates = _fitted(value, (*sizes(lead), *flat.shape, *sizes(rest)))
     updates = updates.reshape((*moved.shape[:axis], *flat.shape, *moved.shape[axis + len(at) :]))
-    new = apply(ops.index.scatter, _merged(moved, axis, len(at)), flat, updates, axis=axis)
+    op = ops.index.scatter_add if adds else ops.index.scatter
+    new = apply(op, _merged(moved, axis, len(at)), flat, updates, axis=axis)
     new = new.reshape(moved.shape).permute(ops.view.inverse(order))
     whole = new.shape == x.shape and all(r.step == 1 for r in ranges)
     return new if whole and not _moved(windows) else _put(x, windows, new)
 
 
-def _assign_masked(x: Any, items: Sequence[Any], value: Any) -> Any:
+def _assign_masked(x: Any, items: Sequence[Any], value: Any, adds: bool) -> Any:
     """By one mask; its axes stand for one in the region, along which `value` is the same."""
     place = next(n for n, item in enumerate(items) if _is_mask(item))
     mask, others = items[place], [*items[:place], *items[place + 1 :]]
@@ -287,7 +290,8 @@ def _assign_masked(x: Any, items: Sequence[Any], value: Any) -> Any:
         )
     value = value.reshape((*padded[:front], *(1,) * mask.ndim, *padded[front + 1 :]))
     chosen = mask.reshape((*(1,) * front, *mask.shape, *(1,) * (x.ndim - behind))).broadcast_to(x.shape)
-    return apply(ops.core.where, chosen, _fitted(value, x.shape), x)
+    new = _fitted(value, x.shape)
+    return apply(ops.core.where, chosen, x + new if adds else new, x)
 
 
 def _axes_before(x: Any, mask: Any, others: Sequence[Any], place: int) -> int:

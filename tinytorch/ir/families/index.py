@@ -7,7 +7,7 @@ from functools import partial
 from tinytorch.ir.family import Family, FormError
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, scatter_reduce, update_slice
 from tinytorch.ir.ops.scan import cummax, cummin, cumprod, cumsum, linear_scan, logcumsumexp
 from tinytorch.ir.ops.view import concat, pad
 
@@ -21,5 +21,5 @@ def check_alone(kernel: Node, ops: frozenset[Op]) -> None:
 
 
 SCANS = frozenset({cumsum, cumprod, linear_scan, logcumsumexp, cummax, cummin})
-_OPS = frozenset({dynamic_slice, gather, scatter, scatter_add, update_slice, pad, concat, *SCANS})
+_OPS = frozenset({dynamic_slice, gather, scatter, scatter_add, scatter_reduce, update_slice, pad, concat, *SCANS})
 INDEX = Family("index", partial(check_alone, ops=_OPS), ops=_OPS)

@@ -11,7 +11,8 @@ import numpy as np
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import sums
 from tinytorch.ir.op import Array, Attrs, Op, apply, define
-from tinytorch.ir.ops.core import no_flops, normalize_axis, zeros_like
+from tinytorch.ir.ops.core import cast, filled, no_flops, normalize_axis, where, zeros_like
+from tinytorch.ir.ops.elementwise import eq
 from tinytorch.ir.ops.view import slice_
 from tinytorch.ir.types import Shape, TensorType, bool_, i64
 
@@ -95,6 +96,69 @@ scatter = define(Op(
         lambda g, n: apply(gather, g, n.inputs[1], axis=n.attrs["axis"]),  # of repeats as well, as in PyTorch
     ),
     flops=no_flops,
+))  # fmt: skip
+
+
+_REDUCTIONS: dict[str, Any] = {"mul": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def _scatter_reduce_type(
+    base: TensorType, indices: TensorType, updates: TensorType, *, axis: int, reduce: str
+) -> TensorType:
+    if base.dtype is bool_ or reduce not in _REDUCTIONS:
+        raise ShapeError(f"scatter_reduce: reduces numbers by {', '.join(_REDUCTIONS)}, got {base} and {reduce!r}")
+    return _scattered("scatter_reduce", base, indices, updates, axis)
+
+
+def _scatter_reduce_eval(base: Array, indices: Array, updates: Array, *, axis: int, reduce: str) -> Array:
+    wide = base.astype(np.float32) if base.dtype.itemsize == 2 else base.copy()
+    window: Any = (slice(None),) * axis + (indices,)
+    _REDUCTIONS[reduce].at(wide, window, updates.astype(wide.dtype))
+    return wide.astype(base.dtype)
+
+
+def _scatter_reduce_rule(g: Any, n: Any, index: int) -> Any:
+    if index == 1:
+        return None
+    return (_product_rule if n.attrs["reduce"] == "mul" else _extremum_rule)(g, n, index)
+
+
+def _product_rule(g: Any, n: Any, index: int) -> Any:
+    """The derivative by one factor is the product of all others, also where some are 0."""
+    base, indices, updates = n.inputs
+    axis = n.attrs["axis"]
+
+    def product(factors: Any) -> Any:
+        return apply(scatter_reduce, filled(base, 1, base.type), indices, factors, axis=axis, reduce="mul")
+
+    if index == 0:
+        return g * product(updates)
+    is_zero = apply(eq, updates, zeros_like(updates))
+    counted = apply(cast, is_zero, dtype=updates.type.dtype)
+    zeros = apply(gather, apply(scatter_add, zeros_like(base), indices, counted, axis=axis), indices, axis=axis)
+    others = zeros - counted  # factors that are 0, beside the one itself
+    factors = apply(where, is_zero, filled(updates, 1, updates.type), updates)
+    product_of_others = apply(gather, g * base * product(factors), indices, axis=axis) / factors
+    return apply(where, apply(eq, others, zeros_like(others)), product_of_others, zeros_like(updates))
+
+
+def _extremum_rule(g: Any, n: Any, index: int) -> Any:
+    """The cotangent is shared by all that are equal to the result."""
+    base, indices, updates = n.inputs
+    axis = n.attrs["axis"]
+    hit, own = apply(eq, updates, apply(gather, n.output, indices, axis=axis)), apply(eq, base, n.output)
+    ones = apply(cast, hit, dtype=g.type.dtype)
+    share = g / apply(scatter_add, apply(cast, own, dtype=g.type.dtype), indices, ones, axis=axis)
+    if index == 0:
+        return apply(where, own, share, zeros_like(share))
+    return apply(where, hit, apply(gather, share, indices, axis=axis), zeros_like(updates))
+
+
+scatter_reduce = define(Op(
+    name="scatter_reduce", kind="update",
+    doc="`base` with `updates` joined to what is at `indices` along `axis`: multiplied (`reduce` is mul), or the "
+    "larger or smaller kept (max, min; NaN if either is).",
+    infer=_scatter_reduce_type, eval=_scatter_reduce_eval, vjp=_scatter_reduce_rule, flops=_scatter_add_flops,
 ))  # fmt: skip
 
 
@@ -227,7 +291,7 @@ def indices_of(
 ) -> tuple[tuple[int, int, bool], ...]:
     """(operand, size, wrap) for each operand that says where an op reads or writes: its elements lie in [0, size), and
     count from the end where they are negative if `wrap`."""
-    if op in (gather, scatter, scatter_add):
+    if op in (gather, scatter, scatter_add, scatter_reduce):
         return ((1, types[0].shape[attrs["axis"]], True),)
     if op not in (dynamic_slice, update_slice):
         return ()

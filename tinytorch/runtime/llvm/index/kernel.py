@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from tinytorch.ir.families.index import SCANS
 from tinytorch.ir.graph import Node
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
+from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, scatter_reduce, update_slice
 from tinytorch.ir.ops.view import concat, pad
 from tinytorch.runtime.llvm.index.concat import write_concat
 from tinytorch.runtime.llvm.index.gather import write_gather
@@ -18,7 +18,7 @@ from tinytorch.runtime.llvm.index.loops import Extent
 from tinytorch.runtime.llvm.index.moves import Results, emit_moves, only
 from tinytorch.runtime.llvm.index.pad import write_pad
 from tinytorch.runtime.llvm.index.scan import write_scan
-from tinytorch.runtime.llvm.index.scatter import write_scatter, write_scatter_add
+from tinytorch.runtime.llvm.index.scatter import write_scatter, write_scatter_add, write_scatter_reduce
 from tinytorch.runtime.llvm.index.update import write_dynamic_slice, write_update_slice
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.text.builder import Function, Module
@@ -34,6 +34,7 @@ _MOVES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target], Ex
 _UPDATES: dict[Op, Callable[[Function, Node, Sequence[Buffer], Buffer, Target, bool], Extent]] = {
     scatter: write_scatter,
     scatter_add: write_scatter_add,
+    scatter_reduce: write_scatter_reduce,
     update_slice: write_update_slice,
 }
 

@@ -1,18 +1,19 @@
-"""The kernels of scatter and scatter_add: base with updates put, or added, at indices along an axis, in the order of
-the indices.
+"""The kernels of scatter, scatter_add and scatter_reduce: base with updates put, or joined to what is there, at
+indices along an axis, in the order of the indices.
 
 A chunk owns a part of the result: whole entries of the axes before the indexed one, or of a single entry some rows
 (indices along the axis) and some columns (elements behind it). It copies that part of base, walks through all
-indices, and puts or adds the updates that fall into its rows. So no two threads write one element, and each element's
+indices, and puts or joins the updates that fall into its rows. So no two threads write one element, and each element's
 sum is formed, or its last update found, in the order of the indices, however many threads there are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
 from tinytorch.ir.types import DType, contiguous_strides, f32
 from tinytorch.runtime.llvm.index.loops import (
@@ -52,7 +53,7 @@ def write_scatter(
 
     Any strides of the operands. `in_place`: the result is the buffer of base, of which only those rows are written.
     """
-    return _write(fn, _problem_of(node.attrs["axis"], operands, result, adds=False, in_place=in_place), target)
+    return _write(fn, _problem_of(node.attrs["axis"], operands, result, join=None, in_place=in_place), target)
 
 
 def write_scatter_add(
@@ -60,7 +61,26 @@ def write_scatter_add(
 ) -> Extent:
     """The same with updates added to what is there. 16-bit floats are summed in f32, in scratch, and rounded at the
     end."""
-    return _write(fn, _problem_of(node.attrs["axis"], operands, result, adds=True, in_place=in_place), target)
+    return _write(fn, _problem_of(node.attrs["axis"], operands, result, join=_add, in_place=in_place), target)
+
+
+def write_scatter_reduce(
+    fn: Function, node: Node, operands: Sequence[Buffer], result: Buffer, target: Target, in_place: bool
+) -> Extent:
+    """The same with updates multiplied, or the larger or smaller kept."""
+    join = _JOINS[node.attrs["reduce"]]
+    return _write(fn, _problem_of(node.attrs["axis"], operands, result, join=join, in_place=in_place), target)
+
+
+def _add(a: Lane, b: Lane) -> Lane:
+    return a + b
+
+
+_JOINS: dict[str, Callable[[Lane, Lane], Lane]] = {
+    "mul": lambda a, b: a * b,
+    "max": lambda a, b: a.max(b),
+    "min": lambda a, b: a.min(b),
+}
 
 
 def _write(fn: Function, problem: _Problem, target: Target) -> Extent:
@@ -82,7 +102,8 @@ def _write(fn: Function, problem: _Problem, target: Target) -> Extent:
 @dataclass(frozen=True)
 class _Problem:
     """Axes with the steps of (result, base, updates), those of `index` with the steps of (indices, updates). The
-    indexed axis has `size` rows, `rows` apart."""
+    indexed axis has `size` rows, `rows` apart. `join` makes one of what is there and an update, which else replaces
+    it."""
 
     dtype: DType
     outer: Sequence[Axis]
@@ -90,7 +111,7 @@ class _Problem:
     size: int
     rows: tuple[int, ...]
     inner: Sequence[Axis]
-    adds: bool
+    join: Callable[[Lane, Lane], Lane] | None
     in_place: bool
 
     @property
@@ -110,14 +131,16 @@ class _Problem:
     @property
     def is_widened(self) -> bool:
         """Whether sums are formed in another dtype than the result's."""
-        return self.adds and is_narrow(self.dtype)
+        return self.join is not None and is_narrow(self.dtype)
 
     @property
     def accumulator(self) -> DType:
         return f32 if self.is_widened else self.dtype
 
 
-def _problem_of(axis: int, operands: Sequence[Buffer], result: Buffer, *, adds: bool, in_place: bool) -> _Problem:
+def _problem_of(
+    axis: int, operands: Sequence[Buffer], result: Buffer, *, join: Callable[[Lane, Lane], Lane] | None, in_place: bool
+) -> _Problem:
     base, indices, updates = operands
     to, from_, added = byte_steps(result), byte_steps(base), byte_steps(updates)
     behind = axis + len(indices.shape)
@@ -128,7 +151,7 @@ def _problem_of(axis: int, operands: Sequence[Buffer], result: Buffer, *, adds: 
         result.shape[axis],
         (to[axis], from_[axis], 0),
         coalesced(axes_of(result.shape[axis + 1 :], to[axis + 1 :], from_[axis + 1 :], added[behind:])),
-        adds,
+        join,
         in_place,
     )
 
@@ -240,8 +263,8 @@ class _ScatterWriter:
 
             def write() -> None:
                 to = fn.at(rows, row * steps[0])
-                if problem.adds:
-                    self._add_row(axes, to, update)
+                if problem.join is not None:
+                    self._join_row(problem.join, axes, to, update)
                 else:
                     copy_block(fn, axes, to, update, problem.dtype, self.target)
 
@@ -261,14 +284,16 @@ class _ScatterWriter:
             lambda *at: unrolled(fn, last.size, lambda i: one(*moved(fn, at, i, last.steps))),
         )
 
-    def _add_row(self, axes: Sequence[Axis], sums: Register, updates: Register) -> None:
+    def _join_row(
+        self, join: Callable[[Lane, Lane], Lane], axes: Sequence[Axis], sums: Register, updates: Register
+    ) -> None:
         fn, dtype, wide = self.fn, self.problem.dtype, self.problem.accumulator
         *outer, run = axes or [Axis(1, (wide.size, dtype.size))]
         step = run.steps[1]
 
         def vector(emitter: LaneEmitter, i: Size, sums: Register, updates: Register) -> None:
             update = emitter.load_strided(updates, dtype, step // dtype.size, i * step)
-            total = emitter.load(sums, wide, i * wide.size) + update.cast(wide)
+            total = join(emitter.load(sums, wide, i * wide.size), update.cast(wide))
             emitter.store(total, sums, i * wide.size)
 
         nest(
