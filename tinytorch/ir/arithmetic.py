@@ -242,9 +242,15 @@ class Arithmetic(TensorLike):
         """Each element without its fraction."""
         return self._apply(elementwise.trunc) if self.dtype.is_float else self
 
-    def round(self) -> Self:
-        """The nearest integer of each element; of two, the even one."""
-        return self._apply(elementwise.rint) if self.dtype.is_float else self
+    def round(self, *, decimals: int = 0) -> Self:
+        """To the nearest number of that many decimals, halves to even; negative ones count from the point to the left.
+        Integers are what they are."""
+        if not self.dtype.is_float or decimals == 0:
+            if decimals:
+                raise ShapeError(f"round: integers have no decimals to round to, got decimals={decimals}", user_loc())
+            return self._apply(elementwise.rint) if self.dtype.is_float else self
+        scale = 10.0 ** abs(decimals)
+        return (self * scale).round() / scale if decimals > 0 else (self / scale).round() * scale
 
     def isnan(self) -> Self:
         """Whether each element is NaN."""

@@ -84,6 +84,8 @@ class Spelled:
     standard: str = ""
     floats: bool = True
     in_place: bool = True
+    number: bool = False
+    either: bool = False
 
 
 @dataclass(frozen=True, eq=False)

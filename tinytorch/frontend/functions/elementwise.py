@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinytorch.frontend.arguments import wrong_type
-from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.functions.operands import pair
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.op import OPS, Op, Spelled
@@ -20,17 +19,12 @@ def _of_one(op: Op, how: Spelled) -> Callable[..., Any]:
     return function
 
 
-def first_of_two(what: str, input: Any, other: Any) -> Tensor:
-    """The first of two operands as a tensor. It may be a number, unless the other is one, too."""
-    if isinstance(input, (bool, int, float)) and not isinstance(other, Tensor):
-        raise wrong_type(what, "one of the operands", "a tensor", input)
-    return as_tensor(input)
-
-
 def _of_two(op: Op, how: Spelled) -> Callable[..., Any]:
+    numbers = "either" if how.either else "second" if how.number else "no"
+
     def function(input: Any, other: Any) -> Tensor:
-        x = first_of_two(op.name, input, other)
-        return (x._float(other) if how.floats else x)._with(op, other)
+        x, y = pair(op.name, input, other, numbers=numbers)
+        return (x._float(y) if how.floats else x)._with(op, y)
 
     return function
 

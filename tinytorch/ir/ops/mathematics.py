@@ -38,9 +38,9 @@ def _of_one(name: str, doc: str, numpy: Any, lane: Any, rule: Rule, *others: str
 
 def _of_two(
     name: str, doc: str, numpy: Any, lane: Any, rules: tuple[Rule, Rule], *others: str, standard: str = "",
-    in_place: bool = True,
+    in_place: bool = True, number: bool = False, either: bool = False,
 ) -> Op:  # fmt: skip
-    spelled = Spelled((name, *others), 2, standard, in_place=in_place)
+    spelled = Spelled((name, *others), 2, standard, in_place=in_place, number=number, either=either)
     return define_elementwise(name, doc, numpy, lane, rules, "float", spelled=spelled)
 
 
@@ -172,11 +172,12 @@ def _above(y: Any, limit: float) -> Any:
 xlogy = _of_two(
     "xlogy", "input * log(other), 0 where the input is", _zero_times(np.log), _xlogy_lane,
     (lambda g, n: _at_zero(g, n, 0.0, log), lambda g, n: g * n.inputs[0] / n.inputs[1]), "special.xlogy",
+    either=True,
 )  # fmt: skip
 xlog1py = define_elementwise(
     "xlog1py", "input * log(1 + other), 0 where the input is", _zero_times(np.log1p), _xlog1py_lane,
     (lambda g, n: _at_zero(g, n, -1.0, log1p), lambda g, n: g * n.inputs[0] / (n.inputs[1] + 1.0)), "float",
-    spelled=Spelled(("special.xlog1py",), 2),
+    spelled=Spelled(("special.xlog1py",), 2, either=True),
 )  # fmt: skip
 
 
@@ -202,7 +203,7 @@ def _copysign_rule(g: Any, n: Any) -> Any:
 
 copysign = _of_two(
     "copysign", "|input| with the sign of other", np.copysign, lambda e, a, b: e.copysign(a, b),
-    (_copysign_rule, lambda g, n: zeros_like(g)), standard="copysign",
+    (_copysign_rule, lambda g, n: zeros_like(g)), standard="copysign", number=True,
 )  # fmt: skip
 
 
@@ -225,7 +226,7 @@ def _fmod_lane(e: Emitter, a: Lane, b: Lane) -> Lane:
 fmod = define_elementwise(
     "fmod", "The rest of input / other, with the input's sign; integers modulo zero give 0", _fmod, _fmod_lane,
     (lambda g, n: g, lambda g, n: -g * apply(trunc, n.inputs[0] / n.inputs[1])),
-    spelled=Spelled(("fmod",), 2, floats=False),
+    spelled=Spelled(("fmod",), 2, floats=False, number=True),
 )  # fmt: skip
 
 

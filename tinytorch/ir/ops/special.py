@@ -12,8 +12,8 @@ from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.numpy_emitter import by_lanes
 from tinytorch.ir.op import Op, Rule, Spelled, apply, define
-from tinytorch.ir.ops.core import computed_in_f32, one_per_result
-from tinytorch.ir.ops.elementwise import define_elementwise, exp, log
+from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, where, zeros_like
+from tinytorch.ir.ops.elementwise import define_elementwise, exp, ge, le, log
 from tinytorch.ir.types import TensorType
 
 _TWO_OVER_ROOT_PI = 1.1283791670955126
@@ -60,6 +60,22 @@ entr = define_elementwise(
     "entr", "-x * log(x): 0 at 0, -inf below", lambda x: _entr(x).astype(x.dtype), _entr_lane,
     (lambda g, n: -g * (apply(log, n.inputs[0]) + 1.0),), "float", spelled=Spelled(("special.entr",)),
 )  # fmt: skip
+
+
+def _logit_rule(g: Any, n: Any) -> Any:
+    """g / (x (1 - x)); NaN outside of [0, 1]."""
+    (x,) = n.inputs
+    inside = apply(ge, x, zeros_like(x)) & apply(le, x, filled(x, 1.0, x.type))
+    return apply(where, inside, g / (x * (1.0 - x)), filled(x, math.nan, x.type))
+
+
+def _logit_lane(e: Emitter, x: Lane) -> Lane:
+    return lm.log(e, x / (1.0 - x))
+
+
+logit = define_elementwise(
+    "logit", "log(x / (1 - x))", lambda x: np.log(x / (1 - x)), _logit_lane, (_logit_rule,), "float"
+)
 
 # Around gamma.
 lgamma = _of_one(
