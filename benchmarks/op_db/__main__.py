@@ -1,0 +1,113 @@
+"""`python -m benchmarks.op_db`: what of PyTorch's database of ops is found here, how many of its samples are equal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from torch.testing._internal.common_methods_invocations import op_db
+
+import tinytorch as tt
+from benchmarks.op_db import names
+from benchmarks.op_db.errors import Refusals, run_errors
+from benchmarks.op_db.names import Function
+from benchmarks.op_db.samples import Outcome, run_op
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    only: Annotated[
+        list[str] | None, typer.Argument(help="Names or patterns, with or without the variant (add, nn.*, div.floor*).")
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Calls that must be refused, instead of samples.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Only which names are found, and which are not.")] = False,
+    eager: Annotated[bool, typer.Option("--eager", help="Leave out tt.compile.")] = False,
+    limit: Annotated[float, typer.Option(min=0.1, help="Seconds that a sample may take.")] = 20.0,
+    save: Annotated[Path | None, typer.Option("--json", help="Write all outcomes here.")] = None,
+) -> None:
+    """Ops of PyTorch's database: how many names are found, and how many samples are equal."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    tt.set_num_threads(1)
+    console = Console(soft_wrap=True)
+    patterns = [p for each in only or [] for p in each.split(",")]
+    entries = names.chosen(op_db, patterns)
+    if not entries:
+        raise typer.BadParameter(f"no op is called {', '.join(patterns)}")
+    found = [(op, function) for op in entries if (function := names.ours(op)) is not None]
+    known = {op.name for op, _ in found}
+    missing = sorted({op.name for op in entries} - known)
+    results: dict[str, Any] = {"found": sorted(known), "missing": missing}
+    if listed:
+        console.print(" ".join(sorted(known)), markup=False)
+    elif errors:
+        results["errors"] = _errors(console, found)
+    else:
+        results["samples"] = _samples(console, found, not eager, limit)
+    console.print(f"names found: {len(known)} of {len(known) + len(missing)}", markup=False)
+    if missing:
+        console.print(f"not found: {' '.join(missing)}", markup=False)
+    if save is not None:
+        save.write_text(json.dumps(results, indent=1))
+
+
+def _samples(
+    console: Console, found: Sequence[tuple[Any, Function]], compiled: bool, limit: float
+) -> list[dict[str, Any]]:
+    outcomes: list[Outcome] = []
+    start = time.perf_counter()
+    for number, (op, function) in enumerate(found, 1):
+        outcomes.append(run_op(op, function, compiled=compiled, limit=limit))
+        if console.is_terminal:
+            console.print(f"{number} of {len(found)}: {outcomes[-1].name}", end="\x1b[K\r", highlight=False)
+    _table(console, "Samples that are not equal", outcomes)
+    total, equal = sum(o.samples for o in outcomes), sum(o.equal for o in outcomes)
+    share = 100 * equal / max(total, 1)
+    seconds = time.perf_counter() - start
+    console.print(f"samples equal: {equal:,} of {total:,} ({share:.1f} %), in {seconds:.0f} s", markup=False)
+    if compiled:
+        console.print(f"of which compiled: {sum(o.compiled for o in outcomes):,}", markup=False)
+        _list(console, "eager only", [o.name for o in outcomes if o.eager_only])
+    _list(console, "random, compared in shape and dtype", [o.name for o in outcomes if o.random])
+    return [dataclasses.asdict(o) for o in outcomes]
+
+
+def _errors(console: Console, found: Sequence[tuple[Any, Function]]) -> list[dict[str, Any]]:
+    outcomes = [run_errors(op, function) for op, function in found]
+    _table(console, "Calls that are not refused clearly", outcomes)
+    cases, refused = sum(o.cases for o in outcomes), sum(o.refused for o in outcomes)
+    console.print(f"error samples refused: {refused:,} of {cases:,}", markup=False)
+    console.print(f"with arguments that do not exist here: {sum(o.not_ours for o in outcomes):,}", markup=False)
+    return [dataclasses.asdict(o) for o in outcomes]
+
+
+def _table(console: Console, title: str, outcomes: Sequence[Outcome | Refusals]) -> None:
+    """The entries that fail, with the first reason."""
+    failing = [o for o in outcomes if o.reasons]
+    if not failing:
+        return
+    width = max(len(o.name) for o in failing)
+    console.print(f"{title}: fail / of, first reason, its sample", markup=False)
+    for o in failing:
+        first = o.reasons[0]
+        count = o.samples if isinstance(o, Outcome) else o.cases
+        line = f"{o.name:{width}} {len(o.reasons):3} / {count:3}  {first['reason']}  <- {first['sample']}"
+        console.print(line, markup=False, highlight=False)
+
+
+def _list(console: Console, title: str, items: Sequence[str]) -> None:
+    if items:
+        console.print(f"{title}: {' '.join(items)}", markup=False)
+
+
+app()
