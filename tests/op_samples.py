@@ -204,7 +204,8 @@ ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "xlog1py": (2, 4, _POSITIVE), "hypot": (2, 4, _AWAY_FROM_0), "copysign": (2, 0, _AWAY_FROM_0),
     "fmod": (2, 0, _AWAY_FROM_0), "nextafter": (2, 0, _ANY), "exponent": (1, 0, None), "sinc": (1, 8, (0.2, 0.8)),
     "erfc": (1, 6, _ANY), "erfcx": (1, 8, _ANY), "erfinv": (1, 8, (-0.9, 0.9)), "ndtri": (1, 8, (0.1, 0.9)),
-    "log_ndtr": (1, 8, _ANY), "logit": (1, 4, (0.1, 0.9)), "entr": (1, 4, _POSITIVE), "lgamma": (1, 60, (2.5, 6.0)), "digamma": (1, 60, (2.0, 6.0)),
+    "log_ndtr": (1, 8, _ANY), "logit": (1, 4, (0.1, 0.9)), "entr": (1, 4, _POSITIVE),
+    "lgamma": (1, 60, (2.5, 6.0)), "digamma": (1, 60, (2.0, 6.0)),
     "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
 }  # fmt: skip
 

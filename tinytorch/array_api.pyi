@@ -135,6 +135,7 @@ __all__: list[str] = [
     "round",
     "searchsorted",
     "sign",
+    "signbit",
     "sin",
     "sinh",
     "sort",
@@ -425,7 +426,7 @@ def max(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> 
     """The largest element along `axis`, of all by default."""
 
 def maximum(x1: Any, x2: Any, /) -> Tensor:
-    """The larger of each pair of elements."""
+    """The larger, NaN if either is."""
 
 def mean(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> Tensor:
     """The mean over `axis`, all by default."""
@@ -438,7 +439,7 @@ def min(x: Tensor, /, *, axis: Axes = None, keepdims: builtins.bool = False) -> 
     """The smallest element along `axis`, of all by default."""
 
 def minimum(x1: Any, x2: Any, /) -> Tensor:
-    """The smaller of each pair of elements."""
+    """The smaller, NaN if either is."""
 
 def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Tensor:
     """`x` with the axes in `source` at the places in `destination`, and the others in their order."""
@@ -500,8 +501,9 @@ def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Te
     """The elements moved by `shift` along `axis`, what leaves at the end coming in at the front; those
     of the flattened `x` where that is None."""
 
-def round(input: Tensor) -> Tensor:
-    """The nearest integer of each element; of two, the even one."""
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """To the nearest number of that many decimals, halves to even; negative ones count from the point
+    to the left."""
 
 def searchsorted(
     x1: Tensor, x2: Tensor, /, *, side: Literal["left", "right"] = "left", sorter: Tensor | None = None
@@ -511,6 +513,9 @@ def searchsorted(
 
 def sign(x: Tensor, /) -> Tensor:
     """-1, 0 or 1, the sign of `x`, and NaN of NaN (PyTorch's is 0)."""
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign is minus, also of zero and NaN."""
 
 def sin(input: Tensor) -> Tensor:
     """The sine of each element."""

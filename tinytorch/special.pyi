@@ -21,8 +21,12 @@ __all__: list[str] = [
     "log1p",
     "log_ndtr",
     "log_softmax",
+    "logit",
     "logsumexp",
+    "multigammaln",
+    "ndtr",
     "ndtri",
+    "polygamma",
     "psi",
     "round",
     "sinc",
@@ -70,17 +74,32 @@ def log_ndtr(input: Tensor) -> Tensor:
 def log_softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
 
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), of x limited to [eps, 1 - eps] if there is an `eps`."""
+
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
+
+def multigammaln(input: Tensor, p: int) -> Tensor:
+    """Logarithm of the gamma function of `p` dimensions: p (p - 1) / 4 * log(pi) + the sum of lgamma(x
+    - j / 2) over j < p."""
+
+def ndtr(input: Tensor) -> Tensor:
+    """The normal distribution function, erfc(-x / sqrt(2)) / 2."""
 
 def ndtri(input: Tensor) -> Tensor:
     """What the normal distribution function takes to x; infinite at 0 and 1, NaN beyond."""
 
+def polygamma(n: Any, input: Any) -> Tensor:
+    """The n-th derivative of digamma; n is a number, which comes second where it is called as a
+    method."""
+
 def psi(input: Tensor) -> Tensor:
     """The derivative of log gamma(x)."""
 
-def round(input: Tensor) -> Tensor:
-    """The nearest integer of each element; of two, the even one."""
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """To the nearest number of that many decimals, halves to even; negative ones count from the point
+    to the left."""
 
 def sinc(input: Tensor) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0."""

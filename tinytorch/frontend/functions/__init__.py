@@ -2,7 +2,7 @@
 
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
-replaced and joined at places), `sorting`, `scans`, `reducing` and `counting`.
+replaced and joined at places), `sorting`, `scans`, `reducing`, `counting` and `products`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -14,6 +14,7 @@ from tinytorch.frontend.functions import indexed as indexed
 from tinytorch.frontend.functions import mathematics as mathematics
 from tinytorch.frontend.functions import methods as methods
 from tinytorch.frontend.functions import operands as operands
+from tinytorch.frontend.functions import products as products
 from tinytorch.frontend.functions import reducing as reducing
 from tinytorch.frontend.functions import scans as scans
 from tinytorch.frontend.functions import sorting as sorting
