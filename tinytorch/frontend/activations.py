@@ -14,11 +14,13 @@ autograd does by itself, in reach of the hand. Formulas are those of the ops.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.inplace import changed
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
@@ -28,7 +30,7 @@ from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Attrs, Op, apply
 from tinytorch.ir.operators import normalize_axis
-from tinytorch.ir.types import f32
+from tinytorch.ir.types import dtype_of, f32
 
 __all__ = [
     "GELU",
@@ -54,69 +56,85 @@ __all__ = [
 
 
 # Functions.
-@spelled("nn.functional.relu", in_place=True)
-def relu(input: Tensor) -> Tensor:
+@spelled("nn.functional.relu", in_place=True, name="relu")
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0)."""
-    return input.relu()
+    return changed("relu", input, inplace, lambda x: x.relu())
 
 
-@spelled("special.expit", in_place=True)
+@spelled("special.expit", "nn.functional.sigmoid", in_place=True)
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
     return input.sigmoid()
 
 
-@spelled(in_place=True, standard="tanh")
+@spelled("nn.functional.tanh", in_place=True, standard="tanh")
 def tanh(input: Tensor) -> Tensor:
     return input.tanh()
 
 
-def silu(x: Tensor) -> Tensor:
+@spelled(space="nn.functional")
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)."""
-    return x.silu()
+    return changed("silu", input, inplace, lambda x: x.silu())
 
 
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+@spelled(space="nn.functional")
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x * Phi(x), by erf ("none") or "tanh"."""
-    return x.gelu(approximate)
+    return input.gelu(arguments.choice("gelu", "approximate", approximate, "none", "tanh"))
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+@spelled(space="nn.functional")
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, else negative_slope * x."""
-    return where(x > 0, x, x * negative_slope)
+    slope = arguments.finite("leaky_relu", "negative_slope", negative_slope)
+    return changed("leaky_relu", input, inplace, lambda x: where(x > 0, x, x * slope))
 
 
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+@spelled(space="nn.functional")
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1) (Clevert et al. 2015), whose slope at 0 is alpha."""
-    return where(x <= 0, x.clamp(max=0).expm1() * alpha, x)
+    alpha = arguments.finite("elu", "alpha", alpha)
+    return changed("elu", input, inplace, lambda x: where(x <= 0, x.clamp(max=0).expm1() * alpha, x))
 
 
-def softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)), which does not overflow: max(x, 0) + log(1 + exp(-|x|))."""
-    return x.maximum(0) + (-abs(x)).exp().log1p()
+@spelled(space="nn.functional")
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta, which does not overflow; x itself where beta x is above `threshold`."""
+    beta = arguments.number("softplus", "beta", beta, lambda b: b != 0 and math.isfinite(b), "a finite number but 0")
+    threshold = arguments.number("softplus", "threshold", threshold, lambda t: not math.isnan(t), "a number")
+    scaled = input if beta == 1 else input * beta
+    smooth = scaled.maximum(0) + (-abs(scaled)).exp().log1p()
+    return where(scaled > threshold, input, smooth if beta == 1 else smooth / beta)
 
 
-def logsigmoid(x: Tensor) -> Tensor:
+@spelled(space="nn.functional")
+def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), which does not overflow: min(x, 0) - log(1 + exp(-|x|))."""
-    return x.minimum(0) - (-abs(x)).exp().log1p()
+    return input.minimum(0) - (-abs(input)).exp().log1p()
 
 
 @spelled("special.softmax")
-def softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`."""
-    return input.softmax(dim)
+def softmax(input: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
+    return _cast(input, dtype).softmax(dim)
 
 
 @spelled("special.log_softmax")
-def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
+def log_softmax(input: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
-    return input.log_softmax(dim)
+    return _cast(input, dtype).log_softmax(dim)
 
 
 @spelled("special.logsumexp")
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
     return input.logsumexp(dim, keepdim)
+
+
+def _cast(input: Tensor, dtype: object) -> Tensor:
+    return input if dtype is None else input.cast(dtype_of(dtype))
 
 
 # Modules.
@@ -179,13 +197,29 @@ class Tanh(Activation):
     op = ops.elementwise.tanh
 
 
-class ReLU(Activation):
+class _InPlace(Activation):
+    """An activation that may write its result over its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = arguments.flag(type(self).__name__, "inplace", inplace)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.inplace:
+            return super().forward(x)
+        return changed(type(self).__name__, require_tensor(type(self).__name__, x), True, super().forward)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLU(_InPlace):
     """max(x, 0); its derivative is 1 above 0, and 0 at and below it."""
 
     op = ops.composite.relu
 
 
-class SiLU(Activation):
+class SiLU(_InPlace):
     """x sigmoid(x) (Elfwing, Uchibe & Doya 2017)."""
 
     op = ops.composite.silu

@@ -4,6 +4,7 @@ These are the names in `__all__` of each file below, for users: inside the front
 defined.
 """
 
+from tinytorch.frontend import activation_functions as activation_functions
 from tinytorch.frontend import activations as _activations
 from tinytorch.frontend import creation as _creation
 from tinytorch.frontend import einsum as _einsum

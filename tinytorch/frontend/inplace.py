@@ -4,9 +4,11 @@ Each computes the result as the operator does and writes it over the tensor, wit
 dtype stays, a leaf that requires grad is changed under `no_grad` only, and every view sees the change.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.indexing import assign
@@ -166,3 +168,14 @@ class InPlace(Operators):
     def __irshift__(self, other: Any) -> Self:
         self._writable(">>=")
         return self._updated(">>=", self >> other)
+
+
+Changing = TypeVar("Changing", bound=InPlace)
+
+
+def changed(what: str, input: Changing, inplace: bool, function: Callable[[Changing], Changing]) -> Changing:
+    """`function` of the input; `inplace` writes it over the input, and gives that."""
+    if not inplace:
+        return function(input)
+    input._writable(what)
+    return input._updated(what, function(input._before()))

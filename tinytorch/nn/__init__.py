@@ -1,5 +1,6 @@
 """`from tinytorch import nn`: modules, parameters, and `functional`, `init` and `utils`, under PyTorch's names."""
 
+from tinytorch.frontend import activation_modules as _activation_modules
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import embeddings as _embeddings
@@ -7,7 +8,8 @@ from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
-from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from tinytorch.frontend.activation_modules import *
+from tinytorch.frontend.activations import GELU, ReLU, Sigmoid, SiLU, Tanh
 from tinytorch.frontend.attention import *
 from tinytorch.frontend.containers import *
 from tinytorch.frontend.embeddings import *
@@ -22,18 +24,17 @@ from tinytorch.nn import utils as utils
 
 __all__ = [
     "GELU",
-    "LogSoftmax",
     "Module",
     "Parameter",
     "ReLU",
     "SiLU",
     "Sigmoid",
-    "Softmax",
     "Tanh",
     "functional",
     "init",
     "utils",
 ]
+__all__ += _activation_modules.__all__
 __all__ += _attention.__all__
 __all__ += _containers.__all__
 __all__ += _embeddings.__all__

@@ -1,0 +1,287 @@
+"""Activations as modules, under PyTorch's names, and with its arguments: each calls the function of its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from tinytorch.frontend import activation_functions as functions
+from tinytorch.frontend import activations, arguments
+from tinytorch.frontend.creation import full
+from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.random import require_cpu
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import dtype_of, f32
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GLU",
+    "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "RReLU",
+    "ReLU6",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Tanhshrink",
+    "Threshold",
+]
+
+
+class _Calling(Module):
+    """A module that calls a function with the arguments that it was made with, which are its attributes."""
+
+    function: ClassVar[Callable[..., Any]]
+
+    def _keep(self, **settings: Any) -> None:
+        for name, value in settings.items():
+            if name == "inplace":
+                arguments.flag(type(self).__name__, name, value)
+            elif isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+                raise arguments.wrong_type(type(self).__name__, name, "a number", value)
+            setattr(self, name, value)
+
+    def _settings(self) -> dict[str, Any]:
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def forward(self, input: Tensor) -> Tensor:
+        return type(self).function(require_tensor(type(self).__name__, input), **self._settings())
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{k}={v}" for k, v in self._settings().items() if k != "inplace" or v)
+
+
+class _Plain(_Calling):
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class _InPlace(_Calling):
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(inplace=inplace)
+
+
+class _Alpha(_Calling):
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(alpha=alpha, inplace=inplace)
+
+
+class _Lambda(_Calling):
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self._keep(lambd=lambd)
+
+
+class _Axis(_Calling):
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self._keep(dim=dim)
+
+
+class ReLU6(_InPlace):
+    """x limited to [0, 6]."""
+
+    function = functions.relu6
+
+
+class Hardsigmoid(_InPlace):
+    """(x + 3) / 6, limited to [0, 1]."""
+
+    function = functions.hardsigmoid
+
+
+class Hardswish(_InPlace):
+    """x (x + 3) / 6 from -3 to 3, 0 below, x above."""
+
+    function = functions.hardswish
+
+
+class SELU(_InPlace):
+    """scale * elu(x, alpha), which keeps mean 0 and variance 1."""
+
+    function = functions.selu
+
+
+class Mish(_InPlace):
+    """x tanh(log(1 + exp(x)))."""
+
+    function = functions.mish
+
+
+class ELU(_Alpha):
+    """x where it is positive, else alpha * (exp(x) - 1)."""
+
+    function = activations.elu
+
+
+class CELU(_Alpha):
+    """x where it is positive, else alpha * (exp(x / alpha) - 1)."""
+
+    function = functions.celu
+
+
+class Hardshrink(_Lambda):
+    """0 from -lambd to lambd, x elsewhere."""
+
+    function = functions.hardshrink
+
+
+class Softshrink(_Lambda):
+    """x moved towards 0 by `lambd`, and 0 where that would pass it."""
+
+    function = functions.softshrink
+
+
+class LogSigmoid(_Plain):
+    """log(sigmoid(x))."""
+
+    function = activations.logsigmoid
+
+
+class Softsign(_Plain):
+    """x / (1 + |x|)."""
+
+    function = functions.softsign
+
+
+class Tanhshrink(_Plain):
+    """x - tanh(x)."""
+
+    function = functions.tanhshrink
+
+
+class Softmax(_Axis):
+    """exp(x) / sum(exp(x)) along `dim`; without one, along the axis that PyTorch takes, with a warning."""
+
+    function = functions.softmax_along
+
+
+class LogSoftmax(_Axis):
+    """log(softmax(x)) along `dim`; without one, along the axis that PyTorch takes, with a warning."""
+
+    function = functions.log_softmax_along
+
+
+class Softmin(_Axis):
+    """softmax(-x) along `dim`; without one, along the axis that PyTorch takes, with a warning."""
+
+    function = functions.softmin
+
+
+class GLU(_Calling):
+    """a sigmoid(b), where a and b are the halves of x along `dim`."""
+
+    function = functions.glu
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self._keep(dim=dim)
+
+
+class LeakyReLU(_Calling):
+    """x where it is positive, else negative_slope * x."""
+
+    function = activations.leaky_relu
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(negative_slope=negative_slope, inplace=inplace)
+
+
+class RReLU(_Calling):
+    """x where it is positive, else times a slope: in training one drawn for each element, else their mean."""
+
+    function = functions.rrelu
+    lower: float
+    upper: float
+    inplace: bool
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(lower=lower, upper=upper, inplace=inplace)
+
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"training": self.training}
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}{', inplace=True' if self.inplace else ''}"
+
+
+class Hardtanh(_Calling):
+    """x limited to [min_val, max_val]."""
+
+    function = functions.hardtanh
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(min_val=min_val, max_val=max_val, inplace=inplace)
+        if not min_val < max_val:
+            raise arguments.wrong_value("Hardtanh", "min_val", f"less than max_val {max_val}", min_val)
+
+
+class Threshold(_Calling):
+    """x above `threshold`, else `value`."""
+
+    function = functions.threshold
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self._keep(threshold=threshold, value=value, inplace=inplace)
+
+
+class Softplus(_Calling):
+    """log(1 + exp(beta x)) / beta; x itself where beta x is above `threshold`."""
+
+    function = activations.softplus
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self._keep(beta=beta, threshold=threshold)
+
+
+class PReLU(Module):
+    """x where it is positive, else weight * x, of one weight or one for each channel, which is axis 1."""
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: object = None, dtype: object = None
+    ) -> None:
+        super().__init__()
+        require_cpu(device)
+        self.num_parameters = arguments.integer("PReLU", "num_parameters", num_parameters, 1)
+        self.init = arguments.finite("PReLU", "init", init)
+        kind = f32 if dtype is None else dtype_of(dtype)
+        self.weight = Parameter(full((self.num_parameters,), float(self.init), dtype=kind))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functions.prelu(require_tensor("PReLU", input), self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of images [batch, channels, height, width] or [channels, height, width]."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if require_tensor("Softmax2d", input).ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: images have 3 or 4 axes, got {input.type}", user_loc())
+        return input.softmax(-3)
