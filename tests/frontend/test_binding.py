@@ -126,3 +126,33 @@ def test_the_only_device_is_the_cpu() -> None:
     for wrong in (lambda: tt.device("cuda"), lambda: X.to(device="cuda:1"), lambda: X.cuda(), lambda: X.to("mps")):
         with pytest.raises(TinyTorchError, match="CPU only"):
             wrong()
+    assert not tt.cuda.is_available() and not X.is_cuda and tt.cuda.device_count() == 0
+
+
+# Facts, and new tensors like one.
+def test_what_a_tensor_is() -> None:
+    assert tt.is_tensor(X) and not tt.is_tensor([1.0]) and X.is_floating_point() and not X.is_complex()
+    assert (X.numel(), tt.numel(X), X.element_size(), X.nbytes, X.itemsize, X.ndimension()) == (6, 6, 4, 24, 4, 2)
+    assert tt.float64.is_floating_point and tt.int8.itemsize == 1 and not tt.tensor([1], dtype="u8").is_signed()
+    assert tt.is_nonzero(tt.tensor([2.0])) and not tt.tensor(0).is_nonzero()
+    with pytest.raises(TinyTorchError, match="is_nonzero: needs one element"):
+        X.is_nonzero()
+
+
+@pytest.mark.parametrize(
+    "made, expected",
+    [
+        (lambda x: x.new_zeros(2, 3), np.zeros((2, 3), np.float64)),
+        (lambda x: x.new_ones((2,), dtype=tt.int64), np.ones(2, np.int64)),
+        (lambda x: x.new_empty([0, 2]), np.zeros((0, 2), np.float64)),
+        (lambda x: x.new_full((2, 2), 7), np.full((2, 2), 7.0)),
+        (lambda x: x.new_tensor([[1, 2]]), np.array([[1.0, 2.0]])),
+        (lambda x: tt.ones(2).type_as(x), np.ones(2)),
+        (lambda x: x.half().bfloat16().char().byte().bool(), np.ones(3, bool)),
+    ],
+)
+def test_new_tensors_like_one(made: Callable[[tt.Tensor], tt.Tensor], expected: np.ndarray) -> None:
+    x = tt.ones(3, dtype=tt.float64)
+    for out in (made(x), tt.compile(lambda x: made(x) if made(x).shape != x.shape else made(x).clone())(x)):
+        assert out.numpy().dtype == expected.dtype
+        np.testing.assert_array_equal(out.numpy(), expected)

@@ -17,7 +17,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.ops.core import copy as _copy
-from tinytorch.ir.types import bool_, dtype_of, f32, f64, i32, i64
+from tinytorch.ir.types import bf16, bool_, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
@@ -178,6 +178,20 @@ class Conversions(InPlace):
         out = self if dtype is None else self.cast(dtype)
         return out._apply(_copy) if copy and out is self else out
 
+    @property
+    def is_cuda(self) -> bool:
+        return False
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.dtype.size * self.numel()
+
     def cpu(self) -> Self:
         return self
 
@@ -196,11 +210,23 @@ class Conversions(InPlace):
     def double(self) -> Self:
         return self.cast(f64)
 
+    def half(self) -> Self:
+        return self.cast(f16)
+
+    def bfloat16(self) -> Self:
+        return self.cast(bf16)
+
     def long(self) -> Self:
         return self.cast(i64)
 
     def int(self) -> Self:
         return self.cast(i32)
+
+    def char(self) -> Self:
+        return self.cast(i8)
+
+    def byte(self) -> Self:
+        return self.cast(u8)
 
     def bool(self) -> Self:
         return self.cast(bool_)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
-from tinytorch.frontend.functions.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reducing import MinAndMax
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
@@ -18,19 +17,11 @@ __all__: list[str] = [
     "absolute",
     "acos",
     "acosh",
-    "add",
-    "addbmm",
-    "addcdiv",
-    "addcmul",
-    "addmm",
-    "addmv",
-    "addr",
     "all",
     "allclose",
     "amax",
     "amin",
     "aminmax",
-    "angle",
     "any",
     "arccos",
     "arccosh",
@@ -42,56 +33,38 @@ __all__: list[str] = [
     "argmax",
     "argmin",
     "argsort",
-    "argwhere",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
-    "baddbmm",
     "bincount",
-    "bitwise_and",
-    "bitwise_left_shift",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
-    "bmm",
     "broadcast_to",
     "bucketize",
     "cat",
     "ceil",
-    "chain_matmul",
     "chunk",
     "clamp",
-    "clamp_max",
-    "clamp_min",
     "clip",
     "clone",
     "concat",
     "concatenate",
-    "conj",
-    "conj_physical",
     "copysign",
     "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
     "cov",
-    "cross",
     "cummax",
     "cummin",
     "cumprod",
     "cumsum",
     "cumulative_trapezoid",
-    "deg2rad",
     "detach",
     "diff",
     "digamma",
-    "div",
-    "divide",
     "dot",
-    "eq",
+    "element_size",
     "equal",
     "erf",
     "erfc",
@@ -102,47 +75,27 @@ __all__: list[str] = [
     "fix",
     "flatten",
     "flip",
-    "float_power",
     "floor",
-    "floor_divide",
-    "fmax",
-    "fmin",
     "fmod",
-    "frac",
-    "frexp",
-    "gather",
-    "ge",
     "ger",
-    "greater",
-    "greater_equal",
-    "gt",
-    "heaviside",
+    "get_device",
     "histc",
     "histogram",
     "histogramdd",
     "hypot",
-    "index_add",
-    "index_copy",
-    "index_fill",
-    "index_put",
-    "index_reduce",
     "index_select",
-    "inner",
-    "isclose",
+    "is_complex",
+    "is_conj",
+    "is_floating_point",
+    "is_nonzero",
+    "is_same_size",
+    "is_signed",
+    "is_tensor",
     "isfinite",
     "isin",
     "isinf",
     "isnan",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "kron",
     "kthvalue",
-    "ldexp",
-    "le",
-    "lerp",
-    "less",
-    "less_equal",
     "lgamma",
     "log",
     "log1p",
@@ -152,16 +105,8 @@ __all__: list[str] = [
     "logaddexp",
     "logaddexp2",
     "logcumsumexp",
-    "logical_and",
     "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logit",
     "logsumexp",
-    "lt",
-    "masked_fill",
-    "masked_scatter",
-    "masked_select",
     "matmul",
     "max",
     "maximum",
@@ -169,55 +114,37 @@ __all__: list[str] = [
     "median",
     "min",
     "minimum",
-    "mm",
     "mode",
     "msort",
-    "mul",
     "multinomial",
-    "multiply",
-    "mv",
-    "mvlgamma",
-    "nan_to_num",
     "nanmean",
     "nanmedian",
     "nanquantile",
     "nansum",
     "narrow",
-    "ne",
-    "neg",
-    "negative",
+    "ndimension",
+    "nelement",
+    "new_empty",
+    "new_full",
+    "new_ones",
+    "new_tensor",
+    "new_zeros",
     "nextafter",
-    "nonzero",
-    "not_equal",
-    "ormqr",
+    "numel",
     "outer",
     "permute",
-    "polygamma",
-    "positive",
     "pow",
     "prod",
-    "put",
     "quantile",
-    "rad2deg",
-    "real",
     "reciprocal",
     "relu",
-    "remainder",
     "renorm",
     "reshape",
-    "resolve_conj",
-    "resolve_neg",
     "round",
     "rsqrt",
-    "rsub",
-    "scatter",
-    "scatter_add",
-    "scatter_reduce",
     "searchsorted",
-    "sgn",
     "sigmoid",
     "sign",
-    "signbit",
     "sin",
     "sinc",
     "sinh",
@@ -230,33 +157,26 @@ __all__: list[str] = [
     "stack",
     "std",
     "std_mean",
-    "sub",
-    "subtract",
     "sum",
     "sum_to_size",
     "swapaxes",
     "swapdims",
     "t",
-    "take",
-    "take_along_dim",
     "tan",
     "tanh",
-    "tensordot",
     "topk",
-    "trace",
     "transpose",
     "trapezoid",
     "trapz",
     "tril",
     "triu",
-    "true_divide",
     "trunc",
+    "type_as",
     "unique",
     "unique_consecutive",
     "unsqueeze",
     "var",
     "var_mean",
-    "vdot",
     "where",
     "xlogy",
 ]
@@ -272,28 +192,6 @@ def acos(input: Tensor) -> Tensor:
 
 def acosh(input: Tensor) -> Tensor:
     """Inverse hyperbolic cosine, of x >= 1."""
-
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """input + alpha * other; of bools, or."""
-
-def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * sum of batch1 @ batch2 over all matrices, which is one product of their
-    blocks."""
-
-def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
-    """input + value * tensor1 / tensor2, of floats."""
-
-def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
-    """input + value * tensor1 * tensor2."""
-
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2), of two matrices."""
-
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (mat @ vec), of a matrix and a vector."""
-
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * outer(vec1, vec2)."""
 
 def all(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether every element is true (not 0), which is so of nothing."""
@@ -311,9 +209,6 @@ def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, axis: int | None = None, keepdims: bool = False
 ) -> MinAndMax:
     """The smallest and the largest element along `dim`, or of all, as a named tuple `min`, `max`."""
-
-def angle(input: Tensor) -> Tensor:
-    """0 where the number is not negative, pi where it is."""
 
 def any(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether an element is true (not 0), which is not so of nothing."""
@@ -350,9 +245,6 @@ def argmin(
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1) -> Tensor:
     """The indices, i64, that sort the elements along `dim`; equal ones keep their order."""
 
-def argwhere(input: Tensor) -> Tensor:
-    """The coordinates of the elements that are not 0, i64[count, rank]."""
-
 def asin(input: Tensor) -> Tensor:
     """Arc sine, in [-pi/2, pi/2]."""
 
@@ -368,33 +260,9 @@ def atan2(input: Any, other: Any) -> Tensor:
 def atanh(input: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, of |x| <= 1."""
 
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
-
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
     them; or the sums of their `weights`, as f32 where these are, else as f64."""
-
-def bitwise_and(input: Any, other: Any) -> Tensor:
-    """input & other."""
-
-def bitwise_left_shift(input: Any, other: Any) -> Tensor:
-    """input << other; 0 where that is the width or more."""
-
-def bitwise_not(input: Tensor) -> Tensor:
-    """~input; of bools, not."""
-
-def bitwise_or(input: Any, other: Any) -> Tensor:
-    """input | other."""
-
-def bitwise_right_shift(input: Any, other: Any) -> Tensor:
-    """input >> other, which keeps the sign."""
-
-def bitwise_xor(input: Any, other: Any) -> Tensor:
-    """input ^ other."""
-
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
 
 def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
     """Repeated along axes of size 1, and along new ones in front; a view."""
@@ -408,21 +276,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
 def ceil(input: Tensor) -> Tensor:
     """The smallest integer that is not below each element."""
 
-def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The product of matrices in the order that takes the fewest operations."""
-
 def chunk(x: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> list[Tensor]:
     """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
     `chunks`."""
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
-
-def clamp_max(input: Tensor, max: Any) -> Tensor:
-    """At most `max`, a number or a tensor."""
-
-def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """At least `min`, a number or a tensor."""
 
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
@@ -435,12 +294,6 @@ def concat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
 
 def concatenate(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
-
-def conj(input: Tensor) -> Tensor:
-    """The input itself: all numbers here are real."""
-
-def conj_physical(input: Tensor) -> Tensor:
-    """The input itself: all numbers here are real."""
 
 def copysign(input: Any, other: Any) -> Tensor:
     """|input| with the sign of other."""
@@ -466,10 +319,6 @@ def cov(
     """The covariances of the variables that are the rows of `input`, each column one observation; a
     vector is one variable."""
 
-def cross(input: Tensor, other: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
-    """The cross product of vectors with three elements along `dim`, by default the first axis that has
-    three."""
-
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest of all elements up to each, along `dim`, and its index, that of the last of equal
     ones."""
@@ -490,9 +339,6 @@ def cumulative_trapezoid(
 ) -> Tensor:
     """The integrals from the first sample to each of the others; see `trapezoid`."""
 
-def deg2rad(input: Tensor) -> Tensor:
-    """Degrees as radians."""
-
 def detach(input: Tensor) -> Tensor:
     """The same values, through which no gradient flows."""
 
@@ -511,19 +357,11 @@ def diff(
 def digamma(input: Tensor) -> Tensor:
     """The derivative of log gamma(x)."""
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
-    `rounding_mode` is "floor" or "trunc"."""
-
-def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
-    `rounding_mode` is "floor" or "trunc"."""
-
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two vectors."""
 
-def eq(input: Any, other: Any) -> Tensor:
-    """input == other, elementwise."""
+def element_size(input: Tensor) -> int:
+    """Bytes of one element."""
 
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
@@ -555,51 +393,17 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
 
-def float_power(input: Any, exponent: Any) -> Tensor:
-    """input ** exponent in f64."""
-
 def floor(input: Tensor) -> Tensor:
     """The largest integer that is not above each element."""
-
-def floor_divide(input: Any, other: Any) -> Tensor:
-    """input / other rounded down; integers divided by zero give 0."""
-
-def fmax(input: Any, other: Any) -> Tensor:
-    """The larger; of a number and NaN the number."""
-
-def fmin(input: Any, other: Any) -> Tensor:
-    """The smaller; of a number and NaN the number."""
 
 def fmod(input: Any, other: Any) -> Tensor:
     """The rest of input / other, with the input's sign; integers modulo zero give 0."""
 
-def frac(input: Tensor) -> Tensor:
-    """What is behind the decimal point, with the input's sign; of floats."""
-
-def frexp(input: Tensor) -> MantissaAndExponent:
-    """(mantissa, exponent): input = mantissa * 2**exponent with |mantissa| in [1/2, 1), or 0, infinite
-    or NaN and an exponent of 0."""
-
-def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
-    """The elements at `index` along `dim`: out[i, j] = input[index[i, j], j] for `dim` 0."""
-
-def ge(input: Any, other: Any) -> Tensor:
-    """input >= other."""
-
 def ger(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
-def greater(input: Any, other: Any) -> Tensor:
-    """input > other."""
-
-def greater_equal(input: Any, other: Any) -> Tensor:
-    """input >= other."""
-
-def gt(input: Any, other: Any) -> Tensor:
-    """input > other."""
-
-def heaviside(input: Any, values: Any) -> Tensor:
-    """0 below zero, 1 above, `values` at zero."""
+def get_device(input: Tensor) -> int:
+    """-1, which stands for the CPU."""
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` intervals of equal size from `min` to `max`, the last one
@@ -620,38 +424,30 @@ def histogramdd(
 def hypot(input: Any, other: Any) -> Tensor:
     """sqrt(input**2 + other**2)."""
 
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    """`input` with `alpha` times the slices of `source` added at the places in `dim` that the vector
-    `index` names."""
-
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """`input` with the slices of `source` at the places in `dim` that the vector `index` names."""
-
-def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
-    """`input` with `value`, a number or a tensor without axes, at the places in `dim` that the vector
-    `index` names."""
-
-def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
-    """`input` with `values` at `input[indices]`, tensors of integers or bools for the first axes; with
-    `accumulate` they are added, those of repeated indices too."""
-
-def index_reduce(
-    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
-) -> Tensor:
-    """`input` with the slices of `source` joined at the places in `dim` that the vector `index`
-    names."""
-
 def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """What the integers of the vector `index` name along `dim`, counted from the end where they are
     negative."""
 
-def inner(input: Tensor, other: Tensor) -> Tensor:
-    """Sums of products along the last axes, which have one size; the other axes stand one after the
-    other."""
+def is_complex(input: Tensor) -> bool:
+    """False: there are no complex numbers here."""
 
-def isclose(input: Tensor, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Whether |input - other| <= atol + rtol * |other|, elementwise; infinities are close to themselves
-    alone, and NaN to NaN if `equal_nan`."""
+def is_conj(input: Tensor) -> bool:
+    """False: there are no complex numbers here."""
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements are floats."""
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not 0; needs its value, so not under tt.compile."""
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape."""
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the elements may be negative."""
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
 
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither infinite nor NaN."""
@@ -665,39 +461,10 @@ def isinf(input: Tensor) -> Tensor:
 def isnan(input: Tensor) -> Tensor:
     """Whether each element is NaN."""
 
-def isneginf(input: Tensor) -> Tensor:
-    """Whether it is the negative infinity."""
-
-def isposinf(input: Tensor) -> Tensor:
-    """Whether it is the positive infinity."""
-
-def isreal(input: Tensor) -> Tensor:
-    """True: all numbers here are real."""
-
-def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product: each element of `input` times all of `other`; the one of fewer axes gets
-    axes in front."""
-
 def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
 ) -> ValuesAndIndices:
     """The `k`-th smallest element along `dim`, counted from 1, and its index."""
-
-def ldexp(input: Any, other: Any) -> Tensor:
-    """input * 2**other, in floats."""
-
-def le(input: Any, other: Any) -> Tensor:
-    """input <= other."""
-
-def lerp(input: Tensor, end: Any, weight: Any) -> Tensor:
-    """input + weight * (end - input), computed from the nearer end, so that weights of 0 and 1 give
-    these exactly."""
-
-def less(input: Any, other: Any) -> Tensor:
-    """input < other."""
-
-def less_equal(input: Any, other: Any) -> Tensor:
-    """input <= other."""
 
 def lgamma(input: Tensor) -> Tensor:
     """Logarithm of |gamma(x)|."""
@@ -726,36 +493,11 @@ def logaddexp2(input: Any, other: Any) -> Tensor:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
-def logical_and(input: Any, other: Any) -> Tensor:
-    """Whether both are true, as everything but zero is."""
-
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is false (0)."""
 
-def logical_or(input: Any, other: Any) -> Tensor:
-    """Whether one is true, as everything but zero is."""
-
-def logical_xor(input: Any, other: Any) -> Tensor:
-    """Whether just one is true, as everything but zero is."""
-
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """log(x / (1 - x)), of x limited to [eps, 1 - eps] if there is an `eps`."""
-
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
-
-def lt(input: Any, other: Any) -> Tensor:
-    """input < other."""
-
-def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
-    """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
-    broadcast."""
-
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """The elements of `source`, one after the other, where `mask` is true, else `input`."""
-
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where `mask` is true, as a vector; both broadcast."""
 
 def matmul(input: Tensor, other: Any, *, dtype: object = None) -> Tensor:
     """Matrix product with numpy's rules: 1-D operands are vectors, leading axes are broadcast
@@ -765,8 +507,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     """The largest element; along one `dim`, (values, indices), the gradient of which goes to the first
     of equals; of a tensor and another, `maximum`."""
 
-def maximum(input: Any, other: Any) -> Tensor:
-    """The larger, NaN if either is."""
+def maximum(input: Tensor, other: Any) -> Tensor:
+    """The larger of each pair of elements."""
 
 def mean(
     input: Tensor,
@@ -788,11 +530,8 @@ def median(
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; along one `dim`, (values, indices); of a tensor and another, `minimum`."""
 
-def minimum(input: Any, other: Any) -> Tensor:
-    """The smaller, NaN if either is."""
-
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The product [n, p] of matrices [n, m] and [m, p] of one dtype."""
+def minimum(input: Tensor, other: Any) -> Tensor:
+    """The smaller of each pair of elements."""
 
 def mode(
     input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
@@ -803,30 +542,11 @@ def mode(
 def msort(input: Tensor) -> Tensor:
     """The elements along the first axis in ascending order."""
 
-def mul(input: Any, other: Any) -> Tensor:
-    """input * other; of bools, and."""
-
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Indices, i64, drawn for each row of weights: with `replacement` each index anew, else every index
     at most once, one after the other by the weights of those that are left."""
-
-def multiply(input: Any, other: Any) -> Tensor:
-    """input * other; of bools, and."""
-
-def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """The product [n] of a matrix [n, m] and a vector [m] of one dtype."""
-
-def mvlgamma(input: Tensor, p: int) -> Tensor:
-    """Logarithm of the gamma function of `p` dimensions: p (p - 1) / 4 * log(pi) + the sum of lgamma(x
-    - j / 2) over j < p."""
-
-def nan_to_num(
-    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
-) -> Tensor:
-    """`nan` (0 by default) for NaN, `posinf` and `neginf` (the largest and the smallest number of the
-    dtype) for infinities."""
 
 def nanmean(
     input: Tensor,
@@ -871,28 +591,35 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` elements along `dim` from `start` on, a view: a number, or a tensor of one integer,
     counted from the end if negative."""
 
-def ne(input: Any, other: Any) -> Tensor:
-    """input != other."""
+def ndimension(input: Tensor) -> int:
+    """The number of axes."""
 
-def neg(input: Tensor) -> Tensor:
-    """-input."""
+def nelement(input: Tensor) -> int:
+    """The number of elements."""
 
-def negative(input: Tensor) -> Tensor:
-    """-input."""
+def new_empty(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of shape `size`: memory without a value would make results depend on what was there
+    before."""
+
+def new_full(
+    input: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`fill_value` in shape `size`."""
+
+def new_ones(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of shape `size`."""
+
+def new_tensor(input: Tensor, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data`."""
+
+def new_zeros(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of shape `size`."""
 
 def nextafter(input: Any, other: Any) -> Tensor:
     """The next float after input towards other."""
 
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The coordinates of the elements that are not 0, i64[count, rank]; with `as_tuple` a vector for
-    each axis."""
-
-def not_equal(input: Any, other: Any) -> Tensor:
-    """input != other."""
-
-def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
-    """Q @ other, or other @ Q unless `left`, with the product Q [m, m] of the reflections in `input`
-    and `tau` (see `linalg.householder_product`), or its transpose."""
+def numel(input: Tensor) -> int:
+    """The number of elements."""
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
@@ -900,15 +627,8 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 def permute(input: Tensor, *axes: Any) -> Tensor:
     """The axes in the order of `axes`, a view."""
 
-def polygamma(n: Any, input: Any) -> Tensor:
-    """The n-th derivative of digamma; n is a number, which comes second where it is called as a
-    method."""
-
-def positive(input: Tensor) -> Tensor:
-    """The input itself."""
-
-def pow(input: Any, exponent: Any) -> Tensor:
-    """input ** exponent; integers to integer powers are integers, which wrap."""
+def pow(input: Tensor, exponent: Any) -> Tensor:
+    """Each element to the power of `exponent`, a number or a tensor."""
 
 def prod(
     input: Tensor,
@@ -920,10 +640,6 @@ def prod(
     keepdims: bool = False,
 ) -> Tensor:
     """The product of the elements along `dim`, or of all, of what they are in `dtype`; of none, 1."""
-
-def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """`input` with the elements of `source` at the places `index` of its flattened form, counted from
-    the end where negative; with `accumulate` they are added."""
 
 def quantile(
     input: Tensor,
@@ -937,20 +653,11 @@ def quantile(
 ) -> Tensor:
     """What a share `q` of the elements along `dim`, or of all, lies below."""
 
-def rad2deg(input: Tensor) -> Tensor:
-    """Radians as degrees."""
-
-def real(input: Tensor) -> Tensor:
-    """The input itself: all numbers here are real."""
-
 def reciprocal(input: Tensor) -> Tensor:
     """`1 / x` of each element."""
 
 def relu(input: Tensor) -> Tensor:
     """max(x, 0)."""
-
-def remainder(input: Any, other: Any) -> Tensor:
-    """input - floor(input / other) * other, with other's sign; integers modulo zero give 0."""
 
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice at an index of `dim` scaled down so that its `p`-norm is at most `maxnorm`; smaller
@@ -959,35 +666,11 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The elements in row-major order under `shape`; one dimension may be -1."""
 
-def resolve_conj(input: Tensor) -> Tensor:
-    """The input itself: all numbers here are real."""
-
-def resolve_neg(input: Tensor) -> Tensor:
-    """The input itself: all numbers here are real."""
-
-def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """To the nearest number of that many decimals, halves to even; negative ones count from the point
-    to the left."""
+def round(input: Tensor) -> Tensor:
+    """The nearest integer of each element; of two, the even one."""
 
 def rsqrt(input: Tensor) -> Tensor:
     """`1 / sqrt(x)` of each element."""
-
-def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """other - alpha * input."""
-
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str | None = None
-) -> Tensor:
-    """`input` with `src`, a tensor or a number, at `index` along `dim`: out[index[i, j], j] = src[i, j]
-    for `dim` 0."""
-
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`input` with `src` added at `index` along `dim`: out[index[i, j], j] += src[i, j] for `dim` 0."""
-
-def scatter_reduce(
-    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
-) -> Tensor:
-    """`input` with `src` joined at `index` along `dim`."""
 
 def searchsorted(
     sorted_sequence: Tensor,
@@ -1001,17 +684,11 @@ def searchsorted(
     """For each of `input` the index in `sorted_sequence` in front of which it keeps the order: in front
     of equal ones, or behind them if `right` (or `side` is "right")."""
 
-def sgn(input: Tensor) -> Tensor:
-    """-1, 0 or 1, the sign of each element; 0 of NaN."""
-
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
 
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1, the sign of each element; 0 of NaN."""
-
-def signbit(input: Tensor) -> Tensor:
-    """Whether the sign is minus, also of zero and NaN."""
 
 def sin(input: Tensor) -> Tensor:
     """The sine of each element."""
@@ -1069,12 +746,6 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation (see `Tensor.std`) and mean."""
 
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """input - alpha * other."""
-
-def subtract(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """input - alpha * other."""
-
 def sum(
     input: Tensor,
     dim: Axis = None,
@@ -1100,28 +771,14 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and single elements as they are."""
 
-def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements at `index` of the flattened `input`, counted from the end where negative."""
-
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
-    """`gather` where `input` and `indices` broadcast apart from `dim`; without `dim`, of the flattened
-    `input`."""
-
 def tan(input: Tensor) -> Tensor:
     """Tangent, of radians."""
 
 def tanh(input: Tensor) -> Tensor: ...
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
-    """Products summed over `dims`: the last so many axes of `a` and the first of `b`, or the axes in
-    two lists, where an axis of size 1 meets any other."""
-
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int = -1
 ) -> ValuesAndIndices:
     """The `k` largest elements along `dim`, or the smallest, the best first, and their indices, i64."""
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal; of integers as i64."""
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Axes `dim0` and `dim1` exchanged."""
@@ -1140,11 +797,11 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
 
-def true_divide(input: Any, other: Any) -> Tensor:
-    """input / other, in floats."""
-
 def trunc(input: Tensor) -> Tensor:
     """Each element without its fraction."""
+
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """Converted to the dtype of `other`."""
 
 def unique(
     input: Tensor,
@@ -1196,11 +853,8 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """Variance (see `Tensor.var`) and mean."""
 
-def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The inner product of two vectors of one dtype and size."""
-
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """`input` where the condition is true, else `other`; all three broadcast, both may be numbers."""
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """`a` where the condition is true, else `b`; all three broadcast, `a` and `b` may be numbers."""
 
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), 0 where the input is."""

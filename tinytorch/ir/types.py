@@ -40,6 +40,16 @@ class DType:
     def is_float(self) -> bool:
         return self.kind == "float"
 
+    @property
+    def is_floating_point(self) -> bool:
+        """PyTorch's name for `is_float`."""
+        return self.kind == "float"
+
+    @property
+    def itemsize(self) -> int:
+        """PyTorch's name for `size`."""
+        return self.size
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and unpickled ones are the same object: dtypes are compared with `is`."""
         return dtype_of, (self.name,)

@@ -2,7 +2,7 @@
 
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
-replaced and joined at places), `sorting`, `scans`, `reducing`, `counting` and `products`.
+replaced and joined at places), `sorting`, `scans`, `reducing`, `counting`, `products` and `facts`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -10,6 +10,7 @@ from tinytorch.frontend.functions import bitwise as bitwise
 from tinytorch.frontend.functions import comparisons as comparisons
 from tinytorch.frontend.functions import counting as counting
 from tinytorch.frontend.functions import elementwise as elementwise
+from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import indexed as indexed
 from tinytorch.frontend.functions import mathematics as mathematics
 from tinytorch.frontend.functions import methods as methods
