@@ -6,8 +6,8 @@ Each imports only those before it, so this is the order to read them in.
   (memory that tensors share), `gradient_hooks`, `tape` (how values were made), `results` (several of one op),
   `inplace` (changes in place), `conversions` (numpy and Python), `printing`, `indexing`, `kernels` (what large ops run
   as), `table_methods` (from the table of names), `tensor`.
-- Functions of tensors: `gradients`, `random`, `creation`, `binding` (arguments of functions), `spelling` (the table of
-  names), `tensor_functions`, `functions`, `einsum`.
+- Functions of tensors: `gradients`, `binding` (arguments of functions), `spelling` (the table of names), `random`,
+  `creation`, `tensor_functions`, `functions`, `einsum`.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
   `module`, `containers`, `saving`, `summary`, `init` (first values of parameters).
 - Up to optimizers: `activations`, `activation_functions` and `activation_modules` (more of them), `layer_functions`,

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
-from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.conversions import as_array
+from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 # Words of numpy and of the Array API for PyTorch's. PyTorch knows the same ones.
 _OTHER_WORDS = {"input": ("x", "a", "x1"), "other": ("x2",), "dim": ("axis",), "keepdim": ("keepdims",)}
+_SEVERAL = ("size", "shape", "dims", "axes", "repeats", "sizes")  # words for `*size` and its kind
 
 _TYPES = {"Tensor": Tensor, "int": int, "float": float, "bool": bool, "str": str, "None": NoneType}
 _DESCRIBED = {
@@ -48,7 +49,9 @@ class _Wanted:
         if "float" in kinds and isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
             return value
         if "Tensor" in kinds and isinstance(value, (int, float, np.ndarray, np.generic, list, tuple)):
-            return as_tensor(value) if beside is None or isinstance(value, (list, tuple)) else beside._like(value)  # pyright: ignore[reportPrivateUsage]
+            if beside is None or isinstance(value, (list, tuple)):
+                return from_numpy(as_array(value))
+            return beside._like(value)  # pyright: ignore[reportPrivateUsage]
         *others, last = (_DESCRIBED[kind] for kind in kinds)
         wanted = f"{', '.join(others)} or {last}" if others else last
         raise ArgumentTypeError(f"{what}: {self.parameter} is {wanted}, got {shown(value)}", user_loc())
@@ -99,6 +102,7 @@ class _Parameters:
             wanted["self"] = _wanted("input", "Tensor", ...)
         self.places = [wanted[n] for n in own[: code.co_argcount]]
         self.named = {n: kind for n, kind in wanted.items() if kind is not None}
+        self.several = code.co_flags & inspect.CO_VARARGS and code.co_varnames[len(own)] in _SEVERAL
 
     def fit(self, args: tuple[Any, ...]) -> bool:
         """Whether none of `args`, all given by their places, has to be looked at."""
@@ -113,6 +117,8 @@ class _Parameters:
             options = {self.words.get(key, key): value for key, value in options.items()}
             if not args and self.first in options:
                 args = (options.pop(self.first),)
+            if self.several:
+                args = (*args, *(options.pop(word) for word in _SEVERAL if word in options and word not in self.named))
         beside = next((x for x in (*args, *options.values()) if isinstance(x, Tensor)), None)
         checked = tuple(
             value if kind is None or type(value) in kind.types else kind.take(self.name, value, beside)

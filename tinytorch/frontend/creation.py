@@ -12,6 +12,7 @@ from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.devices import require_cpu
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.random import shape_of
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -29,21 +30,25 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
+    "scalar_tensor",
     "tensor",
     "zeros",
     "zeros_like",
 ]
 
 
-def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+@spelled(method=False)
+def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
     require_cpu(device)
     return Tensor(data, requires_grad, dtype)
 
 
-def as_tensor(data: Any, dtype: object = None, device: str = "cpu") -> Tensor:
+@spelled("asarray", method=False)
+def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
     """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
     require_cpu(device)
     if isinstance(data, Tensor):
@@ -67,70 +72,104 @@ def _filled(what: str, size: tuple[Any, ...], value: Any, dtype: DType, requires
     return _finish(np.full(shape, fill, dtype.numpy), requires_grad)
 
 
-def zeros(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
-    return _filled("zeros", size, 0, dtype_of(dtype), requires_grad, device)
+@spelled(method=False)
+def zeros(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """0 everywhere in shape `size`; f32 where no `dtype` is given."""
+    return _filled("zeros", size, 0, _float(dtype), requires_grad, device)
 
 
-def ones(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
-    return _filled("ones", size, 1, dtype_of(dtype), requires_grad, device)
+@spelled(method=False)
+def ones(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """1 everywhere in shape `size`; f32 where no `dtype` is given."""
+    return _filled("ones", size, 1, _float(dtype), requires_grad, device)
 
 
-def empty(*size: Any, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+@spelled(method=False)
+def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """Zeros: memory without a value would make results depend on what was there before."""
-    return _filled("empty", size, 0, dtype_of(dtype), requires_grad, device)
+    return _filled("empty", size, 0, _float(dtype), requires_grad, device)
 
 
-def full(size: Any, value: Any, dtype: object = None, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+@spelled(method=False)
+def full(
+    size: Any, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
     """`value` everywhere; without `dtype`, bools give bool, integers i64 and floats f32."""
-    kind = bool_ if isinstance(value, bool) else i64 if isinstance(value, int) else f32
+    kind = bool_ if isinstance(fill_value, bool) else i64 if isinstance(fill_value, int) else f32
     shape = size if isinstance(size, (tuple, list)) else (size,)
-    return _filled("full", tuple(shape), value, kind if dtype is None else dtype_of(dtype), requires_grad, device)
+    given = kind if dtype is None else dtype_of(dtype)
+    return _filled("full", tuple(shape), fill_value, given, requires_grad, device)
 
 
-def zeros_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+def _float(dtype: object) -> DType:
+    """`dtype`, or what floats are."""
+    return f32 if dtype is None else dtype_of(dtype)
 
 
-def ones_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+@spelled(method=False)
+def scalar_tensor(s: Any, *, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """The number `s` as a tensor without axes; f32 where no `dtype` is given."""
+    return _filled("scalar_tensor", (), s, _float(dtype), requires_grad, device)
 
 
-def empty_like(x: Tensor, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    return zeros_like(x, dtype, requires_grad)
+@spelled(method=False)
+def zeros_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """0 everywhere, with the shape of `input`, and its dtype where none is given."""
+    return zeros(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
-def full_like(x: Tensor, value: Any, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    return full(x.shape, value, dtype or x.dtype, requires_grad)
+@spelled(method=False)
+def ones_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """1 everywhere, with the shape of `input`, and its dtype where none is given."""
+    return ones(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
+@spelled(method=False)
+def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """`empty` with the shape of `input`, and its dtype where none is given."""
+    return zeros_like(input, dtype, requires_grad, device)
+
+
+@spelled(method=False)
+def full_like(
+    input: Tensor, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
+    """`fill_value` everywhere, with the shape of `input`, and its dtype where none is given."""
+    return full(input.shape, fill_value, dtype or input.dtype, requires_grad, device)
+
+
+@spelled(method=False)
 def arange(
-    start: float,
-    stop: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
     step: float = 1,
     dtype: object = None,
     requires_grad: bool = False,
-    device: str = "cpu",
+    device: object = None,
 ) -> Tensor:
-    """`start` (0 where only the end is given), `start + step`, … before `stop`; i64 if all are integers, else f32.
+    """`start` (0 where only the end is given), `start + step`, … before `end`; i64 if all are integers, else f32.
 
-    A `step` that leads away from `stop` is an error, and so are fractions where `dtype` is an integer one.
+    A `step` that leads away from `end` is an error, and so are fractions where `dtype` is an integer one.
     """
     require_cpu(device)
-    if stop is None:
-        start, stop = 0, start
+    if end is None:
+        start, end = None, start
+    if end is None:
+        raise TinyTorchError("arange: needs an end", user_loc())
+    start = 0 if start is None else start
     if step == 0:
         raise TinyTorchError("arange: step must not be 0", user_loc())
-    given = (start, stop, step)
+    given = (start, end, step)
     if not all(map(math.isfinite, given)):
-        raise TinyTorchError(f"arange: start, stop and step are finite, got {given}", user_loc())
-    if (stop > start) != (step > 0) and stop != start:
-        raise TinyTorchError(f"arange: a step of {step} does not lead from {start} to {stop}", user_loc())
+        raise TinyTorchError(f"arange: start, end and step are finite, got {given}", user_loc())
+    if (end > start) != (step > 0) and end != start:
+        raise TinyTorchError(f"arange: a step of {step} does not lead from {start} to {end}", user_loc())
     whole = all(isinstance(x, (int, np.integer)) for x in given)
     target = (i64 if whole else f32) if dtype is None else dtype_of(dtype)
     if not (whole or target.is_float or all(float(x).is_integer() for x in given)):
-        raise TinyTorchError(f"arange: start, stop and step of {target} are integers, got {given}", user_loc())
+        raise TinyTorchError(f"arange: start, end and step of {target} are integers, got {given}", user_loc())
     if mode.trace is not None and whole and not requires_grad:
-        count = len(range(int(start), int(stop), int(step)))
+        count = len(range(int(start), int(end), int(step)))
         return (counted(count) * step + start).cast(target)
     return _finish(np.arange(*given).astype(target.numpy), requires_grad)
 
@@ -142,14 +181,15 @@ def counted(count: int) -> Tensor:
     return mode.trace.apply(ops.core.iota, (), {"shape": (count,), "axis": 0})
 
 
+@spelled(method=False)
 def linspace(
-    start: float, end: float, steps: int, dtype: object = f32, requires_grad: bool = False, device: str = "cpu"
+    start: float, end: float, steps: int, dtype: object = None, requires_grad: bool = False, device: object = None
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included. Of an integer `dtype`, `start`, `end`
     and then the numbers between them are rounded towards 0."""
     require_cpu(device)
     (count,) = shape_of("linspace", (steps,))
-    target = dtype_of(dtype)
+    target = _float(dtype)
     first, last = (arguments.finite("linspace", "start or end", float(x)) for x in (start, end))
     if not target.is_float:
         first, last = int(first), int(last)
@@ -159,13 +199,36 @@ def linspace(
     return _finish(np.linspace(first, last, count).astype(target.numpy), requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: object = f32, requires_grad: bool = False, device: str = "cpu") -> Tensor:
+@spelled(method=False)
+def eye(
+    n: int, m: int | None = None, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
     """[n, m] with ones on the diagonal."""
     require_cpu(device)
     rows, columns = shape_of("eye", (n, n if m is None else m))
     if mode.trace is not None and not requires_grad:
-        return (band(rows, columns, 0) & ~band(rows, columns, -1)).cast(dtype)
-    return _finish(np.eye(rows, columns, dtype=dtype_of(dtype).numpy), requires_grad)
+        return (band(rows, columns, 0) & ~band(rows, columns, -1)).cast(_float(dtype))
+    return _finish(np.eye(rows, columns, dtype=_float(dtype).numpy), requires_grad)
+
+
+@spelled(method=False)
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+) -> Tensor:
+    """`base` to the powers of `steps` numbers at equal distances from `start` to `end`, both included; of an integer
+    `dtype`, rounded towards 0."""
+    require_cpu(device)
+    (count,) = shape_of("logspace", (steps,))
+    first, last = (arguments.finite("logspace", "start or end", float(x)) for x in (start, end))
+    with np.errstate(all="ignore"):
+        powers = np.power(float(base), np.linspace(first, last, count))
+    return _finish(array_as(powers, _float(dtype).numpy), requires_grad)
 
 
 def band(rows: int, columns: int, diagonal: int) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch.frontend.devices import require_cpu
 from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.mode import mode
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
@@ -98,44 +99,56 @@ def _random(
     what: str, op: Op, size: tuple[Any, ...], dtype: object, generator: Generator | None, requires_grad: bool
 ) -> Tensor:
     shape = shape_of(what, size)
-    out = apply(op, (generator or default_generator).take(math.prod(shape)), shape=shape, dtype=dtype_of(dtype))
+    out = apply(
+        op,
+        (generator or default_generator).take(math.prod(shape)),
+        shape=shape,
+        dtype=f32 if dtype is None else dtype_of(dtype),
+    )
     return out.requires_grad_() if requires_grad else out
 
 
+@spelled(method=False)
 def rand(
     *size: Any,
-    dtype: object = f32,
+    dtype: object = None,
     generator: Generator | None = None,
     requires_grad: bool = False,
-    device: str = "cpu",
+    device: object = None,
 ) -> Tensor:
     """Uniform on [0, 1), in steps of 2**-24."""
     require_cpu(device)
     return _random("rand", composite.uniform, size, dtype, generator, requires_grad)
 
 
+@spelled(method=False)
 def randn(
     *size: Any,
-    dtype: object = f32,
+    dtype: object = None,
     generator: Generator | None = None,
     requires_grad: bool = False,
-    device: str = "cpu",
+    device: object = None,
 ) -> Tensor:
     """Normal, of mean 0 and variance 1."""
     require_cpu(device)
     return _random("randn", composite.normal, size, dtype, generator, requires_grad)
 
 
-def rand_like(x: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
-    return rand(x.shape, dtype=dtype or x.dtype, generator=generator)
+@spelled(method=False)
+def rand_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`rand` with the shape of `input`, and its dtype where none is given."""
+    return rand(input.shape, dtype=dtype or input.dtype, generator=generator)
 
 
-def randn_like(x: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
-    return randn(x.shape, dtype=dtype or x.dtype, generator=generator)
+@spelled(method=False)
+def randn_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`randn` with the shape of `input`, and its dtype where none is given."""
+    return randn(input.shape, dtype=dtype or input.dtype, generator=generator)
 
 
+@spelled(method=False)
 def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: object = i64, generator: Generator | None = None
+    low: int, high: Any = None, size: Any = None, *, dtype: object = None, generator: Generator | None = None
 ) -> Tensor:
     """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
     `randint(5, 10, (2, 3))`. At most 2**31 different ones.
@@ -151,7 +164,7 @@ def randint(
     state = (generator or default_generator).take(math.prod(shape))
     upper, lower = (_unsigned(apply(random_bits, state, shape=shape, word=word)) for word in (0, 1))
     carry = (lower * (high - low)) >> 32
-    return (((upper * (high - low) + carry) >> 32) + low).cast(dtype)
+    return (((upper * (high - low) + carry) >> 32) + low).cast(dtype or i64)
 
 
 def _unsigned(bits: Tensor) -> Tensor:
@@ -159,6 +172,7 @@ def _unsigned(bits: Tensor) -> Tensor:
     return bits.cast(i64) & 0xFFFFFFFF
 
 
+@spelled(method=False)
 def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     """The integers below `n` in random order, as i64[n]; not under tt.compile."""
     if mode.trace is not None:
@@ -169,6 +183,7 @@ def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     return Tensor.wrap(np.lexsort(keys).astype(i64.numpy))
 
 
+@spelled()
 def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `p` has there, else 0."""
     return (rand(p.shape, generator=generator) < p).cast(p.dtype)

@@ -119,6 +119,9 @@ class TableMethods:
     def atanh_(self) -> Tensor:
         """`atanh`, written over this tensor."""
 
+    def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that `p` has there, else 0."""
+
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
         them; or the sums of their `weights`, as f32 where these are, else as f64."""
