@@ -23,7 +23,6 @@ __all__: list[str] = [
     "amin",
     "aminmax",
     "any",
-    "arange",
     "arccos",
     "arccosh",
     "arcsin",
@@ -34,14 +33,11 @@ __all__: list[str] = [
     "argmax",
     "argmin",
     "argsort",
-    "as_tensor",
-    "asarray",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
-    "bernoulli",
     "bincount",
     "broadcast_to",
     "bucketize",
@@ -69,8 +65,6 @@ __all__: list[str] = [
     "digamma",
     "dot",
     "element_size",
-    "empty",
-    "empty_like",
     "equal",
     "erf",
     "erfc",
@@ -78,14 +72,11 @@ __all__: list[str] = [
     "exp",
     "exp2",
     "expm1",
-    "eye",
     "fix",
     "flatten",
     "flip",
     "floor",
     "fmod",
-    "full",
-    "full_like",
     "ger",
     "get_device",
     "histc",
@@ -106,7 +97,6 @@ __all__: list[str] = [
     "isnan",
     "kthvalue",
     "lgamma",
-    "linspace",
     "log",
     "log1p",
     "log2",
@@ -116,7 +106,6 @@ __all__: list[str] = [
     "logaddexp2",
     "logcumsumexp",
     "logical_not",
-    "logspace",
     "logsumexp",
     "matmul",
     "max",
@@ -142,26 +131,17 @@ __all__: list[str] = [
     "new_zeros",
     "nextafter",
     "numel",
-    "ones",
-    "ones_like",
     "outer",
     "permute",
     "pow",
     "prod",
     "quantile",
-    "rand",
-    "rand_like",
-    "randint",
-    "randn",
-    "randn_like",
-    "randperm",
     "reciprocal",
     "relu",
     "renorm",
     "reshape",
     "round",
     "rsqrt",
-    "scalar_tensor",
     "searchsorted",
     "sigmoid",
     "sign",
@@ -184,7 +164,6 @@ __all__: list[str] = [
     "t",
     "tan",
     "tanh",
-    "tensor",
     "topk",
     "transpose",
     "trapezoid",
@@ -200,8 +179,6 @@ __all__: list[str] = [
     "var_mean",
     "where",
     "xlogy",
-    "zeros",
-    "zeros_like",
 ]
 
 def abs(input: Tensor) -> Tensor:
@@ -236,17 +213,6 @@ def aminmax(
 def any(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether an element is true (not 0), which is not so of nothing."""
 
-def arange(
-    start: float | None = None,
-    end: float | None = None,
-    step: float = 1,
-    dtype: object = None,
-    requires_grad: bool = False,
-    device: object = None,
-) -> Tensor:
-    """`start` (0 where only the end is given), `start + step`, … before `end`; i64 if all are integers,
-    else f32."""
-
 def arccos(input: Tensor) -> Tensor:
     """Arc cosine, in [0, pi]."""
 
@@ -279,12 +245,6 @@ def argmin(
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1) -> Tensor:
     """The indices, i64, that sort the elements along `dim`; equal ones keep their order."""
 
-def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
-    """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
-
-def asarray(data: Any, dtype: object = None, device: object = None) -> Tensor:
-    """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
-
 def asin(input: Tensor) -> Tensor:
     """Arc sine, in [-pi/2, pi/2]."""
 
@@ -299,9 +259,6 @@ def atan2(input: Any, other: Any) -> Tensor:
 
 def atanh(input: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, of |x| <= 1."""
-
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that `p` has there, else 0."""
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
@@ -406,12 +363,6 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 def element_size(input: Tensor) -> int:
     """Bytes of one element."""
 
-def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """Zeros: memory without a value would make results depend on what was there before."""
-
-def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """`empty` with the shape of `input`, and its dtype where none is given."""
-
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
 
@@ -433,11 +384,6 @@ def exp2(input: Tensor) -> Tensor:
 def expm1(input: Tensor) -> Tensor:
     """`exp(x) - 1`, accurate near 0."""
 
-def eye(
-    n: int, m: int | None = None, dtype: object = None, requires_grad: bool = False, device: object = None
-) -> Tensor:
-    """[n, m] with ones on the diagonal."""
-
 def fix(input: Tensor) -> Tensor:
     """Each element without its fraction."""
 
@@ -452,16 +398,6 @@ def floor(input: Tensor) -> Tensor:
 
 def fmod(input: Any, other: Any) -> Tensor:
     """The rest of input / other, with the input's sign; integers modulo zero give 0."""
-
-def full(
-    size: Any, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
-) -> Tensor:
-    """`value` everywhere; without `dtype`, bools give bool, integers i64 and floats f32."""
-
-def full_like(
-    input: Tensor, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
-) -> Tensor:
-    """`fill_value` everywhere, with the shape of `input`, and its dtype where none is given."""
 
 def ger(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
@@ -533,11 +469,6 @@ def kthvalue(
 def lgamma(input: Tensor) -> Tensor:
     """Logarithm of |gamma(x)|."""
 
-def linspace(
-    start: float, end: float, steps: int, dtype: object = None, requires_grad: bool = False, device: object = None
-) -> Tensor:
-    """`steps` numbers at equal distances from `start` to `end`, both included."""
-
 def log(input: Tensor) -> Tensor:
     """The natural logarithm of each element."""
 
@@ -564,18 +495,6 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is false (0)."""
-
-def logspace(
-    start: float,
-    end: float,
-    steps: int,
-    base: float = 10.0,
-    dtype: object = None,
-    requires_grad: bool = False,
-    device: object = None,
-) -> Tensor:
-    """`base` to the powers of `steps` numbers at equal distances from `start` to `end`, both included;
-    of an integer `dtype`, rounded towards 0."""
 
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
@@ -702,12 +621,6 @@ def nextafter(input: Any, other: Any) -> Tensor:
 def numel(input: Tensor) -> int:
     """The number of elements."""
 
-def ones(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """1 everywhere in shape `size`; f32 where no `dtype` is given."""
-
-def ones_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """1 everywhere, with the shape of `input`, and its dtype where none is given."""
-
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
@@ -740,39 +653,6 @@ def quantile(
 ) -> Tensor:
     """What a share `q` of the elements along `dim`, or of all, lies below."""
 
-def rand(
-    *size: Any,
-    dtype: object = None,
-    generator: Generator | None = None,
-    requires_grad: bool = False,
-    device: object = None,
-) -> Tensor:
-    """Uniform on [0, 1), in steps of 2**-24."""
-
-def rand_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
-    """`rand` with the shape of `input`, and its dtype where none is given."""
-
-def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: object = None, generator: Generator | None = None
-) -> Tensor:
-    """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
-    `randint(5, 10, (2, 3))`."""
-
-def randn(
-    *size: Any,
-    dtype: object = None,
-    generator: Generator | None = None,
-    requires_grad: bool = False,
-    device: object = None,
-) -> Tensor:
-    """Normal, of mean 0 and variance 1."""
-
-def randn_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
-    """`randn` with the shape of `input`, and its dtype where none is given."""
-
-def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
-    """The integers below `n` in random order, as i64[n]; not under tt.compile."""
-
 def reciprocal(input: Tensor) -> Tensor:
     """`1 / x` of each element."""
 
@@ -791,9 +671,6 @@ def round(input: Tensor) -> Tensor:
 
 def rsqrt(input: Tensor) -> Tensor:
     """`1 / sqrt(x)` of each element."""
-
-def scalar_tensor(s: Any, *, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """The number `s` as a tensor without axes; f32 where no `dtype` is given."""
 
 def searchsorted(
     sorted_sequence: Tensor,
@@ -898,9 +775,6 @@ def tan(input: Tensor) -> Tensor:
     """Tangent, of radians."""
 
 def tanh(input: Tensor) -> Tensor: ...
-def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
-
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int = -1
 ) -> ValuesAndIndices:
@@ -984,9 +858,3 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), 0 where the input is."""
-
-def zeros(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """0 everywhere in shape `size`; f32 where no `dtype` is given."""
-
-def zeros_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
-    """0 everywhere, with the shape of `input`, and its dtype where none is given."""
