@@ -7,6 +7,7 @@ from tinytorch import array_api as array_api
 from tinytorch import autograd as autograd
 from tinytorch import backends as backends
 from tinytorch import cuda as cuda
+from tinytorch import distributions as distributions
 from tinytorch import linalg as linalg
 from tinytorch import nn as nn
 from tinytorch import optim as optim
