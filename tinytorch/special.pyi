@@ -71,7 +71,7 @@ def log1p(input: Tensor) -> Tensor:
 def log_ndtr(input: Tensor) -> Tensor:
     """Logarithm of the normal distribution function, accurate in both tails."""
 
-def log_softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
+def log_softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
@@ -104,8 +104,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 def sinc(input: Tensor) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0."""
 
-def softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`."""
+def softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
 
 def xlog1py(input: Any, other: Any) -> Tensor:
     """input * log(1 + other), 0 where the input is."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
+from tinytorch.frontend.functions.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reducing import MinAndMax
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
@@ -17,12 +18,21 @@ __all__: list[str] = [
     "absolute",
     "acos",
     "acosh",
+    "add",
+    "addbmm",
+    "addcdiv",
+    "addcmul",
+    "addmm",
+    "addmv",
+    "addr",
     "all",
     "allclose",
     "amax",
     "amin",
     "aminmax",
+    "angle",
     "any",
+    "arange",
     "arccos",
     "arccosh",
     "arcsin",
@@ -33,38 +43,63 @@ __all__: list[str] = [
     "argmax",
     "argmin",
     "argsort",
+    "argwhere",
+    "as_tensor",
+    "asarray",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
+    "baddbmm",
+    "bernoulli",
     "bincount",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "bmm",
     "broadcast_to",
     "bucketize",
     "cat",
     "ceil",
+    "celu",
+    "chain_matmul",
     "chunk",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
     "clone",
     "concat",
     "concatenate",
+    "conj",
+    "conj_physical",
     "copysign",
     "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
     "cov",
+    "cross",
     "cummax",
     "cummin",
     "cumprod",
     "cumsum",
     "cumulative_trapezoid",
+    "deg2rad",
     "detach",
     "diff",
     "digamma",
+    "div",
+    "divide",
     "dot",
     "element_size",
+    "empty",
+    "empty_like",
+    "eq",
     "equal",
     "erf",
     "erfc",
@@ -72,18 +107,40 @@ __all__: list[str] = [
     "exp",
     "exp2",
     "expm1",
+    "eye",
     "fix",
     "flatten",
     "flip",
+    "float_power",
     "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
+    "frac",
+    "frexp",
+    "full",
+    "full_like",
+    "gather",
+    "ge",
     "ger",
     "get_device",
+    "greater",
+    "greater_equal",
+    "gt",
+    "hardshrink",
+    "heaviside",
     "histc",
     "histogram",
     "histogramdd",
     "hypot",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "index_reduce",
     "index_select",
+    "inner",
     "is_complex",
     "is_conj",
     "is_floating_point",
@@ -91,12 +148,23 @@ __all__: list[str] = [
     "is_same_size",
     "is_signed",
     "is_tensor",
+    "isclose",
     "isfinite",
     "isin",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "kron",
     "kthvalue",
+    "ldexp",
+    "le",
+    "lerp",
+    "less",
+    "less_equal",
     "lgamma",
+    "linspace",
     "log",
     "log1p",
     "log2",
@@ -105,8 +173,17 @@ __all__: list[str] = [
     "logaddexp",
     "logaddexp2",
     "logcumsumexp",
+    "logical_and",
     "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logit",
+    "logspace",
     "logsumexp",
+    "lt",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
     "matmul",
     "max",
     "maximum",
@@ -114,15 +191,24 @@ __all__: list[str] = [
     "median",
     "min",
     "minimum",
+    "mm",
     "mode",
     "msort",
+    "mul",
     "multinomial",
+    "multiply",
+    "mv",
+    "mvlgamma",
+    "nan_to_num",
     "nanmean",
     "nanmedian",
     "nanquantile",
     "nansum",
     "narrow",
     "ndimension",
+    "ne",
+    "neg",
+    "negative",
     "nelement",
     "new_empty",
     "new_full",
@@ -130,21 +216,50 @@ __all__: list[str] = [
     "new_tensor",
     "new_zeros",
     "nextafter",
+    "nonzero",
+    "not_equal",
     "numel",
+    "ones",
+    "ones_like",
+    "ormqr",
     "outer",
     "permute",
+    "polygamma",
+    "positive",
     "pow",
+    "prelu",
     "prod",
+    "put",
     "quantile",
+    "rad2deg",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "real",
     "reciprocal",
     "relu",
+    "remainder",
     "renorm",
     "reshape",
+    "resolve_conj",
+    "resolve_neg",
     "round",
+    "rrelu",
     "rsqrt",
+    "rsub",
+    "scalar_tensor",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
     "searchsorted",
+    "selu",
+    "sgn",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
     "sinc",
     "sinh",
@@ -157,19 +272,28 @@ __all__: list[str] = [
     "stack",
     "std",
     "std_mean",
+    "sub",
+    "subtract",
     "sum",
     "sum_to_size",
     "swapaxes",
     "swapdims",
     "t",
+    "take",
+    "take_along_dim",
     "tan",
     "tanh",
+    "tensor",
+    "tensordot",
+    "threshold",
     "topk",
+    "trace",
     "transpose",
     "trapezoid",
     "trapz",
     "tril",
     "triu",
+    "true_divide",
     "trunc",
     "type_as",
     "unique",
@@ -177,8 +301,11 @@ __all__: list[str] = [
     "unsqueeze",
     "var",
     "var_mean",
+    "vdot",
     "where",
     "xlogy",
+    "zeros",
+    "zeros_like",
 ]
 
 def abs(input: Tensor) -> Tensor:
@@ -192,6 +319,28 @@ def acos(input: Tensor) -> Tensor:
 
 def acosh(input: Tensor) -> Tensor:
     """Inverse hyperbolic cosine, of x >= 1."""
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input + alpha * other; of bools, or."""
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * sum of batch1 @ batch2 over all matrices, which is one product of their
+    blocks."""
+
+def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 / tensor2, of floats."""
+
+def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2), of two matrices."""
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec), of a matrix and a vector."""
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * outer(vec1, vec2)."""
 
 def all(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether every element is true (not 0), which is so of nothing."""
@@ -210,8 +359,22 @@ def aminmax(
 ) -> MinAndMax:
     """The smallest and the largest element along `dim`, or of all, as a named tuple `min`, `max`."""
 
+def angle(input: Tensor) -> Tensor:
+    """0 where the number is not negative, pi where it is."""
+
 def any(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether an element is true (not 0), which is not so of nothing."""
+
+def arange(
+    start: float | None = None,
+    end: float | None = None,
+    step: float = 1,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+) -> Tensor:
+    """`start` (0 where only the end is given), `start + step`, … before `end`; i64 if all are integers,
+    else f32."""
 
 def arccos(input: Tensor) -> Tensor:
     """Arc cosine, in [0, pi]."""
@@ -245,6 +408,15 @@ def argmin(
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1) -> Tensor:
     """The indices, i64, that sort the elements along `dim`; equal ones keep their order."""
 
+def argwhere(input: Tensor) -> Tensor:
+    """The coordinates of the elements that are not 0, i64[count, rank]."""
+
+def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
+    """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
+
+def asarray(data: Any, dtype: object = None, device: object = None) -> Tensor:
+    """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
+
 def asin(input: Tensor) -> Tensor:
     """Arc sine, in [-pi/2, pi/2]."""
 
@@ -260,9 +432,36 @@ def atan2(input: Any, other: Any) -> Tensor:
 def atanh(input: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, of |x| <= 1."""
 
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
+
+def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that `p` has there, else 0."""
+
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
     them; or the sums of their `weights`, as f32 where these are, else as f64."""
+
+def bitwise_and(input: Any, other: Any) -> Tensor:
+    """input & other."""
+
+def bitwise_left_shift(input: Any, other: Any) -> Tensor:
+    """input << other; 0 where that is the width or more."""
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """~input; of bools, not."""
+
+def bitwise_or(input: Any, other: Any) -> Tensor:
+    """input | other."""
+
+def bitwise_right_shift(input: Any, other: Any) -> Tensor:
+    """input >> other, which keeps the sign."""
+
+def bitwise_xor(input: Any, other: Any) -> Tensor:
+    """input ^ other."""
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
 
 def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
     """Repeated along axes of size 1, and along new ones in front; a view."""
@@ -276,12 +475,25 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
 def ceil(input: Tensor) -> Tensor:
     """The smallest integer that is not below each element."""
 
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where it is positive, else alpha * (exp(x / alpha) - 1), whose slope at 0 is 1 (Barron
+    2017)."""
+
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of matrices in the order that takes the fewest operations."""
+
 def chunk(x: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> list[Tensor]:
     """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
     `chunks`."""
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """At most `max`, a number or a tensor."""
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """At least `min`, a number or a tensor."""
 
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
@@ -294,6 +506,12 @@ def concat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
 
 def concatenate(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
+
+def conj(input: Tensor) -> Tensor:
+    """The input itself: all numbers here are real."""
+
+def conj_physical(input: Tensor) -> Tensor:
+    """The input itself: all numbers here are real."""
 
 def copysign(input: Any, other: Any) -> Tensor:
     """|input| with the sign of other."""
@@ -319,6 +537,10 @@ def cov(
     """The covariances of the variables that are the rows of `input`, each column one observation; a
     vector is one variable."""
 
+def cross(input: Tensor, other: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+    """The cross product of vectors with three elements along `dim`, by default the first axis that has
+    three."""
+
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest of all elements up to each, along `dim`, and its index, that of the last of equal
     ones."""
@@ -339,6 +561,9 @@ def cumulative_trapezoid(
 ) -> Tensor:
     """The integrals from the first sample to each of the others; see `trapezoid`."""
 
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees as radians."""
+
 def detach(input: Tensor) -> Tensor:
     """The same values, through which no gradient flows."""
 
@@ -357,11 +582,28 @@ def diff(
 def digamma(input: Tensor) -> Tensor:
     """The derivative of log gamma(x)."""
 
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
+    `rounding_mode` is "floor" or "trunc"."""
+
+def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
+    `rounding_mode` is "floor" or "trunc"."""
+
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two vectors."""
 
 def element_size(input: Tensor) -> int:
     """Bytes of one element."""
+
+def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """Zeros: memory without a value would make results depend on what was there before."""
+
+def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """`empty` with the shape of `input`, and its dtype where none is given."""
+
+def eq(input: Any, other: Any) -> Tensor:
+    """input == other, elementwise."""
 
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
@@ -384,6 +626,11 @@ def exp2(input: Tensor) -> Tensor:
 def expm1(input: Tensor) -> Tensor:
     """`exp(x) - 1`, accurate near 0."""
 
+def eye(
+    n: int, m: int | None = None, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
+    """[n, m] with ones on the diagonal."""
+
 def fix(input: Tensor) -> Tensor:
     """Each element without its fraction."""
 
@@ -393,17 +640,67 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
 
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent in f64."""
+
 def floor(input: Tensor) -> Tensor:
     """The largest integer that is not above each element."""
 
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """input / other rounded down; integers divided by zero give 0."""
+
+def fmax(input: Any, other: Any) -> Tensor:
+    """The larger; of a number and NaN the number."""
+
+def fmin(input: Any, other: Any) -> Tensor:
+    """The smaller; of a number and NaN the number."""
+
 def fmod(input: Any, other: Any) -> Tensor:
     """The rest of input / other, with the input's sign; integers modulo zero give 0."""
+
+def frac(input: Tensor) -> Tensor:
+    """What is behind the decimal point, with the input's sign; of floats."""
+
+def frexp(input: Tensor) -> MantissaAndExponent:
+    """(mantissa, exponent): input = mantissa * 2**exponent with |mantissa| in [1/2, 1), or 0, infinite
+    or NaN and an exponent of 0."""
+
+def full(
+    size: Any, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
+    """`value` everywhere; without `dtype`, bools give bool, integers i64 and floats f32."""
+
+def full_like(
+    input: Tensor, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
+    """`fill_value` everywhere, with the shape of `input`, and its dtype where none is given."""
+
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """The elements at `index` along `dim`: out[i, j] = input[index[i, j], j] for `dim` 0."""
+
+def ge(input: Any, other: Any) -> Tensor:
+    """input >= other."""
 
 def ger(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
 def get_device(input: Tensor) -> int:
     """-1, which stands for the CPU."""
+
+def greater(input: Any, other: Any) -> Tensor:
+    """input > other."""
+
+def greater_equal(input: Any, other: Any) -> Tensor:
+    """input >= other."""
+
+def gt(input: Any, other: Any) -> Tensor:
+    """input > other."""
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """0 from -lambd to lambd, x elsewhere."""
+
+def heaviside(input: Any, values: Any) -> Tensor:
+    """0 below zero, 1 above, `values` at zero."""
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` intervals of equal size from `min` to `max`, the last one
@@ -424,9 +721,34 @@ def histogramdd(
 def hypot(input: Any, other: Any) -> Tensor:
     """sqrt(input**2 + other**2)."""
 
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """`input` with `alpha` times the slices of `source` added at the places in `dim` that the vector
+    `index` names."""
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`input` with the slices of `source` at the places in `dim` that the vector `index` names."""
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
+    """`input` with `value`, a number or a tensor without axes, at the places in `dim` that the vector
+    `index` names."""
+
+def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` with `values` at `input[indices]`, tensors of integers or bools for the first axes; with
+    `accumulate` they are added, those of repeated indices too."""
+
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """`input` with the slices of `source` joined at the places in `dim` that the vector `index`
+    names."""
+
 def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """What the integers of the vector `index` name along `dim`, counted from the end where they are
     negative."""
+
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Sums of products along the last axes, which have one size; the other axes stand one after the
+    other."""
 
 def is_complex(input: Tensor) -> bool:
     """False: there are no complex numbers here."""
@@ -449,6 +771,10 @@ def is_signed(input: Tensor) -> bool:
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a Tensor."""
 
+def isclose(input: Tensor, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """Whether |input - other| <= atol + rtol * |other|, elementwise; infinities are close to themselves
+    alone, and NaN to NaN if `equal_nan`."""
+
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither infinite nor NaN."""
 
@@ -461,13 +787,47 @@ def isinf(input: Tensor) -> Tensor:
 def isnan(input: Tensor) -> Tensor:
     """Whether each element is NaN."""
 
+def isneginf(input: Tensor) -> Tensor:
+    """Whether it is the negative infinity."""
+
+def isposinf(input: Tensor) -> Tensor:
+    """Whether it is the positive infinity."""
+
+def isreal(input: Tensor) -> Tensor:
+    """True: all numbers here are real."""
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: each element of `input` times all of `other`; the one of fewer axes gets
+    axes in front."""
+
 def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
 ) -> ValuesAndIndices:
     """The `k`-th smallest element along `dim`, counted from 1, and its index."""
 
+def ldexp(input: Any, other: Any) -> Tensor:
+    """input * 2**other, in floats."""
+
+def le(input: Any, other: Any) -> Tensor:
+    """input <= other."""
+
+def lerp(input: Tensor, end: Any, weight: Any) -> Tensor:
+    """input + weight * (end - input), computed from the nearer end, so that weights of 0 and 1 give
+    these exactly."""
+
+def less(input: Any, other: Any) -> Tensor:
+    """input < other."""
+
+def less_equal(input: Any, other: Any) -> Tensor:
+    """input <= other."""
+
 def lgamma(input: Tensor) -> Tensor:
     """Logarithm of |gamma(x)|."""
+
+def linspace(
+    start: float, end: float, steps: int, dtype: object = None, requires_grad: bool = False, device: object = None
+) -> Tensor:
+    """`steps` numbers at equal distances from `start` to `end`, both included."""
 
 def log(input: Tensor) -> Tensor:
     """The natural logarithm of each element."""
@@ -481,7 +841,7 @@ def log1p(input: Tensor) -> Tensor:
 def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
 
-def log_softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
+def log_softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
 
 def logaddexp(input: Any, other: Any) -> Tensor:
@@ -493,11 +853,48 @@ def logaddexp2(input: Any, other: Any) -> Tensor:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
+def logical_and(input: Any, other: Any) -> Tensor:
+    """Whether both are true, as everything but zero is."""
+
 def logical_not(input: Tensor) -> Tensor:
     """Whether each element is false (0)."""
 
+def logical_or(input: Any, other: Any) -> Tensor:
+    """Whether one is true, as everything but zero is."""
+
+def logical_xor(input: Any, other: Any) -> Tensor:
+    """Whether just one is true, as everything but zero is."""
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), of x limited to [eps, 1 - eps] if there is an `eps`."""
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+) -> Tensor:
+    """`base` to the powers of `steps` numbers at equal distances from `start` to `end`, both included;
+    of an integer `dtype`, rounded towards 0."""
+
 def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, shifted by the maximum."""
+
+def lt(input: Any, other: Any) -> Tensor:
+    """input < other."""
+
+def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
+    """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
+    broadcast."""
+
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of `source`, one after the other, where `mask` is true, else `input`."""
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where `mask` is true, as a vector; both broadcast."""
 
 def matmul(input: Tensor, other: Any, *, dtype: object = None) -> Tensor:
     """Matrix product with numpy's rules: 1-D operands are vectors, leading axes are broadcast
@@ -507,8 +904,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     """The largest element; along one `dim`, (values, indices), the gradient of which goes to the first
     of equals; of a tensor and another, `maximum`."""
 
-def maximum(input: Tensor, other: Any) -> Tensor:
-    """The larger of each pair of elements."""
+def maximum(input: Any, other: Any) -> Tensor:
+    """The larger, NaN if either is."""
 
 def mean(
     input: Tensor,
@@ -530,8 +927,11 @@ def median(
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; along one `dim`, (values, indices); of a tensor and another, `minimum`."""
 
-def minimum(input: Tensor, other: Any) -> Tensor:
-    """The smaller of each pair of elements."""
+def minimum(input: Any, other: Any) -> Tensor:
+    """The smaller, NaN if either is."""
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product [n, p] of matrices [n, m] and [m, p] of one dtype."""
 
 def mode(
     input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
@@ -542,11 +942,30 @@ def mode(
 def msort(input: Tensor) -> Tensor:
     """The elements along the first axis in ascending order."""
 
+def mul(input: Any, other: Any) -> Tensor:
+    """input * other; of bools, and."""
+
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Indices, i64, drawn for each row of weights: with `replacement` each index anew, else every index
     at most once, one after the other by the weights of those that are left."""
+
+def multiply(input: Any, other: Any) -> Tensor:
+    """input * other; of bools, and."""
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product [n] of a matrix [n, m] and a vector [m] of one dtype."""
+
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """Logarithm of the gamma function of `p` dimensions: p (p - 1) / 4 * log(pi) + the sum of lgamma(x
+    - j / 2) over j < p."""
+
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """`nan` (0 by default) for NaN, `posinf` and `neginf` (the largest and the smallest number of the
+    dtype) for infinities."""
 
 def nanmean(
     input: Tensor,
@@ -594,6 +1013,15 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 def ndimension(input: Tensor) -> int:
     """The number of axes."""
 
+def ne(input: Any, other: Any) -> Tensor:
+    """input != other."""
+
+def neg(input: Tensor) -> Tensor:
+    """-input."""
+
+def negative(input: Tensor) -> Tensor:
+    """-input."""
+
 def nelement(input: Tensor) -> int:
     """The number of elements."""
 
@@ -618,8 +1046,25 @@ def new_zeros(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, 
 def nextafter(input: Any, other: Any) -> Tensor:
     """The next float after input towards other."""
 
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The coordinates of the elements that are not 0, i64[count, rank]; with `as_tuple` a vector for
+    each axis."""
+
+def not_equal(input: Any, other: Any) -> Tensor:
+    """input != other."""
+
 def numel(input: Tensor) -> int:
     """The number of elements."""
+
+def ones(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """1 everywhere in shape `size`; f32 where no `dtype` is given."""
+
+def ones_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """1 everywhere, with the shape of `input`, and its dtype where none is given."""
+
+def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
+    """Q @ other, or other @ Q unless `left`, with the product Q [m, m] of the reflections in `input`
+    and `tau` (see `linalg.householder_product`), or its transpose."""
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
@@ -627,8 +1072,19 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 def permute(input: Tensor, *axes: Any) -> Tensor:
     """The axes in the order of `axes`, a view."""
 
-def pow(input: Tensor, exponent: Any) -> Tensor:
-    """Each element to the power of `exponent`, a number or a tensor."""
+def polygamma(n: Any, input: Any) -> Tensor:
+    """The n-th derivative of digamma; n is a number, which comes second where it is called as a
+    method."""
+
+def positive(input: Tensor) -> Tensor:
+    """The input itself."""
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """input ** exponent; integers to integer powers are integers, which wrap."""
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where it is positive, else weight * x: one weight, or one for each channel, axis 1 (He et al.
+    2015)."""
 
 def prod(
     input: Tensor,
@@ -640,6 +1096,10 @@ def prod(
     keepdims: bool = False,
 ) -> Tensor:
     """The product of the elements along `dim`, or of all, of what they are in `dtype`; of none, 1."""
+
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` with the elements of `source` at the places `index` of its flattened form, counted from
+    the end where negative; with `accumulate` they are added."""
 
 def quantile(
     input: Tensor,
@@ -653,11 +1113,53 @@ def quantile(
 ) -> Tensor:
     """What a share `q` of the elements along `dim`, or of all, lies below."""
 
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians as degrees."""
+
+def rand(
+    *size: Any,
+    dtype: object = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+    device: object = None,
+) -> Tensor:
+    """Uniform on [0, 1), in steps of 2**-24."""
+
+def rand_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`rand` with the shape of `input`, and its dtype where none is given."""
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, dtype: object = None, generator: Generator | None = None
+) -> Tensor:
+    """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
+    `randint(5, 10, (2, 3))`."""
+
+def randn(
+    *size: Any,
+    dtype: object = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+    device: object = None,
+) -> Tensor:
+    """Normal, of mean 0 and variance 1."""
+
+def randn_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+    """`randn` with the shape of `input`, and its dtype where none is given."""
+
+def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
+    """The integers below `n` in random order, as i64[n]; not under tt.compile."""
+
+def real(input: Tensor) -> Tensor:
+    """The input itself: all numbers here are real."""
+
 def reciprocal(input: Tensor) -> Tensor:
     """`1 / x` of each element."""
 
-def relu(input: Tensor) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0)."""
+
+def remainder(input: Any, other: Any) -> Tensor:
+    """input - floor(input / other) * other, with other's sign; integers modulo zero give 0."""
 
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice at an index of `dim` scaled down so that its `p`-norm is at most `maxnorm`; smaller
@@ -666,11 +1168,50 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The elements in row-major order under `shape`; one dimension may be -1."""
 
-def round(input: Tensor) -> Tensor:
-    """The nearest integer of each element; of two, the even one."""
+def resolve_conj(input: Tensor) -> Tensor:
+    """The input itself: all numbers here are real."""
+
+def resolve_neg(input: Tensor) -> Tensor:
+    """The input itself: all numbers here are real."""
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """To the nearest number of that many decimals, halves to even; negative ones count from the point
+    to the left."""
+
+def rrelu(
+    input: Tensor,
+    lower: float = 0.125,
+    upper: float = 0.3333333333333333,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """x where it is positive, else x times a slope: in training one drawn for each element, uniformly
+    between `lower` and `upper`, else their mean (Xu et al. 2015)."""
 
 def rsqrt(input: Tensor) -> Tensor:
     """`1 / sqrt(x)` of each element."""
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """other - alpha * input."""
+
+def scalar_tensor(s: Any, *, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """The number `s` as a tensor without axes; f32 where no `dtype` is given."""
+
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str | None = None
+) -> Tensor:
+    """`input` with `src`, a tensor or a number, at `index` along `dim`: out[index[i, j], j] = src[i, j]
+    for `dim` 0."""
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`input` with `src` added at `index` along `dim`: out[index[i, j], j] += src[i, j] for `dim` 0."""
+
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """`input` with `src` joined at `index` along `dim`."""
 
 def searchsorted(
     sorted_sequence: Tensor,
@@ -684,11 +1225,21 @@ def searchsorted(
     """For each of `input` the index in `sorted_sequence` in front of which it keeps the order: in front
     of equal ones, or behind them if `right` (or `side` is "right")."""
 
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1 (Klambauer et al.
+    2017)."""
+
+def sgn(input: Tensor) -> Tensor:
+    """-1, 0 or 1, the sign of each element; 0 of NaN."""
+
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
 
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1, the sign of each element; 0 of NaN."""
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign is minus, also of zero and NaN."""
 
 def sin(input: Tensor) -> Tensor:
     """The sine of each element."""
@@ -699,8 +1250,8 @@ def sinc(input: Tensor) -> Tensor:
 def sinh(input: Tensor) -> Tensor:
     """Hyperbolic sine."""
 
-def softmax(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`."""
+def softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
 
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1
@@ -746,6 +1297,12 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation (see `Tensor.std`) and mean."""
 
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input - alpha * other."""
+
+def subtract(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input - alpha * other."""
+
 def sum(
     input: Tensor,
     dim: Axis = None,
@@ -771,14 +1328,34 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and single elements as they are."""
 
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements at `index` of the flattened `input`, counted from the end where negative."""
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+    """`gather` where `input` and `indices` broadcast apart from `dim`; without `dim`, of the flattened
+    `input`."""
+
 def tan(input: Tensor) -> Tensor:
     """Tangent, of radians."""
 
 def tanh(input: Tensor) -> Tensor: ...
+def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Products summed over `dims`: the last so many axes of `a` and the first of `b`, or the axes in
+    two lists, where an axis of size 1 meets any other."""
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x above `threshold`, else `value`."""
+
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int = -1
 ) -> ValuesAndIndices:
     """The `k` largest elements along `dim`, or the smallest, the best first, and their indices, i64."""
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal; of integers as i64."""
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Axes `dim0` and `dim1` exchanged."""
@@ -796,6 +1373,9 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
+
+def true_divide(input: Any, other: Any) -> Tensor:
+    """input / other, in floats."""
 
 def trunc(input: Tensor) -> Tensor:
     """Each element without its fraction."""
@@ -853,8 +1433,17 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """Variance (see `Tensor.var`) and mean."""
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """`a` where the condition is true, else `b`; all three broadcast, `a` and `b` may be numbers."""
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The inner product of two vectors of one dtype and size."""
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition is true, else `other`; all three broadcast, both may be numbers."""
 
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), 0 where the input is."""
+
+def zeros(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """0 everywhere in shape `size`; f32 where no `dtype` is given."""
+
+def zeros_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+    """0 everywhere, with the shape of `input`, and its dtype where none is given."""

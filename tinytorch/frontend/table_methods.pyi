@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
+from tinytorch.frontend.functions.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reducing import MinAndMax
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
@@ -36,6 +37,46 @@ class TableMethods:
     def acosh_(self) -> Tensor:
         """`acosh`, written over this tensor."""
 
+    def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """input + alpha * other; of bools, or."""
+
+    def addbmm(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """beta * input + alpha * sum of batch1 @ batch2 over all matrices, which is one product of their
+        blocks."""
+
+    def addbmm_(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """`addbmm`, written over this tensor."""
+
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """input + value * tensor1 / tensor2, of floats."""
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """`addcdiv`, written over this tensor."""
+
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """input + value * tensor1 * tensor2."""
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """`addcmul`, written over this tensor."""
+
+    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """beta * input + alpha * (mat1 @ mat2), of two matrices."""
+
+    def addmm_(self, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """`addmm`, written over this tensor."""
+
+    def addmv(self, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """beta * input + alpha * (mat @ vec), of a matrix and a vector."""
+
+    def addmv_(self, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """`addmv`, written over this tensor."""
+
+    def addr(self, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """beta * input + alpha * outer(vec1, vec2)."""
+
+    def addr_(self, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """`addr`, written over this tensor."""
+
     def allclose(self, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
         """Whether |a - b| <= atol + rtol * |b| everywhere; needs values, so not under tt.compile."""
 
@@ -43,6 +84,9 @@ class TableMethods:
         self, *, dim: int | None = None, keepdim: bool = False, axis: int | None = None, keepdims: bool = False
     ) -> MinAndMax:
         """The smallest and the largest element along `dim`, or of all, as a named tuple `min`, `max`."""
+
+    def angle(self) -> Tensor:
+        """0 where the number is not negative, pi where it is."""
 
     def arccos(self) -> Tensor:
         """Arc cosine, in [0, pi]."""
@@ -89,6 +133,9 @@ class TableMethods:
     def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1) -> Tensor:
         """The indices, i64, that sort the elements along `dim`; equal ones keep their order."""
 
+    def argwhere(self) -> Tensor:
+        """The coordinates of the elements that are not 0, i64[count, rank]."""
+
     def asin(self) -> Tensor:
         """Arc sine, in [-pi/2, pi/2]."""
 
@@ -119,12 +166,57 @@ class TableMethods:
     def atanh_(self) -> Tensor:
         """`atanh`, written over this tensor."""
 
+    def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
+
+    def baddbmm_(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """`baddbmm`, written over this tensor."""
+
     def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
         """1 with the probability that `p` has there, else 0."""
 
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
         them; or the sums of their `weights`, as f32 where these are, else as f64."""
+
+    def bitwise_and(self, other: Any) -> Tensor:
+        """input & other."""
+
+    def bitwise_and_(self, other: Any) -> Tensor:
+        """`bitwise_and`, written over this tensor."""
+
+    def bitwise_left_shift(self, other: Any) -> Tensor:
+        """input << other; 0 where that is the width or more."""
+
+    def bitwise_left_shift_(self, other: Any) -> Tensor:
+        """`bitwise_left_shift`, written over this tensor."""
+
+    def bitwise_not(self) -> Tensor:
+        """~input; of bools, not."""
+
+    def bitwise_not_(self) -> Tensor:
+        """`bitwise_not`, written over this tensor."""
+
+    def bitwise_or(self, other: Any) -> Tensor:
+        """input | other."""
+
+    def bitwise_or_(self, other: Any) -> Tensor:
+        """`bitwise_or`, written over this tensor."""
+
+    def bitwise_right_shift(self, other: Any) -> Tensor:
+        """input >> other, which keeps the sign."""
+
+    def bitwise_right_shift_(self, other: Any) -> Tensor:
+        """`bitwise_right_shift`, written over this tensor."""
+
+    def bitwise_xor(self, other: Any) -> Tensor:
+        """input ^ other."""
+
+    def bitwise_xor_(self, other: Any) -> Tensor:
+        """`bitwise_xor`, written over this tensor."""
+
+    def bmm(self, mat2: Tensor) -> Tensor:
+        """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
 
     def ceil_(self) -> Tensor:
         """`ceil`, written over this tensor."""
@@ -133,8 +225,26 @@ class TableMethods:
         """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
         `chunks`."""
 
+    def clamp_max(self, max: Any) -> Tensor:
+        """At most `max`, a number or a tensor."""
+
+    def clamp_max_(self, max: Any) -> Tensor:
+        """`clamp_max`, written over this tensor."""
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """At least `min`, a number or a tensor."""
+
+    def clamp_min_(self, min: Any) -> Tensor:
+        """`clamp_min`, written over this tensor."""
+
     def clip_(self, min: Any = None, max: Any = None) -> Tensor:
         """`clip`, written over this tensor."""
+
+    def conj(self) -> Tensor:
+        """The input itself: all numbers here are real."""
+
+    def conj_physical(self) -> Tensor:
+        """The input itself: all numbers here are real."""
 
     def copysign(self, other: Any) -> Tensor:
         """|input| with the sign of other."""
@@ -164,6 +274,10 @@ class TableMethods:
         """The covariances of the variables that are the rows of `input`, each column one observation; a
         vector is one variable."""
 
+    def cross(self, other: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+        """The cross product of vectors with three elements along `dim`, by default the first axis that has
+        three."""
+
     def cummax(self, dim: int) -> ValuesAndIndices:
         """The largest of all elements up to each, along `dim`, and its index, that of the last of equal
         ones."""
@@ -181,6 +295,12 @@ class TableMethods:
     def cumsum_(self, dim: int, *, dtype: object = None) -> Tensor:
         """`cumsum`, written over this tensor."""
 
+    def deg2rad(self) -> Tensor:
+        """Degrees as radians."""
+
+    def deg2rad_(self) -> Tensor:
+        """`deg2rad`, written over this tensor."""
+
     def diff(
         self, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, axis: int = -1
     ) -> Tensor:
@@ -193,11 +313,28 @@ class TableMethods:
     def digamma_(self) -> Tensor:
         """`digamma`, written over this tensor."""
 
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
+        `rounding_mode` is "floor" or "trunc"."""
+
+    def divide(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
+        `rounding_mode` is "floor" or "trunc"."""
+
+    def divide_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """`divide`, written over this tensor."""
+
     def dot(self, b: Tensor) -> Tensor:
         """The inner product of two vectors."""
 
     def element_size(self) -> int:
         """Bytes of one element."""
+
+    def eq(self, other: Any) -> Tensor:
+        """input == other, elementwise."""
+
+    def eq_(self, other: Any) -> Tensor:
+        """`eq`, written over this tensor."""
 
     def equal(self, b: Any) -> bool:
         """Whether shapes and all values are the same; needs values, so not under tt.compile."""
@@ -235,8 +372,26 @@ class TableMethods:
     def fix_(self) -> Tensor:
         """`fix`, written over this tensor."""
 
+    def float_power(self, exponent: Any) -> Tensor:
+        """input ** exponent in f64."""
+
+    def float_power_(self, exponent: Any) -> Tensor:
+        """`float_power`, written over this tensor."""
+
     def floor_(self) -> Tensor:
         """`floor`, written over this tensor."""
+
+    def floor_divide(self, other: Any) -> Tensor:
+        """input / other rounded down; integers divided by zero give 0."""
+
+    def floor_divide_(self, other: Any) -> Tensor:
+        """`floor_divide`, written over this tensor."""
+
+    def fmax(self, other: Any) -> Tensor:
+        """The larger; of a number and NaN the number."""
+
+    def fmin(self, other: Any) -> Tensor:
+        """The smaller; of a number and NaN the number."""
 
     def fmod(self, other: Any) -> Tensor:
         """The rest of input / other, with the input's sign; integers modulo zero give 0."""
@@ -244,11 +399,57 @@ class TableMethods:
     def fmod_(self, other: Any) -> Tensor:
         """`fmod`, written over this tensor."""
 
+    def frac(self) -> Tensor:
+        """What is behind the decimal point, with the input's sign; of floats."""
+
+    def frac_(self) -> Tensor:
+        """`frac`, written over this tensor."""
+
+    def frexp(self) -> MantissaAndExponent:
+        """(mantissa, exponent): input = mantissa * 2**exponent with |mantissa| in [1/2, 1), or 0, infinite
+        or NaN and an exponent of 0."""
+
+    def gather(self, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+        """The elements at `index` along `dim`: out[i, j] = input[index[i, j], j] for `dim` 0."""
+
+    def ge(self, other: Any) -> Tensor:
+        """input >= other."""
+
+    def ge_(self, other: Any) -> Tensor:
+        """`ge`, written over this tensor."""
+
     def ger(self, b: Tensor) -> Tensor:
         """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
     def get_device(self) -> int:
         """-1, which stands for the CPU."""
+
+    def greater(self, other: Any) -> Tensor:
+        """input > other."""
+
+    def greater_(self, other: Any) -> Tensor:
+        """`greater`, written over this tensor."""
+
+    def greater_equal(self, other: Any) -> Tensor:
+        """input >= other."""
+
+    def greater_equal_(self, other: Any) -> Tensor:
+        """`greater_equal`, written over this tensor."""
+
+    def gt(self, other: Any) -> Tensor:
+        """input > other."""
+
+    def gt_(self, other: Any) -> Tensor:
+        """`gt`, written over this tensor."""
+
+    def hardshrink(self, lambd: float = 0.5) -> Tensor:
+        """0 from -lambd to lambd, x elsewhere."""
+
+    def heaviside(self, values: Any) -> Tensor:
+        """0 below zero, 1 above, `values` at zero."""
+
+    def heaviside_(self, values: Any) -> Tensor:
+        """`heaviside`, written over this tensor."""
 
     def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         """How many elements lie in each of `bins` intervals of equal size from `min` to `max`, the last one
@@ -265,6 +466,45 @@ class TableMethods:
 
     def hypot_(self, other: Any) -> Tensor:
         """`hypot`, written over this tensor."""
+
+    def index_add(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+        """`input` with `alpha` times the slices of `source` added at the places in `dim` that the vector
+        `index` names."""
+
+    def index_add_(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+        """`index_add`, written over this tensor."""
+
+    def index_copy(self, dim: int, index: Tensor, source: Tensor) -> Tensor:
+        """`input` with the slices of `source` at the places in `dim` that the vector `index` names."""
+
+    def index_fill(self, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
+        """`input` with `value`, a number or a tensor without axes, at the places in `dim` that the vector
+        `index` names."""
+
+    def index_fill_(self, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
+        """`index_fill`, written over this tensor."""
+
+    def index_put(self, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
+        """`input` with `values` at `input[indices]`, tensors of integers or bools for the first axes; with
+        `accumulate` they are added, those of repeated indices too."""
+
+    def index_put_(self, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
+        """`index_put`, written over this tensor."""
+
+    def index_reduce(
+        self, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+    ) -> Tensor:
+        """`input` with the slices of `source` joined at the places in `dim` that the vector `index`
+        names."""
+
+    def index_reduce_(
+        self, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+    ) -> Tensor:
+        """`index_reduce`, written over this tensor."""
+
+    def inner(self, other: Tensor) -> Tensor:
+        """Sums of products along the last axes, which have one size; the other axes stand one after the
+        other."""
 
     def is_complex(self) -> bool:
         """False: there are no complex numbers here."""
@@ -284,10 +524,58 @@ class TableMethods:
     def is_signed(self) -> bool:
         """Whether the elements may be negative."""
 
+    def isclose(self, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+        """Whether |input - other| <= atol + rtol * |other|, elementwise; infinities are close to themselves
+        alone, and NaN to NaN if `equal_nan`."""
+
+    def isneginf(self) -> Tensor:
+        """Whether it is the negative infinity."""
+
+    def isposinf(self) -> Tensor:
+        """Whether it is the positive infinity."""
+
+    def isreal(self) -> Tensor:
+        """True: all numbers here are real."""
+
+    def kron(self, other: Tensor) -> Tensor:
+        """The Kronecker product: each element of `input` times all of `other`; the one of fewer axes gets
+        axes in front."""
+
     def kthvalue(
         self, k: int, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False
     ) -> ValuesAndIndices:
         """The `k`-th smallest element along `dim`, counted from 1, and its index."""
+
+    def ldexp(self, other: Any) -> Tensor:
+        """input * 2**other, in floats."""
+
+    def ldexp_(self, other: Any) -> Tensor:
+        """`ldexp`, written over this tensor."""
+
+    def le(self, other: Any) -> Tensor:
+        """input <= other."""
+
+    def le_(self, other: Any) -> Tensor:
+        """`le`, written over this tensor."""
+
+    def lerp(self, end: Any, weight: Any) -> Tensor:
+        """input + weight * (end - input), computed from the nearer end, so that weights of 0 and 1 give
+        these exactly."""
+
+    def lerp_(self, end: Any, weight: Any) -> Tensor:
+        """`lerp`, written over this tensor."""
+
+    def less(self, other: Any) -> Tensor:
+        """input < other."""
+
+    def less_(self, other: Any) -> Tensor:
+        """`less`, written over this tensor."""
+
+    def less_equal(self, other: Any) -> Tensor:
+        """input <= other."""
+
+    def less_equal_(self, other: Any) -> Tensor:
+        """`less_equal`, written over this tensor."""
 
     def lgamma(self) -> Tensor:
         """Logarithm of |gamma(x)|."""
@@ -322,13 +610,62 @@ class TableMethods:
     def logcumsumexp(self, dim: int) -> Tensor:
         """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
+    def logical_and(self, other: Any) -> Tensor:
+        """Whether both are true, as everything but zero is."""
+
+    def logical_and_(self, other: Any) -> Tensor:
+        """`logical_and`, written over this tensor."""
+
     def logical_not_(self) -> Tensor:
         """`logical_not`, written over this tensor."""
+
+    def logical_or(self, other: Any) -> Tensor:
+        """Whether one is true, as everything but zero is."""
+
+    def logical_or_(self, other: Any) -> Tensor:
+        """`logical_or`, written over this tensor."""
+
+    def logical_xor(self, other: Any) -> Tensor:
+        """Whether just one is true, as everything but zero is."""
+
+    def logical_xor_(self, other: Any) -> Tensor:
+        """`logical_xor`, written over this tensor."""
+
+    def logit(self, eps: float | None = None) -> Tensor:
+        """log(x / (1 - x)), of x limited to [eps, 1 - eps] if there is an `eps`."""
+
+    def logit_(self, eps: float | None = None) -> Tensor:
+        """`logit`, written over this tensor."""
+
+    def lt(self, other: Any) -> Tensor:
+        """input < other."""
+
+    def lt_(self, other: Any) -> Tensor:
+        """`lt`, written over this tensor."""
+
+    def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
+        """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
+        broadcast."""
+
+    def masked_fill_(self, mask: Tensor, value: float | Tensor) -> Tensor:
+        """`masked_fill`, written over this tensor."""
+
+    def masked_scatter(self, mask: Tensor, source: Tensor) -> Tensor:
+        """The elements of `source`, one after the other, where `mask` is true, else `input`."""
+
+    def masked_scatter_(self, mask: Tensor, source: Tensor) -> Tensor:
+        """`masked_scatter`, written over this tensor."""
+
+    def masked_select(self, mask: Tensor) -> Tensor:
+        """The elements where `mask` is true, as a vector; both broadcast."""
 
     def median(
         self, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
     ) -> Any:
         """The element in the middle, of an even number the lower one."""
+
+    def mm(self, mat2: Tensor) -> Tensor:
+        """The product [n, p] of matrices [n, m] and [m, p] of one dtype."""
 
     def mode(self, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> ValuesAndIndices:
         """The element that is there most often along `dim`, the smallest of several such, and the index of
@@ -337,9 +674,35 @@ class TableMethods:
     def msort(self) -> Tensor:
         """The elements along the first axis in ascending order."""
 
+    def mul(self, other: Any) -> Tensor:
+        """input * other; of bools, and."""
+
     def multinomial(self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
         """Indices, i64, drawn for each row of weights: with `replacement` each index anew, else every index
         at most once, one after the other by the weights of those that are left."""
+
+    def multiply(self, other: Any) -> Tensor:
+        """input * other; of bools, and."""
+
+    def multiply_(self, other: Any) -> Tensor:
+        """`multiply`, written over this tensor."""
+
+    def mv(self, vec: Tensor) -> Tensor:
+        """The product [n] of a matrix [n, m] and a vector [m] of one dtype."""
+
+    def mvlgamma(self, p: int) -> Tensor:
+        """Logarithm of the gamma function of `p` dimensions: p (p - 1) / 4 * log(pi) + the sum of lgamma(x
+        - j / 2) over j < p."""
+
+    def mvlgamma_(self, p: int) -> Tensor:
+        """`mvlgamma`, written over this tensor."""
+
+    def nan_to_num(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+        """`nan` (0 by default) for NaN, `posinf` and `neginf` (the largest and the smallest number of the
+        dtype) for infinities."""
+
+    def nan_to_num_(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+        """`nan_to_num`, written over this tensor."""
 
     def nanmean(
         self, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
@@ -371,6 +734,24 @@ class TableMethods:
     def ndimension(self) -> int:
         """The number of axes."""
 
+    def ne(self, other: Any) -> Tensor:
+        """input != other."""
+
+    def ne_(self, other: Any) -> Tensor:
+        """`ne`, written over this tensor."""
+
+    def neg(self) -> Tensor:
+        """-input."""
+
+    def neg_(self) -> Tensor:
+        """`neg`, written over this tensor."""
+
+    def negative(self) -> Tensor:
+        """-input."""
+
+    def negative_(self) -> Tensor:
+        """`negative`, written over this tensor."""
+
     def nelement(self) -> int:
         """The number of elements."""
 
@@ -398,13 +779,45 @@ class TableMethods:
     def nextafter_(self, other: Any) -> Tensor:
         """`nextafter`, written over this tensor."""
 
+    def nonzero(self, *, as_tuple: bool = False) -> Any:
+        """The coordinates of the elements that are not 0, i64[count, rank]; with `as_tuple` a vector for
+        each axis."""
+
+    def not_equal(self, other: Any) -> Tensor:
+        """input != other."""
+
+    def not_equal_(self, other: Any) -> Tensor:
+        """`not_equal`, written over this tensor."""
+
+    def ormqr(self, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
+        """Q @ other, or other @ Q unless `left`, with the product Q [m, m] of the reflections in `input`
+        and `tau` (see `linalg.householder_product`), or its transpose."""
+
     def outer(self, b: Tensor) -> Tensor:
         """Every product of an element of vector `a`, by rows, with one of vector `b`."""
+
+    def polygamma(self, input: Any) -> Tensor:
+        """The n-th derivative of digamma; n is a number, which comes second where it is called as a
+        method."""
+
+    def positive(self) -> Tensor:
+        """The input itself."""
+
+    def prelu(self, weight: Tensor) -> Tensor:
+        """x where it is positive, else weight * x: one weight, or one for each channel, axis 1 (He et al.
+        2015)."""
 
     def prod(
         self, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
     ) -> Tensor:
         """The product of the elements along `dim`, or of all, of what they are in `dtype`; of none, 1."""
+
+    def put(self, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+        """`input` with the elements of `source` at the places `index` of its flattened form, counted from
+        the end where negative; with `accumulate` they are added."""
+
+    def put_(self, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+        """`put`, written over this tensor."""
 
     def quantile(
         self,
@@ -418,11 +831,23 @@ class TableMethods:
     ) -> Tensor:
         """What a share `q` of the elements along `dim`, or of all, lies below."""
 
+    def rad2deg(self) -> Tensor:
+        """Radians as degrees."""
+
+    def rad2deg_(self) -> Tensor:
+        """`rad2deg`, written over this tensor."""
+
     def reciprocal_(self) -> Tensor:
         """`reciprocal`, written over this tensor."""
 
-    def relu_(self) -> Tensor:
+    def relu_(self, inplace: bool = False) -> Tensor:
         """`relu`, written over this tensor."""
+
+    def remainder(self, other: Any) -> Tensor:
+        """input - floor(input / other) * other, with other's sign; integers modulo zero give 0."""
+
+    def remainder_(self, other: Any) -> Tensor:
+        """`remainder`, written over this tensor."""
 
     def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """Each slice at an index of `dim` scaled down so that its `p`-norm is at most `maxnorm`; smaller
@@ -431,17 +856,60 @@ class TableMethods:
     def renorm_(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """`renorm`, written over this tensor."""
 
-    def round_(self) -> Tensor:
+    def resolve_conj(self) -> Tensor:
+        """The input itself: all numbers here are real."""
+
+    def resolve_neg(self) -> Tensor:
+        """The input itself: all numbers here are real."""
+
+    def round_(self, *, decimals: int = 0) -> Tensor:
         """`round`, written over this tensor."""
 
     def rsqrt_(self) -> Tensor:
         """`rsqrt`, written over this tensor."""
+
+    def rsub(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """other - alpha * input."""
+
+    def scatter(
+        self, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str | None = None
+    ) -> Tensor:
+        """`input` with `src`, a tensor or a number, at `index` along `dim`: out[index[i, j], j] = src[i, j]
+        for `dim` 0."""
+
+    def scatter_(
+        self, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str | None = None
+    ) -> Tensor:
+        """`scatter`, written over this tensor."""
+
+    def scatter_add(self, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        """`input` with `src` added at `index` along `dim`: out[index[i, j], j] += src[i, j] for `dim` 0."""
+
+    def scatter_add_(self, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        """`scatter_add`, written over this tensor."""
+
+    def scatter_reduce(self, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+        """`input` with `src` joined at `index` along `dim`."""
+
+    def scatter_reduce_(
+        self, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+    ) -> Tensor:
+        """`scatter_reduce`, written over this tensor."""
+
+    def sgn(self) -> Tensor:
+        """-1, 0 or 1, the sign of each element; 0 of NaN."""
+
+    def sgn_(self) -> Tensor:
+        """`sgn`, written over this tensor."""
 
     def sigmoid_(self) -> Tensor:
         """`sigmoid`, written over this tensor."""
 
     def sign_(self) -> Tensor:
         """`sign`, written over this tensor."""
+
+    def signbit(self) -> Tensor:
+        """Whether the sign is minus, also of zero and NaN."""
 
     def sin_(self) -> Tensor:
         """`sin`, written over this tensor."""
@@ -484,12 +952,28 @@ class TableMethods:
     ) -> tuple[Tensor, Tensor]:
         """Standard deviation (see `Tensor.std`) and mean."""
 
+    def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """input - alpha * other."""
+
+    def subtract(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """input - alpha * other."""
+
+    def subtract_(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """`subtract`, written over this tensor."""
+
     def sum_to_size(self, *size: Any) -> Tensor:
         """The sum over the axes that broadcasting a tensor of this size to the input's shape would
         repeat."""
 
     def swapdims(self, dim0: int, dim1: int) -> Tensor:
         """Axes `dim0` and `dim1` exchanged."""
+
+    def take(self, index: Tensor) -> Tensor:
+        """The elements at `index` of the flattened `input`, counted from the end where negative."""
+
+    def take_along_dim(self, indices: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
+        """`gather` where `input` and `indices` broadcast apart from `dim`; without `dim`, of the flattened
+        `input`."""
 
     def tan(self) -> Tensor:
         """Tangent, of radians."""
@@ -505,6 +989,9 @@ class TableMethods:
     ) -> ValuesAndIndices:
         """The `k` largest elements along `dim`, or the smallest, the best first, and their indices, i64."""
 
+    def trace(self) -> Tensor:
+        """The sum of a matrix's diagonal; of integers as i64."""
+
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
 
@@ -516,6 +1003,12 @@ class TableMethods:
 
     def triu_(self, diagonal: int = 0) -> Tensor:
         """`triu`, written over this tensor."""
+
+    def true_divide(self, other: Any) -> Tensor:
+        """input / other, in floats."""
+
+    def true_divide_(self, other: Any) -> Tensor:
+        """`true_divide`, written over this tensor."""
 
     def trunc_(self) -> Tensor:
         """`trunc`, written over this tensor."""
@@ -556,6 +1049,9 @@ class TableMethods:
         keepdims: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Variance (see `Tensor.var`) and mean."""
+
+    def vdot(self, other: Tensor) -> Tensor:
+        """The inner product of two vectors of one dtype and size."""
 
     def xlogy(self, other: Any) -> Tensor:
         """input * log(other), 0 where the input is."""
