@@ -22,6 +22,7 @@ from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend import kv_cache as _kv_cache
 from tinytorch.frontend import layers as _layers
+from tinytorch.frontend import legacy as _legacy
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import names as _names
 from tinytorch.frontend import numpy_functions as numpy_functions
@@ -62,6 +63,7 @@ from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
 from tinytorch.frontend.kv_cache import *
 from tinytorch.frontend.layers import *
+from tinytorch.frontend.legacy import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.names import *
@@ -188,6 +190,7 @@ __all__ += _embeddings.__all__
 __all__ += _functional.__all__
 __all__ += _kv_cache.__all__
 __all__ += _layers.__all__
+__all__ += _legacy.__all__
 __all__ += _losses.__all__
 __all__ += [name for name in _names.__all__ if name not in __all__]
 __all__ += _recurrent.__all__

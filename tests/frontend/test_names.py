@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -125,3 +126,15 @@ def test_the_porting_page_lists_what_is_missing(request: pytest.FixtureRequest) 
     page = (ROOT / "docs/from-pytorch.md").read_text()
     text = surface.replaced(page, "missing", surface.missing(info.name for info in op_db))
     _check("docs/from-pytorch.md", text, request.config.getoption("--bless"))
+
+
+def test_what_old_programs_call_is_there() -> None:
+    assert tt.FloatTensor([1, 2]).dtype is tt.float32 and tt.LongTensor(2, 3).shape == (2, 3)
+    assert (tt.pi, tt.inf, tt.newaxis) == (math.pi, math.inf, None)
+    tt.use_deterministic_algorithms(True)
+    tt.set_default_dtype(tt.float32)
+    with pytest.raises(tt.TinyTorchError, match="stays so"):
+        tt.set_default_dtype(tt.float64)
+    weight = tt.nn.Linear(2, 2).weight
+    tt.nn.init.constant_(weight.data, 3.0)
+    assert weight.tolist() == [[3, 3], [3, 3]] and not tt.cuda.is_available() and tt.backends.cudnn.deterministic

@@ -17,6 +17,6 @@ Each imports only those before it, so this is the order to read them in.
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
-  `kv_cache`, `distributions`, and lists of names: `functional`, `names`, `standard` (the Array API's),
-  `numpy_functions`.
+  `kv_cache`, `distributions`, `legacy` (what old programs call), and lists of names: `functional`, `names`,
+  `standard` (the Array API's), `numpy_functions`.
 """

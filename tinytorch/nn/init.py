@@ -1,6 +1,29 @@
 """First values of parameters, written over tensors, under the names of torch.nn.init."""
 
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend import init as _init
+from tinytorch.frontend.creation import as_tensor
 from tinytorch.frontend.init import *
 from tinytorch.frontend.init import fans
 
 _calculate_fan_in_and_fan_out = fans  # layers of one's own ask for it by PyTorch's name
+
+
+def _of_data(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which also takes the `data` of a tensor."""
+
+    @functools.wraps(function)
+    def call(tensor: Any, *args: Any, **options: Any) -> Any:
+        return function(as_tensor(tensor) if isinstance(tensor, np.ndarray) else tensor, *args, **options)
+
+    return call
+
+
+globals().update({name: _of_data(getattr(_init, name)) for name in _init.__all__ if name.endswith("_")})

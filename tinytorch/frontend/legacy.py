@@ -1,0 +1,67 @@
+"""What programs for PyTorch call that has little to do here: constructors by dtype, and settings with one value."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.creation import empty, tensor
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import DType, bool_, dtype_of, f32, f64, i32, i64, u8
+
+__all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "IntTensor",
+    "LongTensor",
+    "are_deterministic_algorithms_enabled",
+    "e",
+    "inf",
+    "nan",
+    "newaxis",
+    "pi",
+    "set_default_dtype",
+    "use_deterministic_algorithms",
+]
+
+pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
+newaxis = None
+
+
+def _constructor(name: str, dtype: DType) -> Any:
+    def make(*given: Any) -> Tensor:
+        if len(given) == 1 and not isinstance(given[0], int):
+            return tensor(given[0], dtype=dtype)
+        return empty(*(arguments.integer(name, "a size", size, 0) for size in given), dtype=dtype)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"A tensor of {dtype} with a copy of the data; of sizes, zeros of that shape."
+    return make
+
+
+FloatTensor = _constructor("FloatTensor", f32)
+DoubleTensor = _constructor("DoubleTensor", f64)
+LongTensor = _constructor("LongTensor", i64)
+IntTensor = _constructor("IntTensor", i32)
+ByteTensor = _constructor("ByteTensor", u8)
+BoolTensor = _constructor("BoolTensor", bool_)
+
+
+def set_default_dtype(d: object) -> None:
+    """Refused unless `d` is f32, which it always is."""
+    if dtype_of(d) is not f32:
+        raise TinyTorchError(f"set_default_dtype: it is f32, and stays so; pass dtype={d!r}", user_loc())
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: results are the same in every run, for any number of threads."""
+    arguments.flag("use_deterministic_algorithms", "mode", mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    return True
