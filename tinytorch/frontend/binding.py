@@ -94,8 +94,8 @@ class _Parameters:
         code, annotations = written.__code__, written.__annotations__
         own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         self.name = name
-        self.first = "" if not own else "input" if own[0] == "self" else own[0]
-        self.words = _words((self.first, *own[1:]))
+        self.first = "" if not code.co_argcount else "input" if own[0] == "self" else own[0]
+        self.words = _words(self.first, own)
         defaults = _defaults(written, own)
         wanted = {n: _wanted(n, annotations.get(n), defaults.get(n, ...)) for n in own}
         if own and own[0] == "self":
@@ -157,11 +157,11 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return call
 
 
-def _words(own: tuple[str, ...]) -> dict[str, str]:
+def _words(first: str, own: tuple[str, ...]) -> dict[str, str]:
     """Other words for parameters, as far as they are not parameters themselves."""
     words = {w: each for each in own for w in _OTHER_WORDS.get(each, ()) if w not in own}
-    if own[0] in _OTHER_WORDS["input"]:
-        words |= {w: own[0] for w in ("input", *_OTHER_WORDS["input"]) if w not in own}
+    if first in ("input", *_OTHER_WORDS["input"]):
+        words |= {w: first for w in ("input", *_OTHER_WORDS["input"]) if w not in own and w != first}
     return words
 
 

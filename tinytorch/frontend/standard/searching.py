@@ -8,10 +8,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import choice
+from tinytorch.frontend.functions.indexed import gather
 from tinytorch.frontend.functions.sorting import argsort as order_of
 from tinytorch.frontend.functions.sorting import searchsorted as place_of
 from tinytorch.frontend.functions.sorting import sort as sorted_along
-from tinytorch.frontend.standard.shared import common, enter, flat, named
+from tinytorch.frontend.standard.shared import common, enter, flat
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor_functions import where as chosen
 from tinytorch.ir.errors import ShapeError
@@ -91,7 +92,7 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     shape = broadcast_shapes("take_along_axis", tuple(own), tuple(its))
     lead, tail = shape[:at], shape[at + 1 :]
     wide = x.broadcast_to((*lead, x.shape[at], *tail))
-    return named("gather")(wide, at, indices.broadcast_to((*lead, indices.shape[at], *tail)))
+    return gather(wide, at, indices.broadcast_to((*lead, indices.shape[at], *tail)))
 
 
 # Sets.
