@@ -179,7 +179,10 @@ def _name(item: tuple[str, Callable[..., Any], bool]) -> str:
 def _methods_stub() -> str:
     found = table_methods()
     text = HEADER.format("The methods of tensors that come from the table of names.")
-    text += _imports(f for _, f, _ in found) + "\nclass TableMethods:\n    __slots__ = ()\n\n"
+    text += _imports(f for _, f, _ in found) + "from types import ModuleType\n"
+    text += "\nclass TableMethods:\n    __slots__ = ()\n\n"
+    text += "    def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType:\n"
+    text += '        """The functions of the Array API standard."""\n\n'
     return text + "\n".join(_definition(name, f, "    ", True, changes) for name, f, changes in found)
 
 

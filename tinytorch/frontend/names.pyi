@@ -350,10 +350,14 @@ def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan
 
 def amax(
     input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False
-) -> Tensor: ...
+) -> Tensor:
+    """The largest element along `dim`, one axis or several, of all by default."""
+
 def amin(
     input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False
-) -> Tensor: ...
+) -> Tensor:
+    """The smallest element along `dim`, one axis or several, of all by default."""
+
 def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, axis: int | None = None, keepdims: bool = False
 ) -> MinAndMax:
@@ -404,7 +408,9 @@ def argmax(
 
 def argmin(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
-) -> Tensor: ...
+) -> Tensor:
+    """Index of the first smallest element (i64) along `dim`, or in the flattened tensor."""
+
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1) -> Tensor:
     """The indices, i64, that sort the elements along `dim`; equal ones keep their order."""
 

@@ -4,6 +4,7 @@ Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from tinytorch.frontend.functions.counting import Histogram
@@ -15,6 +16,9 @@ from tinytorch.ir.reductions import ValuesAndIndices
 
 class TableMethods:
     __slots__ = ()
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType:
+        """The functions of the Array API standard."""
 
     def abs_(self) -> Tensor:
         """`abs`, written over this tensor."""

@@ -125,9 +125,11 @@ class Reductions(Arithmetic):
         return variance._apply(composite.root)
 
     def amax(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        """The largest element along `dim`, one axis or several, of all by default."""
         return self._reduce(reduce.max_, dim, keepdim)
 
     def amin(self, dim: Axis = None, keepdim: bool = False) -> Self:
+        """The smallest element along `dim`, one axis or several, of all by default."""
         return self._reduce(reduce.min_, dim, keepdim)
 
     def max(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -188,6 +190,7 @@ class Reductions(Arithmetic):
         return self._position(reduce.argmax, dim, keepdim)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Index of the first smallest element (i64) along `dim`, or in the flattened tensor."""
         return self._position(reduce.argmin, dim, keepdim)
 
     def _along(self, op: Op, dim: int) -> Self:
@@ -197,9 +200,11 @@ class Reductions(Arithmetic):
         return x._apply(op, axis=axis) if self.ndim else x.reshape((1,))._apply(op, axis=axis).reshape(())
 
     def softmax(self, dim: int = -1) -> Self:
+        """exp(x) / sum(exp(x)) along `dim`."""
         return self._along(composite.softmax, dim)
 
     def log_softmax(self, dim: int = -1) -> Self:
+        """The logarithm of `softmax`."""
         return self._along(composite.log_softmax, dim)
 
     def logsumexp(self, dim: Axis = -1, keepdim: bool = False) -> Self:
