@@ -300,7 +300,20 @@ def _views() -> list[Sample]:
         Sample(OPS["flip"], (ints,), {"axes": (1,)}),
         Sample(OPS["after"], (x, row), smooth=True),
         Sample(OPS["after"], (ints, empty)),
+        *(Sample(OPS["affine_view"], (x,), attrs, smooth=True) for attrs in _AFFINE),
+        *(Sample(OPS["affine_view"], (x.astype(d.numpy),), _AFFINE[1]) for d in DTYPES.values()),
+        Sample(OPS["affine_view"], (x.transpose(2, 0, 1)[::2],), {**_AFFINE[0], "shape": (3, 2), "starts": (0, 0, 1)}),
+        Sample(OPS["affine_view"], (np.array(2.0),), {"shape": (), "starts": (), "strides": ()}, smooth=True),
+        Sample(OPS["affine_view"], (empty,), {"shape": (0,), "starts": (0, 1), "strides": ((1, 1),)}),
     ]
+
+
+_AFFINE: list[dict[str, Any]] = [  # a diagonal, windows, both at once, the same element everywhere
+    {"shape": (4, 3), "starts": (0, 0, 1), "strides": ((0, 1, 0), (1, 0, 1))},
+    {"shape": (3, 2, 5, 2), "starts": (0, 0, 0), "strides": ((1, 0, 0), (0, 2, 0), (0, 0, 1), (0, 1, 0))},
+    {"shape": (2, 3), "starts": (0, 1, 0), "strides": ((1, 1, 2), (0, 0, 1))},
+    {"shape": (2, 1, 3), "starts": (2, 3, 4), "strides": ((0, 0, 0), (5, 0, 0), (0, 0, 0))},
+]
 
 
 def _reductions() -> list[Sample]:

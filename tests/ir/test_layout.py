@@ -143,6 +143,7 @@ def test_views_and_moves_are_told_apart_by_kind() -> None:
         "pad": {"low": (1, 0), "high": (0, 0), "interior": (0, 0), "value": 0.0},
         "concat": {"axis": 0},
         "after": {},
+        "affine_view": {"shape": (2,), "starts": (0, 1), "strides": ((1, 1),)},
     }
     assert {op.name for op in OPS.values() if op.kind in ("view", "move")} == attrs.keys()
     for name, arguments in attrs.items():

@@ -11,13 +11,14 @@ import numpy as np
 from tinytorch.frontend.devices import device, require_cpu
 from tinytorch.frontend.inplace import InPlace
 from tinytorch.frontend.mode import mode
-from tinytorch.frontend.storage import Alias, Storage, known_storage, layout_of, show, storage_of, version_of
+from tinytorch.frontend.storage import Alias, Storage, known_storage, layout_of, offset_of, show, storage_of, version_of
 from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.ops.core import copy as _copy
-from tinytorch.ir.types import bf16, bool_, dtype_of, f16, f32, f64, i8, i32, i64, u8
+from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.types import bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
@@ -234,8 +235,22 @@ class Conversions(InPlace):
     def astype(self, dtype: object) -> Self:
         return self.cast(dtype)
 
+    # Memory.
     def is_contiguous(self) -> bool:
         return layout_of(self).flags.c_contiguous
+
+    def storage_offset(self) -> int:
+        """How many elements of the memory that the tensor shares lie before its own."""
+        return offset_of(self)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements lie in memory from one to the next along each axis, or along `dim`."""
+        array = layout_of(self)
+        if array.size:
+            strides = tuple(s // array.itemsize for s in array.strides)
+        else:
+            strides = contiguous_strides(tuple(max(d, 1) for d in self.shape))
+        return strides if dim is None else strides[normalize_axis("stride", dim, self.ndim)]
 
 
 def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:

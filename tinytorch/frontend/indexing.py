@@ -27,10 +27,15 @@ class Indexing(Conversions):
 
     __slots__ = ()
 
+    def _again(self) -> Self:
+        """Another tensor in the same memory."""
+        raise TypeError(f"{type(self).__name__} has no views")
+
     def __getitem__(self, index: Any) -> Self:
         items = index if isinstance(index, tuple) else (index,)
         if _PLAIN.issuperset(map(type, items)) or not any(isinstance(i, _ARRAYS) for i in items):
-            return basic_index(self, items)
+            out = basic_index(self, items)
+            return out if out is not self else self._again()
         return array_index(*index_arrays(self, items, _mask_values))
 
     def __setitem__(self, index: Any, value: Any) -> None:

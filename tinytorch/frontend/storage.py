@@ -139,12 +139,25 @@ def layout_of(tensor: Stored) -> Array:
     alias = tensor._alias
     if alias is None:
         return row_major(tensor.shape)
-    array = layout_of(alias.base)
-    for op, attrs, others in alias.steps:
+    return _laid_along(layout_of(alias.base), alias.steps)
+
+
+def _laid_along(array: Array, steps: Steps) -> Array:
+    """How a view lies in what is laid out as `array`."""
+    for op, attrs, others in steps:
         if others:  # a slice, wherever it begins
             op, attrs = ops.view.slice_, {name: attrs[name] for name in ("starts", "limits", "steps")}
         array = op.eval(array, **attrs)
     return array
+
+
+def offset_of(tensor: Stored) -> int:
+    """How many elements of the memory that a tensor shares lie before its own."""
+    root, steps = memory_of(tensor)
+    whole = layout_of(root)
+    part = _laid_along(whole, steps)
+    first, own = (array.__array_interface__["data"][0] for array in (whole, part))
+    return (own - first) // whole.itemsize if part.size else 0
 
 
 def memory_of(tensor: T, ends: Container[int] = ()) -> tuple[T, Steps]:

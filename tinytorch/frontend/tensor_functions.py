@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ __all__ = [
     "outer",
     "pad",
     "split",
+    "split_with_sizes",
     "stack",
+    "tensor_split",
     "tril",
     "triu",
     "where",
@@ -42,51 +44,91 @@ __all__ = [
 # Joining.
 @spelled("concat", "concatenate", method=False, standard="concat")
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`; their dtypes are promoted to one."""
-    if isinstance(tensors, Tensor) or not tensors:
-        raise ShapeError("cat: needs a list of at least one tensor", user_loc())
-    parts = [require_tensor("cat", t) for t in tensors]
+    """The tensors one after the other along `dim`; their dtypes are promoted to one. Vectors without elements may stand
+    among tensors of any rank."""
+    parts = listed_tensors("cat", tensors)
+    ranks = {p.ndim for p in parts}
+    if len(ranks) > 1:
+        parts = [p for p in parts if p.shape != (0,)]
     axis = normalize_axis("cat", dim, parts[0].ndim)
     widest = reduce(lambda a, b: a if promote(a.type, b.type) == a.dtype else b.cast(promote(a.type, b.type)), parts)
     return apply(ops.view.concat, *(p.cast(widest.dtype) for p in parts), axis=axis)
 
 
+def listed_tensors(what: str, tensors: Any) -> list[Tensor]:
+    """A list or tuple of at least one tensor."""
+    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)) or not tensors:
+        raise ShapeError(f"{what}: needs a list of at least one tensor", user_loc())
+    return [require_tensor(what, t) for t in tensors]
+
+
 @spelled(method=False, standard="stack")
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, along a new axis `dim`."""
-    if isinstance(tensors, Tensor) or not tensors:
-        raise ShapeError("stack: needs a list of at least one tensor", user_loc())
-    shapes = {require_tensor("stack", t).shape for t in tensors}
+    parts = listed_tensors("stack", tensors)
+    shapes = {t.shape for t in parts}
     if len(shapes) > 1:
         raise ShapeError(f"stack: tensors must have one shape, got {' and '.join(map(str, shapes))}", user_loc())
-    return cat([t.unsqueeze(dim) for t in tensors], normalize_axis("stack", dim, tensors[0].ndim + 1))
+    return cat([t.unsqueeze(dim) for t in parts], normalize_axis("stack", dim, parts[0].ndim + 1))
+
+
+# Parts.
+@spelled("unsafe_split")
+def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts of `split_size` along `dim`, the last one perhaps smaller; or of parts of the sizes in a list."""
+    axis = normalize_axis("split", dim, input.ndim)
+    if isinstance(split_size, (list, tuple)):
+        return split_with_sizes(input, split_size, axis)
+    length, size = input.shape[axis], integer("split", "the size of a part", split_size)
+    if size < 0 or (size == 0 and length):
+        raise ShapeError(f"split: the size of a part is at least 1, got {size}", user_loc())
+    return _between(input, axis, [*range(0, length, size), length] if length else [0, 0])
 
 
 @spelled()
-def split(x: Tensor, size: int | Sequence[int], dim: int = 0) -> list[Tensor]:
-    """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
-    axis = normalize_axis("split", dim, x.ndim)
-    length = x.shape[axis]
-    if not isinstance(size, (list, tuple)):
-        size = integer("split", "the size of a part", size)
-        if size < 1:
-            raise ShapeError(f"split: the size of a part is at least 1, got {size}", user_loc())
-        bounds = [*range(0, length, size), length] if length else [0, 0]
-    else:
-        bounds = [0, *np.cumsum(integers((size,))).tolist()]
-        if bounds[-1] != length or np.min(size) < 0:
-            raise ShapeError(f"split: sizes {list(size)} do not add up to axis {axis} of {x.type}", user_loc())
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts of these sizes along `dim`, one after the other."""
+    axis = normalize_axis("split", dim, input.ndim)
+    sizes = integers((tuple(split_sizes),))
+    if sum(sizes) != input.shape[axis] or min(sizes, default=0) < 0:
+        raise ShapeError(f"split: sizes {list(sizes)} do not add up to axis {axis} of {input.type}", user_loc())
+    return _between(input, axis, [0, *accumulate(sizes)])
+
+
+def _between(x: Tensor, axis: int, bounds: Sequence[int]) -> tuple[Tensor, ...]:
+    """The parts of an axis between neighbouring bounds."""
     lead = (slice(None),) * axis
-    return [x[(*lead, slice(a, b))] for a, b in pairwise(bounds)]
+    return tuple(x[(*lead, slice(a, b))] for a, b in pairwise(bounds))
 
 
-@spelled()
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
-    """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis `chunks`."""
+@spelled("unsafe_chunk")
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
+    `chunks`."""
     if integer("chunk", "the number of chunks", chunks) < 1:
         raise ShapeError(f"chunk: needs at least one chunk, got {chunks}", user_loc())
-    length = x.shape[normalize_axis("chunk", dim, x.ndim)]
-    return split(x, -(-length // chunks) if length else [0] * chunks, dim)
+    length = input.shape[normalize_axis("chunk", dim, input.ndim)]
+    return split(input, -(-length // chunks) if length else [0] * chunks, dim)
+
+
+@spelled()
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts along `dim`: as many as a number says, the first ones one larger where it does not divide the
+    size; or those that end before each of the indices in a list, and the rest."""
+    axis = normalize_axis("tensor_split", dim, input.ndim)
+    length, where_to = input.shape[axis], indices_or_sections
+    if isinstance(where_to, Tensor):
+        where_to = where_to.tolist()
+    if isinstance(where_to, (list, tuple)):
+        cuts = [min(max(i + length if i < 0 else i, 0), length) for i in integers((tuple(where_to),))]
+        starts, stops = [0, *cuts], [*cuts, length]
+        lead = (slice(None),) * axis
+        return tuple(input[(*lead, slice(a, max(a, b)))] for a, b in zip(starts, stops, strict=True))
+    count = integer("tensor_split", "the number of parts", where_to)
+    if count < 1:
+        raise ShapeError(f"tensor_split: needs at least one part, got {count}", user_loc())
+    small, larger = divmod(length, count)
+    return split_with_sizes(input, [small + 1] * larger + [small] * (count - larger), axis)
 
 
 # Choosing.

@@ -96,6 +96,10 @@ def _ints(least: int) -> Callable[[Any], bool]:
     return fits
 
 
+def _steps(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(map(_ints(0), cast("Sequence[Any]", value)))
+
+
 def _words(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(v, str) for v in cast("tuple[Any, ...]", value))
 
@@ -116,6 +120,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "interior": _NOT_NEGATIVE,
     "steps": _POSITIVE,
     "stride": _POSITIVE,
+    "strides": ("steps along axes, for each axis", _steps),
     "dilation": _POSITIVE,
     "window": _POSITIVE,
     "axes": ("integers", _ints(_LEAST)),

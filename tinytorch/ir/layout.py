@@ -94,11 +94,19 @@ def _reshape(shape: Shape, x: Layout, attrs: Any) -> Layout | None:
     return Layout(x.base, x.offset, tuple(reversed(strides)))
 
 
+def _affine(shape: Shape, x: Layout, attrs: Any) -> Layout:
+    def elements(steps: Ints) -> int:
+        return sum(a * b for a, b in zip(steps, x.strides, strict=True))
+
+    return Layout(x.base, x.offset + elements(attrs["starts"]), tuple(map(elements, attrs["strides"])))
+
+
 def _same(shape: Shape, x: Layout, attrs: Any) -> Layout:
     return x
 
 
 _RULES = {
+    "affine_view": _affine,
     "after": _same,
     "permute": _permute,
     "broadcast": _broadcast,

@@ -14,9 +14,13 @@ _OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved v
 
 def owner(array: Array) -> Any:
     """The object that owns an array's memory: an array, or what numpy was given (a memory map, bytes)."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array if array.base is None else array.base
+    base: Any = array.base
+    while base is not None:
+        inner = getattr(base, "base", None)  # numpy puts an object of its own between when it sets strides
+        if not isinstance(base, np.ndarray) and not (hasattr(base, "__array_interface__") and inner is not None):
+            return base
+        array, base = base, inner
+    return array
 
 
 def overlap(a: Array, b: Array) -> bool:

@@ -56,16 +56,17 @@ class Operators(Reductions):
     # Views.
     view = Reductions.reshape
 
-    def permute(self, *axes: Any) -> Self:
-        """The axes in the order of `axes`, a view."""
-        order = tuple(normalize_axis("permute", a, self.ndim) for a in integers(axes))
+    def permute(self, *axes: Any, dims: Sequence[int] | None = None) -> Self:
+        """Axis i of the result is axis `dims[i]`: a view."""
+        order = tuple(normalize_axis("permute", a, self.ndim) for a in integers(axes if dims is None else (dims,)))
         return self._apply(view.permute, axes=order)
 
     def transpose(self, dim0: int, dim1: int) -> Self:
         """Axes `dim0` and `dim1` exchanged."""
         order = list(range(self.ndim))
-        a, b = (normalize_axis("transpose", d, self.ndim) for d in (dim0, dim1))
-        order[a], order[b] = b, a
+        a, b = (normalize_axis("transpose", d, max(self.ndim, 1)) for d in (dim0, dim1))
+        if order:
+            order[a], order[b] = b, a
         return self._apply(view.permute, axes=tuple(order))
 
     swapaxes = transpose
@@ -84,6 +85,18 @@ class Operators(Reductions):
     def mT(self) -> Self:
         return self.transpose(-1, -2)
 
+    @property
+    def mH(self) -> Self:
+        """`mT`, since numbers are real."""
+        return self.mT
+
+    @property
+    def H(self) -> Self:
+        """The transpose of a matrix, since numbers are real."""
+        if self.ndim not in (0, 2):
+            raise ShapeError(f"H: needs a matrix, got {self.type}; mH exchanges the last two axes", user_loc())
+        return self.permute(tuple(reversed(range(self.ndim))))
+
     def unsqueeze(self, dim: int) -> Self:
         """A new axis of size 1 at `dim`, a view."""
         at = normalize_axis("unsqueeze", dim, self.ndim + 1)
@@ -101,8 +114,10 @@ class Operators(Reductions):
         a, b = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
         return self.reshape((*self.shape[:a], math.prod(self.shape[a : b + 1]), *self.shape[b + 1 :]))
 
-    def flip(self, *dims: Any) -> Self:
-        axes = tuple(normalize_axis("flip", a, self.ndim) for a in integers(dims))
+    def flip(self, *axes: Any, dims: Sequence[int] | int | None = None) -> Self:
+        """The order along `dims` reversed."""
+        named = integers(axes if dims is None else (dims,))
+        axes = tuple(normalize_axis("flip", a, max(self.ndim, 1)) for a in named) if self.ndim else ()
         return self._apply(view.flip, axes=axes)
 
     def pad(self, amounts: Sequence[tuple[int, int]], value: float = 0.0) -> Self:

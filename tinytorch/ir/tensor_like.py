@@ -15,7 +15,7 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.ops import core, view
-from tinytorch.ir.promotion import broadcast_shapes, integers, operand_array, promote, scalar_array
+from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, operand_array, promote, scalar_array
 from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
 
@@ -70,8 +70,28 @@ class TensorLike:
     def dim(self) -> int:
         return self.type.rank
 
+    ndimension = dim
+
     def numel(self) -> int:
         return self.type.size
+
+    nelement = numel
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or how many elements there are along `dim`."""
+        return self.shape if dim is None else self.shape[normalize_axis("size", dim, self.ndim)]
+
+    def element_size(self) -> int:
+        """The bytes of an element."""
+        return self.dtype.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.type.bytes
 
     def __len__(self) -> int:
         if not self.shape:
@@ -84,18 +104,18 @@ class TensorLike:
         target, own = dtype_of(dtype), self.dtype
         return self if target is own or target == own else self._apply(core.cast, dtype=target)
 
-    def broadcast_to(self, *shape: Any) -> Self:
-        """Repeated along axes of size 1, and along new ones in front; a view."""
-        target = integers(shape)
+    def broadcast_to(self, *shape: Any, size: Sequence[int] | None = None) -> Self:
+        """A view in which axes of size 1, and new ones in front, are repeated to `size`."""
+        target = integers(shape if size is None else (size,))
         return self if target == self.shape else self._apply(view.broadcast, shape=target)
 
     def repeated(self, shape: Shape) -> Self:
         """A number that was written in Python, broadcast: nobody else has it, so it needs no history."""
         return self.broadcast_to(shape)
 
-    def expand(self, *shape: Any) -> Self:
+    def expand(self, *sizes: Any, size: Sequence[int] | None = None) -> Self:
         """Broadcast, -1 keeping an axis."""
-        target = integers(shape)
+        target = integers(sizes if size is None else (size,))
         if -1 in target[: max(len(target) - self.ndim, 0)]:
             raise ShapeError(f"expand: -1 in {list(target)} stands for no axis of {self.type}", user_loc())
         own = (1,) * (len(target) - self.ndim) + self.shape
@@ -160,9 +180,9 @@ class TensorLike:
         promoted = isinstance(beside, TensorLike) and beside.dtype.is_float
         return self if self.dtype.is_float or promoted else self.cast(f32)
 
-    def reshape(self, *shape: Any) -> Self:
+    def reshape(self, *sizes: Any, shape: Sequence[int] | None = None) -> Self:
         """The elements in row-major order under `shape`; one dimension may be -1."""
-        target = integers(shape)
+        target = integers(sizes if shape is None else (shape,))
         if target.count(-1) == 1:
             known = -math.prod(target)
             if known == 0 or self.numel() % known:

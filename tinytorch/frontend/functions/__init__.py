@@ -2,21 +2,25 @@
 
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
-replaced and joined at places), `sorting`, `scans`, `reducing`, `counting`, `products` and `facts`.
+replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies` and `facts`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
 from tinytorch.frontend.functions import bitwise as bitwise
 from tinytorch.frontend.functions import comparisons as comparisons
+from tinytorch.frontend.functions import copies as copies
 from tinytorch.frontend.functions import counting as counting
 from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import indexed as indexed
+from tinytorch.frontend.functions import joining as joining
 from tinytorch.frontend.functions import mathematics as mathematics
 from tinytorch.frontend.functions import methods as methods
 from tinytorch.frontend.functions import operands as operands
 from tinytorch.frontend.functions import products as products
 from tinytorch.frontend.functions import reducing as reducing
 from tinytorch.frontend.functions import scans as scans
+from tinytorch.frontend.functions import shapes as shapes
 from tinytorch.frontend.functions import sorting as sorting
 from tinytorch.frontend.functions import special as special

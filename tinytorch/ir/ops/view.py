@@ -11,8 +11,8 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import Array, Attrs, Bounds, Op, apply, define, named
-from tinytorch.ir.ops.core import no_flops, normalize_axis
-from tinytorch.ir.types import Shape, TensorType
+from tinytorch.ir.ops.core import filled, iota, no_flops, normalize_axis
+from tinytorch.ir.types import Shape, TensorType, contiguous_strides, i64
 
 
 def _reshape_type(x: TensorType, *, shape: Shape) -> TensorType:
@@ -231,3 +231,62 @@ def neighbours(x: Any, axis: int, reverse: bool, end: float) -> Any:
     rest = apply(slice_, x, starts=starts, limits=limits, steps=(1,) * rank)
     before, behind = (tuple(int(a == axis and side) for a in range(rank)) for side in (reverse, not reverse))
     return apply(pad, rest, low=before, high=behind, interior=(0,) * rank, value=float(end))
+
+
+# Views whose axes go along several axes of the operand at once (diagonals), or along one together (windows).
+Steps = tuple[Ints, ...]
+
+
+def _affine_type(x: TensorType, *, shape: Shape, starts: Ints, strides: Steps) -> TensorType:
+    if (
+        len(starts) != x.rank
+        or len(strides) != len(shape)
+        or any(len(s) != x.rank or min((*s, 0)) < 0 for s in strides)
+    ):
+        raise ShapeError(f"affine_view: needs starts and, for each axis of {list(shape)}, strides for the axes of {x}")
+    for axis, (start, size) in enumerate(zip(starts, x.shape, strict=True)):
+        last = start + sum((d - 1) * s[axis] for d, s in zip(shape, strides, strict=True))
+        if 0 not in shape and not 0 <= start <= last < size:
+            raise ShapeError(f"affine_view: elements {start} to {last} do not fit axis {axis} of {x}")
+    return TensorType(x.dtype, tuple(shape))
+
+
+def _affine_eval(x: Array, *, shape: Shape, starts: Ints, strides: Steps) -> Array:
+    if 0 in shape:
+        return x.reshape(-1)[:0].reshape(shape)
+    steps = [sum(a * b for a, b in zip(s, x.strides, strict=True)) for s in strides]
+    return np.lib.stride_tricks.as_strided(x[(*(slice(a, None) for a in starts), ...)], shape, steps)
+
+
+def _affine_places(like: Any, whole: Shape, shape: Shape, starts: Ints, strides: Steps) -> Any:
+    """Where the elements of the view lie in the flattened operand: a vector, in the world of `like`."""
+    along = contiguous_strides(whole)
+    place = filled(like, sum(a * b for a, b in zip(starts, along, strict=True)), TensorType(i64, tuple(shape)))
+    for axis, step in enumerate(sum(a * b for a, b in zip(s, along, strict=True)) for s in strides):
+        if shape[axis] > 1 and step:
+            place = place + like.apply_op(iota, (), {"shape": tuple(shape), "axis": axis}) * step
+    return apply(reshape, place, shape=(math.prod(shape),))
+
+
+def _affine_update(op: str, base: Any, new: Any, shape: Shape, starts: Ints, strides: Steps) -> Any:
+    """`base` with the elements of `new` put, or added, where those of the view lie."""
+    whole = base.type.shape
+    if 0 in shape:
+        return base
+    places = _affine_places(base, whole, shape, starts, strides)
+    flat, values = (apply(reshape, x, shape=(x.type.size,)) for x in (base, new))
+    return apply(reshape, apply(named(op), flat, places, values, axis=0), shape=whole)
+
+
+def _affine_rule(g: Any, n: Any) -> Any:
+    x = n.inputs[0].type
+    return _affine_update("scatter_add", filled(g, 0, TensorType(g.type.dtype, x.shape)), g, **n.attrs)
+
+
+affine_view = define(Op(
+    name="affine_view", kind="view",
+    doc="Element (i, j, …) is element `starts + i * strides[0] + j * strides[1] + …` of the operand; each of the "
+        "strides has a step for every axis of the operand.",
+    infer=_affine_type, eval=_affine_eval, vjp=(_affine_rule,), flops=no_flops,
+    put=lambda base, new, **attrs: _affine_update("scatter", base, new, **attrs),
+))  # fmt: skip
