@@ -150,18 +150,18 @@ class Module(Tracked):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if mode.trace is None:
-            return self._run(args, kwargs)
+            return self._call_impl(args, kwargs)
         outermost = not scopes.paths
         if outermost:
             with record(None):
                 scopes.names = {id(m): name for name, m in self.named_modules()}
         scopes.paths.append(self._scope(outermost))
         try:
-            return self._run(args, kwargs)
+            return self._call_impl(args, kwargs)
         finally:
             scopes.paths.pop()
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call_impl(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`forward`, between what hooks make of arguments and of the result."""
         hooks = self._hooks
         if not hooks:
