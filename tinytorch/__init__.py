@@ -9,6 +9,7 @@ from tinytorch import backends as backends
 from tinytorch import cuda as cuda
 from tinytorch import distributions as distributions
 from tinytorch import linalg as linalg
+from tinytorch import masked as masked
 from tinytorch import nn as nn
 from tinytorch import optim as optim
 from tinytorch import special as special

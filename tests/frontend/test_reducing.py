@@ -118,6 +118,39 @@ def test_empty_axes():
     assert tt.zeros(0).prod().item() == 1 and tt.trapezoid(tt.zeros(2, 0)).tolist() == [0, 0]
 
 
+MASK = RNG.random((4, 5)) < 0.6
+MASK[1:3] = True  # at least two are left
+MASKED = {
+    "sum": lambda m: m.sum(1), "prod": lambda m: m.prod(1), "amax": lambda m: m.max(1), "amin": lambda m: m.min(1),
+    "argmax": lambda m: m.argmax(1), "argmin": lambda m: m.argmin(1), "mean": lambda m: m.mean(1),
+    "median": lambda m: [[sorted(c)[(len(c) - 1) // 2] for c in (c.compressed() for c in a.T)] for a in m],
+    "norm": lambda m: np.sqrt((m * m).sum(1)), "var": lambda m: m.var(1, ddof=1), "std": lambda m: m.std(1, ddof=1),
+    "logsumexp": lambda m: np.log(np.exp(m).sum(1)), "cumsum": lambda m: m.filled(0).cumsum(1),
+    "cumprod": lambda m: m.filled(1).cumprod(1),
+    "softmax": lambda m: (np.exp(m) / np.exp(m).sum(1, keepdims=True)).filled(0),
+    "softmin": lambda m: (np.exp(-m) / np.exp(-m).sum(1, keepdims=True)).filled(0),
+    "log_softmax": lambda m: (m - np.log(np.exp(m).sum(1, keepdims=True))).filled(-INF),
+    "normalize": lambda m: (m / np.sqrt((m * m).sum(1, keepdims=True))).filled(0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked(name):
+    function, order = getattr(tt.masked, name), (2.0,) if name == "normalize" else ()
+    (found,) = both(lambda x, m: function(x, *order, dim=1, mask=m), X, MASK, rtol=1e-12)
+    expected = MASKED[name](np.ma.array(X, mask=np.broadcast_to(~MASK, X.shape)))
+    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_left_of_nothing():
+    x, none = tt.ones(2), Tensor([False, False])
+    assert [getattr(tt.masked, n)(x, mask=none).item() for n in ("sum", "prod", "amax", "norm")] == [0, 1, -INF, 0]
+    assert all(math.isnan(getattr(tt.masked, n)(x, mask=none).item()) for n in ("mean", "var", "median"))
+    assert tt.masked.logaddexp(x, x, input_mask=none, other_mask=none).tolist() == [-INF, -INF]
+    with pytest.raises(ShapeError, match=r"masked.sum: mask is bool"):
+        tt.masked.sum(x, mask=x)
+
+
 # Counts.
 def test_unique():
     x = np.array([[3, 1, 3], [1, 2, 2]])

@@ -3,7 +3,7 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies` and `facts`.
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts` and `masked`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -15,6 +15,7 @@ from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import indexed as indexed
 from tinytorch.frontend.functions import joining as joining
+from tinytorch.frontend.functions import masked as masked
 from tinytorch.frontend.functions import mathematics as mathematics
 from tinytorch.frontend.functions import methods as methods
 from tinytorch.frontend.functions import operands as operands

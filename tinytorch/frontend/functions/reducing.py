@@ -107,14 +107,16 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise ShapeError(f"renorm: needs at least two axes, got {input.type}", user_loc())
     axis = normalize_axis("renorm", dim, input.ndim)
     others = tuple(a for a in range(input.ndim) if a != axis)
-    norms = _norm(input._float(), float(p), others)
+    norms = vector_norm(input._float(), float(p), others)
     return input * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
 
 
-def _norm(x: Tensor, p: float, axes: tuple[int, ...]) -> Tensor:
+def vector_norm(x: Tensor, p: float, axes: tuple[int, ...]) -> Tensor:
     """The `p`-norm over axes, which stay with size 1; its derivative at 0 is 0."""
-    if p == math.inf:
-        return x.abs().amax(axes, True)
+    if math.isinf(p):
+        return x.abs().amax(axes, True) if p > 0 else x.abs().amin(axes, True)
+    if p == 0:
+        return (x != 0).cast(x.dtype).sum(axes, True)
     if p == 1:
         return x.abs().sum(axes, True)
     if p == 2:
