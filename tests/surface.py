@@ -28,6 +28,7 @@ MODULES = {
     "nn.functional": "tinytorch/nn/functional.pyi",
     "linalg": "tinytorch/linalg.pyi",
     "special": "tinytorch/special.pyi",
+    "masked": "tinytorch/masked.pyi",
 }
 METHODS = "tinytorch/frontend/table_methods.pyi"
 STANDARD = "tinytorch/array_api.pyi"

@@ -12,7 +12,8 @@ Each imports only those before it, so this is the order to read them in.
   `module`, `containers`, `saving`, `summary`, `init` (first values of parameters).
 - Up to optimizers: `activations`, `activation_functions` and `activation_modules` (more of them), `layer_functions`,
   `norms`, `layers`, `sequences` and `recurrent`, `loss_functions`, `losses`, `tree` (nested containers), `autograd`,
-  `linear_algebra`, `optimizer_base`, `optimizers`, `schedulers`, `parameter_functions` (of all of a model), `padded` (sequences).
+  `linear_algebra`, `optimizer_base`, `optimizers`, `schedulers`, `parameter_functions` (of all of a model), `padded`
+  (sequences).
 - Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).

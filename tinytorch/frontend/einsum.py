@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinytorch.frontend.functions.products import diagonal_of
+from tinytorch.frontend.functions.shapes import diagonal
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
@@ -108,7 +108,7 @@ def _without_repeats(equation: str, term: _Term, x: Tensor) -> tuple[_Term, Tens
             raise ShapeError(
                 f"einsum: {term[again]!r} in {equation!r} is {x.shape[first]} and {x.shape[again]}", user_loc()
             )
-        x = diagonal_of(x, 0, first, again)
+        x = diagonal(x, 0, first, again)
         term = (*(letter for i, letter in enumerate(term) if i not in (first, again)), term[again])
     return term, x
 

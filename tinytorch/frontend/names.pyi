@@ -9,6 +9,11 @@ from typing import Any
 from tinytorch.frontend.functions.counting import Histogram
 from tinytorch.frontend.functions.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reducing import MinAndMax
+from tinytorch.frontend.functions.shapes import Ints
+from tinytorch.frontend.linear_algebra.factorizations import QR, Reflections
+from tinytorch.frontend.linear_algebra.lu import PLU
+from tinytorch.frontend.linear_algebra.solving import SignAndLogarithm, SolutionAndCoefficients
+from tinytorch.frontend.linear_algebra.spectra import OldSVD
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.reductions import Axis, ValuesAndIndices
@@ -25,6 +30,7 @@ __all__: list[str] = [
     "addmm",
     "addmv",
     "addr",
+    "adjoint",
     "all",
     "allclose",
     "amax",
@@ -44,6 +50,9 @@ __all__: list[str] = [
     "argmin",
     "argsort",
     "argwhere",
+    "as_strided",
+    "as_strided_copy",
+    "as_strided_scatter",
     "as_tensor",
     "asarray",
     "asin",
@@ -51,6 +60,9 @@ __all__: list[str] = [
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "baddbmm",
     "bernoulli",
     "bincount",
@@ -60,19 +72,29 @@ __all__: list[str] = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "block_diag",
     "bmm",
+    "broadcast_shapes",
+    "broadcast_tensors",
     "broadcast_to",
     "bucketize",
+    "cartesian_prod",
     "cat",
+    "cdist",
     "ceil",
     "celu",
     "chain_matmul",
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
     "clip",
     "clone",
+    "column_stack",
+    "combinations",
     "concat",
     "concatenate",
     "conj",
@@ -90,12 +112,22 @@ __all__: list[str] = [
     "cumsum",
     "cumulative_trapezoid",
     "deg2rad",
+    "det",
     "detach",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_copy",
+    "diagonal_scatter",
     "diff",
     "digamma",
+    "dist",
     "div",
     "divide",
     "dot",
+    "dsplit",
+    "dstack",
     "element_size",
     "empty",
     "empty_like",
@@ -106,11 +138,15 @@ __all__: list[str] = [
     "erfinv",
     "exp",
     "exp2",
+    "expand_as",
+    "expand_copy",
     "expm1",
     "eye",
     "fix",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "float_power",
     "floor",
     "floor_divide",
@@ -123,6 +159,7 @@ __all__: list[str] = [
     "full_like",
     "gather",
     "ge",
+    "geqrf",
     "ger",
     "get_device",
     "greater",
@@ -133,6 +170,8 @@ __all__: list[str] = [
     "histc",
     "histogram",
     "histogramdd",
+    "hsplit",
+    "hstack",
     "hypot",
     "index_add",
     "index_copy",
@@ -141,6 +180,7 @@ __all__: list[str] = [
     "index_reduce",
     "index_select",
     "inner",
+    "inverse",
     "is_complex",
     "is_conj",
     "is_floating_point",
@@ -173,6 +213,7 @@ __all__: list[str] = [
     "logaddexp",
     "logaddexp2",
     "logcumsumexp",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -181,18 +222,26 @@ __all__: list[str] = [
     "logspace",
     "logsumexp",
     "lt",
+    "lu",
+    "lu_solve",
+    "lu_unpack",
     "masked_fill",
     "masked_scatter",
     "masked_select",
     "matmul",
+    "matrix_exp",
+    "matrix_power",
     "max",
     "maximum",
     "mean",
     "median",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
     "mode",
+    "moveaxis",
+    "movedim",
     "msort",
     "mul",
     "multinomial",
@@ -205,6 +254,7 @@ __all__: list[str] = [
     "nanquantile",
     "nansum",
     "narrow",
+    "narrow_copy",
     "ndimension",
     "ne",
     "neg",
@@ -217,19 +267,25 @@ __all__: list[str] = [
     "new_zeros",
     "nextafter",
     "nonzero",
+    "norm",
     "not_equal",
     "numel",
     "ones",
     "ones_like",
     "ormqr",
     "outer",
+    "pca_lowrank",
+    "pdist",
     "permute",
+    "permute_copy",
+    "pinverse",
     "polygamma",
     "positive",
     "pow",
     "prelu",
     "prod",
     "put",
+    "qr",
     "quantile",
     "rad2deg",
     "rand",
@@ -238,15 +294,22 @@ __all__: list[str] = [
     "randn",
     "randn_like",
     "randperm",
+    "ravel",
     "real",
     "reciprocal",
     "relu",
     "remainder",
     "renorm",
+    "repeat",
+    "repeat_interleave",
     "reshape",
+    "reshape_as",
     "resolve_conj",
     "resolve_neg",
+    "roll",
+    "rot90",
     "round",
+    "row_stack",
     "rrelu",
     "rsqrt",
     "rsub",
@@ -255,6 +318,9 @@ __all__: list[str] = [
     "scatter_add",
     "scatter_reduce",
     "searchsorted",
+    "select",
+    "select_copy",
+    "select_scatter",
     "selu",
     "sgn",
     "sigmoid",
@@ -263,12 +329,17 @@ __all__: list[str] = [
     "sin",
     "sinc",
     "sinh",
+    "slice_scatter",
+    "slogdet",
     "softmax",
     "sort",
     "split",
+    "split_with_sizes",
+    "split_with_sizes_copy",
     "sqrt",
     "square",
     "squeeze",
+    "squeeze_copy",
     "stack",
     "std",
     "std_mean",
@@ -276,32 +347,53 @@ __all__: list[str] = [
     "subtract",
     "sum",
     "sum_to_size",
+    "svd",
+    "svd_lowrank",
     "swapaxes",
     "swapdims",
     "t",
+    "t_copy",
     "take",
     "take_along_dim",
     "tan",
     "tanh",
     "tensor",
+    "tensor_split",
     "tensordot",
     "threshold",
+    "tile",
     "topk",
     "trace",
     "transpose",
+    "transpose_copy",
     "trapezoid",
     "trapz",
+    "triangular_solve",
     "tril",
+    "tril_indices",
     "triu",
+    "triu_indices",
     "true_divide",
     "trunc",
     "type_as",
+    "unbind",
+    "unbind_copy",
+    "unflatten",
+    "unfold",
+    "unfold_copy",
     "unique",
     "unique_consecutive",
+    "unsafe_chunk",
+    "unsafe_split",
     "unsqueeze",
+    "unsqueeze_copy",
     "var",
     "var_mean",
     "vdot",
+    "view_as",
+    "view_copy",
+    "vsplit",
+    "vstack",
     "where",
     "xlogy",
     "zeros",
@@ -341,6 +433,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
+
+def adjoint(input: Tensor) -> Tensor:
+    """The last two axes exchanged: a view."""
 
 def all(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether every element is true (not 0), which is so of nothing."""
@@ -417,6 +512,20 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: b
 def argwhere(input: Tensor) -> Tensor:
     """The coordinates of the elements that are not 0, i64[count, rank]."""
 
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+    """The elements `storage_offset + i * stride[0] + j * stride[1] + …` of the memory of a tensor that
+    is in row-major order: a view."""
+
+def as_strided_copy(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """`as_strided`, in memory of its own."""
+
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """`input` with `src` in place of what `as_strided` gives."""
+
 def as_tensor(data: Any, dtype: object = None, device: object = None) -> Tensor:
     """`data` as a tensor; tensors as they are, arrays without a copy where the dtype allows."""
 
@@ -437,6 +546,15 @@ def atan2(input: Any, other: Any) -> Tensor:
 
 def atanh(input: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, of |x| <= 1."""
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Tensors without axes as vectors, others as they are."""
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Tensors of fewer than two axes with new ones in front."""
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Vectors as [1, n, 1], matrices as [m, n, 1]."""
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
@@ -466,17 +584,35 @@ def bitwise_right_shift(input: Any, other: Any) -> Tensor:
 def bitwise_xor(input: Any, other: Any) -> Tensor:
     """input ^ other."""
 
+def block_diag(*tensors: Any) -> Tensor:
+    """The matrices along the diagonal of a larger one, with zeros around; vectors are rows."""
+
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
 
-def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
-    """Repeated along axes of size 1, and along new ones in front; a view."""
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that tensors of these shapes broadcast to."""
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Views of the tensors in their common shape."""
+
+def broadcast_to(input: Tensor, *shape: Any, size: Sequence[int] | None = None) -> Tensor:
+    """A view in which axes of size 1, and new ones in front, are repeated to `size`."""
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """For each of `input` the number of the bucket between the ascending `boundaries`, a vector."""
 
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All choices of one element from each of the vectors, [count, vectors]; of one vector, itself."""
+
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
+
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
+    """[..., n, m]: the `p`-norm of the difference of each row of x1 [..., n, d] and each of x2 [..., m,
+    d]."""
 
 def ceil(input: Tensor) -> Tensor:
     """The smallest integer that is not below each element."""
@@ -488,9 +624,18 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices in the order that takes the fewest operations."""
 
-def chunk(x: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> list[Tensor]:
-    """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
-    `chunks`."""
+def cholesky(input: Tensor, upper: bool = False) -> Tensor:
+    """`linalg.cholesky`."""
+
+def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
+    """The inverse of A = L L^T with the lower triangle `input`, or of L^T L with an `upper` one."""
+
+def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+    """X with A @ X = `input`, where A = L L^T with a lower triangle L, or L^T L with an `upper` one."""
+
+def chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an
+    empty axis `chunks`."""
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
@@ -506,6 +651,13 @@ def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 def clone(input: Tensor) -> Tensor:
     """A copy in memory of its own, through which gradients flow."""
+
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors side by side along the second axis, vectors as columns."""
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All ways to choose `r` elements of a vector, in their order, [count, r]; the same one may be
+    chosen again `with_replacement`."""
 
 def concat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
@@ -570,8 +722,30 @@ def cumulative_trapezoid(
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees as radians."""
 
+def det(A: Tensor) -> Tensor:
+    """The determinant of each square matrix [..., n, n]."""
+
 def detach(input: Tensor) -> Tensor:
     """The same values, through which no gradient flows."""
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """Of a vector, the matrix with it on the diagonal; of a matrix, a copy of the diagonal."""
+
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Matrices of zeros, in the axes `dim1` and `dim2`, with the last axis of `input` on the diagonal
+    `offset`."""
+
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The matrix with the elements of `input` on the diagonal `offset`."""
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The elements (i, i + offset) of axes `dim1` and `dim2`, as the last axis: a view."""
+
+def diagonal_copy(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """`diagonal`, in memory of its own."""
+
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """`input` with `src` in place of the diagonal that `diagonal` gives."""
 
 def diff(
     input: Tensor,
@@ -588,6 +762,9 @@ def diff(
 def digamma(input: Tensor) -> Tensor:
     """The derivative of log gamma(x)."""
 
+def dist(input: Tensor, other: Any, p: float = 2) -> Tensor:
+    """The `p`-norm of `input` - `other`, which broadcast."""
+
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
     `rounding_mode` is "floor" or "trunc"."""
@@ -598,6 +775,13 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tenso
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two vectors."""
+
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views of parts along the third axis, as `hsplit`."""
+
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors behind each other: along the third axis, of which those of fewer axes have one
+    element."""
 
 def element_size(input: Tensor) -> int:
     """Bytes of one element."""
@@ -629,6 +813,12 @@ def exp(input: Tensor) -> Tensor:
 def exp2(input: Tensor) -> Tensor:
     """2**x."""
 
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """A view broadcast to the shape of `other`."""
+
+def expand_copy(input: Tensor, *sizes: Any, size: Sequence[int] | None = None) -> Tensor:
+    """`expand`, in memory of its own."""
+
 def expm1(input: Tensor) -> Tensor:
     """`exp(x) - 1`, accurate near 0."""
 
@@ -643,8 +833,14 @@ def fix(input: Tensor) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The axes from `start_dim` to `end_dim` as one."""
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *axes: Any, dims: Sequence[int] | int | None = None) -> Tensor:
     """A copy with the order along `dims` reversed."""
+
+def fliplr(input: Tensor) -> Tensor:
+    """The columns in reversed order."""
+
+def flipud(input: Tensor) -> Tensor:
+    """The rows in reversed order."""
 
 def float_power(input: Any, exponent: Any) -> Tensor:
     """input ** exponent in f64."""
@@ -687,6 +883,10 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 def ge(input: Any, other: Any) -> Tensor:
     """input >= other."""
 
+def geqrf(input: Tensor) -> Reflections:
+    """(R above the diagonal and the vectors of reflections below it, their factors): see
+    `linalg.householder_product`."""
+
 def ger(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
@@ -724,6 +924,13 @@ def histogramdd(
     """As `histogram`, of points in D dimensions, which lie along the last axis: bins are a number for
     all dimensions, or a number or edges for each, and `range` has two numbers for each."""
 
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views of parts along the second axis, of vectors along their only one: so many equal ones, or
+    those that end before each index and the rest."""
+
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors side by side: along the second axis, vectors along their only one."""
+
 def hypot(input: Any, other: Any) -> Tensor:
     """sqrt(input**2 + other**2)."""
 
@@ -755,6 +962,9 @@ def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products along the last axes, which have one size; the other axes stand one after the
     other."""
+
+def inverse(A: Tensor) -> Tensor:
+    """The inverse of each square matrix [..., n, n]."""
 
 def is_complex(input: Tensor) -> bool:
     """False: there are no complex numbers here."""
@@ -859,6 +1069,9 @@ def logaddexp2(input: Any, other: Any) -> Tensor:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
+def logdet(A: Tensor) -> Tensor:
+    """The logarithm of each determinant."""
+
 def logical_and(input: Any, other: Any) -> Tensor:
     """Whether both are true, as everything but zero is."""
 
@@ -892,6 +1105,15 @@ def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int 
 def lt(input: Any, other: Any) -> Tensor:
     """input < other."""
 
+def lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+    """`linalg.lu_factor`, with a third result, which is all 0, if `get_infos`."""
+
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """`linalg.lu_solve(LU_data, LU_pivots, input)`."""
+
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> PLU:
+    """(P, L, U) of what `lu_factor` gives; what is not unpacked is empty."""
+
 def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
     """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
     broadcast."""
@@ -905,6 +1127,15 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def matmul(input: Tensor, other: Any, *, dtype: object = None) -> Tensor:
     """Matrix product with numpy's rules: 1-D operands are vectors, leading axes are broadcast
     batches."""
+
+def matrix_exp(input: Tensor) -> Tensor:
+    """The sum of A^k / k! of each square matrix: the series of A / 2^s, whose norm is at most 1,
+    squared s times (Moler and Van Loan, "Nineteen dubious ways to compute the exponential of a matrix",
+    2003, method 3)."""
+
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The `n`-th power of each square matrix by squaring; of the inverse for negative n, in eager mode
+    only."""
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The largest element; along one `dim`, (values, indices), the gradient of which goes to the first
@@ -930,6 +1161,9 @@ def median(
 ) -> Any:
     """The element in the middle, of an even number the lower one."""
 
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Vectors broadcast against each other, tensor i along axis i: views."""
+
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest element; along one `dim`, (values, indices); of a tensor and another, `minimum`."""
 
@@ -944,6 +1178,12 @@ def mode(
 ) -> ValuesAndIndices:
     """The element that is there most often along `dim`, the smallest of several such, and the index of
     its last occurrence."""
+
+def moveaxis(input: Tensor, source: Ints, destination: Ints) -> Tensor:
+    """Axes `source` moved to `destination`, the others in their order: a view."""
+
+def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:
+    """Axes `source` moved to `destination`, the others in their order: a view."""
 
 def msort(input: Tensor) -> Tensor:
     """The elements along the first axis in ascending order."""
@@ -1016,6 +1256,9 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` elements along `dim` from `start` on, a view: a number, or a tensor of one integer,
     counted from the end if negative."""
 
+def narrow_copy(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """`narrow`, in memory of its own."""
+
 def ndimension(input: Tensor) -> int:
     """The number of axes."""
 
@@ -1056,6 +1299,18 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The coordinates of the elements that are not 0, i64[count, rank]; with `as_tuple` a vector for
     each axis."""
 
+def norm(
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
+
 def not_equal(input: Any, other: Any) -> Tensor:
     """input != other."""
 
@@ -1075,8 +1330,21 @@ def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpos
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
-def permute(input: Tensor, *axes: Any) -> Tensor:
-    """The axes in the order of `axes`, a view."""
+def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> OldSVD:
+    """`svd_lowrank` of A, from the columns of which their means are taken if `center`: the `q` (6 by
+    default, or as many as A has) principal components are the columns of V."""
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """[n (n - 1) / 2]: the `p`-norms of the differences of rows i < j of a matrix [n, d]."""
+
+def permute(input: Tensor, *axes: Any, dims: Sequence[int] | None = None) -> Tensor:
+    """Axis i of the result is axis `dims[i]`: a view."""
+
+def permute_copy(input: Tensor, *axes: Any, dims: Sequence[int] | None = None) -> Tensor:
+    """`permute`, in memory of its own."""
+
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """`linalg.pinv` with singular values up to `rcond` * the largest counted as 0."""
 
 def polygamma(n: Any, input: Any) -> Tensor:
     """The n-th derivative of digamma; n is a number, which comes second where it is called as a
@@ -1106,6 +1374,9 @@ def prod(
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """`input` with the elements of `source` at the places `index` of its flattened form, counted from
     the end where negative; with `accumulate` they are added."""
+
+def qr(input: Tensor, some: bool = True) -> QR:
+    """`linalg.qr`, reduced if `some`, else complete."""
 
 def quantile(
     input: Tensor,
@@ -1155,6 +1426,9 @@ def randn_like(input: Tensor, dtype: object = None, generator: Generator | None 
 def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     """The integers below `n` in random order, as i64[n]; not under tt.compile."""
 
+def ravel(input: Tensor) -> Tensor:
+    """The elements as a vector, a view where strides can express that."""
+
 def real(input: Tensor) -> Tensor:
     """The input itself: all numbers here are real."""
 
@@ -1171,8 +1445,25 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice at an index of `dim` scaled down so that its `p`-norm is at most `maxnorm`; smaller
     ones stay."""
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The elements in row-major order under `shape`; one dimension may be -1."""
+def repeat(input: Tensor, *sizes: Any, repeats: Sequence[int] | None = None) -> Tensor:
+    """The tensor `repeats` times along each axis, of which there may be more in front."""
+
+def repeat_interleave(
+    input: Tensor,
+    repeats: int | Tensor | None = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """Each element along `dim` `repeats` times: a number, or one for each."""
+
+def reshape(input: Tensor, *sizes: Any, shape: Sequence[int] | None = None) -> Tensor:
+    """The elements in row-major order under `shape`, of which one dimension may be -1: a view where
+    strides can express that, else a copy."""
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """`reshape` to the shape of `other`."""
 
 def resolve_conj(input: Tensor) -> Tensor:
     """The input itself: all numbers here are real."""
@@ -1180,9 +1471,20 @@ def resolve_conj(input: Tensor) -> Tensor:
 def resolve_neg(input: Tensor) -> Tensor:
     """The input itself: all numbers here are real."""
 
+def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
+    """The elements moved by `shifts` along `dims`, those behind the end coming in at the front; without
+    `dims`, of the flattened tensor."""
+
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = ...) -> Tensor:
+    """The plane of the two axes `dims` turned by `k` quarter turns, from the first axis towards the
+    second."""
+
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """To the nearest number of that many decimals, halves to even; negative ones count from the point
     to the left."""
+
+def row_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors below each other: along the first axis, vectors as rows."""
 
 def rrelu(
     input: Tensor,
@@ -1231,6 +1533,15 @@ def searchsorted(
     """For each of `input` the index in `sorted_sequence` in front of which it keeps the order: in front
     of equal ones, or behind them if `right` (or `side` is "right")."""
 
+def select(input: Tensor, dim: int, index: Any) -> Tensor:
+    """The slice at `index` along `dim`, without that axis: a view."""
+
+def select_copy(input: Tensor, dim: int, index: Any) -> Tensor:
+    """`select`, in memory of its own."""
+
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """`input` with `src` in place of the slice at `index` along `dim`."""
+
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1 (Klambauer et al.
     2017)."""
@@ -1256,6 +1567,21 @@ def sinc(input: Tensor) -> Tensor:
 def sinh(input: Tensor) -> Tensor:
     """Hyperbolic sine."""
 
+def slice_scatter(
+    input: Tensor,
+    src: Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+    *,
+    axis: int = 0,
+) -> Tensor:
+    """`input` with `src` in place of the slice `start:end:step` along `dim`."""
+
+def slogdet(A: Tensor) -> SignAndLogarithm:
+    """(The sign, the logarithm of the absolute value) of each determinant."""
+
 def softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
 
@@ -1264,8 +1590,17 @@ def sort(
 ) -> ValuesAndIndices:
     """The elements along `dim` in order, and the index that each had, i64."""
 
-def split(x: Tensor, size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> list[Tensor]:
-    """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
+def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts of `split_size` along `dim`, the last one perhaps smaller; or of parts of the
+    sizes in a list."""
+
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts of these sizes along `dim`, one after the other."""
+
+def split_with_sizes_copy(
+    input: Tensor, split_sizes: Sequence[int], dim: int = 0, *, axis: int = 0
+) -> tuple[Tensor, ...]:
+    """`split_with_sizes`, in memory of its own."""
 
 def sqrt(input: Tensor) -> Tensor:
     """The square root of each element."""
@@ -1275,6 +1610,9 @@ def square(input: Tensor) -> Tensor:
 
 def squeeze(input: Tensor, dim: Axis = None, *, axis: Axis = None) -> Tensor:
     """Axes of size 1 dropped: all of them, or those of `dim` that have it."""
+
+def squeeze_copy(input: Tensor, dim: Axis = None, *, axis: Axis = None) -> Tensor:
+    """`squeeze`, in memory of its own."""
 
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors, all of one shape, along a new axis `dim`."""
@@ -1325,6 +1663,12 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """The sum over the axes that broadcasting a tensor of this size to the input's shape would
     repeat."""
 
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> OldSVD:
+    """`linalg.svd` with V instead of its transpose, reduced if `some`."""
+
+def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None) -> OldSVD:
+    """(U, S, V) of the `q` largest singular values of A - M."""
+
 def swapaxes(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Axes `dim0` and `dim1` exchanged."""
 
@@ -1333,6 +1677,9 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors and single elements as they are."""
+
+def t_copy(input: Tensor) -> Tensor:
+    """`t`, in memory of its own."""
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at `index` of the flattened `input`, counted from the end where negative."""
@@ -1348,12 +1695,19 @@ def tanh(input: Tensor) -> Tensor: ...
 def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
 
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts along `dim`: as many as a number says, the first ones one larger where it does not
+    divide the size; or those that end before each of the indices in a list, and the rest."""
+
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Products summed over `dims`: the last so many axes of `a` and the first of `b`, or the axes in
     two lists, where an axis of size 1 meets any other."""
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x above `threshold`, else `value`."""
+
+def tile(input: Tensor, *sizes: Any, dims: Sequence[int] | None = None) -> Tensor:
+    """`repeat`, with ones in front where there are fewer numbers than axes."""
 
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int = -1
@@ -1366,6 +1720,9 @@ def trace(input: Tensor) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Axes `dim0` and `dim1` exchanged."""
 
+def transpose_copy(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`transpose`, in memory of its own."""
+
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1, axis: int = -1) -> Tensor:
     """The integral along `dim` of what goes in straight lines from sample to sample of y, taken at the
     places x or at distances `dx` (1)."""
@@ -1374,11 +1731,24 @@ def trapz(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1, 
     """The integral along `dim` of what goes in straight lines from sample to sample of y, taken at the
     places x or at distances `dx` (1)."""
 
+def triangular_solve(
+    input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> SolutionAndCoefficients:
+    """(X with A @ X = `input`, a copy of A), where A is triangular, or its transpose."""
+
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
 
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = ..., device: Any = "cpu") -> Tensor:
+    """The coordinates [2, count] of the lower triangle of a [row, col] matrix, up to the diagonal
+    `offset`."""
+
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = ..., device: Any = "cpu") -> Tensor:
+    """The coordinates [2, count] of the upper triangle of a [row, col] matrix, from the diagonal
+    `offset` on."""
 
 def true_divide(input: Any, other: Any) -> Tensor:
     """input / other, in floats."""
@@ -1388,6 +1758,21 @@ def trunc(input: Tensor) -> Tensor:
 
 def type_as(input: Tensor, other: Tensor) -> Tensor:
     """Converted to the dtype of `other`."""
+
+def unbind(input: Tensor, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along `dim`, without that axis: views."""
+
+def unbind_copy(input: Tensor, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """`unbind`, in memory of its own."""
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Axis `dim` as several, of `sizes`, one of which may be -1: a view."""
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` elements along `dimension`, `step` apart, as a new last axis: a view."""
+
+def unfold_copy(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """`unfold`, in memory of its own."""
 
 def unique(
     input: Tensor,
@@ -1411,8 +1796,19 @@ def unique_consecutive(
     """The values of the flattened tensor, or the slices along `dim`, each of which differs from the one
     before; see `unique`."""
 
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an
+    empty axis `chunks`."""
+
+def unsafe_split(input: Tensor, split_size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of parts of `split_size` along `dim`, the last one perhaps smaller; or of parts of the
+    sizes in a list."""
+
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new axis of size 1 at `dim`, a view."""
+
+def unsqueeze_copy(input: Tensor, dim: int) -> Tensor:
+    """`unsqueeze`, in memory of its own."""
 
 def var(
     input: Tensor,
@@ -1441,6 +1837,18 @@ def var_mean(
 
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors of one dtype and size."""
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """A view in the shape of `other`."""
+
+def view_copy(input: Tensor, *shape: Any) -> Tensor:
+    """`view`, in memory of its own."""
+
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Views of parts along the first axis, as `hsplit`."""
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors below each other: along the first axis, vectors as rows."""
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition is true, else `other`; all three broadcast, both may be numbers."""

@@ -10,6 +10,10 @@ from typing import Any
 from tinytorch.frontend.functions.counting import Histogram
 from tinytorch.frontend.functions.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reducing import MinAndMax
+from tinytorch.frontend.functions.shapes import Ints
+from tinytorch.frontend.linear_algebra.factorizations import QR, Reflections
+from tinytorch.frontend.linear_algebra.solving import SignAndLogarithm, SolutionAndCoefficients
+from tinytorch.frontend.linear_algebra.spectra import OldSVD
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.reductions import ValuesAndIndices
@@ -81,6 +85,9 @@ class TableMethods:
     def addr_(self, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
         """`addr`, written over this tensor."""
 
+    def adjoint(self) -> Tensor:
+        """The last two axes exchanged: a view."""
+
     def allclose(self, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
         """Whether |a - b| <= atol + rtol * |b| everywhere; needs values, so not under tt.compile."""
 
@@ -140,6 +147,15 @@ class TableMethods:
     def argwhere(self) -> Tensor:
         """The coordinates of the elements that are not 0, i64[count, rank]."""
 
+    def as_strided(self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+        """The elements `storage_offset + i * stride[0] + j * stride[1] + …` of the memory of a tensor that
+        is in row-major order: a view."""
+
+    def as_strided_scatter(
+        self, src: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+    ) -> Tensor:
+        """`input` with `src` in place of what `as_strided` gives."""
+
     def asin(self) -> Tensor:
         """Arc sine, in [-pi/2, pi/2]."""
 
@@ -169,6 +185,15 @@ class TableMethods:
 
     def atanh_(self) -> Tensor:
         """`atanh`, written over this tensor."""
+
+    def atleast_1d(self) -> Any:
+        """Tensors without axes as vectors, others as they are."""
+
+    def atleast_2d(self) -> Any:
+        """Tensors of fewer than two axes with new ones in front."""
+
+    def atleast_3d(self) -> Any:
+        """Vectors as [1, n, 1], matrices as [m, n, 1]."""
 
     def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
         """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
@@ -225,9 +250,18 @@ class TableMethods:
     def ceil_(self) -> Tensor:
         """`ceil`, written over this tensor."""
 
-    def chunk(self, chunks: int, dim: int = 0, *, axis: int = 0) -> list[Tensor]:
-        """At most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an empty axis
-        `chunks`."""
+    def cholesky(self, upper: bool = False) -> Tensor:
+        """`linalg.cholesky`."""
+
+    def cholesky_inverse(self, upper: bool = False) -> Tensor:
+        """The inverse of A = L L^T with the lower triangle `input`, or of L^T L with an `upper` one."""
+
+    def cholesky_solve(self, L: Tensor, upper: bool = False) -> Tensor:
+        """X with A @ X = `input`, where A = L L^T with a lower triangle L, or L^T L with an `upper` one."""
+
+    def chunk(self, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an
+        empty axis `chunks`."""
 
     def clamp_max(self, max: Any) -> Tensor:
         """At most `max`, a number or a tensor."""
@@ -243,6 +277,10 @@ class TableMethods:
 
     def clip_(self, min: Any = None, max: Any = None) -> Tensor:
         """`clip`, written over this tensor."""
+
+    def combinations(self, r: int = 2, with_replacement: bool = False) -> Tensor:
+        """All ways to choose `r` elements of a vector, in their order, [count, r]; the same one may be
+        chosen again `with_replacement`."""
 
     def conj(self) -> Tensor:
         """The input itself: all numbers here are real."""
@@ -305,6 +343,25 @@ class TableMethods:
     def deg2rad_(self) -> Tensor:
         """`deg2rad`, written over this tensor."""
 
+    def det(self) -> Tensor:
+        """The determinant of each square matrix [..., n, n]."""
+
+    def diag(self, diagonal: int = 0) -> Tensor:
+        """Of a vector, the matrix with it on the diagonal; of a matrix, a copy of the diagonal."""
+
+    def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+        """Matrices of zeros, in the axes `dim1` and `dim2`, with the last axis of `input` on the diagonal
+        `offset`."""
+
+    def diagflat(self, offset: int = 0) -> Tensor:
+        """The matrix with the elements of `input` on the diagonal `offset`."""
+
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+        """The elements (i, i + offset) of axes `dim1` and `dim2`, as the last axis: a view."""
+
+    def diagonal_scatter(self, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+        """`input` with `src` in place of the diagonal that `diagonal` gives."""
+
     def diff(
         self, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, axis: int = -1
     ) -> Tensor:
@@ -316,6 +373,9 @@ class TableMethods:
 
     def digamma_(self) -> Tensor:
         """`digamma`, written over this tensor."""
+
+    def dist(self, other: Any, p: float = 2) -> Tensor:
+        """The `p`-norm of `input` - `other`, which broadcast."""
 
     def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """input / other, in floats; rounded down or towards zero, in the operands' dtype, if
@@ -331,8 +391,8 @@ class TableMethods:
     def dot(self, b: Tensor) -> Tensor:
         """The inner product of two vectors."""
 
-    def element_size(self) -> int:
-        """Bytes of one element."""
+    def dsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """Views of parts along the third axis, as `hsplit`."""
 
     def eq(self, other: Any) -> Tensor:
         """input == other, elementwise."""
@@ -367,6 +427,9 @@ class TableMethods:
     def exp_(self) -> Tensor:
         """`exp`, written over this tensor."""
 
+    def expand_as(self, other: Tensor) -> Tensor:
+        """A view broadcast to the shape of `other`."""
+
     def expm1_(self) -> Tensor:
         """`expm1`, written over this tensor."""
 
@@ -375,6 +438,12 @@ class TableMethods:
 
     def fix_(self) -> Tensor:
         """`fix`, written over this tensor."""
+
+    def fliplr(self) -> Tensor:
+        """The columns in reversed order."""
+
+    def flipud(self) -> Tensor:
+        """The rows in reversed order."""
 
     def float_power(self, exponent: Any) -> Tensor:
         """input ** exponent in f64."""
@@ -422,6 +491,10 @@ class TableMethods:
     def ge_(self, other: Any) -> Tensor:
         """`ge`, written over this tensor."""
 
+    def geqrf(self) -> Reflections:
+        """(R above the diagonal and the vectors of reflections below it, their factors): see
+        `linalg.householder_product`."""
+
     def ger(self, b: Tensor) -> Tensor:
         """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
@@ -464,6 +537,10 @@ class TableMethods:
     ) -> Histogram:
         """How many elements, or how much of their `weight`, lies in each interval between edges, the last
         one closed; divided by the total and by the sizes of the intervals if `density`."""
+
+    def hsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """Views of parts along the second axis, of vectors along their only one: so many equal ones, or
+        those that end before each index and the rest."""
 
     def hypot(self, other: Any) -> Tensor:
         """sqrt(input**2 + other**2)."""
@@ -509,6 +586,9 @@ class TableMethods:
     def inner(self, other: Tensor) -> Tensor:
         """Sums of products along the last axes, which have one size; the other axes stand one after the
         other."""
+
+    def inverse(self) -> Tensor:
+        """The inverse of each square matrix [..., n, n]."""
 
     def is_complex(self) -> bool:
         """False: there are no complex numbers here."""
@@ -614,6 +694,9 @@ class TableMethods:
     def logcumsumexp(self, dim: int) -> Tensor:
         """Logarithms of the sums of exponentials of all elements up to each, along `dim`."""
 
+    def logdet(self) -> Tensor:
+        """The logarithm of each determinant."""
+
     def logical_and(self, other: Any) -> Tensor:
         """Whether both are true, as everything but zero is."""
 
@@ -647,6 +730,12 @@ class TableMethods:
     def lt_(self, other: Any) -> Tensor:
         """`lt`, written over this tensor."""
 
+    def lu(self, pivot: bool = True, get_infos: bool = False) -> Any:
+        """`linalg.lu_factor`, with a third result, which is all 0, if `get_infos`."""
+
+    def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+        """`linalg.lu_solve(LU_data, LU_pivots, input)`."""
+
     def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
         """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
         broadcast."""
@@ -663,6 +752,15 @@ class TableMethods:
     def masked_select(self, mask: Tensor) -> Tensor:
         """The elements where `mask` is true, as a vector; both broadcast."""
 
+    def matrix_exp(self) -> Tensor:
+        """The sum of A^k / k! of each square matrix: the series of A / 2^s, whose norm is at most 1,
+        squared s times (Moler and Van Loan, "Nineteen dubious ways to compute the exponential of a matrix",
+        2003, method 3)."""
+
+    def matrix_power(self, n: int) -> Tensor:
+        """The `n`-th power of each square matrix by squaring; of the inverse for negative n, in eager mode
+        only."""
+
     def median(
         self, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
     ) -> Any:
@@ -674,6 +772,12 @@ class TableMethods:
     def mode(self, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> ValuesAndIndices:
         """The element that is there most often along `dim`, the smallest of several such, and the index of
         its last occurrence."""
+
+    def moveaxis(self, source: Ints, destination: Ints) -> Tensor:
+        """Axes `source` moved to `destination`, the others in their order: a view."""
+
+    def movedim(self, source: Ints, destination: Ints) -> Tensor:
+        """Axes `source` moved to `destination`, the others in their order: a view."""
 
     def msort(self) -> Tensor:
         """The elements along the first axis in ascending order."""
@@ -735,8 +839,8 @@ class TableMethods:
     ) -> Tensor:
         """The sum of the elements that are not NaN."""
 
-    def ndimension(self) -> int:
-        """The number of axes."""
+    def narrow_copy(self, dim: int, start: Any, length: int) -> Tensor:
+        """`narrow`, in memory of its own."""
 
     def ne(self, other: Any) -> Tensor:
         """input != other."""
@@ -755,9 +859,6 @@ class TableMethods:
 
     def negative_(self) -> Tensor:
         """`negative`, written over this tensor."""
-
-    def nelement(self) -> int:
-        """The number of elements."""
 
     def new_empty(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros of shape `size`: memory without a value would make results depend on what was there
@@ -787,6 +888,18 @@ class TableMethods:
         """The coordinates of the elements that are not 0, i64[count, rank]; with `as_tuple` a vector for
         each axis."""
 
+    def norm(
+        self,
+        p: Any = "fro",
+        dim: Any = None,
+        keepdim: bool = False,
+        dtype: Any = None,
+        *,
+        axis: Any = None,
+        keepdims: bool = False,
+    ) -> Tensor:
+        """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
+
     def not_equal(self, other: Any) -> Tensor:
         """input != other."""
 
@@ -799,6 +912,9 @@ class TableMethods:
 
     def outer(self, b: Tensor) -> Tensor:
         """Every product of an element of vector `a`, by rows, with one of vector `b`."""
+
+    def pinverse(self, rcond: float = 1e-15) -> Tensor:
+        """`linalg.pinv` with singular values up to `rcond` * the largest counted as 0."""
 
     def polygamma(self, input: Any) -> Tensor:
         """The n-th derivative of digamma; n is a number, which comes second where it is called as a
@@ -823,6 +939,9 @@ class TableMethods:
     def put_(self, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
         """`put`, written over this tensor."""
 
+    def qr(self, some: bool = True) -> QR:
+        """`linalg.qr`, reduced if `some`, else complete."""
+
     def quantile(
         self,
         q: Any,
@@ -840,6 +959,9 @@ class TableMethods:
 
     def rad2deg_(self) -> Tensor:
         """`rad2deg`, written over this tensor."""
+
+    def ravel(self) -> Tensor:
+        """The elements as a vector, a view where strides can express that."""
 
     def reciprocal_(self) -> Tensor:
         """`reciprocal`, written over this tensor."""
@@ -860,11 +982,35 @@ class TableMethods:
     def renorm_(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """`renorm`, written over this tensor."""
 
+    def repeat(self, *sizes: Any, repeats: Sequence[int] | None = None) -> Tensor:
+        """The tensor `repeats` times along each axis, of which there may be more in front."""
+
+    def repeat_interleave(
+        self,
+        repeats: int | Tensor | None = None,
+        dim: int | None = None,
+        *,
+        output_size: int | None = None,
+        axis: int | None = None,
+    ) -> Tensor:
+        """Each element along `dim` `repeats` times: a number, or one for each."""
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """`reshape` to the shape of `other`."""
+
     def resolve_conj(self) -> Tensor:
         """The input itself: all numbers here are real."""
 
     def resolve_neg(self) -> Tensor:
         """The input itself: all numbers here are real."""
+
+    def roll(self, shifts: Ints, dims: Ints | None = None) -> Tensor:
+        """The elements moved by `shifts` along `dims`, those behind the end coming in at the front; without
+        `dims`, of the flattened tensor."""
+
+    def rot90(self, k: int = 1, dims: Sequence[int] = ...) -> Tensor:
+        """The plane of the two axes `dims` turned by `k` quarter turns, from the first axis towards the
+        second."""
 
     def round_(self, *, decimals: int = 0) -> Tensor:
         """`round`, written over this tensor."""
@@ -900,6 +1046,12 @@ class TableMethods:
     ) -> Tensor:
         """`scatter_reduce`, written over this tensor."""
 
+    def select(self, dim: int, index: Any) -> Tensor:
+        """The slice at `index` along `dim`, without that axis: a view."""
+
+    def select_scatter(self, src: Tensor, dim: int, index: int) -> Tensor:
+        """`input` with `src` in place of the slice at `index` along `dim`."""
+
     def sgn(self) -> Tensor:
         """-1, 0 or 1, the sign of each element; 0 of NaN."""
 
@@ -930,13 +1082,32 @@ class TableMethods:
     def sinh_(self) -> Tensor:
         """`sinh`, written over this tensor."""
 
+    def slice_scatter(
+        self,
+        src: Tensor,
+        dim: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+        step: int = 1,
+        *,
+        axis: int = 0,
+    ) -> Tensor:
+        """`input` with `src` in place of the slice `start:end:step` along `dim`."""
+
+    def slogdet(self) -> SignAndLogarithm:
+        """(The sign, the logarithm of the absolute value) of each determinant."""
+
     def sort(
         self, dim: int = -1, descending: bool = False, *, stable: bool = False, axis: int = -1
     ) -> ValuesAndIndices:
         """The elements along `dim` in order, and the index that each had, i64."""
 
-    def split(self, size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> list[Tensor]:
-        """Parts of `size` along `dim`, the last one perhaps smaller; or parts of the sizes in a list."""
+    def split(self, split_size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of parts of `split_size` along `dim`, the last one perhaps smaller; or of parts of the
+        sizes in a list."""
+
+    def split_with_sizes(self, split_sizes: Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of parts of these sizes along `dim`, one after the other."""
 
     def sqrt_(self) -> Tensor:
         """`sqrt`, written over this tensor."""
@@ -969,6 +1140,9 @@ class TableMethods:
         """The sum over the axes that broadcasting a tensor of this size to the input's shape would
         repeat."""
 
+    def svd(self, some: bool = True, compute_uv: bool = True) -> OldSVD:
+        """`linalg.svd` with V instead of its transpose, reduced if `some`."""
+
     def swapdims(self, dim0: int, dim1: int) -> Tensor:
         """Axes `dim0` and `dim1` exchanged."""
 
@@ -988,6 +1162,13 @@ class TableMethods:
     def tanh_(self) -> Tensor:
         """`tanh`, written over this tensor."""
 
+    def tensor_split(self, indices_or_sections: Any, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of parts along `dim`: as many as a number says, the first ones one larger where it does not
+        divide the size; or those that end before each of the indices in a list, and the rest."""
+
+    def tile(self, *sizes: Any, dims: Sequence[int] | None = None) -> Tensor:
+        """`repeat`, with ones in front where there are fewer numbers than axes."""
+
     def topk(
         self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int = -1
     ) -> ValuesAndIndices:
@@ -995,6 +1176,11 @@ class TableMethods:
 
     def trace(self) -> Tensor:
         """The sum of a matrix's diagonal; of integers as i64."""
+
+    def triangular_solve(
+        self, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+    ) -> SolutionAndCoefficients:
+        """(X with A @ X = `input`, a copy of A), where A is triangular, or its transpose."""
 
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangles of the matrices in the last two axes, 0 above the `diagonal`."""
@@ -1020,6 +1206,15 @@ class TableMethods:
     def type_as(self, other: Tensor) -> Tensor:
         """Converted to the dtype of `other`."""
 
+    def unbind(self, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """The slices along `dim`, without that axis: views."""
+
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
+        """Axis `dim` as several, of `sizes`, one of which may be -1: a view."""
+
+    def unfold(self, dimension: int, size: int, step: int) -> Tensor:
+        """Windows of `size` elements along `dimension`, `step` apart, as a new last axis: a view."""
+
     def unique(
         self,
         sorted: bool = True,
@@ -1042,6 +1237,14 @@ class TableMethods:
         """The values of the flattened tensor, or the slices along `dim`, each of which differs from the one
         before; see `unique`."""
 
+    def unsafe_chunk(self, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an
+        empty axis `chunks`."""
+
+    def unsafe_split(self, split_size: int | Sequence[int], dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
+        """Views of parts of `split_size` along `dim`, the last one perhaps smaller; or of parts of the
+        sizes in a list."""
+
     def var_mean(
         self,
         dim: Any = None,
@@ -1056,6 +1259,12 @@ class TableMethods:
 
     def vdot(self, other: Tensor) -> Tensor:
         """The inner product of two vectors of one dtype and size."""
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """A view in the shape of `other`."""
+
+    def vsplit(self, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        """Views of parts along the first axis, as `hsplit`."""
 
     def xlogy(self, other: Any) -> Tensor:
         """input * log(other), 0 where the input is."""

@@ -17,6 +17,7 @@ __all__: list[str] = [
     "hardswish",
     "hardtanh",
     "mish",
+    "pdist",
     "prelu",
     "relu6",
     "rrelu",
@@ -63,6 +64,9 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2019)."""
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """[n (n - 1) / 2]: the `p`-norms of the differences of rows i < j of a matrix [n, d]."""
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where it is positive, else weight * x: one weight, or one for each channel, axis 1 (He et al.

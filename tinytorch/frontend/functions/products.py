@@ -11,6 +11,7 @@ from typing import Any
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import wrong_type, wrong_value
 from tinytorch.frontend.creation import eye, ones, zeros
+from tinytorch.frontend.functions.shapes import diagonal
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
@@ -317,34 +318,11 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 
 # Diagonals and powers.
-def diagonal_of(x: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
-    """The elements whose index on `dim2` is that on `dim1` plus `offset`, along a new last axis."""
-    first, second = (normalize_axis("diagonal", d, x.ndim) for d in (dim1, dim2))
-    if first == second:
-        raise ShapeError(f"diagonal: dim1 and dim2 are different axes, got {dim1} and {dim2} of {x.type}", user_loc())
-    rest = [i for i in range(x.ndim) if i not in (first, second)]
-    matrices = x.permute([*rest, first, second])
-    rows, columns = matrices.shape[-2:]
-    down, right = max(-offset, 0), max(offset, 0)
-    size = max(min(rows - down, columns - right), 0)
-    lead = matrices.shape[:-2]
-    if size == 0:
-        return matrices.reshape((*lead, rows * columns))[..., :0]
-    square = matrices[..., down : down + size, right : right + size]
-    return square.reshape((*lead, size * size))[..., :: size + 1]
-
-
-@spelled(space="linalg", name="diagonal", method=False)
-def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of the matrices in `dim1` and `dim2`, along a new last axis; `offset` counts to the right."""
-    return diagonal_of(A, integer("diagonal", "offset", offset), dim1, dim2)
-
-
 @spelled()
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal; of integers as i64."""
     _require("trace", input=(input, 2))
-    return diagonal_of(input, 0, 0, 1).sum()
+    return diagonal(input).sum()
 
 
 @spelled(space="linalg", method=False)
