@@ -40,7 +40,7 @@ FUNCTIONS = [
 LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
 INSIDE = {  # for other files of the frontend
     "Activation", "attention_at", "band", "class_ignored", "check_padding", "counted", "padding_row", "paddings",
-    "side_by_side",
+    "side_by_side", "length", "old_arguments", "pair", "reduced",
 }  # fmt: skip
 
 

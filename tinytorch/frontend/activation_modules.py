@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from tinytorch.frontend import activation_functions as functions
 from tinytorch.frontend import activations, arguments
+from tinytorch.frontend.calling import Calling
 from tinytorch.frontend.creation import full
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.module import Module, Parameter
@@ -44,54 +43,30 @@ __all__ = [
 ]
 
 
-class _Calling(Module):
-    """A module that calls a function with the arguments that it was made with, which are its attributes."""
-
-    function: ClassVar[Callable[..., Any]]
-
-    def _keep(self, **settings: Any) -> None:
-        for name, value in settings.items():
-            if name == "inplace":
-                arguments.flag(type(self).__name__, name, value)
-            elif isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-                raise arguments.wrong_type(type(self).__name__, name, "a number", value)
-            setattr(self, name, value)
-
-    def _settings(self) -> dict[str, Any]:
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
-
-    def forward(self, input: Tensor) -> Tensor:
-        return type(self).function(require_tensor(type(self).__name__, input), **self._settings())
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{k}={v}" for k, v in self._settings().items() if k != "inplace" or v)
-
-
-class _Plain(_Calling):
+class _Plain(Calling):
     def __init__(self) -> None:
         super().__init__()
 
 
-class _InPlace(_Calling):
+class _InPlace(Calling):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self._keep(inplace=inplace)
 
 
-class _Alpha(_Calling):
+class _Alpha(Calling):
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self._keep(alpha=alpha, inplace=inplace)
 
 
-class _Lambda(_Calling):
+class _Lambda(Calling):
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
         self._keep(lambd=lambd)
 
 
-class _Axis(_Calling):
+class _Axis(Calling):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self._keep(dim=dim)
@@ -187,7 +162,7 @@ class Softmin(_Axis):
     function = functions.softmin
 
 
-class GLU(_Calling):
+class GLU(Calling):
     """a sigmoid(b), where a and b are the halves of x along `dim`."""
 
     function = functions.glu
@@ -197,7 +172,7 @@ class GLU(_Calling):
         self._keep(dim=dim)
 
 
-class LeakyReLU(_Calling):
+class LeakyReLU(Calling):
     """x where it is positive, else negative_slope * x."""
 
     function = activations.leaky_relu
@@ -207,7 +182,7 @@ class LeakyReLU(_Calling):
         self._keep(negative_slope=negative_slope, inplace=inplace)
 
 
-class RReLU(_Calling):
+class RReLU(Calling):
     """x where it is positive, else times a slope: in training one drawn for each element, else their mean."""
 
     function = functions.rrelu
@@ -226,7 +201,7 @@ class RReLU(_Calling):
         return f"lower={self.lower}, upper={self.upper}{', inplace=True' if self.inplace else ''}"
 
 
-class Hardtanh(_Calling):
+class Hardtanh(Calling):
     """x limited to [min_val, max_val]."""
 
     function = functions.hardtanh
@@ -238,7 +213,7 @@ class Hardtanh(_Calling):
             raise arguments.wrong_value("Hardtanh", "min_val", f"less than max_val {max_val}", min_val)
 
 
-class Threshold(_Calling):
+class Threshold(Calling):
     """x above `threshold`, else `value`."""
 
     function = functions.threshold
@@ -248,7 +223,7 @@ class Threshold(_Calling):
         self._keep(threshold=threshold, value=value, inplace=inplace)
 
 
-class Softplus(_Calling):
+class Softplus(Calling):
     """log(1 + exp(beta x)) / beta; x itself where beta x is above `threshold`."""
 
     function = activations.softplus

@@ -10,6 +10,7 @@ from tinytorch.frontend import creation as _creation
 from tinytorch.frontend import einsum as _einsum
 from tinytorch.frontend import layer_functions as _layer_functions
 from tinytorch.frontend import loss_functions as _loss_functions
+from tinytorch.frontend import margin_losses as margin_losses
 from tinytorch.frontend import norms as _norms
 from tinytorch.frontend import tensor_functions as _tensor_functions
 from tinytorch.frontend.activations import *

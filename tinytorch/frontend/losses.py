@@ -18,6 +18,7 @@ from tinytorch.frontend.loss_functions import (
     l1_loss,
     mse_loss,
     nll_loss,
+    old_arguments,
 )
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
@@ -35,26 +36,29 @@ class Loss(Module):
 
     __slots__ = ("_last",)  # beside the attributes, so that a compiled function does not take it for a setting
     _last: tuple[Tensor, Tensor]
+    weight: Tensor | None
+    pos_weight: Tensor | None
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, size_average: object = None, reduce: object = None, reduction: str = "mean") -> None:
         super().__init__()
+        old_arguments(self._name, size_average, reduce)
         self.reduction = arguments.choice(self._name, "reduction", reduction, "mean", "sum", "none")
 
     @property
     def _name(self) -> str:
         return type(self).__name__
 
-    def _weights(self, name: str, value: Tensor | None) -> Tensor | None:
-        """A tensor of weights, or None."""
+    def _weights(self, name: str, value: Tensor | None) -> None:
+        """Keep a tensor of weights, or None, as a buffer."""
         arguments.instance(self._name, name, value, Tensor, optional=True)
-        return value
+        self.register_buffer(name, value)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         raise TinyTorchError(f"{type(self).__name__} has no loss()", user_loc())
 
-    def forward(self, prediction: Tensor, target: Tensor, /) -> Tensor:
-        result = self.loss(prediction, target)
-        object.__setattr__(self, "_last", (prediction.detach(), target.detach()))
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        result = self.loss(input, target)
+        object.__setattr__(self, "_last", (input.detach(), target.detach()))
         return result
 
     def backward(self, grad: Tensor | None = None) -> Tensor:
@@ -83,63 +87,103 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average: object = None,
         ignore_index: int | None = -100,
+        reduce: object = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        self.weight, self.ignore_index = self._weights("weight", weight), class_ignored(self._name, ignore_index)
+        super().__init__(size_average, reduce, reduction)
+        self._weights("weight", weight)
+        self.ignore_index = class_ignored(self._name, ignore_index)
         self.label_smoothing = arguments.fraction(self._name, "label_smoothing", label_smoothing)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return super().forward(logits, targets)
+    def forward(
+        self,
+        input: Tensor | None = None,
+        target: Tensor | None = None,
+        *,
+        logits: Tensor | None = None,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        """Of `input` and `target`, which may be called `logits` and `targets`."""
+        name = "CrossEntropyLoss"
+        given = require_tensor(name, logits if input is None else input)
+        return super().forward(given, require_tensor(name, targets if target is None else target))
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(prediction, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        return cross_entropy(
+            prediction, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
 
 
 class NLLLoss(Loss):
     """-log_probabilities at the target class, for the results of log_softmax."""
 
-    def __init__(self, weight: Tensor | None = None, ignore_index: int | None = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.weight, self.ignore_index = self._weights("weight", weight), class_ignored(self._name, ignore_index)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: object = None,
+        ignore_index: int | None = -100,
+        reduce: object = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._weights("weight", weight)
+        self.ignore_index = class_ignored(self._name, ignore_index)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return nll_loss(prediction, target, self.weight, self.ignore_index, self.reduction)
+        return nll_loss(prediction, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class MSELoss(Loss):
     """(prediction - target)**2."""
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return mse_loss(prediction, target, self.reduction)
+        return mse_loss(prediction, target, reduction=self.reduction)
 
 
 class L1Loss(Loss):
     """|prediction - target|."""
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return l1_loss(prediction, target, self.reduction)
+        return l1_loss(prediction, target, reduction=self.reduction)
 
 
 class BCELoss(Loss):
     """-(y log p + (1 - y) log(1 - p)) of probabilities p, with logarithms not below -100."""
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.weight = self._weights("weight", weight)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: object = None,
+        reduce: object = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._weights("weight", weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return binary_cross_entropy(prediction, target, self.weight, self.reduction)
+        return binary_cross_entropy(prediction, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(Loss):
     """BCELoss of sigmoid(logits), without overflow; `pos_weight` scales the targets that are 1."""
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction)
-        self.weight, self.pos_weight = self._weights("weight", weight), self._weights("pos_weight", pos_weight)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: object = None,
+        reduce: object = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._weights("weight", weight)
+        self._weights("pos_weight", pos_weight)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return binary_cross_entropy_with_logits(prediction, target, self.weight, self.reduction, self.pos_weight)
+        return binary_cross_entropy_with_logits(
+            prediction, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )

@@ -5,6 +5,7 @@ from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import layers as _layers
+from tinytorch.frontend import loss_modules as _loss_modules
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
@@ -14,6 +15,7 @@ from tinytorch.frontend.attention import *
 from tinytorch.frontend.containers import *
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.layers import *
+from tinytorch.frontend.loss_modules import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.recurrent import *
@@ -39,6 +41,7 @@ __all__ += _attention.__all__
 __all__ += _containers.__all__
 __all__ += _embeddings.__all__
 __all__ += _layers.__all__
+__all__ += _loss_modules.__all__
 __all__ += _losses.__all__
 __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
