@@ -30,17 +30,17 @@ from tinytorch.frontend import (
     transformers,
 )
 from tinytorch.frontend.attention import functions as attention_functions
-from tinytorch.frontend.spatial import functions, pooling
+from tinytorch.frontend.spatial import adaptive_pooling, functions, padding, pooling
 from tinytorch.frontend.spelling import TABLE, names_in
 
 FUNCTIONS = [
-    activations, attention_functions, creation, einsum, layer_functions, loss_functions, norms, functions, pooling,
-    tensor_functions,
+    activations, attention_functions, creation, einsum, layer_functions, loss_functions, norms, adaptive_pooling,
+    functions, padding, pooling, tensor_functions,
 ]  # fmt: skip
 LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
 INSIDE = {  # for other files of the frontend
-    "Activation", "attention_at", "band", "class_ignored", "check_padding", "counted", "padding_row", "paddings",
-    "side_by_side", "length", "old_arguments", "pair", "reduced",
+    "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "class_ignored", "counted",
+    "largest", "length", "old_arguments", "padding_row", "paddings", "pair", "reduced", "side_by_side", "tiled_mean",
 }  # fmt: skip
 
 

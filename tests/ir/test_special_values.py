@@ -358,7 +358,7 @@ SLIPS: dict[str, Callable[[], Any]] = {
     "split(True)": lambda: F.split(Y, True),
     "dropout(True)": lambda: F.dropout(Y, True),
     "pad by a number": lambda: F.pad(Y, (1, 1), 5.0),  # pyright: ignore[reportArgumentType]
-    "pad mode": lambda: F.pad(Y, (1, 1), "reflect"),
+    "pad mode": lambda: F.pad(Y, (1, 1), "mirror"),
     "one_hot(True)": lambda: F.one_hot(tt.tensor([0]), True),
     "max(dim) of a float": lambda: Y.max(0.0),
     "integers ** -1": lambda: tt.tensor([1, 2]) ** -1,

@@ -21,9 +21,13 @@ from tinytorch.frontend.einsum import *
 from tinytorch.frontend.layer_functions import *
 from tinytorch.frontend.loss_functions import *
 from tinytorch.frontend.norms import *
+from tinytorch.frontend.spatial import adaptive_pooling as _adaptive_pooling
 from tinytorch.frontend.spatial import functions as _functions
+from tinytorch.frontend.spatial import padding as _padding
 from tinytorch.frontend.spatial import pooling as _pooling
+from tinytorch.frontend.spatial.adaptive_pooling import *
 from tinytorch.frontend.spatial.functions import *
+from tinytorch.frontend.spatial.padding import *
 from tinytorch.frontend.spatial.pooling import *
 from tinytorch.frontend.tensor_functions import *
 
@@ -35,6 +39,8 @@ __all__ += _einsum.__all__
 __all__ += _layer_functions.__all__
 __all__ += _loss_functions.__all__
 __all__ += _norms.__all__
+__all__ += _adaptive_pooling.__all__
 __all__ += _functions.__all__
+__all__ += _padding.__all__
 __all__ += _pooling.__all__
 __all__ += _tensor_functions.__all__

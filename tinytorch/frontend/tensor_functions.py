@@ -17,7 +17,7 @@ from tinytorch.frontend.mode import mode
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
@@ -30,7 +30,6 @@ __all__ = [
     "dot",
     "equal",
     "outer",
-    "pad",
     "split",
     "split_with_sizes",
     "stack",
@@ -226,18 +225,3 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 def equal(a: Any, b: Any) -> bool:
     """Whether shapes and all values are the same; needs values, so not under tt.compile."""
     return bool(np.array_equal(as_tensor(a).numpy(), as_tensor(b).numpy()))
-
-
-@spelled(space="nn.functional")
-def pad(x: Tensor, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """`value` around the last axes; `amounts` are (before, after) of the last axis, then of the one before it, …
-
-    The only `mode` is "constant".
-    """
-    if mode != "constant":
-        raise TinyTorchError(f'pad: the only mode is "constant", got {mode!r}; a number is `value=`', user_loc())
-    amounts = integers((tuple(amounts),))
-    pairs = list(zip(amounts[::2], amounts[1::2], strict=False))
-    if len(amounts) % 2 or len(pairs) > x.ndim:
-        raise ShapeError(f"pad: needs pairs for at most the {x.ndim} axes of {x.type}, got {list(amounts)}", user_loc())
-    return x.pad([(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1], value)

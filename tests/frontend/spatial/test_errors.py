@@ -27,30 +27,30 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     # Sizes.
     "kernel": (
         lambda: F.conv2d(t(*IMAGES), t(4, 6, 6, 3)),
-        r"conv2d: a window spans 6 \(kernel 6, dilation 1\), but axis 2 \(height\) of x f32\[2,6,5,7\] has 5, "
+        r"conv2d: a window spans 6 \(kernel 6, dilation 1\), but axis 2 \(height\) of input f32\[2,6,5,7\] has 5, "
         r"padded by 0 and 0",
     ),
     "kernel in the padding": (
         lambda: F.conv2d(t(*IMAGES), t(4, 6, 3, 6), padding=(0, 1), dilation=2),
         r"spans 11 \(kernel 6, dilation 2\), but axis 3 \(width\) .* has 7, padded by 1 and 1",
     ),
-    "kernel of a single image": (lambda: F.conv2d(t(6, 5, 7), t(4, 6, 6, 3)), r"axis 1 \(height\) of x f32\[6,5,7\]"),
+    "kernel of a single image": (lambda: F.conv2d(t(6, 5, 7), t(4, 6, 6, 3)), r"axis 1 \(height\) of input f32\[6,5"),
     "kernel along a length": (lambda: F.conv1d(t(*SEQUENCES), t(4, 6, 10)), r"conv1d: .*axis 2 \(length\).* has 9"),
     "kernel of a pool": (lambda: F.max_pool2d(t(*IMAGES), 6), r"max_pool2d: a window spans 6 .*axis 2 \(height\).* 5"),
     "kernel of a mean": (lambda: F.avg_pool1d(t(*SEQUENCES), 10), r"avg_pool1d: .*axis 2 \(length\)"),
     "nothing left": (
         lambda: F.conv_transpose2d(t(*IMAGES), t(6, 4, 3, 3), padding=(4, 0)),
-        r"conv_transpose2d: padding 4 leaves -1 elements of axis 2 \(height\) of x f32\[2,6,5,7\], whose 5 windows "
+        r"conv_transpose2d: padding 4 leaves -1 elements of axis 2 \(height\) of input f32\[2,6,5,7\], whose 5 windows "
         r"span 7",
     ),
     # Channels.
     "channels": (
         lambda: F.conv2d(t(*IMAGES), t(4, 3, 3, 3)),
-        r"axis 1 \(channels\) of x f32\[2,6,5,7\] is 6, but weight f32\[4,3,3,3\] takes 3 channels \(groups=1\)",
+        r"axis 1 \(channels\) of input f32\[2,6,5,7\] is 6, but weight f32\[4,3,3,3\] takes 3 channels \(groups=1\)",
     ),
     "channels in groups": (
         lambda: F.conv2d(t(*IMAGES), t(4, 2, 3, 3), groups=4),
-        r"axis 1 \(channels\) of x f32\[2,6,5,7\] is 6, which 4 groups do not divide",
+        r"axis 1 \(channels\) of input f32\[2,6,5,7\] is 6, which 4 groups do not divide",
     ),
     "out channels in groups": (
         lambda: F.conv2d(t(*IMAGES), t(4, 2, 3, 3), groups=3),
@@ -58,22 +58,22 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "channels of a transpose": (
         lambda: F.conv_transpose1d(t(*SEQUENCES), t(5, 4, 3)),
-        r"axis 1 \(channels\) of x f32\[2,6,9\] is 6, but weight f32\[5,4,3\] takes 5 channels",
+        r"axis 1 \(channels\) of input f32\[2,6,9\] is 6, but weight f32\[5,4,3\] takes 5 channels",
     ),
     "no groups": (lambda: F.conv2d(t(*IMAGES), t(4, 6, 3, 3), groups=0), "groups is a positive integer, got 0"),
     # Empty axes and ranks.
-    "no channels": (lambda: F.conv2d(t(2, 0, 5, 7), t(4, 6, 3, 3)), r"axis 1 \(channels\) of x .* is empty"),
-    "no channels of one image": (lambda: F.max_pool2d(t(0, 5, 7), 2), r"axis 0 \(channels\) of x .* is empty"),
+    "no channels": (lambda: F.conv2d(t(2, 0, 5, 7), t(4, 6, 3, 3)), r"axis 1 \(channels\) of input .* is empty"),
+    "no channels of one image": (lambda: F.max_pool2d(t(0, 5, 7), 2), r"axis 0 \(channels\) of input .* is empty"),
     "no channels to normalise": (
-        lambda: F.batch_norm(t(3, 0), None, None, training=True), r"batch_norm: axis 1 \(channels\) of x .* is empty"
+        lambda: F.batch_norm(t(3, 0), None, None, training=True), r"batch_norm: axis 1 \(channels\) of input .* empty"
     ),
     "height of an empty batch": (lambda: F.avg_pool2d(t(0, 6, 0, 7), 1), r"axis 2 \(height\) .* is empty"),
     "kernel of an empty batch": (lambda: F.conv2d(t(0, 6, 5, 7), t(4, 6, 6, 3)), r"axis 2 \(height\) .* has 5"),
-    "width": (lambda: F.avg_pool2d(t(2, 6, 5, 0), 1), r"axis 3 \(width\) of x f32\[2,6,5,0\] is empty"),
-    "rank": (lambda: F.conv2d(t(5, 7), t(4, 6, 3, 3)), r"x is \[batch, channels, height, width\].*got f32\[5,7\]"),
-    "rank of a sequence": (lambda: F.conv1d(t(*IMAGES), t(4, 6, 3)), r"conv1d: x is \[batch, channels, length\]"),
-    "rank of a pool": (lambda: F.max_pool2d(t(5, 7), 2), r"max_pool2d: x is \[batch, channels, height, width\]"),
-    "rank to normalise": (lambda: F.batch_norm(t(6), None, None, training=True), r"x is \[batch, channels, \.\.\.\]"),
+    "width": (lambda: F.avg_pool2d(t(2, 6, 5, 0), 1), r"axis 3 \(width\) of input f32\[2,6,5,0\] is empty"),
+    "rank": (lambda: F.conv2d(t(5, 7), t(4, 6, 3, 3)), r"input is \[batch, channels, height, width\].*got f32\[5,7\]"),
+    "rank of a sequence": (lambda: F.conv1d(t(*IMAGES), t(4, 6, 3)), r"conv1d: input is \[batch, channels, length\]"),
+    "rank of a pool": (lambda: F.max_pool2d(t(5, 7), 2), r"max_pool2d: input is \[batch, channels, height, width\]"),
+    "rank to normalise": (lambda: F.batch_norm(t(6), None, None, training=True), r"input is \[batch, channels, \.\.\."),
     "rank of weights": (
         lambda: F.conv2d(t(*IMAGES), t(4, 6, 3)),
         r"weight is \[out_channels, in_channels / groups, height, width\].*got f32\[4,6,3\]",
@@ -114,18 +114,18 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         r"output_padding is less than the stride or the dilation, got 2 with stride 2 and dilation 1 for "
         r"axis 3 \(width\)",
     ),
-    "divisor": (lambda: F.avg_pool2d(t(*IMAGES), 2, divisor_override=0), "divisor_override is a positive integer"),
+    "divisor": (lambda: F.avg_pool2d(t(*IMAGES), 2, divisor_override=0), "divisor_override is an integer other than 0"),
     "output size": (lambda: F.adaptive_avg_pool2d(t(*IMAGES), (2, 0)), "output_size is a positive integer, got 0"),
     "three sizes": (lambda: F.adaptive_avg_pool2d(t(*IMAGES), (2, 2, 2)), "one for each of height, width"),
     # Dtypes.
     "dtypes": (
         lambda: F.conv2d(t(*IMAGES, dtype="f64"), t(4, 6, 3, 3)),
-        r"one numeric dtype, got x f64\[2,6,5,7\] and weight f32\[4,6,3,3\]; convert one of them, as in "
-        r"x\.to\(tt\.f32\)",
+        r"one numeric dtype, got input f64\[2,6,5,7\] and weight f32\[4,6,3,3\]; convert one of them, as in "
+        r"input\.to\(tt\.f32\)",
     ),
-    "bytes": (lambda: F.conv2d(t(*IMAGES, dtype="u8"), t(4, 6, 3, 3)), r"got x u8\[2,6,5,7\]"),
-    "bools": (lambda: F.max_pool2d(t(*IMAGES, dtype="bool"), 2), r"needs numbers, got x bool\[2,6,5,7\]"),
-    "means of integers": (lambda: F.avg_pool2d(t(*IMAGES, dtype="i32"), 2), "needs a float dtype, got x i32"),
+    "bytes": (lambda: F.conv2d(t(*IMAGES, dtype="u8"), t(4, 6, 3, 3)), r"got input u8\[2,6,5,7\]"),
+    "bools": (lambda: F.max_pool2d(t(*IMAGES, dtype="bool"), 2), r"needs numbers, got input bool\[2,6,5,7\]"),
+    "means of integers": (lambda: F.avg_pool2d(t(*IMAGES, dtype="i32"), 2), "needs a float dtype, got input i32"),
     "bias dtype": (lambda: F.conv2d(t(*IMAGES), t(4, 6, 3, 3), t(4, dtype="f64")), r"bias is f32\[4\].*got f64\[4\]"),
     "normalised integers": (
         lambda: F.batch_norm(t(*IMAGES, dtype="i64"), None, None, training=True), r"of a float dtype, got i64"
@@ -138,7 +138,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     # Normalisation.
     "weights to normalise with": (
         lambda: F.batch_norm(t(*IMAGES), None, None, t(5), t(6), training=True),
-        r"axis 1 \(channels\) of x f32\[2,6,5,7\] is 6, so weight is f32\[6\], got f32\[5\]",
+        r"axis 1 \(channels\) of input f32\[2,6,5,7\] is 6, so weight is f32\[6\], got f32\[5\]",
     ),
     "statistics": (
         lambda: F.batch_norm(t(*IMAGES), t(6), t(6, dtype="f64")), r"so running_var is f32\[6\], got f64\[6\]"
@@ -152,12 +152,12 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "features": (
         lambda: tt.BatchNorm2d(5)(t(*IMAGES)),
-        r"BatchNorm2d: x is \[batch, channels, height, width\] with 5 channels along axis 1, got f32\[2,6,5,7\]",
+        r"BatchNorm2d: input is \[batch, channels, height, width\] with 5 channels along axis 1, got f32\[2,6,5,7\]",
     ),
-    "images for BatchNorm1d": (lambda: tt.BatchNorm1d(6)(t(*IMAGES)), r"BatchNorm1d: x is \[batch, channels\] or"),
-    "rows for BatchNorm2d": (lambda: tt.BatchNorm2d(6)(t(3, 6)), r"BatchNorm2d: x is .*got f32\[3,6\]"),
-    "rows for GlobalAvgPool2d": (lambda: tt.GlobalAvgPool2d()(t(3, 6)), "GlobalAvgPool2d: x is"),
-    "rows for Dropout2d": (lambda: tt.Dropout2d()(t(3, 6)), "Dropout2d: x is"),
+    "images for BatchNorm1d": (lambda: tt.BatchNorm1d(6)(t(*IMAGES)), r"BatchNorm1d: input is \[batch, channels\] or"),
+    "rows for BatchNorm2d": (lambda: tt.BatchNorm2d(6)(t(3, 6)), r"BatchNorm2d: input is .*got f32\[3,6\]"),
+    "rows for GlobalAvgPool2d": (lambda: tt.GlobalAvgPool2d()(t(3, 6)), "GlobalAvgPool2d: input is"),
+    "rows for Dropout2d": (lambda: tt.Dropout2d()(t(3, 6)), "Dropout2d: input is"),
 }  # fmt: skip
 
 
@@ -189,7 +189,7 @@ MODULES: dict[str, tuple[Callable[[], Any], str]] = {
     "pool": (lambda: tt.MaxPool2d(2, 0), "MaxPool2d: stride is at least 1"),
     "pool padding": (lambda: tt.MaxPool2d(2, padding=2), r"got 2 for a window of 2 \(height\)"),
     "mean padding": (lambda: tt.AvgPool1d(3, padding=2), r"AvgPool1d: padding is at most half .* \(length\)"),
-    "divisor": (lambda: tt.AvgPool2d(2, divisor_override=-1), "divisor_override is a positive integer, got -1"),
+    "divisor": (lambda: tt.AvgPool2d(2, divisor_override=0), "divisor_override is an integer other than 0, got 0"),
     "output_size": (lambda: tt.AdaptiveAvgPool2d((0, None)), "output_size is at least 1"),
     "num_features": (lambda: tt.BatchNorm2d(-3), "BatchNorm2d: num_features is a positive integer, got -3"),
     "momentum": (lambda: tt.BatchNorm1d(3, momentum=1.5), r"momentum is a number between 0 and 1, got 1\.5"),

@@ -279,10 +279,10 @@ def test_weights_have_the_variance_that_was_asked_for(initialization: str) -> No
 def test_modules_print_their_arguments() -> None:
     assert repr(tt.Conv2d(3, 8, 3, padding=1)) == "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
     same = tt.Conv1d(4, 4, 5, padding="same", groups=4, bias=False)
-    assert repr(same) == "Conv1d(4, 4, kernel_size=(5,), stride=(1,), padding='same', groups=4, bias=False)"
+    assert repr(same) == "Conv1d(4, 4, kernel_size=(5,), stride=(1,), padding=same, groups=4, bias=False)"
     transposed = tt.ConvTranspose2d(3, 8, 2, 2, output_padding=1, dilation=(1, 2))
     assert "output_padding=(1, 1)" in repr(transposed) and "dilation=(1, 2)" in repr(transposed)
-    assert repr(tt.MaxPool2d(2)) == "MaxPool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))"
+    assert repr(tt.MaxPool2d(2)) == "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
     assert repr(tt.AdaptiveAvgPool2d((1, None))) == "AdaptiveAvgPool2d(output_size=(1, None))"
     assert repr(tt.BatchNorm1d(4)).startswith("BatchNorm1d(4, eps=1e-05, momentum=0.1")
     assert repr(tt.Dropout2d(0.3)) == "Dropout2d(p=0.3)"

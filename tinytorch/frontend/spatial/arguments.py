@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
@@ -16,7 +16,7 @@ from tinytorch.ir.windows import Pair, output_size
 
 Ints = tuple[int, ...]
 Size = int | Sequence[int]  # one number for all spatial axes, or one for each
-SPATIAL = {1: ("length",), 2: ("height", "width")}  # by number of spatial axes
+SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}  # by number of spatial axes
 
 
 def error(message: str) -> ShapeError:
@@ -24,8 +24,10 @@ def error(message: str) -> ShapeError:
 
 
 def sizes(name: str, what: str, value: Any, rank: int, least: int = 1) -> Ints:
-    """`value` for each of `rank` spatial axes; ShapeError unless they are integers of at least `least`."""
-    found: list[Any] = list(cast("Sequence[Any]", value)) if isinstance(value, (tuple, list)) else [value] * rank
+    """`value` for each of `rank` spatial axes; ShapeError unless they are integers of at least `least`. A list of one
+    number stands for all axes, as in PyTorch."""
+    found: list[Any] = list(cast("Sequence[Any]", value)) if isinstance(value, (tuple, list)) else [value]
+    found = found * rank if len(found) == 1 else found
     try:
         numbers = tuple(operator.index(v) for v in found if not isinstance(v, bool))
     except TypeError:
@@ -55,20 +57,21 @@ def pair(values: Ints, other: int) -> Pair:
 
 class Images:
     """Images as the user gave them to the function `name`: [batch, channels, height, width] or, with one spatial axis,
-    [batch, channels, length]; or a single one without the batch. A batch of none is taken, other axes are not empty."""
+    [batch, channels, length], with three, [batch, channels, depth, height, width]; or a single one without the batch.
+    A batch of none is taken, other axes are not empty."""
 
     def __init__(self, name: str, x: Tensor, rank: int) -> None:
         self.name, self.x, self.rank = name, require_tensor(name, x), rank
         if x.ndim not in (rank + 1, rank + 2):
             axes = ", ".join(SPATIAL[rank])
-            raise error(f"{name}: x is [batch, channels, {axes}], with or without the batch, got {x.type}")
+            raise error(f"{name}: input is [batch, channels, {axes}], with or without the batch, got {x.type}")
         for i, size in enumerate(x.shape):
             if size == 0 and not (i == 0 and self.batched):
                 raise error(f"{name}: {self._axis(i)} is empty")
 
     def _axis(self, index: int) -> str:
         label = ("batch", "channels", *SPATIAL[self.rank])[index - self.x.ndim]
-        return f"axis {index} ({label}) of x {self.x.type}"
+        return f"axis {index} ({label}) of input {self.x.type}"
 
     @property
     def channel_axis(self) -> str:
@@ -91,23 +94,18 @@ class Images:
 
     def require_float(self) -> None:
         if not self.x.dtype.is_float:
-            raise error(f"{self.name}: needs a float dtype, got x {self.x.type}; convert it, as in x.float()")
+            raise error(f"{self.name}: needs a float dtype, got input {self.x.type}; convert it, as in input.float()")
 
     def channels_last(self) -> Tensor:
-        """[batch, height, width, channels], a length being a width."""
+        """[batch, height, width, channels], a length being a width; volumes have the depth before the height."""
         x = self.x if self.batched else self.x.reshape(1, *self.x.shape)
-        if self.rank == 2:
-            return x.permute(0, 2, 3, 1)
-        batch, channels, length = x.shape
-        return x.permute(0, 2, 1).reshape(batch, 1, length, channels)
+        last = x.permute(0, *range(2, x.ndim), 1)
+        return last if self.rank > 1 else last.reshape(last.shape[0], 1, *last.shape[1:])
 
     def channels_first(self, y: Tensor) -> Tensor:
-        """`y` [batch, height, width, channels] in the axes of these images."""
-        if self.rank == 2:
-            out = y.permute(0, 3, 1, 2)
-        else:
-            batch, _, length, channels = y.shape
-            out = y.reshape(batch, length, channels).permute(0, 2, 1)
+        """`y`, whose channels are last, in the axes of these images."""
+        y = y if self.rank > 1 else y.reshape(y.shape[0], *y.shape[2:])
+        out = y.permute(0, y.ndim - 1, *range(1, y.ndim - 1))
         return out if self.batched else out.reshape(out.shape[1:])
 
 
@@ -139,8 +137,19 @@ class Windows:
             found.append(output_size(size, self.kernel[i], self.stride[i], self.low[i], self.high[i], self.dilation[i]))
         return tuple(found)
 
+    def of_axes(self, first: int, stop: int) -> Windows:
+        """The windows along some of the axes."""
+        return Windows(*(getattr(self, field.name)[first:stop] for field in fields(self)))
+
+    def along_rows(self) -> Windows:
+        """Windows along one axis as windows of rows, each a single column wide."""
+        ones, nothing = (1,), (0,)
+        return Windows(
+            self.kernel + ones, self.stride + ones, self.low + nothing, self.high + nothing, self.dilation + ones
+        )
+
     def attrs(self) -> dict[str, Pair]:
-        """The attributes that ops on windows have in common, but for their size."""
+        """The attributes that ops on windows of images have in common, but for their size."""
         return {
             "stride": pair(self.stride, 1), "low": pair(self.low, 0), "high": pair(self.high, 0),
             "dilation": pair(self.dilation, 1),

@@ -67,7 +67,7 @@ class _Convolution(Module):
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         zeros, ones = (0,) * self.rank, (1,) * self.rank
         usual = {"padding": zeros, "dilation": ones, "output_padding": zeros, "groups": 1}
-        parts += [f"{k}={getattr(self, k)!r}" for k, v in usual.items() if getattr(self, k, v) != v]
+        parts += [f"{k}={getattr(self, k)}" for k, v in usual.items() if getattr(self, k, v) != v]
         return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
 
 
@@ -98,8 +98,8 @@ class Conv1d(_Direct):
 
     rank = 1
 
-    def forward(self, x: Tensor) -> Tensor:
-        return conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        return conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(_Direct):
@@ -112,8 +112,8 @@ class Conv2d(_Direct):
 
     rank = 2
 
-    def forward(self, x: Tensor) -> Tensor:
-        return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        return conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class _Transposed(_Convolution):
@@ -153,9 +153,9 @@ class ConvTranspose1d(_Transposed):
 
     rank = 1
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         return conv_transpose1d(
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
 
 
@@ -169,7 +169,7 @@ class ConvTranspose2d(_Transposed):
 
     rank = 2
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         return conv_transpose2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )

@@ -23,7 +23,7 @@ __all__ = ["batch_norm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose
 
 # Convolution.
 def conv1d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Size = 1,
@@ -31,12 +31,12 @@ def conv1d(
     dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`conv2d` along one axis: x [batch, in, length], weight [out, in / groups, size], bias [out]."""
-    return _convolution("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+    """`conv2d` along one axis: input [batch, in, length], weight [out, in / groups, size], bias [out]."""
+    return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Size = 1,
@@ -46,17 +46,17 @@ def conv2d(
 ) -> Tensor:
     """Products of weights with a window at every place of an image, summed over the window and the channels.
 
-    x is [batch, in, height, width], weight [out, in / groups, window height, window width], bias [out]. Each spatial
-    axis of the result has (size + padding before and after - dilation (window - 1) - 1) // stride + 1 elements.
+    input is [batch, in, height, width], weight [out, in / groups, window height, window width], bias [out]. Each
+    spatial axis of the result has (size + padding before and after - dilation (window - 1) - 1) // stride + 1 elements.
     `padding` is a number of zeros, one for each axis, "valid" for none, or "same" for as many as keep the size (stride
     1 only; of an odd number the larger part after the image). Group i of the output channels sees only group i of the
-    input channels. x, weight and bias have one dtype; else, and for sizes that do not fit, ShapeError.
+    input channels. input, weight and bias have one dtype; else, and for sizes that do not fit, ShapeError.
     """
-    return _convolution("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+    return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv_transpose1d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Size = 1,
@@ -65,14 +65,14 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Size = 1,
 ) -> Tensor:
-    """`conv_transpose2d` along one axis: x [batch, in, length], weight [in, out / groups, size], bias [out]."""
+    """`conv_transpose2d` along one axis: input [batch, in, length], weight [in, out / groups, size], bias [out]."""
     return _transposed(
-        "conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups=groups, dilation=dilation
+        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups=groups, dilation=dilation
     )
 
 
 def conv_transpose2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Size = 1,
@@ -83,12 +83,12 @@ def conv_transpose2d(
 ) -> Tensor:
     """The linear map whose matrix is the transpose of the one of `conv2d` with this weight, stride and padding.
 
-    x is [batch, in, height, width], weight [in, out / groups, window height, window width], bias [out]. Each spatial
-    axis of the result has (size - 1) stride - 2 padding + dilation (window - 1) + output_padding + 1 elements;
+    input is [batch, in, height, width], weight [in, out / groups, window height, window width], bias [out]. Each
+    spatial axis of the result has (size - 1) stride - 2 padding + dilation (window - 1) + output_padding + 1 elements;
     `output_padding`, less than the stride or the dilation, chooses among the sizes that `conv2d` maps to one.
     """
     return _transposed(
-        "conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups=groups, dilation=dilation
+        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups=groups, dilation=dilation
     )
 
 
@@ -185,8 +185,8 @@ def _check_weight(images: Images, weight: Tensor, axes: str) -> None:
         raise error(f"{name}: weight is {axes}{', '.join(SPATIAL[images.rank])}] with no axis empty, got {weight.type}")
     if x.dtype != weight.dtype or x.dtype.kind == "bool":
         raise error(
-            f"{name}: x and weight have one numeric dtype, got x {x.type} and weight {weight.type}; convert one of "
-            f"them, as in x.to(tt.{weight.dtype})"
+            f"{name}: input and weight have one numeric dtype, got input {x.type} and weight {weight.type}; convert "
+            f"one of them, as in input.to(tt.{weight.dtype})"
         )
 
 
@@ -225,7 +225,7 @@ def _with_bias(images: Images, out: Tensor, bias: Tensor | None) -> Tensor:
 
 # Normalisation.
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -234,22 +234,23 @@ def batch_norm(
     momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """(x - mean) / sqrt(variance + eps) times weight plus bias, by channel, of x [batch, channels, ...] (Ioffe &
-    Szegedy 2015).
+    """(input - mean) / sqrt(variance + eps) times weight plus bias, by channel, of input [batch, channels, ...] (Ioffe
+    & Szegedy 2015).
 
-    In training, mean and variance are those of x over all other axes, the variance divided by their number n; and the
-    running ones, if given, move a fraction `momentum` towards them in place, with the variance divided by n - 1. Else
-    they are the running ones. Everything else is [channels]. A batch of none has no statistics: the running ones stay.
+    In training, mean and variance are those of input over all other axes, the variance divided by their number n; and
+    the running ones, if given, move a fraction `momentum` towards them in place, with the variance divided by n - 1.
+    Else they are the running ones. Everything else is [channels]. A batch of none has no statistics: the running ones
+    stay.
     """
     arguments.flag("batch_norm", "training", training)
     arguments.not_negative("batch_norm", "eps", eps)
     if not isinstance(momentum, Tensor):
         arguments.finite("batch_norm", "momentum", momentum)
-    _check_norm(x, {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias})
-    last = x if x.ndim == 2 else x.permute(0, *range(2, x.ndim), 1)
+    _check_norm(input, {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias})
+    last = input if input.ndim == 2 else input.permute(0, *range(2, input.ndim), 1)
     if training:
         out = _normalized(last, weight, bias, eps)
-        if running_mean is not None and running_var is not None and x.numel():
+        if running_mean is not None and running_var is not None and input.numel():
             _update(last.detach(), running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise error("batch_norm: needs running_mean and running_var unless training")
@@ -258,21 +259,21 @@ def batch_norm(
         scale = scale if weight is None else weight * scale
         shift = running_mean * -scale
         out = last * scale + (shift if bias is None else bias + shift)
-    return out if x.ndim == 2 else out.permute(0, x.ndim - 1, *range(1, x.ndim - 1))
+    return out if input.ndim == 2 else out.permute(0, input.ndim - 1, *range(1, input.ndim - 1))
 
 
 def _check_norm(x: Tensor, others: dict[str, Tensor | None]) -> None:
     require_tensor("batch_norm", x)
     if x.ndim < 2 or not x.dtype.is_float:
-        raise error(f"batch_norm: x is [batch, channels, ...] of a float dtype, got {x.type}")
+        raise error(f"batch_norm: input is [batch, channels, ...] of a float dtype, got {x.type}")
     if x.shape[1] == 0:
-        raise error(f"batch_norm: axis 1 (channels) of x {x.type} is empty")
+        raise error(f"batch_norm: axis 1 (channels) of input {x.type} is empty")
     if (others["running_mean"] is None) != (others["running_var"] is None):
         raise error("batch_norm: needs running_mean and running_var together")
     for what, tensor in others.items():
         if tensor is not None and (tensor.shape != x.shape[1:2] or tensor.dtype != x.dtype):
             raise error(
-                f"batch_norm: axis 1 (channels) of x {x.type} is {x.shape[1]}, so {what} is "
+                f"batch_norm: axis 1 (channels) of input {x.type} is {x.shape[1]}, so {what} is "
                 f"{x.dtype}[{x.shape[1]}], got {tensor.type}"
             )
 
@@ -283,7 +284,9 @@ def _normalized(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: floa
         out = x * (1.0 if weight is None else weight)
         return out if bias is None else out + bias
     if x.shape[:-1].count(1) == x.ndim - 1:
-        raise error(f"batch_norm: training needs more than one value per channel, got x with {x.shape[-1]} channels")
+        raise error(
+            f"batch_norm: training needs more than one value per channel, got input with {x.shape[-1]} channels"
+        )
     if weight is None and bias is None:
         return apply(ops.composite.layernorm, x, axes=tuple(range(x.ndim - 1)), eps=eps)
     weight = ones(x.shape[-1], dtype=x.dtype) if weight is None else weight

@@ -23,13 +23,13 @@ class Dropout2d(Module):
         arguments.instance("Dropout2d", "generator", generator, Generator, optional=True)
         self.generator = generator
 
-    def forward(self, x: Tensor) -> Tensor:
-        images = Images("Dropout2d", x, 2)
+    def forward(self, input: Tensor) -> Tensor:
+        images = Images("Dropout2d", input, 2)
         images.require_float()
         if not self.training or self.p == 0:
-            return x
-        kept = ones(*x.shape[:-2], 1, 1, dtype=x.dtype)
-        return x * dropout(kept, self.p, True, self.generator)
+            return input
+        kept = ones(*input.shape[:-2], 1, 1, dtype=input.dtype)
+        return input * dropout(kept, self.p, True, self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -80,13 +80,14 @@ class _BatchNorm(Module):
             self.running_var.fill_(1)
             self.num_batches_tracked.zero_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim not in self.ranks or x.shape[1] != self.num_features:
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in self.ranks or input.shape[1] != self.num_features:
             raise error(
-                f"{type(self).__name__}: x is {self.axes} with {self.num_features} channels along axis 1, got {x.type}"
+                f"{type(self).__name__}: input is {self.axes} with {self.num_features} channels along axis 1, "
+                f"got {input.type}"
             )
         out = batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias,
+            input, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, self._fraction(), self.eps,
         )  # fmt: skip
         if self.training and self.num_batches_tracked is not None:
