@@ -206,8 +206,15 @@ ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "erfc": (1, 6, _ANY), "erfcx": (1, 8, _ANY), "erfinv": (1, 8, (-0.9, 0.9)), "ndtri": (1, 8, (0.1, 0.9)),
     "log_ndtr": (1, 8, _ANY), "logit": (1, 4, (0.1, 0.9)), "entr": (1, 4, _POSITIVE),
     "lgamma": (1, 60, (2.5, 6.0)), "digamma": (1, 60, (2.0, 6.0)),
+    "i0": (1, 12, _ANY), "i0e": (1, 12, _POSITIVE), "i1": (1, 20, _POSITIVE), "i1e": (1, 20, _POSITIVE),
+    "bessel_k0": (1, 20, _POSITIVE), "bessel_k1": (1, 20, _POSITIVE), "scaled_bessel_k0": (1, 20, _POSITIVE),
+    "scaled_bessel_k1": (1, 20, _POSITIVE), "bessel_j0": (1, 200, _AWAY_FROM_0), "bessel_j1": (1, 200, _AWAY_FROM_0),
+    "bessel_y0": (1, 200, (0.9, 3.0)), "bessel_y1": (1, 200, (0.9, 3.0)), "airy_ai": (1, 200, None),
     "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
 }  # fmt: skip
+
+
+CROSSING = {"airy_ai"}  # close to a zero at one of the random points
 
 
 def _elementwise() -> list[Sample]:
@@ -216,9 +223,12 @@ def _elementwise() -> list[Sample]:
         op, rng = OPS[name], _rng(name)
         for dtype in _kinds(op, count):
             arrays = _operands(dtype, count, rng)
-            if name in ("sin", "cos", "tan"):  # far from 0 their accuracy fades, see lanemath
+            if name in ("sin", "cos", "tan") or name.startswith(
+                ("bessel_j", "bessel_y", "airy")
+            ):  # far from 0 their accuracy fades, see lanemath
                 arrays = tuple(a[~(np.abs(a.astype(np.float64)) > 1e6)] for a in arrays)
-            samples.append(Sample(op, arrays, tolerance=tolerance if dtype.is_float else 0))
+            allowed = tolerance if dtype.is_float else 0
+            samples.append(Sample(op, arrays, tolerance=allowed, relative=name not in CROSSING))
         if interval is not None:
             points = tuple(rng.uniform(*interval, (3, 4)) for _ in range(count))
             samples.append(Sample(op, points, tolerance=tolerance, smooth=True))
@@ -231,6 +241,20 @@ def _polygammas() -> list[Sample]:
     dtypes = [DTYPES[name].numpy for name in ("f64", "f32", "f16", "bf16")]
     samples = [Sample(op, (x.astype(dtype),), {"n": n}, 40) for n in (1, 2, 5) for dtype in dtypes]
     return [*samples, *(Sample(op, (rng.uniform(0.8, 4, 7),), {"n": n}, 40, smooth=True) for n in (1, 2, 3))]
+
+
+def _incomplete_gammas() -> list[Sample]:
+    a = np.array([0.0, 0.3, 1.0, 4.5, 19.0, 20.0, 55.0, 1e4, np.inf, np.nan, -1.0])
+    x = np.array([0.0, 1e-3, 0.9, 3.0, 5.0, 21.0, 30.0, 70.0, 1.01e4, np.inf, np.nan, -1.0])
+    s = np.array([1.0, 1.5, 2.0, 3.0, 7.0, 30.0, 0.5, np.nan])
+    q = np.array([1e-2, 0.5, 1.0, 7.0, 1e3, -0.5, -7.25, -2.0, 0.0, np.inf, np.nan])
+    samples: list[Sample] = []
+    for names, pair in ((("igamma", "igammac"), (a, x)), (("zeta",), (s, q))):
+        grid = [np.ascontiguousarray(g.reshape(-1)) for g in np.meshgrid(*pair)]
+        for name, dtype in itertools.product(names, ("f64", "f32", "f16", "bf16")):
+            arrays = tuple(g.astype(DTYPES[dtype].numpy) for g in grid)
+            samples.append(Sample(OPS[name], arrays, tolerance=400 if dtype == "f64" else 2))
+    return samples
 
 
 def _casts() -> list[Sample]:
@@ -791,8 +815,8 @@ def _rotaries() -> list[Sample]:
 
 
 SAMPLES: list[Sample] = [
-    *_elementwise(), *_polygammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(), *_reductions(),
-    *_products(), *_scans(), *_further_scans(), *_sorts(),
+    *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
+    *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
     *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
     *_recurrent(),
     *_rotaries(),

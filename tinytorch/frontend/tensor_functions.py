@@ -17,7 +17,7 @@ from tinytorch.frontend.mode import mode
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote

@@ -3,7 +3,7 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts` and `masked`.
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts`, `masked` and `polynomials`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -19,6 +19,7 @@ from tinytorch.frontend.functions import masked as masked
 from tinytorch.frontend.functions import mathematics as mathematics
 from tinytorch.frontend.functions import methods as methods
 from tinytorch.frontend.functions import operands as operands
+from tinytorch.frontend.functions import polynomials as polynomials
 from tinytorch.frontend.functions import products as products
 from tinytorch.frontend.functions import reducing as reducing
 from tinytorch.frontend.functions import scans as scans

@@ -10,6 +10,7 @@ from tinytorch.frontend.arguments import integer
 from tinytorch.frontend.functions.operands import tensor
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.ops import special
 
 
@@ -17,6 +18,15 @@ from tinytorch.ir.ops import special
 def ndtr(input: Tensor) -> Tensor:
     """The normal distribution function, erfc(-x / sqrt(2)) / 2."""
     return (input._float() * -math.sqrt(0.5))._apply(special.erfc) * 0.5
+
+
+@spelled(space="special")
+def spherical_bessel_j0(input: Tensor) -> Tensor:
+    """sin(x) / x, 1 at 0; 0 at infinity."""
+    x = input._float()
+    flat = x == 0
+    safe = where(flat | x.isinf(), 1.0, x)
+    return where(flat, 1.0, where(x.isinf(), 0.0, safe.sin() / safe))
 
 
 @spelled("special.polygamma")

@@ -2,11 +2,13 @@
 
 from tinytorch.ir.ops import (
     attention,
+    bessel,
     composite,
     contract,
     convolution,
     core,
     elementwise,
+    incomplete_gamma,
     index,
     losses,
     mathematics,
@@ -25,11 +27,13 @@ from tinytorch.ir.ops import (
 
 __all__ = [
     "attention",
+    "bessel",
     "composite",
     "contract",
     "convolution",
     "core",
     "elementwise",
+    "incomplete_gamma",
     "index",
     "losses",
     "mathematics",

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
-from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, Spelled, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -63,11 +63,14 @@ def define_composite(
     definition: Callable[..., Any],
     vjp: Vjp,
     results: int = 1,
+    spelled: Spelled | None = None,
 ) -> Op:
     """A composite whose `eval`, `fast` and `flops` follow from its expansion."""
     expand = _in_f32(definition)
     how, count, fast = eval_of(expand), flops_of(expand), fast_of(expand)
-    return define(Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results))
+    return define(
+        Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results, spelled=spelled)
+    )
 
 
 def _float_type(name: str) -> Callable[..., TensorType]:
