@@ -8,6 +8,7 @@ from tinytorch import autograd as autograd
 from tinytorch import backends as backends
 from tinytorch import cuda as cuda
 from tinytorch import distributions as distributions
+from tinytorch import fft as fft
 from tinytorch import linalg as linalg
 from tinytorch import masked as masked
 from tinytorch import nn as nn

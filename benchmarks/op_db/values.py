@@ -48,7 +48,11 @@ def array_of(x: Any) -> Array:
     x = x.detach().resolve_conj().resolve_neg()
     if x.layout != torch.strided:
         raise NotOurs(f"layout {x.layout}")
-    return x.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else x.numpy()
+    return (
+        x.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        if x.dtype == torch.bfloat16
+        else x.numpy(force=True)
+    )
 
 
 def is_tensor(x: Any) -> bool:
@@ -101,9 +105,9 @@ def tolerance(op: Any) -> Tolerance:
     for each in getattr(op, "decorators", ()):
         if getattr(each, "device_type", None) in (None, "cpu"):
             for decorator in getattr(each, "decorators", ()):
-                own = getattr(decorator, "d", {}).get(torch.float32)
-                if own is not None:
-                    relative, absolute = max(relative, own.rtol), max(absolute, own.atol)
+                own = getattr(decorator, "d", {}).get(torch.float32, 0.0)
+                relative = max(relative, getattr(own, "rtol", 0.0))
+                absolute = max(absolute, getattr(own, "atol", own))
     return relative, absolute
 
 

@@ -3,7 +3,7 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts`, `masked` and `polynomials`.
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts`, `fft`, `masked` and `polynomials`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -13,6 +13,7 @@ from tinytorch.frontend.functions import copies as copies
 from tinytorch.frontend.functions import counting as counting
 from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
+from tinytorch.frontend.functions import fft as fft
 from tinytorch.frontend.functions import indexed as indexed
 from tinytorch.frontend.functions import joining as joining
 from tinytorch.frontend.functions import masked as masked
