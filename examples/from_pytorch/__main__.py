@@ -20,7 +20,7 @@ def against_torch(names: list[str], steps: int) -> int:
     print("| --- | --- | --- | --- | --- | --- |")
     different = 0
     for name in names:
-        ours, theirs = (np.array(found) for found in programs.both(name, steps))
+        ours, theirs = (np.array(f(name, steps)) for f in (programs.own_losses, programs.twin_losses))
         difference = float((np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1e-3)).max())
         different += not difference < TOLERANCE
         parts = (f"{x:.6f}" for x in (ours[0], theirs[0], ours[-1], theirs[-1]))

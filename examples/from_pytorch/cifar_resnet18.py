@@ -6,7 +6,7 @@ import tinytorch.nn.functional as F
 from examples.from_pytorch import data
 from tinytorch import nn, optim
 
-SMALL = {"batch": 4, "side": 8, "width": 8}
+SMALL = {"batch": 8, "side": 16, "width": 8}
 FULL = {"batch": 32, "side": 32, "width": 64}
 
 

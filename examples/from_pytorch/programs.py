@@ -15,14 +15,14 @@ NAMES = (
     "super_resolution",
 )  # fmt: skip
 HERE = Path(__file__).parent
-IMPORT = re.compile(r"^(\s*)(import|from) tinytorch\b", re.MULTILINE)
-COMPILE = re.compile(r"^\s*@torch\.compile\n", re.MULTILINE)
+IMPORT = re.compile(r"^(import|from) tinytorch( as torch$)?", re.MULTILINE)
+COMPILE = re.compile(r"^[ ]*@torch\.compile\n", re.MULTILINE)
 
 
 def source(name: str, framework: str = "tinytorch") -> str:
     """The text of a program: for "torch", with that in the imports and nothing compiled."""
     text = (HERE / f"{name}.py").read_text()
-    return text if framework == "tinytorch" else COMPILE.sub("", IMPORT.sub(r"\1\2 torch", text))
+    return text if framework == "tinytorch" else COMPILE.sub("", IMPORT.sub(r"\1 torch", text))
 
 
 def load(name: str, framework: str = "tinytorch") -> Any:
@@ -49,11 +49,22 @@ def first_models(program: Any, size: dict[str, Any], seed: int = 0) -> list[Any]
     return program.models(size)
 
 
-def both(name: str, steps: int) -> tuple[list[float], list[float]]:
-    """The losses of a program here and in PyTorch, from equal weights."""
-    ours, theirs = load(name), load(name, "torch")
-    models, twins = first_models(ours, ours.SMALL), first_models(theirs, theirs.SMALL)
+def with_weights_of(models: list[Any], twins: list[Any], torch: Any) -> None:
+    """Load the state dicts of the models into their twins in PyTorch."""
     for model, twin in zip(models, twins, strict=True):
-        state = {key: theirs.torch.tensor(value.numpy().copy()) for key, value in model.state_dict().items()}
-        twin.load_state_dict(state)
-    return losses(ours, models, ours.SMALL, steps), losses(theirs, twins, theirs.SMALL, steps)
+        twin.load_state_dict({key: torch.tensor(value.numpy().copy()) for key, value in model.state_dict().items()})
+
+
+def twin_losses(name: str, steps: int) -> list[float]:
+    """The losses of a program in PyTorch, from the weights that it begins with here."""
+    ours, theirs = load(name), load(name, "torch")
+    theirs.torch.set_num_threads(1)  # more only wait for each other at these sizes
+    twins = first_models(theirs, theirs.SMALL)
+    with_weights_of(first_models(ours, ours.SMALL), twins, theirs.torch)
+    return losses(theirs, twins, theirs.SMALL, steps)
+
+
+def own_losses(name: str, steps: int) -> list[float]:
+    """The losses of a program here."""
+    program = load(name)
+    return losses(program, first_models(program, program.SMALL), program.SMALL, steps)

@@ -1,0 +1,53 @@
+"""The ten programs: their losses are PyTorch's, which are recorded here, from equal weights, data and noise."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from examples.from_pytorch import data, programs
+
+STEPS = 3
+LOSSES: dict[str, list[float]] = {
+    "mnist_cnn": [2.286018, 2.064135, 2.282324],
+    "nanogpt": [4.879539, 4.833217, 4.815904],
+    "cifar_resnet18": [2.075232, 2.472523, 2.410212],
+    "vae": [549.7036, 552.8037, 550.5027],
+    "dcgan": [2.19586, 2.093026, 2.146833],
+    "char_lstm": [4.806358, 4.740775, 4.658508],
+    "unet": [1.336814, 1.356335, 1.329274],
+    "reinforce": [0.2660289, 0.5195912, -0.3206579],
+    "word_transformer": [3.043833, 2.935831, 3.037337],
+    "super_resolution": [0.3042507, 0.2847875, 0.2872186],
+}
+
+
+@pytest.fixture(autouse=True)
+def made_up_data(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The losses are those of data that is there everywhere."""
+    monkeypatch.delenv("TINYTORCH_DATA", raising=False)
+    for cached in (data._stored, data.text, data.words):  # pyright: ignore[reportPrivateUsage]
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("name", programs.NAMES)
+def test_losses_are_those_of_pytorch(name: str) -> None:
+    np.testing.assert_allclose(programs.own_losses(name, STEPS), LOSSES[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", programs.NAMES)
+def test_pytorch_gives_the_recorded_losses(name: str) -> None:
+    pytest.importorskip("torch")
+    np.testing.assert_allclose(programs.twin_losses(name, STEPS), LOSSES[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", programs.NAMES)
+def test_a_program_differs_from_its_twin_in_imports_and_compile_alone(name: str) -> None:
+    lines = (programs.source(name, framework).splitlines() for framework in ("tinytorch", "torch"))
+    changed = [line for line in difflib.ndiff(*lines) if line[0] in "+-"]
+    kinds = ("import tinytorch", "from tinytorch", "import torch", "from torch", "@torch.compile")
+    assert changed and all(line[2:].strip().startswith(kinds) for line in changed)
+    assert any("@torch.compile" in line for line in changed)
