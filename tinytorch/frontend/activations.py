@@ -128,8 +128,8 @@ def log_softmax(input: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
 
 
 @spelled("special.logsumexp")
-def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False) -> Tensor:
-    """log(sum(exp(x))) along `dim`, shifted by the maximum."""
+def logsumexp(input: Tensor, dim: Any = -1, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(x))) along `dim`, one axis or several, shifted by the maximum."""
     return input.logsumexp(dim, keepdim)
 
 
