@@ -29,6 +29,7 @@ MODULES = {
     "linalg": "tinytorch/linalg.pyi",
     "special": "tinytorch/special.pyi",
     "masked": "tinytorch/masked.pyi",
+    "fft": "tinytorch/fft.pyi",
 }
 METHODS = "tinytorch/frontend/table_methods.pyi"
 STANDARD = "tinytorch/array_api.pyi"

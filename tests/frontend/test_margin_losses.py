@@ -107,7 +107,7 @@ def test_modules_have_pytorchs_arguments_and_state() -> None:
         (lambda: F.gaussian_nll_loss(tt.zeros(2, 3), tt.zeros(2, 3), tt.zeros(3)), "does not fit the input"),
         (lambda: F.gaussian_nll_loss(tt.zeros(2), tt.zeros(2), tt.full((2,), -1.0)), "not negative anywhere"),
         (lambda: F.triplet_margin_loss(tt.zeros(2, 3), tt.zeros(2, 3), tt.zeros(3)), "equally many axes"),
-        (lambda: F.pdist(tt.zeros(3)), "needs a matrix"),
+        (lambda: F.pdist(tt.zeros(3)), "is a matrix"),
         (lambda: nn.HuberLoss(delta=-1.0), "delta is a positive number"),
         (lambda: nn.SmoothL1Loss("sum"), "size_average is an old argument"),
     ],

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import tensor
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.norms import length
 from tinytorch.frontend.spelling import spelled
@@ -45,21 +42,6 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     if not difference.ndim:
         return length(difference.reshape(1), _order("pairwise_distance", p), 0, keepdim=keep)
     return length(difference, _order("pairwise_distance", p), -1, keepdim=keep)
-
-
-@spelled("nn.functional.pdist", method=False)
-def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norms of the differences of every two rows of a matrix [n, d], as [n (n - 1) / 2], in the order of the
-    upper triangle."""
-    if require_tensor("pdist", input).ndim != 2 or not input.dtype.is_float:
-        raise ShapeError(f"pdist: needs a matrix of floats, got {input.type}", user_loc())
-    order = _order("pdist", p)
-    if order < 0:
-        raise arguments.wrong_value("pdist", "p", "a number that is not negative", p)
-    first, second = np.triu_indices(input.shape[0], 1)
-    if not len(first):
-        return input.sum(1)[:0]
-    return length(input[tensor(first)] - input[tensor(second)], order, -1)
 
 
 def _order(what: str, p: float) -> float:

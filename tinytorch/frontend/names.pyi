@@ -84,6 +84,7 @@ __all__: list[str] = [
     "ceil",
     "celu",
     "chain_matmul",
+    "channel_shuffle",
     "cholesky",
     "cholesky_inverse",
     "cholesky_solve",
@@ -103,6 +104,8 @@ __all__: list[str] = [
     "corrcoef",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "count_nonzero",
     "cov",
     "cross",
@@ -167,12 +170,16 @@ __all__: list[str] = [
     "gt",
     "hardshrink",
     "heaviside",
+    "hinge_embedding_loss",
     "histc",
     "histogram",
     "histogramdd",
     "hsplit",
     "hstack",
     "hypot",
+    "i0",
+    "igamma",
+    "igammac",
     "index_add",
     "index_copy",
     "index_fill",
@@ -196,6 +203,7 @@ __all__: list[str] = [
     "isneginf",
     "isposinf",
     "isreal",
+    "kl_div",
     "kron",
     "kthvalue",
     "ldexp",
@@ -225,6 +233,7 @@ __all__: list[str] = [
     "lu",
     "lu_solve",
     "lu_unpack",
+    "margin_ranking_loss",
     "masked_fill",
     "masked_scatter",
     "masked_select",
@@ -255,6 +264,7 @@ __all__: list[str] = [
     "nansum",
     "narrow",
     "narrow_copy",
+    "native_channel_shuffle",
     "ndimension",
     "ne",
     "neg",
@@ -274,11 +284,15 @@ __all__: list[str] = [
     "ones_like",
     "ormqr",
     "outer",
+    "pairwise_distance",
     "pca_lowrank",
     "pdist",
     "permute",
     "permute_copy",
     "pinverse",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
     "polygamma",
     "positive",
     "pow",
@@ -371,6 +385,7 @@ __all__: list[str] = [
     "triangular_solve",
     "tril",
     "tril_indices",
+    "triplet_margin_loss",
     "triu",
     "triu_indices",
     "true_divide",
@@ -624,6 +639,10 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices in the order that takes the fewest operations."""
 
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """[batch, channels, ...] with the channels in another order: the first of each of `groups` groups,
+    then the second of each, and so on (Zhang et al. 2018)."""
+
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """`linalg.cholesky`."""
 
@@ -683,6 +702,21 @@ def cos(input: Tensor) -> Tensor:
 
 def cosh(input: Tensor) -> Tensor:
     """Hyperbolic cosine."""
+
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1: of [N, D] and
+    targets [N], or of [D] and a target without axes."""
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08, *, axis: int = 1) -> Tensor:
+    """x1 · x2 / (|x1| |x2|) along `dim`, each length at least `eps`."""
 
 def count_nonzero(
     input: Tensor, dim: Any = None, *, keepdim: bool = False, axis: Any = None, keepdims: bool = False
@@ -908,6 +942,16 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 def heaviside(input: Any, values: Any) -> Tensor:
     """0 below zero, 1 above, `values` at zero."""
 
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """x where the target is 1, max(0, margin - x) where it is -1; the operands broadcast."""
+
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` intervals of equal size from `min` to `max`, the last one
     closed; of the smallest and the largest element where both are equal."""
@@ -933,6 +977,15 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def hypot(input: Any, other: Any) -> Tensor:
     """sqrt(input**2 + other**2)."""
+
+def i0(input: Tensor) -> Tensor:
+    """Modified Bessel function of the first kind, of order 0."""
+
+def igamma(input: Any, other: Any) -> Tensor:
+    """Regularized lower incomplete gamma function P(input, other)."""
+
+def igammac(input: Any, other: Any) -> Tensor:
+    """Regularized upper incomplete gamma function Q(input, other) = 1 - P(input, other)."""
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """`input` with `alpha` times the slices of `source` added at the places in `dim` that the vector
@@ -1011,6 +1064,17 @@ def isposinf(input: Tensor) -> Tensor:
 
 def isreal(input: Tensor) -> Tensor:
     """True: all numbers here are real."""
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """t (log t - x): of log probabilities x, and probabilities t, or their logarithms with
+    `log_target`."""
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of `input` times all of `other`; the one of fewer axes gets
@@ -1099,8 +1163,8 @@ def logspace(
     """`base` to the powers of `steps` numbers at equal distances from `start` to `end`, both included;
     of an integer `dtype`, rounded towards 0."""
 
-def logsumexp(input: Tensor, dim: int = -1, keepdim: bool = False, *, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) along `dim`, shifted by the maximum."""
+def logsumexp(input: Tensor, dim: Any = -1, keepdim: bool = False, *, axis: Any = -1, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) along `dim`, one axis or several, shifted by the maximum."""
 
 def lt(input: Any, other: Any) -> Tensor:
     """input < other."""
@@ -1113,6 +1177,18 @@ def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
 
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> PLU:
     """(P, L, U) of what `lu_factor` gives; what is not unpacked is empty."""
+
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin - t (x1 - x2)): with a target of 1 the first is to be larger, with -1 the
+    second."""
 
 def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
     """`value`, a number or a tensor without axes, where `mask` is true, else `input`; both
@@ -1259,6 +1335,10 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 def narrow_copy(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`narrow`, in memory of its own."""
 
+def native_channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """[batch, channels, ...] with the channels in another order: the first of each of `groups` groups,
+    then the second of each, and so on (Zhang et al. 2018)."""
+
 def ndimension(input: Tensor) -> int:
     """The number of axes."""
 
@@ -1330,6 +1410,11 @@ def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpos
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Every product of an element of vector `a`, by rows, with one of vector `b`."""
 
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False, *, keepdims: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last axis."""
+
 def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> OldSVD:
     """`svd_lowrank` of A, from the columns of which their means are taken if `center`: the `q` (6 by
     default, or as many as A has) principal components are the columns of V."""
@@ -1345,6 +1430,27 @@ def permute_copy(input: Tensor, *axes: Any, dims: Sequence[int] | None = None) -
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """`linalg.pinv` with singular values up to `rcond` * the largest counted as 0."""
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """[..., channels * r * r, height, width] as [..., channels, height * r, width * r], r being
+    `upscale_factor`: the r * r channels that follow each other become a square of pixels (Shi et al.
+    2016)."""
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """What `pixel_shuffle` with this factor makes the input from."""
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: object = None,
+    eps: float = 1e-08,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """exp(x) - t x of logarithms x of a rate, or x - t log(x + eps) of the rate x itself; with `full`,
+    plus Stirling's formula for log(t!), t log t - t + log(2 pi t) / 2, where t is above 1."""
 
 def polygamma(n: Any, input: Any) -> Tensor:
     """The n-th derivative of digamma; n is a number, which comes second where it is called as a
@@ -1742,6 +1848,21 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = ..., device: Any = "cpu") -> Tensor:
     """The coordinates [2, count] of the lower triangle of a [row, col] matrix, up to the diagonal
     `offset`."""
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-06,
+    swap: bool = False,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d being `pairwise_distance` (Schroff
+    et al. 2015)."""
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of the matrices in the last two axes, 0 below the `diagonal`."""

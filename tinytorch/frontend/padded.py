@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import pad, stack
+from tinytorch.frontend.tensor_functions import stack
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -36,8 +36,8 @@ def pad_sequence(
     padded: list[Tensor] = []
     for sequence in given:
         missing = longest - sequence.shape[0]
-        amounts = [0, 0] * (sequence.ndim - 1) + ([missing, 0] if padding_side == "left" else [0, missing])
-        padded.append(pad(sequence, amounts, value=padding_value) if missing else sequence)
+        around = [(missing, 0) if padding_side == "left" else (0, missing), *[(0, 0)] * (sequence.ndim - 1)]
+        padded.append(sequence.pad(around, padding_value) if missing else sequence)
     return stack(padded, 0 if batch_first else 1)
 
 

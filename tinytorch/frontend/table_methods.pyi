@@ -548,6 +548,24 @@ class TableMethods:
     def hypot_(self, other: Any) -> Tensor:
         """`hypot`, written over this tensor."""
 
+    def i0(self) -> Tensor:
+        """Modified Bessel function of the first kind, of order 0."""
+
+    def i0_(self) -> Tensor:
+        """`i0`, written over this tensor."""
+
+    def igamma(self, other: Any) -> Tensor:
+        """Regularized lower incomplete gamma function P(input, other)."""
+
+    def igamma_(self, other: Any) -> Tensor:
+        """`igamma`, written over this tensor."""
+
+    def igammac(self, other: Any) -> Tensor:
+        """Regularized upper incomplete gamma function Q(input, other) = 1 - P(input, other)."""
+
+    def igammac_(self, other: Any) -> Tensor:
+        """`igammac`, written over this tensor."""
+
     def index_add(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
         """`input` with `alpha` times the slices of `source` added at the places in `dim` that the vector
         `index` names."""

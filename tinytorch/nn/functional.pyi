@@ -3,36 +3,95 @@
 Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend.functional import *
 from tinytorch.frontend.random import Generator
+from tinytorch.frontend.spatial.interpolation import Scale
+from tinytorch.frontend.spatial.rearranging import Size
 from tinytorch.frontend.tensor import Tensor
 
 __all__: list[str] = [
     "celu",
+    "channel_shuffle",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "fold",
+    "gaussian_nll_loss",
     "glu",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "interpolate",
+    "kl_div",
+    "margin_ranking_loss",
     "mish",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu6",
     "rrelu",
     "selu",
+    "soft_margin_loss",
     "softmin",
     "softshrink",
     "softsign",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 __all__ += _functional.__all__
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x / alpha) - 1), whose slope at 0 is 1 (Barron
     2017)."""
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """[batch, channels, ...] with the channels in another order: the first of each of `groups` groups,
+    then the second of each, and so on (Zhang et al. 2018)."""
+
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1: of [N, D] and
+    targets [N], or of [D] and a target without axes."""
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08, *, axis: int = 1) -> Tensor:
+    """x1 · x2 / (|x1| |x2|) along `dim`, each length at least `eps`."""
+
+def fold(
+    input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
+) -> Tensor:
+    """Images [batch, channels, *output_size] in which each element is the sum of what the columns of
+    input [batch, channels * window, outputs] have for it: the transpose of `unfold` (col2im)."""
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-06, reduction: str = "mean"
+) -> Tensor:
+    """(log v + (x - t)**2 / v) / 2 of means x and variances v, which are at least `eps` (and have their
+    own derivative all the same); with `full`, plus log(2 pi) / 2."""
 
 def glu(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
     """a sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al. 2016)."""
@@ -62,11 +121,111 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]; the derivative is 1 between them, and 0 at them."""
 
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """x where the target is 1, max(0, margin - x) where it is -1; the operands broadcast."""
+
+def interpolate(
+    input: Tensor,
+    size: Size = None,
+    scale_factor: Scale = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """The input [batch, channels, one to three spatial axes] in another spatial size."""
+
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """t (log t - x): of log probabilities x, and probabilities t, or their logarithms with
+    `log_target`."""
+
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin - t (x1 - x2)): with a target of 1 the first is to be larger, with -1 the
+    second."""
+
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2019)."""
 
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin - x[t] + x[i])**p summed over the classes i other than the target t, divided by
+    their number C, and scaled by `weight` [C] at the target: of [N, C] and integers [N], or of [C] and
+    one integer."""
+
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: object = None, reduce: object = None, reduction: str = "mean"
+) -> Tensor:
+    """max(0, 1 - (x[j] - x[i])) summed over the target classes j and all others i, divided by the
+    number of classes."""
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Binary cross entropy of sigmoid(x), averaged over the classes, the last axis."""
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-06, keepdim: bool = False, *, keepdims: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last axis."""
+
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """[n (n - 1) / 2]: the `p`-norms of the differences of rows i < j of a matrix [n, d]."""
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """[..., channels * r * r, height, width] as [..., channels, height * r, width * r], r being
+    `upscale_factor`: the r * r channels that follow each other become a square of pixels (Shi et al.
+    2016)."""
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """What `pixel_shuffle` with this factor makes the input from."""
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: object = None,
+    eps: float = 1e-08,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """exp(x) - t x of logarithms x of a rate, or x - t log(x + eps) of the rate x itself; with `full`,
+    plus Stirling's formula for log(t!), t log t - t + log(2 pi t) / 2, where t is above 1."""
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where it is positive, else weight * x: one weight, or one for each channel, axis 1 (He et al.
@@ -91,6 +250,11 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha), with the two constants that keep mean 0 and variance 1 (Klambauer et al.
     2017)."""
 
+def soft_margin_loss(
+    input: Tensor, target: Tensor, size_average: object = None, reduce: object = None, reduction: str = "mean"
+) -> Tensor:
+    """log(1 + exp(-t x)), with targets of 1 and -1."""
+
 def softmin(input: Tensor, dim: int | None = None, *, dtype: object = None, axis: int | None = None) -> Tensor:
     """softmax(-x) along `dim`, computed in `dtype` where that is given."""
 
@@ -105,3 +269,49 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x above `threshold`, else `value`."""
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-06,
+    swap: bool = False,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d being `pairwise_distance` (Schroff
+    et al. 2015)."""
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """`triplet_margin_loss` with another distance of two tensors."""
+
+def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Tensor:
+    """The windows of input [batch, channels, height, width], each as a column: [batch, channels *
+    window, outputs]."""
+
+def upsample(
+    input: Tensor,
+    size: Size = None,
+    scale_factor: Scale = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """`interpolate` under its older name."""
+
+def upsample_bilinear(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+    """`interpolate` of images with the mode "bilinear" and aligned corners."""
+
+def upsample_nearest(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+    """`interpolate` with the mode "nearest"."""
