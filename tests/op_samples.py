@@ -210,7 +210,7 @@ ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "bessel_k0": (1, 20, _POSITIVE), "bessel_k1": (1, 20, _POSITIVE), "scaled_bessel_k0": (1, 20, _POSITIVE),
     "scaled_bessel_k1": (1, 20, _POSITIVE), "bessel_j0": (1, 200, _AWAY_FROM_0), "bessel_j1": (1, 200, _AWAY_FROM_0),
     "bessel_y0": (1, 200, (0.9, 3.0)), "bessel_y1": (1, 200, (0.9, 3.0)), "airy_ai": (1, 200, None),
-    "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
+    "gcd": (2, 0, None), "shift_left": (2, 0, None), "shift_right": (2, 0, None), "shift_right_logical": (2, 0, None),
 }  # fmt: skip
 
 

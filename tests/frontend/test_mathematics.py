@@ -34,6 +34,8 @@ X, Y = f32(0.5, -2.5, 3.0, -0.0), f32(2.0, 2.0, -1.5, 4.0)
 SPECIAL = f32(0.0, -0.0, 1.5, -1.5, INF, -INF, NAN)
 K, J = i64(7, -7, 7, -7, 5), i64(2, 2, -2, -2, 0)
 
+DATA = np.array([[1.0, 2.5, -0.5, 3.0], [0.0, 4.0, 1.0, -2.0], [1.5, 1.0, 0.5, 2.0]], np.float32)
+
 # Function, operands, what it gives.
 VALUES: dict[str, tuple[Callable[..., Any], list[Any], Any]] = {
     "add alpha": (lambda x, y: tt.add(x, y, alpha=0.5), [X, Y], f32(1.5, -1.5, 2.25, 2)),
@@ -102,6 +104,15 @@ VALUES: dict[str, tuple[Callable[..., Any], list[Any], Any]] = {
     "bitwise_not": (lambda x: tt.bitwise_not(x), [bools(1, 0)], bools(0, 1)),
     "bitwise_left_shift": (lambda x: tt.bitwise_left_shift(x, 2), [K], K << 2),
     "bitwise_right_shift": (lambda x: tt.bitwise_right_shift(x, 1), [K], K >> 1),
+    "gcd": (lambda x, y: tt.gcd(x, y), [i64(12, -18, 0, 0, 7), i64(18, 12, -5, 0, 3)], i64(6, 6, 5, 0, 1)),
+    "lcm": (lambda x, y: tt.lcm(x, y), [i64(12, -18, 0, 0, 7), i64(18, 12, -5, 0, 3)], i64(36, 36, 0, 0, 21)),
+    "cov": (lambda x: tt.cov(x), [DATA], np.cov(DATA).astype(np.float32)),
+    "cov with weights": (
+        lambda x, f, a: tt.cov(x, correction=0, fweights=f, aweights=a), [DATA, i64(1, 2, 0, 3), f32(1, 0.5, 2, 1)],
+        np.cov(DATA, ddof=0, fweights=[1, 2, 0, 3], aweights=[1, 0.5, 2, 1]).astype(np.float32),
+    ),
+    "cov of one row": (lambda x: tt.cov(x), [DATA[0]], np.float32(np.cov(DATA[0]))),
+    "corrcoef": (lambda x: tt.corrcoef(x), [DATA], np.corrcoef(DATA).astype(np.float32)),
     "tan of integers": (lambda x: tt.tan(x), [i64(0, 1)], f32(0, math.tan(1))),
     "atan2": (lambda y, x: tt.arctan2(y, x), [f32(1, -0.0, 0), f32(-1, -0.0, 0)], f32(2.3561945, -math.pi, 0)),
     "xlogy": (lambda y: tt.xlogy(0, y), [f32(0, -1, NAN, 2)], f32(0, 0, NAN, 0)),
@@ -129,7 +140,7 @@ def test_values(backend: str) -> None:
     for name, found in zip(VALUES, results(backend), strict=True):
         wanted = VALUES[name][2]
         assert found.dtype == wanted.dtype, name
-        np.testing.assert_allclose(found, wanted, rtol=3e-7, err_msg=name)
+        np.testing.assert_allclose(found, wanted, rtol=4e-7, atol=1e-9, err_msg=name)
         if wanted.dtype == np.float32:
             number = ~np.isnan(wanted)
             np.testing.assert_array_equal(np.signbit(found[number]), np.signbit(wanted[number]), err_msg=name)
@@ -222,6 +233,9 @@ SLIPS: dict[str, Callable[[], Any]] = {
     "decimals of integers": lambda: tt.round(N, decimals=1), "frac of integers": lambda: tt.frac(N),
     "eps": lambda: tt.logit(A, eps=2), "polygamma": lambda: tt.polygamma(-1, A), "mvlgamma": lambda: tt.mvlgamma(A, 0),
     "isclose's dtypes": lambda: tt.isclose(A, N), "rtol": lambda: tt.isclose(A, A, rtol=-1),
+    "cov of a cube": lambda: tt.cov(tt.ones(2, 2, 2)), "weights of floats": lambda: tt.cov(A, fweights=A),
+    "too few weights": lambda: tt.cov(A, aweights=Tensor([1.0])), "gcd of floats": lambda: tt.gcd(A, A),
+    "weights below 0": lambda: tt.cov(A, aweights=-A), "cov of bools": lambda: tt.cov(tt.tensor([True])),
     "shapes": lambda: tt.atan2(A, Tensor([1.0, 2.0, 3.0])), "bits of floats": lambda: tt.bitwise_and(A, A),
     "bools in place": lambda: tt.tensor([True]).tan_(), "nextafter of 16 bits": lambda: tt.nextafter(
         A.cast("f16"), A.cast("f16")

@@ -3,7 +3,8 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `facts`, `fft`, `masked` and `polynomials`.
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `covariance`, `facts`, `fft`, `masked` and
+`polynomials`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -11,6 +12,7 @@ from tinytorch.frontend.functions import bitwise as bitwise
 from tinytorch.frontend.functions import comparisons as comparisons
 from tinytorch.frontend.functions import copies as copies
 from tinytorch.frontend.functions import counting as counting
+from tinytorch.frontend.functions import covariance as covariance
 from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import fft as fft

@@ -1,4 +1,4 @@
-"""Operations on the bits of integers, and on bools; and the greatest common divisor."""
+"""Operations on the bits of integers, and on bools; and the least common multiple."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
@@ -9,7 +9,7 @@ from tinytorch.frontend.functions.operands import pair
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops import elementwise
+from tinytorch.ir.ops import elementwise, mathematics
 
 
 def _combined(what: str, op: Op, input: Any, other: Any) -> Tensor:
@@ -53,3 +53,11 @@ def bitwise_right_shift(input: Any, other: Any) -> Tensor:
     """input >> other, which keeps the sign."""
     x, y = pair("bitwise_right_shift", input, other, numbers="either")
     return x >> y
+
+
+@spelled(in_place=True)
+def lcm(input: Any, other: Any) -> Tensor:
+    """Least common multiple of integers, not negative; 0 where one of them is."""
+    x, y = pair("lcm", input, other, numbers="no")
+    a, b = x._pair("lcm", y)
+    return (a // a._apply(mathematics.gcd, b) * b).abs()

@@ -26,7 +26,7 @@ from tinytorch.ir.ops.elementwise import (
     sqrt,
     trunc,
 )
-from tinytorch.ir.types import TensorType, i32
+from tinytorch.ir.types import TensorType, f32, f64, i32
 
 LN2, LN10 = 0.6931471805599453, 2.302585092994046
 
@@ -227,6 +227,37 @@ fmod = define_elementwise(
     "fmod", "The rest of input / other, with the input's sign; integers modulo zero give 0", _fmod, _fmod_lane,
     (lambda g, n: g, lambda g, n: -g * apply(trunc, n.inputs[0] / n.inputs[1])),
     spelled=Spelled(("fmod",), 2, floats=False, number=True),
+)  # fmt: skip
+
+
+def _rest(e: Emitter, a: Lane, b: Lane) -> Lane:
+    """a modulo b, which is not 0, with a's sign; by way of floats, which divide in SIMD, where that is exact."""
+    if a.dtype.bits == 64:
+        return e.binary("rem", a, b)
+    wide = f32 if a.dtype.bits == 8 else f64
+    return a - (a.cast(wide) / b.cast(wide)).cast(a.dtype) * b
+
+
+def _gcd_lane(e: Emitter, a: Lane, b: Lane) -> Lane:
+    """Euclid's algorithm with the remainder that is the least in magnitude, which is 0 after at most log(n) / log(1 +
+    sqrt(2)) steps. The magnitude of the lowest integer stays negative, as it wraps."""
+    signed = a.dtype.kind == "int"
+    if signed:
+        a, b = a.abs(), b.abs()
+    zero, one = e.const(0, a.dtype), e.const(1, a.dtype)
+    for _ in range(math.ceil(a.dtype.bits * LN2 / math.log(1 + math.sqrt(2))) + 1):
+        divisor = e.select(b.eq(0), one, b)
+        rest = _rest(e, a, divisor)
+        rest, size = (rest.abs(), divisor.abs()) if signed else (rest, divisor)
+        other = size - rest
+        rest = e.select(other < rest, other, rest)
+        a, b = e.select(b.eq(0), a, b), e.select(b.eq(0), zero, rest)
+    return a
+
+
+gcd = define_elementwise(
+    "gcd", "Greatest common divisor, not negative; of zeros 0", np.gcd, _gcd_lane, NONDIFF, "int", "uint",
+    spelled=Spelled(("gcd",), 2, floats=False),
 )  # fmt: skip
 
 
