@@ -143,6 +143,8 @@ def lerp(input: Tensor, end: Any, weight: Any) -> Tensor:
     if not input.dtype.is_float:
         raise wrong_type("lerp", "input", "a tensor of floats", input.dtype)
     way = end - input
+    if hasattr(weight, "as_operand"):  # a number that is an input of the graph
+        weight = input._like(weight)
     if isinstance(weight, Tensor):
         return where(weight.abs() < 0.5, input + weight * way, end - way * (1 - weight))
     return input + way * weight if abs(weight) < 0.5 else end - way * (1 - weight)
