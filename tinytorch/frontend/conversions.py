@@ -12,7 +12,7 @@ from tinytorch.frontend.devices import device, require_cpu
 from tinytorch.frontend.inplace import InPlace
 from tinytorch.frontend.mode import mode
 from tinytorch.frontend.storage import Alias, Storage, known_storage, layout_of, offset_of, show, storage_of, version_of
-from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
@@ -222,6 +222,10 @@ class Conversions(InPlace):
 
     def int(self) -> Self:
         return self.cast(i32)
+
+    def short(self) -> Self:
+        """Refused: there are no integers of 16 bits."""
+        raise TinyTorchError("short: there are no integers of 16 bits; use int(), long() or char()", user_loc())
 
     def char(self) -> Self:
         return self.cast(i8)

@@ -135,20 +135,41 @@ def randn(
 
 
 @spelled(method=False)
-def rand_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`rand` with the shape of `input`, and its dtype where none is given."""
-    return rand(input.shape, dtype=dtype or input.dtype, generator=generator)
+    given = dtype or input.dtype
+    return rand(input.shape, dtype=given, generator=generator, device=device, requires_grad=requires_grad)
 
 
 @spelled(method=False)
-def randn_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`randn` with the shape of `input`, and its dtype where none is given."""
-    return randn(input.shape, dtype=dtype or input.dtype, generator=generator)
+    given = dtype or input.dtype
+    return randn(input.shape, dtype=given, generator=generator, device=device, requires_grad=requires_grad)
 
 
 @spelled(method=False)
 def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: object = None, generator: Generator | None = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
     `randint(5, 10, (2, 3))`. At most 2**31 different ones.
@@ -156,15 +177,39 @@ def randint(
     64 random bits, read as a fraction of 1, are multiplied by the number of values (Lemire, "Fast random integer
     generation in an interval", 2019, without the rejection), which is even to one part in 2**33.
     """
+    require_cpu(device)
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     shape = shape_of("randint", (size if isinstance(size, (tuple, list)) else (size,),))
     if not 0 < high - low <= 2**31:
         raise TinyTorchError(f"randint: needs low < high <= low + 2**31, got {low} and {high}", user_loc())
-    state = (generator or default_generator).take(math.prod(shape))
-    upper, lower = (_unsigned(apply(random_bits, state, shape=shape, word=word)) for word in (0, 1))
+    upper, lower = _words(shape, generator)
     carry = (lower * (high - low)) >> 32
-    return (((upper * (high - low) + carry) >> 32) + low).cast(dtype or i64)
+    out = (((upper * (high - low) + carry) >> 32) + low).cast(dtype or i64)
+    return out.requires_grad_() if requires_grad else out
+
+
+@spelled(method=False)
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: object = None, generator: Generator | None = None
+) -> Tensor:
+    """`randint` with the shape of `input`, and its dtype where none is given."""
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, generator=generator)
+
+
+def _words(shape: Shape, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """Two words of 32 random bits, as i64 in [0, 2**32)."""
+    state = (generator or default_generator).take(math.prod(shape))
+    one, two = (_unsigned(apply(random_bits, state, shape=shape, word=word)) for word in (0, 1))
+    return one, two
+
+
+def bits_of(shape: Shape, count: int, generator: Generator | None = None) -> Tensor:
+    """Integers of `count` random bits, at most 63."""
+    upper, lower = _words(shape, generator)
+    return lower >> (32 - count) if count <= 32 else ((upper << (count - 32)) >> 32 << 32 | lower)
 
 
 def _unsigned(bits: Tensor) -> Tensor:
@@ -173,20 +218,31 @@ def _unsigned(bits: Tensor) -> Tensor:
 
 
 @spelled(method=False)
-def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The integers below `n` in random order, as i64[n]; not under tt.compile."""
+    require_cpu(device)
     if mode.trace is not None:
         raise TraceError("randperm cannot be traced; draw the order outside of the compiled function", user_loc())
     (count,) = shape_of("randperm", (n,))
     state = (generator or default_generator).take(count)
     keys = np.stack([apply(random_bits, state, shape=(count,), word=word).numpy() for word in (0, 1)])
-    return Tensor.wrap(np.lexsort(keys).astype(i64.numpy))
+    out = Tensor.wrap(np.lexsort(keys).astype(i64.numpy)).cast(dtype or i64)
+    return out.requires_grad_() if requires_grad else out
 
 
 @spelled()
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that `p` has there, else 0."""
-    return (rand(p.shape, generator=generator) < p).cast(p.dtype)
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that `input` has there (or with `p` everywhere), else 0."""
+    chance = input if p is None else p
+    drawn = rand(input.shape, dtype=_drawn(input), generator=generator)
+    return (drawn < chance).cast(input.dtype)
 
 
 def uniform_(tensor: Tensor, low: float = 0.0, high: float = 1.0, generator: Generator | None = None) -> Tensor:

@@ -156,7 +156,7 @@ def positions(what: str, x: Tensor) -> tuple[Array, ...]:
     if x._expr is not None or (mode.trace is not None and mode.trace.holds(x)):
         raise TraceError(
             f"{what}: how many elements it finds depends on values, and shapes of a compiled function do not; use "
-            "tt.where to choose, or call it outside of the compiled function",
+            "tt.where to choose, or call it eagerly, outside of the compiled function",
             user_loc(),
         )
     return tuple(map(np.ascontiguousarray, np.nonzero(x._data if x.ndim else x._data.reshape((1,)))))

@@ -3,7 +3,7 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `covariance`, `facts`, `fft`, `masked` and
+`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `covariance`, `facts`, `fft`, `filling`, `masked` and
 `polynomials`.
 """
 
@@ -16,6 +16,7 @@ from tinytorch.frontend.functions import covariance as covariance
 from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import fft as fft
+from tinytorch.frontend.functions import filling as filling
 from tinytorch.frontend.functions import indexed as indexed
 from tinytorch.frontend.functions import joining as joining
 from tinytorch.frontend.functions import masked as masked

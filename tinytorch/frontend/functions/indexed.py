@@ -28,7 +28,7 @@ from tinytorch.ir.ops.index import gather as gather_op
 from tinytorch.ir.ops.index import scatter as scatter_op
 from tinytorch.ir.ops.index import scatter_add as scatter_add_op
 from tinytorch.ir.ops.index import scatter_reduce as scatter_reduce_op
-from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
+from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis
 from tinytorch.ir.types import Shape, TensorType, bool_, contiguous_strides, i64
 
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
@@ -375,3 +375,15 @@ def argwhere(input: Tensor) -> Tensor:
 def _coordinates(what: str, x: Tensor) -> Tensor:
     found = positions(what, x)
     return from_numpy(np.stack(found, 1) if x.ndim else np.zeros((len(found[0]), 0), np.int64))
+
+
+@spelled(method=False)
+def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """The coordinates in a tensor of `shape`, by axis, of places in its flattened form."""
+    sizes = integers((shape,))
+    if indices.dtype.kind not in ("int", "uint"):
+        raise wrong_type("unravel_index", "indices", "a tensor of integers", indices.type)
+    if min(sizes, default=0) < 0:
+        raise ShapeError(f"unravel_index: sizes are not negative, got {list(sizes)}", user_loc())
+    steps = contiguous_strides(sizes)
+    return tuple(indices.cast(i64) // max(s, 1) % max(d, 1) for s, d in zip(steps, sizes, strict=True))

@@ -12,12 +12,13 @@ import numpy as np
 
 from tinytorch.frontend.arguments import wrong_value
 from tinytorch.frontend.creation import counted
+from tinytorch.frontend.mode import mode
 from tinytorch.frontend.random import require_cpu
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
@@ -459,7 +460,13 @@ def _repeated_indices(size: int, repeats: Tensor, output_size: int | None) -> Te
             user_loc(),
         )
     if output_size is None:
-        times = repeats._concrete("repeat_interleave without output_size")
+        if repeats._expr is not None or (mode.trace is not None and mode.trace.holds(repeats)):
+            raise TraceError(
+                "repeat_interleave: how many elements there are depends on values, and shapes of a compiled function "
+                "do not; give output_size, or call it eagerly, outside of the compiled function",
+                user_loc(),
+            )
+        times = repeats._data
         if times.min(initial=0) < 0:
             raise wrong_value("repeat_interleave", "repeats", "numbers that are not negative", times.tolist())
         return Tensor(np.repeat(np.arange(size), times))
