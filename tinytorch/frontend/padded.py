@@ -36,8 +36,9 @@ def pad_sequence(
     padded: list[Tensor] = []
     for sequence in given:
         missing = longest - sequence.shape[0]
-        around = [(missing, 0) if padding_side == "left" else (0, missing), *[(0, 0)] * (sequence.ndim - 1)]
-        padded.append(sequence.pad(around, padding_value) if missing else sequence)
+        amounts = (missing, 0) if padding_side == "left" else (0, missing)
+        others = [(0, 0)] * (sequence.ndim - 1)
+        padded.append(sequence.pad([amounts, *others], padding_value) if missing else sequence)
     return stack(padded, 0 if batch_first else 1)
 
 
