@@ -82,7 +82,7 @@ def trainer(models, size):
 
     @torch.compile
     def step(images, noise):
-        real, fake = torch.ones(images.shape[0]), torch.zeros(images.shape[0])
+        real, fake = torch.ones(images.size(0)), torch.zeros(images.size(0))
         # The discriminator tells pictures from what the generator makes …
         discriminator.zero_grad()
         error_real = criterion(discriminator(images), real)

@@ -22,7 +22,7 @@ class CausalSelfAttention(nn.Module):
         self.c_proj = nn.Linear(size["width"], size["width"])
 
     def forward(self, x):
-        batch, steps, width = x.shape
+        batch, steps, width = x.size()
         q, k, v = self.c_attn(x).split(width, dim=2)
         q, k, v = (t.view(batch, steps, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v))
         dropout = self.dropout if self.training else 0.0

@@ -9,13 +9,6 @@ FULL = {"batch": 16, "side": 32, "width": 64}
 FACTOR = 3
 
 
-def pixel_shuffle(x):
-    """Channels [batch, factor * factor, height, width] as pixels [batch, 1, factor * height, factor * width]."""
-    batch, _, height, width = x.shape
-    x = x.view(batch, FACTOR, FACTOR, height, width).permute(0, 3, 1, 4, 2)
-    return x.reshape(batch, 1, FACTOR * height, FACTOR * width)
-
-
 class SuperResolution(nn.Module):
     def __init__(self, width):
         super().__init__()
@@ -24,6 +17,7 @@ class SuperResolution(nn.Module):
         self.conv2 = nn.Conv2d(width, width, (3, 3), (1, 1), (1, 1))
         self.conv3 = nn.Conv2d(width, width // 2, (3, 3), (1, 1), (1, 1))
         self.conv4 = nn.Conv2d(width // 2, FACTOR**2, (3, 3), (1, 1), (1, 1))
+        self.pixel_shuffle = nn.PixelShuffle(FACTOR)
         self._initialize_weights()
 
     def _initialize_weights(self):
@@ -35,7 +29,7 @@ class SuperResolution(nn.Module):
         x = self.relu(self.conv1(x))
         x = self.relu(self.conv2(x))
         x = self.relu(self.conv3(x))
-        return pixel_shuffle(self.conv4(x))
+        return self.pixel_shuffle(self.conv4(x))
 
 
 def models(size):

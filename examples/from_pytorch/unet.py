@@ -35,7 +35,7 @@ class Up(nn.Module):
 
     def forward(self, x, kept):
         x = self.up(x)
-        down, right = kept.shape[2] - x.shape[2], kept.shape[3] - x.shape[3]
+        down, right = kept.size(2) - x.size(2), kept.size(3) - x.size(3)
         x = F.pad(x, [right // 2, right - right // 2, down // 2, down - down // 2])
         return self.conv(torch.cat([kept, x], dim=1))
 

@@ -48,7 +48,7 @@ def trainer(models, size):
         pictures, posterior = model(images, noise)
         prior = Independent(Normal(torch.zeros(noise.shape), torch.ones(noise.shape), validate_args=False), 1)
         reconstruction = F.binary_cross_entropy(pictures, images.view(-1, 784), reduction="sum")
-        loss = (reconstruction + kl_divergence(posterior, prior).sum()) / images.shape[0]
+        loss = (reconstruction + kl_divergence(posterior, prior).sum()) / images.size(0)
         loss.backward()
         optimizer.step()
         return loss
