@@ -9,8 +9,6 @@ from benchmarks.array_api.judge import SECTIONS, judge
 from tinytorch import array_api
 
 KNOWN = {"conj": "complex", "imag": "missing", "real": "complex", "size": "size"}  # and a word of the reason
-NOT_YET = "repeat roll tile"
-KNOWN |= dict.fromkeys(NOT_YET.split(), "")
 
 
 @pytest.mark.parametrize("section", SECTIONS)

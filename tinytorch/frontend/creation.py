@@ -190,7 +190,7 @@ def linspace(
     require_cpu(device)
     (count,) = shape_of("linspace", (steps,))
     target = _float(dtype)
-    first, last = (arguments.finite("linspace", "start or end", float(x)) for x in (start, end))
+    first, last = (_end("linspace", x) for x in (start, end))
     if not target.is_float:
         first, last = int(first), int(last)
         low, high = target.limits
@@ -211,6 +211,13 @@ def eye(
     return _finish(np.eye(rows, columns, dtype=_float(dtype).numpy), requires_grad)
 
 
+def _end(what: str, value: Any) -> float:
+    """The first or the last of numbers, also as a tensor without axes."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise ShapeError(f"{what}: start and end are numbers, got a tensor of {value.type}", user_loc())
+    return arguments.finite(what, "start or end", float(value))
+
+
 @spelled(method=False)
 def logspace(
     start: float,
@@ -225,7 +232,7 @@ def logspace(
     `dtype`, rounded towards 0."""
     require_cpu(device)
     (count,) = shape_of("logspace", (steps,))
-    first, last = (arguments.finite("logspace", "start or end", float(x)) for x in (start, end))
+    first, last = (_end("logspace", x) for x in (start, end))
     with np.errstate(all="ignore"):
         powers = np.power(float(base), np.linspace(first, last, count))
     return _finish(array_as(powers, _float(dtype).numpy), requires_grad)

@@ -65,6 +65,7 @@ __all__: list[str] = [
     "atleast_3d",
     "baddbmm",
     "bernoulli",
+    "bernoulli_",
     "bincount",
     "bitwise_and",
     "bitwise_left_shift",
@@ -80,6 +81,7 @@ __all__: list[str] = [
     "bucketize",
     "cartesian_prod",
     "cat",
+    "cauchy_",
     "cdist",
     "ceil",
     "celu",
@@ -144,6 +146,7 @@ __all__: list[str] = [
     "expand_as",
     "expand_copy",
     "expm1",
+    "exponential_",
     "eye",
     "fix",
     "flatten",
@@ -162,6 +165,7 @@ __all__: list[str] = [
     "full_like",
     "gather",
     "ge",
+    "geometric_",
     "geqrf",
     "ger",
     "get_device",
@@ -217,6 +221,7 @@ __all__: list[str] = [
     "log1p",
     "log2",
     "log10",
+    "log_normal_",
     "log_softmax",
     "logaddexp",
     "logaddexp2",
@@ -278,6 +283,8 @@ __all__: list[str] = [
     "nextafter",
     "nonzero",
     "norm",
+    "normal",
+    "normal_",
     "not_equal",
     "numel",
     "ones",
@@ -305,6 +312,7 @@ __all__: list[str] = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",
@@ -396,6 +404,7 @@ __all__: list[str] = [
     "unflatten",
     "unfold",
     "unfold_copy",
+    "uniform_",
     "unique",
     "unique_consecutive",
     "unsafe_chunk",
@@ -577,6 +586,9 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
 def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `p` has there, else 0."""
 
+def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability `p`, a number or a tensor, else 0, over this tensor."""
+
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
     them; or the sums of their `weights`, as f32 where these are, else as f64."""
@@ -622,6 +634,9 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
+
+def cauchy_(input: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Numbers of the Cauchy distribution over this tensor."""
 
 def cdist(
     x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
@@ -856,6 +871,9 @@ def expand_copy(input: Tensor, *sizes: Any, size: Sequence[int] | None = None) -
 def expm1(input: Tensor) -> Tensor:
     """`exp(x) - 1`, accurate near 0."""
 
+def exponential_(input: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Numbers of the exponential distribution, whose mean is `1 / lambd`, over this tensor."""
+
 def eye(
     n: int, m: int | None = None, dtype: object = None, requires_grad: bool = False, device: object = None
 ) -> Tensor:
@@ -916,6 +934,9 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 def ge(input: Any, other: Any) -> Tensor:
     """input >= other."""
+
+def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """How often one tries, up to the first success of probability `p`, over this tensor."""
 
 def geqrf(input: Tensor) -> Reflections:
     """(R above the diagonal and the vectors of reflections below it, their factors): see
@@ -1120,6 +1141,9 @@ def log1p(input: Tensor) -> Tensor:
 
 def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
+
+def log_normal_(input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
+    """exp of normal numbers over this tensor."""
 
 def log_softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
@@ -1391,6 +1415,21 @@ def norm(
 ) -> Tensor:
     """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
 
+def normal(
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers: of `size` for numbers `mean` and `std`; where one is a tensor, each with its
+    own."""
+
+def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Normal numbers over this tensor."""
+
 def not_equal(input: Any, other: Any) -> Tensor:
     """input != other."""
 
@@ -1516,6 +1555,12 @@ def randint(
 ) -> Tensor:
     """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
     `randint(5, 10, (2, 3))`."""
+
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, generator: Generator | None = None
+) -> Tensor:
+    """Integers from `low` (0 where only `high` is given) to `high` - 1, with the shape and the dtype of
+    `input`."""
 
 def randn(
     *size: Any,
@@ -1894,6 +1939,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 def unfold_copy(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """`unfold`, in memory of its own."""
+
+def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Uniform numbers in [low, high) over this tensor."""
 
 def unique(
     input: Tensor,

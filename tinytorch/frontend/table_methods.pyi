@@ -204,6 +204,9 @@ class TableMethods:
     def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
         """1 with the probability that `p` has there, else 0."""
 
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """1 with probability `p`, a number or a tensor, else 0, over this tensor."""
+
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
         them; or the sums of their `weights`, as f32 where these are, else as f64."""
@@ -246,6 +249,9 @@ class TableMethods:
 
     def bmm(self, mat2: Tensor) -> Tensor:
         """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
+
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Numbers of the Cauchy distribution over this tensor."""
 
     def ceil_(self) -> Tensor:
         """`ceil`, written over this tensor."""
@@ -433,6 +439,9 @@ class TableMethods:
     def expm1_(self) -> Tensor:
         """`expm1`, written over this tensor."""
 
+    def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Numbers of the exponential distribution, whose mean is `1 / lambd`, over this tensor."""
+
     def fix(self) -> Tensor:
         """Each element without its fraction."""
 
@@ -490,6 +499,9 @@ class TableMethods:
 
     def ge_(self, other: Any) -> Tensor:
         """`ge`, written over this tensor."""
+
+    def geometric_(self, p: float, *, generator: Generator | None = None) -> Tensor:
+        """How often one tries, up to the first success of probability `p`, over this tensor."""
 
     def geqrf(self) -> Reflections:
         """(R above the diagonal and the vectors of reflections below it, their factors): see
@@ -702,6 +714,9 @@ class TableMethods:
 
     def log_(self) -> Tensor:
         """`log`, written over this tensor."""
+
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
+        """exp of normal numbers over this tensor."""
 
     def logaddexp(self, other: Any) -> Tensor:
         """log(exp(input) + exp(other))."""
@@ -917,6 +932,9 @@ class TableMethods:
         keepdims: bool = False,
     ) -> Tensor:
         """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Normal numbers over this tensor."""
 
     def not_equal(self, other: Any) -> Tensor:
         """input != other."""
@@ -1232,6 +1250,9 @@ class TableMethods:
 
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
         """Windows of `size` elements along `dimension`, `step` apart, as a new last axis: a view."""
+
+    def uniform_(self, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Uniform numbers in [low, high) over this tensor."""
 
     def unique(
         self,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from tinytorch.frontend.standard.shared import Axes, common, enter, flat, named, tensor_list
+from tinytorch.frontend.functions.shapes import repeat_interleave
+from tinytorch.frontend.functions.shapes import roll as rolled
+from tinytorch.frontend.functions.shapes import tile as tiled
+from tinytorch.frontend.standard.shared import Axes, common, enter, flat, tensor_list
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
 from tinytorch.frontend.tensor_functions import stack as stacked
@@ -107,7 +110,7 @@ def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Tensor:
 def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:
     """Each element along `axis` (of the flattened `x` where that is None) `repeats` times; a vector of numbers tells
     how often each."""
-    return named("repeat_interleave")(flat(x) if axis is None else x, repeats, 0 if axis is None else axis)
+    return repeat_interleave(flat(x) if axis is None else x, repeats, 0 if axis is None else axis)
 
 
 @enter()
@@ -121,10 +124,10 @@ def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -
 def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: Axes = None) -> Tensor:
     """The elements moved by `shift` along `axis`, what leaves at the end coming in at the front; those of the flattened
     `x` where that is None."""
-    return named("roll")(x, shift) if axis is None else named("roll")(x, shift, axis)
+    return rolled(x, shift) if axis is None else rolled(x, shift, axis)
 
 
 @enter()
 def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
     """`x` as a whole, so often along each axis; axes are added in front of the shorter of both."""
-    return named("tile")(x, integers((repetitions,)))
+    return tiled(x, integers((repetitions,)))

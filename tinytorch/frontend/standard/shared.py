@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.binding import public, shown
 from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.spelling import names_in
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -32,11 +31,6 @@ def enter(name: str = "") -> Callable[[Function], Function]:
         return function
 
     return entered
-
-
-def named(name: str) -> Callable[..., Any]:
-    """The function that PyTorch calls so, from the table of names."""
-    return names_in("")[name]
 
 
 def joined(dtypes: Sequence[DType]) -> DType:
