@@ -62,7 +62,7 @@ def difference(ours: Any, theirs: Any) -> str:
         return next(filter(None, map(difference, ours, theirs)), "")
     if not isinstance(theirs, np.ndarray):
         same = type(ours) is type(theirs) or isinstance(theirs, (int, float))
-        return "" if same and ours == theirs else f"gives {ours!r}, not {theirs!r}"
+        return "" if same and ours == theirs else f"gives {str(ours)[:40]!r}, not {theirs!r}"
     if not isinstance(ours, np.ndarray):
         return f"gives a {type(ours).__name__}, not an array"
     if (ours.dtype, ours.shape) != (theirs.dtype, theirs.shape):

@@ -65,7 +65,7 @@ def test_other_words_and_kinds(found: Callable[[], Any], expected: tt.Tensor) ->
         (lambda: tt.arange(), "arange: needs an end"),
         (lambda: tt.rand(2, out=X), "rand: got an unexpected keyword argument 'out'"),
         (lambda: tt.broadcast_to(X, object()), "broadcast_to: cannot be called with|expected integers"),
-        (lambda: tt.cat(3), r"cat: cannot be called with \(3\)"),
+        (lambda: tt.cat(3), "cat: needs a list of at least one tensor"),
         (lambda: tt.tensor([1, 2]).exp_(), "exp_: a tensor of i64 cannot hold the result in f32"),
         (lambda: tt.tensor([1.0], requires_grad=True).exp_(), "exp_ on a leaf that requires grad"),
         (lambda: X.clone().exp_(2), "exp: too many positional arguments"),
