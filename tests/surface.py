@@ -23,14 +23,7 @@ from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tensor import Tensor
 
 ROOT = Path(__file__).parent.parent
-MODULES = {
-    "": "tinytorch/frontend/names.pyi",
-    "nn.functional": "tinytorch/nn/functional.pyi",
-    "linalg": "tinytorch/linalg.pyi",
-    "special": "tinytorch/special.pyi",
-    "masked": "tinytorch/masked.pyi",
-    "fft": "tinytorch/fft.pyi",
-}
+PACKAGE = "tinytorch/frontend/names.pyi"
 METHODS = "tinytorch/frontend/table_methods.pyi"
 STANDARD = "tinytorch/array_api.pyi"
 HEADER = '"""{0}\n\nMade from the table of names by `pytest tests/frontend/test_names.py --bless`.\n"""\n\n'
@@ -139,7 +132,9 @@ def _home(word: str, scope: dict[str, Any]) -> str:
 # Files.
 def stubs() -> dict[str, str]:
     """The text of each stub by its path."""
-    made = {path: _module_stub(space) for space, path in MODULES.items()}
+    made = {
+        PACKAGE if not space else f"tinytorch/{space.replace('.', '/')}.pyi": _module_stub(space) for space in spaces()
+    }
     made |= {METHODS: _methods_stub(), STANDARD: _standard_stub()}
     return {path: _formatted(path, text) for path, text in made.items()}
 

@@ -109,7 +109,6 @@ def _check(path: str, text: str, bless: bool) -> None:
 
 @pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff, of the extra `test`, is not installed")
 def test_stubs_are_made_from_the_table(request: pytest.FixtureRequest) -> None:
-    assert surface.spaces() <= set(surface.MODULES), "a namespace has no stub"
     for path, text in surface.stubs().items():
         _check(path, text, request.config.getoption("--bless"))
 
