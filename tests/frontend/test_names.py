@@ -39,8 +39,9 @@ FUNCTIONS = [
 ]  # fmt: skip
 LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
 INSIDE = {  # for other files of the frontend
-    "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "class_ignored", "counted",
-    "largest", "length", "old_arguments", "padding_row", "paddings", "pair", "reduced", "side_by_side", "tiled_mean",
+    "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "checked_rows",
+    "class_ignored", "counted", "largest", "length", "limit_rows", "old_arguments", "padding_row", "paddings", "pair",
+    "read_counts", "reduced", "side_by_side", "tiled_mean",
 }  # fmt: skip
 
 

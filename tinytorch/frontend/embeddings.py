@@ -100,7 +100,7 @@ class PositionalEncoding(Module):
         if x.ndim < 2 or x.shape[-1] != self.embed_dim:
             raise ShapeError(f"PositionalEncoding: x is [..., length, {self.embed_dim}], got {x.type}", user_loc())
         x = x + _rows("PositionalEncoding", self.weight, x.shape[-2], positions)
-        return dropout(x, self.dropout, self.training, self.generator)
+        return dropout(x, self.dropout, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"{self.max_seq_len}, {self.embed_dim}, kind={self.kind!r}, dropout={self.dropout}"

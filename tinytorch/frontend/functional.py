@@ -6,6 +6,7 @@ defined.
 
 from tinytorch.frontend import activation_functions as activation_functions
 from tinytorch.frontend import activations as _activations
+from tinytorch.frontend import channel_functions as channel_functions
 from tinytorch.frontend import creation as _creation
 from tinytorch.frontend import einsum as _einsum
 from tinytorch.frontend import layer_functions as _layer_functions

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend import arguments, creation
+from tinytorch.frontend.gradients import grad_mode, require_tensor
+from tinytorch.frontend.inplace import changed
+from tinytorch.frontend.norms import length
 from tinytorch.frontend.random import Generator, default_generator
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
@@ -28,11 +32,18 @@ __all__ = [
 ]
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x @ weight.T + bias, with x [..., in], weight [out, in], bias [out]."""
+@spelled(space="nn.functional")
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x @ weight.T + bias, with x [..., in], weight [out, in], bias [out]; or of a vector of weights [in], without a
+    bias or with one that is a number, [...]."""
+    x = input
+    if weight.ndim == 1 and x.ndim and x.shape[-1] == weight.shape[0] and (bias is None or not bias.ndim):
+        return x.matmul(weight) if bias is None else x.matmul(weight) + bias
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
-            f"linear: x {x.type} does not fit weights {weight.type}, which are [out_features, in_features]", user_loc()
+            f"linear: x {x.type} does not fit weights {weight.type}, which are [out_features, in_features]"
+            f"{_unflattened(x, weight)}",
+            user_loc(),
         )
     out = x.matmul(weight.T)
     if bias is None:
@@ -40,6 +51,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if broadcast_shapes("linear", out.shape, bias.shape) != out.shape:
         raise ShapeError(f"linear: bias is [{weight.shape[0]}], one for each feature, got {bias.type}", user_loc())
     return out + bias
+
+
+def _unflattened(x: Tensor, weight: Tensor) -> str:
+    """What to do, where the axes behind the first would fit as one."""
+    if x.ndim > 2 and weight.ndim == 2 and math.prod(x.shape[1:]) == weight.shape[1]:
+        return "; flatten it first, by x.flatten(1) or nn.Flatten()"
+    return ""
 
 
 def _last_axes(what: str, x: Tensor, normalized_shape: int | Sequence[int]) -> tuple[tuple[int, ...], Shape]:
@@ -58,8 +76,9 @@ def _check_affine(what: str, x: Tensor, shape: Shape, **given: Tensor | None) ->
             raise ShapeError(f"{what}: {name} is {TensorType(x.dtype, shape)}, got {tensor.type}", user_loc())
 
 
+@spelled(space="nn.functional")
 def layer_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -67,6 +86,7 @@ def layer_norm(
 ) -> Tensor:
     """(x - mean) / sqrt(variance + eps) over the last axes, of shape `normalized_shape`; then scaled and shifted by
     `weight` and `bias` of that shape. All are of one dtype, but those two may be f32 where x has 16 bits."""
+    x = require_tensor("layer_norm", input)
     axes, shape = _last_axes("layer_norm", x, normalized_shape)
     _check_affine("layer_norm", x, shape, weight=weight, bias=bias)
     attrs = {"axes": axes, "eps": arguments.not_negative("layer_norm", "eps", eps)}
@@ -77,12 +97,14 @@ def layer_norm(
     return (out if bias is None else out + bias).cast(x.dtype)
 
 
+@spelled(space="nn.functional")
 def rms_norm(
-    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
+    input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """x / sqrt(mean of x² + eps) over the last axes, of shape `normalized_shape`; then scaled by `weight` of that shape
     (Zhang & Sennrich 2019). `eps` is by default that of f64 where x is f64, else of f32, as in PyTorch. All are of one
     dtype, but `weight` may be f32 where x has 16 bits."""
+    x = input
     if not require_tensor("rms_norm", x).dtype.is_float:
         raise ShapeError(f"rms_norm: needs a float dtype, got {x.type}", user_loc())
     axes, shape = _last_axes("rms_norm", x, normalized_shape)
@@ -98,18 +120,29 @@ def _epsilon(dtype: DType) -> float:
     return float(np.finfo(np.float64 if dtype.bits == 64 else np.float32).eps)
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+@spelled(space="nn.functional")
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
     """0 with probability `p`, else x / (1 - p), so that the expectation is x; x itself unless `training`."""
     if isinstance(p, bool) or not 0 <= p <= 1:
         raise TinyTorchError(f"dropout: p is a probability, got {p}", user_loc())
     if not training or p == 0:
-        return x
-    state = (generator or default_generator).take(x.numel())
-    return apply(ops.composite.dropout, x, state, p=float(p))
+        return input
+    arguments.flag("dropout", "inplace", inplace)
+    state = (generator or default_generator).take(input.numel())
+    return changed("dropout", input, inplace, lambda x: apply(ops.composite.dropout, x, state, p=float(p)))
 
 
-def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tensor:
+@spelled(space="nn.functional")
+def one_hot(tensor: Tensor, num_classes: int = -1, dtype: object = i64) -> Tensor:
     """1 at each index along a new last axis of `num_classes`, by default one more than the largest index."""
+    indices = tensor
     if require_tensor("one_hot", indices).dtype.kind not in ("int", "uint"):
         raise ShapeError(f"one_hot: indices must be integers, got {indices.type}", user_loc())
     size = integer("one_hot", "num_classes", num_classes)
@@ -120,23 +153,66 @@ def one_hot(indices: Tensor, num_classes: int = -1, dtype: object = i64) -> Tens
     return apply(ops.composite.one_hot, indices.cast(i64), size=size, dtype=dtype_of(dtype))
 
 
-def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of `weight` [count, features] at `indices` [...], as [..., features].
+@spelled(space="nn.functional")
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of `weight` [count, features] at the indices `input` [...], as [..., features].
 
     Indices are integers from 0 to count - 1; any other is an IndexError that names it. The gradient adds up the
-    cotangents of each row in the order of `indices`, the same bits for any number of threads. The row `padding_idx`
+    cotangents of each row in the order of the indices, the same bits for any number of threads. The row `padding_idx`
     gets none; a negative one counts from the end.
+
+    `max_norm`: rows that are read and whose `norm_type`-norm is larger are scaled to it first, in place and without a
+    gradient. `scale_grad_by_freq`: each row's gradient is divided by how often it is read. `sparse` gradients do not
+    exist here.
     """
-    require_tensor("embedding", indices)
-    require_tensor("embedding", weight)
-    if weight.ndim != 2 or indices.dtype.kind not in ("int", "uint"):
-        raise ShapeError(f"embedding: needs integers and a matrix, got {indices.type} and {weight.type}", user_loc())
-    checked = apply(ops.elementwise.checked_index, indices.cast(i64), size=weight.shape[0], wrap=False)
-    rows = apply(ops.index.gather, weight, checked, axis=0)
+    indices = checked_rows("embedding", input, weight, sparse)
+    if max_norm is not None:
+        limit_rows("embedding", indices, weight, max_norm, norm_type)
+    rows = apply(ops.index.gather, weight, indices, axis=0)
+    if arguments.flag("embedding", "scale_grad_by_freq", scale_grad_by_freq):
+        share = 1 / read_counts(indices, weight)[indices].unsqueeze(-1)
+        rows = rows.detach() + (rows - rows.detach()) * share
     if padding_idx is None:
         return rows
     padding = padding_row("embedding", padding_idx, weight.shape[0])
-    return where((checked == padding).unsqueeze(-1), rows.detach(), rows)
+    return where((indices == padding).unsqueeze(-1), rows.detach(), rows)
+
+
+def checked_rows(what: str, indices: Tensor, weight: Tensor, sparse: bool = False) -> Tensor:
+    """Indices of rows of a matrix, as i64, that are an IndexError where they name none."""
+    require_tensor(what, indices)
+    require_tensor(what, weight)
+    if weight.ndim != 2 or indices.dtype.kind not in ("int", "uint"):
+        raise ShapeError(f"{what}: needs integers and a matrix, got {indices.type} and {weight.type}", user_loc())
+    if arguments.flag(what, "sparse", sparse):
+        raise arguments.wrong_value(what, "sparse", "False: gradients are dense here", sparse)
+    return apply(ops.elementwise.checked_index, indices.cast(i64), size=weight.shape[0], wrap=False)
+
+
+def read_counts(indices: Tensor, weight: Tensor) -> Tensor:
+    """How often each row of `weight` is among the indices, as [count] in its dtype."""
+    flat = indices.reshape(-1)
+    zeros, ones = creation.zeros(weight.shape[0], dtype=weight.dtype), creation.ones(flat.shape, dtype=weight.dtype)
+    return apply(ops.index.scatter_add, zeros, flat, ones, axis=0)
+
+
+def limit_rows(what: str, indices: Tensor, weight: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are read and longer than `max_norm` to that length, in place."""
+    limit = arguments.positive(what, "max_norm", max_norm)
+    order = arguments.number(what, "norm_type", norm_type, lambda p: not math.isnan(p), "a number")
+    with grad_mode(False):
+        rows = weight.detach()
+        norm = length(rows, float(order), 1, keepdim=True)
+        long = (norm > limit) & (read_counts(indices, rows) > 0).unsqueeze(1)
+        weight.copy_(where(long, rows * (limit / (norm + 1e-7)), rows))
 
 
 def padding_row(what: str, padding_idx: int, count: int) -> int:

@@ -13,10 +13,10 @@ from tinytorch.frontend import arguments, init
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.layer_functions import dropout, layer_norm, linear, rms_norm
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.parameter_types import parameter_dtype
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat, split
-from tinytorch.ir.types import f32
 
 __all__ = [
     "Dropout",
@@ -40,11 +40,14 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         initialization: str = "default",
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        dtype = parameter_dtype(device, dtype)
         self.in_features = arguments.integer("Linear", "in_features", in_features, 1)
         self.out_features = arguments.integer("Linear", "out_features", out_features, 1)
         arguments.flag("Linear", "bias", bias)
@@ -52,8 +55,8 @@ class Linear(Module):
         self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
         init.initialize_("Linear", self.weight, self.bias, initialization, generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -79,17 +82,18 @@ class Dropout(Module):
     training)` drops only where both `training` and the module's own mode say so.
     """
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None) -> None:
         super().__init__()
         self.p = arguments.probability("Dropout", "p", p)
+        self.inplace = arguments.flag("Dropout", "inplace", inplace)
         arguments.instance("Dropout", "generator", generator, Generator, optional=True)
         self.generator = generator
 
-    def forward(self, x: Tensor, training: bool = True) -> Tensor:
-        return dropout(x, self.p, training and self.training, self.generator)
+    def forward(self, input: Tensor, training: bool = True) -> Tensor:
+        return dropout(input, self.p, training and self.training, self.inplace, generator=self.generator)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}{', inplace=True' if self.inplace else ''}"
 
 
 def _sizes(what: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -110,9 +114,11 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
     ) -> None:
         super().__init__()
+        dtype = parameter_dtype(device, dtype)
         self.normalized_shape = shape = _sizes("LayerNorm", normalized_shape)
         self.eps = arguments.not_negative("LayerNorm", "eps", eps)
         arguments.flag("LayerNorm", "elementwise_affine", elementwise_affine)
@@ -120,8 +126,8 @@ class LayerNorm(Module):
         self.weight = Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None
         self.bias = Parameter(zeros(shape, dtype=dtype)) if elementwise_affine and bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
@@ -136,9 +142,11 @@ class RMSNorm(Module):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
     ) -> None:
         super().__init__()
+        dtype = parameter_dtype(device, dtype)
         self.normalized_shape = shape = _sizes("RMSNorm", normalized_shape)
         self.eps = None if eps is None else arguments.not_negative("RMSNorm", "eps", eps)
         arguments.flag("RMSNorm", "elementwise_affine", elementwise_affine)
@@ -159,8 +167,8 @@ class Flatten(Module):
         self.start_dim = arguments.integer("Flatten", "start_dim", start_dim)
         self.end_dim = arguments.integer("Flatten", "end_dim", end_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(self.start_dim, self.end_dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -172,5 +180,5 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
-    def forward(self, x: Any) -> Any:
-        return x
+    def forward(self, input: Any) -> Any:
+        return input

@@ -17,6 +17,7 @@ from tinytorch.frontend.creation import zeros
 from tinytorch.frontend.layer_functions import dropout as drop
 from tinytorch.frontend.layer_functions import linear
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.parameter_types import parameter_dtype
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.sequences import (
     Rows,
@@ -140,7 +141,7 @@ class _Recurrent(Module):
         ends: list[States] = []
         for layer in range(self.num_layers):
             if layer:
-                x = drop(x, self.dropout, self.training, self.generator)
+                x = drop(x, self.dropout, self.training, generator=self.generator)
             outputs: list[Tensor] = []
             for reverse, suffix in enumerate(_suffixes(layer, self._directions)):
                 before = tuple(s[len(ends)] for s in initial)
@@ -198,11 +199,14 @@ class LSTM(_Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, dtype, generator
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            parameter_dtype(device, dtype), generator,
         )  # fmt: skip
 
     @property
@@ -210,10 +214,10 @@ class LSTM(_Recurrent):
         return ops.recurrent.lstm_projected if self.proj_size else ops.recurrent.lstm
 
     def forward(
-        self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """`x` is [steps, batch, input] ([batch, steps, input] with `batch_first`), or one sequence [steps, input]; `hx`
-        a pair of states [layers * directions, batch, size], zeros by default, without a batch for one sequence.
+        """`input` is [steps, batch, input] ([batch, steps, input] with `batch_first`), or one sequence [steps, input];
+        `hx` a pair of states [layers * directions, batch, size], zeros by default, without a batch for one sequence.
 
         The outputs are the hidden states of the last layer after each step, those of both directions side by side; then
         comes the pair of the last states. Of a batch of sequences that are padded at their ends, `lengths` [batch] says
@@ -221,7 +225,7 @@ class LSTM(_Recurrent):
         direction begins there. (PyTorch packs sequences for that.) ShapeError where shapes or dtypes do not fit,
         IndexError for a length that is no step's.
         """
-        out, (h, c) = self._run(x, pair_of_states("LSTM", "(h_0, c_0)", hx), lengths)
+        out, (h, c) = self._run(input, pair_of_states("LSTM", "(h_0, c_0)", hx), lengths)
         return out, (h, c)
 
 
@@ -246,16 +250,19 @@ class GRU(_Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+            parameter_dtype(device, dtype), generator,
+        )  # fmt: skip
 
-    def forward(self, x: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """As `LSTM.forward`, with one state."""
-        out, (h,) = self._run(x, one_state("GRU", hx), lengths)
+        out, (h,) = self._run(input, one_state("GRU", hx), lengths)
         return out, h
 
 
@@ -276,21 +283,24 @@ class RNN(_Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
         self.nonlinearity = arguments.choice("RNN", "nonlinearity", nonlinearity, *_RNN_OPS)
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+            parameter_dtype(device, dtype), generator,
+        )  # fmt: skip
 
     @property
     def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
         return _RNN_OPS[self.nonlinearity]
 
-    def forward(self, x: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """As `LSTM.forward`, with one state."""
-        out, (h,) = self._run(x, one_state("RNN", hx), lengths)
+        out, (h,) = self._run(input, one_state("RNN", hx), lengths)
         return out, h
 
     def extra_repr(self) -> str:
@@ -351,14 +361,16 @@ class LSTMCell(_OneStep):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, generator)
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
 
-    def forward(self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """The states after `x` [batch, input] or [input]; `hx` is the pair before it, zeros by default."""
-        h, c = self._step(x, pair_of_states("LSTMCell", "(h, c)", hx))
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """The states after `input` [batch, input] or [input]; `hx` is the pair before it, zeros by default."""
+        h, c = self._step(input, pair_of_states("LSTMCell", "(h, c)", hx))
         return h, c
 
 
@@ -372,14 +384,16 @@ class GRUCell(_OneStep):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype, generator)
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after `x` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
-        (h,) = self._step(x, one_state("GRUCell", hx))
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
+        (h,) = self._step(input, one_state("GRUCell", hx))
         return h
 
 
@@ -392,19 +406,21 @@ class RNNCell(_OneStep):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
         self.nonlinearity = arguments.choice("RNNCell", "nonlinearity", nonlinearity, *_RNN_OPS)
-        super().__init__(input_size, hidden_size, bias, dtype, generator)
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
 
     @property
     def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
         return _RNN_OPS[self.nonlinearity]
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after `x` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
-        (h,) = self._step(x, one_state("RNNCell", hx))
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
+        (h,) = self._step(input, one_state("RNNCell", hx))
         return h
 
 

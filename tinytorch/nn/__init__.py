@@ -2,6 +2,7 @@
 
 from tinytorch.frontend import activation_modules as _activation_modules
 from tinytorch.frontend import attention as _attention
+from tinytorch.frontend import channel_modules as _channel_modules
 from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import layers as _layers
@@ -12,6 +13,7 @@ from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend.activation_modules import *
 from tinytorch.frontend.activations import GELU, ReLU, Sigmoid, SiLU, Tanh
 from tinytorch.frontend.attention import *
+from tinytorch.frontend.channel_modules import *
 from tinytorch.frontend.containers import *
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.layers import *
@@ -39,6 +41,7 @@ __all__ = [
 __all__ += _activation_modules.__all__
 __all__ += _attention.__all__
 __all__ += _containers.__all__
+__all__ += _channel_modules.__all__
 __all__ += _embeddings.__all__
 __all__ += _layers.__all__
 __all__ += _loss_modules.__all__

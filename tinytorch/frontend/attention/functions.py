@@ -12,6 +12,7 @@ import math
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.random import Generator, default_generator
+from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
@@ -65,6 +66,21 @@ def scaled_dot_product_attention(
     how = Attention(scale=_scale(_NAME, Q, scale), causal=is_causal, extras=tuple(extras), p=p)
     out = apply(ops.attention.attention, q, k, v, *extras.values(), **how.attrs)[0]
     return out.reshape(*shape[:-1], V.shape[-1])
+
+
+@spelled(space="nn.functional", name="scaled_dot_product_attention")
+def _of_pytorch(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(query keyᵀ · scale + attn_mask) value: `tt.scaled_dot_product_attention` with PyTorch's arguments."""
+    return scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
 
 
 def attention_at(Q: Tensor, K: Tensor, V: Tensor, positions: Tensor, scale: float | None = None) -> Tensor:

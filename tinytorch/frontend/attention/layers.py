@@ -112,10 +112,10 @@ class MultiHeadAttention(Module):
         arguments.instance(name, "generator", generator, Generator, optional=True)
         if rotary is not None and rotary.head_dim != size:
             raise arguments.wrong_value(name, "rotary", f"of head_dim {size}", rotary)
-        self.query = Linear(embed_dim, num_heads * size, bias, dtype, generator=generator)
-        self.key = Linear(embed_dim, groups * size, bias, dtype, generator=generator)
-        self.value = Linear(embed_dim, groups * size, bias, dtype, generator=generator)
-        self.output = Linear(num_heads * size, embed_dim, bias, dtype, generator=generator)
+        self.query = Linear(embed_dim, num_heads * size, bias, dtype=dtype, generator=generator)
+        self.key = Linear(embed_dim, groups * size, bias, dtype=dtype, generator=generator)
+        self.value = Linear(embed_dim, groups * size, bias, dtype=dtype, generator=generator)
+        self.output = Linear(num_heads * size, embed_dim, bias, dtype=dtype, generator=generator)
         self.rotary, self.generator = rotary, generator
         scaled = arguments.flag(name, "qk_norm", qk_norm)
         self.qk_scale = Parameter(full((), math.sqrt(size), dtype=dtype)) if scaled else None

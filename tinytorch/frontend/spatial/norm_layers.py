@@ -29,7 +29,7 @@ class Dropout2d(Module):
         if not self.training or self.p == 0:
             return input
         kept = ones(*input.shape[:-2], 1, 1, dtype=input.dtype)
-        return input * dropout(kept, self.p, True, self.generator)
+        return input * dropout(kept, self.p, True, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

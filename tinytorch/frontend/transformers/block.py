@@ -43,9 +43,9 @@ class FeedForward(Module):
         super().__init__()
         self.activation = arguments.choice("FeedForward", "activation", activation, *ACTIVATIONS)
         gated = activation == "swiglu"
-        self.gate = Linear(embed_dim, hidden, bias, dtype, generator=generator) if gated else None
-        self.up = Linear(embed_dim, hidden, bias, dtype, generator=generator)
-        self.down = Linear(hidden, embed_dim, bias, dtype, generator=generator)
+        self.gate = Linear(embed_dim, hidden, bias, dtype=dtype, generator=generator) if gated else None
+        self.up = Linear(embed_dim, hidden, bias, dtype=dtype, generator=generator)
+        self.down = Linear(hidden, embed_dim, bias, dtype=dtype, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.gate is not None:
@@ -121,4 +121,4 @@ class TransformerBlock(Module):
         return (x, value) if return_value else x
 
     def _dropped(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout, self.training, self.generator)
+        return dropout(x, self.dropout, self.training, generator=self.generator)

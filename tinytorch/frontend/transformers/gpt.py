@@ -104,7 +104,7 @@ class GPT(Module):
             for i in range(num_layers)
         )  # fmt: skip
         self.norm = norm_of(name, norm, embed_dim, bias, dtype)
-        self.head = None if tied else Linear(embed_dim, vocab_size, False, dtype, generator=generator)
+        self.head = None if tied else Linear(embed_dim, vocab_size, False, dtype=dtype, generator=generator)
         self._initialize(initialization == "identity")
 
     def _initialize(self, identity: bool) -> None:
@@ -153,7 +153,7 @@ class GPT(Module):
         x = self.token_embedding(indices)
         if self.positions is not None:
             x = self.positions(x, places)
-        x = dropout(x, self.embedding_dropout, self.training, self.generator)
+        x = dropout(x, self.embedding_dropout, self.training, generator=self.generator)
         first_value = None
         for i, block in enumerate(self.blocks):
             x, value = block(x, cache=cache, layer_idx=i, first_value=first_value, return_value=True)
