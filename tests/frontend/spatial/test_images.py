@@ -202,6 +202,40 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+def test_convolutions_of_volumes() -> None:
+    """A convolution by its definition; its transpose goes back: <conv(x), y> = <x, conv_transpose(y)>."""
+    weight = np.random.default_rng(4).normal(size=(4, 1, 2, 3, 2)).astype(np.float32)
+    options: dict[str, Any] = {"stride": (2, 1, 1), "padding": (1, 0, 2), "dilation": (1, 2, 1), "groups": 2}
+    x = np.pad(VOLUME, ((0, 0), (0, 0), (1, 1), (0, 0), (2, 2)))
+    wanted = np.zeros((2, 4, 3, 1, 6), np.float32)
+    for o, place in itertools.product(range(4), np.ndindex(3, 1, 6)):
+        a, b, c = place[0] * 2, place[1], place[2]
+        wanted[:, o, *place] = (x[:, o // 2, a : a + 2, b : b + 5 : 2, c : c + 2] * weight[o, 0]).sum((1, 2, 3))
+    for found in both(lambda x, w: F.conv3d(x, w, **options), VOLUME, weight):
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4, atol=1e-5)
+    seed = np.random.default_rng(5).normal(size=wanted.shape).astype(np.float32)
+    for back in both(lambda y, w: F.conv_transpose3d(y, w, **options), seed, weight):
+        assert back.shape == (2, 2, 4, 5, 3)
+        np.testing.assert_allclose((back.numpy() * VOLUME).sum(), (wanted * seed).sum(), rtol=1e-4)
+    grad = tt.grad(lambda x: (F.conv3d(x, tt.Tensor(weight), **options) * tt.Tensor(seed)).sum())(tt.Tensor(VOLUME))
+    np.testing.assert_allclose(grad.numpy(), back.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_padding_modes_of_convolutions() -> None:
+    x = tt.Tensor(X)
+    for mode in ("reflect", "replicate", "circular"):
+        layer = tt.nn.Conv2d(4, 3, (2, 3), padding="same", padding_mode=mode)
+        wanted = F.conv2d(F.pad(x, (1, 1, 0, 1), mode), layer.weight, layer.bias)
+        np.testing.assert_array_equal(layer(x).detach().numpy(), wanted.detach().numpy())
+        assert repr(layer).endswith(f"padding=same, padding_mode={mode})")
+    back = tt.nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1)
+    assert back(x, output_size=(10, 11)).shape == (2, 2, 10, 11)
+    with pytest.raises(TinyTorchError, match="at least 9 and less than 11 along the height, got 12"):
+        back(x, output_size=(12, 11))
+    with pytest.raises(TinyTorchError, match='padding_mode is "zeros"'):
+        tt.nn.Conv1d(2, 2, 3, padding_mode="mirror")
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_refused(case: str) -> None:
     function, message = REFUSED[case]

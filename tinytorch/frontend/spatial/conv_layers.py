@@ -18,12 +18,23 @@ Conv2d with i channels in, o out, windows of k by k, on a batch of b images, wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinytorch.frontend import arguments, init
 from tinytorch.frontend.creation import zeros
 from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.random import Generator
-from tinytorch.frontend.spatial.arguments import Ints, Size, count, error, sizes
-from tinytorch.frontend.spatial.functions import conv1d, conv2d, conv_transpose1d, conv_transpose2d, paddings
+from tinytorch.frontend.random import Generator, require_cpu
+from tinytorch.frontend.spatial.arguments import SPATIAL, Ints, Size, count, error, sizes
+from tinytorch.frontend.spatial.functions import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    paddings,
+)
+from tinytorch.frontend.spatial.padding import pad
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f32
 
@@ -43,12 +54,19 @@ class _Convolution(Module):
         dilation: Size,
         groups: int,
         bias: bool,
+        padding_mode: str,
+        device: str | None,
         dtype: object,
         initialization: str,
         generator: Generator | None,
     ) -> None:
         super().__init__()
         name, rank = type(self).__name__, self.rank
+        if device is not None:
+            require_cpu(device)
+        modes = ("zeros",) if self.transposed else ("zeros", "reflect", "replicate", "circular")
+        self.padding_mode = arguments.choice(name, "padding_mode", padding_mode, *modes)
+        dtype = f32 if dtype is None else dtype
         self.in_channels = count(name, "in_channels", in_channels)
         self.out_channels = count(name, "out_channels", out_channels)
         self.groups = count(name, "groups", groups)
@@ -68,7 +86,9 @@ class _Convolution(Module):
         zeros, ones = (0,) * self.rank, (1,) * self.rank
         usual = {"padding": zeros, "dilation": ones, "output_padding": zeros, "groups": 1}
         parts += [f"{k}={getattr(self, k)}" for k, v in usual.items() if getattr(self, k, v) != v]
-        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
+        parts += [] if self.bias is not None else ["bias=False"]
+        parts += [] if self.padding_mode == "zeros" else [f"padding_mode={self.padding_mode}"]
+        return ", ".join(parts)
 
 
 class _Direct(_Convolution):
@@ -82,15 +102,25 @@ class _Direct(_Convolution):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
-        dtype: object = f32,
+        padding_mode: str = "zeros",
+        device: str | None = None,
+        dtype: object = None,
         initialization: str = "default",
         generator: Generator | None = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, initialization, generator
-        )
-        low, _ = paddings(type(self).__name__, padding, self.kernel_size, self.stride, self.dilation)
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, padding_mode, device, dtype,
+            initialization, generator,
+        )  # fmt: skip
+        low, high = paddings(type(self).__name__, padding, self.kernel_size, self.stride, self.dilation)
         self.padding: Ints | str = padding if isinstance(padding, str) else low
+        self._around = tuple(n for pair in zip(reversed(low), reversed(high), strict=True) for n in pair)
+
+    def _padded(self, input: Tensor) -> tuple[Tensor, Ints | str]:
+        """The input with the elements of `padding_mode` around it, and the zeros that are still to come."""
+        if self.padding_mode == "zeros":
+            return input, self.padding
+        return pad(input, self._around, self.padding_mode), (0,) * self.rank
 
 
 class Conv1d(_Direct):
@@ -99,7 +129,8 @@ class Conv1d(_Direct):
     rank = 1
 
     def forward(self, input: Tensor) -> Tensor:
-        return conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        x, padding = self._padded(input)
+        return conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv2d(_Direct):
@@ -108,12 +139,25 @@ class Conv2d(_Direct):
     weight is [out_channels, in_channels / groups, window height, window width], bias [out_channels]. `initialization`
     of the weight: "default" as in PyTorch, uniform with bound 1 / sqrt(fan_in) (as the bias), fan_in being how many
     products an output sums; "xavier" or "he", uniform with the variances given in `init`, with a bias of zeros.
+    `padding_mode` is "zeros", or "reflect", "replicate" or "circular" as in `functional.pad`.
     """
 
     rank = 2
 
     def forward(self, input: Tensor) -> Tensor:
-        return conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        x, padding = self._padded(input)
+        return conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_Direct):
+    """Convolution [batch, in_channels, depth, height, width] to [batch, out_channels, …]; arguments as those of
+    `Conv2d`."""
+
+    rank = 3
+
+    def forward(self, input: Tensor) -> Tensor:
+        x, padding = self._padded(input)
+        return conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class _Transposed(_Convolution):
@@ -130,13 +174,16 @@ class _Transposed(_Convolution):
         groups: int = 1,
         bias: bool = True,
         dilation: Size = 1,
-        dtype: object = f32,
+        padding_mode: str = "zeros",
+        device: str | None = None,
+        dtype: object = None,
         initialization: str = "default",
         generator: Generator | None = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, initialization, generator
-        )
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, padding_mode, device, dtype,
+            initialization, generator,
+        )  # fmt: skip
         name = type(self).__name__
         self.padding = sizes(name, "padding", padding, self.rank, 0)
         self.output_padding = sizes(name, "output_padding", output_padding, self.rank, 0)
@@ -147,15 +194,36 @@ class _Transposed(_Convolution):
                     f"and dilation {spread}"
                 )
 
+    def _extra(self, input: Tensor, output_size: Sequence[int] | None) -> Ints:
+        """`output_padding`; or what makes the result `output_size`, its spatial axes or all."""
+        if output_size is None:
+            return self.output_padding
+        name, rank = type(self).__name__, self.rank
+        wanted = [arguments.integer(name, "output_size", n) for n in output_size]
+        if len(wanted) not in (rank, input.ndim) or input.ndim <= rank:
+            raise error(f"{name}: output_size is one number for each of {', '.join(SPATIAL[rank])}, got {wanted}")
+        found: list[int] = []
+        for i, size in enumerate(wanted[-rank:]):
+            span = self.dilation[i] * (self.kernel_size[i] - 1) + 1
+            least = (input.shape[i - rank] - 1) * self.stride[i] - 2 * self.padding[i] + span
+            if not least <= size < least + self.stride[i]:
+                raise error(
+                    f"{name}: output_size is at least {least} and less than {least + self.stride[i]} along the "
+                    f"{SPATIAL[rank][i]}, got {size}"
+                )
+            found.append(size - least)
+        return tuple(found)
+
 
 class ConvTranspose1d(_Transposed):
     """Transposed convolution of [batch, in_channels, length]; arguments as those of `ConvTranspose2d`."""
 
     rank = 1
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._extra(input, output_size)
         return conv_transpose1d(
-            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
         )
 
 
@@ -169,7 +237,20 @@ class ConvTranspose2d(_Transposed):
 
     rank = 2
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._extra(input, output_size)
         return conv_transpose2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
+
+
+class ConvTranspose3d(_Transposed):
+    """Transposed convolution of [batch, in_channels, depth, height, width]; arguments as those of `ConvTranspose2d`."""
+
+    rank = 3
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self._extra(input, output_size)
+        return conv_transpose3d(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
         )

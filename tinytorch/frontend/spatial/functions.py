@@ -12,13 +12,16 @@ import math
 from tinytorch.frontend import arguments
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.gradients import grad_mode, require_tensor
+from tinytorch.frontend.spatial import volumes
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import f32
 
-__all__ = ["batch_norm", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
+__all__ = [
+    "batch_norm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+]  # fmt: skip
 
 
 # Convolution.
@@ -53,6 +56,20 @@ def conv2d(
     input channels. input, weight and bias have one dtype; else, and for sizes that do not fit, ShapeError.
     """
     return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`conv2d` of volumes: input [batch, in, depth, height, width], weight [out, in / groups, window depth, window
+    height, window width], bias [out]."""
+    return _convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv_transpose1d(
@@ -92,6 +109,23 @@ def conv_transpose2d(
     )
 
 
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """`conv_transpose2d` of volumes: input [batch, in, depth, height, width], weight [in, out / groups, window depth,
+    window height, window width], bias [out]."""
+    return _transposed(
+        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups=groups, dilation=dilation
+    )
+
+
 def _convolution(
     name: str,
     rank: int,
@@ -110,9 +144,12 @@ def _convolution(
     steps, spread = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
     kernel = weight.shape[2:]
     windows = Windows(kernel, steps, *paddings(name, padding, kernel, steps, spread), spread)
-    windows.outputs(images)
+    outputs = windows.outputs(images)
     last = images.channels_last()
-    out = apply(ops.convolution.conv2d, last, _window_first(weight), groups=groups, **windows.attrs())
+    if rank == 3:
+        out = volumes.convolved(last, weight, windows, outputs, groups)
+    else:
+        out = apply(ops.convolution.conv2d, last, _window_first(weight), groups=groups, **windows.attrs())
     return images.channels_first(_with_bias(images, out, bias))
 
 
@@ -151,12 +188,17 @@ def _transposed(
     steps, spread = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
     low, extra = sizes(name, "padding", padding, rank, 0), sizes(name, "output_padding", output_padding, rank, 0)
     windows = Windows(weight.shape[2:], steps, low, low, spread)
-    attrs = windows.attrs()
-    out = apply(
-        ops.convolution.conv2d_input_grad, images.channels_last(), _window_first(weight),
-        size=pair(_transposed_outputs(images, windows, extra), 1), groups=groups,
-        **{key: attrs[key] for key in ("stride", "low", "dilation")},
-    )  # fmt: skip
+    outputs = _transposed_outputs(images, windows, extra)
+    last = images.channels_last()
+    if rank == 3:
+        out = volumes.transposed(last, weight, windows, outputs, groups)
+    else:
+        attrs = windows.attrs()
+        del attrs["high"]
+        out = apply(
+            ops.convolution.conv2d_input_grad, last, _window_first(weight), size=pair(outputs, 1), groups=groups,
+            **attrs,
+        )  # fmt: skip
     return images.channels_first(_with_bias(images, out, bias))
 
 
