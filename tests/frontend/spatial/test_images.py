@@ -146,6 +146,83 @@ CASES: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
 ]
 
 
+POINTS = np.random.default_rng(6).uniform(-1.5, 1.5, size=(2, 3, 4, 2)).astype(np.float32)
+SAMPLES: list[tuple[Array, Array, dict[str, Any]]] = [
+    (X, POINTS, {"align_corners": False}),
+    (X, POINTS, {"padding_mode": "border", "align_corners": True}),
+    (X, POINTS, {"padding_mode": "reflection", "align_corners": False}),
+    (X, POINTS, {"mode": "bicubic", "padding_mode": "reflection", "align_corners": True}),
+    (X, POINTS, {"mode": "nearest", "padding_mode": "border", "align_corners": False}),
+    (VOLUME, POINTS.reshape(2, 2, 2, 2, 3), {"padding_mode": "zeros", "align_corners": False}),
+    (VOLUME, POINTS.reshape(2, 1, 8, 1, 3), {"mode": "nearest", "padding_mode": "reflection", "align_corners": True}),
+]
+
+
+@pytest.mark.parametrize("case", SAMPLES, ids=lambda case: f"{case[0].ndim} axes {case[2]}")
+def test_values_at_points_are_those_of_pytorch(case: Any) -> None:
+    torch = pytest.importorskip("torch")
+    x, grid, options = case
+    others = [torch.tensor(a, requires_grad=True) for a in (x, grid)]
+    wanted = torch.nn.functional.grid_sample(*others, **options)
+    seed = np.random.default_rng(3).normal(size=tuple(wanted.shape)).astype(np.float32)
+    wanted.backward(torch.tensor(seed))
+
+    def run(x: Any, grid: Any, seed: Any) -> Any:
+        def loss(x: Any, grid: Any) -> Any:
+            out = F.grid_sample(x, grid, **options)
+            return (out * seed).sum(), out
+
+        return tt.value_and_grad(loss, (0, 1), has_aux=True)(x, grid)
+
+    for (_, out), grads in both(run, x, grid, seed):
+        np.testing.assert_allclose(out.numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-5)
+        for mine, other in zip(grads, others, strict=True):
+            np.testing.assert_allclose(mine.numpy(), other.grad.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_values_at_points() -> None:
+    """The map that changes nothing, one that mirrors, and what lies outside."""
+    same = tt.Tensor([[[1.0, 0, 0], [0, 1, 0]]])
+    mirrored = tt.Tensor([[[-1.0, 0, 0], [0, 1, 0]]])
+    for corners in (False, True):
+        for map_, wanted in ((same, STEPS), (mirrored, STEPS[..., ::-1])):
+            grid = F.affine_grid(map_, STEPS.shape, corners)
+            found = F.grid_sample(tt.Tensor(STEPS), grid, align_corners=corners)
+            np.testing.assert_allclose(found.numpy(), wanted, atol=1e-5)
+    far = tt.Tensor([[[[-9.0, -9.0], [9.0, float("nan")]]]])
+    assert F.grid_sample(tt.Tensor(STEPS), far).tolist() == [[[[0.0, 0.0]]]]
+    assert F.grid_sample(tt.Tensor(STEPS), far, "nearest", "border").tolist() == [[[[0.0, 3.0]]]]
+
+
+def test_what_was_pooled_goes_back() -> None:
+    for pool, unpool, array in (
+        (F.max_pool1d, F.max_unpool1d, LINE), (F.max_pool2d, F.max_unpool2d, X), (F.max_pool3d, F.max_unpool3d, VOLUME)
+    ):  # fmt: skip
+
+        def there_and_back(x: Any, pool: Any = pool, unpool: Any = unpool, size: Any = array.shape) -> Any:
+            return unpool(*pool(x, 2, return_indices=True), 2, output_size=size)
+
+        largest = pool(tt.Tensor(array), 2).numpy()
+        for found in both(there_and_back, array):
+            back = found.numpy()
+            assert back.shape == array.shape and ((back == 0) | (back == array)).all()
+            np.testing.assert_array_equal(np.sort(back[back != 0]), np.sort(largest.reshape(-1)))
+        grad = tt.grad(lambda x, f=there_and_back: f(x).sum())(tt.Tensor(array)).numpy()
+        np.testing.assert_array_equal(grad, back != 0)
+    with pytest.raises(TinyTorchError, match="indices is i64"):
+        F.max_unpool2d(tt.Tensor(X), tt.Tensor(X), 2)
+    with pytest.raises(IndexError, match="out of range"):
+        F.max_unpool2d(tt.Tensor(X), tt.zeros(*X.shape, dtype="i64") + 10**6, 2)
+    with pytest.raises(TinyTorchError, match="output_size is between 8 and 12 along the height, got 4"):
+        F.max_unpool2d(tt.Tensor(X), tt.zeros(*X.shape, dtype="i64"), 2, output_size=(4, 12))
+
+
+def test_norms_of_windows() -> None:
+    sizes = np.sqrt((X[:, :, :4].reshape(2, 4, 2, 2, 3, 2) ** 2).sum((3, 5)))
+    for found in both(tt.nn.LPPool2d(2, 2), X):
+        np.testing.assert_allclose(found.numpy(), sizes, rtol=1e-5)
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning")
 def test_results_and_gradients_are_those_of_pytorch(case: Any) -> None:

@@ -4,13 +4,15 @@ read, in this order: `arguments` (sizes, strides and padding of windows, checked
 normalisation), `volumes` (convolutions of volumes), `pooling`, `adaptive_pooling` and `unpooling`, `padding`,
 `interpolation` (other sizes), `rearranging` (windows written out, channels and pixels), `sampling` (values at given
 points); then the layers around them: `conv_layers` (with what a convolution costs), `pooling_layers`, `norm_layers`,
-`padding_layers`, `resampling_layers`.
+`padding_layers`, `resampling_layers`, `unpooling_layers`.
 """
 
 from __future__ import annotations
 
 from tinytorch.frontend.spatial import padding_layers as _padding
 from tinytorch.frontend.spatial import resampling_layers as _resampling
+from tinytorch.frontend.spatial import sampling as sampling
+from tinytorch.frontend.spatial import unpooling_layers as _unpooling
 from tinytorch.frontend.spatial.conv_layers import (
     Conv1d,
     Conv2d,
@@ -37,6 +39,7 @@ from tinytorch.frontend.spatial.pooling_layers import (
     MaxPool3d,
 )
 from tinytorch.frontend.spatial.resampling_layers import *
+from tinytorch.frontend.spatial.unpooling_layers import *
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
@@ -46,3 +49,4 @@ __all__ = [
 ]  # fmt: skip
 __all__ += _padding.__all__
 __all__ += _resampling.__all__
+__all__ += _unpooling.__all__

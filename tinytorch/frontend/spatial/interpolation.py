@@ -194,10 +194,12 @@ def cubic_weights(t: Any) -> list[Any]:
     def near(d: Any) -> Any:  # distances up to 1
         return ((a + 2) * d - (a + 3)) * d * d + 1
 
-    def far(d: Any) -> Any:  # from 1 to 2
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    def far(
+        d: Any,
+    ) -> Any:  # from 1 to 2, of which d is what is over 1: a (d + 1)**3 - 5 a (d + 1)**2 + 8 a (d + 1) - 4 a
+        return a * d * (1 - d) * (1 - d)
 
-    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+    return [far(t), near(t), near(1 - t), far(1 - t)]
 
 
 @spelled(space="nn.functional")
