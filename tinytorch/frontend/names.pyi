@@ -33,6 +33,7 @@ __all__: list[str] = [
     "adjoint",
     "all",
     "allclose",
+    "alpha_dropout",
     "amax",
     "amin",
     "aminmax",
@@ -136,6 +137,8 @@ __all__: list[str] = [
     "element_size",
     "empty",
     "empty_like",
+    "empty_permuted",
+    "empty_strided",
     "eq",
     "equal",
     "erf",
@@ -148,6 +151,8 @@ __all__: list[str] = [
     "expm1",
     "exponential_",
     "eye",
+    "feature_alpha_dropout",
+    "fill",
     "fix",
     "flatten",
     "flip",
@@ -164,6 +169,7 @@ __all__: list[str] = [
     "full",
     "full_like",
     "gather",
+    "gcd",
     "ge",
     "geometric_",
     "geqrf",
@@ -171,6 +177,7 @@ __all__: list[str] = [
     "get_device",
     "greater",
     "greater_equal",
+    "group_norm",
     "gt",
     "hardshrink",
     "heaviside",
@@ -191,6 +198,7 @@ __all__: list[str] = [
     "index_reduce",
     "index_select",
     "inner",
+    "instance_norm",
     "inverse",
     "is_complex",
     "is_conj",
@@ -210,6 +218,7 @@ __all__: list[str] = [
     "kl_div",
     "kron",
     "kthvalue",
+    "lcm",
     "ldexp",
     "le",
     "lerp",
@@ -276,6 +285,7 @@ __all__: list[str] = [
     "negative",
     "nelement",
     "new_empty",
+    "new_empty_strided",
     "new_full",
     "new_ones",
     "new_tensor",
@@ -315,6 +325,7 @@ __all__: list[str] = [
     "randint_like",
     "randn",
     "randn_like",
+    "random_",
     "randperm",
     "ravel",
     "real",
@@ -407,6 +418,7 @@ __all__: list[str] = [
     "uniform_",
     "unique",
     "unique_consecutive",
+    "unravel_index",
     "unsafe_chunk",
     "unsafe_split",
     "unsqueeze",
@@ -466,6 +478,12 @@ def all(input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether |a - b| <= atol + rtol * |b| everywhere; needs values, so not under tt.compile."""
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Elements set to what SELU gives far below 0 with probability `p`, and all shifted and scaled so
+    that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
 
 def amax(
     input: Tensor, dim: Axis = None, keepdim: bool = False, *, axis: Axis = None, keepdims: bool = False
@@ -583,11 +601,11 @@ def atleast_3d(*tensors: Any) -> Any:
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
 
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that `p` has there, else 0."""
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that `input` has there (or with `p` everywhere), else 0."""
 
-def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """1 with probability `p`, a number or a tensor, else 0, over this tensor."""
+def bernoulli_(input: Tensor, p: float | Tensor = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Overwritten with 1, with the probability `p`, a number or a tensor that broadcasts, else 0."""
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
@@ -636,7 +654,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; their dtypes are promoted to one."""
 
 def cauchy_(input: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Numbers of the Cauchy distribution over this tensor."""
+    """Overwritten with numbers of the density 1 / (pi * sigma * (1 + ((x - median) / sigma) ** 2))."""
 
 def cdist(
     x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
@@ -709,8 +727,7 @@ def copysign(input: Any, other: Any) -> Tensor:
     """|input| with the sign of other."""
 
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlations of the variables that are the rows of `input`: their covariances over both
-    deviations."""
+    """Pearson's correlations [n, n] of n rows, in [-1, 1]."""
 
 def cos(input: Tensor) -> Tensor:
     """The cosine of each element."""
@@ -738,11 +755,8 @@ def count_nonzero(
 ) -> Tensor:
     """How many elements along `dim`, one axis or several, or of all are not 0, as i64."""
 
-def cov(
-    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
-) -> Tensor:
-    """The covariances of the variables that are the rows of `input`, each column one observation; a
-    vector is one variable."""
+def cov(input: Tensor, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+    """Covariances [n, n] of n rows, or the variance of a vector."""
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
     """The cross product of vectors with three elements along `dim`, by default the first axis that has
@@ -841,6 +855,17 @@ def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device:
 def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """`empty` with the shape of `input`, and its dtype where none is given."""
 
+def empty_permuted(
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Zeros of shape `size` whose axes lie in memory in the order `physical_layout`, the last one most
+    densely."""
+
+def empty_strided(
+    size: Sequence[int], stride: Sequence[int], *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of shape `size` whose neighbours along each axis are `stride` elements apart in memory."""
+
 def eq(input: Any, other: Any) -> Tensor:
     """input == other, elementwise."""
 
@@ -872,12 +897,20 @@ def expm1(input: Tensor) -> Tensor:
     """`exp(x) - 1`, accurate near 0."""
 
 def exponential_(input: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Numbers of the exponential distribution, whose mean is `1 / lambd`, over this tensor."""
+    """Overwritten with positive numbers of the density lambd * exp(-lambd * x)."""
 
 def eye(
     n: int, m: int | None = None, dtype: object = None, requires_grad: bool = False, device: object = None
 ) -> Tensor:
     """[n, m] with ones on the diagonal."""
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """`alpha_dropout` of whole channels of [batch, channels, ...]."""
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like `input` with `value`, a number or a tensor without axes, everywhere."""
 
 def fix(input: Tensor) -> Tensor:
     """Each element without its fraction."""
@@ -932,11 +965,14 @@ def full_like(
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """The elements at `index` along `dim`: out[i, j] = input[index[i, j], j] for `dim` 0."""
 
+def gcd(input: Any, other: Any) -> Tensor:
+    """Greatest common divisor, not negative; of zeros 0."""
+
 def ge(input: Any, other: Any) -> Tensor:
     """input >= other."""
 
 def geometric_(input: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
-    """How often one tries, up to the first success of probability `p`, over this tensor."""
+    """Overwritten with the number of trials of probability `p` up to the first success: 1, 2, …."""
 
 def geqrf(input: Tensor) -> Reflections:
     """(R above the diagonal and the vectors of reflections below it, their factors): see
@@ -953,6 +989,12 @@ def greater(input: Any, other: Any) -> Tensor:
 
 def greater_equal(input: Any, other: Any) -> Tensor:
     """input >= other."""
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) of each group of channels of x [batch, channels, ...], times
+    `weight` plus `bias`, which are [channels] (Wu & He 2018)."""
 
 def gt(input: Any, other: Any) -> Tensor:
     """input > other."""
@@ -1037,6 +1079,19 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products along the last axes, which have one size; the other axes stand one after the
     other."""
 
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) of each channel of each image of x [batch, channels, ...],
+    times `weight` plus `bias`, which are [channels] (Ulyanov et al. 2016)."""
+
 def inverse(A: Tensor) -> Tensor:
     """The inverse of each square matrix [..., n, n]."""
 
@@ -1106,6 +1161,9 @@ def kthvalue(
 ) -> ValuesAndIndices:
     """The `k`-th smallest element along `dim`, counted from 1, and its index."""
 
+def lcm(input: Any, other: Any) -> Tensor:
+    """Least common multiple of integers, not negative; 0 where one of them is."""
+
 def ldexp(input: Any, other: Any) -> Tensor:
     """input * 2**other, in floats."""
 
@@ -1143,7 +1201,7 @@ def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
 
 def log_normal_(input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
-    """exp of normal numbers over this tensor."""
+    """Overwritten with numbers whose logarithms are normal."""
 
 def log_softmax(input: Tensor, dim: int = -1, dtype: object = None, *, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
@@ -1382,6 +1440,16 @@ def new_empty(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, 
     """Zeros of shape `size`: memory without a value would make results depend on what was there
     before."""
 
+def new_empty_strided(
+    input: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`empty_strided` in the dtype of `input`, where none is given."""
+
 def new_full(
     input: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -1416,19 +1484,20 @@ def norm(
     """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
 
 def normal(
-    mean: float | Tensor = 0.0,
+    mean: float | Tensor,
     std: float | Tensor = 1.0,
     size: Any = None,
     *,
+    generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
-    generator: Generator | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Normal numbers: of `size` for numbers `mean` and `std`; where one is a tensor, each with its
-    own."""
+    """Normal numbers of `mean` and `std`: tensors, which broadcast, or numbers, of which `size` is the
+    shape."""
 
 def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Normal numbers over this tensor."""
+    """Overwritten with normal numbers."""
 
 def not_equal(input: Any, other: Any) -> Tensor:
     """input != other."""
@@ -1547,20 +1616,32 @@ def rand(
 ) -> Tensor:
     """Uniform on [0, 1), in steps of 2**-24."""
 
-def rand_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`rand` with the shape of `input`, and its dtype where none is given."""
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: object = None, generator: Generator | None = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Integers of `low` (0 where only `high` is given) up to `high` - 1, `randint(10, (2, 3))` or
     `randint(5, 10, (2, 3))`."""
 
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, generator: Generator | None = None
+    input: Tensor, low: int, high: int | None = None, *, dtype: object = None, generator: Generator | None = None
 ) -> Tensor:
-    """Integers from `low` (0 where only `high` is given) to `high` - 1, with the shape and the dtype of
-    `input`."""
+    """`randint` with the shape of `input`, and its dtype where none is given."""
 
 def randn(
     *size: Any,
@@ -1571,10 +1652,28 @@ def randn(
 ) -> Tensor:
     """Normal, of mean 0 and variance 1."""
 
-def randn_like(input: Tensor, dtype: object = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    dtype: object = None,
+    generator: Generator | None = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`randn` with the shape of `input`, and its dtype where none is given."""
 
-def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
+def random_(
+    input: Tensor, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Overwritten with integers from `from_` (0) up to `to` - 1, of which one alone is `to`."""
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The integers below `n` in random order, as i64[n]; not under tt.compile."""
 
 def ravel(input: Tensor) -> Tensor:
@@ -1940,8 +2039,8 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def unfold_copy(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """`unfold`, in memory of its own."""
 
-def uniform_(input: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Uniform numbers in [low, high) over this tensor."""
+def uniform_(input: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Overwritten with uniform numbers in [from_, to)."""
 
 def unique(
     input: Tensor,
@@ -1964,6 +2063,9 @@ def unique_consecutive(
 ) -> Any:
     """The values of the flattened tensor, or the slices along `dim`, each of which differs from the one
     before; see `unique`."""
+
+def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """The coordinates in a tensor of `shape`, by axis, of places in its flattened form."""
 
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` parts of equal size along `dim`, the last one perhaps smaller; of an

@@ -201,11 +201,11 @@ class TableMethods:
     def baddbmm_(self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
         """`baddbmm`, written over this tensor."""
 
-    def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
-        """1 with the probability that `p` has there, else 0."""
+    def bernoulli(self, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that `input` has there (or with `p` everywhere), else 0."""
 
-    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
-        """1 with probability `p`, a number or a tensor, else 0, over this tensor."""
+    def bernoulli_(self, p: float | Tensor = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """Overwritten with 1, with the probability `p`, a number or a tensor that broadcasts, else 0."""
 
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
@@ -251,7 +251,7 @@ class TableMethods:
         """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
 
     def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-        """Numbers of the Cauchy distribution over this tensor."""
+        """Overwritten with numbers of the density 1 / (pi * sigma * (1 + ((x - median) / sigma) ** 2))."""
 
     def ceil_(self) -> Tensor:
         """`ceil`, written over this tensor."""
@@ -301,8 +301,7 @@ class TableMethods:
         """`copysign`, written over this tensor."""
 
     def corrcoef(self) -> Tensor:
-        """The correlations of the variables that are the rows of `input`: their covariances over both
-        deviations."""
+        """Pearson's correlations [n, n] of n rows, in [-1, 1]."""
 
     def cos_(self) -> Tensor:
         """`cos`, written over this tensor."""
@@ -318,9 +317,8 @@ class TableMethods:
     ) -> Tensor:
         """How many elements along `dim`, one axis or several, or of all are not 0, as i64."""
 
-    def cov(self, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
-        """The covariances of the variables that are the rows of `input`, each column one observation; a
-        vector is one variable."""
+    def cov(self, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+        """Covariances [n, n] of n rows, or the variance of a vector."""
 
     def cross(self, other: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
         """The cross product of vectors with three elements along `dim`, by default the first axis that has
@@ -440,7 +438,7 @@ class TableMethods:
         """`expm1`, written over this tensor."""
 
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-        """Numbers of the exponential distribution, whose mean is `1 / lambd`, over this tensor."""
+        """Overwritten with positive numbers of the density lambd * exp(-lambd * x)."""
 
     def fix(self) -> Tensor:
         """Each element without its fraction."""
@@ -494,6 +492,12 @@ class TableMethods:
     def gather(self, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
         """The elements at `index` along `dim`: out[i, j] = input[index[i, j], j] for `dim` 0."""
 
+    def gcd(self, other: Any) -> Tensor:
+        """Greatest common divisor, not negative; of zeros 0."""
+
+    def gcd_(self, other: Any) -> Tensor:
+        """`gcd`, written over this tensor."""
+
     def ge(self, other: Any) -> Tensor:
         """input >= other."""
 
@@ -501,7 +505,7 @@ class TableMethods:
         """`ge`, written over this tensor."""
 
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Tensor:
-        """How often one tries, up to the first success of probability `p`, over this tensor."""
+        """Overwritten with the number of trials of probability `p` up to the first success: 1, 2, …."""
 
     def geqrf(self) -> Reflections:
         """(R above the diagonal and the vectors of reflections below it, their factors): see
@@ -660,6 +664,12 @@ class TableMethods:
     ) -> ValuesAndIndices:
         """The `k`-th smallest element along `dim`, counted from 1, and its index."""
 
+    def lcm(self, other: Any) -> Tensor:
+        """Least common multiple of integers, not negative; 0 where one of them is."""
+
+    def lcm_(self, other: Any) -> Tensor:
+        """`lcm`, written over this tensor."""
+
     def ldexp(self, other: Any) -> Tensor:
         """input * 2**other, in floats."""
 
@@ -716,7 +726,7 @@ class TableMethods:
         """`log`, written over this tensor."""
 
     def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
-        """exp of normal numbers over this tensor."""
+        """Overwritten with numbers whose logarithms are normal."""
 
     def logaddexp(self, other: Any) -> Tensor:
         """log(exp(input) + exp(other))."""
@@ -897,6 +907,16 @@ class TableMethods:
         """Zeros of shape `size`: memory without a value would make results depend on what was there
         before."""
 
+    def new_empty_strided(
+        self,
+        size: Sequence[int],
+        stride: Sequence[int],
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        """`empty_strided` in the dtype of `input`, where none is given."""
+
     def new_full(
         self, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> Tensor:
@@ -934,7 +954,7 @@ class TableMethods:
         """The `p`-norm over `dim`, one axis or several, or all, as of a vector; "nuc" as of a matrix."""
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-        """Normal numbers over this tensor."""
+        """Overwritten with normal numbers."""
 
     def not_equal(self, other: Any) -> Tensor:
         """input != other."""
@@ -995,6 +1015,9 @@ class TableMethods:
 
     def rad2deg_(self) -> Tensor:
         """`rad2deg`, written over this tensor."""
+
+    def random_(self, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
+        """Overwritten with integers from `from_` (0) up to `to` - 1, of which one alone is `to`."""
 
     def ravel(self) -> Tensor:
         """The elements as a vector, a view where strides can express that."""
@@ -1251,8 +1274,8 @@ class TableMethods:
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
         """Windows of `size` elements along `dimension`, `step` apart, as a new last axis: a view."""
 
-    def uniform_(self, low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-        """Uniform numbers in [low, high) over this tensor."""
+    def uniform_(self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Overwritten with uniform numbers in [from_, to)."""
 
     def unique(
         self,

@@ -3,7 +3,7 @@
 Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinytorch.frontend import functional as _functional
@@ -14,22 +14,38 @@ from tinytorch.frontend.spatial.rearranging import Size
 from tinytorch.frontend.tensor import Tensor
 
 __all__: list[str] = [
+    "affine_grid",
+    "alpha_dropout",
     "celu",
     "channel_shuffle",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
     "glu",
+    "grid_sample",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "hinge_embedding_loss",
+    "instance_norm",
     "interpolate",
     "kl_div",
+    "local_response_norm",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "multi_margin_loss",
     "multilabel_margin_loss",
@@ -58,6 +74,17 @@ __all__: list[str] = [
 ]
 __all__ += _functional.__all__
 
+def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
+    """The grid for `grid_sample` that maps points (x, y, 1) by theta [batch, 2, 3], for images of
+    `size` (batch, channels, height, width): [batch, height, width, 2]; or (x, y, z, 1) by theta [batch,
+    3, 4] for volumes."""
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Elements set to what SELU gives far below 0 with probability `p`, and all shifted and scaled so
+    that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
+
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha * (exp(x / alpha) - 1), whose slope at 0 is 1 (Barron
     2017)."""
@@ -81,6 +108,28 @@ def cosine_embedding_loss(
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08, *, axis: int = 1) -> Tensor:
     """x1 · x2 / (|x1| |x2|) along `dim`, each length at least `eps`."""
 
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Whole channels of [batch, channels, length] or [channels, length] set to 0 with probability `p`,
+    the others divided by 1 - p (Tompson et al. 2015)."""
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """As `dropout1d`, of [batch, channels, height, width]; three axes are [batch, channels, length], as
+    in PyTorch."""
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """As `dropout1d`, of [batch, channels, depth, height, width], or without the batch."""
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """`alpha_dropout` of whole channels of [batch, channels, ...]."""
+
 def fold(
     input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
 ) -> Tensor:
@@ -95,6 +144,19 @@ def gaussian_nll_loss(
 
 def glu(input: Tensor, dim: int = -1, *, axis: int = -1) -> Tensor:
     """a sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al. 2016)."""
+
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
+    """The values of input [batch, channels, height, width] at the points of grid [batch, rows, columns,
+    2], or of volumes [batch, channels, depth, height, width] at those of a grid [batch, ..., 3]:
+    [batch, channels, rows, columns]."""
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) of each group of channels of x [batch, channels, ...], times
+    `weight` plus `bias`, which are [channels] (Wu & He 2018)."""
 
 def gumbel_softmax(
     logits: Tensor,
@@ -131,6 +193,19 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1; the operands broadcast."""
 
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) of each channel of each image of x [batch, channels, ...],
+    times `weight` plus `bias`, which are [channels] (Ulyanov et al. 2016)."""
+
 def interpolate(
     input: Tensor,
     size: Size = None,
@@ -153,6 +228,27 @@ def kl_div(
     """t (log t - x): of log probabilities x, and probabilities t, or their logarithms with
     `log_target`."""
 
+def local_response_norm(input: Tensor, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)**beta, of x [batch, channels, ...]
+    (Krizhevsky et al. 2012, with the mean in place of the sum, as in PyTorch); channels beyond the ends
+    count as zeros."""
+
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """`lp_pool2d` along one axis: input [batch, channels, length]."""
+
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """The p-norm of each window of input [batch, channels, height, width], p being `norm_type`, in the
+    sizes of `avg_pool2d`: the sum of p-th powers to the power of 1 / p."""
+
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """`lp_pool2d` of volumes: input [batch, channels, depth, height, width]."""
+
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -164,6 +260,37 @@ def margin_ranking_loss(
 ) -> Tensor:
     """max(0, margin - t (x1 - x2)): with a target of 1 the first is to be larger, with -1 the
     second."""
+
+def max_unpool1d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """`max_unpool2d` along one axis: input [batch, channels, length]."""
+
+def max_unpool2d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Images in which the elements of input [batch, channels, height, width] lie at `indices` (i64, of
+    the same shape), as `max_pool2d` gives them, and zeros elsewhere."""
+
+def max_unpool3d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """`max_unpool2d` of volumes: input [batch, channels, depth, height, width]."""
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2019)."""

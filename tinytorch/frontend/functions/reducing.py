@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.gradients import zeros_like
-from tinytorch.frontend.mode import mode as thread
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import where
@@ -136,66 +135,3 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
         raise ShapeError(f"sum_to_size: {list(target)} does not broadcast to {input.type}", user_loc())
     axes = [*range(extra), *(a + extra for a, t in enumerate(target) if t != input.shape[a + extra])]
     return input.sum(axes).reshape(target) if axes else input
-
-
-# Between variables.
-@spelled()
-def cov(
-    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
-) -> Tensor:
-    """The covariances of the variables that are the rows of `input`, each column one observation; a vector is one
-    variable.
-
-    `fweights` (integers) say how often each observation counts, `aweights` how much. The products of distances from
-    the mean are divided by the sum of weights, less `correction`.
-    """
-    if input.ndim > 2:
-        raise ShapeError(f"cov: needs at most two axes, got {input.type}", user_loc())
-    x = input._float().reshape((1, -1)) if input.ndim < 2 else input._float()
-    weights = _weights(x, fweights, aweights)
-    count = x.shape[1]
-    if weights is None:
-        mean, total, scaled = x.mean(1, True), None, None
-        normed: Any = max(count - correction, 0)
-    else:
-        total = weights.sum()
-        mean = (x * weights).sum(1, True) / total
-        scaled = weights
-        if aweights is None or correction == 0:
-            normed = total - correction
-        else:
-            normed = total - correction * (weights * aweights).sum() / total
-        normed = normed.clamp(min=0)
-    centred = x - mean
-    out = centred.matmul((centred if scaled is None else centred * scaled).mT) / normed
-    return out.reshape(()) if x.shape[0] == 1 else out
-
-
-def _weights(x: Tensor, fweights: Tensor | None, aweights: Tensor | None) -> Tensor | None:
-    found: Tensor | None = None
-    for name, weights in (("fweights", fweights), ("aweights", aweights)):
-        if weights is None:
-            continue
-        whole = weights.dtype.kind in ("int", "uint")
-        if weights.shape != (x.shape[1],) or whole != (name == "fweights"):
-            wanted = "integers" if name == "fweights" else "floats"
-            raise ShapeError(f"cov: {name} are {x.shape[1]} {wanted}, got {weights.type}", user_loc())
-        if thread.trace is None and weights.numel() and bool((weights < 0).any()):
-            raise arguments.wrong_value("cov", name, "not negative", weights)
-        cast = weights.cast(x.dtype)
-        found = cast if found is None else found * cast
-    return found
-
-
-@spelled()
-def corrcoef(input: Tensor) -> Tensor:
-    """The correlations of the variables that are the rows of `input`: their covariances over both deviations."""
-    if input.ndim > 2:
-        raise ShapeError(f"corrcoef: needs at most two axes, got {input.type}", user_loc())
-    c = cov(input)
-    if not c.ndim:
-        return c / c
-    rows = ops.core.iota
-    same = c.apply_op(rows, (), {"shape": c.shape, "axis": 0}) == c.apply_op(rows, (), {"shape": c.shape, "axis": 1})
-    deviations = where(same, c, zeros_like(c)).sum(1).sqrt()
-    return (c / deviations.unsqueeze(1) / deviations.unsqueeze(0)).clamp(-1, 1)
