@@ -116,15 +116,17 @@ def minimum(input: Any, other: Any) -> Tensor:
 
 
 @spelled(in_place=True)
-def clamp_min(input: Tensor, min: Any) -> Tensor:
+def clamp_min(input: Any, min: Any) -> Tensor:
     """At least `min`, a number or a tensor; NaN stays."""
-    return input.clamp(min=min)
+    x, limit = pair("clamp_min", input, min)
+    return x.clamp(min=limit)
 
 
 @spelled(in_place=True)
-def clamp_max(input: Tensor, max: Any) -> Tensor:
+def clamp_max(input: Any, max: Any) -> Tensor:
     """At most `max`, a number or a tensor; NaN stays."""
-    return input.clamp(max=max)
+    x, limit = pair("clamp_max", input, max)
+    return x.clamp(max=limit)
 
 
 @spelled()

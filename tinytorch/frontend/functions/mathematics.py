@@ -57,9 +57,10 @@ def nan_to_num(
     if not input.dtype.is_float:
         return input
     largest = _LARGEST[input.dtype.name]
-    out = where(input != input, 0.0 if nan is None else nan, input)
-    out = where(input == math.inf, largest if posinf is None else posinf, out)
-    return where(input == -math.inf, -largest if neginf is None else neginf, out)
+    limits = (nan, 0.0), (posinf, largest), (neginf, -largest)
+    for_nan, above, below = (input._like(usual if given is None else given) for given, usual in limits)
+    out = where(input != input, for_nan, input)
+    return where(input == -math.inf, below, where(input == math.inf, above, out))
 
 
 @spelled(in_place=True)
