@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinytorch.frontend.functions.shapes import diagonal
+from tinytorch.frontend.functions.diagonals import diagonal
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError

@@ -3,8 +3,8 @@
 `methods` (what tensors can do by themselves), `operands` (of functions of two tensors), `elementwise` (ops whose record
 says how they are called), `arithmetic`, `comparisons`, `bitwise`, `mathematics`, `special`, `indexed` (elements read,
 replaced and joined at places), `shapes` (views and other shapes), `joining` (tensors joined and taken apart),
-`sorting`, `scans`, `reducing`, `counting`, `products`, `copies`, `covariance`, `facts`, `fft`, `filling`, `masked` and
-`polynomials`.
+`sorting`, `scans`, `reducing`, `counting`, `covariance`, `diagonals`, `products`, `copies`, `facts`, `fft`, `filling`,
+`masked` and `polynomials`.
 """
 
 from tinytorch.frontend.functions import arithmetic as arithmetic
@@ -13,6 +13,7 @@ from tinytorch.frontend.functions import comparisons as comparisons
 from tinytorch.frontend.functions import copies as copies
 from tinytorch.frontend.functions import counting as counting
 from tinytorch.frontend.functions import covariance as covariance
+from tinytorch.frontend.functions import diagonals as diagonals
 from tinytorch.frontend.functions import elementwise as elementwise
 from tinytorch.frontend.functions import facts as facts
 from tinytorch.frontend.functions import fft as fft

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tinytorch.frontend.functions import shapes
+from tinytorch.frontend.functions import diagonals, shapes
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import split_with_sizes
 
 _VIEWS: dict[str, Callable[..., Any]] = {
     "as_strided": shapes.as_strided,
-    "diagonal": shapes.diagonal,
+    "diagonal": diagonals.diagonal,
     "expand": Tensor.expand,
     "narrow": Tensor.narrow,
     "permute": Tensor.permute,

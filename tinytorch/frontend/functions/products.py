@@ -11,7 +11,7 @@ from typing import Any
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import wrong_type, wrong_value
 from tinytorch.frontend.creation import eye, ones, zeros
-from tinytorch.frontend.functions.shapes import diagonal
+from tinytorch.frontend.functions.diagonals import diagonal
 from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor

@@ -13,7 +13,6 @@ import numpy as np
 from tinytorch.frontend.arguments import wrong_value
 from tinytorch.frontend.creation import counted
 from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import require_cpu
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor_functions import cat
@@ -21,11 +20,11 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Array, apply
+from tinytorch.ir.op import apply
 from tinytorch.ir.positions import is_number
 from tinytorch.ir.promotion import broadcast_shapes as broadcast_two
 from tinytorch.ir.promotion import integer, integers, normalize_axis
-from tinytorch.ir.types import Shape, TensorType, i64
+from tinytorch.ir.types import Shape, i64
 
 Ints = int | Sequence[int]
 
@@ -41,7 +40,7 @@ def axis_of(what: str, dim: Any, rank: int) -> int:
     return normalize_axis(what, dim, max(rank, 1))
 
 
-def _distinct(what: str, dims: Any, rank: int) -> tuple[int, ...]:
+def distinct_axes(what: str, dims: Any, rank: int) -> tuple[int, ...]:
     axes = tuple(normalize_axis(what, d, max(rank, 1)) for d in (dims if isinstance(dims, (tuple, list)) else (dims,)))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{what}: {dims} names an axis twice", user_loc())
@@ -76,142 +75,26 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     x = input if input.ndim else input.reshape((1,))
     if not 0 <= size <= x.shape[axis] or step < 1:
         raise ShapeError(f"unfold: windows of {size} in steps of {step} do not fit axis {axis} of {x.type}", user_loc())
-    strides = [[step * s for s in _unit(x.ndim, axis)] if a == axis else _unit(x.ndim, a) for a in range(x.ndim)]
+    strides = [[step * s for s in unit(x.ndim, axis)] if a == axis else unit(x.ndim, a) for a in range(x.ndim)]
     shape = (*x.shape[:axis], (x.shape[axis] - size) // step + 1, *x.shape[axis + 1 :], size)
-    out = _affine(x, shape, (0,) * x.ndim, [*strides, _unit(x.ndim, axis)])
+    out = affine(x, shape, (0,) * x.ndim, [*strides, unit(x.ndim, axis)])
     return out if input.ndim else out.reshape((size,))
 
 
-def _unit(rank: int, axis: int) -> list[int]:
+def unit(rank: int, axis: int) -> list[int]:
     return [int(a == axis) for a in range(rank)]
 
 
-def _affine(x: Tensor, shape: Shape, starts: Sequence[int], strides: Sequence[Sequence[int]]) -> Tensor:
+def affine(x: Tensor, shape: Shape, starts: Sequence[int], strides: Sequence[Sequence[int]]) -> Tensor:
     attrs = {"shape": shape, "starts": tuple(starts), "strides": tuple(map(tuple, strides))}
     return apply(ops.view.affine_view, x, **attrs)
-
-
-# Diagonals.
-@spelled()
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The elements (i, i + offset) of axes `dim1` and `dim2`, as the last axis: a view."""
-    a, b = _distinct("diagonal", (dim1, dim2), input.ndim)
-    if input.ndim < 2:
-        raise ShapeError(f"diagonal: needs two axes, got {input.type}", user_loc())
-    offset = integer("diagonal", "offset", offset)
-    down, right = max(-offset, 0), max(offset, 0)
-    length = max(0, min(input.shape[a] - down, input.shape[b] - right))
-    rest = [axis for axis in range(input.ndim) if axis not in (a, b)]
-    starts = [0] * input.ndim
-    if length:
-        starts[a], starts[b] = down, right
-    both = [int(axis in (a, b)) for axis in range(input.ndim)]
-    shape = (*(input.shape[axis] for axis in rest), length)
-    return _affine(input, shape, starts, [*(_unit(input.ndim, axis) for axis in rest), both])
-
-
-@spelled(space="linalg", name="diagonal")
-def matrix_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of matrices: a view."""
-    return diagonal(A, offset, dim1, dim2)
-
-
-@spelled()
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Matrices of zeros, in the axes `dim1` and `dim2`, with the last axis of `input` on the diagonal `offset`."""
-    if not input.ndim:
-        raise ShapeError(f"diag_embed: needs an axis, got {input.type}", user_loc())
-    a, b = _distinct("diag_embed", (dim1, dim2), input.ndim + 1)
-    size = input.shape[-1] + abs(integer("diag_embed", "offset", offset))
-    zeros = ops.core.filled(input, 0, TensorType(input.dtype, (*input.shape[:-1], size, size)))
-    out = diagonal_scatter(zeros, input, offset if a < b else -offset, -2, -1)
-    order = [axis for axis in range(out.ndim) if axis not in (a, b)]
-    places = {**{axis: i for i, axis in enumerate(order)}, min(a, b): out.ndim - 2, max(a, b): out.ndim - 1}
-    return out.permute([places[axis] for axis in range(out.ndim)])
-
-
-@spelled()
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """Of a vector, the matrix with it on the diagonal; of a matrix, a copy of the diagonal."""
-    if input.ndim not in (1, 2):
-        raise ShapeError(f"diag: needs a vector or a matrix, got {input.type}", user_loc())
-    return diag_embed(input, diagonal) if input.ndim == 1 else _diagonal_copy(input, diagonal)
-
-
-def _diagonal_copy(x: Tensor, offset: int) -> Tensor:
-    return diagonal(x, offset).clone()
-
-
-@spelled()
-def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with the elements of `input` on the diagonal `offset`."""
-    return diag_embed(input.reshape((input.numel(),)), offset)
-
-
-@spelled()
-def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """`input` with `src` in place of the diagonal that `diagonal` gives."""
-    return _replaced("diagonal_scatter", input, src, lambda x: diagonal(x, offset, dim1, dim2))
-
-
-@spelled(method=False)
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = i64, device: Any = "cpu") -> Tensor:
-    """The coordinates [2, count] of the lower triangle of a [row, col] matrix, up to the diagonal `offset`."""
-    return _triangle(np.tri(*_sides("tril_indices", row, col, offset), dtype=bool), dtype, device)
-
-
-@spelled(method=False)
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = i64, device: Any = "cpu") -> Tensor:
-    """The coordinates [2, count] of the upper triangle of a [row, col] matrix, from the diagonal `offset` on."""
-    rows, columns, above = _sides("triu_indices", row, col, offset)
-    return _triangle(~np.tri(rows, columns, above - 1, dtype=bool), dtype, device)
-
-
-def _sides(what: str, row: Any, col: Any, offset: Any) -> tuple[int, int, int]:
-    sides = integer(what, "row", row), integer(what, "col", col)
-    if min(sides) < 0:
-        raise wrong_value(what, "row and col", "not negative", sides)
-    return (*sides, integer(what, "offset", offset))
-
-
-def _triangle(chosen: Array, dtype: Any, device: Any) -> Tensor:
-    require_cpu(device)
-    return Tensor(np.stack(np.nonzero(chosen)), dtype=dtype)
-
-
-# Parts replaced.
-def _replaced(what: str, input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
-    """A copy of `input` with `src` in place of what `view` gives of it."""
-    out = input.clone()
-    part = view(out)
-    if src.shape != part.shape:
-        raise ShapeError(f"{what}: src has the shape of the slice, {list(part.shape)}, got {src.type}", user_loc())
-    part.copy_(src)
-    return out
-
-
-@spelled()
-def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """`input` with `src` in place of the slice at `index` along `dim`."""
-    return _replaced("select_scatter", input, src, lambda x: select(x, dim, index))
-
-
-@spelled()
-def slice_scatter(
-    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Tensor:
-    """`input` with `src` in place of the slice `start:end:step` along `dim`."""
-    axis = normalize_axis("slice_scatter", dim, input.ndim)
-    if integer("slice_scatter", "step", step) < 1:
-        raise wrong_value("slice_scatter", "step", "a positive integer", step)
-    return _replaced("slice_scatter", input, src, lambda x: x[(*(slice(None),) * axis, slice(start, end, step))])
 
 
 # Axes.
 @spelled("moveaxis", standard="moveaxis")
 def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:
     """Axes `source` moved to `destination`, the others in their order: a view."""
-    a, b = (_distinct("movedim", dims, input.ndim) for dims in (source, destination))
+    a, b = (distinct_axes("movedim", dims, input.ndim) for dims in (source, destination))
     if len(a) != len(b):
         raise ShapeError(f"movedim: {source} and {destination} are not equally many axes", user_loc())
     if not input.ndim:
@@ -380,7 +263,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """The plane of the two axes `dims` turned by `k` quarter turns, from the first axis towards the second."""
     if input.ndim < 2 or len(listed("rot90", "dims", dims)) != 2:
         raise ShapeError(f"rot90: needs two axes, got dims {dims} and {input.type}", user_loc())
-    a, b = _distinct("rot90", dims, input.ndim)
+    a, b = distinct_axes("rot90", dims, input.ndim)
     turns = integer("rot90", "k", k) % 4
     if turns == 2:
         return input.flip(a, b)
@@ -498,13 +381,4 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
         start = 0
     elif start < 0 or last >= input.numel():
         raise ShapeError(f"as_strided: elements {start} to {last} do not lie in {input.type}", user_loc())
-    return _affine(input.reshape((input.numel(),)), shape, (start,), [(s,) for s in steps])
-
-
-@spelled()
-def as_strided_scatter(
-    input: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-) -> Tensor:
-    """`input` with `src` in place of what `as_strided` gives."""
-    view = lambda x: as_strided(x, size, stride, storage_offset)  # noqa: E731
-    return _replaced("as_strided_scatter", input, src, view)
+    return affine(input.reshape((input.numel(),)), shape, (start,), [(s,) for s in steps])
