@@ -90,6 +90,12 @@ def run_op(op: Any, function: Function, *, compiled: bool = True, limit: float =
     return outcome
 
 
+def run_sample(op: Any, function: Function, sample: Any) -> str | None:
+    """The first reason why a sample is not equal, eagerly and compiled; None if it is, or PyTorch refuses it."""
+    expected = _expected(op, sample)
+    return None if expected is None else _run(op, function, sample, expected, Outcome(full_name(op)), True)
+
+
 def _within(limit: float, run: Callable[[], str | None]) -> str | None:
     """What `run` returns, if it does so in time."""
 

@@ -190,13 +190,21 @@ def linspace(
     require_cpu(device)
     (count,) = shape_of("linspace", (steps,))
     target = _float(dtype)
-    first, last = (_end("linspace", x) for x in (start, end))
+    first, last = _ends("linspace", start, end)
     if not target.is_float:
         first, last = int(first), int(last)
         low, high = target.limits
         if not low <= min(first, last) <= max(first, last) <= high:
             raise ShapeError(f"linspace: {start} to {end} does not fit dtype {target}", user_loc())
     return _finish(np.linspace(first, last, count).astype(target.numpy), requires_grad)
+
+
+def _ends(what: str, start: Any, end: Any) -> tuple[float, float]:
+    """Both as floats; tensors of one element among them."""
+    for name, value in (("start", start), ("end", end)):
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ShapeError(f"{what}: {name} is one number, got {value.type}", user_loc())
+    return arguments.finite(what, "start", float(start)), arguments.finite(what, "end", float(end))
 
 
 @spelled(method=False)
@@ -209,13 +217,6 @@ def eye(
     if mode.trace is not None and not requires_grad:
         return (band(rows, columns, 0) & ~band(rows, columns, -1)).cast(_float(dtype))
     return _finish(np.eye(rows, columns, dtype=_float(dtype).numpy), requires_grad)
-
-
-def _end(what: str, value: Any) -> float:
-    """The first or the last of numbers, also as a tensor without axes."""
-    if isinstance(value, Tensor) and value.ndim:
-        raise ShapeError(f"{what}: start and end are numbers, got a tensor of {value.type}", user_loc())
-    return arguments.finite(what, "start or end", float(value))
 
 
 @spelled(method=False)
@@ -232,7 +233,7 @@ def logspace(
     `dtype`, rounded towards 0."""
     require_cpu(device)
     (count,) = shape_of("logspace", (steps,))
-    first, last = (_end("logspace", x) for x in (start, end))
+    first, last = _ends("logspace", start, end)
     with np.errstate(all="ignore"):
         powers = np.power(float(base), np.linspace(first, last, count))
     return _finish(array_as(powers, _float(dtype).numpy), requires_grad)

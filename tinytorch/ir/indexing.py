@@ -83,6 +83,8 @@ def narrow(x: Any, axis: int, start: Any, length: int) -> Any:
     """`length` elements along an axis from `start` on: a number, or an operand of one integer."""
     size, at = x.shape[axis], position(start)
     if at is None:
+        if getattr(start, "shape", ()) != ():
+            raise ShapeError(f"narrow: start is one integer, got {start.type}", user_loc())
         begin = operator.index(start)
         begin += size if begin < 0 else 0
         fits, item = 0 <= begin <= begin + length <= size, slice(begin, begin + length)

@@ -141,13 +141,22 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 @spelled()
 def view_as(input: Tensor, other: Tensor) -> Tensor:
     """A view in the shape of `other`."""
+    _same_count("view_as", input, other)
     return input.view(other.shape)
 
 
 @spelled()
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
+    _same_count("reshape_as", input, other)
     return input.reshape(other.shape)
+
+
+def _same_count(what: str, input: Tensor, other: Tensor) -> None:
+    if input.numel() != other.numel():
+        raise ShapeError(
+            f"{what}: input {input.type} has {input.numel()} elements, other {other.type} {other.numel()}", user_loc()
+        )
 
 
 def _at_least(rank: int, x: Tensor) -> Tensor:
