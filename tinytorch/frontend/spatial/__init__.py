@@ -1,7 +1,7 @@
 """Module 09: convolution, pooling and batch normalisation for images [batch, channels, height, width], for sequences
 [batch, channels, length] and for volumes [batch, channels, depth, height, width]; and what else is done to images. To
-read, in this order: `arguments` (sizes, strides and padding of windows, checked), `functions` (convolutions and batch
-normalisation), `volumes` (convolutions of volumes), `pooling`, `adaptive_pooling` and `unpooling`, `padding`,
+read, in this order: `arguments` (sizes, strides and padding of windows, checked), `volumes` and `functions`
+(convolutions and batch normalisation), `pooling`, `adaptive_pooling` and `unpooling`, `padding`,
 `interpolation` (other sizes), `rearranging` (windows written out, channels and pixels), `sampling` (values at given
 points); then the layers around them: `conv_layers` (with what a convolution costs), `pooling_layers`, `norm_layers`,
 `padding_layers`, `resampling_layers`, `unpooling_layers`.
