@@ -692,10 +692,10 @@ def chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: int = 0) -> tuple[T
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
 
-def clamp_max(input: Tensor, max: Any) -> Tensor:
+def clamp_max(input: Any, max: Any) -> Tensor:
     """At most `max`, a number or a tensor."""
 
-def clamp_min(input: Tensor, min: Any) -> Tensor:
+def clamp_min(input: Any, min: Any) -> Tensor:
     """At least `min`, a number or a tensor."""
 
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
