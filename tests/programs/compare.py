@@ -132,7 +132,7 @@ class _Pair:
     def _same_state(self, i: int, a: Moment, b: Moment, what: str) -> None:
         for name in a.state:
             self._same_leaf(i, what + name, a.state[name], b.state[name])
-            if USED_UP not in (a.gradients[name], b.gradients[name]) and not ("torch" in self.party and self._quiet):
+            if USED_UP not in (a.gradients[name], b.gradients[name]):
                 self._same_leaf(i, f"{what}{name}.grad", a.gradients[name], b.gradients[name])
 
     def _same_leaf(self, i: int, name: str, a: Any, b: Any) -> None:
@@ -142,15 +142,15 @@ class _Pair:
 
     @property
     def _compared(self) -> tuple[str, ...]:
-        """What is compared of a tensor beside its values. torch makes a new tensor where nothing changes
-        (`x.reshape(-1)`), and says of views of leaves made under no_grad that they require grad."""
+        """What is compared of a tensor beside its values. torch says of views of leaves made under no_grad that they
+        require grad."""
         if "torch" not in self.party:
             return ("dtype", "requires_grad", "same")
-        return ("dtype",) if self._quiet else ("dtype", "requires_grad")
+        return ("dtype", "same") if self._quiet else ("dtype", "requires_grad", "same")
 
     @property
     def _quiet(self) -> bool:
-        """Whether a call ran under no_grad, where torch's new tensors that nothing changed lead to no gradient."""
+        """Whether a call ran under no_grad."""
         return any(segment.call and "no_grad" in segment.text for segment in self.program.segments)
 
     def _fail(self, i: int, what: str) -> None:
