@@ -19,7 +19,7 @@ from benchmarks.op_db import values
 from benchmarks.op_db.names import Function, full_name
 from tinytorch.frontend.tensor import Tensor
 
-_DRAWS = 8  # of an op that may be random: the few numbers of a small result can be the same by chance
+_DRAWS = 100  # of an op that may be random: the few numbers of a small result can be the same by chance
 _SHAPE_ONLY = ("empty", "new_empty")  # what they hold is not defined
 
 
