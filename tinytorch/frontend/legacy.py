@@ -19,6 +19,7 @@ __all__ = [
     "FloatTensor",
     "IntTensor",
     "LongTensor",
+    "Size",
     "are_deterministic_algorithms_enabled",
     "e",
     "inf",
@@ -31,6 +32,7 @@ __all__ = [
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 newaxis = None
+Size = tuple  # shapes are plain tuples
 
 
 def _constructor(name: str, dtype: DType) -> Any:
