@@ -72,7 +72,7 @@ def side_by_side(x: Tensor, *layers: Linear) -> list[Tensor]:
         return [layer(x) for layer in layers]
     biases = [layer.bias for layer in layers if layer.bias is not None]
     joined = linear(x, cat([layer.weight for layer in layers]), cat(biases) if biases else None)
-    return split(joined, [layer.out_features for layer in layers], -1)
+    return list(split(joined, [layer.out_features for layer in layers], -1))
 
 
 class Dropout(Module):

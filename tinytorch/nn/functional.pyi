@@ -9,7 +9,7 @@ from typing import Any
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend.functional import *
 from tinytorch.frontend.random import Generator
-from tinytorch.frontend.spatial.interpolation import Scale
+from tinytorch.frontend.spatial.interpolation import Scale, Target
 from tinytorch.frontend.spatial.rearranging import Size
 from tinytorch.frontend.tensor import Tensor
 
@@ -208,7 +208,7 @@ def instance_norm(
 
 def interpolate(
     input: Tensor,
-    size: Size = None,
+    size: Target = None,
     scale_factor: Scale = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
@@ -430,15 +430,15 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
 
 def upsample(
     input: Tensor,
-    size: Size = None,
+    size: Target = None,
     scale_factor: Scale = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
     """`interpolate` under its older name."""
 
-def upsample_bilinear(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+def upsample_bilinear(input: Tensor, size: Target = None, scale_factor: Scale = None) -> Tensor:
     """`interpolate` of images with the mode "bilinear" and aligned corners."""
 
-def upsample_nearest(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+def upsample_nearest(input: Tensor, size: Target = None, scale_factor: Scale = None) -> Tensor:
     """`interpolate` with the mode "nearest"."""

@@ -22,7 +22,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, f64
 
-Size = int | Sequence[int] | None
+Target = int | Sequence[int] | None  # what an image shall have, if that is given
 Scale = float | Sequence[float] | None
 
 NEAREST = ("nearest", "nearest-exact")
@@ -37,7 +37,7 @@ _CUBIC = -0.75  # the parameter a of the cubic convolution kernel of Keys (1981)
 @spelled(space="nn.functional")
 def interpolate(
     input: Tensor,
-    size: Size = None,
+    size: Target = None,
     scale_factor: Scale = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
@@ -94,7 +94,7 @@ def _each(what: str, given: Any, rank: int) -> list[Any]:
 
 
 def _target(
-    sizes: tuple[int, ...], size: Size, scale_factor: Scale, recompute: bool | None
+    sizes: tuple[int, ...], size: Target, scale_factor: Scale, recompute: bool | None
 ) -> tuple[list[int], list[float | None]]:
     """The size of each axis, and the factor that coordinates are measured by, where that is not their ratio."""
     name, rank = "interpolate", len(sizes)
@@ -205,7 +205,7 @@ def cubic_weights(t: Any) -> list[Any]:
 @spelled(space="nn.functional")
 def upsample(
     input: Tensor,
-    size: Size = None,
+    size: Target = None,
     scale_factor: Scale = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
@@ -215,12 +215,12 @@ def upsample(
 
 
 @spelled(space="nn.functional")
-def upsample_nearest(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+def upsample_nearest(input: Tensor, size: Target = None, scale_factor: Scale = None) -> Tensor:
     """`interpolate` with the mode "nearest"."""
     return interpolate(input, size, scale_factor)
 
 
 @spelled(space="nn.functional")
-def upsample_bilinear(input: Tensor, size: Size = None, scale_factor: Scale = None) -> Tensor:
+def upsample_bilinear(input: Tensor, size: Target = None, scale_factor: Scale = None) -> Tensor:
     """`interpolate` of images with the mode "bilinear" and aligned corners."""
     return interpolate(input, size, scale_factor, "bilinear", align_corners=True)

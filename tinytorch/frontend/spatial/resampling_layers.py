@@ -5,8 +5,7 @@ from __future__ import annotations
 from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.spatial.arguments import Size
-from tinytorch.frontend.spatial.interpolation import Scale, interpolate
-from tinytorch.frontend.spatial.interpolation import Size as Target
+from tinytorch.frontend.spatial.interpolation import Scale, Target, interpolate
 from tinytorch.frontend.spatial.rearranging import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from tinytorch.frontend.tensor import Tensor
 
