@@ -4,7 +4,7 @@ from tinytorch.frontend import activation_modules as _activation_modules
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import channel_modules as _channel_modules
 from tinytorch.frontend import containers as _containers
-from tinytorch.frontend import embeddings as _embeddings
+from tinytorch.frontend import embedding_modules as _embedding_modules
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import loss_modules as _loss_modules
 from tinytorch.frontend import losses as _losses
@@ -15,7 +15,8 @@ from tinytorch.frontend.activations import GELU, ReLU, Sigmoid, SiLU, Tanh
 from tinytorch.frontend.attention import *
 from tinytorch.frontend.channel_modules import *
 from tinytorch.frontend.containers import *
-from tinytorch.frontend.embeddings import *
+from tinytorch.frontend.embedding_modules import *
+from tinytorch.frontend.embeddings import PositionalEncoding, RotaryEmbedding, apply_rotary
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.loss_modules import *
 from tinytorch.frontend.losses import *
@@ -30,10 +31,13 @@ __all__ = [
     "GELU",
     "Module",
     "Parameter",
+    "PositionalEncoding",
     "ReLU",
+    "RotaryEmbedding",
     "SiLU",
     "Sigmoid",
     "Tanh",
+    "apply_rotary",
     "functional",
     "init",
     "utils",
@@ -42,7 +46,7 @@ __all__ += _activation_modules.__all__
 __all__ += _attention.__all__
 __all__ += _containers.__all__
 __all__ += _channel_modules.__all__
-__all__ += _embeddings.__all__
+__all__ += _embedding_modules.__all__
 __all__ += _layers.__all__
 __all__ += _loss_modules.__all__
 __all__ += _losses.__all__
