@@ -19,6 +19,6 @@ Each imports only those before it, so this is the order to read them in.
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `embedding_modules`,
-  `attention`, `transformers`, `kv_cache`, `distributions`, `legacy` (what old programs call), and lists of names:
-  `functional`, `names`, `standard` (the Array API's), `numpy_functions`.
+  `attention`, `transformer_layers`, `transformers`, `kv_cache`, `distributions`, `legacy` (what old programs call),
+  and lists of names: `functional`, `names`, `standard` (the Array API's), `numpy_functions`.
 """

@@ -10,6 +10,7 @@ from tinytorch.frontend import loss_modules as _loss_modules
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
+from tinytorch.frontend import transformer_layers as _transformer_layers
 from tinytorch.frontend.activation_modules import *
 from tinytorch.frontend.activations import GELU, ReLU, Sigmoid, SiLU, Tanh
 from tinytorch.frontend.attention import *
@@ -23,6 +24,7 @@ from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
+from tinytorch.frontend.transformer_layers import *
 from tinytorch.nn import functional as functional
 from tinytorch.nn import init as init
 from tinytorch.nn import utils as utils
@@ -52,3 +54,4 @@ __all__ += _loss_modules.__all__
 __all__ += _losses.__all__
 __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
+__all__ += _transformer_layers.__all__
