@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,26 @@ def test_a_program_differs_from_its_twin_in_imports_and_compile_alone(name: str)
     kinds = ("import tinytorch", "from tinytorch", "import torch", "from torch", "@torch.compile")
     assert changed and all(line[2:].strip().startswith(kinds) for line in changed)
     assert any("@torch.compile" in line for line in changed)
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet18", "nanogpt"])
+def test_weights_go_both_ways_as_safetensors(name: str, tmp_path: Path) -> None:
+    """Under the names and in the layouts of PyTorch, without a conversion."""
+    pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    ours, theirs = programs.load(name), programs.load(name, "torch")
+    (model,), (twin,) = (programs.first_models(p, p.SMALL, seed) for p, seed in ((ours, 0), (theirs, 1)))
+    batch = next(iter(ours.batches(ours.SMALL, np.random.default_rng(0))))
+    steps = [p.trainer([m], p.SMALL) for p, m in ((ours, model), (theirs, twin))]
+    twin.load_state_dict({key: theirs.torch.tensor(value.numpy()) for key, value in model.state_dict().items()})
+    steps[1](*map(theirs.torch.from_numpy, batch))  # so that running statistics have moved
+    save_file({key: value.clone() for key, value in twin.state_dict().items()}, tmp_path / "theirs.safetensors")
+    model.load_state_dict(ours.torch.load(tmp_path / "theirs.safetensors"))
+    for key, value in twin.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[key].numpy(), value.numpy())
+    steps[0](*map(ours.torch.from_numpy, batch))
+    ours.torch.save(model.state_dict(), tmp_path / "ours.safetensors")
+    twin.load_state_dict(load_file(tmp_path / "ours.safetensors"), strict=True)
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(twin.state_dict()[key].numpy(), value.numpy())
