@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tinytorch.frontend import arguments
+from tinytorch.frontend import arguments, init
 from tinytorch.frontend import channel_functions as functions
 from tinytorch.frontend.calling import Calling
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.distances import cosine_similarity, pairwise_distance
 from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.layer_functions import bilinear
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.parameter_types import parameter_dtype
 from tinytorch.frontend.random import Generator
@@ -21,6 +23,7 @@ from tinytorch.ir.types import i64
 
 __all__ = [
     "AlphaDropout",
+    "Bilinear",
     "CosineSimilarity",
     "Dropout1d",
     "Dropout3d",
@@ -69,6 +72,7 @@ class GroupNorm(Module):
 
 
 class _InstanceNorm(Module):
+    _younger = ("num_batches_tracked",)
     ranks: ClassVar[tuple[int, int]]
     running_mean: Tensor | None
     running_var: Tensor | None
@@ -210,3 +214,35 @@ class PairwiseDistance(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
+
+
+class Bilinear(Module):
+    """`F.bilinear` of two inputs [..., in1_features] and [..., in2_features]: [..., out_features], with `weight`
+    [out_features, in1_features, in2_features]. Weights and bias begin uniform with bound 1 / sqrt(in1_features)."""
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: object = None,
+    ) -> None:
+        super().__init__()
+        kind = parameter_dtype(device, dtype)
+        self.in1_features = arguments.integer("Bilinear", "in1_features", in1_features, 1)
+        self.in2_features = arguments.integer("Bilinear", "in2_features", in2_features, 1)
+        self.out_features = arguments.integer("Bilinear", "out_features", out_features, 1)
+        self.weight = Parameter(zeros(out_features, in1_features, in2_features, dtype=kind))
+        self.bias = Parameter(zeros(out_features, dtype=kind)) if arguments.flag("Bilinear", "bias", bias) else None
+        bound = 1 / math.sqrt(in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        sizes = f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"

@@ -53,6 +53,28 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out + bias
 
 
+@spelled("bilinear", space="nn.functional")
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """sum over i and j of x1[…, i] weight[o, i, j] x2[…, j], plus bias[o]: of x1 [..., in1] and x2 [..., in2], with
+    weight [out, in1, in2], [..., out]."""
+    types = f"x1 {input1.type}, x2 {input2.type} and weight {weight.type}"
+    if not input1.ndim or input1.shape[:-1] != input2.shape[:-1] or not input2.ndim or weight.ndim != 3:
+        raise ShapeError(
+            f"bilinear: needs x1 [..., in1], x2 [..., in2], weight [out, in1, in2]; got {types}", user_loc()
+        )
+    size = (input1.shape[-1], input2.shape[-1])
+    if weight.shape[1:] != size or not input1.dtype == input2.dtype == weight.dtype:
+        raise ShapeError(f"bilinear: weight is {input1.dtype}[out, {size[0]}, {size[1]}]; got {types}", user_loc())
+    if bias is not None and bias.shape not in (weight.shape[:1], (1,)):
+        raise ShapeError(f"bilinear: bias is [{weight.shape[0]}], one for each result, got {bias.type}", user_loc())
+    count, results = math.prod(input1.shape[:-1]), weight.shape[0]
+    joined = weight.permute(1, 0, 2).reshape(size[0], results * size[1])
+    between = input1.reshape(count, size[0]).matmul(joined).reshape(count, results, size[1])
+    others = input2.reshape(count, 1, size[1])
+    out = (between * others).sum(-1).reshape(*input1.shape[:-1], results)
+    return out if bias is None else out + bias
+
+
 def _unflattened(x: Tensor, weight: Tensor) -> str:
     """What to do, where the axes behind the first would fit as one."""
     if x.ndim > 2 and weight.ndim == 2 and math.prod(x.shape[1:]) == weight.shape[1]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinytorch.frontend import arguments, init
 from tinytorch.frontend.creation import ones, zeros
+from tinytorch.frontend.functions.shapes import unflatten
 from tinytorch.frontend.layer_functions import dropout, layer_norm, linear, rms_norm
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.parameter_types import parameter_dtype
@@ -25,6 +26,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "RMSNorm",
+    "Unflatten",
 ]
 
 
@@ -172,6 +174,25 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Axis `dim` as several, of `unflattened_size`, one of which may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = arguments.integer("Unflatten", "dim", dim)
+        if not isinstance(unflattened_size, (list, tuple)) or not unflattened_size:
+            raise arguments.wrong_type("Unflatten", "unflattened_size", "a tuple of sizes", unflattened_size)
+        self.unflattened_size = tuple(
+            arguments.integer("Unflatten", "unflattened_size", size, -1) for size in unflattened_size
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        return unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Identity(Module):

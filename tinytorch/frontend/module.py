@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -111,6 +111,7 @@ class Module(Tracked):
     _registered: tuple[str, ...]
     _buffers: tuple[str, ...]
     _transient: tuple[str, ...]
+    _younger: ClassVar[tuple[str, ...]] = ()  # buffers that older files lack, which then stay as they are
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
@@ -402,7 +403,8 @@ class Module(Tracked):
             for kind in ("parameter", "buffer")
             for name, tensor in ((_join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
         }
-        missing = [name for name in own if name not in state]
+        younger = {_join(path, name) for path, module in self.named_modules() for name in module._younger}
+        missing = [name for name in own if name not in state and name not in younger]
         unexpected = [name for name in state if name not in own]
         problems = [f"missing: {name} {own[name].type}" for name in missing] if strict else []
         problems += [f"unexpected: {name}" for name in unexpected] if strict else []

@@ -21,7 +21,7 @@ from tinytorch.frontend.spatial.conv_layers import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from tinytorch.frontend.spatial.norm_layers import BatchNorm1d, BatchNorm2d, Dropout2d
+from tinytorch.frontend.spatial.norm_layers import BatchNorm1d, BatchNorm2d, BatchNorm3d, Dropout2d
 from tinytorch.frontend.spatial.padding_layers import *
 from tinytorch.frontend.spatial.pooling_layers import (
     AdaptiveAvgPool1d,
@@ -43,9 +43,9 @@ from tinytorch.frontend.spatial.unpooling_layers import *
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d",
-    "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Dropout2d", "GlobalAvgPool2d", "MaxPool1d",
-    "MaxPool2d", "MaxPool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d",
+    "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Dropout2d", "GlobalAvgPool2d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d",
 ]  # fmt: skip
 __all__ += _padding.__all__
 __all__ += _resampling.__all__

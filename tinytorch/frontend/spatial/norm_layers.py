@@ -6,11 +6,12 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.creation import ones, zeros
 from tinytorch.frontend.layer_functions import dropout
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.parameter_types import parameter_dtype
 from tinytorch.frontend.random import Generator
 from tinytorch.frontend.spatial.arguments import Images, count, error
 from tinytorch.frontend.spatial.functions import batch_norm
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.types import dtype_of, f32, i64
+from tinytorch.ir.types import f32, i64
 
 
 class Dropout2d(Module):
@@ -47,6 +48,7 @@ class _BatchNorm(Module):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    _younger = ("num_batches_tracked",)
 
     def __init__(
         self,
@@ -55,19 +57,23 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        dtype: object = f32,
+        device: object = None,
+        dtype: object = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
+        name, dtype = type(self).__name__, parameter_dtype(device, dtype)
         self.num_features = count(name, "num_features", num_features)
-        if not dtype_of(dtype).is_float:
-            raise error(f"{name}: needs a float dtype, got {dtype_of(dtype)}")
+        if not dtype.is_float:
+            raise error(f"{name}: needs a float dtype, got {dtype}")
         self.eps = arguments.not_negative(name, "eps", eps)
         self.momentum = None if momentum is None else arguments.fraction(name, "momentum", momentum)
         self.affine = arguments.flag(name, "affine", affine)
         self.track_running_stats = arguments.flag(name, "track_running_stats", track_running_stats)
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        shifted = arguments.flag(name, "bias", bias) and affine
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if shifted else None
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
@@ -126,3 +132,10 @@ class BatchNorm2d(_BatchNorm):
     """
 
     ranks, axes = (4,), "[batch, channels, height, width]"
+
+
+class BatchNorm3d(_BatchNorm):
+    """(x - mean) / sqrt(variance + eps) * weight + bias by channel, of [batch, channels, depth, height, width];
+    `BatchNorm2d` describes the statistics."""
+
+    ranks, axes = (5,), "[batch, channels, depth, height, width]"
