@@ -23,6 +23,7 @@ from tinytorch.ir.promotion import broadcast_shapes, integer
 from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
 __all__ = [
+    "bilinear",
     "dropout",
     "embedding",
     "layer_norm",

@@ -67,6 +67,7 @@ __all__: list[str] = [
     "baddbmm",
     "bernoulli",
     "bernoulli_",
+    "bilinear",
     "bincount",
     "bitwise_and",
     "bitwise_left_shift",
@@ -606,6 +607,10 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 
 def bernoulli_(input: Tensor, p: float | Tensor = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Overwritten with 1, with the probability `p`, a number or a tensor that broadcasts, else 0."""
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """sum over i and j of x1[…, i] weight[o, i, j] x2[…, j], plus bias[o]: of x1 [..., in1] and x2
+    [..., in2], with weight [out, in1, in2], [..., out]."""
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each integer from 0 on is in the vector `input`, as i64, for at least `minlength` of
