@@ -1,4 +1,4 @@
-"""`nn.Embedding`: PyTorch's arguments, and what is refused."""
+"""`nn.Embedding` and `nn.EmbeddingBag`: PyTorch's arguments, and what is refused."""
 
 from __future__ import annotations
 
@@ -57,8 +57,37 @@ def test_embedding_begins_with_unit_variance_and_takes_tables() -> None:
         (lambda: nn.Embedding(3, 2, max_norm=-1.0), "max_norm is a positive number"),
         (lambda: nn.Embedding(3, 2, _weight=tt.zeros(2, 3)), r"_weight is floats \[3, 2\]"),
         (lambda: nn.Embedding.from_pretrained(tt.zeros(3)), "embeddings are"),
+        (lambda: nn.EmbeddingBag(3, 2, mode="min"), 'mode is "sum"'),
+        (lambda: nn.EmbeddingBag(3, 2)(tt.tensor([0, 1])), "a vector with offsets"),
+        (lambda: nn.EmbeddingBag(3, 2)(tt.tensor([[0, 3]])), "index 3 is out of range"),
+        (lambda: nn.EmbeddingBag(3, 2)(tt.tensor([0, 1]), tt.tensor([1])), "offsets is 0 at first"),
+        (lambda: nn.EmbeddingBag(3, 2)(tt.tensor([[0]]), None, tt.ones(1, 1)), 'mode is then "sum"'),
     ],
 )
 def test_what_makes_no_embedding_is_refused(call: Any, says: str) -> None:
-    with pytest.raises(tt.TinyTorchError, match=says):
+    with pytest.raises((tt.TinyTorchError, IndexError), match=says):
         call()
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_by_numpy(mode: str) -> None:
+    reduce = getattr(np, mode)
+    bag: Any = nn.EmbeddingBag.from_pretrained(tt.tensor(TABLE), mode=mode, padding_idx=6)
+    rows = [TABLE[[0, 2, 2]], TABLE[[1, 2]]]
+    wanted = np.stack([reduce(r, 0) for r in rows])
+    np.testing.assert_allclose(bag(tt.tensor(WORDS)).numpy(), wanted, rtol=1e-5)
+    flat, offsets = tt.tensor(WORDS.reshape(-1)), tt.tensor([0, 3, 3])
+    wanted = np.stack([wanted[0], np.zeros(4, np.float32), wanted[1]])
+    for run in (bag, tt.compile(bag)):
+        np.testing.assert_allclose(run(flat, offsets).numpy(), wanted, rtol=1e-5)
+
+
+def test_bags_of_weighted_rows_have_gradients() -> None:
+    bag, share = nn.EmbeddingBag(7, 4, mode="sum", include_last_offset=True), tt.tensor([1.0, 2, 3]).requires_grad_()
+    out = bag(tt.tensor([5, 5, 0]), tt.tensor([0, 2, 3]), share)
+    out.sum().backward()
+    table = bag.weight.detach().numpy()
+    np.testing.assert_allclose(out.detach().numpy(), np.stack([3 * table[5], 3 * table[0]]), rtol=1e-5)
+    assert share.grad is not None and bag.weight.grad is not None
+    np.testing.assert_allclose(share.grad.numpy(), table[[5, 5, 0]].sum(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(bag.weight.grad.numpy()[[5, 0, 1], 0], [3, 3, 0])

@@ -11,10 +11,10 @@ Each imports only those before it, so this is the order to read them in.
 - What holds tensors: `tracked` (attributes that are watched), `weights` (files), `scopes` (which module runs),
   `module`, `containers`, `saving`, `summary`, `init` (first values of parameters).
 - Up to optimizers: `activations`, `activation_functions`, `calling` (modules that call a function) and
-  `activation_modules`, `norms` and `distances`, `layer_functions` and `channel_functions`, `parameter_types`,
-  `layers` and `channel_modules`, `sequences` and `recurrent`, `loss_functions` and `margin_losses`, `losses` and
-  `loss_modules`, `tree` (nested containers), `autograd`, `linear_algebra`, `optimizer_base`, `optimizers`,
-  `schedulers`, `parameter_functions` (of all of a model), `padded` (sequences).
+  `activation_modules`, `norms` and `distances`, `layer_functions`, `embedding_bags` and `channel_functions`,
+  `parameter_types`, `layers` and `channel_modules`, `sequences` and `recurrent`, `loss_functions`, `margin_losses` and
+  `sequence_losses`, `losses` and `loss_modules`, `tree` (nested containers), `autograd`, `linear_algebra`,
+  `optimizer_base`, `optimizers`, `schedulers`, `parameter_functions` (of all of a model), `padded` (sequences).
 - Tracing, which turns a Python function into a graph: `arrays` and `numbers` (as operands), `traced` (what a trace
   leaves), `trace` (its world), `opaque_results`, `closing` (its end), `tracing` (all of it), `guards` (whether it is
   out of date).

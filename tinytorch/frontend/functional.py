@@ -9,10 +9,12 @@ from tinytorch.frontend import activations as _activations
 from tinytorch.frontend import channel_functions as channel_functions
 from tinytorch.frontend import creation as _creation
 from tinytorch.frontend import einsum as _einsum
+from tinytorch.frontend import embedding_bags as embedding_bags
 from tinytorch.frontend import layer_functions as _layer_functions
 from tinytorch.frontend import loss_functions as _loss_functions
 from tinytorch.frontend import margin_losses as margin_losses
 from tinytorch.frontend import norms as _norms
+from tinytorch.frontend import sequence_losses as sequence_losses
 from tinytorch.frontend import tensor_functions as _tensor_functions
 from tinytorch.frontend.activations import *
 from tinytorch.frontend.attention import functions as _attention_functions

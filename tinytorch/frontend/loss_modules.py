@@ -8,9 +8,12 @@ from typing import Any
 from tinytorch.frontend import arguments, loss_functions
 from tinytorch.frontend import margin_losses as functions
 from tinytorch.frontend.calling import Calling
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.sequence_losses import ctc_loss
 from tinytorch.frontend.tensor import Tensor
 
 __all__ = [
+    "CTCLoss",
     "CosineEmbeddingLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
@@ -253,3 +256,18 @@ class TripletMarginWithDistanceLoss(_OfThree):
         arguments.function(name, "distance_function", distance_function, optional=True)
         arguments.positive(name, "margin", margin)
         self._prepare(reduction, distance_function=distance_function, margin=margin, swap=swap)
+
+
+class CTCLoss(Module):
+    """`F.ctc_loss` of log probabilities [steps, batch, classes] and targets of other lengths."""
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__()
+        self.blank = arguments.integer("CTCLoss", "blank", blank, 0)
+        self.reduction = arguments.choice("CTCLoss", "reduction", reduction, "mean", "sum", "none")
+        self.zero_infinity = arguments.flag("CTCLoss", "zero_infinity", zero_infinity)
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        return ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )
