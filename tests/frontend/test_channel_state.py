@@ -9,8 +9,8 @@ import pytest
 
 import tinytorch as tt
 from tinytorch import nn
-from tinytorch.nn import functional as F
 
+F: Any = nn.functional
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(4, 3, 2, 2, 2)).astype(np.float32)
 SETTINGS: list[dict[str, Any]] = [
