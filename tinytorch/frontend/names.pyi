@@ -136,6 +136,7 @@ __all__: list[str] = [
     "dsplit",
     "dstack",
     "element_size",
+    "embedding_bag",
     "empty",
     "empty_like",
     "empty_permuted",
@@ -853,6 +854,22 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def element_size(input: Tensor) -> int:
     """Bytes of one element."""
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum of the rows of `weight` [count, features] that each bag names: [bags,
+    features]."""
 
 def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """Zeros: memory without a value would make results depend on what was there before."""
