@@ -278,6 +278,11 @@ class Counts(tt.Module):
         return x * self.calls
 
 
+class Doubles(tt.Module):
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        return x.relu() * 2
+
+
 def test_changed_state_is_named_with_its_line() -> None:
     seen: list[Any] = []
 
@@ -314,8 +319,8 @@ def test_printing_in_a_compiled_function_warns() -> None:
     ("call", "message"),
     [
         (lambda: tt.Tensor(2, 3), r"requires_grad, True or False; for a tensor of a shape use tt.zeros"),
-        (lambda: tt.Linear(4, 2)(X), r"Linear: got a numpy array where it needs a tensor; pass tt.tensor\(x\)"),
-        (lambda: tt.Sequential(tt.Linear(4, 2))([[1.0, 2, 3, 4]]), "got a list where it needs a tensor"),
+        (lambda: Doubles()(X), r"Doubles: got a numpy array where it needs a tensor; pass tt.tensor\(x\)"),
+        (lambda: tt.Sequential(Doubles())([[1.0, 2]]), "got a list where it needs a tensor"),
         (
             lambda: tt.cross_entropy(tt.ones(2, 3), tt.tensor([0, 3])),
             "cross_entropy: index 3 is out of range for size 3",

