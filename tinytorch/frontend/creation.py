@@ -17,9 +17,9 @@ from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Array
+from tinytorch.ir.op import Array, apply
 from tinytorch.ir.ops.core import array_as
-from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, i64
+from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, f64, i64
 
 __all__ = [
     "arange",
@@ -190,6 +190,8 @@ def linspace(
     require_cpu(device)
     (count,) = shape_of("linspace", (steps,))
     target = _float(dtype)
+    if _are_traced(start, end):
+        return _evenly("linspace", start, end, count, not target.is_float).cast(target)
     first, last = _ends("linspace", start, end)
     if not target.is_float:
         first, last = int(first), int(last)
@@ -199,11 +201,31 @@ def linspace(
     return _finish(np.linspace(first, last, count).astype(target.numpy), requires_grad)
 
 
-def _ends(what: str, start: Any, end: Any) -> tuple[float, float]:
-    """Both as floats; tensors of one element among them."""
+def _check_ends(what: str, start: Any, end: Any) -> None:
     for name, value in (("start", start), ("end", end)):
         if isinstance(value, Tensor) and value.numel() != 1:
             raise ShapeError(f"{what}: {name} is one number, got {value.type}", user_loc())
+
+
+def _are_traced(*numbers: Any) -> bool:
+    return mode.trace is not None and any(isinstance(x, Tensor) for x in numbers)
+
+
+def _evenly(what: str, start: Any, end: Any, count: int, whole: bool) -> Tensor:
+    """f64 numbers at equal distances between tensors of one element, without their fractions if `whole`."""
+    _check_ends(what, start, end)
+    ends = (x if isinstance(x, Tensor) else full((), x, dtype=f64) for x in (start, end))
+    first, last = (x.cast(f64).reshape(()) for x in ends)
+    if whole:
+        first, last = first.trunc(), last.trunc()
+    places = counted(count)
+    numbers = places.cast(f64) * ((last - first) / max(count - 1, 1)) + first
+    return apply(ops.core.where, places == max(count - 1, 1), last.broadcast_to((count,)), numbers)
+
+
+def _ends(what: str, start: Any, end: Any) -> tuple[float, float]:
+    """Both as floats; tensors of one element among them."""
+    _check_ends(what, start, end)
     return arguments.finite(what, "start", float(start)), arguments.finite(what, "end", float(end))
 
 
@@ -233,6 +255,8 @@ def logspace(
     `dtype`, rounded towards 0."""
     require_cpu(device)
     (count,) = shape_of("logspace", (steps,))
+    if _are_traced(start, end):
+        return (float(base) ** _evenly("logspace", start, end, count, False)).cast(_float(dtype))
     first, last = _ends("logspace", start, end)
     with np.errstate(all="ignore"):
         powers = np.power(float(base), np.linspace(first, last, count))

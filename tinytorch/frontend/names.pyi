@@ -878,7 +878,12 @@ def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False,
     """`empty` with the shape of `input`, and its dtype where none is given."""
 
 def empty_permuted(
-    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, device: Any = None
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of shape `size` whose axes lie in memory in the order `physical_layout`, the last one most
     densely."""
@@ -1661,7 +1666,13 @@ def randint(
     `randint(5, 10, (2, 3))`."""
 
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: object = None, generator: Generator | None = None
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: object = None,
+    device: object = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """`randint` with the shape of `input`, and its dtype where none is given."""
 

@@ -193,10 +193,16 @@ def randint(
 
 @spelled(method=False)
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: object = None, generator: Generator | None = None
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: object = None,
+    device: object = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """`randint` with the shape of `input`, and its dtype where none is given."""
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, generator=generator)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device, generator=generator)
 
 
 def _words(shape: Shape, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,7 @@ def unique_consecutive(
     `unique`. Not under tt.compile."""
     x = _values("unique_consecutive", input)
     axis = None if dim is None else _slices("unique_consecutive", input, dim)
-    rows = x.reshape((-1, 1)) if axis is None else np.moveaxis(x, axis, 0).reshape((x.shape[axis], -1))
+    rows = x.reshape((-1, 1)) if axis is None else np.moveaxis(x, axis, 0).reshape((x.shape[axis], _size_but(x, axis)))
     first = np.ones(len(rows), bool)
     first[1:] = (rows[1:] != rows[:-1]).any(1)
     starts = np.flatnonzero(first)
@@ -85,6 +85,11 @@ def unique_consecutive(
     found = x.reshape(-1)[starts] if axis is None else np.take(x, starts, axis)
     shape = input.shape if axis is None else (-1,)
     return _asked(_tensor(found, input), inverse.reshape(shape), counts, return_inverse, return_counts)
+
+
+def _size_but(x: Array, axis: int) -> int:
+    """How many elements a slice along `axis` has."""
+    return math.prod(d for i, d in enumerate(x.shape) if i != axis)
 
 
 def _slices(what: str, x: Tensor, dim: int) -> int | None:

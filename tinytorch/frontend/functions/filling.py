@@ -58,14 +58,20 @@ def new_empty_strided(
 
 @spelled(method=False)
 def empty_permuted(
-    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, device: Any = None
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of shape `size` whose axes lie in memory in the order `physical_layout`, the last one most densely."""
     shape, order = listed("empty_permuted", "size", size), listed("empty_permuted", "physical_layout", physical_layout)
     if sorted(order) != list(range(len(shape))):
         raise ShapeError(f"empty_permuted: {list(order)} is not an order of {len(shape)} axes", user_loc())
     laid = creation.zeros(tuple(shape[axis] for axis in order), dtype=dtype, device=device)
-    return laid.permute([order.index(axis) for axis in range(len(shape))])
+    out = laid.permute([order.index(axis) for axis in range(len(shape))])
+    return out.detach().requires_grad_() if requires_grad else out
 
 
 # At random.
