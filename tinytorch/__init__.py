@@ -1,28 +1,20 @@
 """TinyTorch: neural networks traced into a graph you can read, and run by kernels generated for exactly its shapes.
 
-Functions, layers and losses are listed where they are defined, in `__all__` of each file.
+Functions, layers and losses are listed where they are defined, in `__all__` of each file. What a program does not need
+from the beginning (namespaces, data, training, the compiler …) is loaded when it first asks for it.
 """
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
 from tinytorch import array_api as array_api
-from tinytorch import autograd as autograd
-from tinytorch import backends as backends
-from tinytorch import cuda as cuda
-from tinytorch import distributions as distributions
-from tinytorch import fft as fft
-from tinytorch import linalg as linalg
-from tinytorch import masked as masked
-from tinytorch import nn as nn
-from tinytorch import optim as optim
-from tinytorch import special as special
-from tinytorch import utils as utils
-from tinytorch.compile import Compiled, compile, verify
+from tinytorch.compile import compile, verify
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import containers as _containers
 from tinytorch.frontend import devices as _devices
 from tinytorch.frontend import dtypes as _dtypes
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
-from tinytorch.frontend import kv_cache as _kv_cache
 from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import legacy as _legacy
 from tinytorch.frontend import losses as _losses
@@ -30,7 +22,6 @@ from tinytorch.frontend import names as _names
 from tinytorch.frontend import numpy_functions as numpy_functions
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
-from tinytorch.frontend import transformers as _transformers
 from tinytorch.frontend.attention import *
 from tinytorch.frontend.autograd import (
     Function,
@@ -44,32 +35,16 @@ from tinytorch.frontend.autograd import (
     value_and_grad,
 )
 from tinytorch.frontend.containers import *
-from tinytorch.frontend.data import (
-    CIFAR10,
-    MNIST,
-    Compose,
-    Cutout,
-    DataLoader,
-    Dataset,
-    RandomCrop,
-    RandomHorizontalFlip,
-    Subset,
-    TensorDataset,
-    TinyShakespeare,
-    random_split,
-)
 from tinytorch.frontend.devices import *
 from tinytorch.frontend.dtypes import *
 from tinytorch.frontend.dtypes import NAMES as _NAMES
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
-from tinytorch.frontend.kv_cache import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.legacy import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.names import *
-from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
 from tinytorch.frontend.printing import set_printoptions
 from tinytorch.frontend.random import (
     Generator,
@@ -83,31 +58,94 @@ from tinytorch.frontend.random import (
     randperm,
 )
 from tinytorch.frontend.recurrent import *
-from tinytorch.frontend.saving import load, save
 from tinytorch.frontend.spatial import *
-from tinytorch.frontend.summary import summary
 from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
-from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
-from tinytorch.frontend.training import (
-    CosineSchedule,
-    EarlyStopping,
-    Metrics,
-    Trainer,
-    binary_hits,
-    class_hits,
-    clip_grad_norm,
-)
-from tinytorch.frontend.transformers import *
-from tinytorch.frontend.weights import load_safetensors, save_safetensors
+from tinytorch.ir import locks as _locks
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
+if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
+    from tinytorch import autograd as autograd
+    from tinytorch import backends as backends
+    from tinytorch import cuda as cuda
+    from tinytorch import distributions as distributions
+    from tinytorch import fft as fft
+    from tinytorch import linalg as linalg
+    from tinytorch import masked as masked
+    from tinytorch import nn as nn
+    from tinytorch import optim as optim
+    from tinytorch import special as special
+    from tinytorch import utils as utils
+    from tinytorch.compiled import Compiled
+    from tinytorch.frontend.data import (
+        CIFAR10,
+        MNIST,
+        Compose,
+        Cutout,
+        DataLoader,
+        Dataset,
+        RandomCrop,
+        RandomHorizontalFlip,
+        Subset,
+        TensorDataset,
+        TinyShakespeare,
+        random_split,
+    )
+    from tinytorch.frontend.kv_cache import KVCache, attention_with_cache
+    from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
+    from tinytorch.frontend.saving import load, save
+    from tinytorch.frontend.summary import summary
+    from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
+    from tinytorch.frontend.training import (
+        CosineSchedule,
+        EarlyStopping,
+        Metrics,
+        Trainer,
+        binary_hits,
+        class_hits,
+        clip_grad_norm,
+    )
+    from tinytorch.frontend.transformers import GPT, TransformerBlock
+    from tinytorch.frontend.weights import load_safetensors, save_safetensors
+
+_LATER = {  # where the names are that are loaded when they are first asked for
+    "tinytorch": "autograd backends cuda distributions fft linalg masked nn optim special utils",
+    "tinytorch.compiled": "Compiled",
+    "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
+    " TensorDataset TinyShakespeare random_split",
+    "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
+    "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
+    "tinytorch.frontend.saving": "load save",
+    "tinytorch.frontend.summary": "summary",
+    "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
+    "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
+    "tinytorch.frontend.transformers": "GPT TransformerBlock",
+    "tinytorch.frontend.weights": "load_safetensors save_safetensors",
+}
+_HOMES = {name: home for home, names in _LATER.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # so that editors see a name that does not exist
+
+    def __getattr__(name: str) -> Any:
+        """A name of `_LATER`, from where it is; from then on it is one like all others."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _HOMES[name]
+        with _locks.importing:
+            found = _import_module(f"{home}.{name}") if home == __name__ else getattr(_import_module(home), name)
+        return globals().setdefault(name, found)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES})
+
+
 __version__ = "0.1.0"
 
 __all__ = [
     "CIFAR10",
+    "GPT",
     "MNIST",
     "SGD",
     "Adam",
@@ -124,6 +162,7 @@ __all__ = [
     "EarlyStopping",
     "Function",
     "Generator",
+    "KVCache",
     "Metrics",
     "Module",
     "Muon",
@@ -141,7 +180,9 @@ __all__ = [
     "TinyTorchError",
     "TraceError",
     "Trainer",
+    "TransformerBlock",
     "VerifyError",
+    "attention_with_cache",
     "bernoulli",
     "bf16",
     "binary_hits",
@@ -190,13 +231,11 @@ __all__ += _devices.__all__
 __all__ += _dtypes.__all__
 __all__ += _embeddings.__all__
 __all__ += _functional.__all__
-__all__ += _kv_cache.__all__
 __all__ += _layers.__all__
 __all__ += _legacy.__all__
 __all__ += _losses.__all__
 __all__ += [name for name in _names.__all__ if name not in __all__]
 __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
-__all__ += _transformers.__all__
 
 globals().update(_NAMES)

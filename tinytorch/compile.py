@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinytorch.backend_names import DEFAULT, BackendName, checked
-from tinytorch.compiled import Compiled
-from tinytorch.compiled_module import CompiledModule
-from tinytorch.eager import EagerKernels
 from tinytorch.frontend import kernels
 from tinytorch.frontend.module import Module
+from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.loc import user_loc
-from tinytorch.runtime.backend import Backend
 
 if TYPE_CHECKING:
+    from tinytorch.backend_names import BackendName
     from tinytorch.blame import Lockstep
+    from tinytorch.compiled import Compiled
+    from tinytorch.runtime.backend import Backend
 
 
-kernels.slot.handed = EagerKernels()
+class _KernelsWhenNeeded:
+    """`EagerKernels`, loaded when the first large op asks for them, as the compiler is by the first `tt.compile`."""
+
+    @functools.cached_property
+    def _kernels(self) -> kernels.Kernels:
+        with locks.importing:
+            from tinytorch.eager import EagerKernels
+
+            return EagerKernels()
+
+    def results(self, *args: Any, **options: Any) -> Any:
+        return self._kernels.results(*args, **options)
+
+    def cotangents(self, *args: Any, **options: Any) -> Any:
+        return self._kernels.cotangents(*args, **options)
+
+
+kernels.slot.handed = _KernelsWhenNeeded()
 
 
 def compile(
@@ -53,6 +70,11 @@ def compile(
     A compiled module is a module: its parameters, `train()`, `state_dict()` … are those of the module. As a decorator
     in a class, the function becomes a compiled method.
     """
+    with locks.importing:
+        from tinytorch.backend_names import DEFAULT, checked
+        from tinytorch.compiled import Compiled
+        from tinytorch.compiled_module import CompiledModule
+
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")

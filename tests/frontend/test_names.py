@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import math
+import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +75,31 @@ def test_the_package_has_what_is_listed(module: ModuleType) -> None:
 def test_all_names_of_the_package_are_there() -> None:
     assert all(hasattr(tt, name) for name in tt.__all__)
     assert not {name for name in tt.__all__ if name.startswith("_")}
+
+
+# What is loaded when it is first asked for.
+def test_editors_are_told_where_the_names_are_that_are_loaded_later() -> None:
+    tree = ast.parse(Path(tt.__file__).read_text())
+    (block,) = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    told = [
+        (alias.name, node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    later = [(name, home) for home, names in tt._LATER.items() for name in names.split()]
+    assert sorted(told) == sorted(later) and len(dict(later)) == len(later)
+
+
+def test_names_that_are_loaded_later_are_names_like_all_others() -> None:
+    code = (
+        "import sys, tinytorch as tt\n"
+        "later = set(tt._HOMES)\n"
+        "assert not later & set(vars(tt)) and later <= set(dir(tt)) and not hasattr(tt, 'no_such_name')\n"
+        "print([m for m in sys.modules if m.startswith(('tinytorch.passes', 'tinytorch.frontend.training'))])\n"
+        "from tinytorch import *\n"
+        "assert Trainer is tt.Trainer and {'Trainer', 'Compiled'} <= set(vars(tt)) and callable(compile)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+    assert pickle.loads(pickle.dumps(tt.CosineSchedule)) is tt.CosineSchedule
 
 
 # What the table gives.

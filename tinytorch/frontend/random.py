@@ -4,7 +4,7 @@ same numbers as an eager one, and a saved state resumes exactly."""
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ from tinytorch.ir.types import Shape, dtype_of, f32, i32, i64
 composite, random_bits = ops.composite, ops.random.random_bits
 
 
+def _fresh_seed() -> int:
+    """63 bits of the operating system (`secrets` would load OpenSSL)."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
+
+
 class Generator:
     """A stream of random numbers. `state` is i64[2] = (seed, offset); every draw moves the offset on.
 
@@ -32,7 +37,7 @@ class Generator:
     def __init__(self, seed: int | None = None) -> None:
         self.state = Tensor.wrap(np.zeros(2, np.int64))
         self.state.name = "random"
-        self.manual_seed(secrets.randbits(63) if seed is None else seed)
+        self.manual_seed(_fresh_seed() if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`, any 64-bit integer."""
@@ -42,7 +47,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start again from a seed of the operating system, and return it."""
-        seed = secrets.randbits(63)
+        seed = _fresh_seed()
         self.manual_seed(seed)
         return seed
 

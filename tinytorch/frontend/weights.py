@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import io
-import json
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from os import PathLike
@@ -75,7 +72,7 @@ def write_atomically(path: str | PathLike[str], *content: bytes | memoryview) ->
         if old is not None and not stat.S_ISREG(old.st_mode):
             raise OSError(errno.EINVAL, "it is there, and not a regular file")
         target = Path(os.path.realpath(path))
-        temporary = target.with_name(f".tinytorch-{secrets.token_hex(8)}")
+        temporary = target.with_name(f".tinytorch-{os.urandom(8).hex()}")
         handle = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if old else 0o666
         )
@@ -189,6 +186,8 @@ def open_regular(path: str | PathLike[str]) -> BinaryIO:
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
+    import json
+
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -239,6 +238,8 @@ def _place_of_sum(content: memoryview, value: str) -> int:
 
 def _sum(content: memoryview, at: int) -> str:
     """SHA-256 of a file in which the digits of its sum, from `at` on, are zeros."""
+    import hashlib
+
     digest = hashlib.sha256(content[:at])
     digest.update(_UNKNOWN_SUM.encode())
     digest.update(content[at + len(_UNKNOWN_SUM) :])
