@@ -22,8 +22,8 @@ import tinytorch as tt
 from milestones import cnn_pictures as pictures
 from milestones import cnn_profiles as profiles
 from milestones.common import Criterion, Report, arguments, console, show_profiles, table
-from tinytorch.frontend import init
 from tinytorch.frontend.data import DataError
+from tinytorch.frontend.module import init
 from tinytorch.passes.cost import cost
 
 EPOCHS, BATCH, SEED = 24, 128, 0

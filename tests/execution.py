@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tests.graphs import same_bits
-from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.reference import evaluate

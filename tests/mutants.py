@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.execution import Arrays, kernels
-from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import OPS

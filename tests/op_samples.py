@@ -14,8 +14,8 @@ import numpy as np
 
 from tests.numpy_backend import NumpyBackend
 from tinytorch.compile import compile
-from tinytorch.frontend.mode import mode
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op

@@ -19,12 +19,12 @@ from tinytorch.frontend import functional, names
 from tinytorch.frontend.binding import signature_of
 from tinytorch.frontend.spelling import TABLE, Spelling, names_in
 from tinytorch.frontend.standard.names import FUNCTIONS
-from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.table_methods import TableMethods
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tinytorch/frontend/names.pyi"
-METHODS = "tinytorch/frontend/table_methods.pyi"
+METHODS = "tinytorch/frontend/tensor/table_methods.pyi"
 STANDARD = "tinytorch/array_api.pyi"
 HEADER = '"""{0}\n\nMade from the table of names by `pytest tests/frontend/test_names.py --bless`.\n"""\n\n'
 WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
@@ -106,7 +106,7 @@ def _definition(name: str, function: Callable[..., Any], indent: str, as_method:
 
 def _imports(functions: Iterable[Callable[..., Any]]) -> str:
     """Where the words of the annotations come from."""
-    homes = {"Tensor": "tinytorch.frontend.tensor"}
+    homes = {"Tensor": "tinytorch.frontend.tensor.tensor"}
     for function in functions:
         written: Any = inspect.unwrap(function)
         signature = signature_of(function)

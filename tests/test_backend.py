@@ -15,7 +15,7 @@ import pytest
 import tinytorch as tt
 from tests.numpy_backend import NumpyBackend
 from tinytorch import backend_names, blame
-from tinytorch.frontend.storage import version_of
+from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError, TinyTorchError, VerifyError
 from tinytorch.runtime import cache

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.frontend.random import default_generator
-from tinytorch.frontend.storage import version_of
+from tinytorch.frontend.functions.random import default_generator
+from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 

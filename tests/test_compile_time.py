@@ -13,7 +13,7 @@ import tinytorch as tt
 from benchmarks import compile_time
 from benchmarks.compile_families import FAMILIES
 from tests.execution import compiled, expected
-from tinytorch.frontend.mode import TraceAgain
+from tinytorch.frontend.tensor.mode import TraceAgain
 from tinytorch.frontend.tracing import trace
 from tinytorch.ir import families
 from tinytorch.ir.graph import Graph

@@ -10,10 +10,10 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend import functional as F
-from tinytorch.frontend import random
+from tinytorch.frontend.functions import random
 from tinytorch.frontend.losses import BCEWithLogitsLoss, CrossEntropyLoss
+from tinytorch.frontend.module.scopes import scope
 from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Optimizer
-from tinytorch.frontend.scopes import scope
 from tinytorch.frontend.tensor import Tensor
 
 Case = tuple[Callable[[], Any], list[Tensor]]  # a step, and the tensors that it changes

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tests.op_samples import Sample, check, samples_of
 from tinytorch import eager
-from tinytorch.frontend import kernels
-from tinytorch.frontend.mode import reference_mode
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor import Tensor, kernels
+from tinytorch.frontend.tensor.mode import reference_mode
 from tinytorch.ir import ops
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Nondiff

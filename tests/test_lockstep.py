@@ -11,7 +11,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.blame import error_of
-from tinytorch.frontend.random import get_state
+from tinytorch.frontend.functions.random import get_state
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import OPS

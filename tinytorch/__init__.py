@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 from tinytorch import array_api as array_api
 from tinytorch.compile import compile, verify
 from tinytorch.frontend import attention as _attention
-from tinytorch.frontend import containers as _containers
-from tinytorch.frontend import devices as _devices
-from tinytorch.frontend import dtypes as _dtypes
 from tinytorch.frontend import embeddings as _embeddings
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend import layers as _layers
@@ -34,19 +31,9 @@ from tinytorch.frontend.autograd import (
     set_grad_enabled,
     value_and_grad,
 )
-from tinytorch.frontend.containers import *
-from tinytorch.frontend.devices import *
-from tinytorch.frontend.dtypes import *
-from tinytorch.frontend.dtypes import NAMES as _NAMES
 from tinytorch.frontend.embeddings import *
 from tinytorch.frontend.functional import *
-from tinytorch.frontend.layers import *
-from tinytorch.frontend.legacy import *
-from tinytorch.frontend.losses import *
-from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.names import *
-from tinytorch.frontend.printing import set_printoptions
-from tinytorch.frontend.random import (
+from tinytorch.frontend.functions.random import (
     Generator,
     bernoulli,
     manual_seed,
@@ -57,9 +44,22 @@ from tinytorch.frontend.random import (
     randn_like,
     randperm,
 )
+from tinytorch.frontend.layers import *
+from tinytorch.frontend.legacy import *
+from tinytorch.frontend.losses import *
+from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.module import containers as _containers
+from tinytorch.frontend.module.containers import *
+from tinytorch.frontend.names import *
 from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
 from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
+from tinytorch.frontend.tensor import devices as _devices
+from tinytorch.frontend.tensor import dtypes as _dtypes
+from tinytorch.frontend.tensor.devices import *
+from tinytorch.frontend.tensor.dtypes import *
+from tinytorch.frontend.tensor.dtypes import NAMES as _NAMES
+from tinytorch.frontend.tensor.printing import set_printoptions
 from tinytorch.ir import locks as _locks
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
@@ -94,9 +94,10 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         random_split,
     )
     from tinytorch.frontend.kv_cache import KVCache, attention_with_cache
+    from tinytorch.frontend.module.saving import load, save
+    from tinytorch.frontend.module.summary import summary
+    from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
     from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
-    from tinytorch.frontend.saving import load, save
-    from tinytorch.frontend.summary import summary
     from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
     from tinytorch.frontend.training import (
         CosineSchedule,
@@ -108,7 +109,6 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         clip_grad_norm,
     )
     from tinytorch.frontend.transformers import GPT, TransformerBlock
-    from tinytorch.frontend.weights import load_safetensors, save_safetensors
 
 _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch": "autograd backends cuda distributions fft linalg masked nn optim special utils",
@@ -117,12 +117,12 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
     "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
-    "tinytorch.frontend.saving": "load save",
-    "tinytorch.frontend.summary": "summary",
+    "tinytorch.frontend.module.saving": "load save",
+    "tinytorch.frontend.module.summary": "summary",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
-    "tinytorch.frontend.weights": "load_safetensors save_safetensors",
+    "tinytorch.frontend.module.weights": "load_safetensors save_safetensors",
 }
 _HOMES = {name: home for home, names in _LATER.items() for name in names.split()}
 

@@ -12,9 +12,9 @@ import math
 import sys
 from types import ModuleType
 
-from tinytorch.frontend.devices import device as Device
 from tinytorch.frontend.standard.names import FUNCTIONS
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.devices import device as Device
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32, f64, i8, i32, i64, u8

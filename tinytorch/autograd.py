@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from tinytorch.frontend.autograd import Function, enable_grad, no_grad, set_grad_enabled
-from tinytorch.frontend.gradients import gradients, ones_like, require_tensor
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import gradients, ones_like, require_tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinytorch import backend_names
-from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.liveness import MemoryLimit

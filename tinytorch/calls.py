@@ -9,12 +9,13 @@ from typing import Any
 
 from tinytorch import backend_names
 from tinytorch.backend_names import Choice
-from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.storage import Storage, version_of
-from tinytorch.frontend.tape import SPENT
-from tinytorch.frontend.tensor import Tensor, wants_nan_checks
-from tinytorch.frontend.traced import Traced
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.storage import Storage, version_of
+from tinytorch.frontend.tensor.tape import SPENT
+from tinytorch.frontend.tensor.tensor import wants_nan_checks
+from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import CompileError, TinyTorchError

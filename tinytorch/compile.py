@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinytorch.frontend import kernels
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.tensor import kernels
 from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.loc import user_loc

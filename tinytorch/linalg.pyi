@@ -11,7 +11,7 @@ from tinytorch.frontend.linear_algebra.lu import PLU, Factors, FactorsAndInfo
 from tinytorch.frontend.linear_algebra.pseudo import LeastSquares
 from tinytorch.frontend.linear_algebra.solving import InverseAndInfo, ResultAndInfo, SignAndLogarithm
 from tinytorch.frontend.linear_algebra.spectra import SVD, Eigen
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.tensor import Tensor
 
 __all__: list[str] = [
     "cholesky",

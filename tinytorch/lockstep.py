@@ -13,10 +13,10 @@ from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
 from tinytorch.compiled import Compiled
 from tinytorch.frontend.guards import tracked_in
-from tinytorch.frontend.mode import reference_mode
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.traced import Leaf, Traced, raw_grad, set_raw_grad
+from tinytorch.frontend.tensor.mode import reference_mode
 from tinytorch.frontend.tracing import trace
+from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import Names

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tinytorch.frontend.activations import ReLU
-from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.functions.random import manual_seed
 from tinytorch.frontend.layers import Linear
-from tinytorch.frontend.loss_functions import binary_cross_entropy_with_logits
 from tinytorch.frontend.losses import CrossEntropyLoss
+from tinytorch.frontend.losses.functions import binary_cross_entropy_with_logits
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.module.containers import Sequential
 from tinytorch.frontend.optimizers import SGD
-from tinytorch.frontend.random import manual_seed
 from tinytorch.frontend.tensor import Tensor
 
 FEATURES, HIDDEN, CLASSES, BATCH = 784, 128, 10, 64

@@ -5,7 +5,7 @@ Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 
 from typing import Any
 
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.tensor import Tensor
 
 __all__: list[str] = [
     "airy_ai",

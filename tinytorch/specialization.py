@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.storage import Storage, version_of
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.traced import Leaf, Result, Traced, raw_grad, strides_of
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.storage import Storage, version_of
+from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant

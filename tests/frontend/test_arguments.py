@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.frontend import arguments, init
-from tinytorch.frontend.module import Module
+from tinytorch.frontend import arguments
+from tinytorch.frontend.module import Module, init
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 

@@ -11,7 +11,6 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend import functional as F
-from tinytorch.frontend import random
 from tinytorch.frontend.autograd import (
     Function,
     checkpoint,
@@ -22,8 +21,9 @@ from tinytorch.frontend.autograd import (
     set_grad_enabled,
     value_and_grad,
 )
-from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.functions import random
 from tinytorch.frontend.layers import Dropout, Linear
+from tinytorch.frontend.module.containers import Sequential
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.frontend.random import get_state
+from tinytorch.frontend.functions.random import get_state
 from tinytorch.ir.errors import TinyTorchError
 
 RNG = np.random.default_rng(7)

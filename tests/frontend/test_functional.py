@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.frontend import creation, random
 from tinytorch.frontend import functional as F
+from tinytorch.frontend.functions import creation, random
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 

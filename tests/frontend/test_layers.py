@@ -12,13 +12,13 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend import functional as F
-from tinytorch.frontend import init, random
 from tinytorch.frontend.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
-from tinytorch.frontend.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from tinytorch.frontend.functions import random
 from tinytorch.frontend.layers import Dropout, Flatten, Identity, LayerNorm, Linear
-from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.module import Module, Parameter, init
+from tinytorch.frontend.module.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.types import DTYPES
 

@@ -17,23 +17,16 @@ import pytest
 
 import tinytorch as tt
 from tests import surface
-from tinytorch.frontend import (
-    activations,
-    attention,
-    creation,
-    einsum,
-    embeddings,
-    functional,
-    layer_functions,
-    layers,
-    loss_functions,
-    losses,
-    norms,
-    spatial,
-    tensor_functions,
-    transformers,
-)
+from tinytorch.frontend import attention, embeddings, functional, recurrent, spatial, transformers
+from tinytorch.frontend.activations import activations
 from tinytorch.frontend.attention import functions as attention_functions
+from tinytorch.frontend.functions import basic as tensor_functions
+from tinytorch.frontend.functions import creation
+from tinytorch.frontend.functions.algebra import einsum
+from tinytorch.frontend.layers import functions as layer_functions
+from tinytorch.frontend.layers import layers, norms
+from tinytorch.frontend.losses import functions as loss_functions
+from tinytorch.frontend.losses import losses
 from tinytorch.frontend.spatial import adaptive_pooling, functions, padding, pooling
 from tinytorch.frontend.spelling import TABLE, names_in
 
@@ -41,7 +34,7 @@ FUNCTIONS = [
     activations, attention_functions, creation, einsum, layer_functions, loss_functions, norms, adaptive_pooling,
     functions, padding, pooling, tensor_functions,
 ]  # fmt: skip
-LAYERS = [layers, losses, spatial, embeddings, attention, transformers]
+LAYERS = [layers, losses, spatial, embeddings, recurrent, attention, transformers]
 INSIDE = {  # for other files of the frontend
     "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "checked_rows",
     "class_ignored", "counted", "largest", "length", "limit_rows", "old_arguments", "padding_row", "paddings", "pair",

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tinytorch.frontend.autograd import no_grad
-from tinytorch.frontend.containers import Sequential
+from tinytorch.frontend.functions.basic import stack
 from tinytorch.frontend.layers import Linear
+from tinytorch.frontend.module.containers import Sequential
 from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Optimizer
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import stack
 from tinytorch.ir.errors import TinyTorchError
 
 RNG = np.random.default_rng(0)
@@ -98,7 +98,7 @@ def test_lr_reads_back_as_it_was_set_and_lives_in_one_tensor():
 
 
 def test_setting_lr_moves_no_guard_but_a_new_weight_decay_does():
-    from tinytorch.frontend.tracked import epoch
+    from tinytorch.frontend.module.tracked import epoch
 
     optimizer = SGD([Tensor([1.0], requires_grad=True)])
     before = epoch.now

@@ -12,8 +12,8 @@ import pytest
 
 from tests import mutants
 from tests.execution import compiled, kernels
-from tinytorch.frontend.storage import Storage
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices, ranges_of

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.op_samples import BACKENDS, SAMPLES, Sample, apply_sample, check, run_sample, run_samples, samples_of
-from tinytorch.frontend.gradients import gradients
+from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat
+from tinytorch.frontend.tensor.gradients import gradients
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.numpy_emitter import NumpyEmitter
 from tinytorch.ir.op import OPS, Array, Nondiff, unpacked

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import tinytorch as tt
 import tinytorch.frontend.functional as F
 from tests.execution import assert_near, compiled, interpreted
-from tinytorch.frontend.gradients import gradients
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import gradients
 from tinytorch.ir.errors import PassError, TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node

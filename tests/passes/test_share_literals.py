@@ -10,7 +10,7 @@ import pytest
 
 import tinytorch as tt
 from tests.execution import expected
-from tinytorch.frontend.storage import Storage
+from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel

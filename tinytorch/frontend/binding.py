@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
-from tinytorch.frontend.conversions import as_array
 from tinytorch.frontend.tensor import Tensor, from_numpy
+from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 

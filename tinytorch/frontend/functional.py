@@ -4,26 +4,24 @@ These are the names in `__all__` of each file below, for users: inside the front
 defined.
 """
 
-from tinytorch.frontend import activation_functions as activation_functions
 from tinytorch.frontend import activations as _activations
-from tinytorch.frontend import channel_functions as channel_functions
-from tinytorch.frontend import creation as _creation
-from tinytorch.frontend import einsum as _einsum
-from tinytorch.frontend import embedding_bags as embedding_bags
-from tinytorch.frontend import layer_functions as _layer_functions
-from tinytorch.frontend import loss_functions as _loss_functions
-from tinytorch.frontend import margin_losses as margin_losses
-from tinytorch.frontend import norms as _norms
-from tinytorch.frontend import sequence_losses as sequence_losses
-from tinytorch.frontend import tensor_functions as _tensor_functions
 from tinytorch.frontend.activations import *
 from tinytorch.frontend.attention import functions as _attention_functions
 from tinytorch.frontend.attention.functions import *
-from tinytorch.frontend.creation import *
-from tinytorch.frontend.einsum import *
-from tinytorch.frontend.layer_functions import *
-from tinytorch.frontend.loss_functions import *
-from tinytorch.frontend.norms import *
+from tinytorch.frontend.functions import basic as _tensor_functions
+from tinytorch.frontend.functions import creation as _creation
+from tinytorch.frontend.functions.algebra import einsum as _einsum
+from tinytorch.frontend.functions.algebra.einsum import *
+from tinytorch.frontend.functions.basic import *
+from tinytorch.frontend.functions.creation import *
+from tinytorch.frontend.layers import channel_functions as channel_functions
+from tinytorch.frontend.layers import embedding_bags as embedding_bags
+from tinytorch.frontend.layers import functions as _layer_functions
+from tinytorch.frontend.layers import norms as _norms
+from tinytorch.frontend.layers.functions import *
+from tinytorch.frontend.layers.norms import *
+from tinytorch.frontend.losses import functions as _loss_functions
+from tinytorch.frontend.losses.functions import *
 from tinytorch.frontend.spatial import adaptive_pooling as _adaptive_pooling
 from tinytorch.frontend.spatial import functions as _functions
 from tinytorch.frontend.spatial import padding as _padding
@@ -32,7 +30,6 @@ from tinytorch.frontend.spatial.adaptive_pooling import *
 from tinytorch.frontend.spatial.functions import *
 from tinytorch.frontend.spatial.padding import *
 from tinytorch.frontend.spatial.pooling import *
-from tinytorch.frontend.tensor_functions import *
 
 __all__: list[str] = []
 __all__ += _activations.__all__

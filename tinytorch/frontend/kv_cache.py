@@ -19,12 +19,12 @@ import math
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import arange, zeros
-from tinytorch.frontend.gradients import grad_mode, require_tensor
-from tinytorch.frontend.mode import mode
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import arange, zeros
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import empty, tensor
+from tinytorch.frontend.functions.creation import empty, tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -6,16 +6,16 @@ Made from the table of names by `pytest tests/frontend/test_names.py --bless`.
 from collections.abc import Sequence
 from typing import Any
 
-from tinytorch.frontend.functions.counting import Histogram
-from tinytorch.frontend.functions.mathematics import MantissaAndExponent
-from tinytorch.frontend.functions.reducing import MinAndMax
-from tinytorch.frontend.functions.shapes import Ints
+from tinytorch.frontend.functions.manipulation.shapes import Ints
+from tinytorch.frontend.functions.pointwise.mathematics import MantissaAndExponent
+from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.functions.reductions.counting import Histogram
+from tinytorch.frontend.functions.reductions.reducing import MinAndMax
 from tinytorch.frontend.linear_algebra.factorizations import QR, Reflections
 from tinytorch.frontend.linear_algebra.lu import PLU
 from tinytorch.frontend.linear_algebra.solving import SignAndLogarithm, SolutionAndCoefficients
 from tinytorch.frontend.linear_algebra.spectra import OldSVD
-from tinytorch.frontend.random import Generator
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.tensor import Tensor
 from tinytorch.ir.reductions import Axis, ValuesAndIndices
 
 __all__: list[str] = [

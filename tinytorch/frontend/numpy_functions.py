@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.binding import public
-from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.einsum import einsum
-from tinytorch.frontend.mode import mode
+from tinytorch.frontend.functions.algebra.einsum import einsum
+from tinytorch.frontend.functions.basic import outer
+from tinytorch.frontend.functions.basic import where as chosen
+from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.spelling import names_in
 from tinytorch.frontend.standard import creation, manipulation, products, searching, statistics
 from tinytorch.frontend.standard.names import FUNCTIONS
 from tinytorch.frontend.standard.shared import flat
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import outer
-from tinytorch.frontend.tensor_functions import where as chosen
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tinytorch.frontend.binding import public, signature_of
-from tinytorch.frontend.table_methods import TableMethods
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.table_methods import TableMethods
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

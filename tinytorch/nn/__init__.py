@@ -1,30 +1,30 @@
 """`from tinytorch import nn`: modules, parameters, and `functional`, `init` and `utils`, under PyTorch's names."""
 
-from tinytorch.frontend import activation_modules as _activation_modules
 from tinytorch.frontend import attention as _attention
-from tinytorch.frontend import channel_modules as _channel_modules
-from tinytorch.frontend import containers as _containers
-from tinytorch.frontend import embedding_modules as _embedding_modules
 from tinytorch.frontend import layers as _layers
-from tinytorch.frontend import loss_modules as _loss_modules
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
-from tinytorch.frontend import transformer_layers as _transformer_layers
-from tinytorch.frontend.activation_modules import *
 from tinytorch.frontend.activations import GELU, ReLU, Sigmoid, SiLU, Tanh
+from tinytorch.frontend.activations import modules as _activation_modules
+from tinytorch.frontend.activations.modules import *
 from tinytorch.frontend.attention import *
-from tinytorch.frontend.channel_modules import *
-from tinytorch.frontend.containers import *
-from tinytorch.frontend.embedding_modules import *
 from tinytorch.frontend.embeddings import PositionalEncoding, RotaryEmbedding, apply_rotary
+from tinytorch.frontend.embeddings import modules as _embedding_modules
+from tinytorch.frontend.embeddings.modules import *
 from tinytorch.frontend.layers import *
-from tinytorch.frontend.loss_modules import *
+from tinytorch.frontend.layers import channel_modules as _channel_modules
+from tinytorch.frontend.layers.channel_modules import *
 from tinytorch.frontend.losses import *
+from tinytorch.frontend.losses import modules as _loss_modules
+from tinytorch.frontend.losses.modules import *
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.module import containers as _containers
+from tinytorch.frontend.module.containers import *
 from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
-from tinytorch.frontend.transformer_layers import *
+from tinytorch.frontend.transformers import pytorch as _transformer_layers
+from tinytorch.frontend.transformers.pytorch import *
 from tinytorch.nn import functional as functional
 from tinytorch.nn import init as init
 from tinytorch.nn import utils as utils

@@ -8,10 +8,10 @@ from typing import Any
 
 from tinytorch.frontend import functional as _functional
 from tinytorch.frontend.functional import *
-from tinytorch.frontend.random import Generator
+from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.spatial.interpolation import Scale, Target
 from tinytorch.frontend.spatial.rearranging import Size
-from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.tensor import Tensor
 
 __all__: list[str] = [
     "affine_grid",

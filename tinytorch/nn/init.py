@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend import init as _init
-from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.init import *
-from tinytorch.frontend.init import fans
+from tinytorch.frontend.functions.creation import as_tensor
+from tinytorch.frontend.module import init as _init
+from tinytorch.frontend.module.init import *
+from tinytorch.frontend.module.init import fans
 
 _calculate_fan_in_and_fan_out = fans  # layers of one's own ask for it by PyTorch's name
 

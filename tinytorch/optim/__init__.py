@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from tinytorch.frontend.optimizer_base import Unsupported
 from tinytorch.frontend.optimizers import (
     LBFGS,
     Adadelta,
@@ -19,6 +18,7 @@ from tinytorch.frontend.optimizers import (
     RMSprop,
 )
 from tinytorch.frontend.optimizers import SGD as _SGD
+from tinytorch.frontend.optimizers.base import Unsupported
 from tinytorch.optim import lr_scheduler as lr_scheduler
 
 __all__ = [

@@ -22,7 +22,7 @@ import pytest
 
 import tinytorch as tt
 from tests.frontend.guards.cases import ones, recompiles
-from tinytorch.frontend.tracked import epoch
+from tinytorch.frontend.module.tracked import epoch
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.types import f32
 

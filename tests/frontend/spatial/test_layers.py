@@ -12,7 +12,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.frontend import functional as F
-from tinytorch.frontend.random import Generator
+from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.tensor import Tensor
 
 BACKENDS = ["eager", "interpreter", "llvm"]

@@ -14,12 +14,12 @@ import numpy as np
 
 import tinytorch
 from tinytorch.frontend.activations import ReLU
-from tinytorch.frontend.containers import Sequential
 from tinytorch.frontend.data import DataLoader, TensorDataset
+from tinytorch.frontend.functions.random import Generator, get_state, manual_seed, set_state
 from tinytorch.frontend.layers import Dropout, Linear
 from tinytorch.frontend.losses import CrossEntropyLoss
+from tinytorch.frontend.module.containers import Sequential
 from tinytorch.frontend.optimizers import AdamW
-from tinytorch.frontend.random import Generator, get_state, manual_seed, set_state
 from tinytorch.frontend.spatial import BatchNorm2d
 from tinytorch.frontend.training import CosineSchedule, EarlyStopping, Trainer
 

@@ -19,10 +19,10 @@ import tinytorch as tt
 from tinytorch.frontend.data import DataLoader, TensorDataset
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.losses import MSELoss
+from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.optimizers import SGD, AdamW
 from tinytorch.frontend.training import EarlyStopping, Trainer
 from tinytorch.frontend.training.checkpoint import Checkpoint
-from tinytorch.frontend.weights import load_safetensors, save_safetensors
 from tinytorch.ir.errors import TinyTorchError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links of files")

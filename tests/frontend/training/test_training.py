@@ -12,13 +12,13 @@ import pytest
 from tinytorch.compile import compile
 from tinytorch.frontend.activations import ReLU
 from tinytorch.frontend.autograd import no_grad
-from tinytorch.frontend.containers import Sequential
 from tinytorch.frontend.data import DataLoader, TensorDataset
+from tinytorch.frontend.functions.random import Generator, manual_seed
 from tinytorch.frontend.layers import Dropout, Linear
 from tinytorch.frontend.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from tinytorch.frontend.module import Parameter
+from tinytorch.frontend.module.containers import Sequential
 from tinytorch.frontend.optimizers import SGD, AdamW
-from tinytorch.frontend.random import Generator, manual_seed
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training import (
     CosineSchedule,

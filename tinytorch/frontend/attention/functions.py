@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
-from tinytorch.frontend.random import Generator, default_generator
+from tinytorch.frontend.functions.random import Generator, default_generator
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.functions import attention_at, scaled_dot_product_attention
-from tinytorch.frontend.creation import arange, full
 from tinytorch.frontend.embeddings import RotaryEmbedding
-from tinytorch.frontend.layer_functions import rms_norm
-from tinytorch.frontend.layers import Linear, side_by_side
+from tinytorch.frontend.functions.creation import arange, full
+from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.layers import Linear
+from tinytorch.frontend.layers.functions import rms_norm
+from tinytorch.frontend.layers.layers import side_by_side
 from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 
-from tinytorch.frontend import arguments, init
+from tinytorch.frontend import arguments
 from tinytorch.frontend.activations import softmax
 from tinytorch.frontend.attention.functions import scaled_dot_product_attention
-from tinytorch.frontend.creation import zeros
-from tinytorch.frontend.gradients import require_tensor
-from tinytorch.frontend.layer_functions import dropout as drop
-from tinytorch.frontend.layer_functions import linear
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.layers import Linear
-from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.parameter_types import parameter_dtype
+from tinytorch.frontend.layers.functions import dropout as drop
+from tinytorch.frontend.layers.functions import linear
+from tinytorch.frontend.module import Module, Parameter, init
+from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import bool_

@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError
-from tinytorch.frontend.creation import tensor
+from tinytorch.frontend.functions.basic import stack
+from tinytorch.frontend.functions.creation import tensor
 from tinytorch.frontend.tensor import Tensor, from_numpy
-from tinytorch.frontend.tensor_functions import stack
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64

@@ -27,8 +27,8 @@ from tinytorch.frontend.data.collating import default_convert
 from tinytorch.frontend.data.prefetch import prefetched
 from tinytorch.frontend.data.samplers import BatchSampler
 from tinytorch.frontend.data.sets import Batch, Indices, IterableDataset, collate, decode, gather
-from tinytorch.frontend.random import Generator as RandomGenerator
-from tinytorch.frontend.random import randperm
+from tinytorch.frontend.functions.random import Generator as RandomGenerator
+from tinytorch.frontend.functions.random import randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

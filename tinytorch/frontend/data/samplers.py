@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError
-from tinytorch.frontend.random import Generator, rand, randint, randperm
+from tinytorch.frontend.functions.random import Generator, rand, randint, randperm
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

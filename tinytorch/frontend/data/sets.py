@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
-from tinytorch.frontend.random import Generator, randperm
+from tinytorch.frontend.functions.random import Generator, randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc

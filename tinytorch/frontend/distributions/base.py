@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import as_tensor
 from tinytorch.frontend.distributions.constraints import Constraint, require
-from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.random import shape_of
+from tinytorch.frontend.functions.creation import as_tensor
+from tinytorch.frontend.functions.random import shape_of
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

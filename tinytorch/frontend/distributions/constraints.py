@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentValueError
-from tinytorch.frontend.mode import mode
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 

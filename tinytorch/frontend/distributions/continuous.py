@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from tinytorch.frontend.distributions.base import HALF_LOG_2PI, Distribution, together
 from tinytorch.frontend.distributions.constraints import NOT_NEGATIVE, POSITIVE, REAL, Constraint, inside
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import rand, randn
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.random import rand, randn
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

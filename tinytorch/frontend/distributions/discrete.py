@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinytorch.frontend.activations import log_softmax, softmax
-from tinytorch.frontend.creation import arange
 from tinytorch.frontend.distributions.base import Distribution, lgamma, one_of_two, together, xlogy
 from tinytorch.frontend.distributions.constraints import (
     BOOLEAN,
@@ -22,12 +21,13 @@ from tinytorch.frontend.distributions.constraints import (
     Constraint,
     below,
 )
-from tinytorch.frontend.dtypes import finfo
-from tinytorch.frontend.loss_functions import binary_cross_entropy_with_logits
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import default_generator, rand
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import arange
+from tinytorch.frontend.functions.random import default_generator, rand
+from tinytorch.frontend.losses.functions import binary_cross_entropy_with_logits
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.dtypes import finfo
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import Shape, f64, i64

@@ -12,9 +12,9 @@ from tinytorch.frontend.distributions.continuous import Exponential, Laplace, Lo
 from tinytorch.frontend.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical, Poisson
 from tinytorch.frontend.distributions.gamma import Beta, Dirichlet, Gamma
 from tinytorch.frontend.distributions.multivariate import Independent, MultivariateNormal
-from tinytorch.frontend.loss_functions import binary_cross_entropy_with_logits
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.losses.functions import binary_cross_entropy_with_logits
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from tinytorch.frontend.distributions.base import Distribution, digamma, lgamma, together, xlogy
 from tinytorch.frontend.distributions.constraints import NOT_NEGATIVE, POSITIVE, SIMPLEX, UNIT, Constraint
-from tinytorch.frontend.dtypes import finfo
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import rand, randn
+from tinytorch.frontend.functions.random import rand, randn
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.dtypes import finfo
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

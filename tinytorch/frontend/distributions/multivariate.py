@@ -10,10 +10,10 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.distributions.base import HALF_LOG_2PI, Distribution, joint_shape, together
 from tinytorch.frontend.distributions.constraints import LOWER_CHOLESKY, REAL, Constraint
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.random import randn
+from tinytorch.frontend.functions.basic import stack
+from tinytorch.frontend.functions.random import randn
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import stack
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import Shape

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinytorch.frontend import creation
-from tinytorch.frontend.devices import require_cpu
+from tinytorch.frontend.functions import creation
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.devices import require_cpu
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 

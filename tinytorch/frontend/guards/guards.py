@@ -7,7 +7,6 @@ from itertools import chain, repeat
 from operator import is_
 from typing import Any
 
-from tinytorch.frontend.arrays import Meeting
 from tinytorch.frontend.guards.code import change_of
 from tinytorch.frontend.guards.freeze import ABSENT, CONTAINERS, PLAIN, freeze, parts_in
 from tinytorch.frontend.guards.lookups import Code, Content, Elements, InDict, Lookup
@@ -16,9 +15,10 @@ from tinytorch.frontend.guards.proof import only_meets_tensors
 from tinytorch.frontend.guards.quick import QuickLook
 from tinytorch.frontend.guards.reach import attributes_in
 from tinytorch.frontend.guards.record import Watch
+from tinytorch.frontend.module.tracked import epoch
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.traced import expr_of
-from tinytorch.frontend.tracked import epoch
+from tinytorch.frontend.tracing.arrays import Meeting
+from tinytorch.frontend.tracing.traced import expr_of
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinytorch.frontend.guards.freeze import ABSENT
-from tinytorch.frontend.tracked import recording
+from tinytorch.frontend.module.tracked import recording
 from tinytorch.ir import locks
 
 _NAMES = ("__getattribute__", "__setattr__", "__delattr__", "__init__")

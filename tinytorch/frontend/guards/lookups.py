@@ -13,8 +13,8 @@ import numpy as np
 from tinytorch.frontend.guards.freeze import ABSENT, factory_of, freeze, raw_items, raw_values
 from tinytorch.frontend.guards.hooks import attribute_of
 from tinytorch.frontend.guards.places import is_foreign
+from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracked import Tracked, attributes_of
 
 Name = Callable[[Any], str]  # gives an object a name in the code of the quick look
 _INLINE = 8  # containers up to this size are compared by an expression of their own

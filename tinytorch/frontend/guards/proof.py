@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tinytorch.frontend.arrays import Meeting
 from tinytorch.frontend.guards.code import consumer, instruction
 from tinytorch.frontend.guards.reach import Loads
+from tinytorch.frontend.tracing.arrays import Meeting
 
 
 def only_meets_tensors(places: Iterable[Loads | None], meetings: Iterable[Meeting]) -> bool:

@@ -8,7 +8,7 @@ from types import CodeType
 from typing import Any
 
 from tinytorch.frontend.guards.lookups import Lookup
-from tinytorch.frontend.tracked import epoch
+from tinytorch.frontend.module.tracked import epoch
 
 
 class _Known:

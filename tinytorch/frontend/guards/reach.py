@@ -32,8 +32,8 @@ from tinytorch.frontend.guards.lookups import (
 from tinytorch.frontend.guards.opaque import is_constant, is_random, look_at, refusal, state_of
 from tinytorch.frontend.guards.outside import environment_of, modules_of, underlying
 from tinytorch.frontend.guards.places import is_foreign, is_foreign_file, is_namespace, is_package, is_package_code
+from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList, attributes_of
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracked import Tracked, TrackedDict, TrackedList, attributes_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc

@@ -23,8 +23,8 @@ from tinytorch.frontend.guards.lookups import InDict, Kind, Parts, holds_parts
 from tinytorch.frontend.guards.opaque import state_of
 from tinytorch.frontend.guards.places import is_foreign
 from tinytorch.frontend.guards.reach import Loads, Reach, attributes_in
+from tinytorch.frontend.module.tracked import Tracked, attributes_of, record
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracked import Tracked, attributes_of, record
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.loc import Loc, is_package_file, user_loc
 

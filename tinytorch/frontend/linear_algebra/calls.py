@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.autograd import with_gradient
-from tinytorch.frontend.mode import mode
+from tinytorch.frontend.autograd.autograd import with_gradient
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

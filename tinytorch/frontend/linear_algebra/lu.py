@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinytorch.frontend.creation import eye, zeros
+from tinytorch.frontend.functions.basic import cat, tril, triu
+from tinytorch.frontend.functions.creation import eye, zeros
 from tinytorch.frontend.linear_algebra.calls import batched, by_numpy, known, matrices
 from tinytorch.frontend.linear_algebra.solving import solve_triangular
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat, tril, triu
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

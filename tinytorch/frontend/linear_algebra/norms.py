@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.arguments import wrong_type, wrong_value
-from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.gradients import zeros_like
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.linear_algebra.calls import batched, matrices
 from tinytorch.frontend.linear_algebra.solving import inv
 from tinytorch.frontend.linear_algebra.spectra import svdvals
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.gradients import zeros_like
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc

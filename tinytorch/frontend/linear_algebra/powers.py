@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.frontend.creation import eye
-from tinytorch.frontend.functions.products import power_of
+from tinytorch.frontend.functions.algebra.products import power_of
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import eye
 from tinytorch.frontend.linear_algebra.calls import column, known, matrices
 from tinytorch.frontend.linear_algebra.solving import inv
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.promotion import integer

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import choice
-from tinytorch.frontend.creation import zeros
+from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.linear_algebra.calls import batched, by_numpy, known, matrices, same_dtype
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import wrong_value
-from tinytorch.frontend.creation import eye, full, zeros
+from tinytorch.frontend.functions.basic import tril, triu, where
+from tinytorch.frontend.functions.creation import eye, full, zeros
 from tinytorch.frontend.linear_algebra.calls import batched, by_numpy, column, known, matrices, same_dtype
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import tril, triu, where
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import choice, integer
-from tinytorch.frontend.creation import eye, zeros
-from tinytorch.frontend.gradients import zeros_like
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import eye, zeros
 from tinytorch.frontend.linear_algebra.calls import by_numpy, matrices
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
+from tinytorch.frontend.tensor.gradients import zeros_like
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import (
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.optimizers.adam import update_moments
+from tinytorch.frontend.optimizers.base import (
     ParamGroup,
     Unsupported,
     as_dtype,
@@ -17,10 +19,8 @@ from tinytorch.frontend.optimizer_base import (
     with_weight_decay,
     working_dtype,
 )
-from tinytorch.frontend.optimizers.adam import update_moments
 from tinytorch.frontend.optimizers.counted import Counted, State, check_betas, check_flags
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.types import f64
 
 

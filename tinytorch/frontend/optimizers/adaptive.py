@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import (
+from tinytorch.frontend.optimizers.base import (
     ParamGroup,
     Unsupported,
     as_dtype,

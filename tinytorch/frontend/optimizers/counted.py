@@ -8,9 +8,9 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.mode import TraceAgain, mode
-from tinytorch.frontend.optimizer_base import Entries, Optimizer, ParamGroup, fraction, named, twin
+from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, fraction, named, twin
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import TraceAgain, mode
 
 State = dict[str, Tensor]
 

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.conversions import as_array
-from tinytorch.frontend.gradients import grad_mode
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.optimizer_base import Entries, Optimizer, ParamGroup, evaluated, working_dtype
+from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, evaluated, working_dtype
 from tinytorch.frontend.optimizers.line_search import Point, slope, strong_wolfe
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Entries, Optimizer, ParamGroup, fraction, working_dtype
+from tinytorch.frontend.functions.basic import stack
+from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, fraction, working_dtype
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import stack
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f64

@@ -8,7 +8,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import (
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.optimizers.base import (
     Entries,
     Optimizer,
     ParamGroup,
@@ -21,7 +22,6 @@ from tinytorch.frontend.optimizer_base import (
     working_dtype,
 )
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 

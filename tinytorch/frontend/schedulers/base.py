@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.mode import mode
-from tinytorch.frontend.optimizer_base import Optimizer, ParamGroup
+from tinytorch.frontend.optimizers.base import Optimizer, ParamGroup
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 

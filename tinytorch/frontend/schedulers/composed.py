@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Optimizer
+from tinytorch.frontend.optimizers.base import Optimizer
 from tinytorch.frontend.schedulers.base import LRScheduler, optimizer_of, outside_of_traces, rates_of
 from tinytorch.frontend.schedulers.plateau import ReduceLROnPlateau
 from tinytorch.ir.errors import TinyTorchError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Optimizer
+from tinytorch.frontend.optimizers.base import Optimizer
 from tinytorch.frontend.schedulers.base import LRScheduler
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Optimizer
+from tinytorch.frontend.optimizers.base import Optimizer
 from tinytorch.frontend.schedulers.base import LRScheduler, for_each_group, optimizer_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Optimizer
+from tinytorch.frontend.optimizers.base import Optimizer
 from tinytorch.frontend.schedulers.base import LRScheduler, for_each_group, optimizer_of
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizer_base import Optimizer
+from tinytorch.frontend.optimizers.base import Optimizer
 from tinytorch.frontend.schedulers.base import (
     LRScheduler,
     for_each_group,

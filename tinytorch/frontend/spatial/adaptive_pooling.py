@@ -10,10 +10,10 @@ from typing import Literal, cast, overload
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Windows, count, error
 from tinytorch.frontend.spatial.pooling import largest, tiled_mean
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.types import i64

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.windows import Pair, output_size

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.frontend import arguments, init
-from tinytorch.frontend.creation import zeros
-from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.random import Generator, require_cpu
+from tinytorch.frontend import arguments
+from tinytorch.frontend.functions.creation import zeros
+from tinytorch.frontend.functions.random import Generator, require_cpu
+from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.spatial.arguments import SPATIAL, Ints, Size, count, error, sizes
 from tinytorch.frontend.spatial.functions import (
     conv1d,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import ones, zeros
-from tinytorch.frontend.gradients import grad_mode, require_tensor
+from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.spatial import volumes
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import f32

@@ -14,11 +14,11 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.spatial.adaptive_pooling import adaptive_mean
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, error
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, f64
 

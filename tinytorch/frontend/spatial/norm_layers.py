@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import ones, zeros
-from tinytorch.frontend.layer_functions import dropout
+from tinytorch.frontend.functions.creation import ones, zeros
+from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.layers.functions import dropout
 from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.parameter_types import parameter_dtype
-from tinytorch.frontend.random import Generator
+from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.spatial.arguments import Images, count, error
 from tinytorch.frontend.spatial.functions import batch_norm
 from tinytorch.frontend.tensor import Tensor

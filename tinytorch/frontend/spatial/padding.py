@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.spatial.arguments import error
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat
+from tinytorch.frontend.tensor.gradients import require_tensor
 
 __all__ = ["pad"]
 

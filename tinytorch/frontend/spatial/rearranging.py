@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, error, sizes
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.types import TensorType

@@ -14,13 +14,13 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.creation import ones
-from tinytorch.frontend.gradients import require_tensor
+from tinytorch.frontend.functions.basic import stack, where
+from tinytorch.frontend.functions.creation import ones
 from tinytorch.frontend.spatial.arguments import Ints, error
 from tinytorch.frontend.spatial.interpolation import cubic_weights
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import stack, where
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.positions import checked

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import require_tensor
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, error, sizes
 from tinytorch.frontend.spatial.pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.core import filled

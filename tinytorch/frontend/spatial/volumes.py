@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from functools import reduce
 
+from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.spatial.arguments import Ints, Windows
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
 

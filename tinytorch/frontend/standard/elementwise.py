@@ -6,10 +6,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.spelling import standard_names
 from tinytorch.frontend.standard.shared import STANDARD, common, enter
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.types import bool_
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from tinytorch.frontend.functions.shapes import repeat_interleave
-from tinytorch.frontend.functions.shapes import roll as rolled
-from tinytorch.frontend.functions.shapes import tile as tiled
+from tinytorch.frontend.functions.basic import cat
+from tinytorch.frontend.functions.basic import stack as stacked
+from tinytorch.frontend.functions.manipulation.shapes import repeat_interleave
+from tinytorch.frontend.functions.manipulation.shapes import roll as rolled
+from tinytorch.frontend.functions.manipulation.shapes import tile as tiled
 from tinytorch.frontend.standard.shared import Axes, common, enter, flat, tensor_list
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat
-from tinytorch.frontend.tensor_functions import stack as stacked
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tinytorch.frontend.arguments import choice
-from tinytorch.frontend.functions.indexed import gather
-from tinytorch.frontend.functions.sorting import argsort as order_of
-from tinytorch.frontend.functions.sorting import searchsorted as place_of
-from tinytorch.frontend.functions.sorting import sort as sorted_along
+from tinytorch.frontend.functions.basic import where as chosen
+from tinytorch.frontend.functions.manipulation.indexed import gather
+from tinytorch.frontend.functions.reductions.sorting import argsort as order_of
+from tinytorch.frontend.functions.reductions.sorting import searchsorted as place_of
+from tinytorch.frontend.functions.reductions.sorting import sort as sorted_along
 from tinytorch.frontend.standard.shared import common, enter, flat
 from tinytorch.frontend.tensor import Tensor, from_numpy
-from tinytorch.frontend.tensor_functions import where as chosen
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

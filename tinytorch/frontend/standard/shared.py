@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.binding import public, shown
-from tinytorch.frontend.creation import as_tensor
+from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tinytorch.frontend.arguments import flag
-from tinytorch.frontend.creation import as_tensor
-from tinytorch.frontend.functions.reducing import prod as multiplied
-from tinytorch.frontend.functions.scans import cumprod
-from tinytorch.frontend.random import shape_of
+from tinytorch.frontend.functions.basic import cat
+from tinytorch.frontend.functions.creation import as_tensor
+from tinytorch.frontend.functions.random import shape_of
+from tinytorch.frontend.functions.reductions.reducing import prod as multiplied
+from tinytorch.frontend.functions.reductions.scans import cumprod
 from tinytorch.frontend.standard.creation import zeros
 from tinytorch.frontend.standard.shared import Axes, enter
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.promotion import integer, normalize_axis

@@ -5,7 +5,7 @@ compile), `checkpoint` (the files of a run), `progress` (what is shown meanwhile
 
 from __future__ import annotations
 
-from tinytorch.frontend.parameter_functions import clip_grad_norm
+from tinytorch.frontend.module.parameter_functions import clip_grad_norm
 from tinytorch.frontend.training.schedule import CosineSchedule, EarlyStopping, Metrics, Schedule
 from tinytorch.frontend.training.steps import binary_hits, class_hits
 from tinytorch.frontend.training.trainer import Trainer

@@ -16,12 +16,12 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
+from tinytorch.frontend.functions.random import Generator, default_generator
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.module.tracked import attributes_of
+from tinytorch.frontend.module.weights import load_summed, save_safetensors
 from tinytorch.frontend.optimizers import Optimizer
-from tinytorch.frontend.random import Generator, default_generator
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracked import attributes_of
-from tinytorch.frontend.weights import load_summed, save_safetensors
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.gradients import grad_mode
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.training.schedule import EarlyStopping
 from tinytorch.ir.op import Array
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, TypeAlias, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.module.parameter_functions import clip_grad_norm
+from tinytorch.frontend.module.tracked import Tracked, TrackedList
 from tinytorch.frontend.optimizers import Optimizer
-from tinytorch.frontend.parameter_functions import clip_grad_norm
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
-from tinytorch.frontend.tracked import Tracked, TrackedList
+from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.training.position import Counts
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -26,10 +26,10 @@ from typing import Any, cast
 
 from tinytorch.compile import compile as compiled
 from tinytorch.frontend import arguments
-from tinytorch.frontend.mode import mode
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.module.tracked import recording
 from tinytorch.frontend.optimizers import Optimizer
-from tinytorch.frontend.tracked import recording
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.training.checkpoint import (
     Checkpoint,
     does_not_fit,

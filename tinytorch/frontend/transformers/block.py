@@ -7,10 +7,11 @@ from typing import Any
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache, MultiHeadAttention
 from tinytorch.frontend.embeddings import RotaryEmbedding
-from tinytorch.frontend.layer_functions import dropout
-from tinytorch.frontend.layers import LayerNorm, Linear, RMSNorm, side_by_side
+from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.layers import LayerNorm, Linear, RMSNorm
+from tinytorch.frontend.layers.functions import dropout
+from tinytorch.frontend.layers.layers import side_by_side
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.random import Generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f32
 

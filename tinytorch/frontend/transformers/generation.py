@@ -12,12 +12,12 @@ import numpy as np
 from tinytorch.compile import compile as compiled
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
-from tinytorch.frontend.creation import arange
-from tinytorch.frontend.gradients import grad_mode
+from tinytorch.frontend.functions.basic import cat, where
+from tinytorch.frontend.functions.creation import arange
+from tinytorch.frontend.functions.random import Generator, default_generator, rand
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.random import Generator, default_generator, rand
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import cat, where
+from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.transformers.sampling import draw, most_probable
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

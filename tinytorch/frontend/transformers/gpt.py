@@ -9,17 +9,17 @@ from typing import Any, Self
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.attention.layers import Cache
-from tinytorch.frontend.containers import ModuleList
-from tinytorch.frontend.creation import arange
 from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryEmbedding
-from tinytorch.frontend.gradients import require_tensor
-from tinytorch.frontend.init import normal_, zeros_
-from tinytorch.frontend.layer_functions import dropout, linear
+from tinytorch.frontend.functions.creation import arange
+from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers import Linear
-from tinytorch.frontend.loss_functions import cross_entropy
+from tinytorch.frontend.layers.functions import dropout, linear
+from tinytorch.frontend.losses.functions import cross_entropy
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.random import Generator
+from tinytorch.frontend.module.containers import ModuleList
+from tinytorch.frontend.module.init import normal_, zeros_
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.transformers.block import TransformerBlock, norm_of
 from tinytorch.frontend.transformers.generation import Settings, Steps, generate
 from tinytorch.frontend.transformers.gpt2 import GPT2Weights

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.weights import load_safetensors
+from tinytorch.frontend.module.weights import load_safetensors
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array

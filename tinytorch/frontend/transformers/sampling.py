@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor_functions import where
 from tinytorch.ir.types import f32, f64, i64
 
 # exp of less is 0 in f32 and is never drawn, so no threshold is sought below it.

@@ -1,9 +1,7 @@
 """What is done to the parameters of a model as a whole; `rnn`: sequences of different lengths."""
 
-from tinytorch.frontend.parameter_functions import (
-    clip_grad_norm as clip_grad_norm_,
-)
-from tinytorch.frontend.parameter_functions import (
+from tinytorch.frontend.module.parameter_functions import clip_grad_norm as clip_grad_norm_
+from tinytorch.frontend.module.parameter_functions import (
     clip_grad_value_,
     clip_grads_with_norm_,
     get_total_norm,

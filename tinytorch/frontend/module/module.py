@@ -1,0 +1,494 @@
+"""Modules: parameters, buffers and submodules under one name each; saving and loading them."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.module.scopes import scopes
+from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
+from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.storage import storage_of
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import dtype_of
+
+
+class Incompatible(NamedTuple):
+    """What `load_state_dict(strict=False)` left out."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Parameter(Tensor):
+    """A tensor that a module lists among its parameters, also while it is frozen. It lies in the memory of `data`, if
+    that is a tensor; other data is copied."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = (), requires_grad: bool = True) -> Any:
+        tensor = data if isinstance(data, Tensor) else Tensor(data)
+        arguments.flag("Parameter", "requires_grad", requires_grad)
+        if mode.trace is not None:
+            return (tensor if tensor.is_leaf else tensor.detach()).requires_grad_(requires_grad)
+        made = super().__new__(cls)
+        made._set_up(tensor._data)
+        there = tensor if tensor.is_leaf and tensor._alias is None else tensor.detach()
+        made._storage, made._alias = storage_of(there), there._alias
+        made.name = tensor.name
+        return made.requires_grad_(requires_grad)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass  # __new__ has done it
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Hook:
+    """A function that a module calls before or after its forward."""
+
+    function: Callable[..., Any]
+    before: bool
+    with_kwargs: bool
+
+    def arguments(
+        self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        new = self.function(module, args, kwargs) if self.with_kwargs else self.function(module, args)
+        if new is None:
+            return args, kwargs
+        if self.with_kwargs:
+            return new
+        return new if isinstance(new, tuple) else (new,), kwargs
+
+    def result(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        given = (args, kwargs, result) if self.with_kwargs else (args, result)
+        new = self.function(module, *given)
+        return result if new is None else new
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A hook that has been registered."""
+
+    module: Module
+    hook: Hook
+
+    def remove(self) -> None:
+        """Have the module call the hook no more."""
+        self.module._hooks = tuple(hook for hook in self.module._hooks if hook is not self.hook)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+class Module(Tracked):
+    """Base of everything with parameters: subclasses assign them and submodules as attributes and write `forward`.
+
+    A leaf tensor that requires grad becomes a parameter when it is assigned, and stays one when it is frozen. Modules
+    and parameters in lists, tuples and dicts count too, under names such as `layers.0`. Calling a module calls
+    `forward`. `training` is True until `eval()`.
+    """
+
+    training: bool
+    _hooks: tuple[Hook, ...]
+    _registered: tuple[str, ...]
+    _buffers: tuple[str, ...]
+    _transient: tuple[str, ...]
+    _younger: ClassVar[tuple[str, ...]] = ()  # buffers that older files lack, which then stay as they are
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        module = super().__new__(cls)
+        # Here and not in __init__, so that a subclass that forgets super().__init__() works all the same.
+        attributes_of(module).update(training=True, _hooks=(), _registered=(), _buffers=(), _transient=())
+        return module
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        known = attributes_of(self)["_registered"]
+        others = tuple(n for n in known if n != name and not n.startswith(f"{name}."))
+        mine = tuple(path for path, tensor in _tensors(name, value) if _is_parameter(tensor))
+        if {*others, *mine} != {*known}:  # `+=` assigns what was there
+            object.__setattr__(self, "_registered", others + mine)
+        if isinstance(value, Tensor) and not value.name:
+            value.name = name
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        for kind in ("_registered", "_buffers", "_transient"):
+            kept = tuple(n for n in attributes_of(self)[kind] if n != name and not n.startswith(f"{name}."))
+            object.__setattr__(self, kind, kept)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(attributes_of(self))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # object would take any arguments, as __new__ does: a module without settings must refuse them.
+        if (args or kwargs) and type(self).__init__ is Module.__init__:
+            given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+            raise TypeError(f"{type(self).__name__} takes no arguments, got {given}")
+        super().__init__(*args, **kwargs)
+
+    # Running.
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise TinyTorchError(f"{type(self).__name__} has no forward()", user_loc())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if mode.trace is None:
+            return self._call_impl(args, kwargs)
+        outermost = not scopes.paths
+        if outermost:
+            with record(None):
+                scopes.names = {id(m): name for name, m in self.named_modules()}
+        scopes.paths.append(self._scope(outermost))
+        try:
+            return self._call_impl(args, kwargs)
+        finally:
+            scopes.paths.pop()
+
+    def _call_impl(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward`, between what hooks make of arguments and of the result."""
+        hooks = self._hooks
+        if not hooks:
+            try:
+                return self.forward(*args, **kwargs)
+            except (AttributeError, TypeError):
+                self._refuse_arrays((*args, *kwargs.values()))
+                raise
+        for hook in hooks:
+            if hook.before:
+                args, kwargs = hook.arguments(self, args, kwargs)
+        result = self.forward(*args, **kwargs)
+        for hook in hooks:
+            if not hook.before:
+                result = hook.result(self, args, kwargs, result)
+        return result
+
+    def _refuse_arrays(self, given: tuple[Any, ...]) -> None:
+        """An error if what was given are arrays or lists, which have no methods of tensors."""
+        for x in given:
+            if isinstance(x, (np.ndarray, list)):
+                what = "a numpy array" if isinstance(x, np.ndarray) else "a list"
+                raise TinyTorchError(
+                    f"{type(self).__name__}: got {what} where it needs a tensor; pass tt.tensor(x), or "
+                    "tt.from_numpy(x), which shares the memory of an array",
+                    user_loc(),
+                ) from None
+
+    # Hooks.
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before every forward; what it returns, if not None, takes the place of the
+        arguments. With `with_kwargs` it is `hook(module, args, kwargs)`, and returns both. The handle removes it."""
+        return self._register(Hook(hook, True, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args, result)` after every forward; what it returns, if not None, takes the place of the
+        result. With `with_kwargs` it is `hook(module, args, kwargs, result)`. The handle removes it."""
+        return self._register(Hook(hook, False, with_kwargs), prepend)
+
+    def _register(self, hook: Hook, prepend: bool) -> Handle:
+        arguments.function(type(self).__name__, "hook", hook.function)
+        self._hooks = (hook, *self._hooks) if prepend else (*self._hooks, hook)
+        return Handle(self, hook)
+
+    def _scope(self, outermost: bool) -> str:
+        if outermost:
+            return type(self).__name__
+        name = scopes.names.get(id(self))
+        return f"{scopes.paths[-1]}.{type(self).__name__}" if name is None else f"{scopes.paths[0]}.{name}"
+
+    # What is inside.
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Keep a tensor that is no parameter, such as a running mean; `persistent` ones are part of state_dict."""
+        if not name or "." in name:
+            raise TinyTorchError(f"register_buffer: {name!r} is not a name for a buffer", user_loc())
+        setattr(self, name, tensor)
+        object.__setattr__(self, "_buffers", (*(n for n in self._buffers if n != name), name))
+        kept = tuple(n for n in self._transient if n != name)
+        object.__setattr__(self, "_transient", kept if persistent else (*kept, name))
+
+    def register_parameter(self, name: str, tensor: Tensor | None) -> None:
+        setattr(self, name, tensor)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one under a dotted name; AttributeError if there is none."""
+        return self._found(target, dict(self.named_modules()), "module")
+
+    def get_parameter(self, target: str) -> Tensor:
+        """The parameter under a dotted name, also one that has others; AttributeError if there is none."""
+        return self._found(target, dict(self.named_parameters(remove_duplicate=False)), "parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        return self._found(target, dict(self.named_buffers(remove_duplicate=False)), "buffer")
+
+    def _found(self, target: str, known: dict[str, Any], kind: str) -> Any:
+        if target not in known:
+            raise AttributeError(f"{type(self).__name__} has no {kind} {target!r}; it has {', '.join(known) or 'none'}")
+        return known[target]
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        for name, value in parts_of(self).items():
+            yield from _modules(name, value)
+
+    def children(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (under `prefix`, by default "") and all below it, each once."""
+        return self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(_join(prefix, name), seen)
+
+    def modules(self) -> Iterator[Module]:
+        return (module for _, module in self.named_modules())
+
+    def _own(self, kind: str) -> Iterator[tuple[str, Tensor]]:
+        """Parameters or buffers of this module itself, shared ones under each name."""
+        for name, value in parts_of(self).items():
+            for path, tensor in _tensors(name, value):
+                is_buffer = name in self._buffers
+                is_parameter = not is_buffer and (path in self._registered or _is_parameter(tensor))
+                if is_buffer if kind == "buffer" else is_parameter:
+                    yield path, tensor
+
+    def _named(self, kind: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Tensor]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, tensor in module._own(kind):
+                if id(tensor) not in seen or not once:
+                    seen.add(id(tensor))
+                    yield _join(path, name), tensor
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter once, under the first of its names; without `recurse` those of this module alone."""
+        return self._named("parameter", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> list[Tensor]:
+        """Every parameter once."""
+        return [tensor for _, tensor in self.named_parameters(recurse=recurse)]
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        return self._named("buffer", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> list[Tensor]:
+        return [tensor for _, tensor in self.named_buffers(recurse=recurse)]
+
+    # Changing all of it.
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call `function` on every module below this one, then on this one."""
+        for module in reversed(list(self.modules())):
+            function(module)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        for module in self.modules():
+            if module.training != mode:
+                module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze or unfreeze all parameters."""
+        for tensor in self.parameters():
+            tensor.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with `set_to_none=False` fill them with zeros."""
+        for tensor in self.parameters():
+            tensor.clear_grad(set_to_none)
+
+    def to(self, *where: Any, device: Any = None, dtype: object = None) -> Self:
+        """Convert floating-point parameters and buffers to `dtype` in place; the only device is "cpu"."""
+        for item in (*where, device):
+            if isinstance(item, Tensor):
+                dtype = item.dtype
+            elif str(item).split(":")[0] in ("cpu", "cuda", "mps", "xpu", "gpu"):
+                Tensor(0.0).to(item)
+            elif item is not None and not isinstance(item, bool):  # a bool says how PyTorch copies
+                dtype = item
+        if dtype is None:
+            return self
+        target = dtype_of(dtype)
+        if not target.is_float:
+            raise ShapeError(f"to: parameters need a float dtype, got {target}", user_loc())
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype.is_float:
+                tensor.grad = None
+                tensor.replace_storage(tensor.data.astype(target.numpy))
+        return self
+
+    def float(self) -> Self:
+        return self.to("f32")
+
+    def double(self) -> Self:
+        return self.to("f64")
+
+    def half(self) -> Self:
+        return self.to("f16")
+
+    def bfloat16(self) -> Self:
+        return self.to("bf16")
+
+    def type(self, dst_type: object) -> Self:
+        return self.to(dst_type)
+
+    def cpu(self) -> Self:
+        return self
+
+    def cuda(self, device: object = None) -> Self:
+        """Refused: TinyTorch runs on the CPU only."""
+        return self.to("cuda")
+
+    # Saving and loading.
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Name -> tensor of every parameter and persistent buffer. The tensors share memory with the module's; with
+        `keep_vars` they are the module's own."""
+        prefix = prefix.removesuffix(".")
+        state: dict[str, Tensor] = {}
+        for path, module in self.named_modules(prefix):
+            for kind in ("parameter", "buffer"):
+                for name, tensor in module._own(kind):
+                    if name not in module._transient:
+                        state[_join(path, name)] = tensor if keep_vars else tensor.detach()
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
+        """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
+
+        Everything is checked first: on any error nothing has been changed. With `strict` (the default), a missing
+        or unexpected name is an error; shapes must always fit. With `assign`, dtypes become those of `state_dict`.
+        """
+        state = state_dict
+        own = {
+            name: tensor
+            for path, module in self.named_modules()
+            for kind in ("parameter", "buffer")
+            for name, tensor in ((_join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
+        }
+        younger = {_join(path, name) for path, module in self.named_modules() for name in module._younger}
+        missing = [name for name in own if name not in state and name not in younger]
+        unexpected = [name for name in state if name not in own]
+        problems = [f"missing: {name} {own[name].type}" for name in missing] if strict else []
+        problems += [f"unexpected: {name}" for name in unexpected] if strict else []
+        found = {name: value if isinstance(value, Tensor) else as_array(value) for name, value in state.items()}
+        problems += [
+            f"{name}: the module has {list(tensor.shape)}, the state {list(found[name].shape)}"
+            for name, tensor in own.items()
+            if name in found and tuple(found[name].shape) != tensor.shape
+        ]
+        if problems:
+            listed = "\n  ".join(problems)
+            raise TinyTorchError(f"load_state_dict: {type(self).__name__} does not fit\n  {listed}", user_loc())
+        with grad_mode(False):
+            for name, tensor in own.items():
+                if name in found and assign:
+                    tensor.replace_storage(np.array(found[name]))
+                elif name in found:
+                    tensor.copy_(found[name])
+        return Incompatible(missing, unexpected)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write `state_dict()` to a safetensors file, which appears whole or not at all."""
+        save_safetensors(self.state_dict(), path)
+
+    def load(self, path: str | PathLike[str], strict: bool = True) -> Incompatible:
+        """Read a safetensors file into the parameters and buffers; on any error nothing has been changed."""
+        return self.load_state_dict(load_safetensors(path), strict)
+
+    # Printing.
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the printed module."""
+        return ""
+
+    def __repr__(self) -> str:
+        """The tree of modules, with how many parameters each has."""
+        name, extra = type(self).__name__, self.extra_repr()
+        children = list(self.named_children())
+        if not children:
+            return f"{name}({extra})"
+        lines = [f"{name}(  # {_count(self)}", *([extra] if extra else [])]
+        for path, child in children:
+            note = "" if next(child.children(), None) is not None or not child.parameters() else f"  # {_count(child)}"
+            lines.append(f"({path}): {child!r}{note}".replace("\n", "\n  "))
+        return "\n  ".join(lines) + "\n)"
+
+
+def _count(module: Module) -> str:
+    number = sum(p.numel() for p in module.parameters())
+    return f"{number:,} parameter{'' if number == 1 else 's'}"
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _is_parameter(tensor: Tensor) -> bool:
+    return isinstance(tensor, Parameter) or (tensor.requires_grad and tensor.is_leaf and not _is_traced(tensor))
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return tensor._expr is not None
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a container, under their names."""
+    if isinstance(value, (list, tuple)):
+        yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((f"{name}.{key}", item) for key, item in value.items())
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in an attribute: itself, or items of containers."""
+    if isinstance(value, Tensor):
+        yield name, value
+    else:
+        for path, item in _parts(name, value):
+            yield from _tensors(path, item)
+
+
+def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
+    """The modules in an attribute: itself, or items of containers."""
+    if isinstance(value, Module):
+        yield name, value
+    else:
+        for path, item in _parts(name, value):
+            yield from _modules(path, item)

@@ -1,0 +1,456 @@
+"""What all optimizers share: parameter groups, settings that are state, saving and loading."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypedDict, cast
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import TraceAgain, mode
+from tinytorch.frontend.tensor.storage import version_of
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import DType, f32, f64
+
+LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
+CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # what schedules keep in groups
+
+Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
+
+
+class Unsupported(TypedDict, total=False):
+    """Arguments of torch.optim that say how a step runs there: only None and False are accepted."""
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool | None
+    differentiable: bool | None
+
+
+def refuse(name: str, given: Mapping[str, Any]) -> None:
+    """An error for an argument that means something and is not supported, or that nobody knows."""
+    for argument, value in given.items():
+        if argument not in Unsupported.__annotations__:
+            raise arguments.ArgumentTypeError(f"{name}: there is no argument {argument}", user_loc())
+        if value is not None and value is not False:
+            raise arguments.ArgumentValueError(
+                f"{name}: {argument}={value!r} is not supported; leave it out (tt.compile fuses the step)", user_loc()
+            )
+
+
+def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
+    """A 0-d tensor for a setting (of several numbers, in one dimension); TinyTorchError unless they are numbers that
+    are not negative."""
+    return named(np.array(_number(name, value), dtype.numpy), name)
+
+
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(_number(name, item) for item in cast("list[Any]", value))
+    return float(arguments.not_negative("Optimizer", name, value))
+
+
+class ParamGroup(Tracked, MutableMapping[str, Any]):
+    """Parameters with the same settings: a mapping from names to settings, and from "params" to the list.
+
+    `lr` and `weight_decay` are kept in tensors, f64 if a parameter is, else f32, and read as floats (as tensors under
+    tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing. `momentum` and `betas`
+    are numbers that compiled steps hold as such, and f64 tensors once they have been changed.
+    """
+
+    unwatched: ClassVar[frozenset[str]] = frozenset({"_given"})
+
+    def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
+        attributes_of(self)["_given"] = {}  # what tensors of settings were set to, before it was rounded
+        self.params = TrackedList(params)
+        for name, value in settings.items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        known = attributes_of(self).get(name)
+        if isinstance(known, Tensor):
+            with grad_mode(False):
+                known.copy_(value if isinstance(value, Tensor) else np.asarray(_number(name, value)))
+        elif name in LIVE and (isinstance(value, Tensor) or value != 0 or name == "lr"):
+            setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value, self._dtype))
+        elif name in CYCLED and known is not None and value != known:
+            setattr(self, name, setting(name, value, f64))
+        else:
+            setattr(self, name, None if name in LIVE else value)
+        if mode.trace is None:
+            attributes_of(self)["_given"][name] = value
+
+    def schedule_rate(self, value: float) -> None:
+        """Set the learning rate to what a schedule computes, which may be below 0 behind the end of its cycle."""
+        with grad_mode(False):
+            self.rate.copy_(np.asarray(value))
+        attributes_of(self)["_given"]["lr"] = value
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in attributes_of(self) or name == "_given":
+            raise KeyError(name)
+        value = getattr(self, name)
+        if value is None and name in LIVE:
+            return 0.0
+        if not isinstance(value, Tensor) or mode.trace is not None:
+            return value
+        return _read(value.numpy(), attributes_of(self)["_given"].get(name))
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in parts_of(self) if name != "_given")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @property
+    def _dtype(self) -> DType:
+        return f64 if any(p.dtype == f64 for p in self.params) else f32
+
+    def widen(self) -> bool:
+        """Settings in f64 where parameters have become that; whether any changed."""
+        known = {name: attributes_of(self).get(name) for name in LIVE}
+        narrow = [name for name, t in known.items() if t is not None and t.dtype != f64] if self._dtype == f64 else []
+        for name in narrow:
+            with untraced():
+                value = self[name]
+            setattr(self, name, setting(name, value, f64))
+        return bool(narrow)
+
+    def live(self, name: str) -> Tensor | None:
+        """The tensor of `lr` or `weight_decay`; None for a weight decay of 0."""
+        return getattr(self, name)
+
+    @property
+    def rate(self) -> Tensor:
+        """The tensor of the learning rate."""
+        return getattr(self, "lr")  # noqa: B009 (settings are no declared attributes)
+
+    def number(self, name: str) -> float | Tensor:
+        """A setting for a formula: a number, or an f64 tensor without axes where it has been changed."""
+        return getattr(self, name)
+
+    def numbers(self, name: str) -> tuple[Any, ...]:
+        """The numbers of a setting such as `betas`, each as `number` gives it."""
+        value = getattr(self, name)
+        return tuple(value[i] for i in range(value.shape[0])) if isinstance(value, Tensor) else tuple(value)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
+        return f"ParamGroup({len(self.params)} tensors, {settings})"
+
+
+def _read(array: Any, given: Any) -> Any:
+    """The setting that a tensor holds: what was given if the tensor still holds that, else the shortest decimals that
+    its numbers are nearest to."""
+    if given is not None and not isinstance(given, Tensor) and np.array_equal(np.asarray(given, array.dtype), array):
+        return given
+    return tuple(float(str(item)) for item in array) if array.ndim else float(str(array[()]))
+
+
+class Optimizer(Tracked):
+    """Base of optimizers. `params`: tensors, or mappings with "params" and settings of their own.
+
+    `lr` and `weight_decay` set those of all groups. A parameter whose `grad` is None is left as it is. The state of
+    parameter number i is `state[i]`, a dict of tensors.
+    """
+
+    unwatched: ClassVar[frozenset[str]] = frozenset({"defaults", "_used"})
+    slots: ClassVar[tuple[str, ...]] = ()  # names of the per-parameter state that starts as zeros
+    clocks: ClassVar[tuple[str, ...]] = ()  # names of scalars in the state, which have dtypes of their own
+
+    def __init__(self, params: Any, defaults: Mapping[str, Any]) -> None:
+        self.defaults = dict(defaults)
+        self._used: tuple[Tensor, int] | None = None  # a gradient of the last eager step, and its version then
+        self.param_groups: list[ParamGroup] = TrackedList()
+        self.state: list[dict[str, Tensor]] = TrackedList()
+        for group in _groups(type(self).__name__, params):
+            self.add_param_group(group)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in LIVE:  # goes to tensors, which compiled functions read anyway
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Optimize more parameters: a mapping with "params" and, where they differ from the defaults, settings."""
+        params = _parameters(type(self).__name__, group["params"])
+        known = {id(p) for g in self.param_groups for p in g.params}
+        if any(id(p) in known for p in params):
+            raise TinyTorchError(f"{type(self).__name__}: a parameter is in more than one group", user_loc())
+        given = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        settings = {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in given.items()}
+        unknown = [name for name in settings if name not in self.defaults and name not in SCHEDULED]
+        if unknown:
+            raise TinyTorchError(f"{type(self).__name__}: no setting is named {', '.join(unknown)}", user_loc())
+        self.check(settings)
+        for p in params:
+            self.check_parameter(p)
+        made = ParamGroup(params, settings)
+        self.param_groups.append(made)
+        self.state += map(TrackedDict, self.initial_state(made))
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise TinyTorchError if a setting makes no sense."""
+
+    def check_parameter(self, param: Tensor) -> None:
+        """Raise TinyTorchError if this optimizer has no update for such a parameter."""
+
+    def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
+        """The state of each parameter of a new group."""
+        return [{name: self.zeros(p, name) for name in self.slots} for p in group.params]
+
+    def zeros(self, param: Tensor, name: str) -> Tensor:
+        """State in the shape of `param`, in its dtype but at least f32."""
+        return named(np.zeros(param.shape, working_dtype(param).numpy), f"{param.name}.{name}".lstrip("."))
+
+    # Settings of all groups.
+    @property
+    def lr(self) -> Any:
+        """The learning rate (of the first group, where they differ)."""
+        return self.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self._set("lr", value)
+
+    @property
+    def weight_decay(self) -> Any:
+        return self.param_groups[0]["weight_decay"]
+
+    @weight_decay.setter
+    def weight_decay(self, value: Any) -> None:
+        self._set("weight_decay", value)
+
+    def _set(self, name: str, value: Any) -> None:
+        for group in self.param_groups:
+            group[name] = value
+
+    # Stepping.
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient. `closure`, if there is one, computes the loss and the gradients
+        first, and its loss is returned."""
+        loss = None if closure is None else evaluated(type(self).__name__, closure)
+        self._follow_dtypes()
+        if mode.trace is None:
+            self._watch_gradients()
+        with grad_mode(False):
+            at = 0
+            for group in self.param_groups:
+                states = self.state[at : at + len(group.params)]
+                at += len(group.params)
+                sign = -1 if group.get("maximize", False) else 1
+                found = [(p, p.use_grad(), s) for p, s in zip(group.params, states, strict=True)]
+                self.update(group, [(p, g if sign > 0 else -g, s) for p, g, s in found if g is not None])
+        return loss
+
+    def _watch_gradients(self) -> None:
+        """Warn where backward() has added to a gradient that the step before this one has used."""
+        grads = (p.grad for group in self.param_groups for p in group.params)
+        grad = next((g for g in grads if g is not None), None)
+        if grad is None:
+            return
+        if self._used is not None and self._used[0] is grad and version_of(grad) == self._used[1] + 1:
+            warnings.warn(
+                f"{type(self).__name__}.step(): backward() has added to gradients that the last step used; call "
+                "zero_grad() before each backward(), or before the first of those that shall add up",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        self._used = (grad, version_of(grad))
+
+    def _follow_dtypes(self) -> None:
+        """State and settings in the dtypes of parameters that have been converted since they were made."""
+        changed = [group.widen() for group in self.param_groups]
+        params = (p for group in self.param_groups for p in group.params)
+        for p, state in zip(params, self.state, strict=True):
+            dtype = working_dtype(p)
+            for name, tensor in state.items():
+                if tensor.dtype.is_float and tensor.dtype != dtype and name not in self.clocks:
+                    state[name] = twin(tensor, dtype)
+                    changed.append(True)
+        if any(changed):
+            self.state = list(self.state)  # a change that compiled functions see
+            if mode.trace is not None:
+                raise TraceAgain
+
+    def update(self, group: ParamGroup, entries: Entries) -> None:
+        """Update the parameters of one group that have gradients: (parameter, gradient, state) each."""
+        raise TinyTorchError(f"{type(self).__name__} has no update()", user_loc())
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or with `set_to_none=False` fill them with zeros."""
+        for group in self.param_groups:
+            for p in group.params:
+                p.clear_grad(set_to_none)
+
+    # Saving and loading.
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {number: {name: tensor}}, "param_groups": [settings, with numbers for parameters]}; the tensors
+        share memory with the optimizer's."""
+        groups: list[dict[str, Any]] = []
+        at = 0
+        for group in self.param_groups:
+            numbers = list(range(at, at + len(group.params)))
+            groups.append({**{k: v for k, v in group.items() if k != "params"}, "params": numbers})
+            at += len(numbers)
+        return {"state": {i: dict(s) for i, s in enumerate(self.state) if s}, "param_groups": groups}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken, here or in PyTorch. Everything is checked first: on any error
+        nothing has been changed.
+
+        A parameter without state has not stepped. Settings of PyTorch that say how a step runs are left out; one that
+        is True or False and is missing stays.
+        """
+        name = type(self).__name__
+        states = {int(i): s for i, s in saved["state"].items()}
+        sizes, given = [len(g.params) for g in self.param_groups], [len(g["params"]) for g in saved["param_groups"]]
+        if sizes != given:
+            raise TinyTorchError(f"{name}: groups of {sizes} parameters, the saved state has {given}", user_loc())
+        groups = [self._settings(g, own) for g, own in zip(saved["param_groups"], self.param_groups, strict=True)]
+        fresh = [state for group in self.param_groups for state in self.initial_state(group)]
+        loaded: list[dict[str, Any]] = []
+        for i, own in enumerate(self.state):
+            state = self.adopted(own, states.get(i, {})) or fresh[i]
+            loaded.append({k: v if isinstance(v, Tensor) else as_array(v) for k, v in state.items()})
+            if {k: t.shape for k, t in own.items()} != {k: tuple(t.shape) for k, t in loaded[i].items()}:
+                raise TinyTorchError(f"{name}: the saved state of parameter {i} does not fit", user_loc())
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            for key, value in settings.items():
+                group[key] = value
+        self.load_state(loaded)
+
+    def _settings(self, saved: Mapping[str, Any], own: ParamGroup) -> dict[str, Any]:
+        """The settings of a saved group, checked."""
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"}
+        refuse(type(self).__name__, {k: settings.pop(k) for k in Unsupported.__annotations__ if k in settings})
+        flags = {k for k, v in self.defaults.items() if isinstance(v, bool)}
+        unknown = (set(settings) ^ set(self.defaults)) - {*SCHEDULED, *(flags - set(settings))}
+        if unknown:
+            listed = ", ".join(sorted(unknown))
+            raise TinyTorchError(f"{type(self).__name__}: settings {listed} do not match", user_loc())
+        for key in LIVE:
+            if key in settings:
+                _number(key, settings[key])
+        self.check({**own, **settings})
+        return settings
+
+    def adopted(self, own: Mapping[str, Tensor], saved: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The saved state of a parameter in the names of this optimizer's `own`, where PyTorch has others."""
+        return saved
+
+    def load_state(self, states: list[dict[str, Any]]) -> None:
+        """Copy the tensors of each parameter's state; names and shapes fit."""
+        with grad_mode(False):
+            for own, other in zip(self.state, states, strict=True):
+                for key, tensor in own.items():
+                    tensor.copy_(other[key])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.param_groups))})"
+
+
+def evaluated(name: str, closure: Any) -> Any:
+    """The loss of a closure, which computes gradients."""
+    arguments.function(name, "closure", closure)
+    with grad_mode(True):
+        return closure()
+
+
+def fraction(what: str, name: str, value: Any) -> None:
+    arguments.number(what, name, value, lambda x: 0 <= x < 1, "a number in [0, 1)")
+
+
+# Parts of updates.
+def as_dtype(number: float | Tensor, dtype: DType) -> float | Tensor:
+    """A number of a formula as a factor of tensors of `dtype`."""
+    return number.cast(dtype) if isinstance(number, Tensor) else number
+
+
+def with_penalty(group: ParamGroup, value: Tensor, g: Tensor) -> Tensor:
+    """The gradient with weight decay as an L2 penalty."""
+    decay = group.live("weight_decay")
+    return g if decay is None else g + decay.cast(g.dtype) * value
+
+
+def with_weight_decay(group: ParamGroup, value: Tensor, g: Tensor, decoupled: bool) -> tuple[Tensor, Tensor]:
+    """The parameter and its gradient with weight decay: `decoupled`, p = p - lr * weight_decay * p, else a penalty."""
+    decay = group.live("weight_decay")
+    if decay is None or not decoupled:
+        return value, with_penalty(group, value, g)
+    return value * (1.0 - group.rate.cast(f64) * decay.cast(f64)).cast(value.dtype), g
+
+
+def named(array: Any, name: str) -> Tensor:
+    """A tensor of state, under a name for printed graphs."""
+    tensor = Tensor.wrap(array)
+    tensor.name = name
+    return tensor
+
+
+@contextmanager
+def untraced() -> Generator[None]:
+    """Values as they are between calls, also while a call is traced."""
+    running, mode.trace = mode.trace, None
+    try:
+        yield
+    finally:
+        mode.trace = running
+
+
+def twin(tensor: Tensor, dtype: DType | None = None) -> Tensor:
+    """A copy of a tensor of state as it is between calls."""
+    with untraced():
+        return named(np.array(tensor.numpy(), (dtype or tensor.dtype).numpy), tensor.name)
+
+
+def working_dtype(param: Tensor) -> DType:
+    """The dtype that updates are computed in: that of the parameter, but at least f32."""
+    return param.dtype if param.dtype.bits >= 32 else f32
+
+
+def _groups(name: str, params: Any) -> list[Mapping[str, Any]]:
+    """`params` as a list of groups."""
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        hint = "; pass model.parameters()" if hasattr(params, "parameters") else ""
+        raise TinyTorchError(f"{name}: params is a list of tensors, got {type(params).__name__}{hint}", user_loc())
+    items: list[Any] = list(params)
+    if not items:
+        raise TinyTorchError(f"{name}: there are no parameters to optimize", user_loc())
+    if not isinstance(items[0], Mapping):
+        return [{"params": items}]
+    for group in items:
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TinyTorchError(f'{name}: a parameter group is a mapping with "params"', user_loc())
+    return items
+
+
+def _parameters(name: str, params: Any) -> list[Tensor]:
+    """The tensors of a group, checked."""
+    items: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+    for p in items:
+        if isinstance(p, tuple):
+            raise TinyTorchError(
+                f"{name}: params has pairs; pass model.parameters(), not named_parameters()", user_loc()
+            )
+        if not isinstance(p, Tensor) or not p.dtype.is_float:
+            what = p.type if isinstance(p, Tensor) else type(p).__name__
+            raise TinyTorchError(f"{name}: a parameter is a tensor of floats, got {what}", user_loc())
+        if not p.is_leaf:
+            raise TinyTorchError(f"{name}: {p.type} is the result of a computation, not a parameter", user_loc())
+    if len({id(p) for p in items}) != len(items):
+        raise TinyTorchError(f"{name}: a parameter is listed twice", user_loc())
+    return items

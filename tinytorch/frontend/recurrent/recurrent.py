@@ -1,0 +1,436 @@
+"""Recurrent layers: LSTM, GRU and RNN over sequences, and their cells for one step.
+
+The names, the layout of the weights and the results are PyTorch's, so state dicts go either way. A layer multiplies the
+inputs of all steps at once, and goes through the steps in one op (`ir/ops/recurrent.py`), whatever their number; the
+gradients of weights are one product over all steps as well.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.functions.basic import cat, stack
+from tinytorch.frontend.functions.creation import zeros
+from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.layers.functions import dropout as drop
+from tinytorch.frontend.layers.functions import linear
+from tinytorch.frontend.module import Module, Parameter, init
+from tinytorch.frontend.module.parameter_types import parameter_dtype
+from tinytorch.frontend.recurrent.sequences import (
+    Rows,
+    States,
+    Weights,
+    cell_step,
+    check_input,
+    check_state,
+    common_dtype,
+    hidden_bias,
+    one_state,
+    pair_of_states,
+)
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Op, apply
+from tinytorch.ir.types import DType, Shape, f32
+
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+_RNN_OPS = {"tanh": ops.recurrent.rnn_tanh, "relu": ops.recurrent.rnn_relu}
+
+
+class _Recurrent(Module):
+    """Layers of cells, in one direction or both. The subclass says which cell: `_op`."""
+
+    _op: Op
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        dtype: object,
+        generator: Generator | None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.input_size = arguments.integer(name, "input_size", input_size, 1)
+        self.hidden_size = arguments.integer(name, "hidden_size", hidden_size, 1)
+        self.num_layers = arguments.integer(name, "num_layers", num_layers, 1)
+        self.bias = arguments.flag(name, "bias", bias)
+        self.batch_first = arguments.flag(name, "batch_first", batch_first)
+        self.dropout = arguments.probability(name, "dropout", dropout)
+        self.bidirectional = arguments.flag(name, "bidirectional", bidirectional)
+        self.proj_size = arguments.integer(name, "proj_size", proj_size, 0)
+        if self.proj_size >= self.hidden_size:
+            raise arguments.wrong_value(name, "proj_size", "smaller than hidden_size", proj_size)
+        arguments.instance(name, "generator", generator, Generator, optional=True)
+        self.generator = generator
+        if dropout and num_layers == 1:
+            warnings.warn(f"{name}: dropout is between layers, of which there is one", stacklevel=3)
+        for layer in range(self.num_layers):
+            self._add_weights(layer, dtype)
+
+    @property
+    def _directions(self) -> int:
+        return 1 + self.bidirectional
+
+    @property
+    def _out_size(self) -> int:
+        """Features of the hidden state."""
+        return self.proj_size or self.hidden_size
+
+    def _add_weights(self, layer: int, dtype: object) -> None:
+        cell, hidden = ops.recurrent.FORWARD[self._op], self.hidden_size
+        gates = cell.gates * hidden
+        features = self.input_size if layer == 0 else self._out_size * self._directions
+        for suffix in _suffixes(layer, self._directions):
+            shapes: dict[str, Shape] = {"weight_ih": (gates, features), "weight_hh": (gates, self._out_size)}
+            if self.bias:
+                shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+            if self.proj_size:
+                shapes["weight_hr"] = (self.proj_size, hidden)
+            _add_parameters(self, {f"{name}_{suffix}": shape for name, shape in shapes.items()}, dtype)
+
+    def _weights(self, suffix: str) -> Weights:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        return Weights(*(getattr(self, f"{name}_{suffix}", None) for name in names))  # pyright: ignore[reportArgumentType]
+
+    # Running.
+    def _run(self, x: Tensor, given: Sequence[Tensor] | None, lengths: Any) -> tuple[Tensor, States]:
+        """The outputs of the last layer, and the last states of every layer and direction."""
+        name = type(self).__name__
+        check_input(name, x, (2, 3), self.input_size)
+        batched = x.ndim == 3
+        sequences = x.transpose(0, 1) if batched and self.batch_first else x if batched else x.unsqueeze(1)
+        steps, batch, _ = sequences.shape
+        if not steps:
+            raise ShapeError(f"{name}: a sequence has one step at least, got {x.type}", user_loc())
+        if lengths is not None and not batched:
+            raise ShapeError(f"{name}: lengths are those of a batch, got one sequence {x.type}", user_loc())
+        initial = self._initial(given, batch, batched, x.dtype)
+        rows = None if lengths is None else Rows(name, lengths, steps, batch)
+        dtype = common_dtype(x, *initial, *self.parameters())
+        wide = f32 if dtype.bits == 16 else dtype
+        out, last = self._layers(sequences.cast(wide), [s.cast(wide) for s in initial], rows, wide)
+        out = out.transpose(0, 1) if batched and self.batch_first else out if batched else out.squeeze(1)
+        last = [s if batched else s.squeeze(1) for s in last]
+        return out.cast(dtype), tuple(s.cast(dtype) for s in last)
+
+    def _initial(self, given: Sequence[Tensor] | None, batch: int, batched: bool, dtype: DType) -> list[Tensor]:
+        """The states before the first step, [layers * directions, batch, size] each; zeros unless given."""
+        name, count = type(self).__name__, self.num_layers * self._directions
+        sizes = (self._out_size, self.hidden_size)[: ops.recurrent.FORWARD[self._op].states]
+        if given is None:
+            return [zeros(count, batch, size, dtype=dtype) for size in sizes]
+        for which, state, size in zip(("h_0", "c_0"), given, sizes, strict=False):
+            check_state(name, which, state, (count, batch, size) if batched else (count, size))
+        return [s if batched else s.unsqueeze(1) for s in given]
+
+    def _layers(self, x: Tensor, initial: list[Tensor], rows: Rows | None, dtype: DType) -> tuple[Tensor, list[Tensor]]:
+        ends: list[States] = []
+        for layer in range(self.num_layers):
+            if layer:
+                x = drop(x, self.dropout, self.training, generator=self.generator)
+            outputs: list[Tensor] = []
+            for reverse, suffix in enumerate(_suffixes(layer, self._directions)):
+                before = tuple(s[len(ends)] for s in initial)
+                found, end = self._direction(x, self._weights(suffix).cast(dtype), before, bool(reverse), rows)
+                outputs.append(found)
+                ends.append(end)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, 2)
+        return x, [stack(states) for states in zip(*ends, strict=True)]
+
+    def _direction(
+        self, x: Tensor, w: Weights, before: States, reverse: bool, rows: Rows | None
+    ) -> tuple[Tensor, States]:
+        products = linear(x, w.ih, w.bias_ih)
+        if rows is None:
+            states = self._steps(products, w, before, reverse)
+            last = 0 if reverse else -1
+            return states[0], tuple(s[last] for s in states)
+        # Each sequence is turned round within its own length: behind its end, nothing that counts follows.
+        states = self._steps(rows.reversed(products) if reverse else products, w, before, False)
+        out = rows.reversed(states[0]) if reverse else states[0]
+        return rows.masked(out), tuple(map(rows.last, states))
+
+    def _steps(self, products: Tensor, w: Weights, before: States, reverse: bool) -> States:
+        """The states after each step."""
+        projection = () if w.hr is None else (w.hr,)
+        found = apply(self._op, products, w.hh, hidden_bias(w), *projection, *before, reverse=reverse)
+        return (found,) if self._op.results == 1 else tuple(found[i] for i in range(len(before)))
+
+    def extra_repr(self) -> str:
+        options = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
+        given = [f"{name}={getattr(self, name)}" for name, usual in options.items() if getattr(self, name) != usual]
+        given += [f"proj_size={self.proj_size}"] if self.proj_size else []
+        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+
+
+class LSTM(_Recurrent):
+    """Layers of long short-term memories (Hochreiter & Schmidhuber 1997, with forget gates):
+
+        i, f, g, o = W_ih x + b_ih + W_hh h + b_hh, cut in four
+        c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c), times W_hr with `proj_size`
+
+    Weights of layer k are `weight_ih_l{k}` [4 hidden, input], `weight_hh_l{k}` [4 hidden, hidden], `bias_ih_l{k}` and
+    `bias_hh_l{k}` [4 hidden], with `proj_size` also `weight_hr_l{k}` [proj, hidden] (the hidden state is then that
+    large); those of the other direction end in `_reverse`. All are uniform with bound 1 / sqrt(hidden). `dropout` is
+    between layers.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            parameter_dtype(device, dtype), generator,
+        )  # fmt: skip
+
+    @property
+    def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ops.recurrent.lstm_projected if self.proj_size else ops.recurrent.lstm
+
+    def forward(
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """`input` is [steps, batch, input] ([batch, steps, input] with `batch_first`), or one sequence [steps, input];
+        `hx` a pair of states [layers * directions, batch, size], zeros by default, without a batch for one sequence.
+
+        The outputs are the hidden states of the last layer after each step, those of both directions side by side; then
+        comes the pair of the last states. Of a batch of sequences that are padded at their ends, `lengths` [batch] says
+        how long each is: outputs behind its end are zeros, its last states are those at its end, and the other
+        direction begins there. (PyTorch packs sequences for that.) ShapeError where shapes or dtypes do not fit,
+        IndexError for a length that is no step's.
+        """
+        out, (h, c) = self._run(input, pair_of_states("LSTM", "(h_0, c_0)", hx), lengths)
+        return out, (h, c)
+
+
+class GRU(_Recurrent):
+    """Layers of gated recurrent units (Cho et al. 2014), the reset gate behind the product:
+
+        r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh);  n = tanh(W_in x + b_in + r (W_hn h + b_hn))
+        h = (1 - z) n + z h
+
+    Weights of layer k are `weight_ih_l{k}` [3 hidden, input], `weight_hh_l{k}` [3 hidden, hidden], `bias_ih_l{k}` and
+    `bias_hh_l{k}` [3 hidden], in the order r, z, n; see `LSTM`.
+    """
+
+    _op = ops.recurrent.gru
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+            parameter_dtype(device, dtype), generator,
+        )  # fmt: skip
+
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        """As `LSTM.forward`, with one state."""
+        out, (h,) = self._run(input, one_state("GRU", hx), lengths)
+        return out, h
+
+
+class RNN(_Recurrent):
+    """Recurrent layers (Elman 1990): h = tanh(W_ih x + b_ih + W_hh h + b_hh), or ReLU by `nonlinearity`.
+
+    Weights of layer k are `weight_ih_l{k}` [hidden, input], `weight_hh_l{k}` [hidden, hidden], `bias_ih_l{k}` and
+    `bias_hh_l{k}` [hidden]; see `LSTM`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        self.nonlinearity = arguments.choice("RNN", "nonlinearity", nonlinearity, *_RNN_OPS)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+            parameter_dtype(device, dtype), generator,
+        )  # fmt: skip
+
+    @property
+    def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return _RNN_OPS[self.nonlinearity]
+
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        """As `LSTM.forward`, with one state."""
+        out, (h,) = self._run(input, one_state("RNN", hx), lengths)
+        return out, h
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else ", nonlinearity=relu")
+
+
+class _OneStep(Module):
+    """A cell: one step of one layer. The subclass says which: `_op`."""
+
+    _op: Op
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool, dtype: object, generator: Generator | None
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.input_size = arguments.integer(name, "input_size", input_size, 1)
+        self.hidden_size = arguments.integer(name, "hidden_size", hidden_size, 1)
+        self.bias = arguments.flag(name, "bias", bias)
+        arguments.instance(name, "generator", generator, Generator, optional=True)
+        self.generator = generator
+        gates = ops.recurrent.FORWARD[self._op].gates * self.hidden_size
+        shapes: dict[str, Shape] = {"weight_ih": (gates, self.input_size), "weight_hh": (gates, self.hidden_size)}
+        if self.bias:
+            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        else:
+            self.bias_ih = self.bias_hh = None
+        _add_parameters(self, shapes, dtype)
+
+    def _step(self, x: Tensor, given: Sequence[Tensor] | None) -> States:
+        name, cell = type(self).__name__, ops.recurrent.FORWARD[self._op]
+        check_input(name, x, (1, 2), self.input_size)
+        shape = (*x.shape[:-1], self.hidden_size)
+        for which, state in zip(("hx", "cx"), given or (), strict=False):
+            check_state(name, which, state, shape)
+        before = [zeros(shape, dtype=x.dtype)] * cell.states if given is None else given
+        dtype = common_dtype(x, *before, *self.parameters())
+        wide = f32 if dtype.bits == 16 else dtype
+        w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh).cast(wide)
+        after, _ = cell_step(self._op, linear(x.cast(wide), w.ih, w.bias_ih), w, [s.cast(wide) for s in before])
+        return tuple(s.cast(dtype) for s in after)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
+
+
+class LSTMCell(_OneStep):
+    """One step of an LSTM, see there; weights `weight_ih` [4 hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
+
+    _op = ops.recurrent.lstm
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """The states after `input` [batch, input] or [input]; `hx` is the pair before it, zeros by default."""
+        h, c = self._step(input, pair_of_states("LSTMCell", "(h, c)", hx))
+        return h, c
+
+
+class GRUCell(_OneStep):
+    """One step of a GRU, see there; weights `weight_ih` [3 hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
+
+    _op = ops.recurrent.gru
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
+        (h,) = self._step(input, one_state("GRUCell", hx))
+        return h
+
+
+class RNNCell(_OneStep):
+    """One step of an RNN, see there; weights `weight_ih` [hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: object = None,
+        dtype: object = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        self.nonlinearity = arguments.choice("RNNCell", "nonlinearity", nonlinearity, *_RNN_OPS)
+        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
+
+    @property
+    def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return _RNN_OPS[self.nonlinearity]
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
+        (h,) = self._step(input, one_state("RNNCell", hx))
+        return h
+
+
+# Parameters.
+def _suffixes(layer: int, directions: int) -> list[str]:
+    return [f"l{layer}", f"l{layer}_reverse"][:directions]
+
+
+def _add_parameters(module: _Recurrent | _OneStep, shapes: dict[str, Shape], dtype: object) -> None:
+    """Uniform with bound 1 / sqrt(hidden), as in PyTorch."""
+    bound = 1 / math.sqrt(module.hidden_size)
+    for name, shape in shapes.items():
+        setattr(module, name, Parameter(init.uniform_(zeros(shape, dtype=dtype), -bound, bound, module.generator)))

@@ -1,0 +1,162 @@
+"""The tape of eager mode: how values were made, to be read backwards.
+
+A tensor that is changed in place gets another history, so a value is not named by its tensor but by the node that made
+it. Nodes therefore keep, beside their operands, the nodes that had made those at that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinytorch.frontend.tensor.gradient_hooks import Hooks, apply_hooks
+from tinytorch.frontend.tensor.storage import version_of
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array, Attrs, Nondiff, Op
+from tinytorch.ir.ops.core import custom_grad
+
+FREED = (
+    "backward: the tape has been freed by an earlier backward(); pass retain_graph=True "
+    "(results of a compiled function that calls backward() have no tape)"
+)
+
+
+@dataclass(eq=False, slots=True)
+class TapeNode:
+    """How a value was made: `operands` as they were, and the version of the result's storage. Where an op has several
+    results, the node of each is number `index` `of` the node of their application, which has the `results`."""
+
+    op: Op
+    operands: tuple[TapeInput, ...] | None  # None once backward() has freed it
+    attrs: Attrs
+    version: int = 0
+    of: TapeNode | None = None
+    index: int = 0
+    results: Sequence[Any] | None = None
+    hooks: Hooks | None = None  # of the results, by their keys
+
+    @property
+    def key(self) -> Hashable:
+        """What names the value among cotangents."""
+        return id(self) if self.of is None else (id(self.of), self.index)
+
+    def result(self, index: int) -> TapeNode:
+        """The node of one of several results."""
+        return TapeNode(self.op, (), {}, of=self, index=index)
+
+    def free(self) -> None:
+        """Let go of what backward() needed: operands, results, and the tensors in a rule of its own."""
+        self.operands, self.attrs, self.results, self.hooks = None, {}, None, None
+
+
+SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
+
+
+@dataclass(eq=False, slots=True)
+class TapeInput:
+    """A tensor as an op met it: made by `node` (None: a leaf), its storage at `version`, differentiated or not."""
+
+    tensor: Any
+    node: TapeNode | None
+    version: int
+    requires_grad: bool
+
+
+def data_as_met(met: TapeInput, op: Op) -> Array:
+    """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed."""
+    if version_of(met.tensor) != met.version:
+        raise TinyTorchError(f"backward: an operand of {op.name} was changed in place since", user_loc())
+    return met.tensor._data
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """A node as the rules see it: operands and results are tensors with the values that they had."""
+
+    op: Op
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    attrs: Attrs
+    node: TapeNode
+    names: Sequence[Hashable]
+
+    @property
+    def output(self) -> Any:
+        (result,) = self.outputs
+        return result
+
+
+@dataclass(eq=False, slots=True)
+class _Outputs(Sequence[Any]):
+    """The results of an op with several, of which those are computed that a rule reads."""
+
+    node: TapeNode
+    results: Sequence[Any]
+    value: Callable[[TapeInput, Op], Any]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index: Any) -> Any:
+        tensor = self.results[index]
+        return self.value(TapeInput(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
+
+
+def records(root: TapeInput, value: Callable[[TapeInput, Op], Any]) -> list[Record]:
+    """What `root` depends on, in topological order; `value` gives a tensor for an operand of an op as it was."""
+    order: list[Record] = []
+    seen: set[int] = set()
+    stack: list[tuple[TapeInput, bool]] = [(root, False)]
+    while stack:
+        made, done = stack.pop()
+        node = made.node
+        node = node if node is None or node.of is None else node.of
+        if node is None or (not done and id(node) in seen):
+            continue
+        if node.operands is None:
+            raise TinyTorchError(FREED, user_loc())
+        if done:
+            order.append(_record(node, made.tensor, value))
+            continue
+        seen.add(id(node))
+        stack.append((made, True))
+        stack.extend((x, False) for x in node.operands if x.requires_grad)
+    return order
+
+
+def _record(node: TapeNode, made: Any, value: Callable[[TapeInput, Op], Any]) -> Record:
+    """The record of a node; `made` is its result, or one of several."""
+    inputs = [value(x, node.op) for x in node.operands or ()]
+    if node.results is not None:
+        outputs, names = _Outputs(node, node.results, value), [node.result(i).key for i in range(node.op.results)]
+    else:
+        outputs, names = (value(TapeInput(made, node, node.version, True), node.op),), [node.key]
+    return Record(node.op, inputs, outputs, node.attrs, node, names)
+
+
+def hooked(tape: Sequence[Record], cotangents: dict[Hashable, Any]) -> Callable[[Record], None] | None:
+    """What calls the hooks of the results of each record, where there are any."""
+    if not any(record.node.hooks for record in tape):
+        return None
+    return lambda record: apply_hooks(record.node.hooks or {}, record.names, cotangents)
+
+
+def between(nodes: Sequence[Node], ends: Collection[Value], output: Value) -> set[Value]:
+    """The values of a graph under construction on the way from `ends` to `output`, without the ends: its tape. What is
+    made together is on it together."""
+    active, makers = set(ends), dict[Value, Node]()
+    for node in nodes:
+        if not isinstance(node.op.vjp, Nondiff) and not active.isdisjoint(node.inputs):
+            active.update(value for value in node.outputs if value.type.dtype.is_float)
+            makers.update(dict.fromkeys(node.outputs, node))
+    found: set[Value] = set()
+    stack = [output]
+    while stack:
+        value = stack.pop()
+        if value in active and value not in ends and value not in found:
+            found.update(v for v in makers[value].outputs if v in active and v not in ends)
+            stack.extend(makers[value].inputs)
+    return found

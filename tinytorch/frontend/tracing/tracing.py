@@ -1,0 +1,56 @@
+"""Tracing: running a Python function once with traced tensors, and keeping what it did as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinytorch.frontend.module.tracked import record
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tracing.closing import Closing
+from tinytorch.frontend.tracing.numbers import NeedsValue
+from tinytorch.frontend.tracing.trace import Gradients, Joined, Trace
+from tinytorch.frontend.tracing.traced import Traced
+from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.graph import Builder
+from tinytorch.ir.loc import user_loc
+
+
+def trace(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    tensors: Sequence[Tensor],
+    names: Sequence[str],
+    gradients: Gradients,
+    name: str,
+) -> Traced:
+    """Run `function(*args, **kwargs)` once; `tensors`, the argument tensors among its arguments, are the first
+    inputs. Errors of the function pass through; no tensor from outside is changed, nor its gradient."""
+    if mode.trace is not None:
+        raise TraceError("a trace is running already", user_loc())
+    joined: frozenset[int] = frozenset()
+    grad = mode.grad
+    while True:
+        running = Trace(gradients, joined, Builder(name))
+        try:
+            mode.trace = running
+            for tensor, hint in zip(tensors, names, strict=True):
+                running.argument(tensor, hint)
+            return _closed(running, function(*args, **kwargs))
+        except Joined as again:
+            joined |= {again.storage}
+        except ShapeError as error:
+            raise error if error.loc else ShapeError(str(error), user_loc()) from None
+        finally:
+            mode.trace, mode.grad = None, grad
+            running.restore()
+
+
+def _closed(running: Trace, result: Any) -> Traced:
+    """The trace of a function that returned `result`."""
+    if running.needed:  # it has caught that error
+        raise NeedsValue(running.needed)
+    with record(None):
+        return Closing(running).build(result)
