@@ -241,7 +241,8 @@ class _ProgramWriter:
             arguments.append(repr(d.one([2.0, 2.0, 0.5]) if "python_number" in d.on else 2.0))
         call = f"out = run({', '.join(arguments)})"
         aliased = any(v.storage.outside and not v.itself for _, v in self.paths)
-        if ("no_grad_alias" in d.on or not aliased) and d.rarely("no_grad_call"):
+        quiet = ("no_grad_alias" in d.on or not aliased) and d.rarely("no_grad_call")
+        if quiet and self._may_drop_gradients():
             call = f"with tt.no_grad():\n    {call}"
         self.segments.append(Segment(call, call=True))
         self._after()
@@ -253,8 +254,14 @@ class _ProgramWriter:
             hidden = d.went_backward and not pool.grad and "spent_result" not in d.on  # results would require grad, too
             return "m.b" if hidden else d.one(["m.b", "m.w", "c"])
         if d.rarely("view_argument"):
-            return name + d.one([".detach()", "[None][0]"][: 1 if pool.grad and "history_argument" not in d.on else 2])
+            views = [".detach()"] if not pool.grad or self._may_drop_gradients() else []
+            views += ["[None][0]"] if not pool.grad or "history_argument" in d.on else []
+            return name + d.one(views) if views else name
         return name
+
+    def _may_drop_gradients(self) -> bool:
+        """Whether a call may leave nothing to differentiate: rarely where that makes backward() an error."""
+        return not self.d.went_backward or self.d.rarely()
 
     def _between(self, pools: list[_Pool]) -> None:
         d = self.d

@@ -9,7 +9,7 @@ from tests.programs.draft import Draft, Storage, Var, fits
 
 def write(d: Draft) -> None:
     """A change in place, in a block without gradients where the target asks for that."""
-    target = d.some(lambda v: v.dtype != "bool" and _may_change(d, v))
+    target = _target(d, lambda v: v.dtype != "bool")
     if target is None:
         return
     apart = (target.leaf and not d.rarely("leaf_write")) or (target.grad and not d.maybe("grad_write"))
@@ -22,11 +22,18 @@ def write(d: Draft) -> None:
 
 def detached_write(d: Draft) -> None:
     """`x.detach().mul_(2)`"""
-    x = d.some(lambda v: v.is_float and _may_change(d, v))
+    x = _target(d, lambda v: v.is_float)
     if x is not None:
         if x.leaf:
             d.leaf_changed()
         d.line(f"{x.name}.detach().{d.one(['mul_', 'add_', 'fill_'])}({d.number(x.dtype)})")
+
+
+def _target(d: Draft, keep: Callable[[Var], bool]) -> Var | None:
+    """A variable to be changed; rarely one of which some elements are one in memory, which is refused."""
+    target = d.some(lambda v: keep(v) and _may_change(d, v))
+    refused = target is not None and target.spread and not d.rarely()
+    return d.some(lambda v: keep(v) and _may_change(d, v) and not v.spread) if refused else target
 
 
 def _may_change(d: Draft, v: Var) -> bool:
