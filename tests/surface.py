@@ -7,6 +7,7 @@ import collections.abc
 import inspect
 import re
 import subprocess
+import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterable
@@ -202,9 +203,9 @@ def _standard_stub() -> str:
 
 
 def _formatted(path: str, text: str) -> str:
-    form = ["ruff", "format", "--stdin-filename", str(ROOT / path), "-"]
-    tidy = ["ruff", "check", "--select", "I,F401,RUF022", "--fix", "--quiet", "--stdin-filename", str(ROOT / path), "-"]
-    for command in (tidy, form):
+    tidy = ["check", "--select", "I,F401,RUF022", "--fix", "--quiet"]
+    for words in (tidy, ["format"]):
+        command = [sys.executable, "-m", "ruff", *words, "--stdin-filename", str(ROOT / path), "-"]
         text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
     return text
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("expecttest")
 
-import tinytorch as tt  # noqa: E402
-from benchmarks.op_db import names, samples, values  # noqa: E402
-from benchmarks.op_db.errors import run_errors  # noqa: E402
+import tinytorch as tt
+from benchmarks.op_db import names, samples, values
+from benchmarks.op_db.errors import run_errors
 
 SECONDS = 0.5  # for each op
 # One op of each kind, with all that is particular about it.

@@ -7,7 +7,6 @@ import importlib
 import inspect
 import math
 import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,7 +129,6 @@ def _check(path: str, text: str, bless: bool) -> None:
     assert file.is_file() and file.read_text() == text, f"{path} is out of date: pytest {__file__} --bless"
 
 
-@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff, of the extra `test`, is not installed")
 def test_stubs_are_made_from_the_table(request: pytest.FixtureRequest) -> None:
     for path, text in surface.stubs().items():
         _check(path, text, request.config.getoption("--bless"))
