@@ -119,7 +119,8 @@ def trunc_normal_(
 ) -> Tensor:
     """Overwrite `tensor` with normal numbers of which those outside of [a, b] are drawn again; not under tt.compile.
 
-    Uniform numbers in [a, b] are taken with a probability in the ratio of the density to its largest value there.
+    Uniform numbers in [a, b] are taken with a probability in the ratio of the density to its largest value there; not
+    those for which that is less than 2^-24, the least step of uniform numbers.
     """
     for name, value in (("mean", mean), ("a", a), ("b", b)):
         arguments.finite("trunc_normal_", name, value)
@@ -129,6 +130,8 @@ def trunc_normal_(
     peak = min(max(mean, a), b)
     values = np.full(tensor.numel(), peak, tensor.dtype.numpy)
     pending = np.arange(tensor.numel() if std else 0)
+    reach = math.hypot(peak - mean, std * math.sqrt(2 * math.log(2**24)))
+    a, b = max(a, mean - reach), min(b, mean + reach)
     while pending.size:
         drawn = rand(2, pending.size, generator=generator).numpy().astype(np.float64)
         candidates = a + (b - a) * drawn[0]
