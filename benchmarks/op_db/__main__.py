@@ -88,6 +88,7 @@ def _errors(console: Console, found: Sequence[tuple[Any, Function]]) -> list[dic
     cases, refused = sum(o.cases for o in outcomes), sum(o.refused for o in outcomes)
     console.print(f"error samples refused: {refused:,} of {cases:,}", markup=False)
     console.print(f"with arguments that do not exist here: {sum(o.not_ours for o in outcomes):,}", markup=False)
+    _list(console, "called errors, but accepted by PyTorch", [o.name for o in outcomes if o.accepted])
     return [dataclasses.asdict(o) for o in outcomes]
 
 

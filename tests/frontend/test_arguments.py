@@ -53,6 +53,29 @@ CLASSES = [
 ]  # fmt: skip
 
 
+def _users(space: Any) -> list[type]:
+    return [c for n, c in vars(space).items() if n[0].isupper() and isinstance(c, type) and hasattr(c, "__module__")]
+
+
+@pytest.mark.parametrize("space", [tt.nn, tt.optim, tt.optim.lr_scheduler, tt.distributions, tt.utils.data])
+def test_a_constructor_names_its_class_and_its_arguments(space: Any) -> None:
+    """Not a private class that has the `__init__`."""
+    free = {"Any", "Identity", "Unsupported", "Dataset", "IterableDataset", "ChainDataset", "Sampler", "Distribution"}
+    free |= {"Parameter", "UninitializedParameter", "Optimizer", "LRScheduler"}  # bases, and what takes anything
+    tried = 0
+    for cls in _users(space):
+        if cls.__name__ in free:
+            continue
+        first = () if space is not tt.optim else ([tt.zeros(2, 2).requires_grad_()],)
+        with pytest.raises(arguments.ArgumentTypeError) as info:
+            cls(*first, banana=3)
+        tried += 1
+        text = str(info.value)
+        assert text.startswith(cls.__name__) and "banana" in text and "test_arguments.py" in text, text
+        assert "its arguments are (" in text or "takes no arguments" in text, text
+    assert tried >= 5
+
+
 def test_the_sweep_meets_every_module_loss_and_optimizer() -> None:
     names = {cls.__name__ for cls in CLASSES}
     assert set(NEEDED) <= names

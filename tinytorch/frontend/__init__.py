@@ -2,8 +2,8 @@
 
 Each imports only those before it, so this is the order to read them in. The docstring of a package says what is inside.
 
-- `arguments` (what users pass, checked), `tensor`, `binding` (arguments of functions), `spelling` (the table of names),
-  `functions` (of tensors).
+- `arguments` (what users pass, checked), `tensor`, `binding` (arguments of functions), `constructors` (of
+  classes), `spelling` (the table of names), `functions` (of tensors).
 - `module` (what holds tensors), `activations`, `layers`, `recurrent`, `losses`, `tree` (nested containers),
   `autograd`, `linear_algebra`, `optimizers`, `schedulers` (learning rates).
 - `tracing`, which turns a Python function into a graph, and `guards`, which say whether it is out of date.

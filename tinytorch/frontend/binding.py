@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
 
@@ -15,7 +17,7 @@ from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import is_package_file, user_loc
 
 # Words of numpy and of the Array API for PyTorch's. PyTorch knows the same ones.
 _OTHER_WORDS = {"input": ("x", "a", "x1"), "other": ("x2",), "dim": ("axis",), "keepdim": ("keepdims",)}
@@ -35,6 +37,7 @@ class _Wanted:
     parameter: str
     kinds: tuple[str, ...]
     types: frozenset[type]
+    first: bool = False  # the tensor that the function is about: beside another one, a number is a mistake
 
     def take(self, what: str, value: Any, beside: Tensor | None) -> Any:
         """`value` as one of the kinds; numbers become tensors as they do `beside` another one."""
@@ -48,7 +51,8 @@ class _Wanted:
             return bool(value)
         if "float" in kinds and isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
             return value
-        if "Tensor" in kinds and isinstance(value, (int, float, np.ndarray, np.generic, list, tuple)):
+        lone = not (self.first and beside is not None and isinstance(value, (int, float, np.generic)))
+        if "Tensor" in kinds and lone and isinstance(value, (int, float, np.ndarray, np.generic, list, tuple)):
             if beside is None or isinstance(value, (list, tuple)):
                 return from_numpy(as_array(value))
             return beside._like(value)  # pyright: ignore[reportPrivateUsage]
@@ -100,6 +104,8 @@ class _Parameters:
         wanted = {n: _wanted(n, annotations.get(n), defaults.get(n, ...)) for n in own}
         if own and own[0] == "self":
             wanted["self"] = _wanted("input", "Tensor", ...)
+        if own and (kind := wanted[own[0]]) is not None:
+            wanted[own[0]] = replace(kind, first=True)
         self.places = [wanted[n] for n in own[: code.co_argcount]]
         self.named = {n: kind for n, kind in wanted.items() if kind is not None}
         self.several = code.co_flags & inspect.CO_VARARGS and code.co_varnames[len(own)] in _SEVERAL
@@ -175,24 +181,50 @@ def _explained(
     function: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception
 ) -> Exception:
     """`error` as one that says what the user has done, and where."""
-    if isinstance(error, TinyTorchError):
-        if error.loc is None and type(error).__init__ is TinyTorchError.__init__:
-            return type(error)(str(error), user_loc())
+    if not isinstance(error, TinyTorchError):
+        return explained(signature_of(function), name, args, options, error)
+    caller = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    if type(error).__init__ is not TinyTorchError.__init__ or is_package_file(caller.f_code.co_filename):
         return error
+    first, *others = error.message.split("\n")
+    named = _named(name, first)
+    if named == first and error.loc is not None:
+        return error
+    return type(error)("\n".join([named, *others]), error.loc or user_loc())
+
+
+def _named(name: str, text: str) -> str:
+    """A message that says which function of the user's it is about: it may be of an op that this one is made of."""
+    if re.search(rf"\b{re.escape(name.strip('_'))}_?\b", text, re.IGNORECASE):
+        return text
+    inner, colon, said = text.partition(": ")
+    return f"{name}: {said} (in {inner})" if colon and inner.replace(".", "_").isidentifier() else f"{name}: {text}"
+
+
+def explained(
+    signature: inspect.Signature, name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception
+) -> TinyTorchError:
+    """Python's or numpy's `error` of a call of `name` as one that says what the user has done, and where."""
+    known = signature.parameters
+    unknown = [key for key in options if key not in known]
     try:
-        signature_of(function).bind(*args, **options)
+        if unknown and all(p.kind != inspect.Parameter.VAR_KEYWORD for p in known.values()):
+            raise TypeError(f"got an unexpected keyword argument '{unknown[0]}'")
+        signature.bind(*args, **options)
+        if isinstance(error, TypeError) and str(error).startswith("got an unexpected"):
+            raise error
     except TypeError as reason:
-        return ArgumentTypeError(f"{name}: {reason}; its arguments are {_brief(function)}", user_loc())
+        return ArgumentTypeError(f"{name}: {reason}; its arguments are {_brief(signature)}", user_loc())
     if isinstance(error, (ValueError, OverflowError)):
         return ArgumentValueError(f"{name}: {error}", user_loc())
     given = [shown(a) for a in args] + [f"{key}={shown(value)}" for key, value in options.items()]
     return ArgumentTypeError(
-        f"{name}: cannot be called with ({', '.join(given)}); its arguments are {_brief(function)}", user_loc()
+        f"{name}: cannot be called with ({', '.join(given)}); its arguments are {_brief(signature)}", user_loc()
     )
 
 
-def _brief(function: Callable[..., Any]) -> str:
+def _brief(signature: inspect.Signature) -> str:
     """The parameters without their annotations."""
-    signature = signature_of(function)
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    written = str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return re.sub(r"<(?:function|class) '?([\w.]+)[^>]*>", r"\1", written)

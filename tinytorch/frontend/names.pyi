@@ -1338,8 +1338,8 @@ def mean(
     axis: Axis = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Mean over `dim` (or `axis`), all by default, of what the elements are in `dtype`, a float;
-    integers and bools are averaged as f32."""
+    """Mean over `dim` (or `axis`), all by default, of floats, or of what the elements are in `dtype`, a
+    float."""
 
 def median(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False

@@ -130,18 +130,18 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False)
 
 @_numpy()
 def mean(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Tensor:
-    x = as_tensor(a) if dtype is None else as_tensor(a).cast(dtype)
+    x = as_tensor(a)._float() if dtype is None else as_tensor(a).cast(dtype)
     return statistics.mean(x, axis=axis, keepdims=keepdims)
 
 
 @_numpy()
 def var(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float = 0) -> Tensor:
-    return statistics.var(as_tensor(a), axis=axis, correction=float(ddof or correction), keepdims=keepdims)
+    return statistics.var(as_tensor(a)._float(), axis=axis, correction=float(ddof or correction), keepdims=keepdims)
 
 
 @_numpy()
 def std(a: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: float = 0) -> Tensor:
-    return statistics.std(as_tensor(a), axis=axis, correction=float(ddof or correction), keepdims=keepdims)
+    return statistics.std(as_tensor(a)._float(), axis=axis, correction=float(ddof or correction), keepdims=keepdims)
 
 
 @_numpy("amax")

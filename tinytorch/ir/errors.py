@@ -6,15 +6,19 @@ from tinytorch.ir.loc import Loc
 
 
 class TinyTorchError(Exception):
-    """Base of all errors that TinyTorch raises; `loc` is the user's line where it is known."""
+    """Base of all errors that TinyTorch raises; `message` is without `loc`, the user's line where it is known."""
 
     def __init__(self, message: str, loc: Loc | None = None) -> None:
-        self.loc = loc
+        self.message, self.loc = message, loc
         super().__init__(message if loc is None else f"{message}\n  {loc.describe()}")
 
 
 class ShapeError(TinyTorchError, ValueError):
     """Shapes, axes or dtypes of operands do not fit together."""
+
+
+class RangeError(TinyTorchError, IndexError):
+    """An index names a place that does not exist."""
 
 
 class TraceError(TinyTorchError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.positions import RuntimeSlice, checked, is_number, position, window, with_positions
@@ -74,7 +74,7 @@ def _without_ellipsis(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
     dots = [n for n, item in enumerate(index) if item is Ellipsis]
     rest = len(x.shape) - len([item for item in index if item is not None and item is not Ellipsis])
     if rest < 0 or len(dots) > 1:
-        raise IndexError(f"too many indices for {x.type}: {index}")
+        raise RangeError(f"too many indices for {x.type}: {index}", user_loc())
     at = dots[0] if dots else len(index)
     return (*index[:at], *[slice(None)] * rest, *index[at + 1 :])
 
@@ -91,9 +91,7 @@ def narrow(x: Any, axis: int, start: Any, length: int) -> Any:
     else:
         fits, item = 0 <= length <= size, window(at, length, size) if length else slice(0, 0)
     if not fits:
-        loc = user_loc()
-        where = f"\n  {loc.describe()}" if loc else ""
-        raise IndexError(f"narrow: {length} elements from {start} on do not fit axis {axis} of {x.type}{where}")
+        raise RangeError(f"narrow: {length} elements from {start} on do not fit axis {axis} of {x.type}", user_loc())
     return _windowed(x, [item if a == axis else slice(None) for a in range(x.ndim)])
 
 
@@ -107,7 +105,7 @@ def _one(x: Any, item: Any, axis: int) -> Window:
         return item
     at, size = operator.index(item), x.shape[axis]
     if not -size <= at < size:
-        raise IndexError(f"index {at} is out of range for axis {axis} of {x.type}")
+        raise RangeError(f"index {at} is out of range for axis {axis} of {x.type}", user_loc())
     return slice(at % size, at % size + 1)
 
 
@@ -281,14 +279,15 @@ def _assign_masked(x: Any, items: Sequence[Any], value: Any, adds: bool) -> Any:
     front = _axes_before(x, mask, others, place)
     behind = front + mask.ndim
     if mask.shape != x.shape[front:behind]:
-        raise IndexError(f"a mask of {mask.type} does not fit axes {front} to {behind - 1} of {x.type}")
+        raise RangeError(f"a mask of {mask.type} does not fit axes {front} to {behind - 1} of {x.type}", user_loc())
     rank = front + 1 + x.ndim - behind
     value = _fitted(value, value.shape[max(0, value.ndim - rank) :])
     padded = (1,) * (rank - value.ndim) + value.shape
     if padded[front] != 1:
-        raise IndexError(
+        raise RangeError(
             f"assignment: a value of shape {list(value.shape)} depends on how many elements the mask selects, which "
-            "is not known; it needs size 1 there (tt.where chooses between tensors of one shape)"
+            "is not known; it needs size 1 there (tt.where chooses between tensors of one shape)",
+            user_loc(),
         )
     value = value.reshape((*padded[:front], *(1,) * mask.ndim, *padded[front + 1 :]))
     chosen = mask.reshape((*(1,) * front, *mask.shape, *(1,) * (x.ndim - behind))).broadcast_to(x.shape)
@@ -302,7 +301,7 @@ def _axes_before(x: Any, mask: Any, others: Sequence[Any], place: int) -> int:
     rest = x.ndim - mask.ndim - (len(others) - len(dots))  # axes that `...` stands for, or that are left out
     alone = all(item is Ellipsis or isinstance(item, slice) for item in others)
     if alone and (rest < 0 or len(dots) > 1):
-        raise IndexError(f"too many indices for {x.type}: a mask of {mask.type} and {len(others)} more")
+        raise RangeError(f"too many indices for {x.type}: a mask of {mask.type} and {len(others)} more", user_loc())
     axis = front = 0
     for n, item in enumerate(others if alone else ()):
         axis += mask.ndim if n == place else 0
@@ -313,5 +312,7 @@ def _axes_before(x: Any, mask: Any, others: Sequence[Any], place: int) -> int:
             axis += 1
         front = axis if n < place else front
     if not alone:
-        raise IndexError("assignment: a boolean mask may stand alone or with full slices, but not with other items")
+        raise RangeError(
+            "assignment: a boolean mask may stand alone or with full slices, but not with other items", user_loc()
+        )
     return front

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tinytorch.ir.errors import RangeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import bool_
@@ -68,5 +69,4 @@ def _axes(item: Any) -> int:
 
 
 def _refuse(what: str) -> NoReturn:
-    loc = user_loc()
-    raise IndexError(what + (f"\n  {loc.describe()}" if loc else ""))
+    raise RangeError(what, user_loc())

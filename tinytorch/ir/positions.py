@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tinytorch.ir import ops
-from tinytorch.ir.errors import TraceError
+from tinytorch.ir.errors import RangeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.types import i64
@@ -48,7 +48,7 @@ def is_number(item: Any) -> bool:
 def checked(index: Any, size: int) -> Any:
     """Operands of integers as i64 in [0, size), those from the end counted from the front."""
     if index.dtype.kind not in ("int", "uint"):
-        raise IndexError(f"an index needs an integer dtype, got {index.type}")
+        raise RangeError(f"an index needs an integer dtype, got {index.type}", user_loc())
     return apply(ops.elementwise.checked_index, index.cast(i64), size=size)
 
 

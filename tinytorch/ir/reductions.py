@@ -79,6 +79,12 @@ class Reductions(Arithmetic):
         summed as i64."""
         return self._summed(dtype)._reduce(reduce.sum_, dim if axis is None else axis, keepdim or keepdims)
 
+    def _of_floats(self, what: str) -> Self:
+        """This, if it is of floats."""
+        if not self.dtype.is_float:
+            raise ShapeError(f"{what}: needs floats, got {self.type}; x.float() makes it f32", user_loc())
+        return self
+
     def mean(
         self,
         dim: Axis = None,
@@ -88,9 +94,8 @@ class Reductions(Arithmetic):
         axis: Axis = None,
         keepdims: bool = False,
     ) -> Self:
-        """Mean over `dim` (or `axis`), all by default, of what the elements are in `dtype`, a float; integers and bools
-        are averaged as f32."""
-        x = self._float() if dtype is None else self.cast(dtype)
+        """Mean over `dim` (or `axis`), all by default, of floats, or of what the elements are in `dtype`, a float."""
+        x = self._of_floats("mean") if dtype is None else self.cast(dtype)
         return x._reduce(composite.mean, dim if axis is None else axis, keepdim or keepdims)
 
     def cumsum(self, dim: int, *, dtype: object = None) -> Self:
@@ -114,14 +119,14 @@ class Reductions(Arithmetic):
         if correction is None:
             correction = 1 if unbiased is None else int(flag("var", "unbiased", unbiased))
         axes = self._reduced_axes("var", dim)
-        out = self._float()._apply(composite.variance, axes=axes, correction=float(correction))
+        out = self._of_floats("var")._apply(composite.variance, axes=axes, correction=float(correction))
         return out._dropping(axes, flag("var", "keepdim", keepdim))
 
     def std(
         self, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
     ) -> Self:
         """The square root of `var`. Where all elements are equal, its derivative is 0."""
-        variance = self.var(dim, unbiased, keepdim, correction=correction)
+        variance = self._of_floats("std").var(dim, unbiased, keepdim, correction=correction)
         return variance._apply(composite.root)
 
     def amax(self, dim: Axis = None, keepdim: bool = False) -> Self:

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinytorch.frontend.constructors import clearly_made
 from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.functions.random import default_generator
 from tinytorch.frontend.tensor import Tensor
@@ -67,6 +68,7 @@ class set_grad_enabled(ContextDecorator):
         mode.grad = self._before
 
 
+@clearly_made
 class _Switch(ContextDecorator):
     """Sets the mode inside a block; blocks of one object may be nested."""
 

@@ -22,6 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.constructors import clearly_made
 from tinytorch.frontend.data.augment import Transform
 from tinytorch.frontend.data.collating import default_convert
 from tinytorch.frontend.data.prefetch import prefetched
@@ -36,6 +37,7 @@ from tinytorch.ir.loc import user_loc
 NAME = "DataLoader"
 
 
+@clearly_made
 class DataLoader:
     """Batches of a data set, as Tensors (in the structure of a sample), for one epoch per loop.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError
+from tinytorch.frontend.constructors import clear_subclass
 from tinytorch.frontend.functions.random import Generator, rand, randint, randperm
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
@@ -20,6 +21,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Sampler(Generic[T_co]):
     """Base of samplers: `__iter__` gives the indices of one epoch, `__len__`, if there is one, how many these are."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        clear_subclass(cls)
 
     def __init__(self, data_source: Any = None) -> None:
         del data_source  # that samplers are given their data set is how they are called

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
+from tinytorch.frontend.constructors import clear_subclass
 from tinytorch.frontend.functions.random import Generator, randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
 
 T_co = TypeVar("T_co", covariant=True)
@@ -26,6 +27,10 @@ Batch: TypeAlias = Any  # an array, or tuples and dicts of batches
 
 class Dataset(ABC, Generic[T_co]):
     """Samples by number: a sample is a Tensor, an array, a number, or a tuple or dict of those."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        clear_subclass(cls)
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -100,8 +105,9 @@ class Subset(Dataset[Any]):
                 f"Subset: indices must be a sequence of ints, got {chosen.dtype} of shape {chosen.shape}", user_loc()
             )
         if chosen.size and (int(chosen.min()) < 0 or int(chosen.max()) >= len(dataset)):
-            raise IndexError(
-                f"Subset: indices go from {chosen.min()} to {chosen.max()}, samples from 0 to {len(dataset) - 1}"
+            raise RangeError(
+                f"Subset: indices go from {chosen.min()} to {chosen.max()}, samples from 0 to {len(dataset) - 1}",
+                user_loc(),
             )
         self.dataset = dataset
         self.indices: Indices = chosen.astype(np.int64)
@@ -137,7 +143,7 @@ class ConcatDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+            raise RangeError(f"sample {index} of {len(self)}", user_loc())
         which = bisect_right(self.cumulative_sizes, place)
         return self.datasets[which][place - (self.cumulative_sizes[which - 1] if which else 0)]
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.constructors import clear_subclass
 from tinytorch.frontend.distributions.constraints import Constraint, require
 from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.functions.random import shape_of
@@ -33,6 +34,10 @@ class Distribution:
     event_dims: ClassVar[Mapping[str, int]] = {}  # axes of parameters that belong to one event
     parameters: ClassVar[Mapping[str, Constraint]] = {}  # names of parameters, and what these may be
     support: Constraint | None = None  # what values may be
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        clear_subclass(cls)
 
     def __init__(self, batch_shape: Shape = (), event_shape: Shape = (), validate_args: bool | None = None) -> None:
         self.batch_shape, self.event_shape = tuple(batch_shape), tuple(event_shape)

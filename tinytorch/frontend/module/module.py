@@ -142,7 +142,7 @@ class Module(Tracked):
         # object would take any arguments, as __new__ does: a module without settings must refuse them.
         if (args or kwargs) and type(self).__init__ is Module.__init__:
             given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-            raise TypeError(f"{type(self).__name__} takes no arguments, got {given}")
+            raise arguments.ArgumentTypeError(f"{type(self).__name__} takes no arguments, got {given}", user_loc())
         super().__init__(*args, **kwargs)
 
     # Running.

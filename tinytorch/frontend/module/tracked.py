@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
+from tinytorch.frontend.constructors import clear_subclass
+
 _T = TypeVar("_T")
 
 
@@ -64,6 +66,10 @@ class Tracked(_Attributes):
     """
 
     unwatched: ClassVar[frozenset[str]] = frozenset({"_last"})
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        clear_subclass(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)

@@ -40,7 +40,7 @@ def refuse(name: str, given: Mapping[str, Any]) -> None:
     """An error for an argument that means something and is not supported, or that nobody knows."""
     for argument, value in given.items():
         if argument not in Unsupported.__annotations__:
-            raise arguments.ArgumentTypeError(f"{name}: there is no argument {argument}", user_loc())
+            raise TypeError(f"got an unexpected keyword argument '{argument}'")  # the constructor adds the rest
         if value is not None and value is not False:
             raise arguments.ArgumentValueError(
                 f"{name}: {argument}={value!r} is not supported; leave it out (tt.compile fuses the step)", user_loc()

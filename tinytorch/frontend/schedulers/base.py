@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.constructors import clear_subclass, clearly_made
 from tinytorch.frontend.optimizers.base import Optimizer, ParamGroup
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 
 
+@clearly_made
 class LRScheduler:
     """Base of schedulers: `get_lr` gives the rates of all groups at `last_epoch`, and `step` sets them for the next.
 
@@ -22,6 +24,10 @@ class LRScheduler:
     last_epoch: int
     _initial = False  # whether the first rates are set
     _step_count = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        clear_subclass(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = optimizer_of(type(self).__name__, optimizer)

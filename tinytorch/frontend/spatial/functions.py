@@ -284,7 +284,8 @@ def batch_norm(
     Else they are the running ones. Everything else is [channels]. A batch of none has no statistics: the running ones
     stay.
     """
-    arguments.flag("batch_norm", "training", training)
+    if arguments.flag("batch_norm", "training", training):
+        arguments.positive("batch_norm", "eps", eps)
     arguments.not_negative("batch_norm", "eps", eps)
     if not isinstance(momentum, Tensor):
         arguments.finite("batch_norm", "momentum", momentum)

@@ -37,7 +37,7 @@ from tinytorch.frontend.tensor.storage import (
 from tinytorch.frontend.tensor.table_methods import TableMethods
 from tinytorch.frontend.tensor.tape import Record, TapeInput, TapeNode, data_as_met, hooked, records
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import RangeError, ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.reference import refuse_new_nans
@@ -574,8 +574,7 @@ def wants_nan_checks() -> bool:
 def located(error: Exception, start: str) -> Exception:
     """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError, behind `start`."""
     if isinstance(error, IndexError):
-        loc = user_loc()
-        return IndexError(f"{start}{error}" + ("" if loc is None else f"\n  {loc.describe()}"))
+        return RangeError(f"{start}{error}", user_loc())
     if isinstance(error, ShapeError) and error.loc is None:
         return ShapeError(str(error), user_loc())
     return error

@@ -119,7 +119,7 @@ def normal_in_place(
 def log_normal(input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
     """Overwritten with numbers whose logarithms are normal."""
     _floats("log_normal_", input)
-    _scale("log_normal_", "std", std)
+    number("log_normal_", "std", std, lambda x: 0 < x < math.inf, "a positive number")
     return _filled(
         "log_normal_", input, lambda: (randn(input.shape, dtype=_drawn(input), generator=generator) * std + mean).exp()
     )

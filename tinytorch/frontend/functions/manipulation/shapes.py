@@ -17,7 +17,7 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import RangeError, ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
@@ -55,9 +55,7 @@ def select(input: Tensor, dim: int, index: Any) -> Tensor:
     if not is_number(index):
         index = integer("select", "index", index)
         if not -input.shape[axis] <= index < input.shape[axis]:
-            loc = user_loc()
-            where = f"\n  {loc.describe()}" if loc else ""
-            raise IndexError(f"select: index {index} is out of range for axis {axis} of {input.type}{where}")
+            raise RangeError(f"select: index {index} is out of range for axis {axis} of {input.type}", user_loc())
     return basic_index(input, (*(slice(None),) * axis, index))
 
 

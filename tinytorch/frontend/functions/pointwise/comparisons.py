@@ -104,14 +104,14 @@ def fmin(input: Any, other: Any) -> Tensor:
 @spelled(standard="maximum")
 def maximum(input: Any, other: Any) -> Tensor:
     """The larger, NaN if either is."""
-    x, y = pair("maximum", input, other)
+    x, y = pair("maximum", input, other, numbers="no")
     return x._with(elementwise.maximum, y)
 
 
 @spelled(standard="minimum")
 def minimum(input: Any, other: Any) -> Tensor:
     """The smaller, NaN if either is."""
-    x, y = pair("minimum", input, other)
+    x, y = pair("minimum", input, other, numbers="no")
     return x._with(elementwise.minimum, y)
 
 

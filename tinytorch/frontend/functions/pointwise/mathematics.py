@@ -66,7 +66,7 @@ def nan_to_num(
 @spelled(in_place=True)
 def ldexp(input: Any, other: Any) -> Tensor:
     """input * 2**other, in floats."""
-    x, y = pair("ldexp", input, other)
+    x, y = pair("ldexp", input, other, numbers="no")
     return x * x._like(y)._float()._apply(mathematics.exp2)
 
 

@@ -56,7 +56,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any 
 @spelled()
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of the elements that are not NaN; NaN where there are none."""
-    x = input._float() if dtype is None else input.cast(dtype_of(dtype))
+    x = input._of_floats("nanmean") if dtype is None else input.cast(dtype_of(dtype))
     total = _without_nan(x)._reduce(ops.reduce.sum_, dim, keepdim)
     return total / (x == x).cast(x.dtype)._reduce(ops.reduce.sum_, dim, keepdim)
 

@@ -1,0 +1,66 @@
+"""How modules, losses, optimizers, schedulers and the like are made: an error names the class that the user wrote, and
+its arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tinytorch.frontend.binding import explained
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import is_package_file
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def clearly_made(cls: _Class) -> _Class:
+    """A decorator for classes of the package whose constructor users call: what is wrong with its arguments becomes an
+    error that names the class, the arguments that there are, and the user's line."""
+    if "__init__" in vars(cls):
+        cls.__init__ = _clear(cls.__init__)
+    return cls
+
+
+def clear_subclass(cls: type) -> None:
+    """`clearly_made` for a subclass, if the package defines it: users' classes stay as they are."""
+    if cls.__module__.startswith("tinytorch."):
+        clearly_made(cls)
+
+
+def _clear(init: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            init(self, *args, **options)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, TinyTorchError) or _is_users(error.__traceback__):
+                raise
+            raise explained(_signature(init), _known(type(self)), args, options, error) from error
+
+    return __init__
+
+
+def _known(cls: type) -> str:
+    """The first class that the package gives to users."""
+    own = (base.__name__ for base in cls.__mro__ if base.__module__.startswith("tinytorch."))
+    return next(name for name in own if not name.startswith("_"))
+
+
+def _signature(init: Callable[..., None]) -> inspect.Signature:
+    """Of the constructor, as it is called: without `self`."""
+    signature = inspect.signature(init)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _is_users(trace: TracebackType | None) -> bool:
+    """Whether code of the user's was called that raised the error, such as the function of a `LambdaLR`."""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if not (is_package_file(code.co_filename) or module.partition(".")[0] in ("numpy", "tinytorch")):
+            return True
+        trace = trace.tb_next
+    return False
