@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import accuracy, compile_time, eager, harness, machine, memory, report, startup, workloads
+from benchmarks import accuracy, compile_time, eager, harness, machine, memory, peak_memory, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
@@ -46,7 +46,7 @@ def main(
         str,
         typer.Option(
             help="Which workloads: core, vision, language; compile: compiling, and eager mode; accuracy: errors; "
-            "memory: of training steps, against the depth."
+            "memory: of training steps, against the depth, and of networks against other frameworks."
         ),
     ] = "core",
     peers: Annotated[
@@ -76,6 +76,8 @@ def main(
         return
     if suite == "memory":
         measured = memory.run(console, [int(depth) for depth in depths.split(",")])
+        workloads.load()
+        measured["networks"] = peak_memory.run(console, contestants_of(peers, console)[1:], 2)
         if json is not None:
             report.write_json(json, {"machine": machine.describe(), "memory": measured})
             console.print(f"written to {json}")

@@ -45,6 +45,7 @@ class Row:
     timings: dict[str, Timing] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     agreed_with: list[str] = field(default_factory=list)  # peers whose numbers ours match
+    done: float | None = None  # operations of products and convolutions that a step of ours really does
 
 
 class WorkerError(Exception):
@@ -156,11 +157,13 @@ def _build(row: Row, running: Iterable[Contestant]) -> list[Contestant]:
         if contestant.name not in workload.builders and not (contestant.name == LIMIT and workload.limit):
             continue
         try:
-            seconds, numbers = contestant.ask("build", workload.name)
+            seconds, numbers, done = contestant.ask("build", workload.name)
         except WorkerError as error:
             row.notes.append(f"{contestant.name} not timed: {error}")
             continue
         row.timings[contestant.name] = Timing(contestant.name, build_seconds=seconds)
+        if contestant.name == OURS:
+            row.done = done
         ready.append(contestant)
         if contestant.name != LIMIT:
             results[contestant.name] = numbers

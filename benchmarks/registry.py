@@ -31,20 +31,25 @@ class Case:
     step: does the work once, end to end from Python, and has finished when it returns.
     read: the numbers that tell whether the work was right, as they are after the steps so far.
     units: how many times one call of `step` does the work.
+    done: the operations of products and convolutions that a step really does, where that can be told; a convolution may
+        need fewer than its definition has.
     """
 
     step: Callable[[], object]
     read: Callable[[], Arrays]
     units: float = 1.0
+    done: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
 class Targets:
-    """How many times faster than a peer (or the best of all), and which part of the machine's limit, is aimed at."""
+    """How many times faster than a peer (or the best of all), and which part of the machine's limit, is aimed at; with
+    `done`, that part of the limit by the operations really done is enough in the place of `best`."""
 
     best: float | None = None
     torch: float | None = None
     limit: float | None = None
+    done: float | None = None
 
 
 @dataclass(frozen=True)

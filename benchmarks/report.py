@@ -14,6 +14,8 @@ from benchmarks.harness import Row
 from benchmarks.registry import LIMIT, OURS
 from benchmarks.startup import Startup
 
+DONE = "done"  # the part of the limit by the operations really done
+
 
 def duration(seconds: float) -> str:
     """Three digits and a unit."""
@@ -38,6 +40,8 @@ def ratios(row: Row) -> dict[str, float]:
         others["best"] = min(others.values())
     if LIMIT in row.timings:
         others[LIMIT] = row.timings[LIMIT].median / ours
+        if row.done is not None:
+            others[DONE] = others[LIMIT] * row.done / row.workload.flops
     return others
 
 
@@ -45,7 +49,10 @@ def verdicts(row: Row) -> dict[str, bool]:
     """Which targets are met; only those that this run can tell."""
     targets, reached = row.workload.targets, ratios(row)
     wanted = {"best": targets.best, "torch": targets.torch, LIMIT: targets.limit}
-    return {name: reached[name] >= goal for name, goal in wanted.items() if goal is not None and name in reached}
+    found = {name: reached[name] >= goal for name, goal in wanted.items() if goal is not None and name in reached}
+    if targets.done is not None and "best" in found:
+        found["best"] |= reached.get(DONE, 0.0) >= targets.done
+    return found
 
 
 def table(rows: Sequence[Row], contestants: Sequence[str], threads: int) -> Table:
@@ -56,19 +63,25 @@ def table(rows: Sequence[Row], contestants: Sequence[str], threads: int) -> Tabl
     out.add_column(OURS, justify="right", no_wrap=True)
     out.add_column("rate", justify="right", no_wrap=True)
     out.add_column("of limit", justify="right", no_wrap=True)
+    counted = any(row.done is not None for row in rows)
+    if counted:
+        out.add_column("by ops done", justify="right", no_wrap=True)
     others = [name for name in contestants if name != OURS and any(name in row.workload.builders for row in rows)]
     for name in others:
         out.add_column(name, justify="right", no_wrap=True)
     out.add_column("targets", no_wrap=True)
     for row in rows:
-        out.add_row(row.workload.name, *_own_cells(row), *(_cell(row, name) for name in others), _target_cell(row))
+        out.add_row(
+            row.workload.name, *_own_cells(row, counted), *(_cell(row, name) for name in others), _target_cell(row)
+        )
     return out
 
 
-def _own_cells(row: Row) -> tuple[str, str, str]:
+def _own_cells(row: Row, counted: bool) -> tuple[str, ...]:
+    """With `counted`, also the part of the limit by the operations really done."""
     if OURS not in row.timings:
         limit = row.timings.get(LIMIT)
-        return "–", "", f"(limit {duration(limit.median)})" if limit else ""
+        return "–", "", f"(limit {duration(limit.median)})" if limit else "", *[""] * counted
     seconds = row.timings[OURS].median
     reached = ratios(row)
     rate = ""
@@ -76,7 +89,8 @@ def _own_cells(row: Row) -> tuple[str, str, str]:
         rate = f"{row.workload.flops / seconds / 1e9:.1f} GFLOP/s"
     elif row.workload.limit in ("copy", "read"):
         rate = f"{row.workload.bytes / seconds / 1e9:.1f} GB/s"
-    return duration(seconds), rate, f"{reached[LIMIT]:.0%}" if LIMIT in reached else ""
+    parts = [f"{reached[name]:.0%}" if name in reached else "" for name in (LIMIT, DONE)[: 1 + counted]]
+    return duration(seconds), rate, *parts
 
 
 def _cell(row: Row, name: str) -> str:
@@ -95,6 +109,8 @@ def _target_cell(row: Row) -> str:
     for name, met in verdicts(row).items():
         goal = goals[name]
         text = f"{goal:.0%} of limit" if name == LIMIT else f"{name} {goal}×"
+        if name == "best" and row.workload.targets.done is not None:
+            text += f" or {row.workload.targets.done:.0%} of limit by ops done"
         words.append(f"[green]✓ {text}[/]" if met else f"[red]✗ {text}[/] ({_reached(row, name)})")
     return ", ".join(words)
 
@@ -132,6 +148,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "name": row.workload.name,
         "threads": row.threads,
         "flops": row.workload.flops,
+        "flops_done": row.done,
         "bytes": row.workload.bytes,
         "limit": row.workload.limit,
         "seconds": {name: timing.median for name, timing in row.timings.items()},

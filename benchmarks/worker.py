@@ -62,8 +62,9 @@ class Worker:
             module.set_num_threads(self.threads)
         return str(getattr(module, "__version__", "unknown"))
 
-    def build(self, name: str) -> tuple[float, dict[str, Digest]]:
-        """Make the case and run its first steps; seconds that this took, and the numbers to compare."""
+    def build(self, name: str) -> tuple[float, dict[str, Digest], float | None]:
+        """Make the case and run its first steps; seconds that this took, the numbers to compare, and the operations of
+        a step where the case knows them."""
         workload = WORKLOADS[name]
         begin = time.perf_counter()
         if self.contestant == LIMIT:
@@ -77,7 +78,8 @@ class Worker:
         for _ in range(workload.check_steps - 1):
             case.step()
         self.cases[name] = case
-        return seconds, {key: digest(array) for key, array in case.read().items()}
+        numbers = {key: digest(array) for key, array in case.read().items()}
+        return seconds, numbers, None if case.done is None else case.done()
 
     def round(self, name: str, seconds: float) -> float:
         """Run steps for about `seconds`, after a warm-up; the mean time of one unit of work."""
@@ -106,6 +108,12 @@ class Worker:
     def _run(step: Any, count: int) -> None:
         for _ in range(count):
             step()
+
+    def peak_memory(self, name: str) -> int:
+        """Bytes that the case needs, in a process that has done nothing else."""
+        from benchmarks.peak_memory import peak_of
+
+        return peak_of(WORKLOADS[name].builders[self.contestant])
 
     def drop(self, name: str) -> None:
         """Free the case."""
