@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from tinytorch.ir import locks
+from tinytorch.ir.processes import in_helpers
 
 MAX_THREADS = 1024
 requests = itertools.count(1)  # numbers of requests for a number of threads: an interrupted one may come late
@@ -96,3 +97,7 @@ def unbroken(work: Callable[[], None]) -> None:
     except RuntimeError:  # the system has no more threads, or the interpreter is ending
         run()
     done.acquire()
+
+
+# A process that loads batches has the others beside it, and the training step.
+in_helpers(lambda: set_num_threads(1))

@@ -1,7 +1,8 @@
 """Module 08: data sets and loaders: batches of tensors, shuffled from a seed, prepared in the background. To read, in
 this order: `sets` (what a data set is; arrays, subsets and splits), `files` (downloads, archives, decoded arrays on
 disk), `zoo` (MNIST, CIFAR-10, TinyShakespeare), `augment` (random changes of images), `samplers` (orders of
-samples), `collating` (PyTorch's batches), `prefetch` (a thread that works ahead), `loader` (the DataLoader).
+samples), `collating` (PyTorch's batches), `making` (how a batch is made, wherever that is), `prefetch` (a thread that
+works ahead), `channel`, `worker` and `pool` (processes that do), `loader` (the DataLoader).
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from tinytorch.frontend.data.sets import (
     collate,
     random_split,
 )
+from tinytorch.frontend.data.worker import WorkerError, WorkerInfo, get_worker_info
 from tinytorch.frontend.data.zoo import CIFAR10, MNIST, TinyShakespeare
 
 __all__ = [
     "CIFAR10", "MNIST", "ArrayDataset", "BatchSampler", "ChainDataset", "Compose", "ConcatDataset", "Cutout",
     "DataError", "DataLoader", "Dataset", "IterableDataset", "RandomCrop", "RandomHorizontalFlip", "RandomSampler",
     "Sampler", "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset", "TinyShakespeare",
-    "WeightedRandomSampler", "collate", "default_collate", "default_convert", "random_split",
+    "WeightedRandomSampler", "WorkerError", "WorkerInfo", "collate", "default_collate", "default_convert",
+    "get_worker_info", "random_split",
 ]  # fmt: skip

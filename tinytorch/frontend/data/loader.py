@@ -8,15 +8,21 @@
 
 Images stay uint8 in storage and become float32 a batch at a time, in the thread that works ahead of the training
 step: a fourth of the memory for a conversion that the step hides.
+
+Threads or processes? Gathering, augmenting and decoding arrays are numpy's work, which lets go of Python's global lock:
+one thread ahead of the loop (`prefetch`) hides it, and nothing is copied. Data sets that run Python for each sample
+(decoding files, transforms one by one) hold that lock, so only processes (`num_workers`) make them faster; and such
+data sets are written for processes, with files and generators of their own that threads would share. Batches come back
+through memory that has no name, in one copy on either side.
 """
 
 from __future__ import annotations
 
 import operator
 import warnings
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
-from functools import partial
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, cast
 
 import numpy as np
@@ -24,10 +30,12 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.constructors import clearly_made
 from tinytorch.frontend.data.augment import Transform
-from tinytorch.frontend.data.collating import default_convert
+from tinytorch.frontend.data.making import Maker, Task
+from tinytorch.frontend.data.pool import Pool, Staff, context_of, default_context
 from tinytorch.frontend.data.prefetch import prefetched
 from tinytorch.frontend.data.samplers import BatchSampler
-from tinytorch.frontend.data.sets import Batch, Indices, IterableDataset, collate, decode, gather
+from tinytorch.frontend.data.sets import Batch, Indices, IterableDataset
+from tinytorch.frontend.data.worker import WorkerError
 from tinytorch.frontend.functions.random import Generator as RandomGenerator
 from tinytorch.frontend.functions.random import randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
@@ -53,8 +61,22 @@ class DataLoader:
         stored (images: uint8), before they are scaled. The generator depends on seed, epoch and batch alone, so that
         a resumed run sees the same crops and flips.
 
-    The other arguments are those of torch.utils.data.DataLoader that say how processes load batches. There are none:
-    `num_workers` above 0 and `pin_memory` are read as 0 and False, with a warning.
+    num_workers: processes that make the batches, `prefetch_factor` (2) ahead each; then `prefetch` is not used. They
+        are forks where that is safe, so that nothing need be pickled but batches that a `collate_fn` makes; elsewhere,
+        or with `multiprocessing_context="spawn"`, data set and functions must be. Batches come in order and are the
+        same for any number of workers: `random`, `np.random` and the default generator are seeded for each batch,
+        unless `worker_init_fn` seeds them. (With 0 workers, such draws are those of the program.) A worker compiles
+        and computes on one thread.
+    worker_init_fn: `worker_init_fn(number)` is called in each worker before it makes batches.
+    timeout: seconds that the loop waits for a batch of a worker; 0 waits as long as it takes.
+    persistent_workers: the same workers, with the data set as it was, for all epochs.
+    in_order: batches always come in order.
+    pin_memory is read as False, with a warning: there is no device to copy to.
+
+    In a worker, `get_worker_info()` says which one it is. Each has a copy of an iterable data set, whose `__iter__`
+    should give the samples of its worker; batches come from the workers in turns. What a worker raises is raised in the
+    loop, with its traceback and, where samples are taken one by one, the index of the sample. WorkerError if a worker
+    is killed or takes longer than `timeout`. All workers have ended when the loop has.
     """
 
     def __init__(
@@ -98,7 +120,14 @@ class DataLoader:
         arguments.instance(NAME, "generator", generator, RandomGenerator, optional=True)
         self.generator = generator
         self._take_order(sampler, batch_sampler)
-        _without_processes(num_workers, pin_memory, persistent_workers)
+        self._take_workers(num_workers, prefetch_factor, persistent_workers, timeout, multiprocessing_context)
+        arguments.function(NAME, "worker_init_fn", worker_init_fn, optional=True)
+        self.worker_init_fn = worker_init_fn
+        self.in_order = arguments.flag(NAME, "in_order", in_order)
+        arguments.instance(NAME, "pin_memory_device", pin_memory_device, str)
+        self.pin_memory = False
+        if arguments.flag(NAME, "pin_memory", pin_memory):
+            warnings.warn("DataLoader: pin_memory=True is read as False: there is no device to copy to", stacklevel=2)
         self._epoch = 0
         self._position = 0  # batches of this epoch that have been handed out
         self._resumed = False
@@ -126,7 +155,28 @@ class DataLoader:
         if self.transform is not None and (by_samples or self.collate_fn is not None):
             raise TinyTorchError(f"{NAME}: transform works on batches of arrays; use collate_fn here", user_loc())
         self.sampler, self.batch_sampler = sampler, batch_sampler
-        self._by_samples = by_samples or self.collate_fn is not None
+        self._gathers = not by_samples and self.collate_fn is None
+        self._grouped = self.batch_size is not None or batch_sampler is not None
+
+    def _take_workers(self, number: Any, lead: Any, persistent: Any, timeout: Any, context: Any) -> None:
+        """Check and keep what is about processes."""
+        self.num_workers = arguments.integer(NAME, "num_workers", number, 0)
+        self.prefetch_factor = None if lead is None else arguments.integer(NAME, "prefetch_factor", lead, 1)
+        self.persistent_workers = arguments.flag(NAME, "persistent_workers", persistent)
+        self.timeout = arguments.not_negative(NAME, "timeout", timeout)
+        self.multiprocessing_context = context_of(context)
+        self._kept: Pool | None = None  # workers that stay for the next epoch
+        if self.num_workers:
+            return
+        for name, given in (
+            ("prefetch_factor", lead is not None),
+            ("persistent_workers", self.persistent_workers),
+            ("multiprocessing_context", context is not None),
+        ):
+            if given:
+                raise arguments.ArgumentValueError(
+                    f"{NAME}: {name} is about workers: give num_workers, too", user_loc()
+                )
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -144,51 +194,103 @@ class DataLoader:
         self._current = object()
         if self.generator is not None:
             self._drawn_from = self.generator.get_state().tolist()
-        run = self._run_samples if self._by_samples else self._run_arrays
-        return run(self._current, self._epoch, self._position)
+        return self._run(self._current, self._epoch, self._position)
 
-    def _run_arrays(self, me: object, epoch: int, position: int) -> Generator[Any]:
-        """Batches that are gathered as arrays, ahead of the loop."""
-        produce, numbers = partial(self._batch, epoch, self._order(epoch)), range(position, len(self))
-        batches = prefetched(produce, numbers, self.prefetch)
+    def _run(self, me: object, epoch: int, position: int) -> Generator[Any]:
+        batches = self._batches(epoch, position)
         try:
-            for number, batch in zip(numbers, batches, strict=True):
+            for number, batch in enumerate(batches, position):
                 if self._current is me:
                     self._position = number + 1
-                yield _to_tensors(batch)
+                yield _to_tensors(batch) if self.collate_fn is None and self._grouped else batch
         finally:
             batches.close()
         if self._current is me:
             self._epoch, self._position = epoch + 1, 0
 
-    def _run_samples(self, me: object, epoch: int, position: int) -> Generator[Any]:
-        """Batches of samples that are taken one by one."""
-        for number, batch in enumerate(islice(self._batches(epoch), position, None), position):
-            made = batch()
-            if self._current is me:
-                self._position = number + 1
-            yield made
-        if self._current is me:
-            self._epoch, self._position = epoch + 1, 0
-
-    def _batches(self, epoch: int) -> Iterator[Callable[[], Any]]:
-        """What makes each of the batches of an epoch."""
-        if self._iterates:
-            samples: Iterable[Any] = self.dataset
-            take: Callable[[Any], Any] = _itself
+    def _batches(self, epoch: int, position: int) -> Generator[Any]:
+        """The batches of an epoch from `position` on, made where the arguments say."""
+        maker = self._maker()
+        if self.num_workers:
+            yield from self._from_workers(maker, epoch, position)
+        elif self._iterates:
+            yield from islice(maker.stream(), position, None)
+        elif self._gathers:
+            tasks = list(self._tasks(epoch))
+            yield from prefetched(lambda n: maker.make(tasks[n]), range(position, len(tasks)), self.prefetch)
         else:
-            samples = self._order(epoch).tolist() if self.sampler is None else self.sampler
-            take = self.dataset.__getitem__
-        if self.batch_size is None and self.batch_sampler is None:
-            convert = self.collate_fn or default_convert
-            return (partial(lambda s: convert(take(s)), sample) for sample in samples)
-        groups = self.batch_sampler
-        if groups is None:
-            groups = BatchSampler(samples, self.batch_size or 1, self.drop_last)
-        return (partial(lambda g: self._collated([take(s) for s in g]), group) for group in groups)
+            yield from map(maker.make, islice(self._tasks(epoch), position, None))
 
-    def _collated(self, samples: list[Any]) -> Any:
-        return _to_tensors(collate(samples)) if self.collate_fn is None else self.collate_fn(samples)
+    def _maker(self) -> Maker:
+        grouped = self._grouped
+        return Maker(
+            self.dataset,
+            self.batch_size if grouped else None,
+            self.drop_last,
+            self.collate_fn,
+            self.transform,
+            iterates=self._iterates,
+            gathers=self._gathers,
+        )
+
+    def _from_workers(self, maker: Maker, epoch: int, position: int) -> Generator[Any]:
+        tasks = self._tasks(epoch)
+        first = next(tasks, None)
+        if first is None:
+            return
+        skipped = position if self._iterates else 0  # what is skipped of a stream must be made all the same
+        pool, own = self._pool(maker, first)
+        batches = pool.run(islice(chain((first,), tasks), position - skipped, None))
+        try:
+            yield from islice(batches, skipped, None)
+        except (WorkerError, KeyboardInterrupt):
+            own = True  # the others may wait for ever, too, or a message was cut off
+            raise
+        finally:
+            batches.close()
+            if own or not pool.is_whole():
+                pool.close()
+
+    def _pool(self, maker: Maker, first: Task) -> tuple[Pool, bool]:
+        """Workers for a loop, and whether they are for that alone."""
+        if self._kept is not None and self._kept.is_whole():
+            if not self._kept.busy:
+                return self._kept, False
+            own = True
+        else:
+            own = not self.persistent_workers
+        staff = Staff(
+            maker,
+            self.num_workers,
+            self.prefetch_factor or 2,
+            self.timeout,
+            self.worker_init_fn,
+            self.multiprocessing_context or default_context(),
+        )
+        pool = Pool(staff, first)
+        if not own:
+            self._kept = pool
+            weakref.finalize(self, pool.close)
+        return pool, own
+
+    def _tasks(self, epoch: int) -> Iterator[Task]:
+        """What makes each of the batches of an epoch; without end for an iterable data set."""
+        state = [] if self.generator is None else self.generator.get_state().tolist()
+        entropy = (self.seed, *(int(number) % 2**64 for number in state))
+        return (Task(entropy, epoch, number, samples) for number, samples in enumerate(self._groups(epoch)))
+
+    def _groups(self, epoch: int) -> Iterable[Any]:
+        """The samples of each batch: indices, or one index."""
+        if self._iterates:
+            return repeat(None)
+        size = self.batch_size or 1
+        if self._gathers:
+            order = self._order(epoch)
+            return (order[number * size : (number + 1) * size] for number in range(len(self)))
+        if self.batch_sampler is not None:
+            return self.batch_sampler
+        samples = self._order(epoch).tolist() if self.sampler is None else self.sampler
+        return BatchSampler(samples, size, self.drop_last) if self._grouped else samples
 
     def _order(self, epoch: int) -> Indices:
         count = len(self.dataset)
@@ -196,17 +298,8 @@ class DataLoader:
             return np.arange(count)
         if self.generator is not None:
             return randperm(count, generator=self.generator).numpy()
-        return self._generator(epoch, 0).permutation(count)
-
-    def _batch(self, epoch: int, order: Indices, number: int) -> Batch:
-        size = self.batch_size or 1
-        batch = gather(self.dataset, order[number * size : (number + 1) * size])
-        if self.transform is not None:
-            batch = self.transform(batch, self._generator(epoch, number + 1))
-        return decode(self.dataset, batch)
-
-    def _generator(self, epoch: int, stream: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, stream)))
+        draws = np.random.SeedSequence(self.seed, spawn_key=(epoch, 0))
+        return np.random.default_rng(draws).permutation(count)
 
     def _sizes(self) -> dict[str, int]:
         """What must be the same for a position to mean the same."""
@@ -240,27 +333,10 @@ class DataLoader:
         self._current = object()
 
 
-def _itself(sample: Any) -> Any:
-    return sample
-
-
 def _length(source: Any) -> int:
     if not isinstance(source, Sized):
         raise arguments.ArgumentTypeError(f"DataLoader: {type(source).__name__} has no length", user_loc())
     return len(source)
-
-
-def _without_processes(num_workers: Any, pin_memory: Any, persistent_workers: Any) -> None:
-    """Warn where processes or pinned memory are asked for."""
-    if arguments.integer(NAME, "num_workers", num_workers, 0):
-        warnings.warn(
-            f"DataLoader: num_workers={num_workers} is read as 0: batches are made in this process, by a thread that "
-            "works ahead (prefetch=)",
-            stacklevel=3,
-        )
-    if arguments.flag(NAME, "pin_memory", pin_memory):
-        warnings.warn("DataLoader: pin_memory=True is read as False: there is no device to copy to", stacklevel=3)
-    arguments.flag(NAME, "persistent_workers", persistent_workers)
 
 
 def _to_tensors(batch: Batch) -> Any:

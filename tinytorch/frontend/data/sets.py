@@ -43,7 +43,7 @@ class Dataset(ABC, Generic[T_co]):
 
     def __getitems__(self, indices: Indices) -> Batch:
         """The samples at `indices` as one batch of arrays, as they are stored; here: item by item, collated."""
-        return collate([self[int(index)] for index in indices])
+        return collate([sample_at(self, int(index)) for index in indices])
 
     def decode(self, batch: Batch) -> Batch:
         """What a stored batch becomes before the model sees it; here: itself."""
@@ -234,7 +234,16 @@ def gather(dataset: Any, indices: Indices) -> Batch:
     """The samples at `indices` as one batch of arrays, also of a data set that is not a Dataset."""
     if isinstance(dataset, Dataset):
         return cast(Dataset[Any], dataset).__getitems__(indices)
-    return collate([dataset[int(index)] for index in indices])
+    return collate([sample_at(dataset, int(index)) for index in indices])
+
+
+def sample_at(dataset: Any, index: Any) -> Any:
+    """`dataset[index]`; what that raises has a note that says which sample it was."""
+    try:
+        return dataset[index]
+    except Exception as error:
+        error.add_note(f"in sample {index} of {type(dataset).__name__}")
+        raise
 
 
 def decode(dataset: Any, batch: Batch) -> Batch:
