@@ -713,9 +713,14 @@ def _winograd() -> list[Sample]:
     rng = _rng("conv2d_winograd")
     attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
     samples: list[Sample] = []
-    for shape, columns, dtype in (((2, 7, 9, 20), 33, "f32"), ((1, 4, 6, 3), 5, "f64"), ((1, 6, 5, 16), 16, "bf16")):
+    cases = [
+        ((2, 7, 9, 20), 33, "f32", 2, 48), ((1, 4, 6, 3), 5, "f64", 2, 8), ((1, 6, 5, 16), 16, "bf16", 2, 16),
+        ((2, 7, 9, 20), 33, "f32", 4, 16), ((1, 5, 6, 3), 5, "f64", 4, 8),
+    ]  # fmt: skip
+    for shape, columns, dtype, side, panel in cases:
         x, w = (_random(DTYPES[dtype], s, rng) for s in (shape, (3, 3, shape[3], columns)))
-        weights = Sample(OPS["winograd_weights"], (w,), tolerance=4, relative=False)
+        cut = {"side": side, "panel": panel}
+        weights = Sample(OPS["winograd_weights"], (w,), cut, tolerance=4, relative=False)
         operands, smooth = (x, w, weights.expected), dtype == "f64"
         whole = Sample(OPS["conv2d_winograd"], operands, attrs, tolerance=64, relative=False, smooth=smooth)
         samples += [weights, whole]

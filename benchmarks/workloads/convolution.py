@@ -38,11 +38,13 @@ class Shape:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    dilation: int = 1
 
     @property
     def name(self) -> str:
-        kind = "depthwise" if self.groups > 1 else "conv"
+        kind = "conv" if self.groups == 1 else "depthwise" if self.groups == self.channels else f"groups{self.groups}"
         stride = f"s{self.stride}" if self.stride > 1 else ""
+        stride += f"d{self.dilation}" if self.dilation > 1 else ""
         height, width = self.size
         return (
             f"{kind}{self.window}x{self.window}{stride}_b{self.batch}_{self.channels}to{self.out_channels}"
@@ -59,7 +61,8 @@ class Shape:
 
     @property
     def outputs(self) -> tuple[int, int, int, int]:
-        height, width = ((n + 2 * self.padding - self.window) // self.stride + 1 for n in self.size)
+        reach = self.dilation * (self.window - 1) + 1
+        height, width = ((n + 2 * self.padding - reach) // self.stride + 1 for n in self.size)
         return (self.batch, self.out_channels, height, width)
 
     @property
@@ -69,7 +72,8 @@ class Shape:
 
     @property
     def options(self) -> dict[str, int]:
-        return {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        names = ("stride", "padding", "groups", "dilation")
+        return {name: getattr(self, name) for name in names}
 
 
 SHAPES = (
@@ -170,7 +174,8 @@ def torch_convolution(shape: Shape, direction: Direction, last: bool = False, co
     unread = torch.empty(shape.images if direction == "dx" else shape.weights).contiguous(memory_format=layout)
 
     def gradient(g: Any, x: Any, w: Any) -> Any:
-        geometry = [shape.stride] * 2, [shape.padding] * 2, [1, 1], False, [0, 0], shape.groups
+        around = [shape.stride] * 2, [shape.padding] * 2, [shape.dilation] * 2
+        geometry = *around, False, [0, 0], shape.groups
         wanted = [direction == "dx", direction == "dw", False]
         return torch.ops.aten.convolution_backward(g, x, w, None, *geometry, wanted)[direction == "dw"]
 
@@ -206,6 +211,7 @@ def jax_convolution(shape: Shape, direction: Direction) -> Case:
             around,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=shape.groups,
+            rhs_dilation=(shape.dilation, shape.dilation),
         )
 
     like_images = jax.ShapeDtypeStruct(channels_last(images(shape)).shape, np.float32)
@@ -246,6 +252,7 @@ def onnxruntime_convolution(shape: Shape) -> Case:
         pads=(shape.padding,) * 4,
         strides=(shape.stride,) * 2,
         group=shape.groups,
+        dilations=(shape.dilation,) * 2,
     )
     run = session_of([node], {"x": images(shape)}, shape.outputs, {"w": weights(shape)})
     return Case(run, lambda: {"y": run()})

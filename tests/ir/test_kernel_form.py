@@ -230,8 +230,8 @@ GRAPHS = {
         "along its last axis",
     ),
     "transformed weights that are one number": (
-        (f"{IMAGES}, %n: f32[1,1,1]", "%r", "%u = broadcast(%n) : f32[16,3,2] {shape=(16, 3, 2)}",
-         kernel("conv", "%x, %w, %u", f"{IMAGES}, %u: f32[16,3,2]",
+        (f"{IMAGES}, %n: f32[1,1,1,1]", "%r", "%u = broadcast(%n) : f32[16,1,3,2] {shape=(16, 1, 3, 2)}",
+         kernel("conv", "%x, %w, %u", f"{IMAGES}, %u: f32[16,1,3,2]",
                 f"%h = conv2d_winograd(%x, %w, %u) : f32[1,4,4,2] {CONV}", "%h", "f32[1,4,4,2]")),
         "row-major order",
     ),

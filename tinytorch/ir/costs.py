@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tinytorch.ir.types import DType
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Vectors of `vector_bytes`, and what the choices of the passes cost there; a backend gives it for its target.
+    """Vectors of `vector_bytes` in so many registers, and what the choices of the passes cost there; a backend gives it
+    for its target.
 
     Times are in multiply-adds of vectors. The defaults were measured on AVX-512; they count instructions for a vector,
     of which narrower vectors need more, each as long.
     """
 
     vector_bytes: int = 64
-    winograd_transform: float = 60  # what a vector of images or sums takes
-    winograd_weights: float = 200  # what a vector of weights takes, with its way to memory and back
+    vector_registers: int = 32
+    read: float = 4  # what a vector takes that comes from the last level of the caches
+    winograd_transform: Mapping[int, float] = field(
+        default_factory=lambda: {2: 60, 4: 240}
+    )  # by side: a vector, n ways
+    winograd_weights: float = 12.5  # what a vector of transformed weights takes, with its way to memory
     winograd_gain: float = 0.85  # of the time, at most: what is saved must be worth the rounding errors
 
     def lanes(self, dtype: DType) -> int:
         """Elements of `dtype` in one vector."""
         return max(1, self.vector_bytes // dtype.size)
+
+    def panel(self, dtype: DType, columns: int) -> int:
+        """Columns of a matrix that lie together for the microkernels of products: whole vectors, as many as leave
+        registers for the sums of some six rows, and split the columns evenly."""
+        lanes = self.lanes(dtype)
+        vectors, widest = -(-columns // lanes), max(1, self.vector_registers // 8)
+        return -(-vectors // -(-vectors // widest)) * lanes
 
 
 DEFAULT_COSTS = Costs()  # where no target is known

@@ -12,6 +12,7 @@ from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import broadcast
 
 MAX_BYTES = 64 * 1024  # of one folded constant
+_GROWTH = 8  # at most, of weights that are transformed and laid out in whole panels
 _FREE_ELEMENTS = 16  # a constant of this size costs nothing
 
 
@@ -51,7 +52,7 @@ def fold_weights(graph: Graph) -> Graph:
 
     %w = constant(…); %1 = permute(%w); %2 = conv2d(%x, %1)  -->  %1 = constant(…); %2 = conv2d(%x, %1)
     """
-    return fold(graph, max_bytes=sys.maxsize, growth=2)
+    return fold(graph, max_bytes=sys.maxsize, growth=_GROWTH)
 
 
 def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int) -> list[Array] | None:

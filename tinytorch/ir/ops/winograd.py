@@ -1,7 +1,9 @@
-"""Convolution with 3×3 windows in fewer multiplications: F(2×2, 3×3) of Winograd (Lavin & Gray 2016).
+"""Convolution with 3×3 windows in fewer multiplications: F(m×m, 3×3) of Winograd (Lavin & Gray 2016), m = 2 or 4.
 
-A pass puts these in the place of `conv2d` once derivatives have been taken: 2×2 outputs are Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A,
-where d is the 4×4 elements of the image that they meet.
+A pass puts these in the place of `conv2d` once derivatives have been taken: m×m outputs, a tile, are
+Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A, where d is the (m+2)×(m+2) elements of the image that they meet. The matrices follow from
+the points at which polynomials are evaluated (Cook and Toom's method): 0, 1, -1 and infinity for 2×2 outputs;
+0, ±3/4, ±3/2 and infinity for 4×4, which round off a third of what 0, ±1, ±2 do.
 """
 
 from __future__ import annotations
@@ -17,29 +19,66 @@ from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import computed_in_f32
 from tinytorch.ir.types import TensorType
 
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+NEAR, FAR = 0.75, 1.5  # the points of F(4×4, 3×3) beside 0 and infinity, with both signs
+
+_NEAR_SCALE = 1 / (2 * NEAR**2 * (NEAR**2 - FAR**2))
+_FAR_SCALE = 1 / (2 * FAR**2 * (FAR**2 - NEAR**2))
+G = {  # by the side of a tile: what weights are multiplied with
+    2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+    4: np.array(
+        [
+            [1 / (NEAR * FAR) ** 2, 0, 0],
+            [_NEAR_SCALE, _NEAR_SCALE * NEAR, _NEAR_SCALE * NEAR**2],
+            [_NEAR_SCALE, -_NEAR_SCALE * NEAR, _NEAR_SCALE * NEAR**2],
+            [_FAR_SCALE, _FAR_SCALE * FAR, _FAR_SCALE * FAR**2],
+            [_FAR_SCALE, -_FAR_SCALE * FAR, _FAR_SCALE * FAR**2],
+            [0, 0, 1],
+        ]
+    ),
+}
+SIDES = tuple(G)
+_TRANSFORM_FLOPS = {2: (32, 24), 4: (288, 220)}  # of a tile of one channel: of the image, of the sums
 
 
-def _weights_type(w: TensorType) -> TensorType:
+def products_of(side: int) -> int:
+    """How many products of matrices take the place of the nine of the definition."""
+    return (side + 2) ** 2
+
+
+def side_of(u: TensorType) -> int:
+    """The side of the tiles that transformed weights are for."""
+    return next(side for side in SIDES if products_of(side) == u.shape[0])
+
+
+def _weights_type(w: TensorType, *, side: int, panel: int) -> TensorType:
     if w.rank != 4 or w.shape[:2] != (3, 3) or not w.dtype.is_float:
         raise ShapeError(f"winograd_weights: needs floats in windows of 3 × 3, got {w}")
-    return TensorType(w.dtype, (16, *w.shape[2:]))
+    if side not in SIDES or panel < 1:
+        raise ShapeError(f"winograd_weights: tiles have sides of 2 or 4 and panels columns, got {side} and {panel}")
+    return TensorType(w.dtype, (products_of(side), -(-w.shape[3] // panel), w.shape[2], panel))
 
 
-def _transformed(w: Array) -> Array:
-    g = _G.astype(w.dtype)
-    return np.einsum("iy,yxco,jx->ijco", g, w, g).reshape(16, *w.shape[2:])
+def _transformed(w: Array, *, side: int, panel: int) -> Array:
+    g = G[side].astype(w.dtype)
+    channels, columns = w.shape[2:]
+    rows = np.tensordot(g, w, 1)
+    flat = np.tensordot(g, rows, (1, 1)).swapaxes(0, 1).reshape(-1, channels, columns)
+    panels = -(-columns // panel)
+    whole = np.pad(flat, ((0, 0), (0, 0), (0, panels * panel - columns)))
+    return whole.reshape(-1, channels, panels, panel).transpose(0, 2, 1, 3)
 
 
 winograd_weights = define(Op(
-    name="winograd_weights", kind="index", doc="G w Gᵀ of weights [3, 3, in, out], as 16 matrices [in, out].",
-    infer=_weights_type, eval=computed_in_f32(_transformed), vjp=NONDIFF,
-    flops=lambda types, out, attrs: 28 * types[0].shape[2] * types[0].shape[3],
+    name="winograd_weights", kind="index", infer=_weights_type, eval=computed_in_f32(_transformed), vjp=NONDIFF,
+    doc="G w Gᵀ of weights [3, 3, in, out], for tiles of `side`²: matrices [in, out] in panels of columns, then zeros.",
+    flops=lambda types, out, attrs: (28 if attrs["side"] == 2 else 90) * types[0].shape[2] * types[0].shape[3],
 ))  # fmt: skip
 
 
 def _winograd_type(x: TensorType, w: TensorType, u: TensorType, **attrs: Any) -> TensorType:
-    if u != _weights_type(w):
+    known = {products_of(side): side for side in SIDES}
+    fits = u.rank == 4 and u.shape[0] in known and u.shape[3] > 0
+    if not fits or u != _weights_type(w, side=known[u.shape[0]], panel=u.shape[3]):
         raise ShapeError(f"conv2d_winograd: {u} is not what weights {w} are transformed to")
     plain = attrs["stride"] == attrs["dilation"] == (1, 1) and attrs["groups"] == 1
     if not plain:
@@ -48,11 +87,12 @@ def _winograd_type(x: TensorType, w: TensorType, u: TensorType, **attrs: Any) ->
 
 
 def _winograd_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
-    """Of the products of matrices and of the transforms of images (32 each of 16) and sums (24)."""
-    batch, height, width, columns = out.shape
+    """Of the products of matrices and of the transforms of images and sums."""
+    side, (batch, height, width, columns) = side_of(types[2]), out.shape
     channels = types[0].shape[3]
-    tiles = batch * -(-height // 2) * -(-width // 2)
-    return tiles * (32 * channels * columns + 32 * channels + 24 * columns)
+    tiles = batch * -(-height // side) * -(-width // side)
+    image, sums = _TRANSFORM_FLOPS[side]
+    return tiles * (2 * products_of(side) * channels * columns + image * channels + sums * columns)
 
 
 conv2d_winograd = define(Op(

@@ -24,13 +24,15 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 SAME: Pads = ((1, 1), (1, 1))
 
 
-def graph_of(dtype: DType, images: tuple[int, ...], columns: int, pads: Pads = SAME) -> Graph:
+def graph_of(
+    dtype: DType, images: tuple[int, ...], columns: int, pads: Pads = SAME, side: int = 2, costs: Costs = DEFAULT_COSTS
+) -> Graph:
     b = Builder("conv")
     x = b.input(TensorType(dtype, images), "x")
     w = b.input(TensorType(dtype, (3, 3, images[3], columns)), "w")
     low, high = pads
     attrs = {"stride": (1, 1), "low": low, "high": high, "dilation": (1, 1), "groups": 1}
-    u = apply(winograd_weights, Expr(b, w))
+    u = apply(winograd_weights, Expr(b, w), side=side, panel=costs.panel(dtype, columns))
     return b.build([apply(conv2d_winograd, Expr(b, x), Expr(b, w), u, **attrs).value])
 
 
@@ -69,6 +71,7 @@ def exact(graph: Graph, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     return conv2d.eval(*wide, **attrs), conv2d.eval(*map(np.abs, wide), **attrs)
 
 
+@pytest.mark.parametrize("side", [2, 4])
 @pytest.mark.parametrize("dtype", [f32, f64], ids=str)
 @pytest.mark.parametrize(
     ("images", "columns", "pads"),
@@ -78,11 +81,12 @@ def exact(graph: Graph, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
         ((1, 16, 5, 48), 100, ((2, 0), (0, 2))),
         ((2, 12, 10, 64), 16, ((-1, -2), (0, 0))),  # the border is cut off
         ((1, 40, 40, 96), 64, ((0, 0), (0, 0))),  # several strips, read in place
+        ((9, 3, 4, 40), 150, SAME),  # images of one tile, runs of them
     ],
     ids=str,
 )
-def test_near_to_the_definition(dtype: DType, images: tuple[int, ...], columns: int, pads: Pads) -> None:
-    graph = graph_of(dtype, images, columns, pads)
+def test_near_to_the_definition(dtype: DType, images: tuple[int, ...], columns: int, pads: Pads, side: int) -> None:
+    graph = graph_of(dtype, images, columns, pads, side)
     arrays = operands(graph)
     (found,) = compiled(graph, arrays)
     wanted, magnitudes = exact(graph, arrays)
@@ -112,7 +116,7 @@ def test_it_is_taken_for_the_vectors_of_the_target() -> None:
         assert not suits(f32, (8, 32, 32, 3), 32, costs=costs)
     assert not suits(f32, (8, 16, 16, 32), 8, costs=wide), "half a vector of columns: sums go along the channels"
     assert suits(f32, (8, 16, 16, 32), 8, costs=narrow), "which fill a vector of 32 bytes"
-    dear = replace(narrow, winograd_transform=1000)
+    dear = replace(narrow, winograd_transform={2: 1000, 4: 4000})
     assert not suits(f32, (8, 16, 16, 32), 64, costs=dear)
 
 
@@ -141,11 +145,12 @@ def test_frozen_weights_are_transformed_once() -> None:
     np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [2, 4])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
 @pytest.mark.parametrize("where", ["images", "weights"])
-def test_infinities_reach_only_what_meets_them(value: float, where: str) -> None:
+def test_infinities_reach_only_what_meets_them(value: float, where: str, side: int) -> None:
     """Bit for bit where they are: an infinity stays one, and neighbours that do not meet it are finite numbers."""
-    graph = graph_of(f32, (2, 8, 9, 32), 48)
+    graph = graph_of(f32, (2, 8, 9, 32), 48, side=side)
     x, w = operands(graph)
     if where == "images":
         x[1, 3, 4, 5] = value

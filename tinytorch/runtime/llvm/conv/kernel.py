@@ -15,14 +15,16 @@ from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair
 from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
-from tinytorch.runtime.llvm.conv.winograd import emit_winograd, write_winograd_weights
+from tinytorch.runtime.llvm.conv.winograd import emit_winograd
+from tinytorch.runtime.llvm.conv.winograd_weights import write_winograd_weights
 from tinytorch.runtime.llvm.index.moves import emit_moves, only
 from tinytorch.runtime.llvm.kernel import Kernel, KernelCode
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
 
-_WRITERS = {conv2d: emit_conv, conv2d_winograd: emit_winograd, conv2d_weight_grad: emit_conv_weight_grad}
+_WRITERS = {conv2d: emit_conv, conv2d_weight_grad: emit_conv_weight_grad}
+_CONTRACTIONS = {*_WRITERS, conv2d_winograd}
 
 
 def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCode:
@@ -30,7 +32,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     nodes = kernel.body.nodes
     if nodes[0].op is winograd_weights:
         return emit_moves(module, name, kernel, lambda fn, a, r: write_winograd_weights(fn, a, only(r), target))
-    first = next(n for n in nodes if n.op in _WRITERS)
+    first = next(n for n in nodes if n.op in _CONTRACTIONS)
     order, epilogue = epilogue_of(kernel, first, _pooled)
     a, b = (kernel.operands[i] for i in order[:2])
     attrs = {key: first.attrs[key] for key in ("stride", "low", "dilation", "groups")}
@@ -40,7 +42,12 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
         outputs, window = b.shape[1:3], shape[:2]
     columns = shape[3] // first.attrs["groups"]
     conv = Convolution(a, _pair(outputs), _pair(window), columns=columns, **attrs)
-    return replace(_WRITERS[first.op](module, name, conv, b, kernel.results[0], target, epilogue), order=order)
+    asked = (module, name, conv, b, kernel.results[0], target)
+    if first.op is conv2d_winograd:
+        code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
+    else:
+        code = _WRITERS[first.op](*asked, epilogue)
+    return replace(code, order=order)
 
 
 def _pair(sizes: Sequence[int]) -> Pair:

@@ -51,7 +51,7 @@ class Target:
     @property
     def costs(self) -> Costs:
         """What the passes ask."""
-        return Costs(vector_bytes=self.vector_bytes)
+        return Costs(vector_bytes=self.vector_bytes, vector_registers=self.vector_registers)
 
     @staticmethod
     def host() -> Target:
