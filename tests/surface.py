@@ -190,7 +190,7 @@ def _standard_stub() -> str:
     others = [name for name in array_api.__all__ if name not in FUNCTIONS]
     text = HEADER.format(first_sentence(array_api))
     text += "import builtins\n" + _imports(functions.values()) + "from tinytorch.ir.types import DType\n"
-    text += "from tinytorch.frontend.devices import device as Device\n"
+    text += "from tinytorch.frontend.tensor.devices import device as Device\n"
     text += "".join(f"from {kind.__module__} import {name}\n" for name, kind in classes.items())
     text += f"\n__all__: list[str] = [{', '.join(map(repr, (*others, *classes, *functions)))}]\n\n"
     for name in others:

@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch import backend_names
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
+from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.liveness import MemoryLimit
@@ -127,7 +128,11 @@ class _Difference:
 
 
 def reproduce(
-    folder: Path, arguments: int | None = None, backend: Backend | None = None, memory_limit: int | None = None
+    folder: Path,
+    arguments: int | None = None,
+    backend: Backend | None = None,
+    memory_limit: int | None = None,
+    precision: Precision = "fast",
 ) -> Lockstep:
     """Check the graph of a reproducer again, with all but its first `arguments` inputs frozen if that is given, on a
     backend (by default, machine code for this machine), with a limit of its arena; VerifyError where it still differs.
@@ -140,7 +145,9 @@ def reproduce(
             for i, v in enumerate(graph.outputs)
         ]
     names = [f"output {i}" for i in range(len(graph.outputs))]
-    return Check(graph, arrays, names, None, backend or backend_names.llvm(), arguments, memory_limit).run(eager)
+    return Check(graph, arrays, names, None, backend or backend_names.llvm(), arguments, memory_limit, precision).run(
+        eager
+    )
 
 
 def run_kernels(graph: Graph, inputs: Sequence[Array], backend: Backend) -> list[Array]:
@@ -170,6 +177,7 @@ class Check:
     backend: Backend
     arguments: int | None = None
     memory_limit: int | None = None
+    precision: Precision = "fast"
 
     def run(self, eager: Sequence[Array | None]) -> Lockstep:
         """Compare eager execution with the traced graph, each pass with the graph before it, and what the backend makes
@@ -192,7 +200,11 @@ class Check:
         """The graph after the passes that a call would run, each of which is watched."""
         memory = None if self.memory_limit is None else MemoryLimit(self.memory_limit, liveness)
         passes = kernel_passes(
-            self.backend.costs, self.backend.families, frozen=self.arguments is not None, memory=memory
+            self.backend.costs,
+            self.backend.families,
+            frozen=self.arguments is not None,
+            memory=memory,
+            precision=self.precision,
         )
         if self.arguments is None:
             return run_passes(self.graph, passes, after=watched.after)
@@ -355,6 +367,9 @@ def _write(folder: Path, difference: _Difference, check: Check | None) -> None:
     arrays: dict[str, Any] = {f"input{i}": array for i, array in enumerate(difference.inputs)}
     arrays |= {f"expected{i}": array for i, array in enumerate(difference.expected) if array is not None}
     np.savez(folder / "arrays.npz", **arrays)
-    options = {} if check is None else {"arguments": check.arguments, "memory_limit": check.memory_limit}
-    given = "".join(f", {name}={value}" for name, value in options.items() if value is not None)
+    options: dict[str, Any] = {}
+    if check is not None:
+        options = {name: getattr(check, name) for name in ("arguments", "memory_limit")}
+        options["precision"] = None if check.precision == "fast" else check.precision
+    given = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
     (folder / "reproduce.py").write_text(_SCRIPT.replace("{arguments}", given))

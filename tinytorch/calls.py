@@ -18,6 +18,7 @@ from tinytorch.frontend.tensor.tensor import wants_nan_checks
 from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.collector import paused
+from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.liveness import MemoryLimit
@@ -58,6 +59,7 @@ def make_calls(
     *,
     frozen: bool = False,
     memory_limit: int | None = None,
+    precision: Precision = "fast",
     wrap: Callable[[Array], Tensor] = Tensor.wrap,
 ) -> Calls:
     """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results. The weights of a
@@ -69,18 +71,17 @@ def make_calls(
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)
     else:
-        passed, records, executable = _within(memory_limit, graph, found, frozen)
+        passed, records, executable = _within(memory_limit, graph, found, frozen, precision)
     binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *executable.bind(binding))
 
 
-def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool) -> _Made:
+def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> _Made:
     """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again."""
 
     def make(memory: MemoryLimit | None) -> _Made:
-        passed, records = run_passes(
-            graph, kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory)
-        )
+        passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
+        passed, records = run_passes(graph, passes)
         return passed, records, Executable(passed, backend)
 
     if limit is None:
@@ -144,15 +145,24 @@ class Vjp:
     differentiated again."""
 
     def __init__(
-        self, graph: Graph, index: int, variables: Sequence[Value], backend: Choice, memory_limit: int | None
+        self,
+        graph: Graph,
+        index: int,
+        variables: Sequence[Value],
+        backend: Choice,
+        memory_limit: int | None,
+        precision: Precision,
     ) -> None:
         builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
         output = graph.outputs[index]
         ct = builder.input(output.type, "ct")
         self._found = append_gradients(builder, {output: ct}, variables)
         self._graph = builder.build([v for v in self._found if v is not None])
-        self._variables, self._ct, self._backend, self._memory_limit = variables, ct, backend, memory_limit
-        self._calls = make_calls(self._graph, len(builder.inputs), (), backend, memory_limit=memory_limit)
+        self._variables, self._ct = variables, ct
+        self._options: tuple[Choice, int | None, Precision] = (backend, memory_limit, precision)
+        self._calls = make_calls(
+            self._graph, len(builder.inputs), (), backend, memory_limit=memory_limit, precision=precision
+        )
         self._again: dict[tuple[int, bool], Vjp] = {}
 
     def __call__(self, inputs: Sequence[Tensor], wrt: Sequence[int], ct: Tensor, name: str) -> list[Tensor | None]:
@@ -181,7 +191,7 @@ class Vjp:
             key = index, follows_ct
             if key not in self._again:
                 variables = [*self._variables, self._ct] if follows_ct else self._variables
-                self._again[key] = Vjp(self._graph, index, variables, self._backend, self._memory_limit)
+                self._again[key] = Vjp(self._graph, index, variables, *self._options)
             return self._again[key]
 
         return differentiable(output, again, tensors, [*wrt, len(tensors) - 1] if follows_ct else wrt, name)

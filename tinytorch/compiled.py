@@ -34,6 +34,7 @@ from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
+from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
@@ -64,12 +65,18 @@ class Compiled:
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
     def __init__(
-        self, function: Callable[..., Any], backend: Choice, freezes: bool, memory_limit: int | None = None
+        self,
+        function: Callable[..., Any],
+        backend: Choice,
+        freezes: bool,
+        memory_limit: int | None = None,
+        precision: Precision = "fast",
     ) -> None:
         self.function = function
         self.backend = backend
         self.freezes = freezes
         self.memory_limit = memory_limit
+        self.precision: Precision = precision
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: dict[Any, list[Specialization]] = {}
         self._recent: Any = None  # the key that was looked for last
@@ -262,7 +269,9 @@ class Compiled:
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
         args = call.tensors
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
-        make = functools.partial(make_calls, backend=self.backend, memory_limit=self.memory_limit, wrap=wrap)
+        make = functools.partial(
+            make_calls, backend=self.backend, memory_limit=self.memory_limit, precision=self.precision, wrap=wrap
+        )
         leaves = () if self.freezes else traced.grad_inputs
         grad_flags = tuple(t.requires_grad for t in traced.captured[: len(leaves)])
         if self.freezes:
@@ -319,7 +328,8 @@ class Compiled:
             if index not in item.gradients:
                 graph = item.traced.graph
                 variables = [item.traced.variables.get(i, graph.inputs[i]) for i in wrt]
-                item.gradients[index] = Vjp(graph, index, variables, self.backend, self.memory_limit)
+                options = self.backend, self.memory_limit, self.precision
+                item.gradients[index] = Vjp(graph, index, variables, *options)
                 memory.holdings.enter(item)  # it is larger now
             return item.gradients[index]
 
@@ -401,15 +411,17 @@ class Compiled:
         if known is None or known.function != method:
             if known is not None:  # of the object that this one was copied from
                 attributes.pop(name, None)
-            made = Compiled(method, self.backend, self.freezes, self.memory_limit)
+            made = Compiled(method, self.backend, self.freezes, self.memory_limit, self.precision)
             known = attributes.setdefault(name, made)  # another thread may have been faster
         return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return type(self)(copy.deepcopy(self.function, memo), self.backend, self.freezes, self.memory_limit)
+        return type(self)(
+            copy.deepcopy(self.function, memo), self.backend, self.freezes, self.memory_limit, self.precision
+        )
 
     def __copy__(self) -> Compiled:
-        return type(self)(self.function, self.backend, self.freezes, self.memory_limit)
+        return type(self)(self.function, self.backend, self.freezes, self.memory_limit, self.precision)
 
     def __reduce__(self) -> Any:
         """A decorated function or method is found again by its name; anything else is compiled anew."""
@@ -418,7 +430,7 @@ class Compiled:
             return getattr, (function.__self__, function.__name__)
         if isinstance(function, types.FunctionType) and _named(function) is self:
             return function.__qualname__
-        return type(self), (function, self.backend, self.freezes, self.memory_limit)
+        return type(self), (function, self.backend, self.freezes, self.memory_limit, self.precision)
 
 
 def _named(function: types.FunctionType) -> Any:

@@ -15,6 +15,7 @@ _OWN = frozenset(
         "backend",
         "freezes",
         "memory_limit",
+        "precision",
         "_name",
         "_known",
         "_recent",

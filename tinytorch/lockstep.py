@@ -18,6 +18,7 @@ from tinytorch.frontend.tensor.mode import reference_mode
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
+from tinytorch.ir.costs import Precision
 from tinytorch.ir.op import Array
 from tinytorch.ir.printer import Names
 from tinytorch.passes.autodiff import append_gradients
@@ -31,16 +32,17 @@ def verify(
     machine code, and compare all results, new values of state and gradients.
 
     The passes are those of `tt.compile(function, freeze=freeze)`; a compiled function brings its own, its memory limit,
-    and its backend, if that is an object (`blame.reproduce` takes it, too). Tensors,
+    its precision, and its backend, if that is an object (`blame.reproduce` takes it, too). Tensors,
     gradients and attributes of modules and optimizers are afterwards as they were. VerifyError names what is wrong (the
     trace, a pass, a kernel) and the first node that differs; `folder` then holds a reproducer: `graph.ir`,
     `arrays.npz`, and `reproduce.py`. CompileError if a frozen function changes a captured tensor.
     """
     backend: Backend | None = None
     memory_limit: int | None = None
+    precision: Precision = "fast"
     if isinstance(function, Compiled):
         backend = backend_names.find(function.backend)
-        memory_limit = function.memory_limit
+        memory_limit, precision = function.memory_limit, function.precision
         function, freeze = function.function, freeze or function.freezes
     leaves: list[Any] = []
     spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
@@ -62,7 +64,7 @@ def verify(
         surroundings.restore()
     arguments = len(unique) if freeze else None
     names, judged = _output_names(traced), backend or backend_names.llvm()
-    checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, memory_limit)
+    checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, memory_limit, precision)
     return checked.run(eager)
 
 

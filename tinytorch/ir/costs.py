@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tinytorch.ir.types import DType
+
+Precision = Literal["fast", "exact"]  # whether sums may be computed in fewer products than their definition has
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinytorch.ir import verify as _verify
 from tinytorch.ir.collector import paused
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
@@ -52,17 +52,19 @@ def kernel_passes(
     *,
     frozen: bool = False,
     memory: MemoryLimit | None = None,
+    precision: Precision = "fast",
 ) -> Passes:
     """The passes to kernels of these families, which a backend runs, for a target with these costs; with a limit of
-    `memory`, those that keep to it.
+    `memory`, those that keep to it. With the precision "exact", sums have the products of their definition.
 
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
     in_fewer_products = _given(winograd_convolutions, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
-    images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products, in_fewer_products)
-    passes: Passes = (*simple, join_pads, *images, simplify, cse, *to_kernels(families, memory))
+    images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products)
+    fewer = (in_fewer_products,) if precision == "fast" else ()
+    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, *to_kernels(families, memory))
     if not frozen:
         return passes
     leave_weights = (CLEAN, channels_last, in_fewer_products)

@@ -10,7 +10,7 @@ import pytest
 
 import tinytorch as tt
 from tests.execution import compiled, kernels
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import apply
@@ -132,6 +132,32 @@ def test_what_a_target_takes_is_right_there(name: Literal["avx2", "sse2"], colum
     (found,) = compiled(graph, arrays, target)
     wanted, magnitudes = exact(graph, arrays)
     assert (np.abs(found.astype(np.float64) - wanted) <= 10 * np.finfo(np.float32).eps * magnitudes.max()).all()
+
+
+def test_precision_is_the_choice_of_the_user() -> None:
+    rng = np.random.default_rng(1)
+    image, window = (rng.standard_normal(s).astype(np.float32) for s in ((2, 16, 16, 64), (64, 64, 3, 3)))
+    pads = {"stride": (1, 1), "low": (1, 1), "high": (1, 1), "dilation": (1, 1), "groups": 1}
+    wide = image.astype(np.float64), window.transpose(2, 3, 1, 0).astype(np.float64)
+    wanted = conv2d.eval(*wide, **pads)
+    x, w = tt.Tensor(image, requires_grad=True), tt.Tensor(window)
+
+    def run(x: tt.Tensor, w: tt.Tensor) -> tt.Tensor:
+        return tt.conv2d(x.permute(0, 3, 1, 2), w, padding=1).permute(0, 2, 3, 1)
+
+    def error(precision: Precision) -> float:
+        """That of the result, relative; and gradients come in the same way."""
+        function = tt.compile(run, precision=precision)
+        found = function(x, w)
+        ops = {i.op for n in function.graph.nodes if n.op.name == "kernel" for i in n.attrs["body"].nodes}
+        assert (conv2d_winograd in ops) == (precision == "fast")
+        found.sum().backward()
+        return float(np.sqrt(((found.numpy() - wanted) ** 2).mean() / (wanted**2).mean()))
+
+    assert error("exact") < 4e-7
+    assert error("fast") < 1.2e-6, "more than the docstring of tt.compile says"
+    with pytest.raises(tt.CompileError, match='precision is "fast" or "exact", got 3'):
+        tt.compile(run, precision=3)  # pyright: ignore[reportArgumentType]
 
 
 def test_frozen_weights_are_transformed_once() -> None:
