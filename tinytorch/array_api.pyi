@@ -7,11 +7,11 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tinytorch.frontend.devices import device as Device
 from tinytorch.frontend.standard.creation import Shape
 from tinytorch.frontend.standard.data_types import Info
 from tinytorch.frontend.standard.searching import UniqueAll, UniqueCounts, UniqueInverse
 from tinytorch.frontend.standard.statistics import Axes
+from tinytorch.frontend.tensor.devices import device as Device
 from tinytorch.frontend.tensor.dtypes import finfo, iinfo
 from tinytorch.frontend.tensor.tensor import Tensor
 from tinytorch.ir.types import DType
