@@ -116,7 +116,7 @@ def test_training_is_alike(what: Any, module: Any, peer: str) -> None:
     ours, expected = _stepped(module.tinytorch_train(what)), _stepped(theirs(what))
     assert_alike(ours, expected, 2e-3)
     changed = dict(expected.read())
-    changed["lengths"] = changed["lengths"] + 0.1
+    changed["lengths"] = changed["lengths"] + 0.2
     tampered = Workload("sample", {}, rtol=rows.RTOL, atol=rows.ATOL)
     digests = [{k: digest(v) for k, v in numbers.items()} for numbers in (ours.read(), changed)]
     assert not harness.agree(*digests, tampered)

@@ -1,7 +1,8 @@
 """Training steps of a network: images in turn, a loss, its gradient, and the update.
 
-What is compared are the losses of the first steps, and how far each parameter has moved by then: its direction, as
-shares of its root mean square, and that length.
+What is compared are the losses of the first steps, and how far each parameter has moved by then: the length of that
+and its shadows on a few random directions. Single elements would not do: where a rounding error decides whether a unit
+is on, an element of a gradient changes by more than its size, in every framework.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.workloads.networks.torch_layers import TorchLayers
 Array = NDArray[Any]
 CHECKED = 2  # steps behind which the contestants are compared
 BATCHES = 2  # different ones, in turn
+SHADOWS = 4
 RATE, MOMENTUM, DECAY = 0.02, 0.9, 5e-4
 
 
@@ -69,9 +71,11 @@ class Training:
 def moved(start: Sequence[Array], now: Sequence[Array], losses: Sequence[float]) -> Arrays:
     changes = [np.asarray(b) - a for a, b in zip(start, now, strict=True)]
     lengths = [float(np.sqrt(np.mean(change.astype(np.float64) ** 2))) for change in changes]
-    found: dict[str, Array] = {
-        f"{i}": change / length for i, (change, length) in enumerate(zip(changes, lengths, strict=True))
-    }
+    generator = np.random.default_rng(11)
+    found: dict[str, Array] = {}
+    for i, (change, length) in enumerate(zip(changes, lengths, strict=True)):
+        signs = generator.integers(0, 2, (SHADOWS, change.size), np.int8) * 2 - 1
+        found[f"{i}"] = signs @ (change.reshape(-1) / (length * change.size**0.5))
     return found | {"lengths": np.log(np.array(lengths)), "losses": np.array(losses[:CHECKED])}
 
 

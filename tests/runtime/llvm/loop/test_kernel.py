@@ -17,7 +17,7 @@ from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reference import evaluate
-from tinytorch.ir.types import DTYPES, TensorType, bf16, dtype_of, f16, f32, f64, i64
+from tinytorch.ir.types import DTYPES, TensorType, bf16, dtype_of, f16, f32, f64, i64, u8
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.loop.kernel import emit
 from tinytorch.runtime.llvm.text.builder import Module
@@ -231,6 +231,23 @@ def test_operands_that_lie_across_are_transposed(name, dtype, shape):
         return op("where", op("maximum", a, r) < c, a, b), a.apply_op(OPS["copy"], (a,), {})
 
     check(function, [across, along_, rows, columns], name)
+
+
+@each_target
+@pytest.mark.parametrize("dtype", [f32, u8, bf16], ids=str)
+@pytest.mark.parametrize("shape", [(32, 16, 3, 3), (21, 7, 3, 3), (9, 40, 2, 3), (16, 5, 5, 5), (8, 3, 1, 1)])
+def test_operands_that_lie_across_short_axes_are_transposed(name, dtype, shape):
+    """As in the update of a convolution's weights, whose gradient comes with its first axis last in memory."""
+    rng = np.random.default_rng(23)
+    out, inputs, *window = shape
+    gradient = values(rng, (*window, inputs, out), dtype).transpose(3, 2, 0, 1)
+    flipped = values(rng, (*window, inputs, out), dtype)[::-1, ::-1].transpose(3, 2, 0, 1)
+    weights = values(rng, shape, dtype)
+
+    def function(g, w, f):
+        return w - g, op("maximum", f, g)
+
+    check(function, [gradient, weights, flipped], name)
 
 
 @each_target

@@ -12,25 +12,33 @@ from tinytorch.runtime.llvm.text.types import I64, PTR
 
 
 def square_transpose(
-    module: Module, target: Target, source: DType, result: DType, lanes: int, *, partial: bool
+    module: Module,
+    target: Target,
+    source: DType,
+    result: DType,
+    lanes: int,
+    *,
+    partial: bool = False,
+    listed: bool = False,
 ) -> Function:
     """The shared function `(from, row stride, to, column stride[, rows])` for one square of `lanes` × `lanes`.
 
     Reads rows of consecutive elements, converts them to `result`, and writes the columns as rows. Strides are in
-    bytes. The partial one reads only `rows` rows; what it writes for the others is unspecified.
+    bytes. The partial one reads only `rows` rows; what it writes for the others is unspecified. The one with `listed`
+    rows finds `lanes` i64 where they begin in the place of the row stride: a pointer to them.
     """
 
     def build(name: str) -> Function:
-        params = [PTR, I64, PTR, I64, *([I64] if partial else [])]
+        params = [PTR, PTR if listed else I64, PTR, I64, *([I64] if partial else [])]
         fn = module.function(name, params, internal=True, noinline=True)
-        _write_square(fn, LaneEmitter(fn, target, lanes), source, result)
+        _write_square(fn, LaneEmitter(fn, target, lanes), source, result, listed)
         fn.ret()
         return fn
 
-    return module.shared(("transpose", source, result, lanes, partial, target), build)
+    return module.shared(("transpose", source, result, lanes, partial, listed, target), build)
 
 
-def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DType) -> None:
+def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DType, listed: bool) -> None:
     """Columns in groups that fill 128 bits: wherever a vector's 128-bit part lies, it can be loaded by itself, so
     only the small squares inside the parts are left to be transposed by shuffles."""
     start, row_stride, to, column_stride, *live = fn.params
@@ -44,7 +52,9 @@ def _write_square(fn: Function, emitter: LaneEmitter, source: DType, result: DTy
         return offset
 
     rows = [row(i) for i in range(lanes)] if live else []
-    bases = [fn.at(start, row_stride * first) for first in range(0, lanes, part)]
+    if listed:
+        rows = [fn.load(row_stride, I64, 8 * i) for i in range(lanes)]
+    bases = [] if rows else [fn.at(start, row_stride * first) for first in range(0, lanes, part)]
     type = register_type(source, part)
 
     def load(i: int, column: Register) -> Register:

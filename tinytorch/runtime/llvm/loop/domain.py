@@ -14,6 +14,9 @@ from tinytorch.ir.ops.reduce import argmax, argmin
 from tinytorch.ir.types import Shape, contiguous_strides
 
 Walk = tuple[int, ...]  # what one step along each loop axis adds, in elements
+Fold = tuple[tuple[int, int], tuple[int, int]]  # sizes of the two axes that one is made of, and steps along them
+_SHORT = 64  # elements of a last axis that are too few for loops of their own, unless they fill vectors
+_FULL = 16  # elements that fill the vectors of every target
 _Map = tuple[int | None, ...]  # the domain axis behind each axis of a value; None where the value has size 1
 _Link = tuple[Value, list[tuple[int, int]]]  # another value, and pairs of an own axis and one of its
 
@@ -30,13 +33,15 @@ class LoopAxis:
 class Domain:
     """Loop axes, kept ones first, each kind from the outermost in; the walks of inputs, of outputs, and of what iota,
     random and position nodes count; and the states of random nodes with the stride between their two words. States
-    do not lie in the domain: they are read once, and their walk is zero."""
+    do not lie in the domain: they are read once, and their walk is zero. `folded` inputs do not step evenly along the
+    last axis, which is made of two; their walk has the step along the second of these."""
 
     axes: tuple[LoopAxis, ...]
     inputs: tuple[Walk, ...]
     outputs: tuple[Walk, ...]
     counters: dict[Node, Walk]
     states: dict[Value, int]
+    folded: dict[int, Fold]
 
 
 def is_reduction(node: Node) -> bool:
@@ -44,9 +49,12 @@ def is_reduction(node: Node) -> bool:
     return node.op.kind == "reduce" and any(node.inputs[0].type.shape[a] != 1 for a in node.attrs["axes"])
 
 
-def domain_of(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]]) -> Domain:
+def domain_of(
+    body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], *, fold: bool = False
+) -> Domain:
     """The domain of `body`, whose inputs have these `strides` in elements, and whose outputs these `ends`; neighbouring
-    axes that all operands step through evenly are one. CompileError if the values do not lie in one domain."""
+    axes that all operands step through evenly are one. With `fold`, so is a last axis that is short with the one before
+    it, where that holds of all but some inputs. CompileError if the values do not lie in one domain."""
     random = {node.inputs[0] for node in body.nodes if node.op.kind == "random"}
     states = {v: own[0] for v, own in zip(body.inputs, strides, strict=True) if v in random}
     shape, maps = _map_axes(body, states)
@@ -62,6 +70,9 @@ def domain_of(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequ
     counters = {node: walk(*counted) for node in body.nodes if (counted := _counted(node)) is not None}
     order = sorted((a for a in range(len(shape)) if shape[a] != 1), key=lambda a: (a in reduced, a))
     groups = _merge(order, shape, reduced, [*inputs, *outputs, *counters.values()])
+    folded: dict[int, Fold] = {}
+    if fold and not reduced:
+        groups, folded = _fold(groups, shape, inputs, [*outputs, *counters.values()])
 
     def pick(whole: Walk) -> Walk:
         return tuple(whole[group[-1]] for group in groups)
@@ -72,6 +83,7 @@ def domain_of(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequ
         tuple(map(pick, outputs)),
         {node: pick(w) for node, w in counters.items()},
         states,
+        folded,
     )
 
 
@@ -188,3 +200,21 @@ def _merge(order: Sequence[int], shape: Shape, reduced: frozenset[int], walks: S
                 continue
         groups.append([axis])
     return groups
+
+
+def _fold(
+    groups: list[list[int]], shape: Shape, inputs: Sequence[Walk], even: Sequence[Walk]
+) -> tuple[list[list[int]], dict[int, Fold]]:
+    """The last two groups as one, and the inputs that do not step evenly through it, if all `even` walks do."""
+    if len(groups) < 2:
+        return groups, {}
+    *before, outer, last = groups
+    sizes = math.prod(shape[a] for a in outer), math.prod(shape[a] for a in last)
+
+    def is_even(walk: Walk) -> bool:
+        return walk[outer[-1]] == walk[last[-1]] * sizes[1]
+
+    if sizes[1] >= _SHORT or sizes[1] % _FULL == 0 or not all(map(is_even, even)):
+        return groups, {}
+    steps = {o: (walk[outer[-1]], walk[last[-1]]) for o, walk in enumerate(inputs) if not is_even(walk)}
+    return [*before, [*outer, *last]], {o: ((sizes[0], a), (sizes[1], b)) for o, (a, b) in steps.items()}

@@ -101,8 +101,8 @@ def plan_loop(
 ) -> LoopPlan:
     """The plan of `body`, whose inputs have these `strides` and whose outputs these `ends`, on `target`. `covering`
     outputs lie where inputs do."""
-    domain = domain_of(body, strides, ends)
-    values = Values(body, target, domain, _choose_vector(body, domain, target))
+    values = _values(body, strides, ends, target)
+    domain = values.domain
     nodes = [n for n in body.nodes if n in values.live]
     unroll = values.unroll(values.weight(Level.TILE, nodes) + values.weight(Level.FULL, nodes)) if values.across else 1
     division = _divide(values, unroll)
@@ -121,6 +121,19 @@ def plan_loop(
         buffers=tuple(planner.offsets),
         buffer_bytes=planner.bytes,
     )
+
+
+def _values(body: Graph, strides: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], target: Target) -> Values:
+    """With a folded axis, if it is the one in vectors and the inputs that step unevenly along it are transposed."""
+    for fold in (True, False):
+        domain = domain_of(body, strides, ends, fold=fold)
+        values = Values(body, target, domain, _choose_vector(body, domain, target))
+        if not domain.folded:
+            break
+        crossing = () if values.cross is None else values.transposed(values.cross)
+        if values.vector == len(domain.axes) - 1 and domain.folded.keys() <= set(crossing):
+            break
+    return values
 
 
 def _divide(values: Values, unroll: int) -> Division:

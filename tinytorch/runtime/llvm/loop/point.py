@@ -47,9 +47,12 @@ class Cursor:
         return replace(self, pointers=pointers, index={**self.index, axis: index})
 
     def _restarts(self, o: int, axis: int) -> bool:
-        """Whether the operand is a buffer of a tile, which starts at the tile's first column."""
+        """Whether the operand is a buffer of a tile, which starts at the tile's first column, or is folded along the
+        vector axis, so that no step leads to its elements."""
         values = self.plan.values
-        return values.across and axis == values.vector and o >= len(values.body.inputs) + len(values.body.outputs)
+        if not values.across or axis != values.vector:
+            return False
+        return o >= len(values.body.inputs) + len(values.body.outputs) or o in values.domain.folded
 
     def position(self, walk: Walk) -> Register:
         """What a counter that walks so has counted."""
