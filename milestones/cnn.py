@@ -10,8 +10,9 @@ the curve, are the first `WATCHED` of them; the weights of the last epoch are ju
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,17 @@ import numpy as np
 import tinytorch as tt
 from milestones import cnn_pictures as pictures
 from milestones import cnn_profiles as profiles
-from milestones.common import Criterion, Report, arguments, console, show_profiles, table
+from milestones import whitened
+from milestones.common import (
+    Criterion,
+    Report,
+    Timed,
+    argument_parser,
+    console,
+    show_profiles,
+    table,
+    with_folder,
+)
 from tinytorch.frontend.data import DataError
 from tinytorch.frontend.module import init
 from tinytorch.passes.cost import cost
@@ -86,26 +97,6 @@ def make_trainer(recipe: Recipe, epochs: int, compile: bool) -> tt.Trainer:
         schedule=tt.CosineSchedule(recipe.rate, 0, epochs, WARMUP * epochs),
         schedule_by="step",
     )
-
-
-class Timed:
-    """The batches of a loader; `waited` adds up the seconds that its user waited for them."""
-
-    def __init__(self, loader: tt.DataLoader) -> None:
-        self.loader, self.waited = loader, 0.0
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[Any]:
-        batches, end = iter(self.loader), object()
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, end)
-            self.waited += time.perf_counter() - start
-            if batch is end:
-                return
-            yield batch
 
 
 def train_loader(training: tt.Dataset) -> tt.DataLoader:
@@ -173,14 +164,32 @@ def study(model: tt.Module, test: tt.CIFAR10, compile: bool, out: Any) -> dict[s
     }
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argument_parser("cnn", "Milestone 3: a CNN on CIFAR-10", EPOCHS)
+    parser.add_argument("--recipe", choices=("plain", "whitened"), default="plain", help="which network (whitened.py)")
+    other = parser.add_argument_group("with --recipe whitened")
+    other.add_argument("--quick", action="store_true", help="4e13 operations instead of 2.3e14, a narrower network")
+    other.add_argument("--steps", type=int, help="steps of training, fewer than the budget allows, to try things out")
+    other.add_argument("--restart", action="store_true", help="train from the start, whatever checkpoint is there")
+    options = parser.parse_args(argv)
+    if options.recipe == "plain" and (options.quick or options.steps or options.restart):
+        parser.error("--quick, --steps and --restart need --recipe whitened")
+    if options.recipe == "whitened" and options.epochs != EPOCHS:
+        parser.error("--recipe whitened takes --steps, not --epochs")
+    name = {"plain": "cnn", "whitened": "cnn-whitened"}[options.recipe] + "-quick" * options.quick
+    return with_folder(options, name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    options = arguments("cnn", "Milestone 3: a CNN on CIFAR-10", EPOCHS, argv)
+    options = parse(argv)
     try:
         training, test = (tt.CIFAR10(train=t, normalize=True) for t in (True, False))
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
     console.print(f"Training: {training}\nHeld out: {test}")
+    if options.recipe == "whitened":
+        return whitened.run(training, test, options)
     report = Report("cnn", options.out)
     report.figures |= {"eager": options.eager, "training": training.note, "held_out": test.note}
     compile = not options.eager

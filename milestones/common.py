@@ -8,7 +8,7 @@ import os
 import platform
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,30 @@ from rich.table import Table
 
 import tinytorch as tt
 from tinytorch.passes.cost import cost
+from tinytorch.runtime.llvm.backend import LlvmBackend
 
 matplotlib.use("Agg")
 
 console = Console(highlight=False)
 
 
-def arguments(name: str, about: str, epochs: int, argv: Sequence[str] | None) -> argparse.Namespace:
+def argument_parser(name: str, about: str, epochs: int) -> argparse.ArgumentParser:
     """`--out`, `--eager` and `--epochs`, as every milestone takes them."""
     parser = argparse.ArgumentParser(prog=f"python -m milestones.{name}", description=about)
-    parser.add_argument("--out", type=Path, default=Path("out") / name, help="folder for pictures and figures")
+    parser.add_argument("--out", type=Path, help=f"folder for pictures and figures, out/{name} by default")
     parser.add_argument("--eager", action="store_true", help="run every step eagerly, without the compiler")
     parser.add_argument("--epochs", type=int, default=epochs, help=f"epochs at most, {epochs} by default")
-    options = parser.parse_args(argv)
+    return parser
+
+
+def arguments(name: str, about: str, epochs: int, argv: Sequence[str] | None) -> argparse.Namespace:
+    options = argument_parser(name, about, epochs).parse_args(argv)
+    return with_folder(options, name)
+
+
+def with_folder(options: argparse.Namespace, name: str) -> argparse.Namespace:
+    """The same options; the folder of the pictures is there."""
+    options.out = options.out or Path("out") / name
     options.out.mkdir(parents=True, exist_ok=True)
     return options
 
@@ -86,6 +97,80 @@ class Report:
         for criterion in self.criteria:
             console.print(str(criterion))
         return 0 if all(c.met for c in self.criteria if not c.aim) else 1
+
+
+SHARE = 0.65  # of the machine's rate of multiply-adds, which bounds the time of a training
+
+
+def multiply_add_rate() -> float:
+    """Operations per second of fused multiply-adds on all threads, each counted as two: measured."""
+    return LlvmBackend().peaks().flops
+
+
+def bound(operations: float, seconds: float, limit: float) -> dict[str, float]:
+    """Figures of a training by what it cost: the time that it may take at `limit` operations a second, and the share
+    of that rate which it reached."""
+    return {
+        "limit": limit,
+        "bound_seconds": operations / (SHARE * limit),
+        "share_of_limit": operations / seconds / limit,
+    }
+
+
+def bound_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of a table: the bound beside the time."""
+    return [
+        ("operations", f"{figures['operations']:.3g}"),
+        ("training, s", f"{figures['training_seconds']:,.0f}"),
+        (f"operations at {SHARE:.0%} of {figures['limit'] / 1e9:.0f} GFLOP/s, s", f"{figures['bound_seconds']:,.0f}"),
+        ("share of the rate of multiply-adds", f"{figures['share_of_limit']:.1%}"),
+    ]
+
+
+def muon_operations(short: int, long: int, steps: int = 5) -> int:
+    """Of orthogonalizing a matrix: two products with the long side and one without, in each step."""
+    return steps * 2 * (2 * short**2 * long + short**3)
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """A rate that rises to `highest` in the first `warmup` (a share) of `total` epochs, and falls to zero at their
+    end."""
+
+    highest: float
+    total: int
+    warmup: float = 0.0
+
+    def get_lr(self, epoch: float) -> float:
+        done = epoch / self.total
+        rising = min(1.0, (done + 1e-4) / self.warmup) if self.warmup else 1.0
+        return self.highest * min(rising, 1 - done)
+
+
+class Timed:
+    """The batches of a loader; `waited` adds up the seconds that its user waited for them, `used` those from the first
+    one to the last."""
+
+    def __init__(self, loader: tt.DataLoader) -> None:
+        self.loader, self.waited, self.used = loader, 0.0, 0.0
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._timed(iter(self.loader))
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        end = object()
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, end)
+            taken = time.perf_counter()
+            self.waited += taken - start
+            if batch is end:
+                return
+            yield batch
+            self.used += time.perf_counter() - start
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -27,7 +27,17 @@ import numpy as np
 import tinytorch as tt
 from milestones import tinygpt_pictures as pictures
 from milestones import tinygpt_profiles as profiles
-from milestones.common import Criterion, Report, console, table
+from milestones.common import (
+    Criterion,
+    LinearSchedule,
+    Report,
+    bound,
+    bound_rows,
+    console,
+    multiply_add_rate,
+    muon_operations,
+    table,
+)
 from tinytorch.frontend.data import DataError
 
 CONTEXT, BATCH, SEED = 1024, 4, 0
@@ -36,7 +46,6 @@ WARMUP, ADAM_RATE = 0.02, 6e-3
 GENERATED = 1000  # characters
 WORD = re.compile(r"[A-Za-z']+")
 PUBLISHED = 1.4697  # nats: nanoGPT with 10.7 M parameters (Karpathy 2022)
-SHARE = 0.65  # of the machine's rate of multiply-adds, which bounds the time
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,7 @@ class Size:
         """What one step costs."""
         tokens, d = BATCH * CONTEXT, self.dim
         passes = tokens * (6 * (self.weights + vocabulary * d) + 6 * self.layers * CONTEXT * d)
-        return passes + self.layers * (4 * _muon(d, d) + 2 * _muon(d, 4 * d))
-
-
-def _muon(short: int, long: int, steps: int = 5) -> int:
-    """Operations of orthogonalizing one matrix: two products with the long side and one without, in each step."""
-    return steps * 2 * (2 * short**2 * long + short**3)
+        return passes + self.layers * (4 * muon_operations(d, d) + 2 * muon_operations(d, 4 * d))
 
 
 SIZES = {
@@ -92,19 +96,6 @@ def make_model(size: Size, vocabulary: int) -> tt.GPT:
         value_residual=True,
         initialization="identity",
     )
-
-
-@dataclass(frozen=True)
-class LinearSchedule:
-    """A rate that rises to `highest` in the first `warmup` of `total` epochs, and falls to zero at their end."""
-
-    highest: float
-    total: int
-    warmup: float
-
-    def get_lr(self, epoch: float) -> float:
-        done = epoch / self.total
-        return self.highest * min(1.0, (done + 1e-4) / self.warmup, 1 - done)
 
 
 def is_matrix(parameter: tt.Tensor, model: tt.GPT) -> bool:
@@ -250,11 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     assert isinstance(model, tt.GPT)
     parameters = sum(p.numel() for p in model.parameters())
     console.print(f"{text}; {size.layers} layers, {size.dim} wide: {parameters:,} parameters")
-    limit = profiles.multiply_add_rate()
+    limit = multiply_add_rate()
     run = train(trainer, text, tokenizer, options)
     run |= {"size": options.size, "eager": options.eager, "seed": SEED, "parameters": parameters}
-    run["bound_seconds"] = run["operations"] / (SHARE * limit)
-    run["limit"], run["share_of_limit"] = limit, run["operations"] / run["training_seconds"] / limit
+    run |= bound(run["operations"], run["training_seconds"], limit)
     tt.save_safetensors(model.state_dict(), options.out / "tinygpt.safetensors")
     nats = loss_of(model, tokenizer.encode(text.validation), compile)
     run |= {"validation_nats": nats, "bits_per_character": nats / math.log(2), "perplexity": math.exp(nats)}
@@ -274,10 +264,7 @@ def show(run: dict[str, Any]) -> None:
         ("held-out loss, nats per character", f"{run['validation_nats']:.4f}"),
         ("bits per character", f"{run['bits_per_character']:.3f}"),
         ("perplexity", f"{run['perplexity']:.3f}"),
-        ("operations", f"{run['operations']:.3g}"),
-        ("training, s", f"{run['training_seconds']:,.0f}"),
-        (f"operations at {SHARE:.0%} of {run['limit'] / 1e9:.0f} GFLOP/s, s", f"{run['bound_seconds']:,.0f}"),
-        ("share of the rate of multiply-adds", f"{run['share_of_limit']:.1%}"),
+        *bound_rows(run),
         ("characters a second, with a cache", f"{run['cached_per_second']:,.0f}"),
         ("characters a second, without", f"{run['uncached_per_second']:,.0f}"),
         (f"known words among {GENERATED:,} characters", f"{run['known_words']:.1%}"),

@@ -9,16 +9,10 @@ from typing import Any
 import tinytorch as tt
 from milestones import tinygpt
 from milestones.common import kib, table
-from tinytorch.runtime.llvm.backend import LlvmBackend
 
 TEMPERATURE = 0.8
 UNCACHED = 100  # characters that are generated without a cache, to compare
 DEPTHS = (2, 4, 6)
-
-
-def multiply_add_rate() -> float:
-    """Operations per second of fused multiply-adds on all threads, each counted as two."""
-    return LlvmBackend().peaks().flops
 
 
 def generate(model: tt.GPT, tokenizer: tt.CharTokenizer, prompt: str, count: int) -> tuple[dict[str, float], str]:

@@ -8,8 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from milestones import cnn, common, mlp, perceptron, tinygpt, tinygpt_profiles
+from milestones import cnn, common, mlp, perceptron, tinygpt, tinygpt_profiles, whitened
 from milestones.common import Criterion, Report
+from tinytorch.frontend.data import ArrayDataset
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -191,6 +192,116 @@ def test_the_cnn_on_a_part_of_cifar10(tmp_path, monkeypatch, flags):
     assert status == (0 if report["criteria"][0]["met"] else 1)
     weights = cnn.tt.load_safetensors(tmp_path / "cnn.safetensors")
     assert weights["0.weight"].shape == (8, 3, 3, 3)
+
+
+def test_whitening_filters_make_patches_white():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(300, 3, 9, 9)) @ rng.normal(size=(9, 9)) + rng.normal(size=(3, 1, 1))
+    filters = whitened.whitening_filters(images)
+    assert filters.shape == (24, 3, 2, 2) and np.array_equal(filters[:12], -filters[12:])
+    windows = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(2, 3))
+    found = np.einsum("ncyxij,ocij->oyxn", windows, filters[:12]).reshape(12, -1)
+    np.testing.assert_allclose(found @ found.T / found.shape[1], np.eye(12), atol=0.02)
+
+
+def test_filters_begin_as_identities_and_keep_their_norm():
+    model = whitened.make_model((8, 16), np.zeros((4, 3, 2, 2)))
+    _, first, second, *_ = [layer for layer in model if isinstance(layer, cnn.tt.Conv2d)]
+    x = cnn.tt.randn(2, 4, 5, 5)
+    np.testing.assert_array_equal(first(x).numpy()[:, :4], x.numpy())
+    assert not np.array_equal(first(x).numpy()[:, 4:], x.numpy())
+    np.testing.assert_array_equal(second(first(x)).numpy(), first(x).numpy())
+    optimizers, rates = whitened.optimizers(model)
+    before = first.weight.numpy().copy()
+    grads = {id(p): cnn.tt.randn(*p.shape) for p in model.parameters()}
+    for p in model.parameters():
+        p.grad = grads[id(p)] if p.requires_grad else None
+    optimizers[0].step()
+    move = (before * np.sqrt(8) / np.linalg.norm(before) - first.weight.numpy()).reshape(8, -1) / rates[0]
+    assert np.all(np.abs(np.linalg.svd(move, compute_uv=False) - 1) < 0.6)  # three steps of Newton-Schulz
+    assert sum(len(group.params) for o in optimizers for group in o.param_groups) == 4 + 1 + 5
+    assert not model[0].weight.requires_grad and optimizers[2].param_groups[0]["lr"] == whitened.BIAS_RATE
+
+
+class FewImages(ArrayDataset):
+    """Six images of which each row counts up from its number; no change to see batches."""
+
+    def __init__(self):
+        self.images = (np.arange(6)[:, None] * 10 + np.arange(4)).astype(np.uint8).reshape(6, 1, 1, 4)
+        super().__init__(self.images, np.arange(6))
+
+
+def test_each_image_is_mirrored_in_every_second_epoch():
+    views = whitened.Views(FewImages(), 9)
+    images, labels = (
+        np.concatenate(parts) for parts in zip(*(seen_of(views, piece) for piece in range(2)), strict=True)
+    )
+    assert labels.shape == (18,) and all(set(labels[i : i + 6]) == set(range(6)) for i in (0, 6, 12))
+    mirrored = images[:, 0, 0, 0] > images[:, 0, 0, 3]
+    assert np.array_equal(np.sort(images, -1)[:, 0, 0], labels[:, None] * 10 + np.arange(4))
+    by_image = np.array([mirrored[labels == label] for label in range(6)])
+    assert np.array_equal(by_image[:, 0], by_image[:, 2]) and np.array_equal(by_image[:, 0], ~by_image[:, 1])
+    assert 0 < by_image[:, 0].sum() < 6
+    again, _ = seen_of(whitened.Views(FewImages(), 9), 1)
+    assert np.array_equal(again, images[9:])
+
+
+def seen_of(views, piece):
+    views.piece = piece
+    return views.__getitems__(np.arange(len(views)))
+
+
+def test_operations_are_those_of_direct_convolutions():
+    widths = whitened.BUDGETS[False].widths
+    assert whitened.forward_operations(widths) == pytest.approx(130.2e6, rel=1e-3)
+    model = whitened.make_model((4, 8), np.zeros((24, 3, 2, 2))).eval()
+    graph = cnn.tt.compile(model, backend="interpreter")
+    graph(cnn.tt.zeros(1, 3, 32, 32))
+    found = sum(node.flops for node in graph.traced_graph.nodes if node.op.name == "conv2d")
+    assert whitened.forward_operations((4, 8)) == found
+    steps = whitened.step_operations(widths, 1000) - 3000 * whitened.forward_operations(widths)
+    assert steps == sum(6 * (2 * r * r * c + r**3) for r, c in MUON_SHAPES)
+
+
+MUON_SHAPES = [(48, 216), (48, 432), (160, 432), (160, 1440), (256, 1440), (256, 2304)]
+
+
+@pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs CIFAR-10: set TINYTORCH_DATA")
+def test_the_whitened_network_on_a_part_of_cifar10(tmp_path, monkeypatch, capsys):
+    class Part(cnn.tt.CIFAR10):
+        """The first images of a set."""
+
+        def __init__(self, train, **options):
+            super().__init__(train=train, **options)
+            self.images, self.labels = self.arrays = tuple(a[: 200 if train else 60] for a in self.arrays)
+
+    monkeypatch.setattr(cnn.tt, "CIFAR10", Part)
+    monkeypatch.setattr(whitened, "BATCH", 40)
+    monkeypatch.setitem(whitened.BUDGETS, True, whitened.Budget(1e9, (8, 12), plain=0.2, views=0.99))
+    command = ["--recipe", "whitened", "--quick", "--steps", "16", "--out", str(tmp_path)]
+    assert cnn.main(command) == 1
+    assert "NOT met: held-out accuracy with six views" in capsys.readouterr().out
+    assert pictures(tmp_path) == ["augmentation", "confusion", "curves", "filters"]
+    figures = json.loads((tmp_path / "cnn.json").read_text())["figures"]
+    assert figures["steps"] == 16 and figures["epochs"] == 16 * 40 / 200 and figures["widths"] == [8, 12]
+    losses = [piece["train_loss"] for piece in figures["history"]]
+    assert len(losses) == 8 and losses[-1] < losses[0] - 0.2
+    assert figures["bound_seconds"] == pytest.approx(figures["operations"] / 0.65 / figures["limit"])
+    confusion = np.array(figures["confusion"])
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(figures["accuracy_plain"])
+    assert 0 <= figures["waited_share"] < 1 and figures["operations"] == 16 * whitened.step_operations((8, 12), 40)
+    assert cnn.main([*command, "--eager"]) == 1  # from the checkpoint
+    again = json.loads((tmp_path / "cnn.json").read_text())["figures"]
+    assert again["history"] == figures["history"] and again["confusion"] == figures["confusion"]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--quick"], ["--steps", "3"], ["--recipe", "whitened", "--epochs", "3"], ["--recipe", "other"]]
+)
+def test_options_of_one_recipe_are_not_those_of_the_other(tmp_path, capsys, flags):
+    with pytest.raises(SystemExit):
+        cnn.main(["--out", str(tmp_path), *flags])
+    assert "--recipe" in capsys.readouterr().err
 
 
 def test_without_data_the_gpt_says_so(tmp_path, capsys, monkeypatch):
