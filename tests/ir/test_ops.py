@@ -317,3 +317,24 @@ def test_repeated_elements_share_memory(shape, target, dtype):
     assert found.dtype == x.dtype and found.shape == target and found.strides == expected.strides
     assert np.array_equal(found, expected) and not found.flags.writeable
     assert found.size == 0 or np.shares_memory(found, x)
+
+
+def test_random_numbers_of_16_bits_are_the_halves_of_blocks():
+    """Those of Philox4x32-10 whose words the generator's authors publish, for a counter and a key of 0."""
+    words = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    state = np.array([0, 0])
+    assert [int(OPS["random_bits"].eval(state, shape=(1,), word=w)[0]) % 2**32 for w in range(4)] == words
+    found = OPS["random_bits"].eval(state, shape=(3, 8))
+    assert found.min() >= -(2**15) and found.max() < 2**15
+    assert [int(x) % 2**16 for x in found[0]] == [half for w in words for half in (w & 0xFFFF, w >> 16)]
+    next_block = OPS["random_bits"].eval(np.array([0, 1]), shape=(8,))
+    np.testing.assert_array_equal(found[1], next_block)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1, 0.02, 0.003, 1e-5, 0.97, 0.9999])
+def test_dropout_drops_with_its_probability(p):
+    """Within five deviations of the binomial distribution, and a thousandth of the rarer outcome."""
+    count = 200_000
+    kept = OPS["dropout"].eval(np.ones(count, np.float32), np.array([11, 3]), p=p) != 0
+    expected, slack = count * (1 - p), 1e-3 * count * min(p, 1 - p)
+    assert abs(kept.sum() - expected) <= 5 * np.sqrt(count * p * (1 - p)) + slack

@@ -33,7 +33,7 @@ from tinytorch.ir.ops.elementwise import (
     sqrt,
     tanh,
 )
-from tinytorch.ir.ops.random import random_bits
+from tinytorch.ir.ops.random import least_kept, random_bits
 from tinytorch.ir.ops.reduce import max_, mean_of, sum_
 from tinytorch.ir.ops.view import broadcast, reshape
 from tinytorch.ir.types import DType, Shape, TensorType, f32, i32, i64
@@ -394,9 +394,9 @@ def _random_type(state: TensorType, *, shape: Shape, dtype: DType = f32) -> Tens
     return TensorType(dtype, shape)
 
 
-def _unit(state: Any, shape: Shape, **word: int) -> Any:
+def _unit(state: Any, shape: Shape, *, word: int) -> Any:
     """f32 in [0, 1) from the upper 24 bits of a word, all of which an f32 holds exactly."""
-    bits = apply(random_bits, state, shape=shape, **word)
+    bits = apply(random_bits, state, shape=shape, word=word)
     upper = apply(shift_right_logical, bits, filled(bits, 8, bits.type))
     return apply(cast, upper, dtype=f32) * 2.0**-24
 
@@ -422,8 +422,12 @@ def _dropout_type(x: TensorType, state: TensorType, *, p: float) -> TensorType:
 
 
 def kept(state: Any, shape: Shape, p: float) -> Any:
-    """bool: what a dropout with probability p keeps."""
-    chance = _unit(state, shape)
+    """bool: what a dropout with probability p keeps, by 16 bits an element, or 24 where those are too few."""
+    least = least_kept(p)
+    if least is not None:
+        bits = apply(random_bits, state, shape=shape)
+        return apply(ge, bits, filled(bits, least, bits.type))
+    chance = _unit(state, shape, word=0)
     return apply(ge, chance, filled(chance, p, chance.type))
 
 

@@ -23,7 +23,7 @@ _LOW = 0xFFFFFFFF
 ROUNDS = 10
 
 
-LANES = 16  # neighbours whose words come from as many blocks, the same word of each: no vector has more lanes
+HALVES = 8  # of 16 bits in a block
 
 
 def _bits_type(state: TensorType, *, shape: Shape, word: int | None = None) -> TensorType:
@@ -35,22 +35,38 @@ def _bits_type(state: TensorType, *, shape: Shape, word: int | None = None) -> T
 def philox(e: Emitter, index: Lane, seed: Lane, offset: Lane, *, shape: Shape, word: int | None = None) -> Lane:
     """The bits of element `index` of the flattened shape, as the op describes them; lanes are i64."""
     if word is not None:
-        return philox_block(e, offset + index, seed)[word].cast(i32)
-    words = philox_block(e, offset + (index >> 6) * LANES + (index & (LANES - 1)), seed)
-    which = (index >> 4) & 3
+        return philox_block(e, offset + index, round_keys(seed))[word].cast(i32)
+    words = philox_block(e, offset + (index >> 3), round_keys(seed))
+    which = (index >> 1) & 3
     low, high = (e.select((which & 1) < 1, words[i], words[i + 1]) for i in (0, 2))
-    return e.select(which < 2, low, high).cast(i32)
+    half = e.select(which < 2, low, high) >> ((index & 1) << 4)
+    return (half.cast(i32) << 16).ashr(16)
 
 
-def philox_block(e: Emitter, counter: Lane, seed: Lane) -> list[Lane]:
+def round_keys(seed: Lane) -> list[tuple[Lane, Lane]]:
+    """The two key words of each round."""
+    keys = [(seed & _LOW, seed >> 32)]
+    for _ in range(ROUNDS - 1):
+        low, high = keys[-1]
+        keys.append(((low + _WEYL[0]) & _LOW, (high + _WEYL[1]) & _LOW))
+    return keys
+
+
+def philox_block(e: Emitter, counter: Lane, keys: Sequence[tuple[Lane, Lane]]) -> list[Lane]:
     """The four words of a block; lanes are i64, 32-bit words stand in their low halves."""
-    c = [counter & _LOW, counter >> 32, e.const(0, i64), e.const(0, i64)]
-    key = [seed & _LOW, seed >> 32]
-    for _ in range(ROUNDS):
-        p0, p1 = c[0] * _MULTIPLIERS[0], c[2] * _MULTIPLIERS[1]
-        c = [(p1 >> 32) ^ c[1] ^ key[0], p1 & _LOW, (p0 >> 32) ^ c[3] ^ key[1], p0 & _LOW]
-        key = [(key[0] + _WEYL[0]) & _LOW, (key[1] + _WEYL[1]) & _LOW]
-    return c
+    c = [counter, counter >> 32, e.const(0, i64), e.const(0, i64)]
+    for low, high in keys:  # upper halves are cut off where they would count: x86 multiplies low halves anyway
+        p0, p1 = (c[0] & _LOW) * _MULTIPLIERS[0], (c[2] & _LOW) * _MULTIPLIERS[1]
+        c = [(p1 >> 32) ^ c[1] ^ low, p1, (p0 >> 32) ^ c[3] ^ high, p0]
+    return [word & _LOW for word in c]
+
+
+def least_kept(p: float) -> int | None:
+    """The least of the 16-bit numbers of `random_bits` that a dropout with probability p keeps; None where a multiple
+    of 2**-16 is not close enough to p or 1 - p, to one part in a thousand."""
+    dropped = round(p * 2**16)
+    close = abs(dropped - p * 2**16) <= 2**6 * min(p, 1 - p)
+    return dropped - 2**15 if close and 0 < p < 1 else None
 
 
 def _bits_eval(state: Array, *, shape: Shape, word: int | None = None) -> Array:
@@ -69,6 +85,7 @@ def _bits_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> i
 random_bits = define(Op(
     name="random_bits", kind="random",
     doc="A random i32 per element, from state i64[2] = (seed, offset): `word` of the block at counter offset + index. "
-        "Without a word, elements 64 n to 64 n + 63 are words 0 of 16 blocks, then words 1, 2 and 3 of the same.",
+        "Without a word, a number from -2**15 to 2**15 - 1: elements 8 n to 8 n + 7 are the halves of block n, the "
+        "lower one of each word first.",
     infer=_bits_type, eval=_bits_eval, vjp=NONDIFF, flops=_bits_flops, scalar=philox,
 ))  # fmt: skip

@@ -43,7 +43,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         "width": draw(st.sampled_from([1, 3, 16, 17, 32, 64])),
         "depth": draw(st.sampled_from([1, 5, 16, 20, 33, 64])),
         "mask": draw(st.sampled_from([None, None, "bool", "float", "row"])),
-        "dropout": draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
+        "dropout": draw(st.sampled_from([0.0, 0.0, 0.3, 0.004, 1.0])),
         "positions": draw(st.booleans()),
         "causal": draw(st.booleans()),
         "fill": draw(st.sampled_from([-math.inf, -math.inf, -5.0])),

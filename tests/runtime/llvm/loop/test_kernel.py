@@ -302,6 +302,7 @@ def test_dropped_elements_share_random_blocks(name, shape):
     check(lambda s, a: op("dropout", a, s, p=0.3), [state, x], name)
     check(lambda s, a: op("sum", op("dropout", a, s, p=0.3), axes=(last,)), [state, x], name, 1e-5)
     check(lambda s, a: op("sum", op("dropout", a, s, p=0.3), axes=(0,)), [state, x], name, 1e-5)
+    check(lambda s, a: op("dropout", a, s, p=0.003), [state, x], name)  # by more bits
 
 
 @each_target

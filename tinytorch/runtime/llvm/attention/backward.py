@@ -5,8 +5,9 @@ weights are computed again; with p the weights and d what dropout makes of it, a
 
     dv += dᵀ g        dk += cᵀ q · scale        dq += c k · scale
 
-Sums are kept in scratch memory, of the group's keys and the head's queries, and written at the end. Queries that see no
-key of a block are left out, unless q, k, v or g is infinite or NaN: 0 times those is NaN.
+Scales, dropout's too, are applied at the end. Sums are kept in scratch memory, of the group's keys and the head's
+queries, and written then. Queries that see no key of a block are left out, unless q, k, v or g is infinite or NaN: 0
+times those is NaN.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinytorch.ir.emitter import Lane
+from tinytorch.runtime.llvm.attention.dropout import Dropout, numbers_bytes
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
 from tinytorch.runtime.llvm.attention.scores import Scores
 from tinytorch.runtime.llvm.contract.parts import least
@@ -62,6 +64,7 @@ class Backward:
         self.dq_at = scratch.area(heads.queries * self.wide)
         self.dk_at = scratch.area((heads.keys + heads.tall) * self.wide)
         self.dv_at = scratch.area((heads.keys + heads.tall) * self.deep)
+        self.numbers_at = scratch.area(numbers_bytes(heads, self.key_block))
         self.scratch_bytes = scratch.bytes
 
     def write(self) -> None:
@@ -71,7 +74,13 @@ class Backward:
         names += [name for name, x in zip(("dq", "dk", "dv"), self.results, strict=True) if x is not None]
         self.pointers = {name: fn.load(frame, PTR, 8 * i) for i, name in enumerate(names)}
         self.scratch = fn.load(frame, PTR, 8 * len(names))
-        self.scores = Scores(fn, heads, self.pointers.get("state"))
+        self.scores = Scores(fn, heads)
+        self.dropout = None
+        if "state" in self.pointers:
+            at = fn.at(self.scratch, self.numbers_at)
+            self.dropout = Dropout(self.module, fn, heads, self.pointers["state"], at)
+        self.kept_scale = 1 / (1 - heads.how.p) if heads.how.p < 1 else 1.0
+        self.factors = {"dq": heads.how.scale, "dk": heads.how.scale, "dv": self.kept_scale}
         self.products = Products(self.module, fn, heads)
         self._group(chunk // self.groups, chunk % self.groups)
 
@@ -177,7 +186,7 @@ class Backward:
         products.add(c, k_rows, dq, rows, heads.width, count, most)
 
     def _row(self, head: _Head, first: Register, count: Register, query: Register, p: Register, c: Register) -> None:
-        """Products become weights, as dropout leaves them, and the cotangents of scores, times the scale."""
+        """Products become weights, as dropout leaves them before it scales, and the cotangents of scores."""
         fn, heads, scores = self.fn, self.heads, self.scores
         e = scores.e
         row = scores.row(self.pointers.get("mask"), head.batch, head.number, query, head.position, first, count, p)
@@ -189,21 +198,28 @@ class Backward:
 
         top, inverse = (of_row("norms", self.norms, column) for column in range(2))
         delta = of_row("delta", self.delta)
-        scale = scores.const(heads.how.scale)
+        scale, kept_scale = scores.const(heads.how.scale), scores.const(self.kept_scale)
+        dropout = self.dropout
+        numbers = None if dropout is None else dropout.draw(row.number + row.first, row.count)
 
-        def visit(j: Register, tail: bool, bits: Lane | None) -> Sequence[Register]:
+        def visit(j: Register, tail: bool) -> Sequence[Register]:
             offset = j * heads.size
             if scores.plain and not tail:
                 weight = scores.exp(e.fma(scores.load(p, offset), scale, -top)) * inverse
             else:
                 weight = scores.exp(scores.score(row, j, tail) - top) * inverse
-            by_value = scores.dropped(scores.load(c, offset), bits)
-            cotangent = scores.visible(row, j, tail, weight * (by_value - delta)) * scale
-            scores.store(scores.dropped(weight, bits), p, offset)
-            scores.store(cotangent, c, offset)
+            kept, difference = weight, scores.load(c, offset)
+            if dropout is not None and numbers is not None:
+                keeps, nothing = dropout.keeps(dropout.numbers(numbers, j)), scores.const(0)
+                kept = e.select(keeps, weight, nothing)
+                difference = e.fma(e.select(keeps, difference, nothing), kept_scale, -delta)
+            else:
+                difference = difference - delta
+            scores.store(kept, p, offset)
+            scores.store(scores.visible(row, j, tail, weight * difference), c, offset)
             return []
 
-        scores.sweep(row, [], visit, random=True)
+        scores.sweep(row, [], visit)
         end = (count + (heads.lanes - 1)) // heads.lanes * (heads.lanes * heads.size)
         for x in (p, c):
             for j in range(0, self.behind, heads.lanes):
@@ -215,13 +231,13 @@ class Backward:
             return
         fn, heads, scores = self.fn, self.heads, self.scores
         to = at_entry(fn, self.pointers[name], x, batch, head)
-        source = fn.at(self.scratch, at)
+        source, factor = fn.at(self.scratch, at), scores.const(self.factors[name])
 
         def one(i: Register) -> None:
             here, there = fn.at(source, i * row), fn.at(to, i * x.row_bytes)
             for j in range(0, x.shape[3], heads.lanes):
                 mask = fn.lane_mask(heads.lanes, x.shape[3] - j)
-                made = scores.load(here, fn.const(j * heads.size)).cast(x.dtype)
+                made = (scores.load(here, fn.const(j * heads.size)) * factor).cast(x.dtype)
                 scores.e.store_strided(made, there, x.strides[-1] or 1, j * x.column_bytes, mask=mask)
 
         fn.loop(rows, [], one)

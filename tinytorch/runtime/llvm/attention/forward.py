@@ -8,18 +8,20 @@ queries sees are left out, unless values are infinite or NaN: 0 times those is N
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
+from tinytorch.runtime.llvm.attention.dropout import Dropout, numbers_bytes
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
-from tinytorch.runtime.llvm.attention.scores import Scores
+from tinytorch.runtime.llvm.attention.scores import Row, Scores
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
-from tinytorch.runtime.llvm.text.types import I1, I64, PTR, memory_type
+from tinytorch.runtime.llvm.text.types import I1, I16, I64, PTR, memory_type
 
 _KEYS = 256  # of a block
 _QUERIES = 256  # of an item at most
@@ -60,7 +62,7 @@ class Forward:
         self.o_at = scratch.area(self.block * heads.pitch(heads.depth))
         self.m_at = scratch.area(self.block * heads.size)
         self.l_at = scratch.area(self.block * heads.size)
-        self.kept_at = scratch.area(self.block * heads.size)  # more than 0 where dropout has kept a weight of a row
+        self.numbers_at = scratch.area(numbers_bytes(heads, self.key_block))
         self.scratch_bytes = scratch.bytes
 
     def write(self) -> None:
@@ -75,7 +77,11 @@ class Forward:
         ends = pointers[count:]
         self.scratch = ends.pop()
         self.ends = ends
-        self.scores = Scores(fn, heads, self.extras.get("state"))
+        self.scores = Scores(fn, heads)
+        self.dropout = None
+        if "state" in self.extras:
+            at = fn.at(self.scratch, self.numbers_at)
+            self.dropout = Dropout(self.module, fn, heads, self.extras["state"], at)
         self.products = Products(self.module, fn, heads)
         first = chunk * self.items_per_chunk
         fn.loop(least(first + self.items_per_chunk, self.items), [], self._item, start=first)
@@ -118,8 +124,7 @@ class Forward:
     def _clear(self, rows: Register) -> None:
         fn, heads = self.fn, self.heads
         fn.fill(fn.at(self.scratch, self.o_at), 0, rows * heads.pitch(heads.depth))
-        for at in (self.l_at, self.kept_at):
-            fn.fill(fn.at(self.scratch, at), 0, rows * heads.size)
+        fn.fill(fn.at(self.scratch, self.l_at), 0, rows * heads.size)
         lowest = fn.const(-math.inf, memory_type(heads.compute, 1))
         fn.loop(rows, [], lambda i: fn.store(lowest, fn.at(self.scratch, self.m_at), i * heads.size))
 
@@ -159,27 +164,31 @@ class Forward:
             self.products.dots(q, block.keys, s, heads.queries, count)
         else:
             self.products.scores(q, block.keys.at, heads.width, s, rows, block.first, count, heads.queries)
-        fn.loop(rows, [], lambda r: self._weights(item, block, i + r, fn.at(s.at, r * s.row), count))
+        # All rows' largest scores first: what is computed of one need not wait for that of the row before.
+        row = functools.partial(self._row, item, block, count)
+        fn.loop(rows, [], lambda r: self._top(row(i + r, fn.at(s.at, r * s.row)), i + r))
+        fn.loop(rows, [], lambda r: self._weights(row(i + r, fn.at(s.at, r * s.row)), i + r))
         o_row = heads.pitch(heads.depth)
         o = Matrix(fn.at(fn.at(self.scratch, self.o_at), i * o_row), o_row, heads.size)
         some = fn.compare("sgt", count, fn.const(0))
         fn.if_(some, lambda: self.products.add(s, block.values, o, rows, heads.depth, count, heads.queries))
 
-    def _weights(self, item: _Item, block: _Block, i: Register, at: Register, count: Register) -> None:
-        """Scores become weights relative to the largest so far; sums before are scaled down to it."""
+    def _row(self, item: _Item, block: _Block, count: Register, i: Register, at: Register) -> Row:
+        mask, query = self.extras.get("mask"), item.start + i
+        return self.scores.row(mask, item.batch, item.head, query, item.position, block.first, count, at)
+
+    def _top(self, row: Row, i: Register) -> None:
+        """The largest score so far of row i; sums before are scaled down to it."""
         fn, heads, scores = self.fn, self.heads, self.scores
         e, one = scores.e, scores.one
-        query, mask = item.start + i, self.extras.get("mask")
-        row = scores.row(mask, item.batch, item.head, query, item.position, block.first, count, at)
-        scale = scores.const(heads.how.scale)
 
-        def largest(j: Register, tail: bool, bits: Lane | None, top: Register) -> Sequence[Register]:
+        def largest(j: Register, tail: bool, top: Register) -> Sequence[Register]:
             if scores.plain:
-                t = scores.load(at, j * heads.size)
+                t = scores.load(row.at, j * heads.size)
                 t = e.select(scores.below(j, row.seen), t, scores.const(-math.inf)) if tail else t
             else:
                 t = scores.score(row, j, tail)
-                scores.store(t, at, j * heads.size)
+                scores.store(t, row.at, j * heads.size)
             x = e.value(t)
             return [fn.select(fn.compare("ogt", x, top), x, top)]
 
@@ -191,35 +200,39 @@ class Forward:
         tops, totals = fn.at(self.scratch, self.m_at), fn.at(self.scratch, self.l_at)
         before = fn.load(tops, kind, i * heads.size)
         now = fn.select(fn.compare("ogt", top, before), top, before)
-        empty = fn.compare("oeq", now, fn.const(-math.inf, kind))
-        shift = fn.select(empty, fn.const(0.0, kind), now)
-        wide = scores.splat(shift)
-
-        def weight(j: Register, tail: bool, bits: Lane | None, total: Register, kept: Register) -> Sequence[Register]:
-            t = scores.load(at, j * heads.size)
-            x = scores.exp(e.fma(t, scale, -wide) if scores.plain else t - wide)
-            if tail and scores.plain:
-                x = e.select(scores.below(j, row.seen), x, scores.const(0))
-            scores.store(scores.dropped(x, bits), at, j * heads.size)
-            if heads.how.p:
-                one_each = scores.dropped(scores.const(1), bits)
-                one_each = e.select(scores.below(j, row.count), one_each, scores.const(0)) if tail else one_each
-                kept = kept + e.value(one_each)
-            return [total + e.value(x), kept]
-
-        nothing = e.value(scores.const(0))
-        total, kept = scores.sweep(row, [nothing, nothing], weight, random=True)
-        total = fn.reduce(total, lambda a, b: a + b)
-        if heads.how.p:
-            so_far = fn.at(self.scratch, self.kept_at)
-            fn.store(
-                fn.load(so_far, kind, i * heads.size) + fn.reduce(kept, lambda a, b: a + b), so_far, i * heads.size
-            )
-        factor = one.value(lanemath.exp(one, Lane(one, heads.compute, before - shift)))
-        fn.store(fn.fma(fn.load(totals, kind, i * heads.size), factor, total), totals, i * heads.size)
+        factor = one.value(lanemath.exp(one, Lane(one, heads.compute, before - self._shift(now))))
+        fn.store(fn.load(totals, kind, i * heads.size) * factor, totals, i * heads.size)
         fn.store(now, tops, i * heads.size)
         grown = fn.compare("une", factor, fn.const(1.0, kind))
         fn.if_(grown, lambda: self._scale(i, factor))
+
+    def _shift(self, top: Register) -> Register:
+        """What weights are relative to: the largest score, unless there is none."""
+        fn = self.fn
+        empty = fn.compare("oeq", top, fn.const(-math.inf, top.type))
+        return fn.select(empty, fn.const(0.0, top.type), top)
+
+    def _weights(self, row: Row, i: Register) -> None:
+        """Scores of row i become weights relative to the largest so far, as dropout leaves them before it scales."""
+        fn, heads, scores, dropout = self.fn, self.heads, self.scores, self.dropout
+        e, kind = scores.e, memory_type(heads.compute, 1)
+        scale = scores.const(heads.how.scale)
+        shift = scores.splat(self._shift(fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)))
+        numbers = None if dropout is None else dropout.draw(row.number + row.first, row.count)
+
+        def weight(j: Register, tail: bool, total: Register) -> Sequence[Register]:
+            t = scores.load(row.at, j * heads.size)
+            x = made = scores.exp(e.fma(t, scale, -shift) if scores.plain else t - shift)
+            if tail and scores.plain:
+                x = made = e.select(scores.below(j, row.seen), x, scores.const(0))
+            if dropout is not None and numbers is not None:
+                made = e.select(dropout.keeps(dropout.numbers(numbers, j)), x, scores.const(0))
+            scores.store(made, row.at, j * heads.size)
+            return [total + e.value(x)]
+
+        total = fn.reduce(scores.sweep(row, [e.value(scores.const(0))], weight)[0], lambda a, b: a + b)
+        totals = fn.at(self.scratch, self.l_at)
+        fn.store(fn.load(totals, kind, i * heads.size) + total, totals, i * heads.size)
 
     def _scale(self, i: Register, factor: Register) -> None:
         fn, heads, scores = self.fn, self.heads, self.scores
@@ -228,13 +241,39 @@ class Forward:
         for j in range(0, heads.pitch(heads.depth), heads.lanes * heads.size):
             scores.store(scores.load(o, fn.const(j)) * by, o, fn.const(j))
 
-    def _by(self, i: Register, inverse: Register) -> Register:
+    def _by(self, item: _Item, i: Register, inverse: Register) -> Register:
         """What a row is multiplied by: weights of NaN that dropout has all dropped are 0 nevertheless."""
-        fn, heads = self.fn, self.heads
-        if not heads.how.p:
+        fn, heads, dropout = self.fn, self.heads, self.dropout
+        if dropout is None:
             return inverse
-        kept = fn.load(fn.at(self.scratch, self.kept_at), inverse.type, i * heads.size)
-        return fn.select(fn.compare("oeq", kept, fn.const(0.0, inverse.type)), fn.const(1.0, inverse.type), inverse)
+        p = heads.how.p
+        scaled = inverse * (1 / (1 - p) if p < 1 else 1.0)
+        nothing = fn.const(1.0, inverse.type)
+        unknown = fn.compare("uno", inverse, inverse)
+        return fn.if_(
+            unknown, lambda: [fn.select(self._keeps_some(dropout, item, i), scaled, nothing)], lambda: [scaled]
+        )[0]
+
+    def _keeps_some(self, dropout: Dropout, item: _Item, i: Register) -> Register:
+        """Whether dropout keeps a weight of row i."""
+        fn, heads = self.fn, self.heads
+        lanes, lowest = heads.lanes, fn.const(-(2**15), I16.widen(heads.lanes))
+        number = self.scores.number(item.batch, item.head, item.start + i)
+
+        def block(first: Register, *largest: Register) -> Sequence[Register]:
+            count = least(heads.keys - first, self.key_block)
+            drawn = dropout.draw(number + first, count)
+
+            def one(j: Register, so_far: Register) -> Sequence[Register]:
+                there, x = fn.lane_mask(lanes, count - j), dropout.numbers(drawn, j)
+                x = x if there is None else fn.select(there, x, lowest)
+                return [fn.select(fn.compare("sgt", x, so_far), x, so_far)]
+
+            return fn.loop(count, largest, one, step=lanes)
+
+        largest = fn.loop(fn.const(heads.keys), [lowest], block, step=self.key_block)[0]
+        most = fn.reduce(largest, lambda a, b: fn.select(fn.compare("sgt", a, b), a, b))
+        return fn.compare("sge", most, fn.const(dropout.least, most.type))
 
     def _finish(self, item: _Item, i: Register) -> None:
         """Divide by the sum of weights, and write the row."""
@@ -245,7 +284,7 @@ class Forward:
         nothing = fn.const(math.inf if heads.how.zeros or not heads.keys else math.nan, kind)
         total = fn.select(empty, nothing, total)
         inverse = fn.binary("fdiv", fn.const(1.0, kind), total)
-        by = scores.splat(self._by(i, inverse))
+        by = scores.splat(self._by(item, i, inverse))
         ends = list(self.ends)
         if self.out is not None:
             x = self.out

@@ -1,4 +1,4 @@
-"""What becomes of a row of products of a query with a block of keys: scale, mask, weights, and what dropout keeps."""
+"""What becomes of a row of products of a query with a block of keys: scale, mask and weights."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.ops.random import LANES, philox, philox_block
-from tinytorch.ir.types import bool_, i32, i64
+from tinytorch.ir.types import bool_
 from tinytorch.runtime.llvm.attention.heads import Heads, at_entry, between
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
-from tinytorch.runtime.llvm.text.types import I64, memory_type, vector
-
-_GROUP = 4 * LANES  # elements that take the words of LANES random blocks
+from tinytorch.runtime.llvm.text.types import memory_type, vector
 
 
 @dataclass(frozen=True)
@@ -41,15 +36,12 @@ Visit = Callable[..., Sequence[Register]]
 class Scores:
     """Writes passes over rows of scores in one function."""
 
-    def __init__(self, fn: Function, heads: Heads, state: Register | None) -> None:
+    def __init__(self, fn: Function, heads: Heads) -> None:
         self.fn, self.heads = fn, heads
         self.e = LaneEmitter(fn, heads.target, heads.lanes)
         self.one = LaneEmitter(fn, heads.target, 1)
         self.mask = heads.extras.get("mask")
         self.type = memory_type(heads.compute, heads.lanes)
-        if state is not None:
-            stride = heads.extras["state"].strides_bytes[0]
-            self.state = [fn.load(state, I64, i * stride) for i in range(2)]
 
     @property
     def plain(self) -> bool:
@@ -79,26 +71,13 @@ class Scores:
     def splat(self, x: Register) -> Lane:
         return self.e.lane(x, self.heads.compute)
 
-    def sweep(self, row: Row, carried: Sequence[Register], visit: Visit, *, random: bool = False) -> list[Register]:
-        """`visit(j, tail, bits, *carried)` for vectors at key j of the block, over all that it has: first those that
-        are seen whole (`tail` is False), then the others. `bits` are random ones, if wanted and there is dropout."""
+    def sweep(self, row: Row, carried: Sequence[Register], visit: Visit) -> list[Register]:
+        """`visit(j, tail, *carried)` for vectors at key j of the block, over all that it has: first those that are seen
+        whole (`tail` is False), then the others."""
         fn, lanes = self.fn, self.heads.lanes
-        random = random and self.heads.how.p > 0
-        shares = random and self.heads.keys % _GROUP == 0  # then rows of weights are whole groups
-        step = max(_GROUP, lanes) if shares else lanes
-
-        def several(j: Register, *state: Register) -> Sequence[Register]:
-            following: Sequence[Register] = state
-            for u, bits in enumerate(self._shared_bits(row, j) if shares else [self._bits(row, j) if random else None]):
-                following = visit(j + u * lanes, False, bits, *following)
-            return following
-
-        def rest(j: Register, *state: Register) -> Sequence[Register]:
-            return visit(j, True, self._bits(row, j) if random else None, *state)
-
-        whole = row.seen // step * step
-        carried = fn.loop(whole, carried, several, step=step)
-        return fn.loop(row.count, carried, rest, start=whole, step=lanes)
+        whole = row.seen // lanes * lanes
+        carried = fn.loop(whole, carried, lambda j, *state: visit(j, False, *state), step=lanes)
+        return fn.loop(row.count, carried, lambda j, *state: visit(j, True, *state), start=whole, step=lanes)
 
     def below(self, j: Register, limit: Register) -> Lane:
         """Which lanes of a vector at j lie below `limit`."""
@@ -120,8 +99,12 @@ class Scores:
         seen = between(fn, position + query + 1 - first, count) if heads.how.causal else count
         if mask is not None:
             mask = at_entry(fn, mask, heads.extras["mask"], batch, head, query, first)
-        number = ((batch * heads.count + head) * heads.queries + query) * heads.keys
-        return Row(at, first, count, seen, mask, number)
+        return Row(at, first, count, seen, mask, self.number(batch, head, query))
+
+    def number(self, batch: Register, head: Register, query: Register) -> Register:
+        """Of the first weight of a query, of all weights."""
+        heads = self.heads
+        return ((batch * heads.count + head) * heads.queries + query) * heads.keys
 
     def reach(self, mask: Register, rows: Register, count: Register) -> Register:
         """How many of `count` keys to go through for `rows` queries, whose mask begins there: behind the last panel
@@ -199,33 +182,3 @@ class Scores:
 
     def exp(self, x: Lane) -> Lane:
         return lanemath.exp(self.e, x)
-
-    # Dropout.
-    def _shared_bits(self, row: Row, j: Register) -> list[Lane]:
-        fn, lanes = self.fn, self.heads.lanes
-        wide = LaneEmitter(fn, self.heads.target, LANES)
-        seed, offset = (wide.lane(x, i64) for x in self.state)
-        start = row.number + row.first + j
-        counter = offset + wide.lane(start >> 2, i64) + Lane(wide, i64, fn.constants(range(LANES), I64.widen(LANES)))
-        words = [wide.value(w.cast(i32)) for w in philox_block(wide, counter, seed)]
-        if lanes == LANES:
-            return [Lane(self.e, i32, w) for w in words]
-        parts = [range(k, k + lanes) for k in range(0, LANES, lanes)]
-        return [Lane(self.e, i32, fn.shuffle(w, None, part)) for w in words for part in parts]
-
-    def _bits(self, row: Row, j: Register) -> Lane:
-        start = row.number + row.first + j
-        steps = Lane(self.e, i64, self.fn.iota(I64.widen(self.heads.lanes)))
-        seed, offset = (self.e.lane(x, i64) for x in self.state)
-        return philox(self.e, self.e.lane(start, i64) + steps, seed, offset, shape=())
-
-    def dropped(self, x: Lane, bits: Lane | None) -> Lane:
-        """x where dropout keeps it, scaled, else 0."""
-        p = self.heads.how.p
-        if not p:
-            return x
-        assert bits is not None
-        limit = math.ceil(float(np.float32(p)) * 2.0**24)
-        keeps = (bits >> 8) >= self.e.const(limit, i32)
-        scaled = x * self.const(1 / (1 - p)) if p < 1 else x
-        return self.e.select(keeps, scaled, self.const(0))

@@ -10,9 +10,9 @@ from tinytorch.ir.graph import Node, Value
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.plan import LoopPlan
 from tinytorch.runtime.llvm.loop.point import Cursor, Point
-from tinytorch.runtime.llvm.loop.random_blocks import RandomBlocks
+from tinytorch.runtime.llvm.loop.random_blocks import BLOCK_ELEMENTS, RandomBlocks
 from tinytorch.runtime.llvm.loop.reduce import Accumulators, Lanes, Reduction, Slot, is_float_sum, reduction_of
-from tinytorch.runtime.llvm.loop.stages import BLOCK_ELEMENTS, STACK_BYTES, Level, Stage
+from tinytorch.runtime.llvm.loop.stages import STACK_BYTES, Level, Stage
 from tinytorch.runtime.llvm.loop.sweep import IndexRange, State
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR

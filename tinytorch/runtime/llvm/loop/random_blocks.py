@@ -1,4 +1,4 @@
-"""Random blocks that the vectors of a group share: 64 elements in a row take all four words of 16 blocks."""
+"""Random blocks that the vectors of a group share: 64 elements in a row take all halves of 8 blocks."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ from collections.abc import Sequence
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
-from tinytorch.ir.ops.random import LANES, philox_block
+from tinytorch.ir.ops.random import HALVES, round_keys
 from tinytorch.ir.types import i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.lanes.random_halves import random_halves
 from tinytorch.runtime.llvm.text.builder import Register
-from tinytorch.runtime.llvm.text.types import I64
+from tinytorch.runtime.llvm.text.types import I32
+
+_BLOCKS = 8
+BLOCK_ELEMENTS = _BLOCKS * HALVES  # elements that take all of them
 
 
 class RandomBlocks:
     """The blocks of one group of vectors, whose first element's index is a multiple of 64."""
 
     def __init__(self) -> None:
-        self._words: dict[tuple[Node, int], list[Register]] = {}
+        self._halves: dict[tuple[Node, int], list[Register]] = {}
 
     def bits(self, e: LaneEmitter, node: Node, start: Register, shift: int, state: Sequence[Lane]) -> Lane:
         """The bits of the vector `shift` elements behind the group's first, whose index is `start`."""
-        fn, first = e.fn, shift // LANES
-        parts = [self._word(e, node, start, k, state) for k in range(first, first + max(1, e.lanes // LANES))]
+        fn, size = e.fn, min(e.lanes, BLOCK_ELEMENTS // 2)
+        parts = [self._part(e, node, start, at, size, state) for at in range(shift, shift + e.lanes, size)]
         while len(parts) > 1:
-            both = range(2 * (parts[0].type.lanes))
+            both = range(2 * parts[0].type.lanes)
             parts = [fn.shuffle(a, b, both) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-        if e.lanes < LANES:
-            return Lane(e, i32, fn.shuffle(parts[0], None, range(shift % LANES, shift % LANES + e.lanes)))
-        return Lane(e, i32, parts[0])
+        return Lane(e, i32, fn.convert("sext", parts[0], I32.widen(e.lanes)))
 
-    def _word(self, e: LaneEmitter, node: Node, start: Register, number: int, state: Sequence[Lane]) -> Register:
-        """The `number`-th 16 elements."""
-        group, word = divmod(number, 4)
-        if (node, group) not in self._words:
-            wide = LaneEmitter(e.fn, e.target, LANES)
-            seed, offset = (wide.lane(e.fn.extract(e.value(x), 0), i64) for x in state)
-            lanes = Lane(wide, i64, e.fn.constants(list(range(LANES)), I64.widen(LANES)))
-            counter = offset + wide.lane((start >> 2) + group * LANES, i64) + lanes
-            self._words[node, group] = [wide.value(w.cast(i32)) for w in philox_block(wide, counter, seed)]
-        return self._words[node, group][word]
+    def _part(
+        self, e: LaneEmitter, node: Node, start: Register, shift: int, size: int, state: Sequence[Lane]
+    ) -> Register:
+        """The numbers of `size` elements, which lie in one vector of them."""
+        group, at = divmod(shift, BLOCK_ELEMENTS)
+        if (node, group) not in self._halves:
+            wide = LaneEmitter(e.fn, e.target, _BLOCKS)
+            seed, offset = (e.fn.extract(e.value(x), 0) for x in state)
+            counter = offset + (start >> HALVES.bit_length() - 1) + group * _BLOCKS
+            self._halves[node, group] = random_halves(wide, counter, round_keys(wide.lane(seed, i64)))
+        vector, first = divmod(at, BLOCK_ELEMENTS // 2)
+        return e.fn.shuffle(self._halves[node, group][vector], None, range(first, first + size))

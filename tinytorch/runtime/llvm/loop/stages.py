@@ -8,15 +8,14 @@ from enum import IntEnum
 
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
-from tinytorch.ir.ops import random
 from tinytorch.ir.types import DType, TensorType, i64
 from tinytorch.runtime.llvm.lanes.node import computed
 from tinytorch.runtime.llvm.loop.domain import Domain, Walk, is_reduction
+from tinytorch.runtime.llvm.loop.random_blocks import BLOCK_ELEMENTS
 from tinytorch.runtime.llvm.text.target import Target
 
 _LIGHT = 12  # instructions of a body that four vectors side by side keep busy
 _RANDOM = 120  # instructions of a random block
-BLOCK_ELEMENTS = 4 * random.LANES  # which take all words of as many blocks as there are lanes
 STACK_BYTES = 16 << 10  # stored values of a chunk up to this size live on the stack
 _MOST_SCRATCH = 8 << 20  # bytes of stored values for all chunks together
 _SQUARE = 8  # shorter axes are not worth transposing
