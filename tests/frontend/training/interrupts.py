@@ -81,10 +81,12 @@ def check(
     events = Interruption(0, lines, files)
     assert not events.run(whole.fit)
     expected = whole.state()
+    interrupted = 0
     for at in rng.sample(range(1, events.count + 1), points):
         run = Run(compiled, accumulate)
         if not Interruption(at, lines, files).run(run.fit):
             continue  # the last events are those of garbage
+        interrupted += 1
         run.trainer.save_checkpoint(path, run.train, run.val)
         drawn = get_state()
         resumed = Run(compiled, accumulate)
@@ -94,6 +96,7 @@ def check(
         run.fit()
         assert run.state() == expected, f"gone on with, interrupted at {at} of {events.count}"
         path.unlink()
+    assert interrupted > 0, f"none of {points} interruptions at one of {events.count} events came"
 
 
 class Run:
