@@ -21,6 +21,9 @@ from tinytorch.frontend.tensor import Tensor
 
 _DRAWS = 100  # of an op that may be random: the few numbers of a small result can be the same by chance
 _SHAPE_ONLY = ("empty", "new_empty")  # what they hold is not defined
+# How PyTorch, and ops here, say that they do not take something. Any other error is a fault, which is not caught.
+_THEY_REFUSE = (RuntimeError, TypeError, ValueError, IndexError)
+_WE_REFUSE = (tt.TinyTorchError, TypeError, ValueError, IndexError)
 
 
 class _TooLong(BaseException):
@@ -44,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Expected:
-    """PyTorch's results of a sample (and in float64, where that can be), and the gradients of the tensors that require
+    """PyTorch's results of a sample, and in float64, and the gradients of the tensors that require
     them; `weights` are the cotangents of the results that `differentiated` numbers. Where the results are `random`,
     only their shapes and dtypes count."""
 
@@ -82,7 +85,11 @@ def run_op(op: Any, function: Function, *, compiled: bool = True, limit: float =
             continue
         outcome.samples += 1
         outcome.random |= expected.random
-        reason = _within(limit, lambda s=sample, e=expected: _run(op, function, s, e, outcome, compiled))
+        try:
+            reason = _within(limit, lambda s=sample, e=expected: _run(op, function, s, e, outcome, compiled))
+        except Exception as error:
+            error.add_note(f"{outcome.name}: {values.described(sample)}")
+            raise
         if reason is None:
             outcome.equal += 1
         else:
@@ -190,7 +197,7 @@ def _expected(op: Any, sample: Any) -> Expected | None:
     try:
         tensors, call = _copied(op, sample, None)
         results = values.results_in(call(tensors))
-    except Exception:
+    except _THEY_REFUSE:
         return None
     if not _has_values(op, sample):
         return Expected(results, [None] * len(results), [], [], [], [], random=True)
@@ -200,14 +207,9 @@ def _expected(op: Any, sample: Any) -> Expected | None:
     found = _their_gradients(results, tensors, differentiated, weights)
     if found is None:
         differentiated, weights, found = [], [], []
-    try:
-        doubles, call = _copied(op, sample, torch.float64)
-        exact = values.results_in(call(doubles))
-        exact_found = _their_gradients(exact, doubles, differentiated, weights)
-    except Exception:  # not every op takes float64 beside what else it is given
-        exact, exact_found = [None] * len(results), None
-    if len(exact) != len(results):
-        exact = [None] * len(results)
+    doubles, call = _copied(op, sample, torch.float64)
+    exact = values.results_in(call(doubles))
+    exact_found = _their_gradients(exact, doubles, differentiated, weights)
     return Expected(results, exact, found, exact_found or [None] * len(found), differentiated, weights)
 
 
@@ -221,15 +223,13 @@ def _their_gradients(
     differentiated: Sequence[int],
     weights: Sequence[np.ndarray[Any, Any]],
 ) -> list[torch.Tensor | None] | None:
-    """The gradients of the tensors that require them, each None where PyTorch has none; None if it cannot."""
+    """The gradients of the tensors that require them, each None where PyTorch has none; None if there is nothing to
+    differentiate."""
     leaves = [x for x in tensors if x.requires_grad]
     if not differentiated or not leaves:
         return None
     cotangents = [torch.tensor(w).to(results[i].dtype) for i, w in zip(differentiated, weights, strict=True)]
-    try:
-        return list(torch.autograd.grad([results[i] for i in differentiated], leaves, cotangents, allow_unused=True))
-    except Exception:
-        return None
+    return list(torch.autograd.grad([results[i] for i in differentiated], leaves, cotangents, allow_unused=True))
 
 
 # Our side.
@@ -260,12 +260,10 @@ def _run(op: Any, function: Function, sample: Any, expected: Expected, outcome: 
         again = [values.tensor_of(x) for x in tensors]
         try:
             found = tt.compile(run)(again, weights)
-        except tt.TraceError as error:
-            if _is_eager_only(error):
+        except _WE_REFUSE as error:
+            if isinstance(error, tt.TraceError) and _is_eager_only(error):
                 outcome.eager_only = outcome.eager_only or str(error).split("\n")[0]
                 return None
-            return f"compiled: {_first_line(error)}"
-        except Exception as error:
             return f"compiled: {_first_line(error)}"
     outcome.compiled += 1
     reason = check(*found)
@@ -286,7 +284,7 @@ def _checked(
         found = run()
     except values.NotOurs as error:
         return f"not here: {error}"
-    except Exception as error:
+    except _WE_REFUSE as error:
         return _first_line(error)
     return check(*found)
 
