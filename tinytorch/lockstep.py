@@ -12,6 +12,7 @@ from tinytorch import backend_names
 from tinytorch.blame import Check, Lockstep
 from tinytorch.calls import frozen_graph
 from tinytorch.compiled import Compiled
+from tinytorch.frontend.arguments import function as require_function
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import reference_mode
@@ -37,6 +38,7 @@ def verify(
     trace, a pass, a kernel) and the first node that differs; `folder` then holds a reproducer: `graph.ir`,
     `arrays.npz`, and `reproduce.py`. CompileError if a frozen function changes a captured tensor.
     """
+    require_function("verify", "function", function)
     backend: Backend | None = None
     memory_limit: int | None = None
     precision: Precision = "fast"

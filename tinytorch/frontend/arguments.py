@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 
@@ -26,12 +26,24 @@ class ArgumentIndexError(TinyTorchError, IndexError):
     """An argument names a place that does not exist."""
 
 
+class ArgumentMemoryError(ShapeError, MemoryError):
+    """A result would not fit into memory."""
+
+
+def shown(value: Any) -> str:
+    """A value in a message: tensors and arrays by their types, the rest as Python writes it, if that is short."""
+    if hasattr(value, "dtype") and getattr(value, "shape", ()) != () and not isinstance(value, type):
+        return f"{type(value).__name__} {value.dtype}{list(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 200 and "\n" not in text else f"a {type(value).__name__}"
+
+
 def wrong_type(what: str, name: str, wanted: str, value: Any) -> ArgumentTypeError:
-    return ArgumentTypeError(f"{what}: {name} is {wanted}, got {value!r}", user_loc())
+    return ArgumentTypeError(f"{what}: {name} is {wanted}, got {shown(value)}", user_loc())
 
 
 def wrong_value(what: str, name: str, wanted: str, value: Any) -> ArgumentValueError:
-    return ArgumentValueError(f"{what}: {name} is {wanted}, got {value!r}", user_loc())
+    return ArgumentValueError(f"{what}: {name} is {wanted}, got {shown(value)}", user_loc())
 
 
 def integer(what: str, name: str, value: Any, least: int | None = None) -> int:

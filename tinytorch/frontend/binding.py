@@ -9,11 +9,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
+from tinytorch.frontend.arguments import (
+    ArgumentIndexError,
+    ArgumentMemoryError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    shown,
+)
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
@@ -28,6 +34,11 @@ _DESCRIBED = {
     "Tensor": "a tensor", "int": "an integer", "float": "a number", "bool": "True or False", "str": "a string",
     "None": "None",
 }  # fmt: skip
+
+
+# What Python and numpy raise where an argument means nothing, and what this package does.
+_UNCLEAR = (TypeError, ValueError, AttributeError, OverflowError, LookupError, MemoryError, TinyTorchError)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +64,12 @@ class _Wanted:
             return value
         lone = not (self.first and beside is not None and isinstance(value, (int, float, np.generic)))
         if "Tensor" in kinds and lone and isinstance(value, (int, float, np.ndarray, np.generic, list, tuple)):
-            if beside is None or isinstance(value, (list, tuple)):
+            if beside is not None and not isinstance(value, (list, tuple)):
+                return beside._like(value)  # pyright: ignore[reportPrivateUsage]
+            try:
                 return from_numpy(as_array(value))
-            return beside._like(value)  # pyright: ignore[reportPrivateUsage]
+            except (TypeError, ValueError):  # of strings, or of lists of several lengths
+                pass
         *others, last = (_DESCRIBED[kind] for kind in kinds)
         wanted = f"{', '.join(others)} or {last}" if others else last
         raise ArgumentTypeError(f"{what}: {self.parameter} is {wanted}, got {shown(value)}", user_loc())
@@ -70,14 +84,6 @@ def _wanted(name: str, annotation: object, default: object) -> _Wanted | None:
         kinds.append("None")
     types = {_TYPES[kind] for kind in kinds}
     return _Wanted(name, tuple(kinds), frozenset(types | {int, bool} if "float" in kinds else types))
-
-
-def shown(value: Any) -> str:
-    """A value in a message: tensors and arrays by their types, the rest as Python writes it, if that is short."""
-    if isinstance(value, (Tensor, np.ndarray)):
-        return f"{type(value).__name__} {value.dtype}{list(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -147,11 +153,11 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         nonlocal known
         if known is None:
             known = _Parameters(function, name)
-        if options or not known.fit(args):
-            args, options = known.take(args, options)
         try:
+            if options or not known.fit(args):
+                args, options = known.take(args, options)
             return function(*args, **options)
-        except (TypeError, ValueError, AttributeError, OverflowError, TinyTorchError) as error:
+        except _UNCLEAR as error:
             clear = _explained(function, name, args, options, error)
             if clear is error:
                 raise
@@ -161,6 +167,23 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     if function.__code__.co_varnames[:1] == ("self",):
         call.__signature__ = signature_of(function)  # pyright: ignore[reportAttributeAccessIssue]
     return call
+
+
+def clear(function: Function) -> Function:
+    """The function, with errors that say what the user has done, and where; arguments are what they are."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except _UNCLEAR as error:
+            clear = _explained(function, name, args, options, error)
+            if clear is error:
+                raise
+            raise clear from error
+
+    return call  # pyright: ignore[reportReturnType]
 
 
 def _words(first: str, own: tuple[str, ...]) -> dict[str, str]:
@@ -182,6 +205,8 @@ def _explained(
 ) -> Exception:
     """`error` as one that says what the user has done, and where."""
     if not isinstance(error, TinyTorchError):
+        if of_user(error) or (isinstance(error, IndexError) and "\n" in str(error)):  # with a line already
+            return error
         return explained(signature_of(function), name, args, options, error)
     caller = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     if type(error).__init__ is not TinyTorchError.__init__ or is_package_file(caller.f_code.co_filename):
@@ -201,6 +226,17 @@ def _named(name: str, text: str) -> str:
     return f"{name}: {said} (in {inner})" if colon and inner.replace(".", "_").isidentifier() else f"{name}: {text}"
 
 
+def call_error(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception
+) -> Exception:
+    """`error` of a call of a function (or of a bound method) as one that says what the user has done, and where."""
+    return (
+        error
+        if isinstance(error, TinyTorchError)
+        else explained(inspect.signature(function), name, args, options, error)
+    )
+
+
 def explained(
     signature: inspect.Signature, name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception
 ) -> TinyTorchError:
@@ -215,12 +251,27 @@ def explained(
             raise error
     except TypeError as reason:
         return ArgumentTypeError(f"{name}: {reason}; its arguments are {_brief(signature)}", user_loc())
-    if isinstance(error, (ValueError, OverflowError)):
-        return ArgumentValueError(f"{name}: {error}", user_loc())
-    given = [shown(a) for a in args] + [f"{key}={shown(value)}" for key, value in options.items()]
-    return ArgumentTypeError(
-        f"{name}: cannot be called with ({', '.join(given)}); its arguments are {_brief(signature)}", user_loc()
-    )
+    if not isinstance(error, (AttributeError, LookupError)) and str(error).startswith(f"{name}: "):
+        return ArgumentValueError(str(error), user_loc())
+    given = ", ".join([*map(shown, args), *(f"{key}={shown(value)}" for key, value in options.items())])
+    if isinstance(error, MemoryError) or re.search("Maximum allowed|too big;", str(error)):
+        return ArgumentMemoryError(f"{name}: what ({given}) asks for does not fit into memory", user_loc())
+    if isinstance(error, IndexError):
+        kind = ArgumentIndexError
+    else:
+        kind = ArgumentValueError if isinstance(error, (ValueError, OverflowError)) else ArgumentTypeError
+    return kind(f"{name}: cannot be called with ({given}); its arguments are {_brief(signature)}", user_loc())
+
+
+def of_user(error: Exception) -> bool:
+    """Whether code of the user's was called that raised the error, such as the function of a `LambdaLR`."""
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        if not (is_package_file(trace.tb_frame.f_code.co_filename) or module in ("numpy", "tinytorch")):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _brief(signature: inspect.Signature) -> str:

@@ -6,12 +6,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, TypeVar
 
-from tinytorch.frontend.binding import explained
+from tinytorch.frontend.binding import explained, of_user
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import is_package_file
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -35,8 +33,8 @@ def _clear(init: Callable[..., None]) -> Callable[..., None]:
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         try:
             init(self, *args, **options)
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            if isinstance(error, TinyTorchError) or _is_users(error.__traceback__):
+        except (TypeError, ValueError, AttributeError, OverflowError, LookupError, MemoryError) as error:
+            if isinstance(error, TinyTorchError) or of_user(error):
                 raise
             raise explained(_signature(init), _known(type(self)), args, options, error) from error
 
@@ -53,14 +51,3 @@ def _signature(init: Callable[..., None]) -> inspect.Signature:
     """Of the constructor, as it is called: without `self`."""
     signature = inspect.signature(init)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def _is_users(trace: TracebackType | None) -> bool:
-    """Whether code of the user's was called that raised the error, such as the function of a `LambdaLR`."""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if not (is_package_file(code.co_filename) or module.partition(".")[0] in ("numpy", "tinytorch")):
-            return True
-        trace = trace.tb_next
-    return False

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
 
 Shape = tuple[int, ...]
 MAX_BYTES = 2**47  # the user half of a 48-bit address space: no larger buffer can exist
@@ -82,11 +83,16 @@ def dtype_of(dtype: object) -> DType:
         return DTYPES[dtype]
     try:
         found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownMemberType, reportUnknownArgumentType]
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found is None:
-        raise ShapeError(f"dtype {dtype!r} is not supported; use one of {', '.join(DTYPES)}")
+        raise ShapeError(f"dtype {_written(dtype)} is not supported; use one of {', '.join(DTYPES)}", user_loc())
     return found
+
+
+def _written(dtype: object) -> str:
+    text = str(dtype) if isinstance(dtype, np.dtype) else repr(dtype)
+    return text if len(text) <= 60 and "\n" not in text else f"of a {type(dtype).__name__}"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.frontend import arguments as _arguments
+from tinytorch.frontend import binding as _binding
 from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.module import init as _init
 from tinytorch.frontend.module.init import *
 from tinytorch.frontend.module.init import fans
+from tinytorch.frontend.tensor import Tensor
 
 _calculate_fan_in_and_fan_out = fans  # layers of one's own ask for it by PyTorch's name
 
@@ -19,9 +22,13 @@ _calculate_fan_in_and_fan_out = fans  # layers of one's own ask for it by PyTorc
 def _of_data(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which also takes the `data` of a tensor."""
 
+    explaining = _binding.clear(function)
+
     @functools.wraps(function)
     def call(tensor: Any, *args: Any, **options: Any) -> Any:
-        return function(as_tensor(tensor) if isinstance(tensor, np.ndarray) else tensor, *args, **options)
+        tensor = as_tensor(tensor) if isinstance(tensor, np.ndarray) else tensor
+        _arguments.instance(function.__name__, "tensor", tensor, Tensor)
+        return explaining(tensor, *args, **options)
 
     return call
 

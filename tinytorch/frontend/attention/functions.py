@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.functions.random import Generator, default_generator
+from tinytorch.frontend.binding import clear
+from tinytorch.frontend.functions.random import Generator, stream
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
@@ -27,6 +28,7 @@ __all__ = ["scaled_dot_product_attention"]
 _NAME = "scaled_dot_product_attention"
 
 
+@clear
 def scaled_dot_product_attention(
     Q: Tensor,
     K: Tensor,
@@ -60,7 +62,7 @@ def scaled_dot_product_attention(
     if mask is not None:
         extras["mask"] = _in_four(_mask(_NAME, mask, V, shape), lead, lead[-1:])
     if p:
-        extras["state"] = (generator or default_generator).take(math.prod(shape))
+        extras["state"] = stream("scaled_dot_product_attention", generator).take(math.prod(shape))
     q = _in_four(Q, lead, lead[-1:])
     k, v = (_in_four(x, (*lead[:-1], *groups), groups) for x in (K, V))
     how = Attention(scale=_scale(_NAME, Q, scale), causal=is_causal, extras=tuple(extras), p=p)

@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinytorch.frontend import arguments as checks
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.constructors import clearly_made
 from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.functions.random import default_generator
@@ -286,6 +288,7 @@ def _as_expression(gradient: Tensor | None) -> Any:
 
 
 # Gradients of functions.
+@clear
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
@@ -295,6 +298,7 @@ def value_and_grad(
     (a tuple of them where `argnums` is a sequence). With `has_aux` the function returns (value, anything) and so does
     the value here. It can be nested for higher derivatives. No tensor's `grad` is touched.
     """
+    checks.function("value_and_grad", "function", function)
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -314,9 +318,11 @@ def value_and_grad(
     return run
 
 
+@clear
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of a scalar function, as `value_and_grad`; with `has_aux`, (gradient,
     anything)."""
+    checks.function("grad", "function", function)
     both = value_and_grad(function, argnums, has_aux)
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -381,6 +387,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Under tt.compile the function runs once; the graph computes again what the backward pass reads of it. Gradients of
     gradients, and calls within each other, are possible in both.
     """
+    checks.function("checkpoint", "function", function)
     if mode.trace is not None and mode.grad:
         with mode.trace.region():
             return function(*args, **kwargs)

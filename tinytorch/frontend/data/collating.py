@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.functions.basic import stack
 from tinytorch.frontend.functions.creation import tensor
 from tinytorch.frontend.tensor import Tensor, from_numpy
@@ -16,6 +17,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64
 
 
+@clear
 def default_collate(batch: Sequence[Any]) -> Any:
     """A list of samples as one batch: tensors and arrays are stacked, floats become f64, integers i64, strings stay a
     list, and samples that are tuples, lists or mappings become such of batches (a tuple a list, as in PyTorch).

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.constructors import clear_subclass
 from tinytorch.frontend.functions.random import Generator, randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
@@ -166,6 +167,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from dataset
 
 
+@clear
 def random_split(
     dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None, *, seed: int = 0
 ) -> list[Subset]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.devices import require_cpu
@@ -76,6 +77,14 @@ class Generator:
 default_generator = Generator()
 
 
+def stream(what: str, generator: Generator | None) -> Generator:
+    """The generator that was given, or the default one."""
+    if generator is None:
+        return default_generator
+    arguments.instance(what, "generator", generator, Generator)
+    return generator
+
+
 def manual_seed(seed: int) -> Generator:
     """Start the default generator again from `seed`."""
     return default_generator.manual_seed(seed)
@@ -106,7 +115,7 @@ def _random(
     shape = shape_of(what, size)
     out = apply(
         op,
-        (generator or default_generator).take(math.prod(shape)),
+        stream(what, generator).take(math.prod(shape)),
         shape=shape,
         dtype=f32 if dtype is None else dtype_of(dtype),
     )
@@ -190,7 +199,7 @@ def randint(
     shape = shape_of("randint", (size if isinstance(size, (tuple, list)) else (size,),))
     if not 0 < high - low <= 2**31:
         raise TinyTorchError(f"randint: needs low < high <= low + 2**31, got {low} and {high}", user_loc())
-    upper, lower = _words(shape, generator)
+    upper, lower = _words("randint", shape, generator)
     carry = (lower * (high - low)) >> 32
     out = (((upper * (high - low) + carry) >> 32) + low).cast(dtype or i64)
     return out.requires_grad_() if requires_grad else out
@@ -210,16 +219,16 @@ def randint_like(
     return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device, generator=generator)
 
 
-def _words(shape: Shape, generator: Generator | None) -> tuple[Tensor, Tensor]:
+def _words(what: str, shape: Shape, generator: Generator | None) -> tuple[Tensor, Tensor]:
     """Two words of 32 random bits, as i64 in [0, 2**32)."""
-    state = (generator or default_generator).take(math.prod(shape))
+    state = stream(what, generator).take(math.prod(shape))
     one, two = (_unsigned(apply(random_bits, state, shape=shape, word=word)) for word in (0, 1))
     return one, two
 
 
 def bits_of(shape: Shape, count: int, generator: Generator | None = None) -> Tensor:
     """Integers of `count` random bits, at most 63."""
-    upper, lower = _words(shape, generator)
+    upper, lower = _words("random_", shape, generator)
     return lower >> (32 - count) if count <= 32 else ((upper << (count - 32)) >> 32 << 32 | lower)
 
 
@@ -242,7 +251,7 @@ def randperm(
     if mode.trace is not None:
         raise TraceError("randperm cannot be traced; draw the order outside of the compiled function", user_loc())
     (count,) = shape_of("randperm", (n,))
-    state = (generator or default_generator).take(count)
+    state = stream("randperm", generator).take(count)
     keys = np.stack([apply(random_bits, state, shape=(count,), word=word).numpy() for word in (0, 1)])
     out = Tensor.wrap(np.lexsort(keys).astype(i64.numpy)).cast(dtype or i64)
     return out.requires_grad_() if requires_grad else out

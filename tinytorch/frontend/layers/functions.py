@@ -10,7 +10,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions import creation
 from tinytorch.frontend.functions.basic import where
-from tinytorch.frontend.functions.random import Generator, default_generator
+from tinytorch.frontend.functions.random import Generator, stream
 from tinytorch.frontend.layers.norms import length
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
@@ -159,7 +159,7 @@ def dropout(
     if not training or p == 0:
         return input
     arguments.flag("dropout", "inplace", inplace)
-    state = (generator or default_generator).take(input.numel())
+    state = stream("dropout", generator).take(input.numel())
     return changed("dropout", input, inplace, lambda x: apply(ops.composite.dropout, x, state, p=float(p)))
 
 

@@ -33,7 +33,7 @@ _GAINS = dict.fromkeys(_LINEAR, 1.0) | {"sigmoid": 1.0, "tanh": 5 / 3, "relu": m
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """How much larger weights have to be in front of a nonlinearity for the signal to keep its size; `param` is the
     slope of leaky_relu (by default 0.01)."""
-    if nonlinearity == "leaky_relu":
+    if isinstance(nonlinearity, str) and nonlinearity == "leaky_relu":  # pyright: ignore[reportUnnecessaryIsInstance]
         slope = 0.01 if param is None else arguments.finite("calculate_gain", "param", param)
         return math.sqrt(2 / (1 + slope**2))
     if not isinstance(nonlinearity, str) or nonlinearity not in _GAINS:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -44,6 +44,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def fans(weight: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of weights [out, in, ...]: how many values each output sums, and each input reaches."""
+    arguments.instance("fans", "weight", weight, Tensor)
     if weight.ndim < 2:
         raise ShapeError(f"fans: weights have at least two axes, got {weight.type}", user_loc())
     window = math.prod(weight.shape[2:])
@@ -128,6 +129,8 @@ def trunc_normal_(
     if not a < b:
         raise TinyTorchError(f"trunc_normal_: needs a < b, got {a} and {b}", user_loc())
     peak = min(max(mean, a), b)
+    far = math.hypot(peak - mean, 9 * std) - abs(peak - mean)  # from the peak to where the density is e**-40 of it
+    a, b = max(a, peak - far), min(b, peak + far)
     values = np.full(tensor.numel(), peak, tensor.dtype.numpy)
     pending = np.arange(tensor.numel() if std else 0)
     reach = math.hypot(peak - mean, std * math.sqrt(2 * math.log(2**24)))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.binding import call_error, of_user
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
@@ -166,19 +167,28 @@ class Module(Tracked):
         """`forward`, between what hooks make of arguments and of the result."""
         hooks = self._hooks
         if not hooks:
-            try:
-                return self.forward(*args, **kwargs)
-            except (AttributeError, TypeError):
-                self._refuse_arrays((*args, *kwargs.values()))
-                raise
+            return self._forward(args, kwargs)
         for hook in hooks:
             if hook.before:
                 args, kwargs = hook.arguments(self, args, kwargs)
-        result = self.forward(*args, **kwargs)
+        result = self._forward(args, kwargs)
         for hook in hooks:
             if not hook.before:
                 result = hook.result(self, args, kwargs, result)
         return result
+
+    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward`, with an error that says what is wrong with the arguments, if this module is the package's."""
+        try:
+            return self.forward(*args, **kwargs)
+        except (AttributeError, TypeError) as error:
+            self._refuse_arrays((*args, *kwargs.values()))
+            if not self.forward.__module__.startswith("tinytorch.") or of_user(error):
+                raise
+            clear = call_error(self.forward, type(self).__name__, args, kwargs, error)
+            if clear is error:
+                raise
+            raise clear from error
 
     def _refuse_arrays(self, given: tuple[Any, ...]) -> None:
         """An error if what was given are arrays or lists, which have no methods of tensors."""

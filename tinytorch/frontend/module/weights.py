@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
@@ -34,6 +35,7 @@ _SUM_KEY, _SUM_START = "tinytorch.checksum", "tinytorch-sha256:"
 _UNKNOWN_SUM = "0" * 64  # stands in the place of the sum while it is computed
 
 
+@clear
 def save_safetensors(
     state: Mapping[str, Any], path: str | PathLike[str], metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -119,6 +121,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 # Reading.
+@clear
 def load_safetensors(path: str | PathLike[str]) -> dict[str, Tensor]:
     """Name -> tensor of a safetensors file; TinyTorchError if it is missing, damaged or of other dtypes.
 

@@ -10,6 +10,7 @@ from typing import Literal, cast, overload
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Windows, count, error
 from tinytorch.frontend.spatial.pooling import largest, tiled_mean
@@ -27,17 +28,20 @@ Outputs = int | Sequence[int | None] | None
 
 
 # The mean of each window.
+@clear
 def adaptive_avg_pool1d(input: Tensor, output_size: Outputs) -> Tensor:
     """`adaptive_avg_pool2d` along one axis: input [batch, channels, length]."""
     return _mean(Images("adaptive_avg_pool1d", input, 1), output_size)
 
 
+@clear
 def adaptive_avg_pool2d(input: Tensor, output_size: Outputs) -> Tensor:
     """Means of input [batch, channels, height, width] over `output_size` windows along each spatial axis (None: as many
     as it has elements): window i of n begins at element floor(i size / n) and ends before ceil((i + 1) size / n)."""
     return _mean(Images("adaptive_avg_pool2d", input, 2), output_size)
 
 
+@clear
 def adaptive_avg_pool3d(input: Tensor, output_size: Outputs) -> Tensor:
     """`adaptive_avg_pool2d` of volumes: input [batch, channels, depth, height, width]."""
     return _mean(Images("adaptive_avg_pool3d", input, 3), output_size)
@@ -98,6 +102,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Outputs, return_indices: Lit
 def adaptive_max_pool1d(
     input: Tensor, output_size: Outputs, return_indices: bool
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@clear
 def adaptive_max_pool1d(
     input: Tensor, output_size: Outputs, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -111,6 +116,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Outputs, return_indices: Lit
 def adaptive_max_pool2d(
     input: Tensor, output_size: Outputs, return_indices: bool
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@clear
 def adaptive_max_pool2d(
     input: Tensor, output_size: Outputs, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -125,6 +131,7 @@ def adaptive_max_pool3d(input: Tensor, output_size: Outputs, return_indices: Lit
 def adaptive_max_pool3d(
     input: Tensor, output_size: Outputs, return_indices: bool
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@clear
 def adaptive_max_pool3d(
     input: Tensor, output_size: Outputs, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.spatial import volumes
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
@@ -25,6 +26,7 @@ __all__ = [
 
 
 # Convolution.
+@clear
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -38,6 +40,7 @@ def conv1d(
     return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@clear
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -58,6 +61,7 @@ def conv2d(
     return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@clear
 def conv3d(
     input: Tensor,
     weight: Tensor,
@@ -72,6 +76,7 @@ def conv3d(
     return _convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
+@clear
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -88,6 +93,7 @@ def conv_transpose1d(
     )
 
 
+@clear
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -109,6 +115,7 @@ def conv_transpose2d(
     )
 
 
+@clear
 def conv_transpose3d(
     input: Tensor,
     weight: Tensor,
@@ -266,6 +273,7 @@ def _with_bias(images: Images, out: Tensor, bias: Tensor | None) -> Tensor:
 
 
 # Normalisation.
+@clear
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,

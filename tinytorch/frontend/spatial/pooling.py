@@ -8,6 +8,7 @@ from typing import Literal, overload
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.binding import clear
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
@@ -59,6 +60,7 @@ def max_pool1d(
     input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
     ceil_mode: bool = False, *, return_indices: bool,
 ) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
+@clear
 def max_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -82,6 +84,7 @@ def max_pool2d(
     input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
     ceil_mode: bool = False, *, return_indices: bool,
 ) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
+@clear
 def max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -111,6 +114,7 @@ def max_pool3d(
     input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
     ceil_mode: bool = False, *, return_indices: bool,
 ) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
+@clear
 def max_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -197,6 +201,7 @@ def _in_image(places: Tensor, images: Tensor, windows: Windows) -> Tensor:
 
 
 # The mean of each window.
+@clear
 def avg_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -209,6 +214,7 @@ def avg_pool1d(
     return _avg_pool(Images("avg_pool1d", input, 1), kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@clear
 def avg_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -227,6 +233,7 @@ def avg_pool2d(
     return _avg_pool(images, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@clear
 def avg_pool3d(
     input: Tensor,
     kernel_size: Size,

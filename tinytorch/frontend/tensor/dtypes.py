@@ -98,7 +98,7 @@ def result_type(tensor1: Any, tensor2: Any) -> DType:
 
 
 def _type(value: Any) -> TensorType:
-    if hasattr(value, "type"):
+    if isinstance(getattr(value, "type", None), TensorType):
         return value.type
     if not isinstance(value, (bool, int, float, np.generic)):
         raise wrong_type("result_type", "an operand", "a tensor or a number", value)

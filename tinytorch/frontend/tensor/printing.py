@@ -49,7 +49,11 @@ def set_printoptions(
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
         if value is not None:
-            setattr(options, name, arguments.not_negative("set_printoptions", name, value))
+            check = arguments.not_negative if name == "threshold" else arguments.integer
+            check("set_printoptions", name, value)
+            if value < 0 or (name == "precision" and value > 100):
+                raise arguments.wrong_value("set_printoptions", name, "a number from 0 to 100", value)
+            setattr(options, name, value)
     options.sci_mode = sci_mode
 
 

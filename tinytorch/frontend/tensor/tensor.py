@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from tinytorch.frontend.arguments import ArgumentMemoryError, wrong_type
 from tinytorch.frontend.tensor import kernels
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradient_hooks import GradientHook, Keep, apply_hooks
@@ -478,8 +479,8 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
     if is_view and operands[0]._storage is None and not operands[0]._data.flags.c_contiguous:
         operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
     arrays = [o._data for o in operands]
+    types = [o.type for o in operands]
     try:
-        types = [o.type for o in operands]
         made = op.result_types(types, attrs)
         if is_view:
             result = op.eval(*arrays, **attrs)
@@ -492,6 +493,9 @@ def _eager(op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
             assert not isinstance(run, tuple)
             with np.errstate(all="ignore"):
                 result = run(*arrays, **attrs)
+    except MemoryError:
+        sizes = ", ".join(map(str, op.result_types(types, attrs)))
+        raise ArgumentMemoryError(f"{op.name}: {sizes} does not fit into memory", user_loc()) from None
     except (ShapeError, IndexError) as error:
         raise located(error, "" if op.kind == "elementwise" else f"{op.name}: ") from None
     if not is_view and wants_nan_checks():
@@ -614,6 +618,8 @@ def over(array: Array) -> Tensor:
 
 def from_numpy(array: Array) -> Tensor:
     """A tensor that shares the memory of `array`; ShapeError if the dtype is not supported."""
+    if not isinstance(array, (np.ndarray, np.generic)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong_type("from_numpy", "array", "an array of numpy's", array)
     if dtype_of(array.dtype).numpy != array.dtype:
         raise ShapeError(
             f"from_numpy: byte order {array.dtype.byteorder!r} cannot be shared; use Tensor(array)", user_loc()
@@ -627,4 +633,6 @@ def from_numpy(array: Array) -> Tensor:
 
 def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of an object with `__dlpack__`."""
+    if not hasattr(source, "__dlpack__"):
+        raise wrong_type("from_dlpack", "source", "an object with __dlpack__", source)
     return from_numpy(np.from_dlpack(source))

@@ -330,6 +330,8 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """[..., n, N] with the powers 0, 1, … N - 1 of each element (N is n by default)."""
     x = x if x.ndim else x.reshape((1,))
     count = x.shape[-1] if N is None else arguments.integer("vander", "N", N, 1)
+    if count > 2**20:  # each is an op
+        raise arguments.wrong_value("vander", "N", "at most 2**20", N)
     base = x.cast(i64) if x.dtype == bool_ or not x.dtype.is_float else x
     powers = [base * 0 + 1]
     for _ in range(count - 1):

@@ -20,6 +20,8 @@ def pair(what: str, input: Any, other: Any, *, numbers: str = "second") -> tuple
         raise wrong_type(what, "one of the operands" if numbers == "either" else "input", "a tensor", input)
     if not isinstance(other, (Tensor, np.ndarray, list, tuple, *_NUMBERS)):
         raise wrong_type(what, "other", "a tensor" if numbers == "no" else "a tensor or a number", other)
+    if not isinstance(input, (Tensor, np.ndarray, list, tuple, *_NUMBERS)):
+        raise wrong_type(what, "input", "a tensor", input)
     if numbers == "no" and isinstance(other, _NUMBERS):
         raise wrong_type(what, "other", "a tensor", other)
     return as_tensor(input), other

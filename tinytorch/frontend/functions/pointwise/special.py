@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinytorch.frontend.arguments import integer
+from tinytorch.frontend.arguments import integer, wrong_value
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.pointwise.operands import tensor
 from tinytorch.frontend.spelling import spelled
@@ -44,6 +44,8 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     """Logarithm of the gamma function of `p` dimensions: p (p - 1) / 4 * log(pi) + the sum of lgamma(x - j / 2) over
     j < p."""
     count, x = integer("mvlgamma", "p", p, 1), input._float()
+    if count > 2**10:  # each is an op
+        raise wrong_value("mvlgamma", "p", "at most 1,024", p)
     out = x._apply(special.lgamma)
     for j in range(1, count):
         out = out + (x - 0.5 * j)._apply(special.lgamma)
