@@ -167,7 +167,7 @@ def _rounds(rounds: int, contestants: dict[str, Any]) -> dict[str, dict[str, lis
 
 def _flops(out: Any) -> int:
     """Operations of the forward pass, by the records of its ops."""
-    from tinytorch.frontend.tensor.tensor import tape_of
+    from tinytorch.frontend.tensor.backward import tape_of
     from tinytorch.ir.op import unpacked
 
     found = 0

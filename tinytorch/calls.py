@@ -10,11 +10,11 @@ from typing import Any
 from tinytorch import backend_names
 from tinytorch.backend_names import Choice
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import Storage, version_of
 from tinytorch.frontend.tensor.tape import SPENT
-from tinytorch.frontend.tensor.tensor import wants_nan_checks
 from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.collector import paused

@@ -24,11 +24,11 @@ from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import Consumed, TraceAgain, mode
 from tinytorch.frontend.tensor.storage import along, storage_of, version_of
 from tinytorch.frontend.tensor.tape import SPENT
-from tinytorch.frontend.tensor.tensor import wants_nan_checks
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, ViewOfRun, set_raw_grad

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinytorch.calls import Calls, make_calls
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.tensor import wants_nan_checks
+from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.ir.attributes import attributes_key
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.expr import Expr

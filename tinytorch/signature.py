@@ -12,7 +12,7 @@ from tinytorch.frontend.guards import freeze
 from tinytorch.frontend.guards.freeze import Identity
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.frontend.tensor.tensor import over
+from tinytorch.frontend.tensor.sharing import over
 from tinytorch.frontend.tracing.numbers import SMALL, Number
 from tinytorch.frontend.tree import Slot, flatten, is_container, unflatten
 

@@ -1,20 +1,19 @@
 """Module 05: gradients as users ask for them.
 
-`autograd` (whether gradients are recorded, gradients of functions, functions with a derivative of their own, and
-checkpoints).
+To read, in this order: `switches` (whether gradients are recorded), `function` (with a derivative of its own),
+`transformations` (gradients of functions), `checkpoints` (computed again instead of kept).
 """
 
-from tinytorch.frontend.autograd.autograd import (
-    Function,
-    checkpoint,
+from tinytorch.frontend.autograd.checkpoints import checkpoint
+from tinytorch.frontend.autograd.function import Function
+from tinytorch.frontend.autograd.switches import (
     enable_grad,
-    grad,
     inference_mode,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
-    value_and_grad,
 )
+from tinytorch.frontend.autograd.transformations import grad, value_and_grad
 
 __all__ = [
     "Function",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.module.module import Module, Parameter
+from tinytorch.frontend.module.module import Module
+from tinytorch.frontend.module.parameter import Parameter
 from tinytorch.frontend.module.tracked import parts_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError

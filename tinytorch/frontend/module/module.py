@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -12,6 +11,8 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
+from tinytorch.frontend.module.hooks import Handle, Hook
+from tinytorch.frontend.module.parameter import is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
@@ -19,7 +20,6 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.frontend.tensor.storage import storage_of
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import dtype_of
@@ -30,73 +30,6 @@ class Incompatible(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
-
-
-class Parameter(Tensor):
-    """A tensor that a module lists among its parameters, also while it is frozen. It lies in the memory of `data`, if
-    that is a tensor; other data is copied."""
-
-    __slots__ = ()
-
-    def __new__(cls, data: Any = (), requires_grad: bool = True) -> Any:
-        tensor = data if isinstance(data, Tensor) else Tensor(data)
-        arguments.flag("Parameter", "requires_grad", requires_grad)
-        if mode.trace is not None:
-            return (tensor if tensor.is_leaf else tensor.detach()).requires_grad_(requires_grad)
-        made = super().__new__(cls)
-        made._set_up(tensor._data)
-        there = tensor if tensor.is_leaf and tensor._alias is None else tensor.detach()
-        made._storage, made._alias = storage_of(there), there._alias
-        made.name = tensor.name
-        return made.requires_grad_(requires_grad)
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        pass  # __new__ has done it
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-@dataclass(frozen=True, eq=False)
-class Hook:
-    """A function that a module calls before or after its forward."""
-
-    function: Callable[..., Any]
-    before: bool
-    with_kwargs: bool
-
-    def arguments(
-        self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        new = self.function(module, args, kwargs) if self.with_kwargs else self.function(module, args)
-        if new is None:
-            return args, kwargs
-        if self.with_kwargs:
-            return new
-        return new if isinstance(new, tuple) else (new,), kwargs
-
-    def result(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
-        given = (args, kwargs, result) if self.with_kwargs else (args, result)
-        new = self.function(module, *given)
-        return result if new is None else new
-
-
-@dataclass(frozen=True)
-class Handle:
-    """A hook that has been registered."""
-
-    module: Module
-    hook: Hook
-
-    def remove(self) -> None:
-        """Have the module call the hook no more."""
-        self.module._hooks = tuple(hook for hook in self.module._hooks if hook is not self.hook)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 class Module(Tracked):
@@ -124,7 +57,7 @@ class Module(Tracked):
         super().__setattr__(name, value)
         known = attributes_of(self)["_registered"]
         others = tuple(n for n in known if n != name and not n.startswith(f"{name}."))
-        mine = tuple(path for path, tensor in _tensors(name, value) if _is_parameter(tensor))
+        mine = tuple(path for path, tensor in tensors_in(name, value) if is_parameter(tensor))
         if {*others, *mine} != {*known}:  # `+=` assigns what was there
             object.__setattr__(self, "_registered", others + mine)
         if isinstance(value, Tensor) and not value.name:
@@ -278,7 +211,7 @@ class Module(Tracked):
         seen.add(id(self))
         yield prefix, self
         for name, child in self.named_children():
-            yield from child._walk(_join(prefix, name), seen)
+            yield from child._walk(join(prefix, name), seen)
 
     def modules(self) -> Iterator[Module]:
         return (module for _, module in self.named_modules())
@@ -286,10 +219,10 @@ class Module(Tracked):
     def _own(self, kind: str) -> Iterator[tuple[str, Tensor]]:
         """Parameters or buffers of this module itself, shared ones under each name."""
         for name, value in parts_of(self).items():
-            for path, tensor in _tensors(name, value):
+            for path, tensor in tensors_in(name, value):
                 is_buffer = name in self._buffers
-                is_parameter = not is_buffer and (path in self._registered or _is_parameter(tensor))
-                if is_buffer if kind == "buffer" else is_parameter:
+                counts = not is_buffer and (path in self._registered or is_parameter(tensor))
+                if is_buffer if kind == "buffer" else counts:
                     yield path, tensor
 
     def _named(self, kind: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Tensor]]:
@@ -298,7 +231,7 @@ class Module(Tracked):
             for name, tensor in module._own(kind):
                 if id(tensor) not in seen or not once:
                     seen.add(id(tensor))
-                    yield _join(path, name), tensor
+                    yield join(path, name), tensor
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -397,7 +330,7 @@ class Module(Tracked):
             for kind in ("parameter", "buffer"):
                 for name, tensor in module._own(kind):
                     if name not in module._transient:
-                        state[_join(path, name)] = tensor if keep_vars else tensor.detach()
+                        state[join(path, name)] = tensor if keep_vars else tensor.detach()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
@@ -411,9 +344,9 @@ class Module(Tracked):
             name: tensor
             for path, module in self.named_modules()
             for kind in ("parameter", "buffer")
-            for name, tensor in ((_join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
+            for name, tensor in ((join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
         }
-        younger = {_join(path, name) for path, module in self.named_modules() for name in module._younger}
+        younger = {join(path, name) for path, module in self.named_modules() for name in module._younger}
         missing = [name for name in own if name not in state and name not in younger]
         unexpected = [name for name in state if name not in own]
         problems = [f"missing: {name} {own[name].type}" for name in missing] if strict else []
@@ -466,39 +399,10 @@ def _count(module: Module) -> str:
     return f"{number:,} parameter{'' if number == 1 else 's'}"
 
 
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _is_parameter(tensor: Tensor) -> bool:
-    return isinstance(tensor, Parameter) or (tensor.requires_grad and tensor.is_leaf and not _is_traced(tensor))
-
-
-def _is_traced(tensor: Tensor) -> bool:
-    return tensor._expr is not None
-
-
-def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The items of a container, under their names."""
-    if isinstance(value, (list, tuple)):
-        yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
-    elif isinstance(value, dict):
-        yield from ((f"{name}.{key}", item) for key, item in value.items())
-
-
-def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in an attribute: itself, or items of containers."""
-    if isinstance(value, Tensor):
-        yield name, value
-    else:
-        for path, item in _parts(name, value):
-            yield from _tensors(path, item)
-
-
 def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
     """The modules in an attribute: itself, or items of containers."""
     if isinstance(value, Module):
         yield name, value
     else:
-        for path, item in _parts(name, value):
+        for path, item in parts(name, value):
             yield from _modules(path, item)

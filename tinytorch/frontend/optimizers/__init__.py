@@ -9,15 +9,16 @@
 | Adam, AdamW, Adadelta, Adamax, NAdam, RAdam | two moments | 4 n |
 | LBFGS | two moments for each of the last h steps | 2 n (h + 2) |
 
-In the order to read them: `base` (groups of parameters, and what all steps share), `sgd`; `counted` (a count of steps
-that parameters share), `adam`, `adam_variants` (Adamax, NAdam, RAdam), `adaptive` (Adagrad, Adadelta, RMSprop); `muon`;
-`line_search` and `lbfgs`.
+In the order to read them: `groups` (of parameters), `base` (what all optimizers share), `formulas` (what several do),
+`sgd`; `counted` (a count of steps that parameters share), `adam`, `adam_variants` (Adamax, NAdam, RAdam), `adaptive`
+(Adagrad, Adadelta, RMSprop); `muon`; `line_search` and `lbfgs`.
 """
 
 from tinytorch.frontend.optimizers.adam import Adam, AdamW
 from tinytorch.frontend.optimizers.adam_variants import Adamax, NAdam, RAdam
 from tinytorch.frontend.optimizers.adaptive import Adadelta, Adagrad, RMSprop
-from tinytorch.frontend.optimizers.base import Optimizer, ParamGroup
+from tinytorch.frontend.optimizers.base import Optimizer
+from tinytorch.frontend.optimizers.groups import ParamGroup
 from tinytorch.frontend.optimizers.lbfgs import LBFGS
 from tinytorch.frontend.optimizers.muon import Muon
 from tinytorch.frontend.optimizers.sgd import SGD

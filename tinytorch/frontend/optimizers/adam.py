@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizers.base import (
-    ParamGroup,
-    Unsupported,
-    as_dtype,
-    refuse,
-    with_weight_decay,
-    working_dtype,
-)
+from tinytorch.frontend.optimizers.base import Unsupported, refuse
 from tinytorch.frontend.optimizers.counted import Counted, State, check_betas, check_flags
+from tinytorch.frontend.optimizers.formulas import as_dtype, with_weight_decay
+from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f64
 

@@ -10,16 +10,10 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.optimizers.adam import update_moments
-from tinytorch.frontend.optimizers.base import (
-    ParamGroup,
-    Unsupported,
-    as_dtype,
-    refuse,
-    with_penalty,
-    with_weight_decay,
-    working_dtype,
-)
+from tinytorch.frontend.optimizers.base import Unsupported, refuse
 from tinytorch.frontend.optimizers.counted import Counted, State, check_betas, check_flags
+from tinytorch.frontend.optimizers.formulas import as_dtype, with_penalty, with_weight_decay
+from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.types import f64
 

@@ -6,16 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizers.base import (
-    ParamGroup,
-    Unsupported,
-    as_dtype,
-    fraction,
-    refuse,
-    with_penalty,
-    working_dtype,
-)
+from tinytorch.frontend.optimizers.base import Unsupported, refuse
 from tinytorch.frontend.optimizers.counted import Counted, State, check_flags
+from tinytorch.frontend.optimizers.formulas import as_dtype, fraction, with_penalty
+from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, cast
 
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList, attributes_of, parts_of
+from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
+from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -18,11 +18,6 @@ from tinytorch.frontend.tensor.mode import TraceAgain, mode
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.types import DType, f32, f64
-
-LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
-CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
-SCHEDULED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # what schedules keep in groups
 
 Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
 
@@ -45,118 +40,6 @@ def refuse(name: str, given: Mapping[str, Any]) -> None:
             raise arguments.ArgumentValueError(
                 f"{name}: {argument}={value!r} is not supported; leave it out (tt.compile fuses the step)", user_loc()
             )
-
-
-def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
-    """A 0-d tensor for a setting (of several numbers, in one dimension); TinyTorchError unless they are numbers that
-    are not negative."""
-    return named(np.array(_number(name, value), dtype.numpy), name)
-
-
-def _number(name: str, value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return tuple(_number(name, item) for item in cast("list[Any]", value))
-    return float(arguments.not_negative("Optimizer", name, value))
-
-
-class ParamGroup(Tracked, MutableMapping[str, Any]):
-    """Parameters with the same settings: a mapping from names to settings, and from "params" to the list.
-
-    `lr` and `weight_decay` are kept in tensors, f64 if a parameter is, else f32, and read as floats (as tensors under
-    tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing. `momentum` and `betas`
-    are numbers that compiled steps hold as such, and f64 tensors once they have been changed.
-    """
-
-    unwatched: ClassVar[frozenset[str]] = frozenset({"_given"})
-
-    def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
-        attributes_of(self)["_given"] = {}  # what tensors of settings were set to, before it was rounded
-        self.params = TrackedList(params)
-        for name, value in settings.items():
-            self[name] = value
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        known = attributes_of(self).get(name)
-        if isinstance(known, Tensor):
-            with grad_mode(False):
-                known.copy_(value if isinstance(value, Tensor) else np.asarray(_number(name, value)))
-        elif name in LIVE and (isinstance(value, Tensor) or value != 0 or name == "lr"):
-            setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value, self._dtype))
-        elif name in CYCLED and known is not None and value != known:
-            setattr(self, name, setting(name, value, f64))
-        else:
-            setattr(self, name, None if name in LIVE else value)
-        if mode.trace is None:
-            attributes_of(self)["_given"][name] = value
-
-    def schedule_rate(self, value: float) -> None:
-        """Set the learning rate to what a schedule computes, which may be below 0 behind the end of its cycle."""
-        with grad_mode(False):
-            self.rate.copy_(np.asarray(value))
-        attributes_of(self)["_given"]["lr"] = value
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in attributes_of(self) or name == "_given":
-            raise KeyError(name)
-        value = getattr(self, name)
-        if value is None and name in LIVE:
-            return 0.0
-        if not isinstance(value, Tensor) or mode.trace is not None:
-            return value
-        return _read(value.numpy(), attributes_of(self)["_given"].get(name))
-
-    def __delitem__(self, name: str) -> None:
-        delattr(self, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in parts_of(self) if name != "_given")
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    @property
-    def _dtype(self) -> DType:
-        return f64 if any(p.dtype == f64 for p in self.params) else f32
-
-    def widen(self) -> bool:
-        """Settings in f64 where parameters have become that; whether any changed."""
-        known = {name: attributes_of(self).get(name) for name in LIVE}
-        narrow = [name for name, t in known.items() if t is not None and t.dtype != f64] if self._dtype == f64 else []
-        for name in narrow:
-            with untraced():
-                value = self[name]
-            setattr(self, name, setting(name, value, f64))
-        return bool(narrow)
-
-    def live(self, name: str) -> Tensor | None:
-        """The tensor of `lr` or `weight_decay`; None for a weight decay of 0."""
-        return getattr(self, name)
-
-    @property
-    def rate(self) -> Tensor:
-        """The tensor of the learning rate."""
-        return getattr(self, "lr")  # noqa: B009 (settings are no declared attributes)
-
-    def number(self, name: str) -> float | Tensor:
-        """A setting for a formula: a number, or an f64 tensor without axes where it has been changed."""
-        return getattr(self, name)
-
-    def numbers(self, name: str) -> tuple[Any, ...]:
-        """The numbers of a setting such as `betas`, each as `number` gives it."""
-        value = getattr(self, name)
-        return tuple(value[i] for i in range(value.shape[0])) if isinstance(value, Tensor) else tuple(value)
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
-        return f"ParamGroup({len(self.params)} tensors, {settings})"
-
-
-def _read(array: Any, given: Any) -> Any:
-    """The setting that a tensor holds: what was given if the tensor still holds that, else the shortest decimals that
-    its numbers are nearest to."""
-    if given is not None and not isinstance(given, Tensor) and np.array_equal(np.asarray(given, array.dtype), array):
-        return given
-    return tuple(float(str(item)) for item in array) if array.ndim else float(str(array[()]))
 
 
 class Optimizer(Tracked):
@@ -344,7 +227,7 @@ class Optimizer(Tracked):
             raise TinyTorchError(f"{type(self).__name__}: settings {listed} do not match", user_loc())
         for key in LIVE:
             if key in settings:
-                _number(key, settings[key])
+                number_of(key, settings[key])
         self.check({**own, **settings})
         return settings
 
@@ -368,58 +251,6 @@ def evaluated(name: str, closure: Any) -> Any:
     arguments.function(name, "closure", closure)
     with grad_mode(True):
         return closure()
-
-
-def fraction(what: str, name: str, value: Any) -> None:
-    arguments.number(what, name, value, lambda x: 0 <= x < 1, "a number in [0, 1)")
-
-
-# Parts of updates.
-def as_dtype(number: float | Tensor, dtype: DType) -> float | Tensor:
-    """A number of a formula as a factor of tensors of `dtype`."""
-    return number.cast(dtype) if isinstance(number, Tensor) else number
-
-
-def with_penalty(group: ParamGroup, value: Tensor, g: Tensor) -> Tensor:
-    """The gradient with weight decay as an L2 penalty."""
-    decay = group.live("weight_decay")
-    return g if decay is None else g + decay.cast(g.dtype) * value
-
-
-def with_weight_decay(group: ParamGroup, value: Tensor, g: Tensor, decoupled: bool) -> tuple[Tensor, Tensor]:
-    """The parameter and its gradient with weight decay: `decoupled`, p = p - lr * weight_decay * p, else a penalty."""
-    decay = group.live("weight_decay")
-    if decay is None or not decoupled:
-        return value, with_penalty(group, value, g)
-    return value * (1.0 - group.rate.cast(f64) * decay.cast(f64)).cast(value.dtype), g
-
-
-def named(array: Any, name: str) -> Tensor:
-    """A tensor of state, under a name for printed graphs."""
-    tensor = Tensor.wrap(array)
-    tensor.name = name
-    return tensor
-
-
-@contextmanager
-def untraced() -> Generator[None]:
-    """Values as they are between calls, also while a call is traced."""
-    running, mode.trace = mode.trace, None
-    try:
-        yield
-    finally:
-        mode.trace = running
-
-
-def twin(tensor: Tensor, dtype: DType | None = None) -> Tensor:
-    """A copy of a tensor of state as it is between calls."""
-    with untraced():
-        return named(np.array(tensor.numpy(), (dtype or tensor.dtype).numpy), tensor.name)
-
-
-def working_dtype(param: Tensor) -> DType:
-    """The dtype that updates are computed in: that of the parameter, but at least f32."""
-    return param.dtype if param.dtype.bits >= 32 else f32
 
 
 def _groups(name: str, params: Any) -> list[Mapping[str, Any]]:

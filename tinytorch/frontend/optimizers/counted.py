@@ -8,7 +8,9 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, fraction, named, twin
+from tinytorch.frontend.optimizers.base import Entries, Optimizer
+from tinytorch.frontend.optimizers.formulas import fraction
+from tinytorch.frontend.optimizers.groups import ParamGroup, named, twin
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import TraceAgain, mode
 

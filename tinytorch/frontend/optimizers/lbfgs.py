@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, evaluated, working_dtype
+from tinytorch.frontend.optimizers.base import Entries, Optimizer, evaluated
+from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.optimizers.line_search import Point, slope, strong_wolfe
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array

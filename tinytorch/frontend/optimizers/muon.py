@@ -8,7 +8,9 @@ from typing import Any, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import stack
-from tinytorch.frontend.optimizers.base import Entries, Optimizer, ParamGroup, fraction, working_dtype
+from tinytorch.frontend.optimizers.base import Entries, Optimizer
+from tinytorch.frontend.optimizers.formulas import fraction
+from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc

@@ -9,18 +9,9 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
-from tinytorch.frontend.optimizers.base import (
-    Entries,
-    Optimizer,
-    ParamGroup,
-    Unsupported,
-    as_dtype,
-    fraction,
-    named,
-    refuse,
-    with_penalty,
-    working_dtype,
-)
+from tinytorch.frontend.optimizers.base import Entries, Optimizer, Unsupported, refuse
+from tinytorch.frontend.optimizers.formulas import as_dtype, fraction, with_penalty
+from tinytorch.frontend.optimizers.groups import ParamGroup, named, working_dtype
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc

@@ -1,4 +1,4 @@
-"""Recurrent layers: LSTM, GRU and RNN over sequences, and their cells for one step.
+"""Recurrent layers: LSTM, GRU and RNN over sequences.
 
 The names, the layout of the weights and the results are PyTorch's, so state dicts go either way. A layer multiplies the
 inputs of all steps at once, and goes through the steps in one op (`ir/ops/recurrent.py`), whatever their number; the
@@ -7,7 +7,6 @@ gradients of weights are one product over all steps as well.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +17,14 @@ from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import dropout as drop
 from tinytorch.frontend.layers.functions import linear
-from tinytorch.frontend.module import Module, Parameter, init
+from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.recurrent.sequences import (
+    RNN_OPS,
     Rows,
     States,
     Weights,
-    cell_step,
+    add_parameters,
     check_input,
     check_state,
     common_dtype,
@@ -39,9 +39,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.types import DType, Shape, f32
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
-
-_RNN_OPS = {"tanh": ops.recurrent.rnn_tanh, "relu": ops.recurrent.rnn_relu}
+__all__ = ["GRU", "LSTM", "RNN"]
 
 
 class _Recurrent(Module):
@@ -100,7 +98,7 @@ class _Recurrent(Module):
                 shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
             if self.proj_size:
                 shapes["weight_hr"] = (self.proj_size, hidden)
-            _add_parameters(self, {f"{name}_{suffix}": shape for name, shape in shapes.items()}, dtype)
+            add_parameters(self, {f"{name}_{suffix}": shape for name, shape in shapes.items()}, dtype)
 
     def _weights(self, suffix: str) -> Weights:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -288,7 +286,7 @@ class RNN(_Recurrent):
         *,
         generator: Generator | None = None,
     ) -> None:
-        self.nonlinearity = arguments.choice("RNN", "nonlinearity", nonlinearity, *_RNN_OPS)
+        self.nonlinearity = arguments.choice("RNN", "nonlinearity", nonlinearity, *RNN_OPS)
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
             parameter_dtype(device, dtype), generator,
@@ -296,7 +294,7 @@ class RNN(_Recurrent):
 
     @property
     def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return _RNN_OPS[self.nonlinearity]
+        return RNN_OPS[self.nonlinearity]
 
     def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
         """As `LSTM.forward`, with one state."""
@@ -307,130 +305,5 @@ class RNN(_Recurrent):
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else ", nonlinearity=relu")
 
 
-class _OneStep(Module):
-    """A cell: one step of one layer. The subclass says which: `_op`."""
-
-    _op: Op
-    weight_ih: Tensor
-    weight_hh: Tensor
-    bias_ih: Tensor | None
-    bias_hh: Tensor | None
-
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, dtype: object, generator: Generator | None
-    ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        self.input_size = arguments.integer(name, "input_size", input_size, 1)
-        self.hidden_size = arguments.integer(name, "hidden_size", hidden_size, 1)
-        self.bias = arguments.flag(name, "bias", bias)
-        arguments.instance(name, "generator", generator, Generator, optional=True)
-        self.generator = generator
-        gates = ops.recurrent.FORWARD[self._op].gates * self.hidden_size
-        shapes: dict[str, Shape] = {"weight_ih": (gates, self.input_size), "weight_hh": (gates, self.hidden_size)}
-        if self.bias:
-            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
-        else:
-            self.bias_ih = self.bias_hh = None
-        _add_parameters(self, shapes, dtype)
-
-    def _step(self, x: Tensor, given: Sequence[Tensor] | None) -> States:
-        name, cell = type(self).__name__, ops.recurrent.FORWARD[self._op]
-        check_input(name, x, (1, 2), self.input_size)
-        shape = (*x.shape[:-1], self.hidden_size)
-        for which, state in zip(("hx", "cx"), given or (), strict=False):
-            check_state(name, which, state, shape)
-        before = [zeros(shape, dtype=x.dtype)] * cell.states if given is None else given
-        dtype = common_dtype(x, *before, *self.parameters())
-        wide = f32 if dtype.bits == 16 else dtype
-        w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh).cast(wide)
-        after, _ = cell_step(self._op, linear(x.cast(wide), w.ih, w.bias_ih), w, [s.cast(wide) for s in before])
-        return tuple(s.cast(dtype) for s in after)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
-
-
-class LSTMCell(_OneStep):
-    """One step of an LSTM, see there; weights `weight_ih` [4 hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
-
-    _op = ops.recurrent.lstm
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: object = None,
-        dtype: object = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
-
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """The states after `input` [batch, input] or [input]; `hx` is the pair before it, zeros by default."""
-        h, c = self._step(input, pair_of_states("LSTMCell", "(h, c)", hx))
-        return h, c
-
-
-class GRUCell(_OneStep):
-    """One step of a GRU, see there; weights `weight_ih` [3 hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
-
-    _op = ops.recurrent.gru
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: object = None,
-        dtype: object = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
-        (h,) = self._step(input, one_state("GRUCell", hx))
-        return h
-
-
-class RNNCell(_OneStep):
-    """One step of an RNN, see there; weights `weight_ih` [hidden, input], `weight_hh`, `bias_ih`, `bias_hh`."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device: object = None,
-        dtype: object = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        self.nonlinearity = arguments.choice("RNNCell", "nonlinearity", nonlinearity, *_RNN_OPS)
-        super().__init__(input_size, hidden_size, bias, parameter_dtype(device, dtype), generator)
-
-    @property
-    def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return _RNN_OPS[self.nonlinearity]
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The state after `input` [batch, input] or [input]; `hx` is the one before it, zeros by default."""
-        (h,) = self._step(input, one_state("RNNCell", hx))
-        return h
-
-
-# Parameters.
 def _suffixes(layer: int, directions: int) -> list[str]:
     return [f"l{layer}", f"l{layer}_reverse"][:directions]
-
-
-def _add_parameters(module: _Recurrent | _OneStep, shapes: dict[str, Shape], dtype: object) -> None:
-    """Uniform with bound 1 / sqrt(hidden), as in PyTorch."""
-    bound = 1 / math.sqrt(module.hidden_size)
-    for name, shape in shapes.items():
-        setattr(module, name, Parameter(init.uniform_(zeros(shape, dtype=dtype), -bound, bound, module.generator)))

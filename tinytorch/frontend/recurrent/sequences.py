@@ -3,6 +3,7 @@ checks of what users pass."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,10 +11,11 @@ from typing import Any, cast
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.creation import arange, tensor, zeros
 from tinytorch.frontend.layers.functions import linear
+from tinytorch.frontend.module import Parameter, init
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.evaluation import located
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.frontend.tensor.tensor import located
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -22,6 +24,7 @@ from tinytorch.ir.promotion import promote
 from tinytorch.ir.types import DType, Shape, TensorType, i64
 
 States = tuple[Tensor, ...]
+RNN_OPS = {"tanh": ops.recurrent.rnn_tanh, "relu": ops.recurrent.rnn_relu}
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,11 @@ def common_dtype(x: Tensor, *others: Tensor) -> DType:
     for other in others:
         type = TensorType(promote(type, other.type), x.shape)
     return type.dtype
+
+
+# Parameters.
+def add_parameters(module: Any, shapes: dict[str, Shape], dtype: object) -> None:
+    """Uniform with bound 1 / sqrt(hidden), as in PyTorch."""
+    bound = 1 / math.sqrt(module.hidden_size)
+    for name, shape in shapes.items():
+        setattr(module, name, Parameter(init.uniform_(zeros(shape, dtype=dtype), -bound, bound, module.generator)))

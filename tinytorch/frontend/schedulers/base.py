@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.constructors import clear_subclass, clearly_made
-from tinytorch.frontend.optimizers.base import Optimizer, ParamGroup
+from tinytorch.frontend.optimizers.base import Optimizer
+from tinytorch.frontend.optimizers.groups import ParamGroup
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc

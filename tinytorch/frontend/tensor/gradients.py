@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from tinytorch.frontend.tensor.backward import at_once, key_of, leaf_of, tape_of
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.tape import Record, hooked
-from tinytorch.frontend.tensor.tensor import Tensor, at_once, key_of, leaf_of, tape_of
+from tinytorch.frontend.tensor.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc

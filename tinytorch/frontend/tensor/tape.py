@@ -4,6 +4,7 @@ A tensor that is changed in place gets another history, so a value is not named 
 it. Nodes therefore keep, beside their operands, the nodes that had made those at that time.
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
@@ -65,6 +66,17 @@ class TapeInput:
     requires_grad: bool
 
 
+def history_of(tensor: Any) -> TapeNode | None:
+    """The node that made the values, None for a leaf."""
+    tensor._refresh()
+    return tensor._node
+
+
+def _as_met(met: TapeInput, op: Op) -> Any:
+    """A tensor with the values that an operand or result of `op` had."""
+    return met.tensor._as_met(met, op)
+
+
 def data_as_met(met: TapeInput, op: Op) -> Array:
     """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed."""
     if version_of(met.tensor) != met.version:
@@ -95,18 +107,17 @@ class _Outputs(Sequence[Any]):
 
     node: TapeNode
     results: Sequence[Any]
-    value: Callable[[TapeInput, Op], Any]
 
     def __len__(self) -> int:
         return len(self.results)
 
     def __getitem__(self, index: Any) -> Any:
         tensor = self.results[index]
-        return self.value(TapeInput(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
+        return _as_met(TapeInput(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
 
 
-def records(root: TapeInput, value: Callable[[TapeInput, Op], Any]) -> list[Record]:
-    """What `root` depends on, in topological order; `value` gives a tensor for an operand of an op as it was."""
+def records(root: TapeInput) -> list[Record]:
+    """What `root` depends on, in topological order."""
     order: list[Record] = []
     seen: set[int] = set()
     stack: list[tuple[TapeInput, bool]] = [(root, False)]
@@ -119,7 +130,7 @@ def records(root: TapeInput, value: Callable[[TapeInput, Op], Any]) -> list[Reco
         if node.operands is None:
             raise TinyTorchError(FREED, user_loc())
         if done:
-            order.append(_record(node, made.tensor, value))
+            order.append(_record(node, made.tensor))
             continue
         seen.add(id(node))
         stack.append((made, True))
@@ -127,13 +138,13 @@ def records(root: TapeInput, value: Callable[[TapeInput, Op], Any]) -> list[Reco
     return order
 
 
-def _record(node: TapeNode, made: Any, value: Callable[[TapeInput, Op], Any]) -> Record:
+def _record(node: TapeNode, made: Any) -> Record:
     """The record of a node; `made` is its result, or one of several."""
-    inputs = [value(x, node.op) for x in node.operands or ()]
+    inputs = [_as_met(x, node.op) for x in node.operands or ()]
     if node.results is not None:
-        outputs, names = _Outputs(node, node.results, value), [node.result(i).key for i in range(node.op.results)]
+        outputs, names = _Outputs(node, node.results), [node.result(i).key for i in range(node.op.results)]
     else:
-        outputs, names = (value(TapeInput(made, node, node.version, True), node.op),), [node.key]
+        outputs, names = (_as_met(TapeInput(made, node, node.version, True), node.op),), [node.key]
     return Record(node.op, inputs, outputs, node.attrs, node, names)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.tensor import over
+from tinytorch.frontend.tensor.sharing import over
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.graph import Builder, Node, Value
 from tinytorch.ir.loc import Loc, is_package_file, user_loc

@@ -26,6 +26,7 @@ from tinytorch.frontend.tensor.storage import (
 )
 from tinytorch.frontend.tensor.tape import FREED, between
 from tinytorch.frontend.tracing.arrays import Meetings
+from tinytorch.frontend.tracing.records import LeafGrad, Memory, Root
 from tinytorch.frontend.tracing.traced import expr_of, raw_grad
 from tinytorch.ir import ops
 from tinytorch.ir.errors import TinyTorchError, TraceError
@@ -50,44 +51,6 @@ class Gradients(Protocol):
     def __call__(self, builder: Builder, seeds: Mapping[Value, Value], wrt: Sequence[Value]) -> list[Value | None]: ...
 
 
-@dataclass(eq=False)
-class _Memory:
-    """What a storage holds in the course of a trace: the value of the tensor at its root, and how often it changed."""
-
-    value: Expr
-    input: Value | None  # that value on entry, if the memory comes from outside
-    version: int = 0
-    overwritten: Tensor | None = None  # another input, which overlaps this memory and has been changed
-
-
-@dataclass(eq=False)
-class _Root:
-    """A tensor with a history of gradients of its own, `steps` away from the root of its memory.
-
-    `expr` is its value when the memory was at `version`, `history` the one that gradients are asked for.
-    """
-
-    tensor: Tensor
-    memory: _Memory
-    steps: Steps
-    expr: Expr
-    history: Expr
-    version: int
-    rebased: int = 0  # how often a change has given it another history
-
-
-@dataclass
-class _Grad:
-    """What the trace did to the `grad` of a leaf."""
-
-    leaf: Tensor
-    initial: Tensor | Consumed | None
-    now: Tensor | Consumed | None
-    read: bool = False  # before anything was written
-    written: bool = False
-    used: tuple[Tensor, Expr] | None = None  # and the value that it had then
-
-
 _UNCHANGED: Attrs = {"backward": lambda ct: [ct]}  # of a custom_grad: the cotangent of its result
 
 
@@ -99,12 +62,12 @@ class Trace:
     gradients_pass: Gradients
     joined: frozenset[int] = frozenset()
     builder: Builder = field(default_factory=Builder)
-    roots: dict[int, _Root] = field(default_factory=dict[int, _Root])
+    roots: dict[int, Root] = field(default_factory=dict[int, Root])
     inputs: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # in the order of the builder's
-    owners: dict[int, list[_Root]] = field(default_factory=dict[int, "list[_Root]"])  # of the inputs' memory
+    owners: dict[int, list[Root]] = field(default_factory=dict[int, "list[Root]"])  # of the inputs' memory
     made: dict[int, Tensor] = field(default_factory=dict[int, Tensor])  # of data, in the trace
     leaves: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    grads: dict[int, _Grad] = field(default_factory=dict[int, _Grad])
+    grads: dict[int, LeafGrad] = field(default_factory=dict[int, LeafGrad])
     relays: set[Value] = field(default_factory=set[Value])  # what leaves are after changes that they have no part in
     freed: set[Value] = field(default_factory=set[Value])  # by backward()
     flags: dict[int, tuple[Tensor, bool]] = field(default_factory=dict[int, tuple[Tensor, bool]])  # as they were
@@ -121,10 +84,10 @@ class Trace:
         self._input(tensor, name)
         self.arguments += 1
 
-    def _input(self, tensor: Tensor, name: str) -> _Root:
+    def _input(self, tensor: Tensor, name: str) -> Root:
         value = self.builder.input(tensor.type, name)
         expr = Expr(self.builder, value)
-        root = self.roots[id(tensor)] = _Root(tensor, _Memory(expr, value), (), expr, expr, 0)
+        root = self.roots[id(tensor)] = Root(tensor, Memory(expr, value), (), expr, expr, 0)
         self.inputs[id(tensor)] = tensor
         neighbours = self.owners.setdefault(id(owner(tensor._data)), [])
         changed = [n for n in neighbours if n.memory.version and overlap(n.tensor._data, tensor._data)]
@@ -134,14 +97,14 @@ class Trace:
             self.leaf(tensor)
         return root
 
-    def _capture(self, tensor: Tensor) -> _Root:
+    def _capture(self, tensor: Tensor) -> Root:
         base, steps = memory_of(tensor) if id(tensor._storage) in self.joined else (tensor, ())
         if base is tensor:
             return self._input(tensor, tensor.name or "state")
         self.members[id(tensor)] = tensor
         memory = self.root(base).memory
         expr = along(steps, memory.value)
-        root = self.roots[id(tensor)] = _Root(tensor, memory, steps, expr, expr, memory.version)
+        root = self.roots[id(tensor)] = Root(tensor, memory, steps, expr, expr, memory.version)
         if tensor.requires_grad:
             self.leaf(tensor)
         return root
@@ -171,13 +134,13 @@ class Trace:
         memory it may lie."""
         met = None if source is None else self.meetings.meet(source, self._met)
         if met is None:
-            memory = _Memory(Expr(self.builder, self.builder.constant(np.array(tensor._data))), None)
+            memory = Memory(Expr(self.builder, self.builder.constant(np.array(tensor._data))), None)
         else:
             self.meetings.sources[id(tensor)] = met
             expr, memory = self.lift(met.tensor), self.roots[id(met.tensor)].memory
             if not np.may_share_memory(tensor._data, met.tensor._data):
-                memory = _Memory(expr, None)
-        self.roots[id(tensor)] = _Root(tensor, memory, (), memory.value, memory.value, memory.version)
+                memory = Memory(expr, None)
+        self.roots[id(tensor)] = Root(tensor, memory, (), memory.value, memory.value, memory.version)
         self.made[id(tensor)] = tensor
 
     def constant(self, array: Array) -> Tensor:
@@ -188,7 +151,7 @@ class Trace:
         return Tensor.wrap(None, expr)  # pyright: ignore[reportArgumentType]
 
     # Values.
-    def root(self, tensor: Tensor) -> _Root:
+    def root(self, tensor: Tensor) -> Root:
         """The record of a tensor that is no view."""
         known = self.roots.get(id(tensor))
         if known is not None:
@@ -196,10 +159,10 @@ class Trace:
         expr = expr_of(tensor)
         if expr is None:
             return self._capture(tensor)
-        root = self.roots[id(tensor)] = _Root(tensor, _Memory(expr, None), (), expr, expr, 0)
+        root = self.roots[id(tensor)] = Root(tensor, Memory(expr, None), (), expr, expr, 0)
         return root
 
-    def value(self, root: _Root) -> Expr:
+    def value(self, root: Root) -> Expr:
         """The value of a root now. Changes of its memory that were not its own have no part in its gradient."""
         memory = root.memory
         if memory.overwritten is not None:
@@ -210,7 +173,7 @@ class Trace:
                 root.expr = self._relay(root, root.expr)
         return root.expr
 
-    def _relay(self, root: _Root, expr: Expr) -> Expr:
+    def _relay(self, root: Root, expr: Expr) -> Expr:
         """`expr` with the history of `root`."""
         expr = expr.apply_op(ops.core.custom_grad, (expr, root.history), _UNCHANGED)
         if id(root.tensor) in self.leaves:
@@ -284,7 +247,7 @@ class Trace:
         if alias.cut:
             memory = self.root(alias.base).memory
             expr = out._expr
-            self.roots[id(out)] = _Root(out, memory, alias.steps, expr, expr, memory.version)
+            self.roots[id(out)] = Root(out, memory, alias.steps, expr, expr, memory.version)
         else:
             root = self.roots.get(id(alias.base))
             alias.seen = (0, 0) if root is None else (root.memory.version, root.rebased)
@@ -311,7 +274,7 @@ class Trace:
             return
         tensor._alias = alias = alias_of(tensor, ops.core.detach, {}, self.inputs)
         memory = self.root(alias.base).memory
-        self.roots[id(tensor)] = _Root(tensor, memory, alias.steps, expr, expr, memory.version)
+        self.roots[id(tensor)] = Root(tensor, memory, alias.steps, expr, expr, memory.version)
 
     def cuts(self, tensor: Tensor, base: Tensor) -> bool:
         """Whether a tensor in the memory of `base` has a history of its own, as the result of detach()."""
@@ -429,11 +392,11 @@ class Trace:
         if not retain:
             self.freed |= tape
 
-    def _grad(self, tensor: Tensor) -> _Grad:
+    def _grad(self, tensor: Tensor) -> LeafGrad:
         known = self.grads.get(id(tensor))
         if known is None:
             grad = raw_grad(tensor)
-            known = self.grads[id(tensor)] = _Grad(tensor, grad, grad)
+            known = self.grads[id(tensor)] = LeafGrad(tensor, grad, grad)
         return known
 
     def read_grad(self, tensor: Tensor) -> Tensor | Consumed | None:

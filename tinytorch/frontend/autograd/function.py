@@ -1,0 +1,196 @@
+"""Functions with a derivative of their own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+from tinytorch.frontend.functions.basic import cat
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import (
+    grad_mode,
+    require_tensor,
+)
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import apply
+from tinytorch.ir.types import TensorType
+
+
+class Function:
+    """A function whose derivative is written by hand, called as `MyFunction()(x)` or `MyFunction.apply(x)`.
+
+    `forward(*inputs)` computes the result, a tensor or a tuple of them, without recording; it keeps what the
+    derivative needs with `save_for_backward` or in attributes. `backward(grad_output)` takes the cotangent of each
+    result and returns that of each input, None where there is none. Each call has its own copy of what `forward` kept.
+
+    As in PyTorch, they may be static methods: their first parameter, `ctx`, is then this object. With a static
+    `setup_context(ctx, inputs, output)`, which keeps what the derivative needs, `forward` has none.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def __init__(self) -> None:
+        self._saved: tuple[Any, ...] = ()
+
+    def forward(self, *inputs: Any) -> Any:
+        raise TinyTorchError(f"{type(self).__name__} has no forward()", user_loc())
+
+    def backward(self, *grad_outputs: Any) -> Any:
+        raise TinyTorchError(f"{type(self).__name__} has no backward()", user_loc())
+
+    def setup_context(self, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep what `backward` needs, where a static `forward` has no context."""
+
+    def mark_non_differentiable(self, *results: Any) -> None:
+        """Nothing: results that are no floats have no gradients, others of None are none."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Nothing: cotangents of results that nothing depends on are zeros."""
+
+    def _called(self, name: str, *given: Any) -> Any:
+        """A method of this name, also if it is a static one, which takes the context first."""
+        method = getattr(self, name)
+        is_static = isinstance(inspect.getattr_static(type(self), name), staticmethod)
+        return method(self, *given) if is_static else method(*given)
+
+    def _forward(self, inputs: tuple[Any, ...]) -> Any:
+        if type(self).setup_context is Function.setup_context:
+            return self._called("forward", *inputs)
+        made = self.forward(*inputs)
+        self._called("setup_context", inputs, made)
+        return made
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep inputs or results for `backward`, where they are `self.saved_tensors`."""
+        self._saved = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        return self._saved
+
+    @classmethod
+    def apply(cls, *inputs: Any) -> Any:
+        return cls()(*inputs)
+
+    def __call__(self, *inputs: Any) -> Any:
+        self._saved = ()
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        with grad_mode(False):
+            self.needs_input_grad = tuple(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+            made = self._forward(inputs)
+        results = made if isinstance(made, tuple) else (made,)
+        for result in results:
+            require_tensor(f"{type(self).__name__}.forward", result)
+        if not (mode.grad and any(x.requires_grad for x in tensors)):
+            return made
+
+        call = copy(self)
+
+        def pull(cotangents: list[Tensor]) -> list[Tensor | None]:
+            found = call._called("backward", *cotangents)
+            return call._checked(found if isinstance(found, (tuple, list)) else (found,), inputs)
+
+        final = with_gradient(results, tensors, pull)
+        # A saved result is replaced by the one on the tape, so that second derivatives pass through it.
+        places = {id(result): new for result, new in zip(results, final, strict=True)}
+        call._saved = tuple(places.get(id(x), x) for x in self._saved)
+        return tuple(final) if isinstance(made, tuple) else final[0]
+
+    def _checked(self, found: Sequence[Any], inputs: Sequence[Any]) -> list[Tensor | None]:
+        """The cotangents of the inputs that are tensors."""
+        name = f"{type(self).__name__}.backward"
+        if len(found) != len(inputs):
+            raise TinyTorchError(f"{name}: returned {len(found)} gradients for {len(inputs)} inputs", user_loc())
+        kept: list[Tensor | None] = []
+        for i, (gradient, x) in enumerate(zip(found, inputs, strict=True)):
+            if gradient is not None and isinstance(x, Tensor):
+                gradient = require_tensor(name, gradient)
+                if gradient.shape != x.shape:
+                    raise ShapeError(f"{name}: gradient {i} is {gradient.type}, the input {x.type}", user_loc())
+                gradient = gradient.cast(x.dtype)
+            if isinstance(x, Tensor):
+                kept.append(gradient if x.dtype.is_float else None)
+        return kept
+
+
+Pull = Callable[[list[Tensor]], Sequence[Tensor | None]]
+
+
+def with_gradient(results: Sequence[Tensor], inputs: Sequence[Tensor], pull: Pull) -> list[Tensor]:
+    """`results` as functions of `inputs` whose cotangents `pull` computes from those of all results.
+
+    Several float results pass through one op side by side in a vector, so that `pull` sees all cotangents at once.
+    Results that are no floats have cotangents of zeros.
+    """
+    floats = [r.detach() for r in results if r.dtype.is_float]
+    types = [r.type for r in results]
+    if not floats:
+        return [r.detach() for r in results]
+    packed = floats[0] if len(floats) == 1 else cat([r.reshape((r.numel(),)) for r in floats])
+
+    def backward(ct: Any) -> list[Any]:
+        """Called by the op's rule with a tensor, or with an expression of the graph under a trace."""
+        traced = not isinstance(ct, Tensor)
+        if traced and mode.trace is None:
+            raise TraceError(
+                "a derivative written in Python (tt.Function) is traced with what calls it: call backward() inside of "
+                "the compiled function, not on its result",
+                user_loc(),
+            )
+        vector = Tensor.wrap(None, ct) if traced else ct  # pyright: ignore[reportArgumentType]
+        found = pull(_unpacked(vector, types, zeros))
+        return [_as_expression(g) for g in found] if traced else list(found)
+
+    def zeros(vector: Tensor, type: TensorType) -> Tensor:
+        return ops.core.filled(vector, 0, type)
+
+    rule = _Once(backward, sum(x.requires_grad for x in inputs))
+    out = apply(ops.core.custom_grad, packed, *inputs, backward=rule)
+    rest = iter([r.detach() for r in results if not r.dtype.is_float])
+    return _unpacked(out, types, lambda vector, type: next(rest))
+
+
+def _unpacked(
+    vector: Tensor, types: Sequence[TensorType], other: Callable[[Tensor, TensorType], Tensor]
+) -> list[Tensor]:
+    """Tensors of `types` that stand in `vector` one after the other; `other` makes those that are no floats. A single
+    one is the vector itself."""
+    if sum(t.dtype.is_float for t in types) == 1:
+        return [vector if t.dtype.is_float else other(vector, t) for t in types]
+    parts: list[Tensor] = []
+    at = 0
+    for t in types:
+        if t.dtype.is_float:
+            parts.append(vector[at : at + t.size].reshape(t.shape).cast(t.dtype))
+            at += t.size
+        else:
+            parts.append(other(vector, t))
+    return parts
+
+
+class _Once:
+    """A rule that is asked for each of `operands` operands with one cotangent, and computes once."""
+
+    def __init__(self, rule: Callable[[Any], list[Any]], operands: int) -> None:
+        self.rule, self.operands = rule, operands
+        self._last: tuple[Any, list[Any]] | None = None
+        self._asked = 0
+
+    def __call__(self, ct: Any) -> list[Any]:
+        if self._last is None or self._last[0] is not ct:
+            self._last, self._asked = (ct, self.rule(ct)), 0
+        found = self._last[1]
+        self._asked += 1
+        if self._asked == self.operands:
+            self._last = None  # frees the cotangents before the rest of the backward pass
+        return found
+
+
+def _as_expression(gradient: Tensor | None) -> Any:
+    """What the graph under construction knows a tensor by; one with values becomes a part of it."""
+    return None if gradient is None or mode.trace is None else mode.trace.lift(gradient)

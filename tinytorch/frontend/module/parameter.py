@@ -1,0 +1,66 @@
+"""Parameters, and the tensors that stand in the attributes of a module."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.storage import storage_of
+
+
+class Parameter(Tensor):
+    """A tensor that a module lists among its parameters, also while it is frozen. It lies in the memory of `data`, if
+    that is a tensor; other data is copied."""
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any = (), requires_grad: bool = True) -> Any:
+        tensor = data if isinstance(data, Tensor) else Tensor(data)
+        arguments.flag("Parameter", "requires_grad", requires_grad)
+        if mode.trace is not None:
+            return (tensor if tensor.is_leaf else tensor.detach()).requires_grad_(requires_grad)
+        made = super().__new__(cls)
+        made._set_up(tensor._data)
+        there = tensor if tensor.is_leaf and tensor._alias is None else tensor.detach()
+        made._storage, made._alias = storage_of(there), there._alias
+        made.name = tensor.name
+        return made.requires_grad_(requires_grad)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass  # __new__ has done it
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def is_parameter(tensor: Tensor) -> bool:
+    return isinstance(tensor, Parameter) or (tensor.requires_grad and tensor.is_leaf and not _is_traced(tensor))
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return tensor._expr is not None
+
+
+def parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a container, under their names."""
+    if isinstance(value, (list, tuple)):
+        yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((f"{name}.{key}", item) for key, item in value.items())
+
+
+def tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in an attribute: itself, or items of containers."""
+    if isinstance(value, Tensor):
+        yield name, value
+    else:
+        for path, item in parts(name, value):
+            yield from tensors_in(path, item)

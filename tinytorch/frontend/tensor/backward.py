@@ -1,0 +1,58 @@
+"""The tape read backwards: from a tensor to the gradients of the leaves that it depends on."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from tinytorch.frontend.tensor import kernels
+from tinytorch.frontend.tensor.gradient_hooks import apply_hooks
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.storage import version_of
+from tinytorch.frontend.tensor.tape import Record, TapeInput, history_of, hooked, records
+from tinytorch.ir.vjp import pullback
+
+
+def leaf_of(tensor: Any) -> Any:
+    """The tensor itself, whatever has happened to its values."""
+    return tensor._known()
+
+
+def key_of(tensor: Any) -> Hashable:
+    """What names a value on the tape: the node that made it, or the leaf."""
+    node = history_of(tensor)
+    return id(leaf_of(tensor)) if node is None else node.key
+
+
+def tape_of(root: Any) -> list[Record]:
+    """The records that `root` was computed by, in order."""
+    return records(TapeInput(root, history_of(root), version_of(root), True))
+
+
+def leaf_gradients(root: Any, seed: Any, retain: bool, record: bool) -> list[tuple[Any, Any]]:
+    """(leaf, cotangent) for every leaf that `root` depends on."""
+    tape = tape_of(root)
+    cotangents: dict[Any, Any] = {key_of(root): seed}
+    before, mode.grad = mode.grad, record
+    try:
+        enter = hooked(tape, cotangents)
+        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once, enter=enter)
+    finally:
+        mode.grad = before
+    leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}
+    if root.is_leaf:
+        leaves[key_of(root)] = root
+    apply_hooks({key: leaf._hooks or [] for key, leaf in leaves.items()}, leaves, cotangents)
+    if not retain:
+        for r in tape:
+            r.node.free()
+    return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
+
+
+def at_once(cts: Sequence[Any], record: Record, indices: tuple[int, ...]) -> Sequence[Any] | None:
+    """The cotangents of these operands, if a kernel gives them; gradients of gradients need the rules."""
+    handed = kernels.slot.handed
+    if handed is None or mode.grad or mode.reference or not kernels.large([x.type for x in record.inputs]):
+        return None
+    return handed.cotangents(cts, record, indices)

@@ -1,0 +1,75 @@
+"""Views of tensors, which share memory with what they are views of, and copies."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from tinytorch.frontend.tensor.indexing import Indexing
+from tinytorch.frontend.tensor.storage import layout_of
+from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import DType
+
+
+class Views(Indexing):
+    """Other shapes of the same elements."""
+
+    __slots__ = ()
+
+    def contiguous(self) -> Self:
+        """The elements in row-major order: the tensor itself if they are."""
+        return self if self.is_contiguous() else self.clone()
+
+    def clone(self) -> Self:
+        """A copy in memory of its own, through which gradients flow."""
+        return self._apply(ops.core.copy)
+
+    def _again(self) -> Self:
+        """Another tensor in the same memory: what a view is that changes nothing."""
+        return self._apply(ops.view.reshape, shape=self.shape)
+
+    def reshape(self, *sizes: Any, shape: Sequence[int] | None = None) -> Self:
+        """The elements in row-major order under `shape`, of which one dimension may be -1: a view where strides can
+        express that, else a copy."""
+        out = super().reshape(*sizes, shape=shape)
+        return self._again() if out is self else out
+
+    def expand(self, *sizes: Any, size: Sequence[int] | None = None) -> Self:
+        """A view in which axes of size 1, and new ones in front, are repeated; -1 keeps an axis."""
+        out = super().expand(*sizes, size=size)
+        return self._again() if out is self else out
+
+    def t(self) -> Self:
+        """The transpose of a matrix; vectors and single elements as they are."""
+        out = super().t()
+        return self._again() if out is self else out
+
+    def narrow(self, dim: int, start: Any, length: int) -> Self:
+        """`length` elements along `dim` from `start` on, a view: a number, or a tensor of one integer, counted from the
+        end if negative. IndexError where they do not lie in the axis."""
+        out = super().narrow(dim, start, length)
+        return self._again() if out is self else out
+
+    def view(self, *shape: Any) -> Self:
+        """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix."""
+        if shape and isinstance(shape[0], DType):
+            raise TinyTorchError(f"view: bits are not read as another dtype; to({shape[0]}) converts", user_loc())
+        out = self.reshape(*shape)
+        try:
+            np.reshape(layout_of(self), out.shape, copy=False)
+        except ValueError:
+            raise ShapeError(
+                f"view: the elements of {self.type} do not lie in memory as {list(out.shape)} needs them; use "
+                "reshape(), which copies",
+                user_loc(),
+            ) from None
+        return out
+
+    def flip(self, *axes: Any, dims: Sequence[int] | int | None = None) -> Self:
+        """A copy with the order along `dims` reversed; `x[::-1]` is a view."""
+        return super().flip(*axes, dims=dims).clone()
