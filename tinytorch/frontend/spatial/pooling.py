@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, overload
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, cast, overload
 
 import numpy as np
 
@@ -50,17 +51,26 @@ def _rounded_up(images: Images, windows: Windows) -> Windows:
 
 
 # The largest of each window.
-@overload
-def max_pool1d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, return_indices: Literal[False] = False,
-) -> Tensor: ...  # fmt: skip
-@overload
-def max_pool1d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, *, return_indices: bool,
-) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
-@clear
+class _MaxPooling(Protocol):
+    """The signature of the functions below: two results only where `return_indices` may be True."""
+
+    @overload
+    def __call__(
+        self, input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+        ceil_mode: bool = False, return_indices: Literal[False] = False,
+    ) -> Tensor: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
+        ceil_mode: bool = False, *, return_indices: bool,
+    ) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
+
+
+def _pooling(function: Callable[..., Any]) -> _MaxPooling:
+    return cast(_MaxPooling, clear(function))
+
+
+@_pooling
 def max_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -74,17 +84,7 @@ def max_pool1d(
     return _max_pool(Images("max_pool1d", input, 1), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@overload
-def max_pool2d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, return_indices: Literal[False] = False,
-) -> Tensor: ...  # fmt: skip
-@overload
-def max_pool2d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, *, return_indices: bool,
-) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
-@clear
+@_pooling
 def max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -104,17 +104,7 @@ def max_pool2d(
     return _max_pool(Images("max_pool2d", input, 2), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-@overload
-def max_pool3d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, return_indices: Literal[False] = False,
-) -> Tensor: ...  # fmt: skip
-@overload
-def max_pool3d(
-    input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0, dilation: Size = 1,
-    ceil_mode: bool = False, *, return_indices: bool,
-) -> Tensor | tuple[Tensor, Tensor]: ...  # fmt: skip
-@clear
+@_pooling
 def max_pool3d(
     input: Tensor,
     kernel_size: Size,
