@@ -127,3 +127,25 @@ def test_truncated_normal_numbers_of_a_wide_window() -> None:
     assert abs(float(x.std()) - 1) < 0.1 and abs(float(x.mean())) < 0.2
     far = tt.nn.init.trunc_normal_(tt.zeros(100), 0.0, 1.0, 5.0, math.ldexp(1, 70)).numpy()
     assert np.all((far >= 5) & (far < 8))
+
+
+def test_parameters_are_a_list_and_an_iterator() -> None:
+    model = tt.Sequential(tt.Linear(2, 3), tt.ReLU())
+    given = model.parameters()
+    assert next(given).shape == (3, 2) and next(given).shape == (3,) and next(given, None) is None
+    assert len(given) == 2 and next(model.parameters()).dtype == tt.f32 and [p.ndim for p in given] == [2, 1]
+
+
+def test_the_type_of_a_tensor_is_no_method() -> None:
+    with pytest.raises(TinyTorchError, match=r"x.to\(dtype\) converts it") as info:
+        X.type(tt.int64)  # pyright: ignore[reportCallIssue]
+    assert HERE in str(info.value)
+
+
+def test_the_state_of_random_numbers_goes_back() -> None:
+    tt.manual_seed(5)
+    state, first = tt.get_rng_state(), tt.rand(3)
+    assert tt.initial_seed() == 5
+    tt.set_rng_state(state)
+    np.testing.assert_array_equal(tt.rand(3).numpy(), first.numpy())
+    assert tt.seed() == tt.initial_seed()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import empty, tensor
+from tinytorch.frontend.functions.random import default_generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -22,17 +23,41 @@ __all__ = [
     "Size",
     "are_deterministic_algorithms_enabled",
     "e",
+    "get_rng_state",
     "inf",
+    "initial_seed",
     "nan",
     "newaxis",
     "pi",
+    "seed",
     "set_default_dtype",
+    "set_rng_state",
     "use_deterministic_algorithms",
 ]
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 newaxis = None
 Size = tuple  # shapes are plain tuples
+
+
+def seed() -> int:
+    """Start the default generator again from a seed of the operating system, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """A copy of the state of the default generator, for `set_rng_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Go on from a state that `get_rng_state` gave."""
+    default_generator.set_state(new_state)
 
 
 def _constructor(name: str, dtype: DType) -> Any:

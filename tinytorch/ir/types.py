@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import ml_dtypes
 import numpy as np
@@ -114,6 +114,10 @@ class TensorType:
     @property
     def bytes(self) -> int:
         return self.size * self.dtype.size
+
+    def __call__(self, dtype: object = None, *_: object, **__: object) -> NoReturn:
+        """PyTorch's `x.type(dtype)`: here `x.type` is this, which is no method."""
+        raise ShapeError("x.type is the dtype and the shape of a tensor; x.to(dtype) converts it", user_loc())
 
     def __str__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"

@@ -12,7 +12,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
 from tinytorch.frontend.module.hooks import Handle, Hook
-from tinytorch.frontend.module.parameter import is_parameter, join, parts, tensors_in
+from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
@@ -239,9 +239,9 @@ class Module(Tracked):
         """Every parameter once, under the first of its names; without `recurse` those of this module alone."""
         return self._named("parameter", prefix, recurse, remove_duplicate)
 
-    def parameters(self, recurse: bool = True) -> list[Tensor]:
+    def parameters(self, recurse: bool = True) -> Parameters:
         """Every parameter once."""
-        return [tensor for _, tensor in self.named_parameters(recurse=recurse)]
+        return Parameters(tensor for _, tensor in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

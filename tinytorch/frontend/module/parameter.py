@@ -37,6 +37,18 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class Parameters(list[Tensor]):
+    """The parameters of a module: a list, of which `next` gives one after the other, as of PyTorch's iterator."""
+
+    _given = 0
+
+    def __next__(self) -> Tensor:
+        if self._given >= len(self):
+            raise StopIteration
+        self._given += 1
+        return self[self._given - 1]
+
+
 def join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
