@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 
 import tinytorch as tt
 from tests.programs.compare import Counts, Mismatch, check
@@ -15,12 +15,15 @@ from tests.programs.whole import Program, Segment, programs
 MAX_REFUSED = 0.05  # share of the programs that a compiled function may refuse
 MAX_RAISED = 0.2  # share that may raise eagerly: such a program shows little
 MIN_MACHINE = 0.5  # share that must run as machine code, too
+PARTS = 4  # of the programs, each from a seed of its own: tests that processes can share
 
 
-def test_random_programs_run_alike(request: pytest.FixtureRequest) -> None:
-    number = request.config.getoption("--programs")
+@pytest.mark.parametrize("part", range(PARTS))
+def test_random_programs_run_alike(part: int, request: pytest.FixtureRequest) -> None:
+    number = -(-request.config.getoption("--programs") // PARTS)
     counts = Counts()
 
+    @seed(part)
     @settings(max_examples=number, suppress_health_check=list(HealthCheck))
     @given(programs())
     def run(program: Program) -> None:
