@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.runtime.llvm.index.test_kernels import Guarded, operand_of
+from tests.runtime.llvm.index.kernels import Guarded, operand_of
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.windows import output_size

@@ -1,10 +1,8 @@
-"""Attention written by hand: each way of writing it is recognized and gives what it gave; what only looks like it
-stays."""
+"""Attention is found as people write it, with the same numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,24 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.execution import assert_near, compiled, expected
+from tests.passes.attention_forms import (
+    INF,
+    LOWEST,
+    QKV,
+    B,
+    D,
+    E,
+    Form,
+    H,
+    S,
+    T,
+    causal,
+    normal,
+    plain,
+    stays,
+    traced,
+    training,
+)
 from tinytorch.ir.families.contract import CONTRACT
 from tinytorch.ir.families.loop import LOOP
 from tinytorch.ir.family import Families, Family
@@ -22,33 +38,9 @@ from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.passes.pipeline import CLEAN, kernel_passes, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention
 
-Form = Callable[..., Any]
-INF, LOWEST = math.inf, float(np.finfo(np.float32).min)
-B, H, T, S, D, E = 2, 4, 5, 7, 8, 6
-
-
-def traced(function: Form, *arrays: np.ndarray, grad: tuple[bool, ...] = ()) -> Graph:
-    """The graph of a function of tensors, the first of which want gradients."""
-    wants = [*grad, *[False] * (len(arrays) - len(grad))]
-    step = tt.compile(function, backend="interpreter")
-    step(*(tt.tensor(a, requires_grad=g) for a, g in zip(arrays, wants, strict=True)))
-    return step.traced_graph
-
 
 def recognized(graph: Graph) -> Graph:
     return run_passes(graph, (CLEAN, recognize_attention, CLEAN), verify=True)[0]
-
-
-def training(form: Form, count: int) -> Form:
-    """The result of `form`, and the gradients of its first operands for the cotangent that comes last."""
-
-    def step(*operands: Any) -> Any:
-        *given, g = operands
-        y = form(*given)
-        (y * g).sum().backward()
-        return (y, *(x.grad for x in given[:count]))
-
-    return step
 
 
 def inputs(graph: Graph, arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
@@ -73,19 +65,6 @@ def check(graph: Graph, arrays: tuple[np.ndarray, ...], gradients: int, machine:
     if machine:
         assert_near(compiled(after, given), wanted)
     return after
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
-
-
-def causal(rows: int, columns: int) -> Any:
-    return tt.tril(tt.ones((rows, columns)))
-
-
-# How people write it. Each takes q, k and v of [batch, heads, tokens, width] or what it says.
-def plain(q: Any, k: Any, v: Any) -> Any:
-    return (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(-1) @ v
 
 
 def unscaled(q: Any, k: Any, v: Any) -> Any:
@@ -185,7 +164,6 @@ FORMS = [
     by_columns,
 ]  # fmt: skip
 CAUSAL = {merged_but_for_the_mask, nanogpt, seen_first, counted, masked_before_scale, dropped}
-QKV = normal(B, H, T, D), normal(B, H, S, D, seed=1), normal(B, H, S, E, seed=2)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
@@ -376,122 +354,6 @@ def test_special_additive_masks(value: float) -> None:
     bias[1, 2, 3], bias[2, 1] = value, value
     arrays = (*QKV, bias)
     check(traced(lambda q, k, v, m: (q @ k.mT + m).softmax(-1) @ v, *arrays), arrays, 0, machine=True)
-
-
-# What must stay.
-def test_weights_that_are_returned_stay() -> None:
-    def both(q: Any, k: Any, v: Any) -> Any:
-        w = (q @ k.mT).softmax(-1)
-        return w @ v, w
-
-    stays(both, *QKV)
-
-
-def over_queries(q: Any, k: Any, v: Any) -> Any:
-    return (q @ k.mT).softmax(-2) @ v
-
-
-def masked_behind(q: Any, k: Any, v: Any) -> Any:
-    s = q @ k.mT
-    return tt.where(causal(*s.shape[-2:]) == 0, 0.0, s.softmax(-1)) @ v
-
-
-def added_behind(q: Any, k: Any, v: Any) -> Any:
-    return ((q @ k.mT).softmax(-1) + 0.1) @ v
-
-
-def two_softmaxes(q: Any, k: Any, v: Any) -> Any:
-    return (q @ k.mT).softmax(-1).softmax(-1) @ v
-
-
-def two_values(q: Any, k: Any, v: Any) -> Any:
-    w = (q @ k.mT).softmax(-1)
-    return w @ v + w @ (v * 2.0)
-
-
-def two_fills(q: Any, k: Any, v: Any) -> Any:
-    s = tt.where(causal(T, S) == 0, -INF, q @ k.mT)
-    return tt.where(causal(T, S) == 0, -1e9, s).softmax(-1) @ v
-
-
-def scaled_behind_mask(q: Any, k: Any, v: Any) -> Any:
-    return ((q @ k.mT + tt.arange(S).float()) * 0.5).softmax(-1) @ v
-
-
-def added_behind_fill(q: Any, k: Any, v: Any) -> Any:
-    return (tt.where(causal(T, S) == 0, -1e9, q @ k.mT) + tt.arange(S).float()).softmax(-1) @ v
-
-
-def negative_scale_of_fill(q: Any, k: Any, v: Any) -> Any:
-    return (tt.where(causal(T, S) == 0, INF, q @ k.mT) * -0.5).softmax(-1) @ v
-
-
-def temperature(q: Any, k: Any, v: Any) -> Any:
-    return (q @ k.mT / q.sum().exp()).softmax(-1) @ v
-
-
-def no_maximum(q: Any, k: Any, v: Any) -> Any:
-    e = (q @ k.mT).exp()
-    return (e / e.sum(dim=-1, keepdim=True)) @ v
-
-
-def no_product(q: Any, k: Any, v: Any) -> Any:
-    return (q[..., :S] * 2.0).softmax(-1) @ v
-
-
-def renormalized(q: Any, k: Any, v: Any) -> Any:
-    w = tt.dropout((q @ k.mT).softmax(-1), 0.5)
-    return (w / w.sum(dim=-1, keepdim=True)) @ v
-
-
-def dropped_twice(q: Any, k: Any, v: Any) -> Any:
-    return tt.dropout(tt.dropout((q @ k.mT).softmax(-1), 0.5), 0.5) @ v
-
-
-def dropped_transposed(q: Any, k: Any, v: Any) -> Any:
-    """Other weights are kept: the order of elements decides."""
-    return tt.dropout((q @ k.mT).softmax(-1).mT, 0.5).mT @ v
-
-
-STAY = [
-    over_queries, masked_behind, added_behind, two_softmaxes, two_values, two_fills, scaled_behind_mask,
-    added_behind_fill, negative_scale_of_fill, temperature, no_maximum, no_product, renormalized, dropped_twice,
-    dropped_transposed,
-]  # fmt: skip
-
-
-def stays(form: Form, *arrays: np.ndarray, grad: tuple[bool, ...] = ()) -> None:
-    graph = run_passes(traced(form, *arrays, grad=grad), (CLEAN,))[0]
-    assert recognize_attention(graph) is graph
-
-
-@pytest.mark.parametrize("form", STAY, ids=lambda f: f.__name__)
-def test_others_stay(form: Form) -> None:
-    wide = (normal(B, H, T, S), normal(B, H, S, S, seed=1), normal(B, H, S, E, seed=2))
-    stays(form, *wide)
-    stays(training(form, 3), *wide, normal(B, H, T, E), grad=(True,) * 3)
-
-
-def test_gradients_of_a_bias_need_the_scores() -> None:
-    def biased(q: Any, k: Any, v: Any, bias: Any) -> Any:
-        return (q @ k.mT + bias).softmax(-1) @ v
-
-    arrays = (*QKV, normal(H, T, S, seed=5), normal(B, H, T, E))
-    stays(training(biased, 4), *arrays, grad=(True,) * 4)
-
-
-def test_weights_that_a_loss_reads() -> None:
-    def step(q: Any, k: Any, v: Any, g: Any) -> Any:
-        w = (q @ k.mT).softmax(-1)
-        ((w @ v * g).sum() + (w * w).sum()).backward()
-        return q.grad, k.grad, v.grad
-
-    stays(step, *QKV, normal(B, H, T, E), grad=(True,) * 3)
-
-
-def test_halves_stay() -> None:
-    """Their scores are rounded, and may overflow."""
-    stays(lambda *qkv: plain(*(x.to(tt.f16) for x in qkv)), *QKV)
 
 
 def test_only_where_a_family_keeps_the_op() -> None:

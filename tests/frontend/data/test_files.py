@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.frontend.data.test_data import BATCHES, idx, own_folders, write_batches, write_mnist
+from tests.frontend.data.sets import BATCHES, idx, own_folders, write_batches, write_mnist
 from tinytorch.frontend.data import MNIST, files
 from tinytorch.ir.private_files import PrivateFolder
 

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tests.runtime.llvm.index.test_kernels import Guarded, operand_of, type_of
+from tests.runtime.llvm.index.kernels import Guarded, operand_of, type_of
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.printer import print_graph
 from tinytorch.runtime.llvm.index import loops as index_loops

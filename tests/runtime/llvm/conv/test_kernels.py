@@ -28,7 +28,7 @@ from tests.convolutions import (
     whole,
 )
 from tests.execution import assert_same, compiled, expected, kernels
-from tests.runtime.llvm.index.test_kernels import TARGETS, Guarded, operand_of, target_of
+from tests.runtime.llvm.index.kernels import TARGETS, Guarded, operand_of, target_of
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import apply

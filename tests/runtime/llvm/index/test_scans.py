@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runtime.llvm.index.test_kernels import (
+from tests.runtime.llvm.index.kernels import (
     ALL,
     CHUNKS,
     FEW,

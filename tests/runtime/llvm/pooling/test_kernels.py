@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.runtime.llvm.index.test_kernels import (
+from tests.runtime.llvm.index.kernels import (
     ALL,
     NUMBERS,
     TARGETS,

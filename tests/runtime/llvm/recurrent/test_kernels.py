@@ -9,7 +9,7 @@ import pytest
 
 import tinytorch as tt
 from tests.execution import compiled, expected, kernels
-from tests.runtime.llvm.index.test_kernels import TARGETS, target_of
+from tests.runtime.llvm.index.kernels import TARGETS, target_of
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import OPS, apply

@@ -5,18 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runtime.llvm.index.test_kernels import (
-    ALL,
-    CHUNKS,
-    FEW,
-    LAYOUT,
-    SEEDS,
-    TARGETS,
-    bits,
-    laid_out,
-    random,
-    target_of,
-)
+from tests.runtime.llvm.index.kernels import ALL, CHUNKS, FEW, LAYOUT, SEEDS, TARGETS, bits, laid_out, random, target_of
 from tests.runtime.llvm.running import run_kernel
 from tinytorch.ir.ops.sorting import sort
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64
