@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.frontend.networks import Net
+from tests.frontend.layers.networks import Net
 from tinytorch.frontend import functional as F
 from tinytorch.frontend.functions import random
 from tinytorch.frontend.layers.layers import Linear

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.frontend.test_sorting import both
+from tests.frontend.functions.test_sorting import both
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 
