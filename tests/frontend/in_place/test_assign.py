@@ -24,9 +24,16 @@ Array = np.ndarray[Any, Any]
 SIZES = [0, 1, 2, 3, 4, 5]
 
 
+def selected(x: Array, index: tuple[Any, ...]) -> Array:
+    """What an index names, as in PyTorch: integers make a view first; to numpy they are index arrays beside others."""
+    first = [i if isinstance(i, int) or i is ... else slice(None) for i in index if i is not None]
+    view = x[tuple(first if ... in first else [*first, ...])]
+    return view[tuple(i for i in index if not isinstance(i, int))]
+
+
 def wanted(x: Array, index: tuple[Any, ...], value: Array) -> Array:
     """Element by element in row-major order of the region, so that of repeated indices the last one counts."""
-    places = np.arange(x.size).reshape(x.shape)[index]
+    places = selected(np.arange(x.size).reshape(x.shape), index)
     extra = max(0, value.ndim - places.ndim)
     assert all(d == 1 for d in value.shape[:extra])
     values = np.broadcast_to(value.reshape(value.shape[extra:]), places.shape)
@@ -75,7 +82,7 @@ def cases(draw: Draw, kinds: tuple[str, ...]) -> tuple[Array, tuple[Any, ...], A
         index.insert(draw(st.integers(0, len(index))), None)
     dtype = draw(st.sampled_from(["f32", "f32", "f64", "bf16", "i32", "u8", "bool"]))
     x = numbers(rng, shape, dtype)
-    region = x[tuple(index)].shape
+    region = selected(x, tuple(index)).shape
     own = region[draw(st.integers(0, len(region))) :]
     own = tuple(draw(st.sampled_from([d, d, 1])) for d in own)
     if len(own) == len(region):
