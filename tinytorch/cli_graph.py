@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.compile import Compiled, compile
+from tinytorch.compile import compile
+from tinytorch.compiled import Compiled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import DTYPES, TensorType

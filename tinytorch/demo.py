@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tinytorch.backend_names import BackendName
-from tinytorch.compile import Compiled, compile
+from tinytorch.compile import compile
+from tinytorch.compiled import Compiled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.dot import save_svg
 from tinytorch.ir.printer import print_graph

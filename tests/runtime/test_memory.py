@@ -25,7 +25,6 @@ import pytest
 
 import tinytorch as tt
 from tests.runtime.llvm.pycall.calls import F4, Box, floats, step_spec
-from tests.runtime.llvm.pycall.test_call import F4, Box, floats, step_spec
 from tinytorch.frontend.tensor import kernels
 from tinytorch.runtime import memory
 from tinytorch.runtime.llvm.pycall.call import InputSpec, make_call
