@@ -62,6 +62,7 @@ class Forward:
         self.o_at = scratch.area(self.block * heads.pitch(heads.depth))
         self.m_at = scratch.area(self.block * heads.size)
         self.l_at = scratch.area(self.block * heads.size)
+        self.new_at = scratch.area(heads.rows * heads.size)  # a tile's largest scores, then what scales its sums
         self.numbers_at = scratch.area(numbers_bytes(heads, self.key_block))
         self.scratch_bytes = scratch.bytes
 
@@ -166,8 +167,9 @@ class Forward:
             self.products.scores(q, block.keys.at, heads.width, s, rows, block.first, count, heads.queries)
         # All rows' largest scores first: what is computed of one need not wait for that of the row before.
         row = functools.partial(self._row, item, block, count)
-        fn.loop(rows, [], lambda r: self._top(row(i + r, fn.at(s.at, r * s.row)), i + r))
-        fn.loop(rows, [], lambda r: self._weights(row(i + r, fn.at(s.at, r * s.row)), i + r))
+        fn.loop(rows, [], lambda r: self._largest(row(i + r, fn.at(s.at, r * s.row)), r))
+        fn.loop(rows, [], lambda r: self._renew(i + r, r, rows), step=heads.lanes)
+        fn.loop(rows, [], lambda r: self._weights(row(i + r, fn.at(s.at, r * s.row)), i + r, r))
         o_row = heads.pitch(heads.depth)
         o = Matrix(fn.at(fn.at(self.scratch, self.o_at), i * o_row), o_row, heads.size)
         some = fn.compare("sgt", count, fn.const(0))
@@ -177,10 +179,10 @@ class Forward:
         mask, query = self.extras.get("mask"), item.start + i
         return self.scores.row(mask, item.batch, item.head, query, item.position, block.first, count, at)
 
-    def _top(self, row: Row, i: Register) -> None:
-        """The largest score so far of row i; sums before are scaled down to it."""
+    def _largest(self, row: Row, r: Register) -> None:
+        """The largest of the scores of row r of the tile."""
         fn, heads, scores = self.fn, self.heads, self.scores
-        e, one = scores.e, scores.one
+        e = scores.e
 
         def largest(j: Register, tail: bool, top: Register) -> Sequence[Register]:
             if scores.plain:
@@ -194,30 +196,36 @@ class Forward:
 
         lowest = e.value(scores.const(-math.inf))
         top = fn.reduce(scores.sweep(row, [lowest], largest)[0], lambda a, b: fn.select(fn.compare("ogt", a, b), a, b))
+        fn.store(top, fn.at(self.scratch, self.new_at), r * heads.size)
+
+    def _renew(self, i: Register, r: Register, rows: Register) -> None:
+        """The largest scores so far of a vector of rows, and what their sums before are scaled by to be relative to
+        them."""
+        fn, heads, scores = self.fn, self.heads, self.scores
+        e, there = scores.e, fn.lane_mask(heads.lanes, rows - r)
+        tops, totals, new = (fn.at(self.scratch, at) for at in (self.m_at, self.l_at, self.new_at))
+        top, before = scores.load(new, r * heads.size), scores.load(tops, i * heads.size)
         if scores.plain:
-            top = top * heads.how.scale
-        kind = memory_type(heads.compute, 1)
-        tops, totals = fn.at(self.scratch, self.m_at), fn.at(self.scratch, self.l_at)
-        before = fn.load(tops, kind, i * heads.size)
-        now = fn.select(fn.compare("ogt", top, before), top, before)
-        factor = one.value(lanemath.exp(one, Lane(one, heads.compute, before - self._shift(now))))
-        fn.store(fn.load(totals, kind, i * heads.size) * factor, totals, i * heads.size)
-        fn.store(now, tops, i * heads.size)
-        grown = fn.compare("une", factor, fn.const(1.0, kind))
-        fn.if_(grown, lambda: self._scale(i, factor))
+            top = top * scores.const(heads.how.scale)
+        now = e.select(top > before, top, before)
+        factor = lanemath.exp(e, before - self._shift(now))
+        scores.store(factor, new, r * heads.size)
+        e.store(now, tops, i * heads.size, mask=there)
+        e.store(scores.load(totals, i * heads.size) * factor, totals, i * heads.size, mask=there)
 
-    def _shift(self, top: Register) -> Register:
+    def _shift(self, top: Lane) -> Lane:
         """What weights are relative to: the largest score, unless there is none."""
-        fn = self.fn
-        empty = fn.compare("oeq", top, fn.const(-math.inf, top.type))
-        return fn.select(empty, fn.const(0.0, top.type), top)
+        scores = self.scores
+        return scores.e.select(top.eq(-math.inf), scores.const(0), top)
 
-    def _weights(self, row: Row, i: Register) -> None:
-        """Scores of row i become weights relative to the largest so far, as dropout leaves them before it scales."""
+    def _weights(self, row: Row, i: Register, r: Register) -> None:
+        """Scores of row i, which is row r of the tile, become weights relative to the largest so far, as dropout leaves
+        them before it scales; the sums before are scaled down."""
         fn, heads, scores, dropout = self.fn, self.heads, self.scores, self.dropout
         e, kind = scores.e, memory_type(heads.compute, 1)
+        self._scale(i, scores.splat(fn.load(fn.at(self.scratch, self.new_at), kind, r * heads.size)))
         scale = scores.const(heads.how.scale)
-        shift = scores.splat(self._shift(fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)))
+        shift = self._shift(scores.splat(fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)))
         numbers = None if dropout is None else dropout.draw(row.number + row.first, row.count)
 
         def weight(j: Register, tail: bool, total: Register) -> Sequence[Register]:
@@ -234,12 +242,11 @@ class Forward:
         totals = fn.at(self.scratch, self.l_at)
         fn.store(fn.load(totals, kind, i * heads.size) + total, totals, i * heads.size)
 
-    def _scale(self, i: Register, factor: Register) -> None:
+    def _scale(self, i: Register, factor: Lane) -> None:
         fn, heads, scores = self.fn, self.heads, self.scores
         o = fn.at(fn.at(self.scratch, self.o_at), i * heads.pitch(heads.depth))
-        by = scores.splat(factor)
         for j in range(0, heads.pitch(heads.depth), heads.lanes * heads.size):
-            scores.store(scores.load(o, fn.const(j)) * by, o, fn.const(j))
+            scores.store(scores.load(o, fn.const(j)) * factor, o, fn.const(j))
 
     def _by(self, item: _Item, i: Register, inverse: Register) -> Register:
         """What a row is multiplied by: weights of NaN that dropout has all dropped are 0 nevertheless."""

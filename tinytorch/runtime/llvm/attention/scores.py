@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import bool_
+from tinytorch.runtime.llvm.attention.decay import decay
 from tinytorch.runtime.llvm.attention.heads import Heads, at_entry, between
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer
@@ -181,4 +181,5 @@ class Scores:
         return self.e.select(self.below(j, row.seen), x, self.const(0)) if tail else x
 
     def exp(self, x: Lane) -> Lane:
-        return lanemath.exp(self.e, x)
+        """e**x, for x that is at most 0 or NaN."""
+        return decay(self.e, x)
