@@ -24,6 +24,7 @@ from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, kernel_passes, run_passes
@@ -35,7 +36,6 @@ from tinytorch.runtime.schedule import liveness
 
 _TRIES = 4  # to meet a limit of memory
 _SHOWN = 5  # values in the error
-_Made = tuple[Graph, list[PassRecord], Executable]
 
 
 def frozen_graph(traced: Traced) -> Graph:
@@ -76,18 +76,18 @@ def make_calls(
     return Calls(passed, records, executable, *executable.bind(binding))
 
 
-def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> _Made:
+def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> Made:
     """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again."""
 
-    def make(memory: MemoryLimit | None) -> _Made:
+    def make(memory: MemoryLimit | None) -> Made:
         passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
         passed, records = run_passes(graph, passes)
         return passed, records, Executable(passed, backend)
 
     if limit is None:
-        return make(None)
+        return make(None) if frozen else kept(graph, backend, precision, lambda: make(None))
     scratch = 0  # what kernels need beside values; known when their code is there, and another for other kernels
-    tried: list[_Made] = []
+    tried: list[Made] = []
     for _ in range(_TRIES):
         passed, _, executable = made = make(MemoryLimit(limit - scratch, liveness))
         if executable.arena_bytes <= limit:

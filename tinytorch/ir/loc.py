@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import sys
@@ -31,6 +32,7 @@ class Loc:
         return f"{self}: {text}" if text else str(self)
 
 
+@functools.lru_cache(maxsize=4096)
 def is_package_file(path: str) -> bool:
     """Whether code is of this package; its samples stand for the user's."""
     return path.startswith(_PACKAGE + os.sep) and path != _SAMPLES

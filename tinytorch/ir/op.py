@@ -161,6 +161,10 @@ class Op:
             return [None if (rule := vjp[index]) is None else rule(ct, applied) for index in indices]
         return [vjp(ct, applied, index) for index in indices]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and unpickled ones are the same object, which the registry has."""
+        return named, (self.name,)
+
     def __repr__(self) -> str:
         return f"Op({self.name})"
 

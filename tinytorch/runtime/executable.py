@@ -13,17 +13,21 @@ from tinytorch.runtime.schedule import Schedule, schedule
 
 
 class Executable:
-    """What a backend makes of a graph of kernels (what `fuse` makes)."""
+    """What a backend makes of a graph of kernels (what `fuse` makes). `key` is that of its code on disk; who knows it
+    has the graph of such an executable, whose indices are guarded."""
 
-    def __init__(self, graph: Graph, backend: Backend) -> None:
-        self.graph = graph = guard_indices(graph)
+    def __init__(self, graph: Graph, backend: Backend, key: str | None = None) -> None:
+        self.graph = guard_indices(graph) if key is None else graph
         self.backend = backend
         self._schedule: Schedule | None = None
-        text = print_graph(graph, elide=True)  # large constants are read through pointers: the code is the same
-        key = cache.key(cache.source_digest(), backend.name, backend.key, text)
-        code = cache.fetch(key, self._lower)
+        self.key = self._key() if key is None else key
+        code = cache.fetch(self.key, self._lower)
         self.code_bytes = len(code.object_code)
         self.program = backend.load(code)
+
+    def _key(self) -> str:
+        text = print_graph(self.graph, elide=True)  # large constants are read through pointers: the code is the same
+        return cache.key(cache.source_digest(), self.backend.name, self.backend.key, text)
 
     @property
     def schedule(self) -> Schedule:

@@ -138,8 +138,13 @@ class LlvmProgram:
 
 def takes_long(graph: Graph) -> bool:
     """Whether other Python threads should run while a graph of kernels does."""
-    flops = sum(n.flops for n in graph.nodes)
-    return flops > SHORT_FLOPS or sum(map(_bytes_moved, graph.nodes)) > SHORT_BYTES
+    flops = moved = 0
+    for node in graph.nodes:
+        flops += node.flops
+        moved += _bytes_moved(node)
+        if flops > SHORT_FLOPS or moved > SHORT_BYTES:
+            return True
+    return False
 
 
 def _bytes_moved(node: Node) -> int:
