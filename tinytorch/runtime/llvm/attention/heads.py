@@ -171,15 +171,23 @@ class Products:
         count: Register,
         most: int,
     ) -> None:
-        """to = a times panels of `count` keys from key `first` on; the last panel of all keys may be a smaller one."""
+        """to = a times panels of `count` keys from key `first` on; the last panel of all keys may be a smaller one. Of
+        one that `count` ends in the first half of, which is usual where keys are not seen, that half."""
         fn, heads = self.fn, self.heads
         panel_bytes = heads.panel * depth * heads.size
 
+        def part(j: Register, columns: int, pitch: int) -> None:
+            b = Matrix(fn.at(panels, j // heads.panel * panel_bytes), pitch, heads.size)
+            there = Matrix(fn.at(to.at, j * heads.size), to.row, to.column)
+            self.store(a, b, there, rows, columns, fn.const(depth), most)
+
         def panel(j: Register, columns: int) -> None:
-            b = Matrix(fn.at(panels, j // heads.panel * panel_bytes), heads.pitch(columns), heads.size)
-            self.store(
-                a, b, Matrix(fn.at(to.at, j * heads.size), to.row, to.column), rows, columns, fn.const(depth), most
-            )
+            pitch, half = heads.pitch(columns), heads.panel // 2
+            if columns == heads.panel and heads.how.causal:
+                few = fn.compare("sle", count - j, fn.const(half))
+                fn.if_(few, lambda: part(j, half, pitch), lambda: part(j, columns, pitch))
+            else:
+                part(j, columns, pitch)
 
         fn.loop(count, [], lambda j: self._either(first + j, lambda columns: panel(j, columns)), step=heads.panel)
 
