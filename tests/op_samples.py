@@ -709,6 +709,16 @@ def _convolutions() -> list[Sample]:
     return samples
 
 
+def _panels() -> list[Sample]:
+    """Products whose right operand lies in panels, the last of which overhangs."""
+    samples: list[Sample] = []
+    for dtype, rows, depth, (count, width), columns in (("f32", 5, 30, (3, 16), 41), ("f64", 2, 7, (2, 4), 8)):
+        rng = _rng("panel_matmul")
+        operands = _random(DTYPES[dtype], (rows, depth), rng), _random(DTYPES[dtype], (count, depth, width), rng)
+        samples.append(Sample(OPS["panel_matmul"], operands, {"columns": columns}, tolerance=16, relative=False))
+    return samples
+
+
 def _winograd() -> list[Sample]:
     rng = _rng("conv2d_winograd")
     attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
@@ -822,8 +832,8 @@ def _rotaries() -> list[Sample]:
 SAMPLES: list[Sample] = [
     *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
     *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
-    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_winograd(), *_pools(), *_normalizations(),
-    *_recurrent(),
+    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_winograd(), *_pools(),
+    *_normalizations(), *_recurrent(),
     *_rotaries(),
 ]  # fmt: skip
 

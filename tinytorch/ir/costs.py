@@ -21,6 +21,7 @@ class Costs:
     """
 
     vector_bytes: int = 64
+    panel_vectors: int = 4  # side by side in a panel of a weight that is laid out for products
     vector_registers: int = 32
     read: float = 4  # what a vector takes that comes from the last level of the caches
     winograd_transform: Mapping[int, float] = field(

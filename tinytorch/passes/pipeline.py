@@ -28,6 +28,7 @@ from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.join_pads import join_pads
+from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
@@ -60,14 +61,15 @@ def kernel_passes(
     In a `frozen` graph, weights are constants: what can be computed of them is, after each pass that leaves some.
     """
     in_fewer_products = _given(winograd_convolutions, costs=costs)
+    laid_out = _given(lay_out_products, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
     images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products)
     fewer = (in_fewer_products,) if precision == "fast" else ()
-    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, *to_kernels(families, memory))
+    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
     if not frozen:
         return passes
-    leave_weights = (CLEAN, channels_last, in_fewer_products)
+    leave_weights = (CLEAN, channels_last, in_fewer_products, laid_out)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 

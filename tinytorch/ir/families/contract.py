@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tinytorch.ir.family import Family, FormError, in_epilogue
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops.contract import matmul
+from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import broadcast
 
@@ -41,11 +41,11 @@ def check_contraction(kernel: Node, ops: frozenset[Op], absorbs: Callable[[Node,
         raise FormError(f"results of a kernel of {product.op.name} are of its final shape {list(final)}", kernel)
 
 
-_OPS = frozenset({matmul})
+_OPS = frozenset({matmul, panel_matmul})
 
 
 def _check(kernel: Node) -> None:
     check_contraction(kernel, _OPS, CONTRACT.absorbs)
 
 
-CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS, orders=True)
+CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS, row_major={panel_matmul: (1,)}, orders=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import Array, Attrs, Op, apply, define
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.core import cast, cast_array, computed_in_f32
 from tinytorch.ir.ops.view import permute
 from tinytorch.ir.types import DType, TensorType, f32, i32
@@ -92,4 +92,28 @@ matmul = define(Op(
         lambda g, n: _matmul_rule(g, n, 1, transposed(n.inputs[0]), g),
     ),
     flops=_matmul_flops, fast=_fast_matmul,
+))  # fmt: skip
+
+
+def _panel_matmul_type(a: TensorType, panels: TensorType, *, columns: int) -> TensorType:
+    if a.dtype != panels.dtype or not a.dtype.is_float or a.dtype.bits < 32:
+        raise ShapeError(f"panel_matmul: needs f32 or f64, got {a} and {panels}")
+    if a.rank != 2 or panels.rank != 3 or a.shape[1] != panels.shape[1]:
+        raise ShapeError(f"panel_matmul: needs [rows, k] and panels [count, k, width], got {a} and {panels}")
+    count, _, width = panels.shape
+    if not width or -(-columns // width) != count:
+        raise ShapeError(f"panel_matmul: {columns} columns do not take the panels {panels}")
+    return TensorType(a.dtype, (a.shape[0], columns))
+
+
+def _panel_matmul(a: Array, panels: Array, *, columns: int) -> Array:
+    count, depth, width = panels.shape
+    return products(a, panels.transpose(1, 0, 2).reshape(depth, count * width)[:, :columns])
+
+
+panel_matmul = define(Op(
+    name="panel_matmul", kind="contract",
+    doc="a @ b, given b's columns in panels [count, k, width], in which kernels read them; the last may overhang. A "
+        "pass puts it in the place of `matmul` behind all derivatives.",
+    infer=_panel_matmul_type, eval=_panel_matmul, vjp=NONDIFF, flops=_matmul_flops,
 ))  # fmt: skip

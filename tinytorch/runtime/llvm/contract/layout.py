@@ -25,6 +25,7 @@ class Product:
     results: tuple[Buffer, ...]
     inputs: tuple[Buffer, ...]
     transposed: bool = False  # rows and columns stand for the caller's columns and rows
+    panels: int = 0  # columns of a panel, if b lies in panels [count, k, columns]
 
     @property
     def batch(self) -> Shape:
@@ -73,6 +74,15 @@ def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence
         product = _stack(product)
     product = _drop_unit_batches(product)
     return _transposed(product) if product.n == 1 and product.m > 1 else product
+
+
+def product_of_panels(a: Buffer, panels: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]) -> Product:
+    """The product of a [m, k] and the columns of b in row-major panels [count, k, width]."""
+    width = panels.shape[-1]
+    b = Buffer(panels.dtype, (panels.shape[1], results[0].shape[-1]), (width, 1))
+    product = Product(a, b, tuple(results), tuple(inputs), panels=width)
+    _check(product)
+    return product
 
 
 def _check(product: Product) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
@@ -47,35 +46,38 @@ class _Key:
     target: Target
 
 
-def pack_rows(module: Module, a: Buffer, lanes: int, target: Target) -> Function:
-    """`(from, to, rows)`: all of k of that many rows of a, as `rows`."""
-    k = a.shape[-1]
-    key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (k, 0), lanes, target)
+def pack_rows(module: Module, a: Buffer, pitch: int, lanes: int, target: Target) -> Function:
+    """`(from, to, rows, count)`: `count` steps of k of that many rows of a, `pitch` elements from row to row."""
+    key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (pitch, 0), lanes, target)
 
     def write(fn: Function) -> None:
-        source, to, rows = fn.params
+        source, to, rows, count = fn.params
         emitter = LaneEmitter(fn, target, lanes)
         compute = accumulator(a.dtype)
 
         def row(i: Register) -> None:
-            start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(k, lanes) * compute.size))
+            start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (pitch * compute.size))
 
             def vector(j: Register, mask: Register | None = None) -> None:
                 loaded = emitter.load_strided(start, a.dtype, a.strides[-1], j * a.column_bytes, mask=mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 
-            over_vectors(fn, k, lanes, vector)
+            whole = count // lanes * lanes
+            fn.loop(whole, [], vector, step=lanes)
+            mask = fn.lane_mask(lanes, count - whole)
+            fn.if_(fn.compare("ne", count, whole), lambda: vector(whole, mask))
 
         fn.loop(rows, [], row)
 
-    return _shared(module, key, write)
+    return _shared(module, key, write, counts=2)
 
 
-def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, lanes: int, target: Target) -> Function:
-    """`(from, to, rows, count)`: `count` of up to k steps of k of that many rows of a, as `panels`; of the last tile
-    only what exists."""
+def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, group: int, lanes: int, target: Target) -> Function:
+    """`(from, to, rows, count)`: `count` of up to k steps of k of that many rows of a, mostly `group`, as `panels`; of
+    the last tile only what exists."""
     m = a.shape[-2]
-    key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), (k * 64 + tile_rows, m % tile_rows), lanes, target)
+    cut = (k * 64 + tile_rows, group * 64 + m % tile_rows)
+    key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), cut, lanes, target)
     wide = 1 << (tile_rows - 1).bit_length()
 
     def write(fn: Function) -> None:
@@ -93,13 +95,18 @@ def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, lanes: int, t
             # The overhang of a vector wider than the tile is overwritten by the next k.
             emitter.store(loaded.cast(compute), end)
 
-        def step(j: Register) -> None:
+        def whole(j: Register) -> None:
+            for tile in range(group // tile_rows):
+                one(j, fn.const(tile), tile_rows)
+
+        def some(j: Register) -> None:
             fn.loop(tiles, [], lambda tile: one(j, tile, tile_rows))
             if m % tile_rows:
                 rest = fn.compare("ne", rows % tile_rows, fn.const(0))
                 fn.if_(rest, lambda: one(j, tiles, m % tile_rows))
 
-        fn.loop(count, [], step)
+        is_whole = fn.compare("eq", rows, fn.const(group // tile_rows * tile_rows))
+        fn.if_(is_whole, lambda: fn.loop(count, [], whole), lambda: fn.loop(count, [], some))
 
     return _shared(module, key, write, counts=2)
 

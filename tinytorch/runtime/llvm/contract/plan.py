@@ -3,17 +3,8 @@
 All choices follow from the shape, the layouts and the Target by the small model below, never from the number of
 threads: the sum behind an element is the same whoever computes it.
 
-A chunk is a run of items; an item is a block of the result of one batch entry. Inside an item the loops are
-
-    for each panel of columns (tile width):   b's panel, `k` rows of it, packed or in place, stays in L2
-      for each block of k:                    one block, unless the panel would outgrow L2
-        for each tile of rows:                accumulators in registers, over the whole block of k
-
-or, where panels of a are packed and k is long, so that a's block stays in L2,
-
-    for each block of k:                      the item's rows of a are packed
-      for each panel of columns:
-        for each tile of rows:                sums of all panels wait for the next block
+A chunk is a run of items; an item is a block of the result of one batch entry. Which loops run inside of an item,
+and why, is told in `rows_first` and in `columns_first`, which is for few rows and for dot products.
 """
 
 from __future__ import annotations
@@ -21,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Product
@@ -35,12 +26,17 @@ _STREAM_BYTES = 256 << 10  # of products of few rows, which do little else than 
 _FEW_ROWS = 4
 _MOST_CHUNKS = 48
 _FEW_CHUNKS = 8
-_PACKED_ROWS = 192  # rows per item that repay packing b's panel again for it
-_PANEL_ROWS = 64  # rows that make reading a transposed a whole cache lines at a time
+_PACKED_ROWS = 512  # rows per item that repay packing b's panels again for it
+_ITEM_COLUMNS = 128  # columns per item that repay reading its rows of a again for it
 _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
+_GROUP_ROWS = 48  # rows that make reading a transposed a whole cache lines at a time
+_REUSED = 48  # rows that repay packing b
 TALLEST = 16  # rows of a tile
+_STREAMED_VECTOR = 0.4  # of a multiply-add: what a vector of b costs that comes from L2
 _STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
-_DEPTH = 512  # steps of k, at most, for which panels of a are packed at once
+_DEPTH = 512  # steps of k in a block, at most: a chain of sums, and a tile of rows that leaves L1 room for b
+_FEW_PANEL_ROWS = 96  # whose part of a stays in L2 beside a panel of b
+_STREAMS = 4  # panels that are read side by side
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
@@ -64,11 +60,13 @@ class Streams:
 class ProductPlan:
     """The cut. `form` says along which axis vectors run: `outer` along n, `dot` along k.
 
-    `pack_a`: `rows` copies (and converts) rows of a, `panels` interleaves the rows of each tile. `pack_b`: `copy`
-    a row of the panel at a time, `transpose` squares where k is contiguous; `none` reads b in place.
+    `pack_a`: `rows` copies (and converts) rows of a, `panels` interleaves the rows of each tile; of `group` rows at
+    once. `pack_b`: `copy` a row of the panel at a time, `transpose` squares where k is contiguous; `none` reads b in
+    place. `fetch_rows`: how many of the next tile's rows are fetched while a panel is computed.
     """
 
     form: Literal["outer", "dot"]
+    order: Literal["rows", "columns"]  # what the outer one of an item's loops runs over
     lanes: int
     tile: Tile
     streams: Streams | None
@@ -76,7 +74,8 @@ class ProductPlan:
     pack_a: Literal["none", "rows", "panels"]
     pack_b: Literal["none", "copy", "transpose"]
     k_block: int
-    k_first: bool  # whether blocks of k are the outermost loop of an item
+    group: int
+    fetch_rows: int
     item_rows: int
     item_columns: int
     items_per_chunk: int
@@ -89,6 +88,56 @@ class ProductPlan:
 
 def plan_product(product: Product, target: Target, grouped: bool = False) -> ProductPlan:
     """The cut for a product without empty axes (an empty k is fine); both operands are packed where `grouped`."""
+    lanes = target.lanes(product.compute)
+    if product.panels:
+        return _few_rows_of_panels(product, target) if product.m <= _FEW_PANEL_ROWS else _rows_first(product, target)
+    if grouped or _sums_along_k(product, lanes):
+        return _columns_first(product, target, grouped)
+    # All of k of packed rows would outgrow the caches.
+    packs_long_rows = product.k > _DEPTH and _pack_a(product, lanes) == "panels"
+    if product.m >= _REUSED or packs_long_rows:
+        return _rows_first(product, target)
+    return _columns_first(product, target, grouped)
+
+
+def _rows_first(product: Product, target: Target) -> ProductPlan:
+    """Tiles of rows outside."""
+    lanes = target.lanes(product.compute)
+    size = product.compute.size
+    tallest = max(1, min(TALLEST, target.l1_bytes // 2 // (min(_DEPTH, max(1, product.k)) * size)))
+    most = accumulators(product.compute, target)
+    if product.panels:
+        tile = _tile_of_panel(product, lanes, most, tallest)
+    else:
+        tile = choose_tile(product.m, product.n, lanes, most, 1, _STREAMED_VECTOR, tallest)
+    panel = tile.vectors * lanes
+    pack_b = "none" if product.panels else _pack_b(product, target)
+    pack_a = _pack_a(product, panel)
+    k_block = max(1, product.k) if pack_b == "none" and product.n <= panel else _even_blocks(product.k, _DEPTH, lanes)
+    columns = max(panel, 2 * target.l2_bytes // (k_block * size) // panel * panel)
+    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, columns)
+    panels = -(-item_columns // panel)
+    along = abs(product.a.column_bytes) <= product.a.dtype.size and pack_a != "panels"
+    return _plan(
+        product,
+        form="outer",
+        order="rows",
+        lanes=lanes,
+        tile=tile,
+        streams=None,
+        panel=panel,
+        pack_a=pack_a,
+        pack_b=pack_b,
+        k_block=k_block,
+        group=min(item_rows, max(1, _GROUP_ROWS // tile.rows) * tile.rows) if pack_a == "panels" else tile.rows,
+        fetch_rows=min(tile.rows, -(-tile.rows // panels)) if along else 0,
+        item_rows=item_rows,
+        item_columns=item_columns,
+    )
+
+
+def _columns_first(product: Product, target: Target, grouped: bool) -> ProductPlan:
+    """Panels of columns outside."""
     lanes = target.lanes(product.compute)
     form = "dot" if not grouped and _sums_along_k(product, lanes) else "outer"
     most = accumulators(product.compute, target)
@@ -108,27 +157,72 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
     pack_a = _pack_a(product, panel) if form == "outer" else "none"
     if grouped:
         pack_a, pack_b = "rows", "copy"
-    k_first = pack_a == "panels" and product.k > _DEPTH
-    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, k_first, target)
-    if k_first:
-        k_block = _even_blocks(product.k, _DEPTH, lanes)
-    else:
-        k_block = _k_block(product, panel, lanes, target) if pack_b != "none" else max(1, product.k)
-    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
-    return ProductPlan(
+    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, product.n)
+    return _plan(
+        product,
         form=form,
+        order="columns",
         lanes=lanes,
         tile=tile,
         streams=streams,
         panel=panel,
         pack_a=pack_a,
         pack_b=pack_b,
-        k_block=k_block,
-        k_first=k_first,
+        k_block=_k_block(product, panel, lanes, target) if pack_b != "none" else max(1, product.k),
+        group=item_rows,
+        fetch_rows=0,
         item_rows=item_rows,
         item_columns=item_columns,
-        items_per_chunk=-(-items // _wanted_chunks(product)),
+    )
+
+
+def _tile_of_panel(product: Product, lanes: int, most: int, tallest: int) -> Tile:
+    """The best tile as wide as the panels that b lies in."""
+    wide = product.panels // lanes
+    tiles = [Tile(tall, wide) for tall in range(1, min(product.m, max(1, most // wide), tallest) + 1)]
+    return min(tiles, key=lambda tile: _estimate(product.m, -(-product.n // lanes), tile, _STREAMED_VECTOR))
+
+
+def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
+    """Panels outside, so that each is read once. With very few rows, some are read side by side: memory gives 4 streams
+    a fifth to two fifths more than one."""
+    lanes = target.lanes(product.compute)
+    most = accumulators(product.compute, target)
+    tile = _tile_of_panel(product, lanes, most, TALLEST)
+    count = -(-product.n // product.panels)
+    streams = min(_STREAMS, most // (product.m * tile.vectors), count) if tile.rows == product.m else 1
+    tile = Tile(tile.rows, tile.vectors * max(1, streams))
+    panel = tile.vectors * lanes
+    collides = product.a.row_bytes % _PAGE == 0 and product.m > 2 and product.k > _DEPTH // 2
+    pack_a = "rows" if collides and product.a.strides[-1] == 1 and product.n >= 4 * panel else _pack_a(product, panel)
+    item_columns = share(product.n, _wanted_chunks(product), 1 if pack_a == "none" else _PACKED_COLUMNS, panel)
+    k_block = product.k if product.m <= tile.rows else min(2 * _DEPTH, _k_block(product, panel, lanes, target))
+    return _plan(
+        product,
+        form="outer",
+        order="columns",
+        lanes=lanes,
+        tile=tile,
+        streams=None,
+        panel=panel,
+        pack_a=pack_a,
+        pack_b="none",
+        k_block=max(1, product.k if k_block >= product.k else _even_blocks(product.k, k_block, lanes)),
+        group=product.m,
+        fetch_rows=0,
+        item_rows=product.m,
+        item_columns=item_columns,
+    )
+
+
+def _plan(product: Product, *, item_rows: int, item_columns: int, **choices: Any) -> ProductPlan:
+    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
+    return ProductPlan(
+        item_rows=item_rows,
+        item_columns=item_columns,
         items=items,
+        items_per_chunk=-(-items // _wanted_chunks(product)),
+        **choices,
     )
 
 
@@ -138,28 +232,31 @@ def accumulators(compute: DType, target: Target) -> int:
     return most if target.has_fma and compute.is_float else most - 2
 
 
-def choose_tile(m: int, n: int, lanes: int, most: int, unit: int = 1) -> Tile:
+def choose_tile(
+    m: int, n: int, lanes: int, most: int, unit: int = 1, streamed: float = 0.0, tallest: int = TALLEST
+) -> Tile:
     """The tile with the least estimated time over the whole result, its rows a multiple of `unit`.
 
     A step of k costs one issue slot per accumulator, a fraction of one per operand loaded, and never less than the
-    latency of a multiply-add; each further tile shape in use costs compile time.
+    latency of a multiply-add; each further tile shape in use costs compile time. `streamed` is what a vector of b
+    costs beyond that where it does not come from L1.
     """
     vectors = -(-n // lanes)
-    return min(_candidates(m, vectors, most, unit), key=lambda tile: _estimate(m, vectors, tile))
+    return min(_candidates(m, vectors, most, unit, tallest), key=lambda tile: _estimate(m, vectors, tile, streamed))
 
 
-def _candidates(m: int, vectors: int, most: int, unit: int) -> Iterator[Tile]:
+def _candidates(m: int, vectors: int, most: int, unit: int, tallest: int) -> Iterator[Tile]:
     for wide in range(1, min(vectors, 16) + 1):
-        tallest = min(m, most // wide, TALLEST) // unit
-        for tall in range(max(1, tallest // 2), tallest + 1):
+        tall_most = min(m, most // wide, tallest) // unit
+        for tall in range(max(1, tall_most // 2), tall_most + 1):
             yield Tile(tall * unit, wide)
 
 
-def _estimate(m: int, vectors: int, tile: Tile) -> float:
+def _estimate(m: int, vectors: int, tile: Tile, streamed: float) -> float:
     rows = [(tile.rows, m // tile.rows), (m % tile.rows, 1)]
     columns = [(tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1)]
     shapes = [(h, w, p * q) for h, p in rows for w, q in columns if h and w and p and q]
-    steps = sum(count * max(h * w + 0.125 * (h + w) + 0.5, 6.0) for h, w, count in shapes)
+    steps = sum(count * max(h * w + 0.125 * (h + w) + streamed * w + 0.5, 6.0) for h, w, count in shapes)
     return steps * (1 + 0.015 * len(shapes))
 
 
@@ -211,7 +308,7 @@ def _pack_b(product: Product, target: Target) -> Literal["none", "copy", "transp
         if product.m <= 4:
             return "none"
         return "transpose" if b.strides[-2] == 1 and product.k >= target.lanes(product.compute) else "copy"
-    reused = product.m >= 48
+    reused = product.m >= _REUSED
     far = product.k * abs(b.row_bytes) > target.l2_bytes // 2
     colliding = b.row_bytes % _PAGE == 0 and product.k > 32
     convert = b.dtype is not product.compute
@@ -255,24 +352,37 @@ def _footprint(x: Buffer) -> int:
     return math.prod(size for size, stride in zip(x.shape, x.strides, strict=True) if stride) * x.dtype.size
 
 
-def _item(
-    product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, k_first: bool, target: Target
-) -> tuple[int, int]:
+def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, most_columns: int) -> tuple[int, int]:
     """(rows, columns) of an item: enough items for the wanted chunks, but as little packed twice as may be.
 
-    Cuts that would pack more than a few percent again are made only where a few threads would be left idle.
+    Where a is read in place, columns are cut first: its rows are fetched ahead, so reading them again costs next to
+    nothing, where packing b again does. Where a is packed, rows are. Cuts that would pack more than a few percent again
+    are made only where a few threads would be left idle.
     """
     wanted = -(-_wanted_chunks(product) // product.batches)
-    rows_least = _PACKED_ROWS if pack_b != "none" else _PANEL_ROWS if pack_a == "panels" else 1
-    columns_least = _PACKED_COLUMNS if pack_a != "none" else 1
-    packed = product.m * min(product.k, _DEPTH if k_first else product.k) * product.compute.size
-    packed = 2 * packed if k_first else packed if pack_a != "none" else 0
-    rows = share(product.m, max(wanted, packed // target.l2_bytes), rows_least, tile.rows)
-    columns = share(product.n, -(-wanted // -(-product.m // rows)), columns_least, panel)
-    few = min(wanted, _FEW_CHUNKS)
-    if -(-product.m // rows) * -(-product.n // columns) < few:
-        rows = share(product.m, few, -(-rows_least // 2), tile.rows)
-        columns = share(product.n, -(-few // -(-product.m // rows)), min(columns_least, panel), panel)
+    few, rows, columns = min(wanted, _FEW_CHUNKS), product.m, product.n
+    most = -(-product.n // most_columns)
+
+    def cut(wanted: int, rows_least: int, columns_least: int) -> tuple[int, int]:
+        if pack_a == "none":
+            columns = share(product.n, max(most, wanted), columns_least, panel)
+            rows = share(product.m, -(-wanted // -(-product.n // columns)), rows_least, tile.rows)
+        else:
+            rows = share(product.m, wanted, rows_least, tile.rows)
+            columns = share(product.n, max(most, -(-wanted // -(-product.m // rows))), columns_least, panel)
+        return rows, min(columns, most_columns)
+
+    if product.m < _REUSED and most == 1:
+        return cut(wanted, _PACKED_ROWS if pack_b != "none" else 1, 1 if pack_a == "none" else _PACKED_COLUMNS)
+    packed = pack_b != "none" or product.panels > 0  # or read from memory again
+    if pack_a == "none":
+        least = (_PACKED_ROWS if packed else _GROUP_ROWS, _ITEM_COLUMNS)
+    else:
+        least = (_PACKED_ROWS if packed else _GROUP_ROWS, _PACKED_COLUMNS // 2)
+    for part, enough in ((1, few * 5 // 8), (2, few // 2), (4, few // 4), (8, 0)):
+        rows, columns = cut(wanted if part == 1 else few, least[0] // part, least[1] // part)
+        if -(-product.m // rows) * -(-product.n // columns) >= max(min(2, few), enough):
+            return rows, columns
     return rows, columns
 
 

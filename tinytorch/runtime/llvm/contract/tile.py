@@ -6,93 +6,33 @@ module whose tiles, dtypes and strides agree. It stores the sums; what becomes o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.ops.contract import accumulator
-from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES, Groups
-from tinytorch.runtime.llvm.contract.plan import Streams, Tile
-from tinytorch.runtime.llvm.contract.sums import (
-    CHAIN,
-    Loops,
-    Summation,
-    Totals,
-    add_pair,
-    steps_of,
-    sum_chains,
-    sum_walk,
-    summation_of,
-)
+from tinytorch.runtime.llvm.contract.dot_tile import write_dot
+from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES
+from tinytorch.runtime.llvm.contract.sums import CHAIN, Loops, Totals, add_pair, sum_chains, sum_walk
+from tinytorch.runtime.llvm.contract.tile_key import Ahead, Source, TileKey, Walk
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
-from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 
+__all__ = ["LINE", "Ahead", "Source", "TileKey", "Walk", "tile_function"]
+
 VectorAddress = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
+LINE = 64  # bytes that a cache fetches together, at least
+_UNROLLED = 48  # multiply-adds of steps of k that are unrolled
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a microkernel finds an operand: dtype, and byte steps along the result's axis and along k."""
-
-    dtype: DType
-    step: int
-    k_step: int
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A fixed way through operands that no single step describes, in bytes: where each row of the tile begins in a
-    and in the sums, and the loops over k, outermost first, as (count, step in a, step in b)."""
-
-    rows: tuple[int, ...]
-    to: tuple[int, ...]
-    loops: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True)
-class TileKey:
-    """All that a microkernel depends on. `width` counts the columns that exist, `accumulates` whether it may add
-    to what `to` holds: it does where its last argument is not 0. What that rounds off, the compensation, is stored
-    `compensation_at` bytes after `to`, if not 0. With a `walk`, the stride and k are not read, and `summation` follows
-    from it."""
-
-    form: str
-    tile: Tile
-    width: int
-    lanes: int
-    a: Source
-    b: Source
-    accumulates: bool
-    target: Target
-    walk: Walk | None = None
-    summation: Summation = "chain"
-    compensation_at: int = 0
-    groups: Groups | None = None  # what a step of k takes, where it is not an element
-    streams: Streams | None = None  # of dot products; without, columns side by side are read together
-
-    @property
-    def sums(self) -> Summation:
-        """How the products of an element are added up."""
-        if self.walk is None:
-            return self.summation
-        return summation_of(steps_of(self.walk.loops, self.lanes if self.form == "dot" else 1), self.compute)
-
-    @property
-    def compute(self) -> DType:
-        return accumulator(self.a.dtype)
 
 
 def tile_function(module: Module, key: TileKey) -> Function:
     """The microkernel for `key`, written on the first request."""
 
     def build(name: str) -> Function:
-        fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64], internal=True, noinline=True)
+        further = [PTR] * ((key.packs > 0) + (key.ahead is not None))
+        fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64, *further], internal=True, noinline=True)
         if key.form == "dot":
-            _write_dot(fn, key)
+            write_dot(fn, key)
         else:
             _OuterTile(fn, key).write()
         fn.ret()
@@ -114,14 +54,16 @@ class _OuterTile:
         self.masks = [fn.lane_mask(key.lanes, count) for count in counts]
 
     def write(self) -> None:
-        a, b, to, stride, depth, accumulate = self.fn.params
+        a, b, to, stride, depth, accumulate = self.fn.params[:6]
         zero = self.vectors.value(self.vectors.const(0, self.key.compute))
         zeros = [zero] * (self.key.tile.rows * self.key.tile.vectors)
+        if self.key.touches:
+            self._touch(to, stride)
         walk, summation = self.key.walk, self.key.sums
 
         def along(start: Register, count: Register) -> Sequence[Register]:
             from_a = self.fn.at(a, start * self.key.a.k_step)
-            return self._along(count, from_a, self.fn.at(b, start * self.key.b.k_step), zeros)
+            return self._along(start, count, from_a, self.fn.at(b, start * self.key.b.k_step), zeros)
 
         if summation == "chain":
             zeros = self._begin(a, accumulate, zeros)
@@ -173,14 +115,63 @@ class _OuterTile:
             pointer, offset, mask = addresses[i % len(addresses)]
             fn.store(value, pointer, offset + i // len(addresses) * compensation_at, mask=mask)
 
-    def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
-        """The sums after `depth` steps of k."""
+    def _touch(self, to: Register, stride: Register) -> None:
+        """Fetch the lines that the sums are stored to, which may begin within one."""
+        row_bytes = self.key.width * self.key.compute.size
+        for i in range(self.key.tile.rows):
+            row = self.fn.at(to, stride * i)
+            for offset in (*range(0, row_bytes, LINE), row_bytes - 1):
+                self.fn.prefetch(row, offset, write=True)
 
-        def step(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
-            following = self._step(a, b, sums)
-            return [self.fn.at(a, self.key.a.k_step), self.fn.at(b, self.key.b.k_step), *following]
+    def _along(
+        self, start: Register, depth: Register, a: Register, b: Register, sums: Sequence[Register]
+    ) -> list[Register]:
+        """The sums after `depth` steps of k from `start` on, some of them unrolled where a step is short."""
+        fn, key = self.fn, self.key
+        unroll = max(1, min(4, _UNROLLED // (key.tile.rows * key.tile.vectors)))
+        packed = [fn.at(fn.params[6], start * self._pitch)] if key.packs else []
 
-        return self.fn.loop(depth, [a, b, *sums], step)[2:]
+        def steps(count: int) -> Callable[..., Sequence[Register]]:
+            def body(at: Register, a: Register, b: Register, *carried: Register) -> Sequence[Register]:
+                to, following = carried[: len(packed)], carried[len(packed) :]
+                self._fetch(start + at, count)
+                for i in range(count):
+                    at_b = fn.at(b, i * key.b.k_step)
+                    self._pack(at_b, *[fn.at(p, i * self._pitch) for p in to])
+                    following = self._step(fn.at(a, i * key.a.k_step), at_b, following)
+                to = [fn.at(p, count * self._pitch) for p in to]
+                return [fn.at(a, count * key.a.k_step), fn.at(b, count * key.b.k_step), *to, *following]
+
+            return body
+
+        carried = [a, b, *packed, *sums]
+        whole = depth // unroll * unroll
+        if unroll > 1:
+            carried = fn.loop(whole, carried, steps(unroll), step=unroll)
+        return fn.loop(depth, carried, steps(1), start=whole if unroll > 1 else 0)[2 + len(packed) :]
+
+    @property
+    def _pitch(self) -> int:
+        """From step to step of a packed panel, in bytes."""
+        return self.key.tile.vectors * self.key.lanes * self.key.compute.size
+
+    def _fetch(self, at: Register, count: int) -> None:
+        """What the next microkernel reads, as far as it belongs to `count` steps of k."""
+        ahead = self.key.ahead
+        if ahead is None:
+            return
+        for step in range(0, count, max(1, LINE // abs(ahead.step or LINE))):
+            for row in range(ahead.rows):
+                offset = (at + step) * ahead.step + row * ahead.apart
+                self.fn.prefetch(self.fn.params[-1], offset, locality=ahead.locality)
+
+    def _pack(self, b: Register, *to: Register) -> None:
+        """Store the vectors of one step of k where a panel is packed; absent columns are 0."""
+        for at in to:
+            for j in range(self.key.tile.vectors):
+                self.fn.prefetch(b, j * self.key.lanes * self.key.b.step + self.key.packs * self.key.b.k_step)
+                value = self.vectors.value(self._b_vector(b, j))
+                self.fn.store(value, at, j * self.key.lanes * self.key.compute.size)
 
     def _walk(
         self, loops: Sequence[tuple[int, int, int]], a: Register, b: Register, sums: Sequence[Register]
@@ -252,135 +243,8 @@ class _OuterTile:
         source = self.key.b
         stride = source.step // source.dtype.size
         offset = column * self.key.lanes * source.step
+        if self.key.panels:
+            vectors, apart = self.key.panels
+            offset = column // vectors * apart + column % vectors * self.key.lanes * source.step
         loaded = self.vectors.load_strided(b, source.dtype, stride, offset, mask=self.masks[column])
         return loaded.cast(self.key.compute)
-
-
-def _write_dot(fn: Function, key: TileKey) -> None:
-    """All columns, as many at a time as the tile has: neighbours, or, as streams, evenly spread over the width."""
-    _, b, to, _, _, _ = fn.params
-    wide = key.tile.vectors
-    turns, rest = divmod(key.width, wide)
-    apart = turns if key.streams else 1
-
-    def columns(first: Register, count: int, apart: int) -> None:
-        tile = _DotTile(fn, key, count, apart)
-        tile.write(fn.at(b, first * key.b.step), fn.at(to, first * key.compute.size))
-
-    fn.loop(turns, [], lambda turn: columns(turn if key.streams else turn * wide, wide, apart))
-    if rest:
-        columns(fn.const(turns * wide), rest, 1)
-
-
-class _DotTile:
-    """Inner products: vectors along k of rows of a and columns of b, added up lane by lane, then across lanes. There
-    are `columns` columns, `apart` from one another."""
-
-    def __init__(self, fn: Function, key: TileKey, columns: int, apart: int) -> None:
-        self.fn = fn
-        self.key = key
-        self.columns = columns
-        self.apart = apart
-        self.vectors = LaneEmitter(fn, key.target, key.lanes)
-
-    def write(self, b: Register, to: Register) -> None:
-        a, _, _, stride, depth, _ = self.fn.params
-        rows, columns, walk = self.key.tile.rows, self.columns, self.key.walk
-        zero = self.vectors.value(self.vectors.const(0, self.key.compute))
-        zeros = [zero] * (rows * columns)
-        sums = self._sums(a, b, depth, zeros)
-        for i in range(rows):
-            row = self.fn.at(to, walk.to[i] if walk else stride * i)
-            for j in range(columns):
-                total = self.fn.reduce(sums[i * columns + j], lambda x, y: x + y)
-                self.fn.store(total, row, j * self.apart * self.key.compute.size)
-
-    def _sums(self, a: Register, b: Register, depth: Register, zeros: Sequence[Register]) -> Sequence[Register]:
-        fn, key, walk = self.fn, self.key, self.key.walk
-        if key.sums == "chain":
-            return self._walk(walk.loops, a, b, zeros) if walk else self._along(depth, a, b, zeros)
-        totals = Totals(fn, zeros[0].type, len(zeros), key.sums)
-        if walk:
-            return sum_walk(
-                fn, walk.loops, a, b, key.lanes, zeros, totals, lambda part, a, b: self._walk(part, a, b, zeros)
-            )
-
-        def along(start: Register, count: Register) -> Sequence[Register]:
-            return self._along(count, fn.at(a, start * key.a.k_step), fn.at(b, start * key.b.k_step), zeros)
-
-        return sum_chains(fn, depth, CHAIN * key.lanes, zeros, totals, along)
-
-    def _walk(
-        self, loops: Sequence[tuple[int, int, int]], a: Register, b: Register, sums: Sequence[Register]
-    ) -> list[Register]:
-        """The sums after these loops, the innermost of which has the vectors."""
-        (count, a_step, b_step), *inner = loops
-        if not inner:
-            return self._along(self.fn.const(count), a, b, sums)
-
-        def body(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
-            return [self.fn.at(a, a_step), self.fn.at(b, b_step), *self._walk(inner, a, b, sums)]
-
-        return self.fn.loop(count, [a, b, *sums], body)[2:]
-
-    def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
-        """The sums after `depth` elements of every row and column."""
-        lanes, count = self.key.lanes, len(sums)
-        unroll = self.key.streams.unroll if self.key.streams else 1
-
-        def steps(i: Register, *sums: Register) -> Sequence[Register]:
-            parts = [sums[n * count : (n + 1) * count] for n in range(len(sums) // count)]
-            return [x for n, part in enumerate(parts) for x in self._step(a, b, i, part, None, n * lanes)]
-
-        start = self.fn.const(0)
-        if unroll > 1:
-            start = depth // (lanes * unroll) * (lanes * unroll)
-            zeros = [self.fn.zero(sums[0].type)] * (count * (unroll - 1))
-            apart = self.fn.loop(start, [*sums, *zeros], steps, step=lanes * unroll)
-            sums = [_total(apart[i::count]) for i in range(count)]
-        whole = depth // lanes * lanes
-        sums = self.fn.loop(whole, sums, steps, start=start, step=lanes)
-        rest = depth - whole
-        if isinstance(rest.literal, int):
-            mask = self.fn.lane_mask(lanes, rest.literal)
-            return self._step(a, b, whole, sums, mask) if rest.literal else sums
-        mask = self.fn.lane_mask(lanes, rest)
-        some = self.fn.compare("ne", rest, self.fn.const(0))
-        return self.fn.if_(some, lambda: self._step(a, b, whole, sums, mask), lambda: sums)
-
-    def _step(
-        self, a: Register, b: Register, index: Register, sums: Sequence[Register], mask: Register | None, ahead: int = 0
-    ) -> list[Register]:
-        """Vectors of every row by vectors of every column, `ahead` elements behind `index`: the fewer are held, the
-        others stream past them."""
-        key, rows, columns = self.key, self.key.tile.rows, self.columns
-        starts = key.walk.rows if key.walk else [i * key.a.step for i in range(rows)]
-
-        def row(i: int) -> Lane:
-            return self._vector(a, key.a, index, starts[i] + ahead * key.a.k_step, mask)
-
-        def column(j: int) -> Lane:
-            return self._vector(b, key.b, index, j * self.apart * key.b.step + ahead * key.b.k_step, mask)
-
-        following = list(sums)
-        hold_columns = columns < rows
-        held = [column(j) for j in range(columns)] if hold_columns else [row(i) for i in range(rows)]
-        for n in range(rows if hold_columns else columns):
-            passing = row(n) if hold_columns else column(n)
-            for m, other in enumerate(held):
-                place = n * columns + m if hold_columns else m * columns + n
-                total = self.vectors.lane(following[place], key.compute)
-                following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
-        return following
-
-    def _vector(self, pointer: Register, source: Source, index: Register, start: int, mask: Register | None) -> Lane:
-        at = self.fn.at(pointer, index * source.k_step)
-        return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)
-
-
-def _total(parts: Sequence[Register]) -> Register:
-    """The sum of registers, in pairs."""
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    return _total(parts[:half]) + _total(parts[half:])

@@ -51,7 +51,11 @@ class Target:
     @property
     def costs(self) -> Costs:
         """What the passes ask."""
-        return Costs(vector_bytes=self.vector_bytes, vector_registers=self.vector_registers)
+        return Costs(
+            vector_bytes=self.vector_bytes,
+            vector_registers=self.vector_registers,
+            panel_vectors=4 if self.vector_registers >= 32 else 2,
+        )
 
     @staticmethod
     def host() -> Target:

@@ -1,0 +1,298 @@
+"""What the loops of a product do to its parts: pack operands into scratch memory, compute a tile, finish it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.groups import Groups, pack_column_groups, pack_row_groups
+from tinytorch.runtime.llvm.contract.layout import Product
+from tinytorch.runtime.llvm.contract.pack import (
+    pack_columns,
+    pack_panels,
+    pack_rows,
+    pack_transposed,
+    panel_pitch,
+    row_pitch,
+)
+from tinytorch.runtime.llvm.contract.parts import aligned, where_differ
+from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
+from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
+from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64
+
+_FUSED_AHEAD = 12  # rows of b that are fetched before a tile packs them: each lies on another page
+
+
+@dataclass(frozen=True)
+class Block:
+    """An item being computed: pointers to its first row of a and out, to its batch entry of b, and where it lies."""
+
+    a: Register
+    b: Register
+    out: Register
+    batch: Register
+    row: Register
+    rows: Register
+    column: Register
+    columns: Register
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A block of k."""
+
+    start: Register
+    count: Register
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Columns, as many as a tile is wide or the last ones, of b for a block of k."""
+
+    column: Register
+    width: int
+    b: Register
+
+
+class Work:
+    """A product, its plan, and the function being written, with the pointers that it was called with.
+
+    Scratch memory holds packed rows of a, packed panels of b, the sums that wait for further blocks of k if something
+    follows them, and what was rounded off those.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        fn: Function,
+        single: Product,
+        product: Product,
+        groups: Groups | None,
+        plan: ProductPlan,
+        target: Target,
+        epilogue: Epilogue | None,
+    ) -> None:
+        self.module = module
+        self.fn = fn
+        self.single = single  # whose steps of k are elements, where those of `product` are groups
+        self.product = product
+        self.groups = groups
+        self.plan = plan
+        self.target = target
+        self.size = product.compute.size
+        out = product.results[0]
+        self.k_blocks = -(-max(1, product.k) // plan.k_block)
+        # Where many blocks are added up, what is rounded off, the compensation, waits beside the sums.
+        self.compensates = self.k_blocks > MANY and product.compute.is_float
+        plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.compensates
+        self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
+        self._lay_out_scratch()
+        self._read_frame()
+
+    def _lay_out_scratch(self) -> None:
+        plan = self.plan
+        rows = -(-plan.item_rows // plan.tile.rows) * plan.tile.rows
+        panels = -(-plan.item_columns // plan.panel) if plan.order == "rows" else 1
+        a = 0
+        if plan.pack_a == "rows":
+            a = plan.group * row_pitch(self.a_depth, plan.lanes)
+        elif plan.pack_a == "panels":
+            a = -(-plan.group // plan.tile.rows) * panel_pitch(self.a_depth, plan.tile.rows, plan.lanes)
+        packed = -(-plan.k_block // plan.lanes) * plan.lanes * plan.panel if plan.pack_b != "none" else 0
+        self.panel_bytes = aligned(packed * self.size)
+        self.panel_sums = rows * plan.panel * self.size  # bytes
+        waiting = panels * self.panel_sums if self.epilogue is not None and self.k_blocks > 1 else 0
+        self.b_at = aligned(a * self.size)
+        self.sums_at = self.b_at + panels * self.panel_bytes
+        self.compensation_bytes = aligned(waiting) if self.compensates else 0
+        self.scratch_bytes = self.sums_at + aligned(waiting) + self.compensation_bytes
+
+    def _read_frame(self) -> None:
+        fn, plan, product = self.fn, self.plan, self.product
+        self.frame = fn.params[0]
+        words = (self.epilogue or STORE_SUMS).frame()
+        self.a, self.b = (right(fn), left(fn)) if product.transposed else (left(fn), right(fn))
+        self.out = words.result(fn, 0)
+        if self.scratch_bytes:
+            self.scratch = words.scratch(fn)
+        if self.epilogue is None:
+            return
+        self._finish = epilogue_function(self.module, product.grid, self.epilogue, plan.lanes, plan.panel, self.target)
+        self._sums = (
+            fn.at(self.scratch, self.sums_at)
+            if self.k_blocks > 1
+            else fn.alloca(plan.tile.rows * plan.panel * self.size)
+        )
+
+    @property
+    def a_depth(self) -> int:
+        """Steps of k of the rows of a that are packed at once."""
+        return self.plan.k_block if self.plan.order == "rows" else self.product.k
+
+    @property
+    def _group(self) -> int:
+        """Rows of a whose panels are packed by code without loops over them."""
+        return self.plan.group if self.plan.order == "rows" else self.plan.tile.rows
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the first tile of rows packs b on its way: the copy hides behind its multiply-adds."""
+        plan, product = self.plan, self.product
+        last = product.m % plan.item_rows or plan.item_rows
+        return plan.order == "rows" and plan.pack_b == "copy" and product.b.strides[-1] == 1 and last >= plan.tile.rows
+
+    def over_k(self, body: Callable[[Depth], None]) -> None:
+        """`body` for each block of k, in order."""
+        fn, k, most = self.fn, self.product.k, self.plan.k_block
+        if self.k_blocks == 1:
+            body(Depth(fn.const(0), fn.const(k)))
+            return
+        whole = k // most * most
+        fn.loop(whole, [], lambda start: body(Depth(start, fn.const(most))), step=most)
+        if k - whole:
+            body(Depth(fn.const(whole), fn.const(k - whole)))
+
+    def over_panels(self, block: Block, body: Callable[[Register, int], None]) -> None:
+        """`body(column, width)` for the panels of an item."""
+        fn, width = self.fn, self.plan.panel
+        whole = block.columns // width * width
+        fn.loop(whole, [], lambda j: body(block.column + j, width), step=width)
+        rest = self.product.n % width
+        if rest:
+            where_differ(fn, block.columns, whole, lambda: body(block.column + whole, rest))
+
+    def pack_a(self, block: Block, i: Register, rows: Register, depth: Depth) -> None:
+        """Rows of the item from its row i on, for a block of k."""
+        fn, plan, a = self.fn, self.plan, self.product.a
+        source = fn.at(block.a, i * a.row_bytes + depth.start * a.column_bytes)
+        if self.groups:
+            pack = pack_row_groups(self.module, self.single.a, self.groups, plan.lanes, self.target)
+            fn.call(pack, [source, self.scratch, rows])
+        elif plan.pack_a == "rows":
+            pack = pack_rows(self.module, a, row_pitch(self.a_depth, plan.lanes), plan.lanes, self.target)
+            fn.call(pack, [source, self.scratch, rows, depth.count])
+        elif plan.pack_a == "panels":
+            pack = pack_panels(self.module, a, self.a_depth, plan.tile.rows, self._group, plan.lanes, self.target)
+            fn.call(pack, [source, self.scratch, rows, depth.count])
+
+    def tile_of_a(self, block: Block, i: Register, first: Register, depth: Depth) -> Register:
+        """Where the tile of the item's row i begins; rows from `first` on have been packed, if any."""
+        fn, plan, a = self.fn, self.plan, self.product.a
+        start = depth.start if plan.order == "columns" else fn.const(0)
+        if plan.pack_a == "rows":
+            return fn.at(self.scratch, ((i - first) * row_pitch(self.a_depth, plan.lanes) + start) * self.size)
+        if plan.pack_a == "panels":
+            pitch = panel_pitch(self.a_depth, plan.tile.rows, plan.lanes)
+            return fn.at(self.scratch, ((i - first) // plan.tile.rows * pitch + start * plan.tile.rows) * self.size)
+        return fn.at(block.a, i * a.row_bytes + depth.start * a.column_bytes)
+
+    def b_in_place(self, block: Block, column: Register, depth: Depth) -> Register:
+        b, width = self.product.b, self.product.panels
+        if width:
+            return self.fn.at(block.b, column // width * (self.product.k * b.row_bytes) + depth.start * b.row_bytes)
+        return self.fn.at(block.b, column * b.column_bytes + depth.start * b.row_bytes)
+
+    def b_packed(self, block: Block, column: Register) -> Register:
+        """Where the panel that begins with a column is packed."""
+        at = self.fn.at(self.scratch, self.b_at)
+        if self.plan.order == "columns":
+            return at
+        return self.fn.at(at, (column - block.column) // self.plan.panel * self.panel_bytes)
+
+    def pack_b(self, block: Block, column: Register, width: int, depth: Depth) -> None:
+        fn, plan = self.fn, self.plan
+        args = [self.b_in_place(block, column, depth), self.b_packed(block, column), depth.count]
+        if self.groups:
+            pack = pack_column_groups(self.module, self.single.b, self.groups, width, plan.lanes, self.target)
+            ends = fn.compare("eq", depth.start + depth.count, fn.const(self.product.k))
+            args.append(fn.convert("zext", ends, I64))
+        else:
+            emit = pack_transposed if plan.pack_b == "transpose" else pack_columns
+            pack = emit(self.module, self.product.b, width, plan.lanes, self.target)
+        fn.call(pack, args)
+
+    def tile(
+        self,
+        block: Block,
+        i: Register,
+        tall: int,
+        a: Register,
+        panel: Panel,
+        depth: Depth,
+        packed: Register | None = None,
+        ahead: tuple[Register, Ahead] | None = None,
+    ) -> None:
+        """The sums of `tall` rows from the item's row i on, and what follows them behind the last block of k.
+
+        With `packed`, the panel is b in place, and is packed there on the way. `ahead` is what to fetch meanwhile.
+        """
+        fn, plan = self.fn, self.plan
+        if self.epilogue is None:
+            out = self.product.results[0]
+            to, stride = fn.at(block.out, i * out.row_bytes + panel.column * self.size), out.row_bytes
+        else:
+            stride = plan.panel * self.size
+            at = i * stride
+            if plan.order == "rows":
+                at = at + (panel.column - block.column) // plan.panel * self.panel_sums
+            to = self._sums if self.k_blocks == 1 else fn.at(self._sums, at)
+        key = self._key(tall, panel.width, packed is not None, ahead[1] if ahead else None)
+        args = [a, panel.b, to, fn.const(stride), depth.count, depth.start]
+        further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
+        fn.call(tile_function(self.module, key), [*args, *further])
+        if self.epilogue is None:
+            return
+        size = [fn.const(tall), fn.const(panel.width)]
+
+        def finish() -> None:
+            fn.call(self._finish, [self.frame, to, *size, block.row + i, panel.column, block.batch])
+
+        if self.k_blocks == 1:
+            finish()
+        else:
+            fn.if_(fn.compare("eq", depth.start + depth.count, fn.const(self.product.k)), finish)
+
+    def _key(self, tall: int, width: int, packs: bool, ahead: Ahead | None) -> TileKey:
+        plan, product = self.plan, self.product
+        vectors = -(-width // plan.lanes) if plan.form == "outer" else plan.tile.vectors
+        # Sums on their way to an epilogue may fill their last vector; stored results must not.
+        filled = product.panels > 0 or (plan.pack_b != "none" and not packs)
+        fills = plan.form == "outer" and self.epilogue is not None and filled
+        along = plan.lanes if plan.form == "dot" else 1
+        return TileKey(
+            form=plan.form,
+            tile=Tile(tall, vectors),
+            width=vectors * plan.lanes if fills else width,
+            lanes=plan.lanes,
+            a=self._source_of_a(),
+            b=self._source_of_b(width, packs),
+            accumulates=self.k_blocks > 1,
+            target=self.target,
+            summation=summation_of(-(-plan.k_block // along), product.compute),
+            compensation_at=self.compensation_bytes,
+            groups=self.groups,
+            streams=plan.streams,
+            packs=_FUSED_AHEAD if packs else 0,
+            ahead=ahead,
+            panels=(product.panels // plan.lanes, product.k * product.b.row_bytes) if product.panels else None,
+            touches=plan.order == "rows" and (self.epilogue is None or self.k_blocks > 1),
+        )
+
+    def _source_of_a(self) -> Source:
+        plan, a = self.plan, self.product.a
+        if plan.pack_a == "rows":
+            return Source(self.product.compute, row_pitch(self.a_depth, plan.lanes) * self.size, self.size)
+        if plan.pack_a == "panels":
+            return Source(self.product.compute, self.size, plan.tile.rows * self.size)
+        return Source(a.dtype, a.row_bytes, a.column_bytes)
+
+    def _source_of_b(self, width: int, packs: bool) -> Source:
+        b = self.product.b
+        if self.plan.pack_b == "none" or packs:
+            return Source(b.dtype, b.column_bytes, b.row_bytes)
+        return Source(self.product.compute, self.size, -(-width // self.plan.lanes) * self.plan.lanes * self.size)
