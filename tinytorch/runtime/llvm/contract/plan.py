@@ -102,7 +102,7 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
 
 def _rows_first(product: Product, target: Target) -> ProductPlan:
     """Tiles of rows outside."""
-    lanes = target.lanes(product.compute)
+    lanes = _lanes(product, target)
     size = product.compute.size
     tallest = max(1, min(TALLEST, target.l1_bytes // 2 // (min(_DEPTH, max(1, product.k)) * size)))
     most = accumulators(product.compute, target)
@@ -176,6 +176,11 @@ def _columns_first(product: Product, target: Target, grouped: bool) -> ProductPl
     )
 
 
+def _lanes(product: Product, target: Target) -> int:
+    """Of a vector; panels hold whole ones."""
+    return math.gcd(product.panels, target.lanes(product.compute))
+
+
 def _tile_of_panel(product: Product, lanes: int, most: int, tallest: int) -> Tile:
     """The best tile as wide as the panels that b lies in."""
     wide = product.panels // lanes
@@ -186,7 +191,7 @@ def _tile_of_panel(product: Product, lanes: int, most: int, tallest: int) -> Til
 def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     """Panels outside, so that each is read once. With very few rows, some are read side by side: memory gives 4 streams
     a fifth to two fifths more than one."""
-    lanes = target.lanes(product.compute)
+    lanes = _lanes(product, target)
     most = accumulators(product.compute, target)
     tile = _tile_of_panel(product, lanes, most, TALLEST)
     count = -(-product.n // product.panels)
