@@ -1,6 +1,7 @@
 """Products of weights that are laid out in panels, and products of many rows: any shape, every target."""
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,23 @@ def test_any_shape_of_many_rows(name, left, right, m, n, k):
     out = np.full((m, n), np.nan, np.float32)
     run(a, b, out, target=target_of(name))
     check(out, a, b)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("shape", [(1, 900, 1501), (3, 1023, 1030), (8, 2100, 700), (2, 100, 9000)], ids=str)
+def test_few_rows_read_rows_of_a_large_matrix_side_by_side(name, shape):
+    m, n, k = shape
+    target = replace(target_of(name), l2_bytes=1 << 20)
+    a, b = random(np.random.default_rng(1), (m, k), f32), random(np.random.default_rng(2), (k, n), f32)
+    out, bias = np.full((m, n), np.nan, np.float32), random(np.random.default_rng(3), (m, n), f32)
+    plan = plan_product(product_of(operand_of(a), operand_of(b), [operand_of(out)], []), target)
+    assert plan.order == "rows" and 8 <= plan.k_block < 64 and plan.pack_b == "none"
+    run(a, b, out, target=target)
+    check(out, a, b)
+    epilogue = Epilogue("bias", add_bias, (operand_of(bias),))
+    sums = out.copy()
+    run(a, b, out, target=target, epilogue=epilogue, operands=(bias,), seed=1)
+    np.testing.assert_array_equal(out, sums + bias)
 
 
 @pytest.mark.parametrize("shape", [(512, 512, 512), (1000, 1001, 999), (2048, 384, 1536)], ids=str)

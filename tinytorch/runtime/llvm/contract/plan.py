@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Product
+from tinytorch.runtime.llvm.contract.sums import CHAIN
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.target import Target
 
@@ -36,6 +37,9 @@ _STREAMED_VECTOR = 0.4  # of a multiply-add: what a vector of b costs that comes
 _STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
 _DEPTH = 512  # steps of k in a block, at most: a chain of sums, and a tile of rows that leaves L1 room for b
 _FEW_PANEL_ROWS = 96  # whose part of a stays in L2 beside a panel of b
+_FEW_STREAMED = 8
+_SIDE_BY_SIDE = 8  # rows of b, at least; more where k is long, so that few sums are added up
+_STREAMED_COLUMNS = 1024  # of an item, whose rows are streams long enough
 _STREAMS = 4  # panels that are read side by side
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
@@ -93,6 +97,8 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
         return _few_rows_of_panels(product, target) if product.m <= _FEW_PANEL_ROWS else _rows_first(product, target)
     if grouped or _sums_along_k(product, lanes):
         return _columns_first(product, target, grouped)
+    if _streams_rows(product, target):
+        return _rows_of_b(product, target)
     # All of k of packed rows would outgrow the caches.
     packs_long_rows = product.k > _DEPTH and _pack_a(product, lanes) == "panels"
     if product.m >= _REUSED or packs_long_rows:
@@ -133,6 +139,39 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
         fetch_rows=min(tile.rows, -(-tile.rows // panels)) if along else 0,
         item_rows=item_rows,
         item_columns=item_columns,
+    )
+
+
+def _streams_rows(product: Product, target: Target) -> bool:
+    """Whether a few rows meet a matrix that is read from memory, with rows that vectors run along."""
+    b = product.b
+    outgrows = product.k * product.n * b.dtype.size > target.l2_bytes
+    return product.m <= _FEW_STREAMED and b.strides[-1] == 1 and outgrows and product.k >= 4 * _SIDE_BY_SIDE
+
+
+def _rows_of_b(product: Product, target: Target) -> ProductPlan:
+    """Some rows of b side by side, each of which is one long stream through memory, for all of the item's columns:
+    panels of it would be read a short piece of a row after the other, at a third of the rate. The sums of the columns
+    wait in L1 or L2."""
+    lanes = target.lanes(product.compute)
+    tile = choose_tile(product.m, product.n, lanes, accumulators(product.compute, target))
+    panel = tile.vectors * lanes
+    columns = share(product.n, _wanted_chunks(product), _STREAMED_COLUMNS, panel)
+    return _plan(
+        product,
+        form="outer",
+        order="rows",
+        lanes=lanes,
+        tile=tile,
+        streams=None,
+        panel=panel,
+        pack_a="none",
+        pack_b="none",
+        k_block=_even_blocks(product.k, max(_SIDE_BY_SIDE, -(-product.k * 5 // (CHAIN * 4))), 1),
+        group=tile.rows,
+        fetch_rows=0,
+        item_rows=product.m,
+        item_columns=columns,
     )
 
 

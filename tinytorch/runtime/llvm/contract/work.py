@@ -19,12 +19,13 @@ from tinytorch.runtime.llvm.contract.pack import (
 )
 from tinytorch.runtime.llvm.contract.parts import aligned, where_differ
 from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
-from tinytorch.runtime.llvm.contract.sums import MANY, summation_of
+from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
 
+_TOUCHED = 64  # steps of k in a block that repay fetching the places of sums
 _FUSED_AHEAD = 12  # rows of b that are fetched before a tile packs them: each lies on another page
 
 
@@ -87,8 +88,9 @@ class Work:
         self.size = product.compute.size
         out = product.results[0]
         self.k_blocks = -(-max(1, product.k) // plan.k_block)
-        # Where many blocks are added up, what is rounded off, the compensation, waits beside the sums.
-        self.compensates = self.k_blocks > MANY and product.compute.is_float
+        # Where many blocks are added up, more than in one chain, what is rounded off waits beside the sums.
+        many = self.k_blocks > MANY and self.k_blocks + plan.k_block > CHAIN
+        self.compensates = many and product.compute.is_float
         plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.compensates
         self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
         self._lay_out_scratch()
@@ -280,7 +282,7 @@ class Work:
             packs=_FUSED_AHEAD if packs else 0,
             ahead=ahead,
             panels=(product.panels // plan.lanes, product.k * product.b.row_bytes) if product.panels else None,
-            touches=plan.order == "rows" and (self.epilogue is None or self.k_blocks > 1),
+            touches=plan.order == "rows" and plan.k_block > _TOUCHED and (self.epilogue is None or self.k_blocks > 1),
         )
 
     def _source_of_a(self) -> Source:
