@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +46,7 @@ def main(
     suite: Annotated[
         str,
         typer.Option(
-            help="Which workloads: core, vision, language; compile: compiling, and eager mode; accuracy: errors; "
+            help="Which workloads: core, products, vision, language; compile: compiling, and eager mode; accuracy: errors; "
             "memory: of training steps, against the depth, and of networks against other frameworks."
         ),
     ] = "core",
@@ -61,6 +62,9 @@ def main(
     new_processes: Annotated[int, typer.Option(min=0, help="Rounds of the import and compile times; 0: none.")] = 3,
     nodes: Annotated[str, typer.Option(help="Sizes of the functions of --suite compile.")] = "100,1000,10000,50000",
     depths: Annotated[str, typer.Option(help="Numbers of layers of --suite memory.")] = "2,4,8,16,32",
+    target: Annotated[
+        str, typer.Option(help="host, or avx2: all keep to those instructions, as on a machine that has no others.")
+    ] = "host",
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
@@ -82,6 +86,10 @@ def main(
             report.write_json(json, {"machine": machine.describe(), "memory": measured})
             console.print(f"written to {json}")
         return
+    if target not in ("host", *harness.NARROWER):
+        raise typer.BadParameter(f"{target} is not host or {', '.join(harness.NARROWER)}", param_hint="--target")
+    if target != "host":
+        os.environ[harness.TARGET] = target
     picked = chosen(suite, only or [])
     if not picked:
         raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")
@@ -97,7 +105,7 @@ def main(
         rows += measured
     report.print_peaks(console, rows)
     startups: list[startup.Startup] = []
-    if new_processes and not only:
+    if new_processes and not only and suite in startup.STEPS:
         first = startup.STEPS[suite]
         for result in startup.measure(first, contestants, max(counts), new_processes):
             if isinstance(result, str):
@@ -106,7 +114,14 @@ def main(
                 startups.append(result)
         console.print(report.startup_table(startups, first))
     if json is not None:
-        options = {"suite": suite, "only": only, "rounds": rounds, "seconds": seconds, "unset": harness.UNSET}
+        options = {
+            "suite": suite,
+            "only": only,
+            "target": target,
+            "rounds": rounds,
+            "seconds": seconds,
+            "unset": harness.UNSET,
+        }
         report.write_json(json, report.as_json(description, options, rows, startups))
         console.print(f"written to {json}")
 

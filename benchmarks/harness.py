@@ -20,6 +20,16 @@ from benchmarks.worker import Digest, serve
 
 _THREAD_VARIABLES = ("TT_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 UNSET = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE")  # they choose worse kernels than the machine can run
+TARGET = "BENCHMARK_TARGET"  # instructions that all contestants keep to, where set
+NARROWER = {  # how libraries are told so
+    "avx2": {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+}
 _PAUSE = 0.05  # seconds for spinning threads to fall asleep, where processes cannot be stopped
 
 
@@ -101,6 +111,9 @@ def environment(threads: int) -> Iterator[None]:
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     for name in UNSET:
         os.environ.pop(name, None)
+    for name, value in NARROWER.get(os.environ.get(TARGET, ""), {}).items():
+        also = os.environ.get(name, "") if name == "XLA_FLAGS" else ""
+        os.environ[name] = f"{also} {value}".strip()
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import workloads
-from benchmarks.registry import LIMIT, WORKLOADS, Case
+from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case
 
 SAMPLE = 1 << 14  # numbers of an array that are compared one by one; of the rest, the sum
 
@@ -57,6 +57,8 @@ class Worker:
 
     def start(self) -> str:
         """Import the framework; its version."""
+        if self.contestant in (OURS, LIMIT) and os.environ.get("BENCHMARK_TARGET"):
+            _keep_to(os.environ["BENCHMARK_TARGET"])
         module = __import__(_MODULES.get(self.contestant, self.contestant))
         if module.__name__ == "torch":
             module.set_num_threads(self.threads)
@@ -119,6 +121,14 @@ class Worker:
         """Free the case."""
         self.cases.pop(name, None)
         gc.collect()
+
+
+def _keep_to(name: str) -> None:
+    """Generate code for a machine with just these instructions."""
+    from tinytorch.runtime.llvm.text import target
+
+    forced = target.Target.named(name)
+    target._host = lambda: forced
 
 
 def serve(connection: Connection, contestant: str, threads: int) -> None:

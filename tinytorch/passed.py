@@ -31,7 +31,7 @@ _WATCHED = ("TT_VERIFY", "TT_DUMP")  # who sets these wants the passes to run
 
 
 def kept(graph: Graph, backend: Backend, precision: Precision, make: Callable[[], Made]) -> Made:
-    """What `make` gives for a traced graph, a backend and a precision; from the disk cache where it gave that before."""
+    """What `make` gives for a traced graph, a backend and a precision; from the disk cache where it was made before."""
     key = _key(graph, backend, precision)
     if key is None:
         return make()

@@ -1,4 +1,8 @@
-"""Matrix products A·B (nn), A·Bᵀ (nt) and Aᵀ·B (tn); row-major storage, sizes (M, N, K)."""
+"""Matrix products A·B (nn), A·Bᵀ (nt) and Aᵀ·B (tn); row-major storage, sizes (M, N, K).
+
+The suite `products` has more of them: sizes that the code was not tuned on, powers of two, odd, tall and flat; and few
+rows against weights that are frozen (fw), so laid out while compiling, where the peers hold them as they like.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,34 @@ SIZES = (
 ODD_SIZES = ((333, 777, 129), (127, 131, 257), (1000, 1001, 999), (65, 10, 130))
 GOALS = {"nn": 0.90, "nt": 0.85, "tn": 0.85}
 ODD_GOAL = 0.70
+FURTHER_SIZES = (
+    (256, 256, 256),
+    (320, 448, 384),
+    (333, 777, 555),
+    (512, 512, 512),
+    (640, 900, 1100),
+    (768, 768, 768),
+    (1000, 1000, 1000),
+    (1021, 1531, 517),
+    (1536, 1536, 1536),
+    (8192, 256, 256),
+    (256, 8192, 256),
+    (4096, 512, 2048),
+)
+LARGE = 512  # all sides of products with the higher goals
+FURTHER_GOALS = {"nn": (0.88, 0.94), "nt": (0.90, 0.90), "tn": (0.90, 0.90)}  # below and from LARGE
+FEW_ROWS = (
+    (1, 4096, 4096),
+    (2, 4096, 4096),
+    (4, 3001, 2047),
+    (8, 4096, 4096),
+    (16, 1024, 1024),
+    (32, 4096, 1024),
+    (64, 768, 768),
+    (96, 3072, 768),
+    (96, 1000, 777),
+)
+READ_ROWS = 8  # so few that reading the weights is the limit
 
 
 def operands(kind: str, m: int, n: int, k: int) -> tuple[Any, Any]:
@@ -49,6 +81,14 @@ def tinytorch_gemm(kind: str, m: int, n: int, k: int) -> Case:
     compiled = tt.compile(product)
     a, b = map(tt.Tensor, operands(kind, m, n, k))
     return Case(lambda: compiled(a, b), lambda: {"c": compiled(a, b).numpy()})
+
+
+def tinytorch_frozen(kind: str, m: int, n: int, k: int) -> Case:
+    import tinytorch as tt
+
+    a, b = map(tt.Tensor, operands(kind, m, n, k))
+    compiled = tt.compile(lambda a: a @ b, freeze=True)
+    return Case(lambda: compiled(a), lambda: {"c": compiled(a).numpy()})
 
 
 def numpy_gemm(kind: str, m: int, n: int, k: int) -> Case:
@@ -85,9 +125,10 @@ def onnxruntime_gemm(kind: str, m: int, n: int, k: int) -> Case:
     return Case(run, lambda: {"c": run()})
 
 
-def _register(kind: str, m: int, n: int, k: int, goal: float | None) -> None:
+def _register(kind: str, m: int, n: int, k: int, goal: float | None, suites: tuple[str, ...] = ("core",)) -> None:
+    reads = kind == "fw" and m <= READ_ROWS
     builders = {
-        "tinytorch": tinytorch_gemm,
+        "tinytorch": tinytorch_frozen if kind == "fw" else tinytorch_gemm,
         "numpy": numpy_gemm,
         "torch": torch_gemm,
         "jax": jax_gemm,
@@ -98,9 +139,11 @@ def _register(kind: str, m: int, n: int, k: int, goal: float | None) -> None:
             f"gemm_{kind}_{m}x{n}x{k}",
             {name: functools.partial(builder, kind, m, n, k) for name, builder in builders.items()},
             flops=2.0 * m * n * k,
-            limit="fma",
+            bytes=4.0 * (m * k + k * n + m * n),
+            limit="read" if reads else "fma",
             rtol=1e-3,
             atol=1e-5 * k**0.5 * 4,
+            suites=suites,
             targets=Targets(limit=goal),
         )
     )
@@ -111,3 +154,7 @@ for _kind in ("nn", "nt", "tn"):
         _register(_kind, *_size, GOALS[_kind])
     for _size in ODD_SIZES:
         _register(_kind, *_size, ODD_GOAL if _size == ODD_SIZES[0] else None)
+    for _size in FURTHER_SIZES:
+        _register(_kind, *_size, FURTHER_GOALS[_kind][min(_size) >= LARGE], ("products",))
+for _size in FEW_ROWS:
+    _register("fw", *_size, 0.90, ("products",))
