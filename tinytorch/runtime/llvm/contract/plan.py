@@ -120,6 +120,8 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
     pack_b = "none" if product.panels else _pack_b(product, target)
     pack_a = _pack_a(product, panel)
     k_block = max(1, product.k) if pack_b == "none" and product.n <= panel else _even_blocks(product.k, _DEPTH, lanes)
+    if pack_a == "none" and _collides(product, panel):
+        pack_a = "rows"
     columns = max(panel, 2 * target.l2_bytes // (k_block * size) // panel * panel)
     item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, columns)
     panels = -(-item_columns // panel)
@@ -370,6 +372,13 @@ def _pack_a(product: Product, panel: int) -> Literal["none", "rows", "panels"]:
     return "rows" if convert else "none"
 
 
+def _collides(product: Product, panel: int) -> bool:
+    """Whether rows of a lie whole pages apart, so in the same sets of L1, and are read often: panels of two cache lines
+    or less leave little time to fetch them again."""
+    a, narrow = product.a, panel * product.compute.size <= 128
+    return narrow and a.row_bytes % _PAGE == 0 and a.strides[-1] == 1 and product.n >= 16 * panel
+
+
 def _k_block(product: Product, panel: int, lanes: int, target: Target) -> int:
     """All of k, or equal blocks of it such that b's panel takes at most half of L2."""
     return _even_blocks(product.k, max(lanes, target.l2_bytes // 2 // (panel * product.compute.size)), lanes)
@@ -408,7 +417,7 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, mo
     most = -(-product.n // most_columns)
 
     def cut(wanted: int, rows_least: int, columns_least: int) -> tuple[int, int]:
-        if pack_a == "none":
+        if pack_a != "panels":
             columns = share(product.n, max(most, wanted), columns_least, panel)
             rows = share(product.m, -(-wanted // -(-product.n // columns)), rows_least, tile.rows)
         else:
@@ -419,8 +428,9 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, mo
     if product.m < _REUSED and most == 1:
         return cut(wanted, _PACKED_ROWS if pack_b != "none" else 1, 1 if pack_a == "none" else _PACKED_COLUMNS)
     packed = pack_b != "none" or product.panels > 0  # or read from memory again
-    if pack_a == "none":
-        least = (_PACKED_ROWS if packed else _GROUP_ROWS, _ITEM_COLUMNS)
+    if pack_a != "panels":
+        again = 1 if pack_a == "none" else 2  # what is copied costs more to read again
+        least = (_PACKED_ROWS * again if packed else _GROUP_ROWS, _ITEM_COLUMNS * again)
     else:
         least = (_PACKED_ROWS if packed else _GROUP_ROWS, _PACKED_COLUMNS // 2)
     for part, enough in ((1, few * 5 // 8), (2, few // 2), (4, few // 4), (8, 0)):
