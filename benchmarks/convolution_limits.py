@@ -20,6 +20,7 @@ from rich.console import Console
 
 import tinytorch as tt
 from benchmarks.peaks import copy_case, fma_case
+from benchmarks.registry import Case
 from benchmarks.workloads.convolution import (
     Direction,
     Shape,
@@ -165,14 +166,11 @@ def _ours(shape: Shape, direction: Direction, target: TargetName | None) -> tupl
     return lambda: function(*tensors), done
 
 
-def _limit(shape: Shape, threads: int = 1) -> tuple[str, Callable[[], object], float]:
-    """What bounds it, and a call with its number of units: multiply-adds, or a copy's bytes."""
+def _limit(shape: Shape) -> tuple[str, Case]:
+    """What bounds it: multiply-adds, counted one by one, or the way through memory and back."""
     if shape.groups == shape.channels and shape.groups > 1:
-        traffic = 4.0 * (np.prod(shape.images) + np.prod(shape.outputs))
-        case = copy_case(threads, float(traffic))
-        return "copy", case.step, case.units
-    case = fma_case(threads, 1.0)
-    return "fma", case.step, case.units
+        return "copy", copy_case(1, 4.0 * float(np.prod(shape.images) + np.prod(shape.outputs)))
+    return "fma", fma_case(1, 1.0)
 
 
 def _timed(call: Callable[[], object]) -> float:
@@ -196,12 +194,12 @@ def measured(shape: Shape, direction: Direction, targets: Forced, peers: bool, r
     if peers:
         calls["torch"] = torch_convolution(shape, direction).step
         calls["last"] = torch_convolution(shape, direction, last=True).step
-    limit, peak, units = _limit(shape)
+    limit, peak = _limit(shape)
     seconds: dict[str, list[float]] = {name: [] for name in (*calls, "limit")}
     for _ in range(rounds):
         start = time.perf_counter()
-        peak()
-        seconds["limit"].append((time.perf_counter() - start) / units)
+        peak.step()
+        seconds["limit"].append((time.perf_counter() - start) / peak.units)
         for name, call in calls.items():
             seconds[name].append(_timed(call))
     defined = 2.0 * float(np.prod(shape.outputs)) * shape.terms
