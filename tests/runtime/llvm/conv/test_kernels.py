@@ -141,6 +141,28 @@ def test_any_order_and_number_of_threads_gives_the_same_bits(shape, op):
         assert_same([again], [once])
 
 
+PACKED = {
+    "runs of images": Case(batch=5, size=(6, 8), channels=140, columns=150, stride=(2, 2), low=(1, 1), high=(1, 1)),
+    "strips": Case(batch=2, size=(24, 33), channels=64, columns=136, low=(1, 1), high=(1, 1), window=(5, 5)),
+    "groups": Case(batch=1, size=(30, 33), channels=140, columns=72, groups=2, low=(1, 1), dilation=(2, 1)),
+    "bf16": Case(dtype=bf16, batch=33, size=(4, 3), channels=140, columns=50, low=(1, 1), high=(1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS[1:])
+@pytest.mark.parametrize("shape", PACKED)
+def test_weights_that_lie_far_apart_are_put_together(shape, name):
+    """On targets with narrow panels; the bits are the same for any number of threads."""
+    case, target, rng = PACKED[shape], target_of(name), np.random.default_rng(8)
+    x, w = random(rng, case.image_shape, case.dtype), random(rng, case.weight_shape, case.dtype)
+    plan = plan_convolution(convolution(case, x), (1, 1), target)
+    assert plan.packs
+    once, _ = run(case, conv2d, x, w, target=target)
+    assert_near(case, conv2d, x, w, once, shape)
+    again, _ = run(case, conv2d, x, w, target=target, seed=1, threads=2)
+    assert_same([again], [once])
+
+
 def test_offsets_of_more_than_32_bits(tmp_path):
     case = Case(batch=2, size=(3, 4), window=(2, 3), columns=5)
     far = 5 << 30  # bytes between images; what is not touched takes no room

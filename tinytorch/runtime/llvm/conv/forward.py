@@ -91,8 +91,9 @@ class _ForwardWriter:
         self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
         self.layout = image_layout(conv, self.plan.rows, self.plan.panel)
         self.packed_at = aligned(self.layout.bytes(self.plan.images))
-        dot = self.plan.form == "dot"
-        self.sums_at = self.packed_at + (aligned(math.prod(weights.shape) * self.size) if dot else 0)
+        packed = math.prod(weights.shape) if self.plan.form == "dot" else conv.depth * self.plan.panel
+        together = self.plan.form == "dot" or self.plan.packs
+        self.sums_at = self.packed_at + (aligned(packed * self.size) if together else 0)
         self.sums_bytes = aligned(self._sums() * self.plan.panel * self.size)
         self.scratch_bytes = self.sums_at + (self.sums_bytes if self.pooled else 0)
         seen = ((), ()) if self.pooled else ((out, *outputs), operands)  # what is pooled is no product any more
@@ -150,6 +151,49 @@ class _ForwardWriter:
         strides = (width * columns * channels, columns * channels, 1, channels)
         self.w, self.weights = packed, Buffer(compute, w.shape, strides)
 
+    @property
+    def _packed(self) -> Register:
+        assert self.scratch is not None, "packed weights have scratch memory"
+        return self.fn.at(self.scratch, self.packed_at)
+
+    @property
+    def _read_weights(self) -> Buffer:
+        """The weights as microkernels read them."""
+        if not self.plan.packs:
+            return self.weights
+        _, width, channels, panel = (*self.weights.shape[:3], self.plan.panel)
+        strides = (width * channels * panel, channels * panel, panel, 1)
+        return Buffer(self.conv.compute, self.weights.shape, strides)
+
+    def _pack_function(self, width: int) -> Function:
+        """`(from, to)`: puts the weights of `width` columns together."""
+        w, compute, lanes = self.weights, self.conv.compute, self.plan.lanes
+        height, across, channels, _ = w.shape
+        steps = w.strides_bytes
+        pitch = self.plan.panel * compute.size
+
+        def build(name: str) -> Function:
+            fn = self.module.function(name, [PTR, PTR], internal=True, noinline=True)
+            source, to = fn.params
+            emitter = LaneEmitter(fn, self.target, lanes)
+
+            def one(start: Register, end: Register) -> None:
+                def vector(j: Register, mask: Register | None = None) -> None:
+                    lane = emitter.load_strided(fn.at(start, j * steps[3]), w.dtype, w.strides[3], mask=mask)
+                    emitter.store(lane.cast(compute), end, j * compute.size, mask=mask)
+
+                over_vectors(fn, width, lanes, vector)
+
+            def place(y: Register, x: Register) -> None:
+                start, end = fn.at(source, y * steps[0] + x * steps[1]), (y * across + x) * (channels * pitch)
+                fn.loop(channels, [], lambda c: one(fn.at(start, c * steps[2]), fn.at(fn.at(to, end), c * pitch)))
+
+            fn.loop(height, [], lambda y: fn.loop(across, [], lambda x: place(y, x)))
+            fn.ret()
+            return fn
+
+        return self.module.shared(("packed weights", w, compute, width, pitch, lanes, self.target), build)
+
     def _prepare_epilogue(self, epilogue: Epilogue) -> None:
         module, lanes, panel = self.module, self.plan.lanes, self.plan.panel
         if self.pooled and self.scratch:
@@ -178,6 +222,8 @@ class _ForwardWriter:
         a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
 
         def panel(j: Register, width: int) -> None:
+            if plan.packs:
+                fn.call(self._pack_function(width), [fn.at(b, j * (w.strides[3] * w.dtype.size)), self._packed])
             self._panel(item, a or self._images(item, column + j, width), j, width)
 
         whole = columns // plan.panel * plan.panel
@@ -258,7 +304,7 @@ class _ForwardWriter:
         to = self.sums if self.epilogue else self._result(item.group, place, column)
         if self.pooled:
             to = fn.at(to, (x + slot) * stride)
-        b = fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
+        b = self._packed if self.plan.packs else fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
         self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
         if self.pooled or not self.epilogue:
             return
@@ -298,7 +344,7 @@ class _ForwardWriter:
     def _call_tile(
         self, a: Register, b: Register, to: Register, rows: tuple[int, ...], out: list[int], width: int
     ) -> None:
-        fn, plan, lanes = self.fn, self.plan, self.plan.lanes
+        fn, plan, lanes, w = self.fn, self.plan, self.plan.lanes, self._read_weights
         vectors = -(-width // lanes)
         key = TileKey(
             form=plan.form,
@@ -306,7 +352,7 @@ class _ForwardWriter:
             width=width,
             lanes=lanes,
             a=Source(self.layout.dtype, self.layout.column, self.layout.channel),
-            b=Source(self.weights.dtype, *(self.weights.strides[i] * self.weights.dtype.size for i in (3, 2))),
+            b=Source(w.dtype, *(w.strides[i] * w.dtype.size for i in (3, 2))),
             accumulates=False,
             target=self.target,
             walk=Walk(rows, tuple(out), self._loops()),
@@ -317,7 +363,8 @@ class _ForwardWriter:
     def _loops(self) -> tuple[tuple[int, int, int], ...]:
         """The window and the channels of a group: steps in the images and in the weights."""
         conv, layout = self.conv, self.layout
-        row, column, channel = (s * self.weights.dtype.size for s in self.weights.strides[:3])
+        w = self._read_weights
+        row, column, channel = (s * w.dtype.size for s in w.strides[:3])
         window = [
             (conv.window[0], conv.dilation[0] * layout.row, row),
             (conv.window[1], conv.dilation[1] * layout.column, column),

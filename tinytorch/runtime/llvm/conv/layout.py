@@ -38,6 +38,11 @@ class Convolution:
         return self.images.shape[3] // self.groups
 
     @property
+    def depth(self) -> int:
+        """Products behind an output: the places of the window, times the channels."""
+        return self.window[0] * self.window[1] * self.channels
+
+    @property
     def depthwise(self) -> bool:
         """Whether each channel is convolved by itself, so that vectors run along channels."""
         return self.channels == self.columns == 1 and self.groups > 1
@@ -48,8 +53,8 @@ class Convolution:
 
     @property
     def flops(self) -> int:
-        taps = self.window[0] * self.window[1] * self.channels
-        return 2 * self.images.shape[0] * self.outputs[0] * self.outputs[1] * taps * self.groups * self.columns
+        outputs = self.images.shape[0] * self.outputs[0] * self.outputs[1]
+        return 2 * outputs * self.depth * self.groups * self.columns
 
     def reach(self, axis: int, outputs: int) -> int:
         """Elements along height (0) or width (1) from the first to the last that so many outputs meet."""

@@ -3,7 +3,9 @@
 A tile's rows are neighbouring outputs of an image: a part of the axis `cut`, and all of the axes inside it, so that
 narrow images fill tiles as well as wide ones. An item is a run of images, or a strip of rows of one, for some of the
 columns (output channels) of one group; it copies the part of the images that it reads, padded, unless it can read in
-place. All of it follows from the shape and the Target, never from the number of threads.
+place. Where the weights of a panel of columns lie far apart and fill more than L1, they are put together first, and
+an item has enough outputs to repay that. All of it follows from the shape and the Target, never from the number of
+threads.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ Form = Literal["outer", "lanes", "dot"]
 _NARROW = 5  # outputs along an axis that fill a tile well enough without the next axis
 _STREAM = 8  # vectors side by side
 _ACROSS = 9  # instructions that add up the lanes of a vector and store the sum
+_NARROW_PANEL = 128  # bytes
+_PACKED_OUTPUTS = 96  # of an item, about, that repay putting weights together for it
 _CHUNK_FLOPS = 400_000  # some 4 µs on one core
 _MOST_CHUNKS = 48
 
@@ -41,6 +45,7 @@ class ConvPlan:
     columns: int
     items: int
     items_per_chunk: int
+    packs: bool
 
     @property
     def panel(self) -> int:
@@ -73,6 +78,10 @@ def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPla
     wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
     least = pooled[0] if cut == "x" else part
     images, rows = _images_and_rows(conv, cut, least, panel, -(-wanted // groups), target)
+    packs = form == "outer" and columns > panel and _lies_far_apart(conv, panel * conv.compute.size, target)
+    if packs and rows == height and cut != "n":
+        images = max(images, share(batch, -(-batch * height * width // _PACKED_OUTPUTS), 1, 1))
+    packs = packs and images * rows * width >= 3 * tile.rows
     outer = groups * -(-batch // images) * -(-height // rows)
     across = share(columns, -(-min(wanted, 8) // outer), panel, panel)
     items = outer * -(-columns // across)
@@ -87,7 +96,13 @@ def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPla
         columns=across,
         items=items,
         items_per_chunk=-(-items // wanted),
+        packs=packs,
     )
+
+
+def _lies_far_apart(conv: Convolution, panel_bytes: int, target: Target) -> bool:
+    """Whether the weights of a panel are too many for L1, and at each step of k too few lie together for the caches."""
+    return conv.depth * panel_bytes > target.l1_bytes and panel_bytes <= _NARROW_PANEL
 
 
 def _sums_along_channels(conv: Convolution, lanes: int) -> bool:
