@@ -46,8 +46,8 @@ def main(
     suite: Annotated[
         str,
         typer.Option(
-            help="Which workloads: core, products, vision, language; compile: compiling, and eager mode; accuracy: errors; "
-            "memory: of training steps, against the depth, and of networks against other frameworks."
+            help="Which workloads: core, products, vision, language; compile: compiling, and eager mode; "
+            "accuracy: errors; memory: of training steps, against the depth, and of networks against other frameworks."
         ),
     ] = "core",
     peers: Annotated[

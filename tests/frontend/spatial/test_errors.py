@@ -229,3 +229,17 @@ def test_a_refused_batch_leaves_the_statistics_alone() -> None:
             norm(t(*shape))
     assert norm.num_batches_tracked is not None and norm.running_var is not None
     assert norm.num_batches_tracked.item() == 0 and norm.running_var.tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("function", [tt.conv2d, tt.compile(tt.conv2d)], ids=["eager", "compiled"])
+@pytest.mark.parametrize("stride", [4, 1000, 2**62])
+def test_a_step_out_of_the_image_is_not_taken(stride: int, function: Callable[..., tt.Tensor]) -> None:
+    """The one window at the beginning remains, also in the gradients, however far the next would be."""
+    rng = np.random.default_rng(0)
+    x, w = (tt.Tensor(rng.standard_normal(s), requires_grad=True) for s in ((2, 3, 5, 6), (4, 3, 3, 3)))
+    wanted = np.einsum("bcyx,ocyx->bo", x.numpy()[:, :, :3, :3], w.numpy())[:, :, None, None]
+    found = function(x, w, stride=stride)
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5, atol=1e-6)
+    dx, dw = tt.grad(lambda x, w: function(x, w, stride=stride).sum(), argnums=(0, 1))(x, w)
+    assert not dx.numpy()[:, :, 3:].any() and not dx.numpy()[:, :, :, 3:].any()
+    np.testing.assert_allclose(dw.numpy()[1], x.numpy()[:, :, :3, :3].sum(0), rtol=1e-5, atol=1e-6)

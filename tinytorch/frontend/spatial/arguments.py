@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
@@ -136,6 +136,12 @@ class Windows:
                 )
             found.append(output_size(size, self.kernel[i], self.stride[i], self.low[i], self.high[i], self.dilation[i]))
         return tuple(found)
+
+    def within(self, images: Images) -> Windows:
+        """The same windows, none of whose steps leads further than just out of the padded image: a longer one is not
+        taken, and would only make the numbers of addresses overflow."""
+        axes = zip(self.stride, images.spatial, self.low, self.high, self.spans, strict=True)
+        return replace(self, stride=tuple(min(s, size + low + high - span + 1) for s, size, low, high, span in axes))
 
     def of_axes(self, first: int, stop: int) -> Windows:
         """The windows along some of the axes."""

@@ -152,6 +152,7 @@ def _convolution(
     kernel = weight.shape[2:]
     windows = Windows(kernel, steps, *paddings(name, padding, kernel, steps, spread), spread)
     outputs = windows.outputs(images)
+    windows = windows.within(images)
     last = images.channels_last()
     if rank == 3:
         out = volumes.convolved(last, weight, windows, outputs, groups)
