@@ -190,3 +190,21 @@ def test_infinities_reach_only_what_meets_them(value: float, where: str, side: i
     near = np.isfinite(wanted)
     scale = np.maximum(np.abs(wanted[near]), 100)
     assert (np.abs(found[near] - wanted[near]) <= 1e-4 * scale).all()
+
+
+@pytest.mark.skipif(Target.host().name not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+def test_drawn_shapes_on_forced_targets(name: Literal["avx2", "sse2"], side: int) -> None:
+    rng, target = np.random.default_rng([side, len(name)]), Target.named(name)
+    for _ in range(3):
+        batch, height, width = (int(rng.integers(1, most)) for most in (8, 14, 14))
+        channels, columns = (int(rng.choice([1, 3, 8, 17, 64, 70])) for _ in range(2))
+        low = (int(rng.integers(0, 3)), int(rng.integers(0, 3)))
+        pads = (low, (2, 2))
+        graph = graph_of(f32, (batch, height, width, channels), columns, pads, side, target.costs)
+        arrays = operands(graph)
+        (found,) = compiled(graph, arrays, target)
+        wanted, magnitudes = exact(graph, arrays)
+        error = np.abs(found.astype(np.float64) - wanted)
+        assert (error <= 10 * np.finfo(np.float32).eps * magnitudes.max()).all()
