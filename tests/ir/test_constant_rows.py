@@ -74,3 +74,21 @@ def test_a_small_variance_around_a_large_mean(dtype: str, backend: str) -> None:
     for name in ("variance", "moments"):
         scaled = found(FUNCTIONS[name], backend, x).reshape(4) / step**2
         np.testing.assert_allclose(scaled, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["eager", "llvm"])
+@pytest.mark.parametrize("number", NUMBERS)
+def test_statistics_of_large_tensors(number: float, backend: str) -> None:
+    """The first mean is that of a sample, which may be far from all else."""
+    rng = np.random.default_rng(5)
+    x = np.full((70, 100, 80), number, np.float32)
+    moments: Any = lambda x: tt.cat(list(composite.moments(x, (0, 1))))  # noqa: E731
+    mean, variance = found(moments, backend, tt.tensor(x)).reshape(2, 80)
+    np.testing.assert_array_equal(mean, x[0, 0].astype(np.float64))
+    np.testing.assert_array_equal(variance, 0)
+    x += np.abs(np.float32(number)) * rng.standard_normal(x.shape, np.float32)
+    x[:, ::16] *= 100
+    wide = x.astype(np.float64)
+    mean, variance = found(moments, backend, tt.tensor(x)).reshape(2, 80)
+    np.testing.assert_allclose(mean, wide.mean((0, 1)), rtol=1e-6, atol=1e-6 * wide.std())
+    np.testing.assert_allclose(variance, wide.var((0, 1)), rtol=2e-5)

@@ -35,7 +35,7 @@ from tinytorch.ir.ops.elementwise import (
 )
 from tinytorch.ir.ops.random import least_kept, random_bits
 from tinytorch.ir.ops.reduce import max_, mean_of, sum_
-from tinytorch.ir.ops.view import broadcast, reshape
+from tinytorch.ir.ops.view import broadcast, reshape, slice_
 from tinytorch.ir.types import DType, Shape, TensorType, f32, i32, i64
 
 Axes = tuple[int, ...]
@@ -240,25 +240,41 @@ mean = define_composite(
 )
 
 
-def _mean_in_two(x: Any, axes: Axes) -> tuple[Any, Any, Any]:
-    """A first mean of x over `axes`, the distances from it, and their mean, which is how far the first was rounded
-    (Chan, Golub & LeVeque 1983): so the sum of both means of equal numbers is exactly that number."""
-    first = mean_of(x, axes)
+def _mean_in_two(x: Any, axes: Axes, of: Any = None) -> tuple[Any, Any, Any]:
+    """A first mean over `axes`, of x or of a part `of` it, the distances of x from it, and their mean, which is how far
+    the first is off (Chan, Golub & LeVeque 1983): so the sum of both means of equal numbers is exactly that number."""
+    first = mean_of(x if of is None else of, axes)
     distances = x - _along(first, x.type.shape)
     return first, distances, mean_of(distances, axes)
 
 
-def _distances(x: Any, axes: Axes) -> tuple[Any, Any, Any]:
-    """The mean of x over `axes`, the error of its rounding, and the mean squared distance from the rounded mean."""
-    first, distances, off = _mean_in_two(x, axes)
+def _distances(x: Any, axes: Axes, of: Any = None) -> tuple[Any, Any, Any]:
+    """The mean of x over `axes`, its distance from a first mean, by default of all of x, and the mean squared distance
+    from that."""
+    first, distances, off = _mean_in_two(x, axes, of)
     return first + off, off, mean_of(distances * distances, axes)
+
+
+_PASS_BYTES = 2 << 20  # what is larger comes from memory again in each pass
+_SAMPLED = 16  # one index in so many, of the longest axis
+
+
+def _sample(x: Any, axes: Axes) -> Any:
+    """x at some indices of one of `axes`, as evenly as they go."""
+    axis = max(axes, key=lambda a: x.type.shape[a])
+    steps = tuple(_SAMPLED if a == axis else 1 for a in range(x.type.rank))
+    return apply(slice_, x, starts=(0,) * x.type.rank, limits=x.type.shape, steps=steps)
 
 
 def moments(x: Any, axes: Axes) -> tuple[Any, Any]:
     """The mean of x over `axes`, and the mean squared distance from it, in two passes: what a difference of sums of
     squares leaves of equal numbers is rounding, and counts as 0. In numbers of one dtype that differ at all, less than
-    that is left only if one in thousands is different, and by a unit in the last place."""
-    mean, off, squares = _distances(x, axes)
+    that is left only if one in thousands is different, and by a unit in the last place.
+
+    The first pass over a large x takes the mean of a sample alone. As m of n elements have that mean, the square of its
+    distance from the mean of all is at most n / m times the variance, so that the difference loses log2(n / m) bits.
+    """
+    mean, off, squares = _distances(x, axes, _sample(x, axes) if x.type.bytes > _PASS_BYTES else None)
     excess = off * off
     least = excess * (1 + 256 * float(np.finfo(np.float64 if x.type.dtype.bits == 64 else np.float32).eps))
     # Where both overflow, as for equal numbers of 1e30, their difference would be NaN.
