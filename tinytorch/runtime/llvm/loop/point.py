@@ -138,7 +138,7 @@ class Point:
     def _load(self, o: int) -> Lane:
         operand = self.cursor.plan.operands[o]
         if o in self.cursor.transposed:
-            return self.e.load(self.cursor.transposed[o], operand.dtype)
+            return self.e.load(self.cursor.transposed[o], operand.dtype, self.shift * operand.dtype.size)
         step = self._step(o)
         pointer, e = self.cursor.pointers[o], self.e
         offset = self.shift * step * operand.dtype.size

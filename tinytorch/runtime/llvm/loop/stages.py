@@ -15,6 +15,8 @@ from tinytorch.runtime.llvm.loop.random_blocks import BLOCK_ELEMENTS
 from tinytorch.runtime.llvm.text.target import Target
 
 _LIGHT = 12  # instructions of a body that four vectors side by side keep busy
+_MEDIUM = 64  # instructions of a body that is not too long to be written _RUN times
+_RUN = 8  # vectors that are read and written at once of each row of a square
 _RANDOM = 120  # instructions of a random block
 STACK_BYTES = 16 << 10  # stored values of a chunk up to this size live on the stack
 _MOST_SCRATCH = 8 << 20  # bytes of stored values for all chunks together
@@ -171,11 +173,11 @@ class Values:
         return self._weights[node]
 
     def unroll(self, weight: int) -> int:
-        """Vectors side by side: enough to hide latency, few where the body is long."""
+        """Vectors side by side: enough to hide latency, few where the body is long; so many that memory is read in runs
+        where squares are walked through."""
         size = self.sizes[self.vector] if self.vector is not None else 1
-        if self.cross is not None:
-            return 1
-        wanted = (4 if weight <= _LIGHT else 2) * self.register_lanes // self.lanes
+        few = 4 if weight <= _LIGHT else 2
+        wanted = (_RUN if self.cross is not None and weight <= _MEDIUM else few) * self.register_lanes // self.lanes
         wanted = max(wanted, BLOCK_ELEMENTS // self.lanes) if self.random else wanted
         while wanted * self.lanes > max(size, self.lanes):
             wanted //= 2
