@@ -176,8 +176,10 @@ class Values:
         """Vectors side by side: enough to hide latency, few where the body is long; so many that memory is read in runs
         where squares are walked through."""
         size = self.sizes[self.vector] if self.vector is not None else 1
-        few = 4 if weight <= _LIGHT else 2
-        wanted = (_RUN if self.cross is not None and weight <= _MEDIUM else few) * self.register_lanes // self.lanes
+        if self.cross is None:
+            wanted = (4 if weight <= _LIGHT else 2) * self.register_lanes // self.lanes
+        else:  # what is read lane by lane, because no square is whole, must stay in the nearest cache
+            wanted = _RUN if weight <= _MEDIUM and self.sizes[self.cross] >= self.lanes else 1
         wanted = max(wanted, BLOCK_ELEMENTS // self.lanes) if self.random else wanted
         while wanted * self.lanes > max(size, self.lanes):
             wanted //= 2
