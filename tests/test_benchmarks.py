@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 
@@ -14,7 +15,7 @@ from benchmarks import eager, harness, memory, report, workloads
 from benchmarks.eager_cases import CASES
 from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case, Targets, Workload
 from benchmarks.worker import Worker, digest
-from benchmarks.workloads import cnn, convolution
+from benchmarks.workloads import cnn, convolution, whitened
 
 workloads.load()
 
@@ -169,6 +170,25 @@ def test_networks_of_tinytorch_and_torch_train_alike(monkeypatch):
     expected = theirs.read()
     for name, found in ours.read().items():
         np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_whitened_networks_of_all_frameworks_train_alike(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TT_BACKEND", "interpreter")
+    size, widths = 6, (8, 16)
+    ours, *others = [whitened.tinytorch_train(size, widths), whitened.torch_train(size, widths, True)]
+    if importlib.util.find_spec("jax"):
+        others.append(whitened.jax_train(size, widths))
+    start = {name: value.copy() for name, value in ours.read().items()}
+    for _ in range(2):
+        for case in (ours, *others):
+            case.step()
+    for case in others:
+        expected = case.read()
+        assert expected.keys() == ours.read().keys() == set(whitened.trained(widths))
+        for name, found in ours.read().items():
+            assert not np.array_equal(found, start[name])
+            np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_eager_mode_is_compared_in_the_same_rounds():

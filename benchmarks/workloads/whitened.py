@@ -284,6 +284,9 @@ def _register(size: int, widths: tuple[int, ...]) -> None:
             flops=recipe.step_operations(widths, size) - 2.0 * size * first,  # the first filters are not trained
             limit="fma",
             prepare=lambda: (parameters(widths), batches(size)),
+            # Of the 20 million windows of a batch, in some the two largest elements are equal but for rounding, and
+            # Muon makes small parts of a gradient large: tests compare steps of small batches, to 1e-5.
+            atol=5e-3,
             suites=("vision",),
             targets=Targets(best=1.5),
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_BACKGROUND = ("threading", "multiprocessing.process")  # modules that call what runs beside the program
 _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
 
 
@@ -44,10 +45,12 @@ def _is_generated(frame: FrameType) -> bool:
 
 
 def user_loc(scope: str = "") -> Loc | None:
-    """The first frame outside the package, or None where there is none."""
+    """The first frame outside the package, or None where there is none: in threads and processes of the package."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         if not (is_package_file(frame.f_code.co_filename) or _is_generated(frame)):
+            if frame.f_globals.get("__name__") in _BACKGROUND:
+                return None
             return Loc(frame.f_code.co_filename, frame.f_lineno, scope)
         frame = frame.f_back
     return None

@@ -215,7 +215,19 @@ BAD = [
     (lambda: data.random_split(range(3), [1, 2], generator=7), "generator"),
     (lambda: data.default_collate([object()]), "collate_fn"),
     (lambda: data.default_collate([(1, 2), (1,)]), "fields"),
+    (lambda: data.default_collate([]), "at least one sample"),
+    (lambda: data.default_collate([(1, 2), 3]), "is of type int, sample 0 of type tuple"),
+    (lambda: data.default_collate([{"a": 1}, {"b": 1}]), "sample 1 of the batch has no 'a'"),
+    (lambda: list(data.DataLoader(count_up(), batch_sampler=[[1], []])), "at least one sample"),
+    (lambda: list(data.DataLoader([{"a": 1}, {"b": 1}], 2)), "sample 1 of the batch has no 'a'"),
+    (lambda: list(data.DataLoader([3, (1, 2)], 2, prefetch=0)), "is of type tuple, sample 0 of type int"),
 ]
+
+
+def test_errors_in_the_background_name_no_line_of_the_library() -> None:
+    with pytest.raises(TinyTorchError, match="has no 'a'") as error:
+        list(data.DataLoader([{"a": 1}, {"b": 1}], 2))
+    assert ".py:" not in str(error.value)
 
 
 @pytest.mark.parametrize(("make", "message"), BAD)

@@ -9,10 +9,10 @@ import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.binding import clear
+from tinytorch.frontend.data.sets import structure_of
 from tinytorch.frontend.functions.basic import stack
 from tinytorch.frontend.functions.creation import tensor
 from tinytorch.frontend.tensor import Tensor, from_numpy
-from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64
 
@@ -24,6 +24,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     `DataLoader` without a `collate_fn` makes floats f32 and keeps tuples.
     """
+    kind = structure_of("default_collate", batch)
     first: Any = batch[0]
     if isinstance(first, Tensor):
         return stack(list(batch))
@@ -35,13 +36,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return tensor(np.asarray(batch), dtype=None if isinstance(first, np.generic) else f64)
     if isinstance(first, (str, bytes)):
         return list(batch)
-    if isinstance(first, Mapping):
+    if kind is Mapping:
         rows = cast("Sequence[Mapping[Any, Any]]", batch)
         return {key: default_collate([row[key] for row in rows]) for key in rows[0]}
-    if isinstance(first, (tuple, list)):
+    if kind is tuple:
         fields = cast("Sequence[Sequence[Any]]", batch)
-        if any(len(row) != len(fields[0]) for row in fields):
-            raise ShapeError(f"default_collate: samples have {sorted({len(r) for r in fields})} fields", user_loc())
         columns = [default_collate(column) for column in zip(*fields, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     raise ArgumentTypeError(

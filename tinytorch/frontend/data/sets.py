@@ -202,14 +202,12 @@ def random_split(
 
 def collate(samples: Sequence[Any]) -> Batch:
     """Samples of the same structure as one batch: arrays are stacked, numbers become int64, float32 or bool arrays."""
-    first = samples[0]
-    if isinstance(first, Mapping):
+    kind = structure_of("collate", samples)
+    if kind is Mapping:
         mappings = cast(Sequence[Mapping[Any, Any]], samples)
         return {key: collate([sample[key] for sample in mappings]) for key in mappings[0]}
-    if isinstance(first, (tuple, list)):
+    if kind is tuple:
         rows = cast(Sequence[Sequence[Any]], samples)
-        if any(len(row) != len(rows[0]) for row in rows):
-            raise ShapeError(f"collate: samples have {sorted({len(row) for row in rows})} fields, not one number")
         return tuple(collate(column) for column in zip(*rows, strict=True))
     arrays = [_as_array(sample) for sample in samples]
     for position, array in enumerate(arrays):
@@ -219,6 +217,31 @@ def collate(samples: Sequence[Any]) -> Batch:
                 f"{list(arrays[0].shape)}; pad or crop them to one shape in __getitem__"
             )
     return np.stack(arrays)
+
+
+def structure_of(what: str, samples: Sequence[Any]) -> type | None:
+    """What the samples of a batch are: Mapping, tuple (lists, too), or None for values. They must be alike: of one
+    kind, with the keys of the first, and of one length."""
+    if not len(samples):
+        raise ArgumentValueError(f"{what}: a batch has at least one sample, got none", user_loc())
+    first, kind = samples[0], _kind_of(samples[0])
+    for position, sample in enumerate(samples):
+        if _kind_of(sample) is not kind:
+            names = type(sample).__name__, type(first).__name__
+            raise ArgumentTypeError(
+                f"{what}: sample {position} of the batch is of type {names[0]}, sample 0 of type {names[1]}", user_loc()
+            )
+        if kind is Mapping and (missing := [key for key in first if key not in sample]):
+            raise ArgumentValueError(
+                f"{what}: sample {position} of the batch has no {missing[0]!r}, which sample 0 has", user_loc()
+            )
+    if kind is tuple and any(len(sample) != len(first) for sample in samples):
+        raise ShapeError(f"{what}: samples have {sorted({len(s) for s in samples})} fields, not one number", user_loc())
+    return kind
+
+
+def _kind_of(sample: Any) -> type | None:
+    return Mapping if isinstance(sample, Mapping) else tuple if isinstance(sample, (tuple, list)) else None
 
 
 def _as_array(value: Any) -> Array:
