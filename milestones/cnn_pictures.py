@@ -18,8 +18,8 @@ def _save(figure: Any, path: Path) -> None:
     pyplot.close(figure)
 
 
-def draw_curves(runs: Sequence[dict[str, Any]], path: Path, goal: float = 0.75) -> None:
-    """Accuracy over epochs, on augmented training images (dashed) and on held-out images, against a goal."""
+def draw_curves(runs: Sequence[dict[str, Any]], path: Path, goal: float = 0.75, unit: str = "epoch") -> None:
+    """Accuracy over epochs or other units, on augmented training images (dashed) and held-out ones, against a goal."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
@@ -28,7 +28,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path, goal: float = 0.75) 
         for kind, style, label in (("train", "--", None), ("val", "-", run["name"])):
             axes.plot(epochs, [h[f"{kind}_accuracy"] for h in run["history"]], style, color=f"C{i}", label=label)
     axes.axhline(goal, color="gray", linestyle=":")
-    axes.set(xlabel="epoch", ylabel="accuracy", title="Solid: held-out images; dashed: augmented training images")
+    axes.set(xlabel=unit, ylabel="accuracy", title="Solid: held-out images; dashed: augmented training images")
     axes.legend()
     _save(figure, path)
 

@@ -341,7 +341,8 @@ def run(training: tt.CIFAR10, test: tt.CIFAR10, options: argparse.Namespace) -> 
     tt.save_safetensors(model.state_dict(), options.out / "cnn.safetensors")
     figures |= study(model, test, compile, options.out)
     name = f"CNN {'-'.join(map(str, budget.widths))}"
-    pictures.draw_curves([{"name": name, "history": figures["history"]}], options.out / "curves.png", budget.plain)
+    runs, unit = [{"name": name, "history": figures["history"]}], f"part of {PIECES} of the training"
+    pictures.draw_curves(runs, options.out / "curves.png", budget.plain, unit)
     pictures.draw_filters(first, options.out / "filters.png")
     crop = tt.RandomCrop(32, MOVE, padding_mode="reflect")
     pictures.draw_augmented(training, tt.Compose([tt.RandomHorizontalFlip(), crop]), options.out / "augmentation.png")
