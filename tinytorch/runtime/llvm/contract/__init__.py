@@ -1,7 +1,7 @@
 """The contract family: matrix products with what follows them.
 
-Read `grid` (where sums belong, what a kernel is called with), `layout` (what is asked), `plan` (how it is cut up) and
-`epilogue` (what follows); then what the loops call: `parts` (sizes at the edges), `pack`, `groups` (bytes in groups of
-k), `sums` (long sums in blocks), `tile_key`, `dot_tile` and `tile` (the microkernels), `work` (all of that for one
-product); then the loops, `columns_first` and `rows_first`; and `kernel`.
+Read `grid` (where sums belong, what a kernel is called with), `layout` (what is asked) and `epilogue` (what follows);
+`parts` (sizes at the edges), `sums` (long sums in blocks) and `plan` (how a product is cut up); then what the loops
+call: `pack`, `groups` (bytes in groups of k), `tile_key`, `dot_tile` and `tile` (the microkernels), `work` (all of that
+for one product); then the loops, `columns_first` and `rows_first`; and `kernel`.
 """
