@@ -84,7 +84,7 @@ def test_check_runs_all_steps_and_stops_at_the_first_that_fails(tmp_path: Path) 
 def test_ci_runs_check_where_the_readme_installs() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     install = "-e '.[test]'"
-    assert install in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{install} && ./check\n" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"{re.escape(install)}\n(.*\n)*\./check\n", ci)
 
 
