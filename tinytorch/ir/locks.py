@@ -7,6 +7,7 @@ work is not waited for: its locks are new in the child, where it is as if it had
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import weakref
@@ -67,4 +68,7 @@ def _register(at_fork: Callable[..., None] | None) -> None:
         at_fork(before=_take, after_in_parent=_give_back, after_in_child=_begin_child)
 
 
+# What modules register to run before a fork runs the last one first. That of logging takes a lock which modules want
+# while they are imported, so it comes before this one, to run after `importing` is held.
+importlib.import_module("logging")
 _register(getattr(os, "register_at_fork", None))

@@ -24,7 +24,7 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
 
     A kernel would pack other operands itself, in each call, and read few rows' weights across their rows.
     """
-    known: dict[Value, Term] = {}
+    known: dict[Value, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
     readers = Counter(node.inputs[1] for node in graph.nodes if node.op is matmul and _many_rows(node))
 
     @local(matmul)
@@ -35,9 +35,9 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         width = costs.panel_vectors * costs.lanes(node.output.type.dtype)
         if not _suits(node, width) or not (frozen or readers[node.inputs[1]] > 1):
             return None
-        panels = known.get(w.value)
-        if panels is None:
-            panels = known[w.value] = _panels(w, width)
+        if w.value not in known:
+            known[w.value] = _panels(w, width).value
+        panels = rewriter.term(known[w.value])
         return x.apply_op(panel_matmul, [x, panels], {"columns": w.type.shape[1]})
 
     return rewrite(graph, table([in_panels]))

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy.random import get_state  # now: what numpy imports at the first use, a fork could cut in two
 
 from tinytorch.frontend.guards import hooks
 from tinytorch.frontend.guards.code import NO_NAMES, Names
@@ -165,7 +166,7 @@ class Watch(Reach):
 
 def _draws() -> dict[str, Any]:
     """The states of the generators of Python and numpy that everybody shares."""
-    state: Any = np.random.get_state(legacy=True)
+    state: Any = get_state(legacy=True)
     return {"`random`": random.getstate(), "`np.random`": (state[1].tobytes(), *state[2:])}
 
 
