@@ -36,6 +36,7 @@ def forget_peak() -> None:
 def peak_of(build: Any) -> int:
     """The bytes that building a case and running its steps takes at most, beyond what the process had before; what
     only the first steps need, such as a compiler's memory, is not counted if it was given back."""
+    forget_peak()
     before = resident("VmRSS")
     case: Case = build()
     for _ in range(STEPS):
