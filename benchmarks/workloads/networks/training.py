@@ -150,7 +150,9 @@ def torch_train(what: Training, last: bool = False, compiled: bool = False) -> C
         optimizer.step()
         return loss
 
-    images = lambda x: torch.from_numpy(x).contiguous(memory_format=layout)  # noqa: E731
+    def images(x: Any) -> Any:
+        return torch.from_numpy(x).contiguous(memory_format=layout)
+
     run, losses = _noting(train, what.data(images, torch.from_numpy))
     return Case(run, lambda: moved(what.start, [w.detach().numpy() for w in mine], losses))
 
