@@ -48,7 +48,7 @@ def numbers(dtype: str, shape: tuple[int, ...], low: float = -8, high: float = 8
 
 # Small arrays.
 X = numbers("float32", (2, 3, 4))
-I = numbers("int64", (2, 3, 4), -4, 5)  # noqa: E741 (of integers)
+N = numbers("int64", (2, 3, 4), -4, 5)  # integers
 M = numbers("float64", (3, 3))
 V = np.array([3.0, 1.0, 2.0, 2.0, -1.0], np.float32)
 B = numbers("bool", (2, 3, 4))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.array_api.case import FLOATS, INTEGERS, NUMBERS, Ask, B, Case, I, M, V, X, cases, numbers
+from benchmarks.array_api.case import FLOATS, INTEGERS, NUMBERS, Ask, B, Case, M, N, V, X, cases, numbers
 
 
 def manipulation() -> dict[str, list[Case]]:
@@ -90,7 +90,7 @@ def products() -> dict[str, list[Case]]:
             lambda xp, a: xp.matmul(a(X), a(y)),
             lambda xp, a: xp.matmul(a(X), a(y[0])),
             lambda xp, a: xp.matmul(a(V), a(V)),
-            lambda xp, a: xp.matmul(a(I), a(I[0].T)),
+            lambda xp, a: xp.matmul(a(N), a(N[0].T)),
             lambda xp, a: xp.matmul(a(M), a(M.astype("float32"))),
             refused=(lambda xp, a: xp.matmul(a(X), a(X)), lambda xp, a: xp.matmul(a(V), a(np.array(1.0, "f")))),
         ),
@@ -100,14 +100,14 @@ def products() -> dict[str, list[Case]]:
         "tensordot": cases(
             *(lambda xp, a, n=n: xp.tensordot(a(M), a(M), axes=n) for n in (0, 1, 2)),
             lambda xp, a: xp.tensordot(a(X), a(X), axes=((0, 2), (0, 2))),
-            lambda xp, a: xp.tensordot(a(I), a(I), axes=((1,), (1,))),
+            lambda xp, a: xp.tensordot(a(N), a(N), axes=((1,), (1,))),
             refused=(lambda xp, a: xp.tensordot(a(X), a(X), axes=1),),
         ),
         "vecdot": cases(
             lambda xp, a: xp.vecdot(a(X), a(X)),
             lambda xp, a: xp.vecdot(a(X), a(X[0])),
             lambda xp, a: xp.vecdot(a(X), a(X), axis=-2),
-            lambda xp, a: xp.vecdot(a(I), a(I)),
+            lambda xp, a: xp.vecdot(a(N), a(N)),
             refused=(lambda xp, a: xp.vecdot(a(X), a(V)),),
         ),
     }
@@ -117,8 +117,8 @@ def creation() -> dict[str, list[Case]]:
     def like(name: str, *value: Any) -> list[Case]:
         shapes = cases(
             lambda xp, a: getattr(xp, name)(a(X), *value),
-            lambda xp, a: getattr(xp, name)(a(I), *value),
-            lambda xp, a: getattr(xp, name)(a(I), *value, dtype=xp.float32),
+            lambda xp, a: getattr(xp, name)(a(N), *value),
+            lambda xp, a: getattr(xp, name)(a(N), *value, dtype=xp.float32),
             lambda xp, a: getattr(xp, name)(a(X[:0]), *value),
         )
         return [Case(c.label, _shape_only(c.ask)) for c in shapes] if name == "empty_like" else shapes
@@ -160,7 +160,7 @@ def creation() -> dict[str, list[Case]]:
               for n, m, k in ((3, None, 0), (3, 2, 0), (2, 4, 1), (3, 3, -1), (2, 2, 5))),
             lambda xp, a: xp.eye(2, dtype=xp.int64),
         ),
-        "from_dlpack": cases(lambda xp, a: xp.from_dlpack(X), lambda xp, a: xp.from_dlpack(a(I))),
+        "from_dlpack": cases(lambda xp, a: xp.from_dlpack(X), lambda xp, a: xp.from_dlpack(a(N))),
         "full": cases(
             *(lambda xp, a, s=s, v=v: xp.full(s, v) for s in (3, (2, 3), ()) for v in (2, True)),
             lambda xp, a: xp.full((2,), 2.5, dtype=xp.float32),
@@ -202,7 +202,7 @@ def data_types() -> dict[str, list[Case]]:
     same_kind = [(a, b) for a, b in numeric if (a in FLOATS) == (b in FLOATS)]
     return {
         "astype": cases(
-            *(lambda xp, a, d=d: xp.astype(a(I), getattr(xp, d)) for d in names if d != "uint8"),
+            *(lambda xp, a, d=d: xp.astype(a(N), getattr(xp, d)) for d in names if d != "uint8"),
             lambda xp, a: xp.astype(a(X), xp.float32, copy=False),
         ),
         "can_cast": cases(
@@ -253,7 +253,7 @@ def members() -> dict[str, list[Case]]:
         "ndim": cases(lambda xp, a: a(X).ndim),
         "operators": cases(
             lambda xp, a: (a(X) + 1) * 2 - a(X) / 3,
-            lambda xp, a: a(I) // 2 + a(I) % 3 - (a(I) << 1) + (a(I) & 3) - (a(I) | 1) ^ ~a(I),
+            lambda xp, a: a(N) // 2 + a(N) % 3 - (a(N) << 1) + (a(N) & 3) - (a(N) | 1) ^ ~a(N),
             lambda xp, a: (1 - a(X) < 0.5) & (a(X) != 0) | (a(X) <= 2),
             lambda xp, a: -(abs(a(X)) ** 2) + (+a(X)),
             lambda xp, a: a(M) @ a(M),

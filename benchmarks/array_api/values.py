@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.array_api.case import BOOL, FLOATS, NUMBERS, B, Case, I, M, V, X, cases, given, numbers
+from benchmarks.array_api.case import BOOL, FLOATS, NUMBERS, B, Case, M, N, V, X, cases, given, numbers
 
 
 def _reductions(name: str, dtypes: tuple[str, ...], **options: Any) -> list[Case]:
@@ -24,7 +24,7 @@ def _summed(name: str) -> list[Case]:
     """Of signed integers: sums of unsigned ones are uint64 in the standard, which is not here."""
     signed = tuple(d for d in NUMBERS if d != "uint8")
     more = cases(
-        lambda xp, a: getattr(xp, name)(a(I), axis=0, dtype=xp.float64),
+        lambda xp, a: getattr(xp, name)(a(N), axis=0, dtype=xp.float64),
         lambda xp, a: getattr(xp, name)(a(numbers("int8", (3,))), dtype=xp.int8),
         lambda xp, a: getattr(xp, name)(a(X[:0]), axis=0),
     )
@@ -63,7 +63,7 @@ def utility() -> dict[str, list[Case]]:
         found[name] += cases(lambda xp, a, n=name: getattr(xp, n)(a(B[:0]), axis=0))
     found["diff"] = cases(
         *(lambda xp, a, i=i, n=n: xp.diff(a(X), axis=i, n=n) for i in (-1, 0, 1) for n in (0, 1, 2)),
-        lambda xp, a: xp.diff(a(I), prepend=a(I[..., :1]), append=a(I[..., :2])),
+        lambda xp, a: xp.diff(a(N), prepend=a(N[..., :1]), append=a(N[..., :2])),
         refused=(lambda xp, a: xp.diff(a(X), axis=3),),
     )
     return found
@@ -85,7 +85,7 @@ def searching() -> dict[str, list[Case]]:
     }
     found["count_nonzero"] = _reductions("count_nonzero", NUMBERS + BOOL)
     found["nonzero"] = cases(
-        lambda xp, a: xp.nonzero(a(I)),
+        lambda xp, a: xp.nonzero(a(N)),
         lambda xp, a: xp.nonzero(a(B)),
         lambda xp, a: xp.nonzero(a(V)),
         refused=(lambda xp, a: xp.nonzero(a(np.array(1.0))),),
@@ -102,7 +102,7 @@ def searching() -> dict[str, list[Case]]:
         lambda xp, a: xp.where(a(B), a(X), a(-X)),
         lambda xp, a: xp.where(a(B), a(X[0]), a(M[:1, :1])),
         lambda xp, a: xp.where(a(B[0, 0]), a(np.array(1.5)), a(V[:1])),
-        lambda xp, a: xp.where(a(B), a(I), 0),
+        lambda xp, a: xp.where(a(B), a(N), 0),
         refused=(lambda xp, a: xp.where(a(B), a(V), a(V)),),
     )
     return found
@@ -135,7 +135,7 @@ def indexing() -> dict[str, list[Case]]:
         "take": cases(
             *(lambda xp, a, i=i: xp.take(a(X), a(places % X.shape[i]), axis=i) for i in (0, 1, -1)),
             lambda xp, a: xp.take(a(V), a(places)),
-            lambda xp, a: xp.take(a(I), a(places.astype("int32")), axis=1),
+            lambda xp, a: xp.take(a(N), a(places.astype("int32")), axis=1),
             refused=(lambda xp, a: xp.take(a(X), a(places), axis=3), lambda xp, a: xp.take(a(X), a(places))),
         ),
         "take_along_axis": cases(

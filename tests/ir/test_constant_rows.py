@@ -82,7 +82,10 @@ def test_statistics_of_large_tensors(number: float, backend: str) -> None:
     """The first mean is that of a sample, which may be far from all else."""
     rng = np.random.default_rng(5)
     x = np.full((70, 100, 80), number, np.float32)
-    moments: Any = lambda x: tt.cat(list(composite.moments(x, (0, 1))))  # noqa: E731
+
+    def moments(x: Any) -> Any:
+        return tt.cat(list(composite.moments(x, (0, 1))))
+
     mean, variance = found(moments, backend, tt.tensor(x)).reshape(2, 80)
     np.testing.assert_array_equal(mean, x[0, 0].astype(np.float64))
     np.testing.assert_array_equal(variance, 0)
