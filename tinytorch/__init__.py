@@ -7,7 +7,7 @@ from the beginning (namespaces, data, training, the compiler …) is loaded when
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from tinytorch import array_api as array_api
+from tinytorch import protocols as protocols
 from tinytorch.compile import compile, verify
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import embeddings as _embeddings
@@ -16,7 +16,6 @@ from tinytorch.frontend import layers as _layers
 from tinytorch.frontend import legacy as _legacy
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import names as _names
-from tinytorch.frontend import numpy_functions as numpy_functions
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
 from tinytorch.frontend.attention import *
@@ -67,6 +66,7 @@ from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
+    from tinytorch import array_api as array_api
     from tinytorch import autograd as autograd
     from tinytorch import backends as backends
     from tinytorch import cuda as cuda
@@ -76,6 +76,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch import masked as masked
     from tinytorch import nn as nn
     from tinytorch import optim as optim
+    from tinytorch import random as random
     from tinytorch import special as special
     from tinytorch import utils as utils
     from tinytorch.compiled import Compiled
@@ -111,7 +112,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.frontend.transformers import GPT, TransformerBlock
 
 _LATER = {  # where the names are that are loaded when they are first asked for
-    "tinytorch": "autograd backends cuda distributions fft linalg masked nn optim special utils",
+    "tinytorch": "array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
     "tinytorch.compiled": "Compiled",
     "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
     " TensorDataset TinyShakespeare random_split",

@@ -9,14 +9,9 @@ int16 the result is i32.
 from __future__ import annotations
 
 import math
-import sys
-from types import ModuleType
 
 from tinytorch.frontend.standard.names import FUNCTIONS
-from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.devices import device as Device
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.types import bool_ as bool
 
@@ -43,13 +38,4 @@ __all__ = [
 ]
 __all__ += list(FUNCTIONS)  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-def _namespace(self: Tensor, /, *, api_version: str | None = None) -> ModuleType:
-    """The functions of the standard."""
-    if api_version not in (None, "2021.12", "2022.12", "2023.12", __array_api_version__):
-        raise TinyTorchError(f"the Array API of {api_version!r} is not here, but {__array_api_version__}", user_loc())
-    return sys.modules[__name__]
-
-
-setattr(Tensor, "__array_namespace__", _namespace)  # noqa: B010 (pyright knows of no such attribute)
 globals().update(FUNCTIONS)

@@ -4,9 +4,5 @@ can be traced. What is not here runs on the arrays, and is refused where a gradi
 To read, in this order: `ufuncs`, `functions`.
 """
 
-from tinytorch.frontend.numpy_functions.functions import apply_function
-from tinytorch.frontend.numpy_functions.ufuncs import apply_ufunc
-from tinytorch.frontend.tensor import Tensor
-
-setattr(Tensor, "__array_ufunc__", apply_ufunc)  # noqa: B010 (pyright knows of no such attribute to be assigned)
-setattr(Tensor, "__array_function__", apply_function)  # noqa: B010
+from tinytorch.frontend.numpy_functions.functions import apply_function as apply_function
+from tinytorch.frontend.numpy_functions.ufuncs import apply_ufunc as apply_ufunc

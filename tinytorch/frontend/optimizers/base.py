@@ -204,9 +204,9 @@ class Optimizer(Tracked):
         if sizes != given:
             raise TinyTorchError(f"{name}: groups of {sizes} parameters, the saved state has {given}", user_loc())
         groups = [self._settings(g, own) for g, own in zip(saved["param_groups"], self.param_groups, strict=True)]
-        fresh = [state for group in self.param_groups for state in self.initial_state(group)]
+        own_states, fresh = self._states_for(groups)
         loaded: list[dict[str, Any]] = []
-        for i, own in enumerate(self.state):
+        for i, own in enumerate(own_states):
             state = self.adopted(own, states.get(i, {})) or fresh[i]
             loaded.append({k: v if isinstance(v, Tensor) else as_array(v) for k, v in state.items()})
             if {k: t.shape for k, t in own.items()} != {k: tuple(t.shape) for k, t in loaded[i].items()}:
@@ -214,7 +214,24 @@ class Optimizer(Tracked):
         for group, settings in zip(self.param_groups, groups, strict=True):
             for key, value in settings.items():
                 group[key] = value
+        if any(a is not b for a, b in zip(own_states, self.state, strict=True)):
+            self.state = TrackedList(map(TrackedDict, own_states))
         self.load_state(loaded)
+
+    def _states_for(self, groups: list[dict[str, Any]]) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
+        """The state of each parameter under the settings of saved `groups`, and one that has not stepped: the own,
+        unless these settings need more (a momentum where there was none)."""
+        kept: list[dict[str, Tensor]] = []
+        fresh: list[dict[str, Tensor]] = []
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            given = {k: v for k, v in {**group, **settings}.items() if k != "params"}
+            states = self.state[len(kept) : len(kept) + len(group.params)]
+            needed = self.initial_state(ParamGroup(group.params, given))
+            for own, old, new in zip(states, self.initial_state(group), needed, strict=True):
+                fits = own.keys() >= new.keys()
+                kept.append(own if fits else new)
+                fresh.append(old if fits else new)
+        return kept, fresh
 
     def _settings(self, saved: Mapping[str, Any], own: ParamGroup) -> dict[str, Any]:
         """The settings of a saved group, checked."""

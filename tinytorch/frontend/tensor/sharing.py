@@ -11,7 +11,7 @@ from tinytorch.frontend.arguments import wrong_type
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import Storage, known_storage, show, storage_of
 from tinytorch.frontend.tensor.tensor import Tensor
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import dtype_of
@@ -43,4 +43,8 @@ def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of an object with `__dlpack__`."""
     if not hasattr(source, "__dlpack__"):
         raise wrong_type("from_dlpack", "source", "an object with __dlpack__", source)
-    return from_numpy(np.from_dlpack(source))
+    try:
+        array = np.from_dlpack(source)
+    except (BufferError, RuntimeError) as error:
+        raise TinyTorchError(f"from_dlpack: its memory cannot be shared: {error}", user_loc()) from None
+    return from_numpy(array)
