@@ -403,7 +403,6 @@ NEEDS_A_VALUE: dict[str, Callable[[Any], Any]] = {
     "item()": lambda x: x * x.sum().item(),
     "tolist()": lambda x: x.tolist(),
     "numpy()": lambda x: x.numpy(),
-    ".data": lambda x: x.data,
     "numpy array": lambda x: np.asarray(x),
     "index": lambda x: [1, 2, 3][x.sum().long()],
     "mask": lambda x: x[x > 0],
@@ -428,6 +427,20 @@ def test_captured_values_are_not_there_either() -> None:
     p = ones(2)
     with pytest.raises(TraceError):
         tt.compile(lambda x: x * p.numpy())(ones(2))
+
+
+def test_data_is_the_tensor_without_its_history() -> None:
+    w, count = tt.ones(3, requires_grad=True), tt.zeros(3)
+
+    def step(x: Any) -> Any:
+        count.data.add_(x.data * 2)
+        y = (w * x).sum() + (w.data * x).sum()
+        return y, count.data.sum()
+
+    compiled = tt.value_and_grad(tt.compile(step), has_aux=True)
+    (value, total), gradient = compiled(tt.tensor([1.0, 2.0, 3.0]))
+    assert (value.item(), total.item(), gradient.tolist()) == (12.0, 12.0, [2.0, 2.0, 2.0])
+    assert count.tolist() == [2.0, 4.0, 6.0]
 
 
 def test_tensors_made_in_the_trace_have_values_until_they_are_overwritten() -> None:

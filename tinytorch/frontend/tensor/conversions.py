@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -67,8 +67,12 @@ class Conversions(InPlace):
         raise TypeError(f"{cls.__name__} has no memory")
 
     # Values.
+    def _is_traced(self) -> bool:
+        """Whether the values are those of a trace, which has none yet."""
+        return self._expr is not None or (mode.trace is not None and mode.trace.holds(self))
+
     def _concrete(self, what: str) -> Array:
-        if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
+        if self._is_traced():
             raise TraceError(
                 f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
                 "choice), return it from the compiled function, or do this outside of it",
@@ -79,7 +83,10 @@ class Conversions(InPlace):
     @property
     def data(self) -> Data:
         """The numpy array that holds the values (shared, not copied). It has the methods of tensors, too, as far as
-        arrays have none of that name: `p.data.zero_()` changes the tensor without recording."""
+        arrays have none of that name: `p.data.zero_()` changes the tensor without recording. Under tt.compile there is
+        no array: there it is the tensor itself, without its history (`detach`)."""
+        if self._is_traced():
+            return cast("Any", self).detach()
         array = self._shown("reading .data")
         if self._view is None or self._view[0] is not array:
             view = array.view(Data)
