@@ -69,12 +69,14 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         raise ShapeError(f"bilinear: weight is {input1.dtype}[out, {size[0]}, {size[1]}]; got {types}", user_loc())
     if bias is not None and bias.shape not in (weight.shape[:1], (1,)):
         raise ShapeError(f"bilinear: bias is [{weight.shape[0]}], one for each result, got {bias.type}", user_loc())
-    count, results = math.prod(input1.shape[:-1]), weight.shape[0]
+    dtype, count, results = input1.dtype, math.prod(input1.shape[:-1]), weight.shape[0]
+    if dtype.is_float and dtype.bits == 16:  # rounded once, at the end
+        input1, input2, weight = (x.cast(f32) for x in (input1, input2, weight))
     joined = weight.permute(1, 0, 2).reshape(size[0], results * size[1])
     between = input1.reshape(count, size[0]).matmul(joined).reshape(count, results, size[1])
     others = input2.reshape(count, 1, size[1])
     out = (between * others).sum(-1).reshape(*input1.shape[:-1], results)
-    return out if bias is None else out + bias
+    return (out if bias is None else out + bias.cast(out.dtype)).cast(dtype)
 
 
 def _unflattened(x: Tensor, weight: Tensor) -> str:

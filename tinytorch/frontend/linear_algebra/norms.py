@@ -21,7 +21,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.promotion import integers, normalize_axis
-from tinytorch.ir.types import dtype_of
+from tinytorch.ir.types import dtype_of, f32
 
 
 def _order(what: str, name: str, value: Any) -> float:
@@ -56,6 +56,8 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
 
 
 def _norm(x: Tensor, order: float, dim: Any, keepdim: bool) -> Tensor:
+    if x.dtype.bits == 16:  # whose powers soon leave the range
+        return _norm(x.cast(f32), order, dim, keepdim).cast(x.dtype)
     if order == 0:
         return (x != 0).cast(x.dtype).sum(dim, keepdim)
     if order == 2:

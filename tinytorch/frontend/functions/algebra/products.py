@@ -120,8 +120,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     spread = [(i, j) for i, j in zip(rows, columns, strict=True) if 1 in (a.shape[i], b.shape[j])]
     summed_a = tuple(i for i, j in spread if b.shape[j] == 1 != a.shape[i])
     summed_b = tuple(j for i, j in spread if a.shape[i] == 1 != b.shape[j])
-    a = a.sum(summed_a, True) if summed_a else a
-    b = b.sum(summed_b, True) if summed_b else b
+    a = a.sum(summed_a, True).cast(a.dtype) if summed_a else a
+    b = b.sum(summed_b, True).cast(b.dtype) if summed_b else b
     if [a.shape[i] for i in rows] != [b.shape[i] for i in columns]:
         raise ShapeError(f"tensordot: dims {rows} of a {a.type} and {columns} of b {b.type} differ", user_loc())
     return _contracted(a, b, rows, columns)

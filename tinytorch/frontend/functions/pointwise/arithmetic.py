@@ -15,7 +15,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.core import detach
 from tinytorch.ir.ops.mathematics import fmod
 from tinytorch.ir.promotion import promote
-from tinytorch.ir.types import bool_, f64
+from tinytorch.ir.types import bool_, f32, f64
 
 
 def _times(what: str, x: Tensor, other: Any, alpha: Any) -> Any:
@@ -121,7 +121,8 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 @spelled(in_place=True)
 def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
-    return add(input, mul(tensor("addcmul", "tensor1", tensor1), tensor("addcmul", "tensor2", tensor2)), alpha=value)
+    x, one, two = _wide(input, tensor("addcmul", "tensor1", tensor1), tensor("addcmul", "tensor2", tensor2))
+    return _narrow(add(x, mul(one, two), alpha=value), input)
 
 
 @spelled(in_place=True)
@@ -130,7 +131,8 @@ def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Ten
     over, under = tensor("addcdiv", "tensor1", tensor1), tensor("addcdiv", "tensor2", tensor2)
     if not (over.dtype.is_float or under.dtype.is_float):
         raise wrong_type("addcdiv", "one of tensor1 and tensor2", "a tensor of floats", over.dtype)
-    return add(input, over / under, alpha=value)
+    x, over, under = _wide(input, over, under)
+    return _narrow(add(x, over / under, alpha=value), input)
 
 
 @spelled(in_place=True)
@@ -142,12 +144,25 @@ def lerp(input: Tensor, end: Any, weight: Any) -> Tensor:
             raise ShapeError(f"lerp: {name} is {x.dtype}, the input {input.dtype}; cast one of them", user_loc())
     if not input.dtype.is_float:
         raise wrong_type("lerp", "input", "a tensor of floats", input.dtype)
-    way = end - input
     if hasattr(weight, "as_operand"):  # a number that is an input of the graph
         weight = input._like(weight)
+    x, y = _wide(input, end)
+    way = y - x
     if isinstance(weight, Tensor):
-        return where(weight.abs() < 0.5, input + weight * way, end - way * (1 - weight))
-    return input + way * weight if abs(weight) < 0.5 else end - way * (1 - weight)
+        (w,) = _wide(weight)
+        return _narrow(where(w.abs() < 0.5, x + w * way, y - way * (1 - w)), input)
+    return _narrow(x + way * weight if abs(weight) < 0.5 else y - way * (1 - weight), input)
+
+
+def _wide(*tensors: Tensor) -> list[Tensor]:
+    """Tensors of one dtype; in f32 if that is a float of 16 bits, so that several steps round once."""
+    is_half = all(x.dtype == tensors[0].dtype and x.dtype.is_float and x.dtype.bits == 16 for x in tensors)
+    return [x.cast(f32) if is_half else x for x in tensors]
+
+
+def _narrow(result: Tensor, like: Tensor) -> Tensor:
+    """Back in the dtype of `like`, if `_wide` had widened that."""
+    return result.cast(like.dtype) if like.dtype.bits == 16 and result.dtype == f32 else result
 
 
 @spelled(in_place=True)

@@ -134,4 +134,4 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     if not fits:
         raise ShapeError(f"sum_to_size: {list(target)} does not broadcast to {input.type}", user_loc())
     axes = [*range(extra), *(a + extra for a, t in enumerate(target) if t != input.shape[a + extra])]
-    return input.sum(axes).reshape(target) if axes else input
+    return input.sum(axes).reshape(target) if axes or not target else input
