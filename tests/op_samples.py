@@ -706,6 +706,11 @@ def _convolutions() -> list[Sample]:
         x, w = (_random(DTYPES[dtype], s, rng) for s in ((2, 5, 6, 4), (3, 3, 2, 6)))
         tolerance = 2 if DTYPES[dtype].is_float else 0
         samples += _convolution_samples(x, w, {**_WINDOWS[0], "groups": 2}, tolerance, rng)
+    pairs = [("u8", "i8", "i32"), ("i8", "i8", "i32"), ("u8", "u8", "i32"), ("i8", "u8", "i32"), ("bf16", "f16", "f32")]
+    for (image, weight, wide), attrs in zip(pairs, _WINDOWS + _WINDOWS, strict=False):
+        x, w = _random(DTYPES[image], (2, 5, 6, 6), rng), _random(DTYPES[weight], (3, 2, 3, 8), rng)
+        sums = {**attrs, "groups": 2, "dtype": DTYPES[wide]}
+        samples.append(Sample(OPS["conv2d"], (x, w), sums, 64 if wide == "f32" else 0, False))
     return samples
 
 

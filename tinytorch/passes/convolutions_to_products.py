@@ -37,4 +37,5 @@ def _one_place(rewriter: Rewriter, node: Node) -> Term | None:
     if w.shape[:2] != (1, 1) or not every or (maker is not None and maker.op in _STRIDED):
         return None
     rows, columns = x.reshape((math.prod(x.shape[:3]), x.shape[3])), w.reshape(w.shape[2:])
-    return rows.apply_op(matmul, [rows, columns], {}).reshape(node.output.type.shape)
+    sums = {"dtype": attrs["dtype"]} if "dtype" in attrs else {}
+    return rows.apply_op(matmul, [rows, columns], sums).reshape(node.output.type.shape)

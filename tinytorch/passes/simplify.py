@@ -35,6 +35,7 @@ from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.operators import broadcast_shapes
 from tinytorch.ir.ops.composite import dropout
 from tinytorch.ir.ops.contract import accumulator, matmul
+from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import cast, constant, copy, custom_grad, detach, filled, where
 from tinytorch.ir.ops.elementwise import and_, div, maximum, minimum, neg, not_, or_, pow_, xor
 from tinytorch.ir.ops.reduce import max_, min_, sum_
@@ -227,11 +228,14 @@ def _cast_of_cast(rewriter: Rewriter, node: Node) -> Term | None:
     return rewriter.term(inner.inputs[0]).cast(target)
 
 
-@local(matmul)
+@local(matmul, conv2d)
 def _product_of_casts(rewriter: Rewriter, node: Node) -> Term | None:
     """matmul(cast(x, to=d), cast(y, to=d)) == matmul(x, y, dtype=d) where d is what sums of x and y are kept in: that
-    is how such a product is defined. Either may be in d already."""
+    is how such a product is defined, and such a convolution. Either may be in d already. Convolutions of floats keep
+    their casts, since those in f32 may have fewer products."""
     target = node.output.type.dtype
+    if node.op is conv2d and target.is_float:
+        return None
     sources: list[Term] = []
     for value in node.inputs:
         inner = rewriter.producer(value, cast)
@@ -239,7 +243,7 @@ def _product_of_casts(rewriter: Rewriter, node: Node) -> Term | None:
         sources.append(rewriter.term(inner.inputs[0] if inner is not None and known else value))
     if all(s.value is v for s, v in zip(sources, node.inputs, strict=True)):
         return None
-    return sources[0].apply_op(matmul, sources, {"dtype": target})
+    return sources[0].apply_op(node.op, sources, {**node.attrs, "dtype": target})
 
 
 # Broadcasts and what is computed of them.

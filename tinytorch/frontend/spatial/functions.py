@@ -17,8 +17,9 @@ from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Wi
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
 from tinytorch.ir import ops
+from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import apply
-from tinytorch.ir.types import f32
+from tinytorch.ir.types import DType, dtype_of, f32
 
 __all__ = [
     "batch_norm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -35,9 +36,11 @@ def conv1d(
     padding: Size | str = 0,
     dilation: Size = 1,
     groups: int = 1,
+    *,
+    dtype: object = None,
 ) -> Tensor:
     """`conv2d` along one axis: input [batch, in, length], weight [out, in / groups, size], bias [out]."""
-    return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+    return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups, dtype)
 
 
 @clear
@@ -49,6 +52,8 @@ def conv2d(
     padding: Size | str = 0,
     dilation: Size = 1,
     groups: int = 1,
+    *,
+    dtype: object = None,
 ) -> Tensor:
     """Products of weights with a window at every place of an image, summed over the window and the channels.
 
@@ -57,8 +62,11 @@ def conv2d(
     `padding` is a number of zeros, one for each axis, "valid" for none, or "same" for as many as keep the size (stride
     1 only; of an odd number the larger part after the image). Group i of the output channels sees only group i of the
     input channels. input, weight and bias have one dtype; else, and for sizes that do not fit, ShapeError.
+
+    With `dtype` the result, and bias, is what the sums are kept in, as in `input.matmul(other, dtype=...)`: i32 for
+    bytes (i8 and u8, which may meet each other), f32 for 16-bit floats.
     """
-    return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, dtype)
 
 
 @clear
@@ -70,10 +78,12 @@ def conv3d(
     padding: Size | str = 0,
     dilation: Size = 1,
     groups: int = 1,
+    *,
+    dtype: object = None,
 ) -> Tensor:
     """`conv2d` of volumes: input [batch, in, depth, height, width], weight [out, in / groups, window depth, window
     height, window width], bias [out]."""
-    return _convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+    return _convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups, dtype)
 
 
 @clear
@@ -143,9 +153,11 @@ def _convolution(
     padding: Size | str,
     dilation: Size,
     groups: int,
+    dtype: object,
 ) -> Tensor:
     images = Images(name, x, rank)
-    _check_weight(images, weight, "[out_channels, in_channels / groups, ")
+    sums: dict[str, DType] = {} if dtype is None else {"dtype": dtype_of(dtype)}
+    _check_weight(images, weight, "[out_channels, in_channels / groups, ", sums.get("dtype"))
     groups = count(name, "groups", groups)
     _check_groups(images, weight, groups, weight.shape[1] * groups, weight.shape[0])
     steps, spread = sizes(name, "stride", stride, rank), sizes(name, "dilation", dilation, rank)
@@ -155,9 +167,9 @@ def _convolution(
     windows = windows.within(images)
     last = images.channels_last()
     if rank == 3:
-        out = volumes.convolved(last, weight, windows, outputs, groups)
+        out = volumes.convolved(last, weight, windows, outputs, groups, sums)
     else:
-        out = apply(ops.convolution.conv2d, last, _window_first(weight), groups=groups, **windows.attrs())
+        out = apply(ops.convolution.conv2d, last, _window_first(weight), groups=groups, **windows.attrs(), **sums)
     return images.channels_first(_with_bias(images, out, bias))
 
 
@@ -228,12 +240,17 @@ def _transposed_outputs(images: Images, windows: Windows, extra: Ints) -> Ints:
     return tuple(found)
 
 
-def _check_weight(images: Images, weight: Tensor, axes: str) -> None:
+def _check_weight(images: Images, weight: Tensor, axes: str, sums: DType | None = None) -> None:
     name, x = images.name, images.x
     require_tensor(name, weight)
     if weight.ndim != images.rank + 2 or 0 in weight.shape:
         raise error(f"{name}: weight is {axes}{', '.join(SPATIAL[images.rank])}] with no axis empty, got {weight.type}")
-    if x.dtype != weight.dtype or x.dtype.kind == "bool":
+    if sums is not None:
+        try:
+            ops.contract.check_dtypes(name, x.type, weight.type, sums)
+        except ShapeError as wrong:
+            raise error(str(wrong)) from None
+    elif x.dtype != weight.dtype or x.dtype.kind == "bool":
         raise error(
             f"{name}: input and weight have one numeric dtype, got input {x.type} and weight {weight.type}; convert "
             f"one of them, as in input.to(tt.{weight.dtype})"

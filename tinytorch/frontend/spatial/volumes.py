@@ -3,6 +3,7 @@ window reads along the depth count as so many more channels of one image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 
 from tinytorch.frontend.functions.basic import cat
@@ -10,6 +11,7 @@ from tinytorch.frontend.spatial.arguments import Ints, Windows
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
+from tinytorch.ir.types import DType
 
 
 def _weights_of_planes(weight: Tensor) -> Tensor:
@@ -18,8 +20,11 @@ def _weights_of_planes(weight: Tensor) -> Tensor:
     return weight.permute(3, 4, 2, 1, 0).reshape(height, width, depth * b, a)
 
 
-def convolved(x: Tensor, weight: Tensor, windows: Windows, outputs: Ints, groups: int) -> Tensor:
-    """x [batch, depth, height, width, in] with weight [out, in / groups, *window]: [batch, *outputs, out]."""
+def convolved(
+    x: Tensor, weight: Tensor, windows: Windows, outputs: Ints, groups: int, sums: Mapping[str, DType]
+) -> Tensor:
+    """x [batch, depth, height, width, in] with weight [out, in / groups, *window]: [batch, *outputs, out]; `sums` may
+    say in what `dtype`."""
     channels = x.shape[-1]
     padded = x.pad([(0, 0), (windows.low[0], windows.high[0]), (0, 0), (0, 0), (0, 0)])
     count, height, width = x.shape[0] * outputs[0], x.shape[2], x.shape[3]
@@ -30,7 +35,7 @@ def convolved(x: Tensor, weight: Tensor, windows: Windows, outputs: Ints, groups
         taps.append(planes.reshape(count, height, width, groups, 1, channels // groups))
     images = cat(taps, 4).reshape(count, height, width, windows.kernel[0] * channels)
     attrs = windows.of_axes(1, 3).attrs()
-    out = apply(ops.convolution.conv2d, images, _weights_of_planes(weight), groups=groups, **attrs)
+    out = apply(ops.convolution.conv2d, images, _weights_of_planes(weight), groups=groups, **attrs, **sums)
     return out.reshape(x.shape[0], *outputs, out.shape[-1])
 
 

@@ -21,14 +21,19 @@ def accumulator(dtype: DType) -> DType:
     return dtype if dtype.bits >= 32 else i32
 
 
-def _matmul_type(a: TensorType, b: TensorType, *, dtype: DType | None = None) -> TensorType:
+def check_dtypes(name: str, a: TensorType, b: TensorType, dtype: DType | None) -> None:
+    """ShapeError if a contraction cannot have these operands: they have one numeric dtype, or sums in `dtype`."""
     if "bool" in (a.dtype.kind, b.dtype.kind) or (dtype is None and a.dtype != b.dtype):
-        raise ShapeError(f"matmul: operands must have one numeric dtype, got {a} and {b}")
+        raise ShapeError(f"{name}: operands must have one numeric dtype, got {a} and {b}")
     if dtype is not None and (accumulator(a.dtype), accumulator(b.dtype)) != (dtype, dtype):
         raise ShapeError(
-            f"matmul: sums of {a.dtype} by {b.dtype} are not kept in {dtype}; those of bytes are in i32, those of "
+            f"{name}: sums of {a.dtype} by {b.dtype} are not kept in {dtype}; those of bytes are in i32, those of "
             "16-bit floats in f32, others in the dtype of the operands"
         )
+
+
+def _matmul_type(a: TensorType, b: TensorType, *, dtype: DType | None = None) -> TensorType:
+    check_dtypes("matmul", a, b, dtype)
     if a.rank < 2 or a.rank != b.rank or a.shape[:-2] != b.shape[:-2]:
         raise ShapeError(f"matmul: needs two matrices with the same batch axes, got {a} and {b}")
     if a.shape[-1] != b.shape[-2]:
@@ -67,9 +72,14 @@ def _matmul(a: Array, b: Array, *, dtype: DType | None = None) -> Array:
     return products(cast_array(a, dtype), cast_array(b, dtype))
 
 
+def are_bytes(*arrays: Array) -> bool:
+    """Whether all of them are signed or unsigned bytes."""
+    return all(x.dtype.kind in "iu" and x.dtype.itemsize == 1 for x in arrays)
+
+
 def _fast_matmul(a: Array, b: Array, *, dtype: DType | None = None) -> Array:
     """Products of bytes by BLAS in f64, which holds their sums exactly: numpy multiplies integers one by one."""
-    if any(x.dtype.kind not in "iu" or x.dtype.itemsize > 1 for x in (a, b)):
+    if not are_bytes(a, b):
         return _matmul(a, b, dtype=dtype)
     exact = np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64)
     return exact.astype(a.dtype if dtype is None else dtype.numpy)

@@ -17,18 +17,25 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import convolution as fast
 from tinytorch.ir.op import Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.composite import define_composite
-from tinytorch.ir.ops.contract import products
-from tinytorch.ir.ops.core import computed_in_f32, filled
+from tinytorch.ir.ops.contract import are_bytes, check_dtypes, products
+from tinytorch.ir.ops.core import cast, cast_array, computed_in_f32, filled
 from tinytorch.ir.ops.view import concat, flip, permute, reshape, slice_
-from tinytorch.ir.types import TensorType
+from tinytorch.ir.types import DType, TensorType
 from tinytorch.ir.windows import Pair, output_size, padded, taps
 
 _AXES = (1, 2)  # height and width of an image
 
 
-def _check(name: str, images: TensorType, other: TensorType, groups: int, stride: Pair, dilation: Pair) -> None:
-    if images.dtype != other.dtype or images.dtype.kind == "bool":
-        raise ShapeError(f"{name}: operands must have one numeric dtype, got {images} and {other}")
+def _check(
+    name: str,
+    images: TensorType,
+    other: TensorType,
+    groups: int,
+    stride: Pair,
+    dilation: Pair,
+    dtype: DType | None = None,
+) -> None:
+    check_dtypes(name, images, other, dtype)
     if images.rank != 4 or other.rank != 4:
         raise ShapeError(f"{name}: needs two operands with 4 axes, got {images} and {other}")
     if groups < 1 or min(*stride, *dilation) < 1:
@@ -36,9 +43,17 @@ def _check(name: str, images: TensorType, other: TensorType, groups: int, stride
 
 
 def _conv2d_type(
-    x: TensorType, w: TensorType, *, stride: Pair, low: Pair, high: Pair, dilation: Pair, groups: int
+    x: TensorType,
+    w: TensorType,
+    *,
+    stride: Pair,
+    low: Pair,
+    high: Pair,
+    dilation: Pair,
+    groups: int,
+    dtype: DType | None = None,
 ) -> TensorType:
-    _check("conv2d", x, w, groups, stride, dilation)
+    _check("conv2d", x, w, groups, stride, dilation, dtype)
     if x.shape[3] != w.shape[2] * groups or w.shape[3] % groups:
         raise ShapeError(f"conv2d: channels of {x} do not fit weights {w} in {groups} groups")
     sizes: list[int] = []
@@ -49,7 +64,7 @@ def _conv2d_type(
                 f"conv2d: a window of {w.shape[i]} does not fit axis {axis} of {x}, padded {low} and {high}"
             )
         sizes.append(size)
-    return TensorType(x.dtype, (x.shape[0], *sizes, w.shape[3]))
+    return TensorType(dtype or x.dtype, (x.shape[0], *sizes, w.shape[3]))
 
 
 def _flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
@@ -71,6 +86,32 @@ def _conv2d(x: Array, w: Array, *, stride: Pair, low: Pair, high: Pair, dilation
         else:
             total += np.einsum("nhwgc,cgo->nhwgo", part.reshape(*part.shape[:3], *split), weights[ky, kx])
     return total.reshape(*total.shape[:3], w.shape[3])
+
+
+def _summed(x: Array, w: Array, *, dtype: DType | None = None, **attrs: Any) -> Array:
+    """With `dtype`, as if the operands were cast first."""
+    if dtype is None:
+        return computed_in_f32(_conv2d)(x, w, **attrs)
+    return _conv2d(cast_array(x, dtype), cast_array(w, dtype), **attrs)
+
+
+_EXACT = {np.float32: 1 << 24, np.float64: 1 << 53}  # whole numbers up to here
+
+
+def _fast_conv2d(x: Array, w: Array, *, dtype: DType | None = None, **attrs: Any) -> Array:
+    """By BLAS; bytes in floats that hold their sums exactly."""
+    if are_bytes(x, w):
+        largest = w.size // w.shape[3] << 16
+        wide = next(float_ for float_, most in _EXACT.items() if largest <= most)
+        exact = fast.conv2d(x.astype(wide), w.astype(wide), **attrs).astype(np.int64)
+        return exact.astype(x.dtype if dtype is None else dtype.numpy)
+    if dtype is None:
+        return computed_in_f32(fast.conv2d)(x, w, **attrs)
+    return fast.conv2d(cast_array(x, dtype), cast_array(w, dtype), **attrs)
+
+
+def _in(dtype: DType, x: Any) -> Any:
+    return x if x.type.dtype == dtype else apply(cast, x, dtype=dtype)
 
 
 def _shared(attrs: Attrs) -> dict[str, Any]:
@@ -95,13 +136,22 @@ def _forward(x: Any, w: Any, out: TensorType, attrs: Attrs) -> Any:
     return apply(conv2d, x, w, high=tuple(high), **_shared(attrs))
 
 
+def _image_rule(g: Any, n: Any) -> Any:
+    x, w = n.inputs[:2]
+    return _in(x.type.dtype, _input_grad(g, _in(g.type.dtype, w), x.type, n.attrs))
+
+
+def _weight_rule(g: Any, n: Any) -> Any:
+    x, w = n.inputs[:2]
+    return _in(w.type.dtype, _weight_grad(_in(g.type.dtype, x), g, w.type, n.attrs))
+
+
 conv2d = define(Op(
-    name="conv2d", kind="contract", doc="Products of a window at every place of an image with weights, added up.",
-    infer=_conv2d_type, eval=computed_in_f32(_conv2d), fast=computed_in_f32(fast.conv2d), flops=_flops,
-    vjp=(
-        lambda g, n: _input_grad(g, n.inputs[1], n.inputs[0].type, n.attrs),
-        lambda g, n: _weight_grad(n.inputs[0], g, n.inputs[1].type, n.attrs),
-    ),
+    name="conv2d", kind="contract",
+    doc="Products of a window at every place of an image with weights, added up; integers wrap. `dtype` is that of the "
+        "sums, as of `matmul`.",
+    infer=_conv2d_type, eval=_summed, fast=_fast_conv2d, flops=_flops,
+    vjp=(_image_rule, _weight_rule),
 ))  # fmt: skip
 
 
