@@ -724,6 +724,22 @@ def _panels() -> list[Sample]:
     return samples
 
 
+def _int4() -> list[Sample]:
+    """Weights of four bits: a last group and a last panel that overhang."""
+    rng, samples = _rng("int4_matmul"), list[Sample]()
+    for dtype, (rows, depth, columns), groups in (
+        ("f32", (5, 37, 41), 5),
+        ("i8", (5, 37, 41), 5),
+        ("i8", (1, 61, 7), 2),
+    ):
+        runs, panels = -(-depth // 8), -(-columns // 16)
+        packed = _random(DTYPES["u8"], (panels, runs, 16, 4), rng)
+        operands = _random(DTYPES[dtype], (rows, depth), rng), packed, _random(DTYPES["f16"], (panels, groups, 16), rng)
+        tolerance = 16 if dtype == "f32" else 0
+        samples.append(Sample(OPS["int4_matmul"], operands, {"columns": columns}, tolerance, relative=False))
+    return samples
+
+
 def _winograd() -> list[Sample]:
     rng = _rng("conv2d_winograd")
     attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
@@ -837,7 +853,7 @@ def _rotaries() -> list[Sample]:
 SAMPLES: list[Sample] = [
     *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
     *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
-    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_winograd(), *_pools(),
+    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_int4(), *_winograd(), *_pools(),
     *_normalizations(), *_recurrent(),
     *_rotaries(),
 ]  # fmt: skip

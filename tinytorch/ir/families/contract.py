@@ -9,6 +9,7 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
+from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.ir.ops.view import broadcast
 
 
@@ -41,11 +42,12 @@ def check_contraction(kernel: Node, ops: frozenset[Op], absorbs: Callable[[Node,
         raise FormError(f"results of a kernel of {product.op.name} are of its final shape {list(final)}", kernel)
 
 
-_OPS = frozenset({matmul, panel_matmul})
+_OPS = frozenset({matmul, panel_matmul, int4_matmul})
+_ROW_MAJOR = {panel_matmul: (1,), int4_matmul: (1, 2)}
 
 
 def _check(kernel: Node) -> None:
     check_contraction(kernel, _OPS, CONTRACT.absorbs)
 
 
-CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS, row_major={panel_matmul: (1,)}, orders=True)
+CONTRACT = Family("contract", _check, ops=_OPS, epilogues=_OPS, row_major=_ROW_MAJOR, orders=True)

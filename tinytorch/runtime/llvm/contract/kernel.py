@@ -10,12 +10,16 @@ inside of an item are those of `rows_first` or `columns_first`, and what these d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from tinytorch.ir.op import Op
 from tinytorch.ir.ops.contract import matmul, panel_matmul
+from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.runtime.llvm.contract.columns_first import columns_first
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
 from tinytorch.runtime.llvm.contract.groups import grouped, groups_of
+from tinytorch.runtime.llvm.contract.int4 import emit_int4
 from tinytorch.runtime.llvm.contract.layout import Product, product_of, product_of_panels
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.contract.plan import plan_product
@@ -31,8 +35,8 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     """Write the kernel of a matrix product and what follows it in the body."""
     first = next(n for n in kernel.body.nodes if n.op in _WRITERS)
     order, epilogue = epilogue_of(kernel, first)
-    a, b = (kernel.operands[i] for i in order[:2])
-    return replace(_WRITERS[first.op](module, name, a, b, kernel.results[0], target, epilogue), order=order)
+    operands = (kernel.operands[kernel.body.inputs.index(v)] for v in first.inputs)
+    return replace(_WRITERS[first.op](module, name, *operands, kernel.results[0], target, epilogue), order=order)
 
 
 def emit_matmul(
@@ -56,7 +60,11 @@ def emit_panel_matmul(
     return _emit(module, name, product_of_panels(a, b, (out, *ends.outputs), ends.operands), target, epilogue)
 
 
-_WRITERS = {matmul: emit_matmul, panel_matmul: emit_panel_matmul}
+_WRITERS: dict[Op, Callable[..., KernelCode]] = {
+    matmul: emit_matmul,
+    panel_matmul: emit_panel_matmul,
+    int4_matmul: emit_int4,
+}
 
 
 def _emit(module: Module, name: str, single: Product, target: Target, epilogue: Epilogue | None) -> KernelCode:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.text import library
 
-TargetName = Literal["avx512", "avx2", "sse2", "neon"]
+TargetName = Literal["avx512", "avx512_vnni", "avx2", "avx_vnni", "sse2", "neon", "neon_dot"]
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -29,10 +29,24 @@ class Target:
     has_fma: bool
     has_half: bool  # converts f16 in hardware
     has_round: bool  # rounds to integral floats in hardware
-    has_vnni: bool
+    has_vnni: bool  # multiplies unsigned by signed bytes, in vectors of its size
     has_bf16: bool
     l1_bytes: int = 32 << 10
     l2_bytes: int = 512 << 10
+    has_dot: bool = False  # NEON that multiplies bytes of one signedness
+    has_mixed_dot: bool = False  # and unsigned by signed ones
+
+    @property
+    def is_x86(self) -> bool:
+        return self.triple.startswith(("x86_64", "amd64"))
+
+    @property
+    def lanes_of_i32(self) -> int:
+        return self.vector_bytes // 4
+
+    def multiplies_bytes(self, left: DType, right: DType) -> bool:
+        """Whether bytes of these dtypes are what its instruction for them multiplies."""
+        return left is not right if self.has_vnni else self.has_dot and (left is right or self.has_mixed_dot)
 
     def lanes(self, dtype: DType) -> int:
         """Elements of `dtype` in one vector register."""
@@ -91,10 +105,12 @@ def _host() -> Target:
         has_fma=avx2 or arm,
         has_half=features.get("f16c", False) or arm,
         has_round=features.get("sse4.1", False) or arm,
-        has_vnni=wide and features.get("avx512vnni", False),
+        has_vnni=features.get("avx512vnni", False) if wide else avx2 and features.get("avxvnni", False),
         has_bf16=wide and features.get("avx512bf16", False),
         l1_bytes=l1,
         l2_bytes=l2,
+        has_dot=arm and features.get("dotprod", False),
+        has_mixed_dot=arm and features.get("dotprod", False) and features.get("i8mm", False),
     )
 
 
@@ -102,17 +118,22 @@ def _host() -> Target:
 def _named(name: TargetName) -> Target:
     l1, l2 = _cache_sizes()
     x86, arm = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
-    if name == "neon":
-        return Target(name, arm, "generic", "+neon", 16, 32, True, True, True, False, False, l1, l2)
     if _host().triple.startswith("x86_64"):
         x86 = _host().triple
-    if name == "avx512":
-        return Target(name, x86, "x86-64-v4", "", 64, 32, True, True, True, False, False, l1, l2)
-    if name == "avx2":
-        return Target(name, x86, "x86-64-v3", "", 32, 16, True, True, True, False, False, l1, l2)
+    if name in ("neon", "neon_dot"):
+        dot = name == "neon_dot"
+        features = "+neon,+dotprod" if dot else "+neon"
+        return Target(name, arm, "generic", features, 16, 32, True, True, True, False, False, l1, l2, has_dot=dot)
+    if name in ("avx512", "avx512_vnni"):
+        vnni = name == "avx512_vnni"
+        features = "+avx512vnni" if vnni else ""
+        return Target(name, x86, "x86-64-v4", features, 64, 32, True, True, True, vnni, False, l1, l2)
+    if name in ("avx2", "avx_vnni"):
+        vnni = name == "avx_vnni"
+        return Target(name, x86, "x86-64-v3", "+avxvnni" if vnni else "", 32, 16, True, True, True, vnni, False, l1, l2)
     if name == "sse2":
         return Target(name, x86, "x86-64", "", 16, 16, False, False, False, False, False, l1, l2)
-    raise CompileError(f"target {name!r} is not known; use avx512, avx2, sse2 or neon")
+    raise CompileError(f"target {name!r} is not known; use {', '.join(get_args(TargetName))}")
 
 
 @functools.cache
