@@ -6,14 +6,14 @@ A composite's derivative is written by hand where that is shorter or more accura
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
-from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, Spelled, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import NONDIFF, Attrs, Nondiff, Op, Rule, Spelled, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -40,6 +40,7 @@ from tinytorch.ir.types import DType, Shape, TensorType, f32, i32, i64
 
 Axes = tuple[int, ...]
 Vjp = tuple[Rule | None, ...] | Nondiff
+Flops = Callable[[Sequence[TensorType], Any, Attrs], int]
 
 
 def _in_f32(expand: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,10 +65,12 @@ def define_composite(
     vjp: Vjp,
     results: int = 1,
     spelled: Spelled | None = None,
+    flops: Flops | None = None,
 ) -> Op:
-    """A composite whose `eval`, `fast` and `flops` follow from its expansion."""
+    """A composite whose `eval` and `fast` follow from its expansion; its `flops` too, unless the expansion does more
+    than the definition asks for."""
     expand = _in_f32(definition)
-    how, count, fast = eval_of(expand), flops_of(expand), fast_of(expand)
+    how, count, fast = eval_of(expand), flops or flops_of(expand), fast_of(expand)
     return define(
         Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results, spelled=spelled)
     )

@@ -256,6 +256,12 @@ def _conv2d_input_grad(g: Any, w: Any, *, size: Pair, stride: Pair, low: Pair, d
     return apply(slice_, whole, starts=(0,) * 4, limits=(batch, *size, channels), steps=(1,) * 4)
 
 
+def _input_grad_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    """As many as the convolution: each gradient meets the whole window."""
+    g, w = types
+    return 2 * g.size * w.shape[0] * w.shape[1] * w.shape[2]
+
+
 conv2d_input_grad = define_composite(
     "conv2d_input_grad", "The gradient of `conv2d` with respect to its images; a transposed convolution.",
     _input_grad_type, _conv2d_input_grad,
@@ -263,4 +269,5 @@ conv2d_input_grad = define_composite(
         lambda ct, n: _forward(ct, n.inputs[1], n.inputs[0].type, n.attrs),
         lambda ct, n: _weight_grad(ct, n.inputs[0], n.inputs[1].type, n.attrs),
     ),
+    flops=_input_grad_flops,
 )  # fmt: skip
