@@ -80,6 +80,8 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch import special as special
     from tinytorch import utils as utils
     from tinytorch.compiled import Compiled
+    from tinytorch.frontend.acceleration import vectorized_matmul
+    from tinytorch.frontend.benchmarking import Benchmark
     from tinytorch.frontend.data import (
         CIFAR10,
         MNIST,
@@ -99,6 +101,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.frontend.module.summary import summary
     from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
     from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
+    from tinytorch.frontend.profiling import Profiler
     from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
     from tinytorch.frontend.training import (
         CosineSchedule,
@@ -114,12 +117,15 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
 _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch": "array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
     "tinytorch.compiled": "Compiled",
+    "tinytorch.frontend.acceleration": "vectorized_matmul",
+    "tinytorch.frontend.benchmarking": "Benchmark",
     "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
     "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
     "tinytorch.frontend.module.saving": "load save",
     "tinytorch.frontend.module.summary": "summary",
+    "tinytorch.frontend.profiling": "Profiler",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
@@ -152,6 +158,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BPETokenizer",
+    "Benchmark",
     "CharTokenizer",
     "CompileError",
     "Compiled",
@@ -171,6 +178,7 @@ __all__ = [
     "ParamGroup",
     "Parameter",
     "PassError",
+    "Profiler",
     "RandomCrop",
     "RandomHorizontalFlip",
     "ShapeError",
@@ -224,6 +232,7 @@ __all__ = [
     "summary",
     "u8",
     "value_and_grad",
+    "vectorized_matmul",
     "verify",
 ]
 __all__ += _attention.__all__

@@ -1,0 +1,120 @@
+"""Pictures of a comparison: pairs of metrics with their Pareto frontiers, or bars where there is but one metric."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from tinytorch.frontend.benchmarking.comparison import Comparison, Result
+from tinytorch.frontend.benchmarking.metrics import METRICS, Metric
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAIRS = (("size", "accuracy"), ("latency", "accuracy"), ("memory", "accuracy"), ("memory", "throughput"))
+_SIZE = (6.4, 4.4)  # inches
+_WIDE = 4.0  # a range that is so many times its beginning has a logarithmic axis
+_BINARY = {"bytes": (("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30))}
+_DECIMAL = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
+_SMALL = (("n", 1e-9), ("µ", 1e-6), ("m", 1e-3), ("", 1.0))
+
+
+def figures(comparison: Comparison) -> dict[str, Figure]:
+    """One for each pair of metrics that were measured, by the name `x-y`; else one for each metric."""
+    measured = {metric.name for metric in comparison.metrics}
+    pairs = [pair for pair in PAIRS if measured.issuperset(pair)]
+    if pairs:
+        return {f"{x}-{y}": scatter(comparison, x, y) for x, y in pairs}
+    return {metric.name: bars(comparison, metric) for metric in comparison.metrics}
+
+
+def scatter(comparison: Comparison, x: str, y: str) -> Figure:
+    """Each model at its two figures, and the frontier of those that no other one beats in both."""
+    figure, axes = _figure()
+    across, up = Scale(comparison, METRICS[x]), Scale(comparison, METRICS[y])
+    front = comparison.front(x, y)
+    for i, result in enumerate(comparison.results):
+        if across.of(result) is None or up.of(result) is None:
+            continue
+        place = (across.of(result), up.of(result))
+        if x == "latency" and result.latency is not None:
+            ends = [(result.latency.low / across.factor, result.latency.high / across.factor)]
+            axes.hlines([place[1]], *zip(*ends, strict=True), color=f"C{i % 10}", linewidth=1)
+        axes.plot(*place, "o" if result in front else "x", color=f"C{i % 10}", markersize=7)
+        above = i % 2 == 0
+        axes.annotate(
+            _plain(result.name), place, textcoords="offset points", xytext=(0, 7 if above else -13), ha="center",
+            fontsize=8,
+        )  # fmt: skip
+    places = [(across.of(result), up.of(result)) for result in front]
+    if len(places) > 1:
+        axes.plot(*zip(*places, strict=True), "--", color="gray", linewidth=1, zorder=0, label="Pareto frontier")
+        axes.legend(fontsize=8)
+    across.label(axes, "x")
+    up.label(axes, "y")
+    axes.set_title(f"{y} against {x}")
+    axes.margins(0.18)
+    return figure
+
+
+def bars(comparison: Comparison, metric: Metric) -> Figure:
+    """A bar for each model that has the figure."""
+    figure, axes = _figure()
+    scale = Scale(comparison, metric)
+    shown = [(result, value) for result in comparison.results if (value := scale.of(result)) is not None]
+    names = [_plain(result.name) for result, _ in shown]
+    axes.barh(range(len(shown)), [value for _, value in shown], color=[f"C{i % 10}" for i in range(len(shown))])
+    axes.set_yticks(range(len(shown)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(scale.text)
+    axes.set_title(metric.name)
+    return figure
+
+
+class Scale:
+    """How the figures of a metric are drawn: in a unit that fits the smallest."""
+
+    def __init__(self, comparison: Comparison, metric: Metric) -> None:
+        self.metric = metric
+        values = [value for r in comparison.results if (value := r.figures[metric.name]) is not None]
+        self.values = [abs(value) for value in values if value]
+        least = min(self.values, default=1.0)
+        units = _BINARY.get(metric.unit, _SMALL if metric.unit in ("s", "J") else _DECIMAL)
+        if metric.unit == "share":
+            units = (("%", 0.01),)
+        prefix, self.factor = next((u for u in reversed(units) if least >= u[1]), units[0])
+        unit = prefix if metric.unit in ("bytes", "share") else f"{prefix} {metric.unit}".strip()
+        unit = prefix + metric.unit if metric.unit in ("s", "J") else unit
+        self.text = f"{metric.name}, {unit}"
+
+    def of(self, result: Result) -> float | None:
+        value = result.figures[self.metric.name]
+        return None if value is None else value / self.factor
+
+    def label(self, axes: Any, axis: str) -> None:
+        wide = len(self.values) > 1 and max(self.values) > _WIDE * min(self.values)
+        scale = {f"{axis}scale": "log"} if wide and self.metric.unit != "share" else {}
+        axes.set(**{f"{axis}label": self.text}, **scale)
+
+
+def _plain(name: str) -> str:
+    """A name as it is: between dollars matplotlib would read a formula."""
+    return name.replace("$", r"\$")
+
+
+def _figure() -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    return figure, figure.subplots()
+
+
+def as_svg(figure: Figure) -> str:
+    """The picture as an SVG element; the same figures give the same text."""
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "tinytorch"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :]
