@@ -282,6 +282,8 @@ def _other_elementwise() -> list[Sample]:
         Sample(OPS["checked_index"], (index,), {"size": 7}),
         Sample(OPS["checked_index"], (np.abs(index) % 7,), {"size": 7, "wrap": False}),
         Sample(OPS["checked_index"], (np.zeros((0,), np.int64),), {"size": 0}),
+        Sample(OPS["checked_number"], (x,), {"what": "x"}, smooth=True),
+        Sample(OPS["checked_number"], (np.array([-np.inf, np.inf, -0.0], np.float32),)),
         Sample(OPS["random_bits"], (np.array([7, 0]),), {"shape": (3, 5), "word": 0}),
         Sample(OPS["random_bits"], (np.array([-3, 2**40]),), {"shape": (17,), "word": 3}),
         Sample(OPS["random_bits"], (np.array([5, 2**32 - 8]),), {"shape": (3, 67)}),

@@ -102,6 +102,14 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
     from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
     from tinytorch.frontend.profiling import Profiler
+    from tinytorch.frontend.quantization import (
+        QuantizedConv2d,
+        QuantizedEmbedding,
+        QuantizedLinear,
+        prepare_qat,
+        quantize,
+        quantize_int8,
+    )
     from tinytorch.frontend.tokenization import BPETokenizer, CharTokenizer
     from tinytorch.frontend.training import (
         CosineSchedule,
@@ -126,6 +134,8 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.frontend.module.saving": "load save",
     "tinytorch.frontend.module.summary": "summary",
     "tinytorch.frontend.profiling": "Profiler",
+    "tinytorch.frontend.quantization": "QuantizedConv2d QuantizedEmbedding QuantizedLinear prepare_qat quantize"
+    " quantize_int8",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
@@ -179,6 +189,9 @@ __all__ = [
     "Parameter",
     "PassError",
     "Profiler",
+    "QuantizedConv2d",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
     "RandomCrop",
     "RandomHorizontalFlip",
     "ShapeError",
@@ -217,6 +230,9 @@ __all__ = [
     "load_safetensors",
     "manual_seed",
     "no_grad",
+    "prepare_qat",
+    "quantize",
+    "quantize_int8",
     "rand",
     "rand_like",
     "randint",

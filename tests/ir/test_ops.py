@@ -118,6 +118,11 @@ def test_guards_are_true_where_eval_is_defined():
             if not fine:
                 with pytest.raises(IndexError, match="out of range"):
                     op.eval(np.array([value]), size=3, wrap=wrap)
+    x = np.array([1.0, np.nan, -np.inf], np.float32)
+    number: Any = OPS["checked_number"].guard
+    assert number(emitter, emitter.lane(x)).ref.tolist() == [True, False, True]
+    with pytest.raises(FloatingPointError, match="layer: the input has NaN"):
+        OPS["checked_number"].eval(x, what="layer")
 
 
 # Derivatives.

@@ -30,6 +30,7 @@ from tinytorch.passes.fold import fold
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.join_pads import join_pads
+from tinytorch.passes.keep_bytes import keep_bytes
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import CLEAN, run_passes
@@ -68,6 +69,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "fuse": partial(fuse, families=FAMILIES),
     "channels_last": channels_last,
     "join_pads": join_pads,
+    "keep_bytes": keep_bytes,
     "lay_out_products": lay_out_products,
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],

@@ -21,6 +21,10 @@ class RangeError(TinyTorchError, IndexError):
     """An index names a place that does not exist."""
 
 
+class NumberError(TinyTorchError, ArithmeticError):
+    """A number that an op cannot take, such as NaN where an integer is to stand for it."""
+
+
 class TraceError(TinyTorchError):
     """Python code did something under `tt.compile` that a static graph cannot hold."""
 

@@ -35,8 +35,8 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
         for node in graph.nodes:
             try:
                 results = node.op.evaluate([known[v] for v in node.inputs], node.attrs)
-            except IndexError as error:
-                raise IndexError(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
+            except (IndexError, FloatingPointError) as error:
+                raise type(error)(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
             if check_nans:
                 refuse_new_nans(node.op, [known[v] for v in node.inputs], results, node.loc)
             known.update(zip(node.outputs, results, strict=True))

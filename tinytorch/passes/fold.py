@@ -66,6 +66,6 @@ def _evaluated(node: Node, arrays: dict[Value, Array], size: int, max_bytes: int
     try:
         with np.errstate(all="ignore"):
             results = node.op.evaluate(operands, node.attrs)
-    except IndexError:
+    except (IndexError, FloatingPointError):
         return None
     return [np.ascontiguousarray(x).reshape(out.shape) for x, out in zip(results, types, strict=True)]

@@ -28,6 +28,7 @@ from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.join_pads import join_pads
+from tinytorch.passes.keep_bytes import keep_bytes
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.recognize_attention import recognize_attention
@@ -64,7 +65,7 @@ def kernel_passes(
     laid_out = _given(lay_out_products, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
-    images = (channels_last, fold_batch_norm, relu_behind_pooling, convolutions_to_products)
+    images = (channels_last, fold_batch_norm, keep_bytes, relu_behind_pooling, convolutions_to_products)
     fewer = (in_fewer_products,) if precision == "fast" else ()
     passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
     if not frozen:

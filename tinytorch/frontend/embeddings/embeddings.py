@@ -13,7 +13,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.functions.random import Generator, normal_
-from tinytorch.frontend.layers.functions import dropout, embedding, padding_row
+from tinytorch.frontend.layers.functions import dropout, embedding, linear, padding_row
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
@@ -56,6 +56,11 @@ class Embedding(Module):
 
     def forward(self, indices: Tensor) -> Tensor:
         return embedding(indices, self.weight, self.padding_idx)
+
+    def project(self, x: Tensor) -> Tensor:
+        """x [..., embed_dim] by each row of the table, as the scores of a model whose head shares it: [...,
+        vocab_size]."""
+        return linear(x, self.weight)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -67,14 +67,16 @@ class Linear(Module):
 _FEW_ROWS = 32  # a product of so few rows reads its weights at the speed of memory, and joining them reads them again
 
 
-def side_by_side(x: Tensor, *layers: Linear) -> list[Tensor]:
+def side_by_side(x: Tensor, *layers: Module) -> list[Tensor]:
     """x by each layer: one product with the weights joined, as x is then packed once and tiles are full; that pays from
-    some rows on. Each weight stays a parameter of its own, so that an optimizer of matrices sees one."""
-    if len(layers) == 1 or x.numel() < _FEW_ROWS * x.shape[-1]:
+    some rows on. Each weight stays a parameter of its own, so that an optimizer of matrices sees one. What stands in the
+    place of a `Linear`, or has hooks, is called."""
+    plain = [layer for layer in layers if isinstance(layer, Linear) and not layer.has_hooks]
+    if len(plain) < len(layers) or len(layers) == 1 or x.numel() < _FEW_ROWS * x.shape[-1]:
         return [layer(x) for layer in layers]
-    biases = [layer.bias for layer in layers if layer.bias is not None]
-    joined = linear(x, cat([layer.weight for layer in layers]), cat(biases) if biases else None)
-    return list(split(joined, [layer.out_features for layer in layers], -1))
+    biases = [layer.bias for layer in plain if layer.bias is not None]
+    joined = linear(x, cat([layer.weight for layer in plain]), cat(biases) if biases else None)
+    return list(split(joined, [layer.out_features for layer in plain], -1))
 
 
 class Dropout(Module):

@@ -160,6 +160,11 @@ class Module(Tracked):
         name = scopes.names.get(id(self))
         return f"{scopes.paths[-1]}.{type(self).__name__}" if name is None else f"{scopes.paths[0]}.{name}"
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether calls run hooks, beside `forward`."""
+        return bool(self._hooks)
+
     # What is inside.
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Keep a tensor that is no parameter, such as a running mean; `persistent` ones are part of state_dict."""

@@ -16,7 +16,7 @@ from tinytorch.frontend.tensor.results import Results, Several, apart
 from tinytorch.frontend.tensor.storage import alias_of, cut_alias, is_cut, owner, storage_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
-from tinytorch.ir.errors import RangeError, ShapeError, TraceError
+from tinytorch.ir.errors import NumberError, RangeError, ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.reference import refuse_new_nans
@@ -51,7 +51,7 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
     except MemoryError:
         sizes = ", ".join(map(str, op.result_types(types, attrs)))
         raise ArgumentMemoryError(f"{op.name}: {sizes} does not fit into memory", user_loc()) from None
-    except (ShapeError, IndexError) as error:
+    except (ShapeError, IndexError, FloatingPointError) as error:
         raise located(error, "" if op.kind == "elementwise" else f"{op.name}: ") from None
     if not is_view and wants_nan_checks():
         refuse_new_nans(op, arrays, [np.asarray(result)], user_loc())
@@ -124,7 +124,9 @@ def wants_nan_checks() -> bool:
 
 
 def located(error: Exception, start: str) -> Exception:
-    """`error` with the user's line, if it is a ShapeError that has none yet, or an IndexError, behind `start`."""
+    """`error` with the user's line, if it is a ShapeError that has none yet, or what a guard raises, behind `start`."""
+    if isinstance(error, FloatingPointError):
+        return NumberError(f"{start}{error}", user_loc())
     if isinstance(error, IndexError):
         return RangeError(f"{start}{error}", user_loc())
     if isinstance(error, ShapeError) and error.loc is None:

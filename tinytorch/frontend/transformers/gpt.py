@@ -13,7 +13,7 @@ from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryE
 from tinytorch.frontend.functions.creation import arange
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers import Linear
-from tinytorch.frontend.layers.functions import dropout, linear
+from tinytorch.frontend.layers.functions import dropout
 from tinytorch.frontend.losses.functions import cross_entropy
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.containers import ModuleList
@@ -164,7 +164,7 @@ class GPT(Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., embed_dim] to [..., vocab_size]."""
-        return linear(hidden, self.token_embedding.weight) if self.head is None else self.head(hidden)
+        return self.token_embedding.project(hidden) if self.head is None else self.head(hidden)
 
     @classmethod
     def from_safetensors(

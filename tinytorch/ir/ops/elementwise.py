@@ -312,3 +312,23 @@ checked_index = define(Op(
     scalar=lambda e, x, *, size, wrap=True, what="": e.select(x < 0, x + size, x) if wrap else x,
     guard=lambda e, x, *, size, wrap=True, what="": (x < size) & (x >= (-size if wrap else 0)),
 ))  # fmt: skip
+
+
+# Numbers that integers can stand for.
+def _number_type(x: TensorType, *, what: str = "") -> TensorType:
+    if not x.dtype.is_float:
+        raise ShapeError(f"checked_number: needs a float dtype, got {x}")
+    return x
+
+
+def _number_eval(x: Any, *, what: str = "") -> Any:
+    if (x != x).any():
+        raise FloatingPointError(f"{what or 'checked_number'}: the input has NaN, which no integer stands for")
+    return x
+
+
+checked_number = define(Op(
+    name="checked_number", kind="elementwise", doc="x, none of which may be NaN. An error begins with `what`.",
+    infer=_number_type, eval=_number_eval, vjp=(lambda g, n: g,), flops=one_per_result,
+    scalar=lambda e, x, *, what="": x, guard=lambda e, x, *, what="": x.eq(x),
+))  # fmt: skip

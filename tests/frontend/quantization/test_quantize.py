@@ -1,0 +1,194 @@
+"""`quantize`: models of floats as models of bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+
+
+def mlp(seed: int = 0) -> tt.Sequential:
+    generator = tt.Generator(seed)
+    return tt.Sequential(
+        tt.Linear(12, 32, generator=generator), tt.ReLU(), tt.Linear(32, 5, bias=False, generator=generator)
+    )
+
+
+def cnn(seed: int = 0) -> tt.Sequential:
+    generator = tt.Generator(seed)
+    return tt.Sequential(
+        tt.Conv2d(3, 8, 3, padding=1, generator=generator), tt.BatchNorm2d(8), tt.ReLU(), tt.MaxPool2d(2),
+        tt.Conv2d(8, 16, 3, padding=1, generator=generator), tt.MaxPool2d(2), tt.BatchNorm2d(16), tt.ReLU(),
+        tt.Flatten(), tt.Linear(64, 10, generator=generator),
+    )  # fmt: skip
+
+
+def numbers(*shape: int, seed: int = 0) -> tt.Tensor:
+    return tt.tensor(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def difference(found: tt.Tensor, wanted: tt.Tensor) -> float:
+    a, b = found.detach().numpy(), wanted.detach().numpy()
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "symmetric"}, {"weight_bits": 7, "activation_bits": 7}])
+@pytest.mark.parametrize("static", [False, True])
+def test_an_mlp(options: dict[str, Any], static: bool) -> None:
+    model, x = mlp(), numbers(50, 12)
+    wanted, before = model(x), {name: p.numpy().copy() for name, p in model.named_parameters()}
+    quantized = tt.quantize(model, x if static else None, **options)
+    assert model.training and not quantized.training and isinstance(model[0], tt.Linear)
+    assert all(np.array_equal(p.numpy(), before[name]) for name, p in model.named_parameters())
+    assert isinstance(quantized[0], tt.QuantizedLinear) and quantized[0].is_static == static
+    assert not quantized.parameters()
+    assert difference(quantized(x), wanted) < (0.03 if options.get("weight_bits") == 7 or options else 0.02)
+    results = [tt.compile(quantized, freeze=f)(x).numpy() for f in (False, True)]
+    assert all(np.array_equal(quantized(x).numpy(), result) for result in results)
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+def test_a_cnn(method: str) -> None:
+    model, x = cnn(), numbers(16, 3, 8, 8)
+    model(x)  # statistics of the norms
+    model.eval()
+    quantized = tt.quantize(model, [x[:8], x[8:]], method=method)
+    assert isinstance(quantized[1], tt.Identity) and isinstance(quantized[6], tt.BatchNorm2d)
+    assert difference(quantized(x), model(x)) < 0.05
+    with tt.no_grad():
+        assert np.array_equal(quantized(x).numpy(), tt.compile(quantized, freeze=True)(x).numpy())
+    assert difference(tt.quantize(model)(x), model(x)) < 0.05
+
+
+def test_a_gpt_and_its_shared_head() -> None:
+    for tied in (True, False):
+        model = tt.GPT(40, 32, 2, 4, 16, tied=tied).eval()
+        tokens = tt.tensor(np.random.default_rng(0).integers(0, 40, (3, 16)))
+        quantized = tt.quantize(model)
+        names = {row.name: row.form for row in quantized.sensitivity}
+        assert names["blocks.0.attention.query"] == names["blocks.1.feed_forward.down"] == "int8, dynamic"
+        assert names["token_embedding"] == "int8" and ("head" in names) is not tied
+        assert difference(quantized(tokens), model(tokens)) < 0.05
+        with tt.no_grad():
+            assert difference(tt.compile(quantized)(tokens), quantized(tokens)) < 0.01  # softmax and norms are floats
+        static = tt.quantize(model, [(tokens, None)])
+        assert static.blocks[0].attention.query.is_static
+        assert difference(static(tokens), model(tokens)) < 0.1
+        assert quantized.generate([1, 2, 3], 8, temperature=0)[:3] == [1, 2, 3]
+
+
+def test_layers_that_share_weights_go_on_sharing_them() -> None:
+    model = tt.Sequential(tt.Linear(4, 4), tt.Linear(4, 4))
+    model[1].weight = model[0].weight
+    model.append(model[0])
+    quantized = tt.quantize(model)
+    assert quantized[0].weight_int8 is quantized[1].weight_int8 and quantized[0] is quantized[2]
+    assert quantized[0].bias is not quantized[1].bias
+
+
+def test_choices_by_layer_and_the_table() -> None:
+    model = tt.Sequential(
+        tt.Linear(6, 8), tt.ReLU(), tt.Linear(8, 8), tt.Conv1d(8, 4, 1), tt.Flatten(), tt.Linear(4, 2)
+    )
+    table = tt.quantize(model, layers={"0": None, "2": {"weight_bits": 7}}).sensitivity
+    assert [(row.name, row.form, row.reason) for row in table] == [
+        ("0", "fp32", "as asked for"), ("2", "int8, dynamic", ""), ("3", "fp32", "no integer form"),
+        ("5", "int8, dynamic", ""),
+    ]  # fmt: skip
+    assert table["2"].bytes_before == 4 * 72 and table["2"].bytes_after == 64 + 3 * 4 * 8
+    text = str(table)
+    assert "as asked for" in text and "Conv1d" in text and text.count("\n") == 7
+    assert tt.quantize(model, layers={"2": {"weight_bits": 7}})[2].weight_int8.numpy().max() <= 63
+
+
+def test_what_hurts_stays_in_floats() -> None:
+    model = mlp()
+    with tt.no_grad():
+        model[2].weight[:, 0] = 1e3  # beside it, all other weights of a row are rounded away,
+        model[0].bias[0] = -1e3  # and nothing ever comes in there
+    x = numbers(20, 12)
+    quantized = tt.quantize(model, x, max_error=0.01)
+    row = quantized.sensitivity["2"]
+    assert row.form == "fp32" and "above 1.00%" in row.reason and row.error is not None and row.error > 0.01
+    assert isinstance(quantized[2], tt.Linear)
+    assert isinstance(tt.quantize(model, x, max_error=None)[2], tt.QuantizedLinear)
+
+
+def test_measured_times_decide() -> None:
+    quantized = tt.quantize(mlp(), numbers(20, 12), measure=True)
+    for row in quantized.sensitivity:
+        assert row.seconds_fp32 is not None and row.seconds_int8 is not None
+        assert (row.form == "fp32") == (row.seconds_int8 > row.seconds_fp32)
+        assert (row.reason == "int8 is slower") == (row.form == "fp32")
+    assert "µs" in str(quantized.sensitivity)
+
+
+def test_what_calibration_does_not_reach_is_named() -> None:
+    class Model(tt.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.other = tt.Linear(3, 3), [tt.Linear(3, 3)]
+
+        def forward(self, x: tt.Tensor) -> tt.Tensor:
+            return self.used(x)
+
+    table = tt.quantize(Model(), numbers(4, 3)).sensitivity
+    assert [(row.name, row.reason) for row in table] == [("used", ""), ("other.0", "calibration did not reach it")]
+
+
+def test_a_layer_alone_and_states_in_files(tmp_path: Path) -> None:
+    x = numbers(6, 12)
+    quantized = tt.quantize(mlp(), x)
+    tt.save(quantized.state_dict(), tmp_path / "q")
+    other = tt.quantize(mlp(1), x)
+    assert not np.array_equal(other(x).numpy(), quantized(x).numpy())
+    other.load_state_dict(tt.load(tmp_path / "q"))
+    assert np.array_equal(other(x).numpy(), quantized(x).numpy())
+    assert "QuantizedLinear(in_features=12, out_features=32, bias=True, static" in repr(quantized)
+    assert isinstance(tt.quantize(tt.Linear(3, 2)), tt.QuantizedLinear)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_small_batches(count: int) -> None:
+    model = tt.quantize(cnn().eval(), numbers(4, 3, 8, 8))
+    x = numbers(count, 3, 8, 8)
+    assert model(x).shape == tt.compile(model)(x).shape == (count, 10)
+
+
+BAD = {
+    "no batch": (lambda m: tt.quantize(m, []), "empty"),
+    "an empty batch": (lambda m: tt.quantize(m, tt.zeros(0, 12)), "empty"),
+    "another shape": (lambda m: tt.quantize(m, [numbers(2, 12), numbers(2, 7)]), r"batch 1 of .*data, f32\[2,7\]"),
+    "a number": (lambda m: tt.quantize(m, 3), "calibration_data is a tensor, or batches"),
+    "a text batch": (lambda m: tt.quantize(m, [("a",)]), "batch 0 of calibration_data"),
+    "NaN in data": (lambda m: tt.quantize(m, tt.full((2, 12), float("nan"))), "the input of 0 in calibration has NaN"),
+    "no model": (lambda m: tt.quantize(3), "model is a Module"),
+    "compiled": (lambda m: tt.quantize(tt.compile(m)), "is compiled"),
+    "static without data": (lambda m: tt.quantize(m, mode="static"), "needs calibration_data"),
+    "measure without data": (lambda m: tt.quantize(m, measure=True), "needs calibration_data"),
+    "no such layer": (lambda m: tt.quantize(m, layers={"7": None}), "no layer '7'"),
+    "no such setting": (lambda m: tt.quantize(m, layers={"0": {"bits": 3}}), "setting of layer '0'"),
+    "bits": (lambda m: tt.quantize(m, weight_bits=5), "8 or 7"),
+    "method": (lambda m: tt.quantize(m, method="kl"), "method is"),
+    "percentile": (lambda m: tt.quantize(m, percentile=40), "above 50"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_quantize_refuses(name: str) -> None:
+    call, message = BAD[name]
+    with pytest.raises(tt.TinyTorchError, match=message):
+        call(mlp())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(bad: float) -> None:
+    model = mlp()
+    with tt.no_grad():
+        model[2].weight[1, 1] = bad
+    with pytest.raises(tt.TinyTorchError, match="weight of 2 has"):
+        tt.quantize(model)

@@ -1,0 +1,90 @@
+"""Running a model on calibration data, and what its layers see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.functions.creation import as_tensor
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.quantization.ranges import SeenRange
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+_KEPT = 1 << 22  # elements of a layer's input that errors are measured on
+Forward = Callable[[Module, Any], Any]
+
+
+class Seen:
+    """What one layer has been given: the range of its float inputs, and the first of them."""
+
+    def __init__(self, name: str) -> None:
+        self.range = SeenRange(name)
+        self.first: Tensor | None = None
+
+    def see(self, x: Tensor) -> None:
+        if x.dtype.is_float:
+            self.range.see(as_array(x))
+        if self.first is None and x.numel():
+            rows = x.shape[0] if x.ndim else 1
+            self.first = x[: max(1, rows * _KEPT // x.numel())].detach() if x.numel() > _KEPT else x.detach()
+
+
+def calibrate(model: Module, layers: Mapping[str, Module], data: Any, forward: Forward | None) -> dict[str, Seen]:
+    """Run `model` on each batch of `data`, without gradients; what each layer that ran was given, by its name."""
+    seen = {name: Seen(name) for name in layers}
+    handles = [
+        layer.register_forward_pre_hook(lambda module, args, name=name: seen[name].see(args[0]))
+        for name, layer in layers.items()
+    ]
+    elements = 0
+    try:
+        with grad_mode(False):
+            for i, batch in enumerate(_batches(data)):
+                elements += _run(model, i, batch, forward)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not elements:
+        raise TinyTorchError("quantize: calibration_data is empty: it has no batch with a sample in it", user_loc())
+    return {name: each for name, each in seen.items() if each.first is not None}
+
+
+def _batches(data: Any) -> Iterable[Any]:
+    if isinstance(data, (Tensor, np.ndarray)):
+        return [data]
+    if isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__"):
+        raise arguments.wrong_type("quantize", "calibration_data", "a tensor, or batches one after the other", data)
+    return cast("Iterable[Any]", data)
+
+
+def _run(model: Module, index: int, batch: Any, forward: Forward | None) -> int:
+    """How many elements the batch has, if the model takes it."""
+    items = (
+        list(cast("Iterable[Any]", batch.values() if isinstance(batch, Mapping) else batch))
+        if isinstance(batch, (tuple, list, Mapping))
+        else [batch]
+    )
+    tensors = [as_tensor(x) if isinstance(x, np.ndarray) else x for x in items]
+    if not tensors or not isinstance(tensors[0], Tensor):
+        raise arguments.wrong_type(
+            "quantize", f"batch {index} of calibration_data", "a tensor, or begins with one", batch
+        )
+    if not tensors[0].numel():
+        return 0
+    try:
+        _ = model(tensors[0]) if forward is None else forward(model, batch)
+    except TinyTorchError as error:
+        if "calibration" in error.message:
+            raise
+        raise TinyTorchError(
+            f"quantize: the model does not take batch {index} of calibration_data, {tensors[0].type}: {error.message}",
+            user_loc(),
+        ) from error
+    return tensors[0].numel()

@@ -1,0 +1,180 @@
+"""`quantize`: a model of floats as one whose products are of bytes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.embeddings import Embedding
+from tinytorch.frontend.layers import Linear
+from tinytorch.frontend.module import Module
+from tinytorch.frontend.quantization.affine import MOST_PRODUCTS, require_numbers
+from tinytorch.frontend.quantization.aware import QuantizationAware
+from tinytorch.frontend.quantization.calibration import Forward, Seen, calibrate
+from tinytorch.frontend.quantization.folding import fold_norms
+from tinytorch.frontend.quantization.layers import (
+    QuantizedConv2d,
+    QuantizedEmbedding,
+    QuantizedLinear,
+    QuantizedWeights,
+)
+from tinytorch.frontend.quantization.places import choices_of, is_other, quantizable_layers, replaced
+from tinytorch.frontend.quantization.sensitivity import (
+    LayerSensitivity,
+    Sensitivity,
+    error_on,
+    relative_error,
+    seconds_of,
+)
+from tinytorch.frontend.quantization.settings import Settings
+from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
+
+
+def quantize(
+    model: Module,
+    calibration_data: Any = None,
+    *,
+    mode: str | None = None,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+    scheme: str = "affine",
+    method: str = "minmax",
+    percentile: float = 99.99,
+    layers: Mapping[str, Mapping[str, Any] | None] | None = None,
+    max_error: float | None = 0.1,
+    measure: bool = False,
+    forward: Forward | None = None,
+) -> Any:
+    """A copy of `model`, in evaluation mode, whose `Linear`, `Conv2d` and `Embedding` layers have weights i8 and
+    products of bytes; also those inside of attention, blocks and models. `model` stays as it is.
+
+    `mode`: "dynamic" finds the scale of activations in each call, for each row; "static" takes it from the range that
+    the layer's input has on `calibration_data`. By default it is static where there are such data.
+
+    - `calibration_data`: a tensor, or batches one after the other, as of a `DataLoader`. Of a batch that is a tuple or
+      a list, the first item is given to the model; `forward(model, batch)` calls it in another way.
+    - `weight_bits`, `activation_bits`: 8, or 7, which some machines multiply faster (see `affine`).
+    - `scheme` of activations: "affine", from their least to their largest, or "symmetric" around 0.
+    - `method`, `percentile`: which range static activations have: "minmax", "percentile" or "mse" (see `ranges`). With
+      "mse" the ranges of weights are those of least error, too.
+    - `layers`: these settings for layers by name, as in {"head": {"weight_bits": 7}}; None keeps a layer in floats.
+    - `max_error`: a layer whose error, relative to its results, is larger stays in floats. None: none does.
+    - `measure`: time each layer as machine code in both forms; one that is slower in int8 stays in floats.
+
+    Batch normalisation behind a layer in a `Sequential` is multiplied into its weights first. What became of each layer
+    and why stands in `sensitivity` of the result, a table when printed. Layers of weights that have no integer form
+    stay in floats and are in it, too.
+
+    TinyTorchError for NaNs and infinities in weights or in what calibration meets, for empty data, data that do not fit
+    the model, and names of no layer.
+    """
+    _check(model, mode, calibration_data, measure)
+    settings = Settings(weight_bits, activation_bits, scheme, method, percentile)
+    if max_error is not None:
+        arguments.positive("quantize", "max_error", max_error)
+    made = copy.deepcopy(model).eval()
+    fold_norms(made)
+    found = quantizable_layers(made)
+    choices = choices_of("quantize", found, settings, layers or {})
+    seen = {} if calibration_data is None else calibrate(made, found, calibration_data, forward)
+    static = (calibration_data is not None) if mode is None else mode == "static"
+    converter = _Converter(static, seen, max_error, measure)
+    rows = [converter.convert(name, layer, choices[name]) for name, layer in found.items()]
+    rows += [_kept(name, module, "no integer form") for name, module in made.named_modules() if is_other(module, found)]
+    places = {name: i for i, (name, _) in enumerate(made.named_modules())}
+    result = replaced(made, converter.made)
+    result.sensitivity = Sensitivity(tuple(sorted(rows, key=lambda row: places[row.name])))
+    return result
+
+
+def _check(model: Any, mode: str | None, data: Any, measure: bool) -> None:
+    arguments.instance("quantize", "model", model, Module)
+    if isinstance(getattr(model, "_module", None), Module):
+        raise TinyTorchError("quantize: the model is compiled; quantize it first, then compile the result", user_loc())
+    if mode is not None:
+        arguments.choice("quantize", "mode", mode, "dynamic", "static")
+    if data is None and mode == "static":
+        raise TinyTorchError('quantize: mode "static" needs calibration_data, which show the ranges', user_loc())
+    if arguments.flag("quantize", "measure", measure) and data is None:
+        raise TinyTorchError("quantize: measure needs calibration_data, as inputs of the layers", user_loc())
+
+
+# What becomes of them.
+def _bytes(module: Module) -> int:
+    own = [*module.parameters(recurse=False), *(t for _, t in module.named_buffers(recurse=False))]
+    return sum(t.numel() * t.dtype.size for t in own)
+
+
+def _kept(name: str, module: Module, reason: str, **known: Any) -> LayerSensitivity:
+    size = _bytes(module)
+    return LayerSensitivity(name, type(module).__name__, "fp32", reason, bytes_before=size, bytes_after=size, **known)
+
+
+@dataclass
+class _Converter:
+    """Makes the quantized form of layers: `made`, by the identity of the layer."""
+
+    static: bool
+    seen: Mapping[str, Seen]
+    max_error: float | None
+    measure: bool
+
+    def __post_init__(self) -> None:
+        self.made: dict[int, Module] = {}
+        self._known: dict[tuple[int, int], QuantizedWeights] = {}  # by weights that layers share
+
+    def convert(self, name: str, layer: Any, settings: Settings | None) -> LayerSensitivity:
+        """Enter the quantized form of a layer, unless it stays as it is; what there is to say of it."""
+        if settings is None:
+            return _kept(name, layer, "as asked for")
+        weight = as_array(layer.weight).astype(np.float32)
+        require_numbers("quantize", f"weight of {name or 'the model'}", weight)
+        products = math.prod(weight.shape[1:])
+        if products > MOST_PRODUCTS:
+            return _kept(name, layer, f"sums of {products:,} products may not fit into i32")
+        seen = self.seen.get(name)
+        if isinstance(layer, QuantizationAware):
+            settings = layer.settings
+        elif self.static and seen is None and not isinstance(layer, Embedding):
+            return _kept(name, layer, "calibration did not reach it")
+        new = self._quantized(layer, settings, seen)
+        first = None if seen is None else seen.first
+        error = relative_error(as_array(new.weight), weight) if first is None else error_on(layer, new, first)
+        if self.max_error is not None and not error <= self.max_error:
+            return _kept(name, layer, f"its error is above {self.max_error:.2%}", error=error)
+        times: list[Any] = [None, None]
+        if self.measure and first is not None:
+            times = seconds_of((layer, new), first)
+            if times[1] > times[0]:
+                known = {"error": error, "seconds_fp32": times[0], "seconds_int8": times[1]}
+                return _kept(name, layer, "int8 is slower", **known)
+        self.made[id(layer)] = new
+        form = "int8" if isinstance(layer, Embedding) else f"int8, {'static' if new.is_static else 'dynamic'}"
+        return LayerSensitivity(
+            name, type(layer).__name__, form, "", error, _bytes(layer), _bytes(new), times[0], times[1]
+        )
+
+    def _quantized(self, layer: Any, settings: Settings, seen: Seen | None) -> Any:
+        made = self._of_kind(layer, settings, seen)
+        key = (id(layer.weight), settings.weight_bits)
+        known = self._known.setdefault(key, made)
+        if known is not made:
+            made.share_weights(known)
+        return made
+
+    def _of_kind(self, layer: Any, settings: Settings, seen: Seen | None) -> Any:
+        if isinstance(layer, Embedding):
+            return QuantizedEmbedding.from_float(layer, settings)
+        limits = layer.input_range if isinstance(layer, QuantizationAware) else None
+        if limits is None and self.static and seen is not None:
+            limits = seen.range.limits(settings.method, settings.percentile, settings.activation_bits)
+        kind: Any = QuantizedLinear if isinstance(layer, Linear) else QuantizedConv2d
+        return kind.from_float(layer, settings, limits)

@@ -1,0 +1,48 @@
+"""What users choose about a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from tinytorch.frontend import arguments
+from tinytorch.frontend.quantization.ranges import METHODS
+
+SCHEMES = ("affine", "symmetric")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a layer is quantized; `quantize` describes the fields."""
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    scheme: str = "affine"
+    method: str = "minmax"
+    percentile: float = 99.99
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "activation_bits"):
+            bits = arguments.integer("quantize", name, getattr(self, name))
+            if bits not in (7, 8):
+                raise arguments.wrong_value("quantize", name, "8 or 7", bits)
+        arguments.choice("quantize", "scheme", self.scheme, *SCHEMES)
+        arguments.choice("quantize", "method", self.method, *METHODS)
+        arguments.number(
+            "quantize", "percentile", self.percentile, lambda p: 50 < p <= 100, "a number above 50, up to 100"
+        )
+
+    @property
+    def symmetric(self) -> bool:
+        return self.scheme == "symmetric"
+
+    def changed(self, name: str, changes: Mapping[str, Any]) -> Self:
+        """The same with other values of some fields, as they are given for the layer `name`."""
+        known = [field.name for field in fields(self)]
+        for key in changes:
+            if key not in known:
+                raise arguments.wrong_value(
+                    "quantize", f"a setting of layer {name!r}", f"one of {', '.join(known)}", key
+                )
+        return replace(self, **changes)

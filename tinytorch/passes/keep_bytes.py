@@ -1,0 +1,218 @@
+"""Between layers of a quantized model, what lies in memory is bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.op import Array, Attrs
+from tinytorch.ir.ops.core import cast, constant
+from tinytorch.ir.ops.elementwise import add, checked_number, maximum, minimum, mul, sub
+from tinytorch.ir.ops.pooling import max_pool2d
+from tinytorch.ir.ops.view import broadcast, concat, pad
+from tinytorch.ir.types import DType, Shape
+from tinytorch.passes.dce import dce
+from tinytorch.passes.float_ranges import float_ranges
+
+_LEAST_FACTOR = 1e-35  # a product of larger ones with an integer does not underflow in f32
+
+
+def keep_bytes(graph: Graph) -> Graph:
+    """Pool integers instead of what floats they stand for; quantize what is padded or concatenated, instead of the
+    result; and drop checks for NaN of what cannot be one, so that quantizing can follow a product in its kernel.
+
+        %f = cast(%sums) {dtype=f32}                    %p, %i = max_pool2d(%sums)
+        %y = mul(%f, broadcast(%scale))          -->    %f = cast(%p) {dtype=f32}
+        %p, %i = max_pool2d(%y)                         %y = mul(%f, broadcast(%scale))
+
+        %c = concat(%a, %b)                             %qa = cast(round(mul(%a, …))) {dtype=u8}
+        %q = cast(round(mul(%c, …))) {dtype=u8}  -->    %qb = cast(round(mul(%b, …))) {dtype=u8}
+                                                        %q = concat(%qa, %qb)
+
+    Scales are constants, as they are in a frozen graph. Exact in bits: each op that the pooling passes rises with its
+    operand, and what it computes of the largest integer is the largest of what it computes.
+    """
+    if not any(_is_byte(v.type.dtype) for node in graph.nodes for v in node.outputs):
+        return graph
+    while (moved := dce(_Mover(graph).run())) is not graph:  # what has moved may meet the next one
+        graph = moved
+    return _without_needless_checks(graph)
+
+
+def _is_byte(dtype: DType) -> bool:
+    return dtype.kind in ("int", "uint") and dtype.bits == 8
+
+
+def _without_needless_checks(graph: Graph) -> Graph:
+    """checked_number(x) == x where x is computed of integers and finite constants"""
+    if not any(node.op is checked_number for node in graph.nodes):
+        return graph
+    ranges = float_ranges(graph)
+    known: dict[Value, Value] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        inputs = tuple(known.get(v, v) for v in node.inputs)
+        if node.op is checked_number and node.inputs[0] in ranges:
+            known[node.output] = inputs[0]
+            continue
+        nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
+    return graph.with_nodes(nodes, [known.get(v, v) for v in graph.outputs]) if known else graph
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An elementwise node, and which operand of it the moved value is."""
+
+    node: Node
+    index: int
+
+
+class _Mover:
+    """One walk over the graph that writes anew what moves."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.producers = graph.producers()
+        self.readers = graph.users()
+        self.outputs = frozenset(graph.outputs)
+        self.builder = Builder(graph.name, list(graph.inputs))
+        self.known: dict[Value, Value] = {}
+        self.joined = self._joined_sites()
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            self.builder.loc = node.loc
+            if node in self.joined:
+                self.known[node.output] = self._write_joined(*self.joined[node])
+            elif node.op is max_pool2d and (steps := self._pooled(node)):
+                self.known[node.outputs[0]] = self._write_pooled(node, steps)
+            else:
+                inputs = tuple(self.known.get(v, v) for v in node.inputs)
+                same = inputs == node.inputs
+                self.builder.nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
+        if not self.known:
+            return self.graph
+        return self.builder.build([self.known.get(v, v) for v in self.graph.outputs], self.graph.state)
+
+    # Pooling in front of what turns integers into floats.
+    def _pooled(self, pooling: Node) -> list[_Step]:
+        """What stands between the integers and their pooling, the first step first; none if it may not move."""
+        if self.readers.get(pooling.outputs[1]) or pooling.outputs[1] in self.outputs:
+            return []
+        value, steps, factor = pooling.inputs[0], list[_Step](), 1.0
+        while value.type.dtype.is_float:
+            node = self.producers.get(value)
+            if node is None or not self._is_read_once(value):
+                return []
+            index = next((i for i, v in enumerate(node.inputs) if self._row(v) is None), None)
+            if index is None or not self._rises(node, index):
+                return []
+            if node.op is mul:
+                factor *= min(1.0, self._least(node, index))
+            steps.insert(0, _Step(node, index))
+            value = node.inputs[index]
+        return steps if self._is_read_once(value) and factor > _LEAST_FACTOR else []
+
+    def _rises(self, node: Node, index: int) -> bool:
+        """Whether the result grows with operand `index`, or stays, and is no NaN; the other operand is a constant."""
+        if node.op is cast:
+            return node.inputs[0].type.dtype.kind in ("int", "uint")
+        if node.op in (add, maximum, minimum) or (node.op is sub and index == 0):
+            return self._is_finite(node, index)
+        return node.op is mul and self._is_finite(node, index) and self._least(node, index) > 0
+
+    def _other(self, node: Node, index: int) -> Array:
+        row = self._row(node.inputs[1 - index])
+        return np.full(1, np.nan, np.float32) if row is None else row
+
+    def _is_finite(self, node: Node, index: int) -> bool:
+        return bool(np.isfinite(self._other(node, index)).all())
+
+    def _least(self, node: Node, index: int) -> float:
+        return float(self._other(node, index).min())
+
+    def _write_pooled(self, pooling: Node, steps: Sequence[_Step]) -> Value:
+        first = steps[0]
+        source = first.node.inputs[first.index]
+        pooled = self.builder.append(max_pool2d, [self.known.get(source, source)], pooling.attrs).outputs[0]
+        return self._applied(steps, pooled)
+
+    # Quantizing in front of what moves floats.
+    def _joined_sites(self) -> dict[Node, tuple[Node, list[_Step]]]:
+        """By the node that gives bytes: the move whose result it is computed of, and the steps in between."""
+        found: dict[Node, tuple[Node, list[_Step]]] = {}
+        for node in self.graph.nodes:
+            if node.op in (pad, concat) and node.output.type.dtype.is_float:
+                steps = self._quantizing(node.output)
+                if steps:
+                    found[steps[-1].node] = node, steps
+        return found
+
+    def _quantizing(self, value: Value) -> list[_Step]:
+        """The elementwise steps from `value` to bytes, each with numbers alone beside it; none if there are no such."""
+        steps: list[_Step] = []
+        while not _is_byte(value.type.dtype):
+            readers = self.readers.get(value, ())
+            if len(readers) != 1 or value in self.outputs or readers[0].op.kind != "elementwise":
+                return []
+            (node,) = readers
+            if list(node.inputs).count(value) != 1 or len(node.outputs) != 1:
+                return []
+            index = node.inputs.index(value)
+            if any(self._number(v) is None for i, v in enumerate(node.inputs) if i != index):
+                return []
+            steps.append(_Step(node, index))
+            value = node.output
+        return steps
+
+    def _write_joined(self, move: Node, steps: Sequence[_Step]) -> Value:
+        parts = [self._applied(steps, self.known.get(v, v)) for v in move.inputs]
+        attrs: Attrs = move.attrs
+        if move.op is pad:
+            attrs = {**attrs, "value": self._quantized_number(steps, attrs["value"], move.output.type.dtype)}
+        return self.builder.append(move.op, parts, attrs).output
+
+    def _quantized_number(self, steps: Sequence[_Step], number: float, dtype: DType) -> int:
+        """What the steps make of a number, by the reference."""
+        value = np.asarray(number, dtype.numpy)
+        for step in steps:
+            operands = [value if i == step.index else self._number(v) for i, v in enumerate(step.node.inputs)]
+            (value,) = step.node.op.evaluate([x for x in operands if x is not None], step.node.attrs)
+        return int(value)
+
+    # Both.
+    def _is_read_once(self, value: Value) -> bool:
+        return len(self.readers.get(value, ())) == 1 and value not in self.outputs
+
+    def _small(self, value: Value) -> Array | None:
+        """The constant that `value` is a broadcast of, along axes in front or of size 1."""
+        node = self.producers.get(value)
+        source = self.producers.get(node.inputs[0]) if node is not None and node.op is broadcast else None
+        return source.attrs["value"] if source is not None and source.op is constant else None
+
+    def _row(self, value: Value) -> Array | None:
+        """The constant that `value` repeats along all axes but the last."""
+        array = self._small(value)
+        return array if array is not None and array.size in (1, *array.shape[-1:]) else None
+
+    def _number(self, value: Value) -> Array | None:
+        """The constant of one element that `value` repeats."""
+        array = self._small(value)
+        return array.reshape(()) if array is not None and array.size == 1 else None
+
+    def _applied(self, steps: Sequence[_Step], value: Value) -> Value:
+        """What the steps make of `value`, of whatever shape."""
+        for step in steps:
+            inputs = [
+                value if i == step.index else self._repeated(v, value.type.shape)
+                for i, v in enumerate(step.node.inputs)
+            ]
+            value = self.builder.append(step.node.op, inputs, step.node.attrs).output
+        return value
+
+    def _repeated(self, value: Value, shape: Shape) -> Value:
+        source = self.producers[value].inputs[0]
+        return self.builder.append(broadcast, [self.known.get(source, source)], {"shape": shape}).output
