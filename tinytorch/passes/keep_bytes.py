@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.op import Array, Attrs
+from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import cast, constant
 from tinytorch.ir.ops.elementwise import add, checked_number, maximum, minimum, mul, sub
 from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.ir.ops.view import broadcast, concat, pad
+from tinytorch.ir.ops.view import broadcast, concat, pad, permute
 from tinytorch.ir.types import DType, Shape
 from tinytorch.passes.dce import dce
 from tinytorch.passes.float_ranges import float_ranges
@@ -70,6 +71,15 @@ class _Step:
     index: int
 
 
+@dataclass(frozen=True)
+class _Joined:
+    """A move (`pad` or `concat`), the order of axes in which it is read, and the steps from there to bytes."""
+
+    move: Node
+    axes: tuple[int, ...]
+    steps: list[_Step]
+
+
 class _Mover:
     """One walk over the graph that writes anew what moves."""
 
@@ -86,7 +96,7 @@ class _Mover:
         for node in self.graph.nodes:
             self.builder.loc = node.loc
             if node in self.joined:
-                self.known[node.output] = self._write_joined(*self.joined[node])
+                self.known[node.output] = self._write_joined(self.joined[node])
             elif node.op is max_pool2d and (steps := self._pooled(node)):
                 self.known[node.outputs[0]] = self._write_pooled(node, steps)
             else:
@@ -141,39 +151,44 @@ class _Mover:
         return self._applied(steps, pooled)
 
     # Quantizing in front of what moves floats.
-    def _joined_sites(self) -> dict[Node, tuple[Node, list[_Step]]]:
-        """By the node that gives bytes: the move whose result it is computed of, and the steps in between."""
-        found: dict[Node, tuple[Node, list[_Step]]] = {}
-        for node in self.graph.nodes:
-            if node.op in (pad, concat) and node.output.type.dtype.is_float:
-                steps = self._quantizing(node.output)
-                if steps:
-                    found[steps[-1].node] = node, steps
-        return found
+    def _joined_sites(self) -> dict[Node, _Joined]:
+        """By the node that gives bytes: what it is computed of."""
+        moves = [n for n in self.graph.nodes if n.op in (pad, concat) and n.output.type.dtype.is_float]
+        sites = [site for move in moves if (site := self._joined(move)) is not None]
+        return {site.steps[-1].node: site for site in sites}
 
-    def _quantizing(self, value: Value) -> list[_Step]:
-        """The elementwise steps from `value` to bytes, each with numbers alone beside it; none if there are no such."""
-        steps: list[_Step] = []
+    def _joined(self, move: Node) -> _Joined | None:
+        """What `move` gives, if it is only read as bytes: by elementwise steps with numbers alone beside it, between
+        which axes may be permuted."""
+        value, steps = move.output, list[_Step]()
+        axes: tuple[int, ...] = tuple(range(value.type.rank))
         while not _is_byte(value.type.dtype):
-            readers = self.readers.get(value, ())
-            if len(readers) != 1 or value in self.outputs or readers[0].op.kind != "elementwise":
-                return []
-            (node,) = readers
-            if list(node.inputs).count(value) != 1 or len(node.outputs) != 1:
-                return []
-            index = node.inputs.index(value)
-            if any(self._number(v) is None for i, v in enumerate(node.inputs) if i != index):
-                return []
-            steps.append(_Step(node, index))
+            if not self._is_read_once(value):
+                return None
+            (node,) = self.readers[value]
+            if node.op is permute:
+                axes = tuple(axes[a] for a in node.attrs["axes"])
+            else:
+                index = node.inputs.index(value)
+                others = (v for i, v in enumerate(node.inputs) if i != index)
+                if node.op.kind != "elementwise" or any(self._number(v) is None for v in others):
+                    return None
+                steps.append(_Step(node, index))
             value = node.output
-        return steps
+        return _Joined(move, axes, steps)
 
-    def _write_joined(self, move: Node, steps: Sequence[_Step]) -> Value:
-        parts = [self._applied(steps, self.known.get(v, v)) for v in move.inputs]
-        attrs: Attrs = move.attrs
-        if move.op is pad:
-            attrs = {**attrs, "value": self._quantized_number(steps, attrs["value"], move.output.type.dtype)}
-        return self.builder.append(move.op, parts, attrs).output
+    def _write_joined(self, site: _Joined) -> Value:
+        move, axes = site.move, site.axes
+        parts = [self._applied(site.steps, self._permuted(self.known.get(v, v), axes)) for v in move.inputs]
+        if move.op is concat:
+            return self.builder.append(concat, parts, {"axis": axes.index(move.attrs["axis"])}).output
+        attrs: dict[str, Any] = {key: tuple(move.attrs[key][a] for a in axes) for key in ("low", "high", "interior")}
+        attrs["value"] = self._quantized_number(site.steps, move.attrs["value"], move.output.type.dtype)
+        return self.builder.append(pad, parts, attrs).output
+
+    def _permuted(self, value: Value, axes: tuple[int, ...]) -> Value:
+        same = axes == tuple(range(len(axes)))
+        return value if same else self.builder.append(permute, [value], {"axes": axes}).output
 
     def _quantized_number(self, steps: Sequence[_Step], number: float, dtype: DType) -> int:
         """What the steps make of a number, by the reference."""
@@ -187,20 +202,22 @@ class _Mover:
     def _is_read_once(self, value: Value) -> bool:
         return len(self.readers.get(value, ())) == 1 and value not in self.outputs
 
-    def _small(self, value: Value) -> Array | None:
-        """The constant that `value` is a broadcast of, along axes in front or of size 1."""
+    def _row(self, value: Value) -> Array | None:
+        """The constant that `value` repeats along all axes but the last: [n] or a number []."""
+        number = self._number(value)
         node = self.producers.get(value)
         source = self.producers.get(node.inputs[0]) if node is not None and node.op is broadcast else None
-        return source.attrs["value"] if source is not None and source.op is constant else None
-
-    def _row(self, value: Value) -> Array | None:
-        """The constant that `value` repeats along all axes but the last."""
-        array = self._small(value)
-        return array if array is not None and array.size in (1, *array.shape[-1:]) else None
+        if number is not None or source is None or source.op is not constant:
+            return number
+        array: Array = source.attrs["value"]
+        return array.reshape(-1) if array.size == array.shape[-1] else None
 
     def _number(self, value: Value) -> Array | None:
-        """The constant of one element that `value` repeats."""
-        array = self._small(value)
+        """The constant of one element that `value` repeats, through views."""
+        node = self.producers.get(value)
+        while node is not None and node.op.kind == "view":
+            node = self.producers.get(node.inputs[0])
+        array = node.attrs["value"] if node is not None and node.op is constant else None
         return array.reshape(()) if array is not None and array.size == 1 else None
 
     def _applied(self, steps: Sequence[_Step], value: Value) -> Value:
@@ -214,5 +231,7 @@ class _Mover:
         return value
 
     def _repeated(self, value: Value, shape: Shape) -> Value:
-        source = self.producers[value].inputs[0]
-        return self.builder.append(broadcast, [self.known.get(source, source)], {"shape": shape}).output
+        """What `value` repeats, repeated to another shape."""
+        row = self._row(value)
+        assert row is not None, "only rows stand beside what moves"
+        return self.builder.append(broadcast, [self.builder.constant(row)], {"shape": shape}).output

@@ -68,9 +68,9 @@ _FEW_ROWS = 32  # a product of so few rows reads its weights at the speed of mem
 
 
 def side_by_side(x: Tensor, *layers: Module) -> list[Tensor]:
-    """x by each layer: one product with the weights joined, as x is then packed once and tiles are full; that pays from
-    some rows on. Each weight stays a parameter of its own, so that an optimizer of matrices sees one. What stands in the
-    place of a `Linear`, or has hooks, is called."""
+    """x by each layer: one product with the weights joined, as x is then packed once and tiles are full; that pays
+    from some rows on. Each weight stays a parameter of its own, so that an optimizer of matrices sees one. Layers with
+    hooks, and those of other kinds, are called."""
     plain = [layer for layer in layers if isinstance(layer, Linear) and not layer.has_hooks]
     if len(plain) < len(layers) or len(layers) == 1 or x.numel() < _FEW_ROWS * x.shape[-1]:
         return [layer(x) for layer in layers]
