@@ -82,6 +82,14 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.compiled import Compiled
     from tinytorch.frontend.acceleration import vectorized_matmul
     from tinytorch.frontend.benchmarking import Benchmark
+    from tinytorch.frontend.compression import (
+        GradualPruning,
+        Sparsity,
+        magnitude_prune,
+        measure_sparsity,
+        prune_n_of_m,
+        remove_masks,
+    )
     from tinytorch.frontend.data import (
         CIFAR10,
         MNIST,
@@ -127,6 +135,8 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.compiled": "Compiled",
     "tinytorch.frontend.acceleration": "vectorized_matmul",
     "tinytorch.frontend.benchmarking": "Benchmark",
+    "tinytorch.frontend.compression": "GradualPruning Sparsity magnitude_prune measure_sparsity prune_n_of_m"
+    " remove_masks",
     "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
@@ -180,6 +190,7 @@ __all__ = [
     "EarlyStopping",
     "Function",
     "Generator",
+    "GradualPruning",
     "KVCache",
     "Metrics",
     "Module",
@@ -195,6 +206,7 @@ __all__ = [
     "RandomCrop",
     "RandomHorizontalFlip",
     "ShapeError",
+    "Sparsity",
     "Subset",
     "Tensor",
     "TensorDataset",
@@ -228,9 +240,12 @@ __all__ = [
     "is_grad_enabled",
     "load",
     "load_safetensors",
+    "magnitude_prune",
     "manual_seed",
+    "measure_sparsity",
     "no_grad",
     "prepare_qat",
+    "prune_n_of_m",
     "quantize",
     "quantize_int8",
     "rand",
@@ -240,6 +255,7 @@ __all__ = [
     "randn_like",
     "random_split",
     "randperm",
+    "remove_masks",
     "save",
     "save_safetensors",
     "set_grad_enabled",

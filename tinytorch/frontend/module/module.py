@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
 from tinytorch.frontend.module.hooks import Handle, Hook
+from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
@@ -327,8 +328,8 @@ class Module(Tracked):
 
     # Saving and loading.
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Name -> tensor of every parameter and persistent buffer. The tensors share memory with the module's; with
-        `keep_vars` they are the module's own."""
+        """Name -> tensor of every parameter and persistent buffer, and of masks of pruned parameters, such as
+        `0.weight_mask`. The tensors share memory with the module's; with `keep_vars` they are the module's own."""
         prefix = prefix.removesuffix(".")
         state: dict[str, Tensor] = {}
         for path, module in self.named_modules(prefix):
@@ -336,13 +337,16 @@ class Module(Tracked):
                 for name, tensor in module._own(kind):
                     if name not in module._transient:
                         state[join(path, name)] = tensor if keep_vars else tensor.detach()
-        return state
+        masks = masks_in(self.named_parameters(prefix))
+        return {**state, **{name: mask if keep_vars else mask.detach() for name, mask in masks.items()}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
         """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
 
         Everything is checked first: on any error nothing has been changed. With `strict` (the default), a missing
         or unexpected name is an error; shapes must always fit. With `assign`, dtypes become those of `state_dict`.
+        Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
+        wherever it is masked.
         """
         state = state_dict
         own = {
@@ -353,7 +357,8 @@ class Module(Tracked):
         }
         younger = {join(path, name) for path, module in self.named_modules() for name in module._younger}
         missing = [name for name in own if name not in state and name not in younger]
-        unexpected = [name for name in state if name not in own]
+        masks = masks_among(state, own)
+        unexpected = [name for name in state if name not in own and name.removesuffix(SUFFIX) not in masks]
         problems = [f"missing: {name} {own[name].type}" for name in missing] if strict else []
         problems += [f"unexpected: {name}" for name in unexpected] if strict else []
         found = {name: value if isinstance(value, Tensor) else as_array(value) for name, value in state.items()}
@@ -362,6 +367,7 @@ class Module(Tracked):
             for name, tensor in own.items()
             if name in found and tuple(found[name].shape) != tensor.shape
         ]
+        problems += misfits(masks, own)
         if problems:
             listed = "\n  ".join(problems)
             raise TinyTorchError(f"load_state_dict: {type(self).__name__} does not fit\n  {listed}", user_loc())
@@ -371,6 +377,9 @@ class Module(Tracked):
                     tensor.replace_storage(np.array(found[name]))
                 elif name in found:
                     tensor.copy_(found[name])
+        for name, mask in masks.items():
+            set_mask(own[name], mask)
+        keep_masks(own.values())
         return Incompatible(missing, unexpected)
 
     def save(self, path: str | PathLike[str]) -> None:

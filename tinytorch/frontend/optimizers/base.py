@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypedDict, cast
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.module.masks import keep_masks
 from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
 from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
 from tinytorch.frontend.tensor import Tensor
@@ -137,6 +138,7 @@ class Optimizer(Tracked):
                 sign = -1 if group.get("maximize", False) else 1
                 found = [(p, p.use_grad(), s) for p, s in zip(group.params, states, strict=True)]
                 self.update(group, [(p, g if sign > 0 else -g, s) for p, g, s in found if g is not None])
+                keep_masks(group.params)
         return loss
 
     def _watch_gradients(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.module.masks import keep_masks
 from tinytorch.frontend.optimizers.base import Entries, Optimizer, evaluated
 from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.optimizers.line_search import Point, slope, strong_wolfe
@@ -201,6 +202,7 @@ class _Run:
             for p in self.group.params:
                 p.copy_(values[at : at + p.numel()].reshape(p.shape).astype(p.dtype.numpy))
                 at += p.numel()
+        keep_masks(self.group.params)
 
     def minimize(self) -> Any:
         group, memory = self.group, self.memory

@@ -31,7 +31,7 @@ from tinytorch.frontend.tensor.views import Views
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.types import Shape, TensorType, bool_, f32, i64, type_of
 
 
@@ -54,7 +54,7 @@ class Tensor(Views, TableMethods):
     """
 
     __slots__ = (  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
-        "_data", "_storage", "_alias", "_expr", "_grad", "_node", "_requires_grad", "name", "_hooks", "_view",
+        "_data", "_storage", "_alias", "_expr", "_grad", "_node", "_requires_grad", "name", "_hooks", "_view", "_mask",
         "__weakref__",
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class Tensor(Views, TableMethods):
         self._requires_grad = False
         self._hooks: list[Callable[[Any], Any]] | None = None  # of a leaf
         self._view = None
+        self._mask: Tensor | None = None  # which elements of a parameter are kept; `module/masks.py`
         self.name = ""
 
     @classmethod
@@ -165,10 +166,12 @@ class Tensor(Views, TableMethods):
     def __deepcopy__(self, memo: Any) -> Tensor:
         twin = type(self)(self._concrete("deepcopy").copy(), self.requires_grad)
         twin.name = self.name
+        twin._mask = None if self._mask is None else self._mask.__deepcopy__(memo)
         return twin
 
     def __reduce__(self) -> Any:
-        return type(self), (self._concrete("pickling"), self.requires_grad)
+        made = type(self), (self._concrete("pickling"), self.requires_grad)
+        return made if self._mask is None else (*made, (None, {"_mask": self._mask}))
 
     # Changing the storage.
     def _writable(self, what: str) -> None:
@@ -316,6 +319,8 @@ class Tensor(Views, TableMethods):
 
     def accumulate_grad(self, cotangent: Tensor) -> None:
         """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
+        if self._mask is not None:
+            cotangent = apply(ops.core.where, self._mask, cotangent, ops.core.zeros_like(cotangent))
         known = self.grad
         if known is None:
             self.grad = cotangent if cotangent._expr is not None else cotangent.clone()

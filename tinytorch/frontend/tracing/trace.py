@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
+from tinytorch.frontend.module.masks import note_masks
 from tinytorch.frontend.module.scopes import scope
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import Consumed, mode
@@ -364,6 +365,7 @@ class Trace:
 
     def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None:
         self.went_backward = True
+        note_masks()
         self._spend(self.lift(tensor).value, retain_graph or create_graph)
         wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):

@@ -312,6 +312,7 @@ class Trainer:
         checkpoint_every: int = 0,
         resume: bool = True,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
+        before_epoch: Callable[[int], None] | None = None,
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, or early stopping says so; the history, one dict per epoch.
 
@@ -320,11 +321,13 @@ class Trainer:
         never interrupted. The same holds for a run that Ctrl-C ended and `save_checkpoint` saved, and for one that goes
         on with another call of `fit`: a step that was interrupted counts wholly or not at all. Early stopping looks at
         `val_loader` if there is one, else at the training epoch; after the last checkpoint it puts the best weights
-        back. `on_epoch` gets the dict of each epoch.
+        back. `on_epoch` gets the dict of each epoch; `before_epoch` is called with the number of each, counted from 0,
+        before its first batch, and again where an interrupted one goes on.
         """
         arguments.integer("fit", "epochs", epochs, 0)
         arguments.integer("fit", "checkpoint_every", checkpoint_every, 0)
         arguments.function("fit", "on_epoch", on_epoch, optional=True)
+        arguments.function("fit", "before_epoch", before_epoch, optional=True)
         if checkpoint is not None and arguments.flag("fit", "resume", resume) and Path(checkpoint).exists():
             self.load_checkpoint(checkpoint, train_loader, val_loader)
 
@@ -340,6 +343,8 @@ class Trainer:
         with self._interruptible(train_loader):
             self._settle()
             while self.epoch < epochs and not (stopping is not None and stopping.stopped):
+                if before_epoch is not None:
+                    before_epoch(self.epoch)
                 trained = self._train_epoch(train_loader, save_sometimes if checkpoint_every and checkpoint else None)
                 tested = None if val_loader is None else self._evaluate(val_loader, self._places.testing(val_loader))
                 self._finish(trained, tested)
