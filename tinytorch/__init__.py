@@ -105,7 +105,6 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         random_split,
     )
     from tinytorch.frontend.kv_cache import KVCache, attention_with_cache
-    from tinytorch.frontend.module.saving import load, save
     from tinytorch.frontend.module.summary import summary
     from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
     from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
@@ -129,6 +128,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         clip_grad_norm,
     )
     from tinytorch.frontend.transformers import GPT, TransformerBlock
+    from tinytorch.saving import load, save
 
 _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch": "array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
@@ -141,7 +141,6 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
     "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
-    "tinytorch.frontend.module.saving": "load save",
     "tinytorch.frontend.module.summary": "summary",
     "tinytorch.frontend.profiling": "Profiler",
     "tinytorch.frontend.quantization": "QuantizedConv2d QuantizedEmbedding QuantizedLinear prepare_qat quantize"
@@ -150,6 +149,7 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
     "tinytorch.frontend.module.weights": "load_safetensors save_safetensors",
+    "tinytorch.saving": "load save",
 }
 _HOMES = {name: home for home, names in _LATER.items() for name in names.split()}
 

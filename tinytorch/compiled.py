@@ -48,6 +48,7 @@ from tinytorch.signature import Form, Signature, Varying
 from tinytorch.specialization import Specialization, is_single, release_gradients, with_gradients
 
 if TYPE_CHECKING:
+    from tinytorch.artifacts.record import SavedFunction
     from tinytorch.report import Report
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
@@ -284,7 +285,7 @@ class Compiled:
             calls = make(traced.graph, len(args) + len(leaves), traced.captured)
             calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        how = (mode.grad, call.flags, pinned, frozenset[tuple[int, int]](), frozen, grad_flags)
+        how = (mode.grad, call.flags, pinned, frozenset[tuple[int, int]](), frozen, grad_flags, call.accepts)
         found = Specialization(weakref.ref(self), traced, calls, guards, *how)
         found.overlaps = found.shared(args)
         return found
@@ -340,6 +341,29 @@ class Compiled:
         """Whether Ctrl-C may end a call after it has changed some of the state, but not all."""
         found = backend_names.find(self.backend)
         return found is None or found.interruptible or wants_nan_checks()
+
+    # Outside of this process.
+    def _saved(self) -> SavedFunction:
+        """What `tt.save` writes: the signatures that are right for what Python holds now."""
+        from tinytorch.artifacts.record import SavedFunction, names_of, saved_call
+        from tinytorch.artifacts.text import backend_name
+
+        latest: dict[Any, Specialization] = {}
+        for key, entries in tuple(self._known.items()):
+            for item in filter(Specialization.current, entries):
+                alike = (key[:4], item.grad_mode, item.traced.layouts)
+                if alike not in latest or latest[alike].used < item.used:
+                    latest[alike] = item
+        if not latest:
+            why = "what it was compiled for has changed since" if self._known else "it has not been called yet"
+            raise CompileError(f"save: {self._name}: {why}; call it with example inputs first", user_loc())
+        calls = tuple(saved_call(item, self._name) for item in latest.values())
+        how = self.freezes, self.memory_limit, self.precision, backend_name(self.backend)
+        return SavedFunction(self._name, calls, names_of(calls, self._names_of_tensors()), *how)
+
+    def _names_of_tensors(self) -> dict[int, str]:
+        """The names that tensors have in a state dict, by identity."""
+        return {}
 
     # Looking inside.
     @property

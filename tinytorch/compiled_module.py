@@ -69,5 +69,9 @@ class CompiledModule(Compiled, Module):
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         self._module.register_buffer(name, tensor, persistent)
 
+    def _names_of_tensors(self) -> dict[int, str]:
+        tensors = (*self._module.named_parameters(), *self._module.named_buffers())
+        return {id(tensor): name for name, tensor in tensors}
+
     def __repr__(self) -> str:
         return f"Compiled({self._module!r}, backend={self.backend!r}, signatures={len(self._known)})"

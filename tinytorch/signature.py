@@ -62,6 +62,14 @@ class Varying:
 
 
 @dataclass(frozen=True)
+class NumberSlot:
+    """The place of a Python number of `kind` that is input `index` of the graph."""
+
+    index: int
+    kind: type
+
+
+@dataclass(frozen=True)
 class Form:
     """Calls with tensors at the same places and the very same objects beside them, such as a cache or True: nothing but
     the tensors has to be looked at."""
@@ -137,6 +145,18 @@ class Signature:
     def spec(self) -> Any:
         """The containers, with slots in the place of tensors and numbers that are inputs."""
         return unflatten(self._spec, [x if t is None else Slot(i) for i, x, t in self._each()])
+
+    @property
+    def accepts(self) -> Any:
+        """(args, kwargs) with the number of an input in the place of each tensor and of each number that is one."""
+        places = {id(t): i for i, t in enumerate(self.tensors)}
+        return unflatten(
+            self._spec,
+            [
+                x if t is None else NumberSlot(places[id(t)], type(x)) if _is_number(x) else Slot(places[id(t)])
+                for _, x, t in self._each()
+            ],
+        )
 
     def _each(self) -> list[tuple[int, Any, Tensor | None]]:
         return [(i, x, t) for i, (x, t) in enumerate(zip(self._leaves, self._operands, strict=True))]

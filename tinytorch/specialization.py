@@ -77,6 +77,7 @@ class Specialization:
     overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
     frozen: tuple[tuple[Tensor, Storage, int], ...]  # captured tensors that are constants, as they were
     grad_flags: tuple[bool, ...]  # which gradients that the trace found required grad
+    accepts: Any  # the arguments, with the numbers of inputs in the place of those
     gradients: dict[int, Vjp] = field(default_factory=dict[int, Vjp])  # by output
 
     def __post_init__(self) -> None:
@@ -202,6 +203,16 @@ class Specialization:
         """Which frozen tensor was changed, so that these constants will never be right again; or None."""
         changed = next((t for t, *was in self.frozen if [t._storage, version_of(t)] != was), None)
         return None if changed is None else f"a frozen tensor was changed: {changed.name or changed.type}"
+
+    def current(self) -> bool:
+        """Whether this is still right but for arguments, flags of gradients, and whether they are on: what Python holds
+        and the captured tensors' types are as they were."""
+        captured = zip(self.traced.captured[::-1], self.traced.graph.inputs[::-1], strict=False)
+        return (
+            self.outdated() is None
+            and (self.guards.unchanged() or self.guards.changed() is None)
+            and all(tensor.type == value.type for tensor, value in captured)
+        )
 
     def valid(self, same: bool = False) -> bool:
         """The quick look at everything but the arguments. `same`: what Python holds was looked at already."""

@@ -1,4 +1,4 @@
-"""`save` and `load`: nested dicts, lists and tuples of tensors, numbers and strings in one safetensors file.
+"""State dicts and the like in files: nested dicts, lists and tuples of tensors, numbers and strings, in safetensors.
 
 Nothing is pickled, so that reading a file runs no code. Tensors have the names of their places, joined by dots; what
 else there is, and the order, stands as JSON in the file's metadata. So any program that reads safetensors finds the
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from tinytorch.frontend.module.module import Module
-from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes, write_atomically
+from tinytorch.frontend.module.weights import safetensors_bytes, write_atomically
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -26,15 +26,29 @@ _TREE = "tinytorch.tree"
 _KINDS: tuple[type, ...] = (type(None), bool, int, float, str)
 
 
-def save(obj: Any, f: str | PathLike[str] | BinaryIO) -> None:
+def save_state(obj: Any, f: str | PathLike[str] | BinaryIO) -> None:
     """Write `obj` to a path, where the file appears whole or not at all, or to a binary file that is open.
 
     `obj` is a tensor, array, number, string or dtype, or a dict, list or tuple of such, nested. Keys are strings or
     numbers. A Module is refused: save its `state_dict()`. TinyTorchError if it cannot be written.
     """
     tensors: dict[str, Any] = {}
-    tree = _tree(obj, (), tensors)
-    content = safetensors_bytes(tensors, {_TREE: json.dumps(tree, allow_nan=False)})
+
+    def leaf(value: Any, path: tuple[Any, ...]) -> dict[str, Any] | None:
+        if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+            return None
+        name = ".".join(map(str, path)) or "tensor"
+        while name in tensors:
+            name += "'"
+        tensors[name] = value
+        return {"tensor": name}
+
+    write(f, tensors, {_TREE: json.dumps(to_tree(obj, leaf), allow_nan=False)})
+
+
+def write(f: str | PathLike[str] | BinaryIO, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """A safetensors file, to a path or to a binary file that is open."""
+    content = safetensors_bytes(tensors, metadata)
     if hasattr(f, "write"):
         for piece in content:
             cast(BinaryIO, f).write(piece)
@@ -42,14 +56,15 @@ def save(obj: Any, f: str | PathLike[str] | BinaryIO) -> None:
         write_atomically(cast(str, f), *content)
 
 
-def _tree(obj: Any, path: tuple[Any, ...], tensors: dict[str, Any]) -> Any:
-    """`obj` as JSON, with tensors left for the file: each kind that JSON does not have is a dict with one key."""
-    if isinstance(obj, (Tensor, np.ndarray, np.generic)):
-        name = ".".join(map(str, path)) or "tensor"
-        while name in tensors:
-            name += "'"
-        tensors[name] = obj
-        return {"tensor": name}
+Leaf = Callable[[Any, tuple[Any, ...]], "dict[str, Any] | None"]
+
+
+def to_tree(obj: Any, leaf: Leaf, path: tuple[Any, ...] = ()) -> Any:
+    """`obj` as JSON: each kind that JSON does not have is a dict with one key, such as {"tuple": [1, 2]}. What
+    `leaf(value, path)` knows is written as it says; TinyTorchError for what is left and no plain value."""
+    known = leaf(obj, path)
+    if known is not None:
+        return known
     if isinstance(obj, float) and not math.isfinite(obj):
         return {"float": repr(obj)}
     if type(obj) in _KINDS:
@@ -61,14 +76,15 @@ def _tree(obj: Any, path: tuple[Any, ...], tensors: dict[str, Any]) -> Any:
         wrong = [key for key, _ in items if type(key) not in _KINDS]
         if wrong:
             raise TinyTorchError(f"save: a key of a dict is a string or a number, got {wrong[0]!r}", user_loc())
-        return {"dict": [[key, _tree(value, (*path, key), tensors)] for key, value in items]}
+        return {"dict": [[key, to_tree(value, leaf, (*path, key))] for key, value in items]}
     if isinstance(obj, (list, tuple)):
         parts = cast("list[Any]", obj)
-        return {
-            "list" if isinstance(obj, list) else "tuple": [_tree(x, (*path, i), tensors) for i, x in enumerate(parts)]
-        }
+        kind = "list" if isinstance(obj, list) else "tuple"
+        return {kind: [to_tree(x, leaf, (*path, i)) for i, x in enumerate(parts)]}
     where = "".join(f"[{key!r}]" for key in path)
-    hint = "; save its state_dict()" if isinstance(obj, Module) or hasattr(obj, "state_dict") else ""
+    hint = ""
+    if isinstance(obj, Module) or hasattr(obj, "state_dict"):
+        hint = "; save its state_dict(), or what tt.compile makes of it"
     raise TinyTorchError(
         f"save: {'the object' if not path else where} is a {type(obj).__name__}, not a tensor, number, string, dict, "
         f"list or tuple{hint}",
@@ -76,33 +92,32 @@ def _tree(obj: Any, path: tuple[Any, ...], tensors: dict[str, Any]) -> Any:
     )
 
 
-def load(f: str | PathLike[str] | BinaryIO, map_location: object = None, *, weights_only: bool = True) -> Any:
-    """What `save` has written; of another safetensors file a dict of tensors. `map_location` may only be "cpu".
-
-    TinyTorchError if the file is missing, damaged, or of another kind, such as PyTorch's pickles.
-    """
-    del weights_only  # there is nothing else in a file
-    if map_location is not None:
-        Tensor(0.0).to(cast(str, map_location))
-    tensors, metadata = read_safetensors(f)
+def state_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], path: object) -> Any:
+    """What `save_state` wrote; of another safetensors file, its tensors. TinyTorchError if `path` is damaged."""
     text = metadata.get(_TREE)
+    if text is None:
+        return tensors
     try:
-        return tensors if text is None else _object(json.loads(text), tensors)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TinyTorchError(f"load: {f} is damaged: {error!r}", user_loc()) from None
+        return from_tree(json.loads(text), {"tensor": tensors.__getitem__})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, TinyTorchError) as error:
+        raise TinyTorchError(f"load: {path} is damaged: {error!r}", user_loc()) from None
 
 
-def _object(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
+def from_tree(tree: Any, leaves: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """The object that `to_tree` wrote, with leaves made by their kind. ValueError, KeyError, TypeError or
+    TinyTorchError for other JSON."""
     if not isinstance(tree, dict):
+        if isinstance(tree, list):
+            raise ValueError("a list without its kind")
         return tree
     ((kind, value),) = cast("dict[str, Any]", tree).items()
-    if kind == "tensor":
-        return tensors[value]
+    if kind in leaves:
+        return leaves[kind](value)
     if kind == "float":
         return float(value)
     if kind == "dtype":
         return dtype_of(value)
     if kind == "dict":
-        return {key: _object(item, tensors) for key, item in value}
-    parts = [_object(item, tensors) for item in value]
+        return {key: from_tree(item, leaves) for key, item in value}
+    parts = [from_tree(item, leaves) for item in value]
     return {"list": parts, "tuple": tuple(parts)}[kind]

@@ -133,7 +133,12 @@ def load_safetensors(path: str | PathLike[str]) -> dict[str, Tensor]:
 def load_summed(path: str | PathLike[str]) -> tuple[dict[str, Tensor], bool]:
     """The tensors of a safetensors file, and whether a checksum vouches for it; errors as of `load_safetensors`."""
     tensors, metadata = read_safetensors(path)
-    return tensors, _SUM_KEY in metadata
+    return tensors, is_summed(metadata)
+
+
+def is_summed(metadata: Mapping[str, Any]) -> bool:
+    """Whether a file with this metadata carries a checksum, which was right if the file has been read."""
+    return _SUM_KEY in metadata
 
 
 def read_safetensors(path: str | PathLike[str] | BinaryIO) -> tuple[dict[str, Tensor], dict[str, Any]]:

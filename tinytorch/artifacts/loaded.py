@@ -1,0 +1,244 @@
+# pyright: reportPrivateUsage=false
+"""What `tt.load` gives for a compiled function: signatures, each compiled for this machine when it is first called."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, cast
+
+import numpy as np
+
+from tinytorch import backend_names
+from tinytorch.artifacts.record import SavedCall, SavedFunction
+from tinytorch.calls import Calls, make_calls
+from tinytorch.explain import explain
+from tinytorch.frontend.guards import freeze
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.sharing import over
+from tinytorch.frontend.tensor.storage import along
+from tinytorch.frontend.tracing.numbers import SMALL
+from tinytorch.frontend.tracing.traced import Result, strides_of
+from tinytorch.frontend.tree import Slot, unflatten
+from tinytorch.ir import locks
+from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
+from tinytorch.ir.graph import Graph
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.reference import evaluate
+from tinytorch.passes.freeze import freeze_inputs
+from tinytorch.passes.pipeline import PassRecord
+from tinytorch.report import Report
+from tinytorch.runtime.backend import MISMATCH
+from tinytorch.signature import NumberSlot
+
+
+class LoadedFunction:
+    """A compiled function from a file: it takes the arguments of the calls that were saved, and gives the same results,
+    on the same kind of machine bit for bit.
+
+    There is no Python behind it, so it knows only those signatures; other arguments are an error that lists them.
+    State (caches, running statistics, random generators, parameters under training) goes on from where it was saved,
+    `state_dict()` has it, and `tt.save` saves it again. Results have no gradients. `graph`, `traced_graph`,
+    `passes`, `executable` and `explain()` are those of the last call, as of a compiled function.
+    """
+
+    def __init__(self, saved: SavedFunction) -> None:
+        self._function = saved
+        self._calls: dict[int, Calls] = {}  # by signature
+        self._last: int | None = None
+        self.forget_parent()
+        locks.renew_in_child(self)
+
+    def forget_parent(self) -> None:
+        """In a forked child, what another thread of the parent was compiling is compiled anew."""
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """What the function was called."""
+        return self._function.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if mode.trace is not None:
+            raise TraceError(f"{self.name} was loaded from a file and cannot be traced; call it outside", user_loc())
+        number, tensors = self._find(args, kwargs)
+        call, calls = self._function.calls[number], self._compiled(number)
+        if mode.grad and any(t.requires_grad for t in tensors):
+            raise TinyTorchError(
+                f"{self.name} was loaded from a file and gives no gradients: call it under tt.no_grad(), or pass "
+                "detach()ed tensors",
+                user_loc(),
+            )
+        self._last = number
+        result = calls.fast(*tensors)
+        result = calls.careful(*tensors) if result is MISMATCH else result
+        if result is MISMATCH:  # a guard of the graph failed, and nothing has changed: the reference says which
+            evaluate(call.graph, [t.data for t in (*tensors, *call.captured)])
+            raise CompileError(f"{self.name}: its state no longer has the dtypes and shapes that it was saved with")
+        outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
+        inputs = (*tensors, *call.captured)
+        return unflatten(call.result, [_tensor(r, outputs, inputs) for r in call.results])
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, list[Tensor]]:
+        """The signature of a call, and the inputs of its graph; first among those that were saved for the present mode
+        of gradients."""
+        found: tuple[int, list[Tensor]] | None = None
+        for number, call in enumerate(self._function.calls):
+            tensors = _inputs(call, args, kwargs)
+            if tensors is not None:
+                if call.grad_mode is mode.grad:
+                    return number, tensors
+                found = found or (number, tensors)
+        return found or self._refuse(args, kwargs)
+
+    def _refuse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        raise TinyTorchError(
+            f"{self.name} was saved for other arguments than ({_described((args, kwargs), [])}):"
+            + "".join(f"\n  ({text})" for text in self.signatures),
+            user_loc(),
+        )
+
+    def _compiled(self, number: int) -> Calls:
+        with self._lock:
+            if number not in self._calls:
+                self._calls[number] = self._compile(self._function.calls[number])
+            return self._calls[number]
+
+    def _compile(self, call: SavedCall) -> Calls:
+        function = self._function
+        backend = backend_names.checked(os.environ.get("TT_BACKEND") or function.backend)
+        graph, captured = call.graph, call.captured
+        if function.freezes:
+            tensors = zip(graph.inputs[call.arguments :], captured, strict=True)
+            graph, captured = freeze_inputs(graph, {value: tensor.data for value, tensor in tensors}), ()
+        return make_calls(
+            graph,
+            call.arguments,
+            captured,
+            backend,
+            frozen=function.freezes,
+            memory_limit=function.memory_limit,
+            precision=function.precision,
+        )
+
+    # What it holds.
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The arguments of each call that was saved, in words."""
+        calls = self._function.calls
+        return tuple(_described(c.accepts, [v.type for v in c.graph.inputs]) for c in calls)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tensors that it reads and changes, by their names in the file: the tensors themselves."""
+        names = self._function.names
+        return {names[id(t)]: t for call in self._function.calls for t in call.captured}
+
+    def _saved(self) -> SavedFunction:
+        return self._function
+
+    # Looking inside.
+    def _shown(self) -> int:
+        if self._last is None:
+            raise CompileError(f"{self.name} has not been called yet, so there is no graph to show")
+        return self._last
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the last call, after the passes."""
+        return self._compiled(self._shown()).graph
+
+    @property
+    def traced_graph(self) -> Graph:
+        """The graph of the last call, as it stands in the file."""
+        return self._function.calls[self._shown()].graph
+
+    @property
+    def passes(self) -> list[PassRecord]:
+        """What each pass did to the graph of the last call."""
+        return self._compiled(self._shown()).passes
+
+    @property
+    def executable(self) -> Any:
+        """What ran in the last call."""
+        return self._compiled(self._shown()).executable
+
+    def explain(self, measure: bool = False) -> Report:
+        """What each pass did to the graph of the last call, and each kernel against the roofline; see `Report`."""
+        return explain(self, measure)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n  ({text})" for text in self.signatures)
+        return f"LoadedFunction {self.name}, {'frozen, ' if self._function.freezes else ''}for:{lines}"
+
+
+def _tensor(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    with grad_mode(False):
+        return along(result.steps, made)
+
+
+# Arguments.
+def _inputs(call: SavedCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor] | None:
+    """The inputs of the graph among the arguments of a call; None if it is another signature's."""
+    found: dict[int, Tensor] = {}
+    if not _fits(call.accepts, (args, kwargs), found):
+        return None
+    tensors = [found[i] for i in range(call.arguments)]
+    typed = all(t.type == v.type for t, v in zip(tensors, call.graph.inputs, strict=False))
+    lies = typed and all(strides_of(tensors[i]) == strides for i, strides in call.layouts)
+    return tensors if lies and len({id(t) for t in tensors}) == len(tensors) else None
+
+
+def _fits(accepts: Any, given: Any, found: dict[int, Tensor]) -> bool:
+    """Whether a container is like that of the signature; its tensors and numbers are entered in `found`."""
+    if isinstance(accepts, Slot):
+        if not isinstance(given, (Tensor, np.ndarray)):
+            return False
+        tensor = given if isinstance(given, Tensor) else over(given)
+        return found.setdefault(accepts.index, tensor) is tensor
+    if isinstance(accepts, NumberSlot):
+        if type(given) is not accepts.kind or (type(given) is int and abs(given) > SMALL):
+            return False
+        found[accepts.index] = Tensor.wrap(np.asarray(given, np.float64 if accepts.kind is float else np.int64))
+        return True
+    if type(accepts) is not type(given):
+        return False
+    if isinstance(accepts, dict):
+        table, items = cast("dict[Any, Any]", accepts), cast("dict[Any, Any]", given)
+        return table.keys() == items.keys() and all(_fits(table[key], items[key], found) for key in table)
+    if isinstance(accepts, (list, tuple)):
+        parts, others = cast("list[Any]", accepts), cast("list[Any]", given)
+        return len(parts) == len(others) and all(_fits(*pair, found) for pair in zip(parts, others, strict=True))
+    return freeze(accepts) == freeze(given)
+
+
+def _described(tree: Any, types: Sequence[Any]) -> str:
+    """Arguments as a call writes them, with types in the place of tensors."""
+    args, kwargs = tree
+    return ", ".join([*(_word(x, types) for x in args), *(f"{k}={_word(x, types)}" for k, x in kwargs.items())])
+
+
+def _word(item: Any, types: Sequence[Any]) -> str:
+    return "".join(_words(item, types))
+
+
+def _words(item: Any, types: Sequence[Any]) -> Iterator[str]:
+    if isinstance(item, Slot):
+        yield str(types[item.index])
+    elif isinstance(item, NumberSlot):
+        yield f"any {item.kind.__name__}"
+    elif isinstance(item, Tensor):
+        yield str(item.type)
+    elif isinstance(item, np.ndarray):
+        yield f"array {item.dtype}{list(item.shape)}"
+    elif isinstance(item, dict):
+        table = cast("dict[Any, Any]", item)
+        yield "{" + ", ".join(f"{key!r}: {_word(x, types)}" for key, x in table.items()) + "}"
+    elif isinstance(item, (list, tuple)):
+        inside = ", ".join(_word(x, types) for x in cast("list[Any]", item))
+        yield f"[{inside}]" if isinstance(item, list) else f"({inside})"
+    else:
+        yield f"{item!r:.40}"

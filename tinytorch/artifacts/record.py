@@ -1,0 +1,137 @@
+# pyright: reportPrivateUsage=false
+"""What is left of a compiled function without the Python that it was traced from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tracing.traced import Result
+from tinytorch.ir.costs import Precision
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.fingerprint import fingerprint
+from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.loc import user_loc
+from tinytorch.ir.memory import overlaps
+from tinytorch.ir.ops.core import custom_grad
+from tinytorch.specialization import Specialization
+
+
+@dataclass(frozen=True)
+class SavedCall:
+    """One signature. `accepts` are (args, kwargs) with a `Slot` or a `NumberSlot` for each of the first `arguments`
+    inputs of the graph, which is as it was traced; the others are the `captured` tensors. `result` is the container
+    that is returned, with a slot for each of `results`. `layouts` are arguments that must have these strides, None
+    for row-major order. `grad_mode`: it was called where gradients were on."""
+
+    accepts: Any
+    graph: Graph
+    arguments: int
+    captured: tuple[Tensor, ...]
+    result: Any
+    results: tuple[Result, ...]
+    layouts: tuple[tuple[int, tuple[int, ...] | None], ...]
+    grad_mode: bool
+
+    @property
+    def written(self) -> list[Tensor]:
+        """The captured tensors that a call changes."""
+        return [self.captured[i - self.arguments] for i, _ in self.graph.state if i >= self.arguments]
+
+    @property
+    def returned(self) -> list[Value]:
+        """The outputs that a call returns: those that are not state."""
+        renewed = {output for _, output in self.graph.state}
+        return [value for i, value in enumerate(self.graph.outputs) if i not in renewed]
+
+
+@dataclass(frozen=True)
+class SavedFunction:
+    """Signatures that share their captured tensors, which have `names` by identity, and how they were compiled."""
+
+    name: str
+    calls: tuple[SavedCall, ...]
+    names: Mapping[int, str]
+    freezes: bool
+    memory_limit: int | None
+    precision: Precision
+    backend: str
+
+
+def saved_call(item: Specialization, name: str) -> SavedCall:
+    """A signature of the compiled function `name`. TinyTorchError where it leaves or reads gradients, or computes with
+    what has no text."""
+    traced = item.traced
+    if traced.grad_inputs or traced.effects.kept:
+        raise TinyTorchError(
+            f"save: {name} {'reads' if traced.grad_inputs else 'leaves'} gradients in .grad of tensors, which are "
+            "Python's; compile the whole step, from zero_grad() to optimizer.step()",
+            user_loc(),
+        )
+    graph = without_rules(traced.graph)
+    if fingerprint(graph) is None:
+        raise TinyTorchError(f"save: {name} computes with a Python object that has no text", user_loc())
+    return SavedCall(
+        accepts=item.accepts,
+        graph=graph,
+        arguments=traced.arguments,
+        captured=traced.captured,
+        result=traced.result,
+        results=tuple(Result(r.source, r.steps, False) for r in traced.results),
+        layouts=tuple((i, strides) for i, strides in traced.layouts if i < traced.arguments),
+        grad_mode=item.grad_mode,
+    )
+
+
+def without_rules(graph: Graph) -> Graph:
+    """The graph without the gradient rules that users gave to parts of it, which are Python functions.
+
+    %y = custom_grad(%x, %a) {backward=<function>}  -->  %x in the place of %y
+    """
+    known: dict[Value, Value] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        inputs = tuple(known.get(v, v) for v in node.inputs)
+        if node.op is custom_grad:
+            known[node.output] = inputs[0]
+        else:
+            nodes.append(replace(node, inputs=inputs, region=None))
+    return Graph(graph.name, graph.inputs, tuple(nodes), tuple(known.get(v, v) for v in graph.outputs), graph.state)
+
+
+def check_memory(calls: Iterable[SavedCall], name: str) -> None:
+    """TinyTorchError where a tensor that a call changes shares memory with another one: a file keeps them apart."""
+    calls = tuple(calls)
+    tensors = list({id(t): t for call in calls for t in call.captured}.values())
+    changed = {id(t) for call in calls for t in call.written}
+    written = {i for i, t in enumerate(tensors) if id(t) in changed}
+    for i, j in overlaps([t.data for t in tensors], written):
+        raise TinyTorchError(
+            f"save: {name} changes {_called(tensors[i])}, which shares memory with {_called(tensors[j])}; in a file "
+            "they would be two tensors. Capture one of them, and take views of it inside",
+            user_loc(),
+        )
+
+
+def names_of(calls: Sequence[SavedCall], known: Mapping[int, str]) -> dict[int, str]:
+    """A name for each captured tensor, by identity: the one that is `known`, its own, or that of the graph's input."""
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for call in calls:
+        for tensor, value in zip(call.captured, call.graph.inputs[call.arguments :], strict=True):
+            if id(tensor) in names:
+                continue
+            hint = known.get(id(tensor)) or tensor.name or value.name or "captured"
+            name, number = hint, 0
+            while name in taken:
+                number += 1
+                name = f"{hint}.{number}"
+            taken.add(name)
+            names[id(tensor)] = name
+    return names
+
+
+def _called(tensor: Tensor) -> str:
+    return tensor.name or f"a tensor of {tensor.type}"
