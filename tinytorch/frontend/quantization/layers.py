@@ -258,7 +258,7 @@ class QuantizedConv2d(_Products):
             )
         found = self._activations(x, (-3, -2, -1))
         sums = conv2d(
-            found.integers.cast(i32), self.weight_int8.cast(i32), None, self.stride, padding, self.dilation, self.groups
+            found.integers, self.weight_int8, None, self.stride, padding, self.dilation, self.groups, dtype=i32
         )
         bias = None if self.bias is None else _along_channels(self.bias)
         out = dequantize(sums, found, _along_channels(self.weight_sums), _along_channels(self.weight_scale), bias)
