@@ -110,6 +110,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.frontend.optimizers import SGD, Adam, AdamW, Muon, Optimizer, ParamGroup
     from tinytorch.frontend.profiling import Profiler
     from tinytorch.frontend.quantization import (
+        Int4Linear,
         QuantizedConv2d,
         QuantizedEmbedding,
         QuantizedLinear,
@@ -143,8 +144,8 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
     "tinytorch.frontend.module.summary": "summary",
     "tinytorch.frontend.profiling": "Profiler",
-    "tinytorch.frontend.quantization": "QuantizedConv2d QuantizedEmbedding QuantizedLinear prepare_qat quantize"
-    " quantize_int8",
+    "tinytorch.frontend.quantization": "Int4Linear QuantizedConv2d QuantizedEmbedding QuantizedLinear prepare_qat"
+    " quantize quantize_int8",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
@@ -191,6 +192,7 @@ __all__ = [
     "Function",
     "Generator",
     "GradualPruning",
+    "Int4Linear",
     "KVCache",
     "Metrics",
     "Module",

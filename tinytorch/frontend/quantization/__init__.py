@@ -7,16 +7,25 @@ weights that are symmetric (zero point 0, a scale for each row),
 
 The sums are exact in i32, so eager mode, the interpreter and machine code agree in every bit.
 
-To read, in this order: `affine` (numbers as integers), `ranges` (which range of activations the integers cover),
-`settings` (what users choose), `layers` (what stands in the place of layers), `aware` (layers that training gets used
-to), `places` (which layers, and others in their places), `folding` (batch normalisation into weights), `calibration`
-(what layers see), `sensitivity` (what each layer costs and gains), `preparing` of models for training, and
-`conversion` of whole models.
+To read, in this order: `affine` (numbers as integers), `ranges` (which range of activations the integers cover), `int4`
+(weights of four bits), `settings` (what users choose), `layers` (what stands in the place of layers), `aware` (layers
+that training gets used to), `places` (which layers, and others in their places), `folding` (batch normalisation into
+weights), `calibration` (what layers see), `sensitivity` (what each layer costs and gains), `preparing` of models for
+training, and `conversion` of whole models.
 """
 
 from tinytorch.frontend.quantization.affine import quantize_int8
 from tinytorch.frontend.quantization.conversion import quantize
+from tinytorch.frontend.quantization.int4 import Int4Linear
 from tinytorch.frontend.quantization.layers import QuantizedConv2d, QuantizedEmbedding, QuantizedLinear
 from tinytorch.frontend.quantization.preparing import prepare_qat
 
-__all__ = ["QuantizedConv2d", "QuantizedEmbedding", "QuantizedLinear", "prepare_qat", "quantize", "quantize_int8"]
+__all__ = [
+    "Int4Linear",
+    "QuantizedConv2d",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
+    "prepare_qat",
+    "quantize",
+    "quantize_int8",
+]

@@ -18,6 +18,7 @@ from tinytorch.frontend.quantization.affine import MOST_PRODUCTS, require_number
 from tinytorch.frontend.quantization.aware import QuantizationAware
 from tinytorch.frontend.quantization.calibration import Forward, Seen, calibrate
 from tinytorch.frontend.quantization.folding import fold_norms
+from tinytorch.frontend.quantization.int4 import Int4Linear
 from tinytorch.frontend.quantization.layers import (
     QuantizedConv2d,
     QuantizedEmbedding,
@@ -33,9 +34,12 @@ from tinytorch.frontend.quantization.sensitivity import (
     seconds_of,
 )
 from tinytorch.frontend.quantization.settings import Settings
+from tinytorch.frontend.spatial import Conv2d
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+
+_BOUND, _BOUND_INT4 = 0.1, 0.2  # of errors, where the user names none
 
 
 def quantize(
@@ -48,8 +52,10 @@ def quantize(
     scheme: str = "affine",
     method: str = "minmax",
     percentile: float = 99.99,
+    weight_only: str | None = None,
+    group_size: int = 32,
     layers: Mapping[str, Mapping[str, Any] | None] | None = None,
-    max_error: float | None = 0.1,
+    max_error: float | None = None,
     measure: bool = False,
     forward: Forward | None = None,
 ) -> Any:
@@ -65,8 +71,11 @@ def quantize(
     - `scheme` of activations: "affine", from their least to their largest, or "symmetric" around 0.
     - `method`, `percentile`: which range static activations have: "minmax", "percentile" or "mse" (see `ranges`). With
       "mse" the ranges of weights are those of least error, too.
+    - `weight_only` "int4": weights of `Linear` layers have four bits, `group_size` of them a scale, which is for
+      decoding (see `int4`); embeddings have i8, and convolutions stay in floats.
     - `layers`: these settings for layers by name, as in {"head": {"weight_bits": 7}}; None keeps a layer in floats.
-    - `max_error`: a layer whose error, relative to its results, is larger stays in floats. None: none does.
+    - `max_error`: a layer whose error, relative to its results, is larger stays in floats. By default 0.1, and 0.2 for
+      weights of four bits; with math.inf none does.
     - `measure`: time each layer as machine code in both forms; one that is slower in int8 stays in floats.
 
     Batch normalisation behind a layer in a `Sequential` is multiplied into its weights first. What became of each layer
@@ -77,7 +86,7 @@ def quantize(
     the model, and names of no layer.
     """
     _check(model, mode, calibration_data, measure)
-    settings = Settings(weight_bits, activation_bits, scheme, method, percentile)
+    settings = Settings(weight_bits, activation_bits, scheme, method, percentile, weight_only, group_size)
     if max_error is not None:
         arguments.positive("quantize", "max_error", max_error)
     made = copy.deepcopy(model).eval()
@@ -137,6 +146,8 @@ class _Converter:
             return _kept(name, layer, "as asked for")
         weight = as_array(layer.weight).astype(np.float32)
         require_numbers("quantize", f"weight of {name or 'the model'}", weight)
+        if settings.weight_only and isinstance(layer, Conv2d):
+            return _kept(name, layer, "only weights are quantized, of Linear layers")
         products = math.prod(weight.shape[1:])
         if products > MOST_PRODUCTS:
             return _kept(name, layer, f"sums of {products:,} products may not fit into i32")
@@ -148,8 +159,9 @@ class _Converter:
         new = self._quantized(layer, settings, seen)
         first = None if seen is None else seen.first
         error = relative_error(as_array(new.weight), weight) if first is None else error_on(layer, new, first)
-        if self.max_error is not None and not error <= self.max_error:
-            return _kept(name, layer, f"its error is above {self.max_error:.2%}", error=error)
+        bound = self.max_error or (_BOUND_INT4 if isinstance(new, Int4Linear) else _BOUND)
+        if not error <= bound:
+            return _kept(name, layer, f"its error is above {bound:.2%}", error=error)
         times: list[Any] = [None, None]
         if self.measure and first is not None:
             times = seconds_of((layer, new), first)
@@ -157,13 +169,14 @@ class _Converter:
                 known = {"error": error, "seconds_fp32": times[0], "seconds_int8": times[1]}
                 return _kept(name, layer, "int8 is slower", **known)
         self.made[id(layer)] = new
-        form = "int8" if isinstance(layer, Embedding) else f"int8, {'static' if new.is_static else 'dynamic'}"
         return LayerSensitivity(
-            name, type(layer).__name__, form, "", error, _bytes(layer), _bytes(new), times[0], times[1]
+            name, type(layer).__name__, new.form, "", error, _bytes(layer), _bytes(new), times[0], times[1]
         )
 
     def _quantized(self, layer: Any, settings: Settings, seen: Seen | None) -> Any:
         made = self._of_kind(layer, settings, seen)
+        if isinstance(made, Int4Linear):
+            return made
         key = (id(layer.weight), settings.weight_bits)
         known = self._known.setdefault(key, made)
         if known is not made:
@@ -173,6 +186,8 @@ class _Converter:
     def _of_kind(self, layer: Any, settings: Settings, seen: Seen | None) -> Any:
         if isinstance(layer, Embedding):
             return QuantizedEmbedding.from_float(layer, settings)
+        if settings.weight_only and isinstance(layer, Linear):
+            return Int4Linear.from_float(layer, settings.group_size)
         limits = layer.input_range if isinstance(layer, QuantizationAware) else None
         if limits is None and self.static and seen is not None:
             limits = seen.range.limits(settings.method, settings.percentile, settings.activation_bits)

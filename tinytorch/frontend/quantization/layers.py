@@ -114,6 +114,11 @@ class _Products(QuantizedWeights):
         """Whether the scale of activations is given, and not found on the fly."""
         return self.input_scale is not None
 
+    @property
+    def form(self) -> str:
+        """Of the layer, as tables name it."""
+        return f"int8, {'static' if self.is_static else 'dynamic'}"
+
     def _activations(self, x: Tensor, axes: tuple[int, ...]) -> Activations:
         """x as integers: by the scale that is given, or on the fly by one for each part along `axes`."""
         if self.input_scale is None:
@@ -290,6 +295,8 @@ class QuantizedEmbedding(QuantizedWeights):
     `project` is the layer of scores whose weights are the table, with products of bytes, activations quantized for each
     row.
     """
+
+    form = "int8"
 
     def __init__(self, vocab_size: int, embed_dim: int, *, weight_bits: int = 8) -> None:
         super().__init__()

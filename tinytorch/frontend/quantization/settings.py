@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.quantization.int4 import checked_group_size
 from tinytorch.frontend.quantization.ranges import METHODS
 
 SCHEMES = ("affine", "symmetric")
@@ -21,6 +22,8 @@ class Settings:
     scheme: str = "affine"
     method: str = "minmax"
     percentile: float = 99.99
+    weight_only: str | None = None
+    group_size: int = 32
 
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits"):
@@ -32,6 +35,10 @@ class Settings:
         arguments.number(
             "quantize", "percentile", self.percentile, lambda p: 50 < p <= 100, "a number above 50, up to 100"
         )
+
+        if self.weight_only is not None:
+            arguments.choice("quantize", "weight_only", self.weight_only, "int4")
+        checked_group_size("quantize", self.group_size)
 
     @property
     def symmetric(self) -> bool:
