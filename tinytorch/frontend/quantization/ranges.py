@@ -10,53 +10,63 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.frontend import arguments
 from tinytorch.frontend.quantization.affine import affine_parameters, largest_activation, require_numbers
 from tinytorch.ir.op import Array
 
 METHODS = ("minmax", "percentile", "mse")
 _KEPT_OF_BATCH, _KEPT = 1 << 16, 1 << 20  # elements of which percentiles and errors are taken
+_TAIL = 1 << 12  # the least and the largest of a batch, all of which are kept: they are what clipping costs
 _SHARES = np.linspace(1.0, 0.2, 81)
 
 
 class SeenRange:
-    """What calibration sees of one layer's activations: the least, the largest, and evenly spaced samples."""
+    """What calibration sees of one layer's activations: the least, the largest, and samples, each of which stands for
+    `weights` elements."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.low, self.high = 0.0, 0.0
-        self.batches = 0
         self._samples: list[Array] = []
-        self._kept = 0
+        self._weights: list[Array] = []
 
     def see(self, x: Array) -> None:
         """A batch. TinyTorchError if it holds NaNs or infinities."""
         if not x.size:
             return
         require_numbers("quantize", f"the input of {self.name or 'the model'} in calibration", x)
-        self.batches += 1
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
-        flat = x.reshape(-1)
-        samples = flat[:: max(1, -(-flat.size // _KEPT_OF_BATCH))]
-        if self._kept < _KEPT:
-            self._samples.append(samples.astype(np.float32))
-            self._kept += samples.size
+        if sum(each.size for each in self._samples) < _KEPT:
+            for samples, weight in _sampled(x.reshape(-1).astype(np.float32)):
+                self._samples.append(samples)
+                self._weights.append(np.full(samples.size, weight))
 
     def limits(self, method: str, percentile: float, bits: int) -> tuple[float, float]:
         """The range that the integers are to cover; it has 0 in it."""
-        arguments.choice("quantize", "method", method, *METHODS)
         if method == "minmax" or not self._samples:
             return self.low, self.high
-        samples = np.concatenate(self._samples)
+        samples, weights = np.concatenate(self._samples), np.concatenate(self._weights)
         if method == "percentile":
-            low, high = np.percentile(samples, [100 - percentile, percentile])
-            return min(float(low), 0.0), max(float(high), 0.0)
-        shares = [(_squared_error(samples, self.low * s, self.high * s, bits), -s) for s in _SHARES]
-        share = -min(shares)[1]
+            order = np.argsort(samples)
+            share = np.cumsum(weights[order]) / weights.sum()
+            ends = (np.searchsorted(share, p) for p in (1 - percentile / 100, percentile / 100))
+            low, high = (float(samples[order[min(int(end), len(order) - 1)]]) for end in ends)
+            return min(low, 0.0), max(high, 0.0)
+        errors = [_squared_error(samples, weights, self.low * s, self.high * s, bits) for s in _SHARES]
+        share = float(_SHARES[int(np.argmin(errors))])
         return self.low * share, self.high * share
 
 
-def _squared_error(samples: Array, low: float, high: float, bits: int) -> float:
+def _sampled(flat: Array) -> list[tuple[Array, float]]:
+    """Samples of a batch, and for how many elements each stands: both tails, and evenly spaced ones between."""
+    if flat.size <= _KEPT_OF_BATCH:
+        return [(flat, 1.0)]
+    ordered = np.partition(flat, [_TAIL, flat.size - _TAIL])
+    body = ordered[_TAIL:-_TAIL]
+    samples = body[:: -(-body.size // _KEPT_OF_BATCH)]
+    return [(ordered[:_TAIL], 1.0), (samples, body.size / samples.size), (ordered[-_TAIL:], 1.0)]
+
+
+def _squared_error(samples: Array, weights: Array, low: float, high: float, bits: int) -> float:
     scale, zero_point = affine_parameters(low, high, bits)
     q = np.clip(np.rint(samples / np.float32(scale)) + zero_point, 0, largest_activation(bits))
-    return float(np.square((q - zero_point) * np.float32(scale) - samples).sum(dtype=np.float64))
+    return float((np.square((q - zero_point) * np.float32(scale) - samples) * weights).sum())
