@@ -19,6 +19,7 @@ from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op
+from tinytorch.ir.ops.packed_convolution import packed_weights
 from tinytorch.ir.types import DTYPES, DType, TensorType, bool_, dtype_of, f32, i64
 
 
@@ -742,6 +743,20 @@ def _int4() -> list[Sample]:
     return samples
 
 
+def _packed_convolutions() -> list[Sample]:
+    """Convolutions of bytes by weights in groups, that share the places of a window's row or do not."""
+    rng = _rng("conv2d_packed")
+    samples: list[Sample] = []
+    cases = [("u8", "i8", 3, 2, 4, 16), ("i8", "i8", 4, 1, 4, 8), ("u8", "u8", 5, 1, 2, 5), ("i8", "u8", 8, 2, 2, 16)]
+    for (image, weight, channels, groups, size, width), attrs in zip(cases, _WINDOWS + _WINDOWS, strict=False):
+        x = _random(DTYPES[image], (2, 6, 7, channels * groups), rng)
+        w = Tensor(_random(DTYPES[weight], (3, 3, channels, 9 * groups), rng))
+        packed = packed_weights(w, groups=groups, dilation=attrs["dilation"][1], size=size, width=width).numpy()
+        packing = {"window": (3, 3), "columns": 9 * groups, "size": size, "weights": w.dtype, "most": (255, 255)}
+        samples.append(Sample(OPS["conv2d_packed"], (x, packed), {**attrs, **packing, "groups": groups}, 0, False))
+    return samples
+
+
 def _winograd() -> list[Sample]:
     rng = _rng("conv2d_winograd")
     attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
@@ -855,7 +870,8 @@ def _rotaries() -> list[Sample]:
 SAMPLES: list[Sample] = [
     *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
     *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
-    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_int4(), *_winograd(), *_pools(),
+    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_int4(), *_packed_convolutions(),
+    *_winograd(), *_pools(),
     *_normalizations(), *_recurrent(),
     *_rotaries(),
 ]  # fmt: skip

@@ -29,6 +29,8 @@ class Costs:
     )  # by side: a vector, n ways
     winograd_weights: float = 12.5  # what a vector of transformed weights takes, with its way to memory
     winograd_gain: float = 0.85  # of the time, at most: what is saved must be worth the rounding errors
+    byte_group: int = 0  # neighbouring bytes that one instruction multiplies and adds up exactly, 2 or 4; 0: none does
+    small_byte_group: int = 0  # the same where two products fit in 16 bits
 
     def lanes(self, dtype: DType) -> int:
         """Elements of `dtype` in one vector."""

@@ -29,6 +29,7 @@ from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
+from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.recognize_attention import recognize_attention
@@ -63,14 +64,15 @@ def kernel_passes(
     """
     in_fewer_products = _given(winograd_convolutions, costs=costs)
     laid_out = _given(lay_out_products, costs=costs)
+    in_groups = _given(lay_out_convolutions, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
     images = (channels_last, fold_batch_norm, keep_bytes, relu_behind_pooling, convolutions_to_products)
-    fewer = (in_fewer_products,) if precision == "fast" else ()
+    fewer = (in_fewer_products, in_groups) if precision == "fast" else (in_groups,)
     passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
     if not frozen:
         return passes
-    leave_weights = (CLEAN, channels_last, in_fewer_products, laid_out)
+    leave_weights = (CLEAN, channels_last, in_fewer_products, in_groups, laid_out)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 

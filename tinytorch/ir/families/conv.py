@@ -9,16 +9,17 @@ from tinytorch.ir.families.index import check_alone
 from tinytorch.ir.family import Family
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
+from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 
 _MOST_PLACES = 64  # of a window that is pooled behind a convolution, where each of them has code of its own
-_CONTRACTIONS = frozenset({conv2d, conv2d_weight_grad, conv2d_winograd})
+_CONTRACTIONS = frozenset({conv2d, conv2d_packed, conv2d_weight_grad, conv2d_winograd})
 
 
 def _absorbs(first: Node, node: Node) -> int:
     """The places of a pooling's windows, if these lie side by side, cover the results, and are not too large."""
-    if node.op is not max_pool2d or first.op not in (conv2d, conv2d_winograd):
+    if node.op is not max_pool2d or first.op not in (conv2d, conv2d_packed, conv2d_winograd):
         return 0
     attrs, shape = node.attrs, node.inputs[0].type.shape
     whole = all(size % window == 0 for size, window in zip(shape[1:3], attrs["window"], strict=True))
@@ -43,5 +44,5 @@ CONV = Family(
     epilogues=_CONTRACTIONS,
     absorbs=_absorbs,
     vectors={conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1)},
-    row_major={conv2d_winograd: (2,)},
+    row_major={conv2d_packed: (1,), conv2d_winograd: (2,)},
 )

@@ -98,7 +98,7 @@ def _summed(x: Array, w: Array, *, dtype: DType | None = None, **attrs: Any) -> 
 _EXACT = {np.float32: 1 << 24, np.float64: 1 << 53}  # whole numbers up to here
 
 
-def _fast_conv2d(x: Array, w: Array, *, dtype: DType | None = None, **attrs: Any) -> Array:
+def fast_conv2d(x: Array, w: Array, *, dtype: DType | None = None, **attrs: Any) -> Array:
     """By BLAS; bytes in floats that hold their sums exactly."""
     if are_bytes(x, w):
         largest = w.size // w.shape[3] << 16
@@ -150,7 +150,7 @@ conv2d = define(Op(
     name="conv2d", kind="contract",
     doc="Products of a window at every place of an image with weights, added up; integers wrap. `dtype` is that of the "
         "sums, as of `matmul`.",
-    infer=_conv2d_type, eval=_summed, fast=_fast_conv2d, flops=_flops,
+    infer=_conv2d_type, eval=_summed, fast=fast_conv2d, flops=_flops,
     vjp=(_image_rule, _weight_rule),
 ))  # fmt: skip
 

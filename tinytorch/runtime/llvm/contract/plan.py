@@ -10,7 +10,7 @@ and why, is told in `rows_first` and in `columns_first`, which is for few rows a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -279,20 +279,24 @@ def accumulators(compute: DType, target: Target) -> int:
 
 
 def choose_tile(
-    m: int, n: int, lanes: int, most: int, unit: int = 1, streamed: float = 0.0, tallest: int = TALLEST
+    m: int, n: int, lanes: int, most: int, unit: int = 1, streamed: float = 0.0, tallest: int = TALLEST, wide: int = 0
 ) -> Tile:
-    """The tile with the least estimated time over the whole result, its rows a multiple of `unit`.
+    """The tile with the least estimated time over the whole result, its rows a multiple of `unit`, its width that of
+    `wide` vectors if not 0.
 
     A step of k costs one issue slot per accumulator, a fraction of one per operand loaded, and never less than the
     latency of a multiply-add; each further tile shape in use costs compile time. `streamed` is what a vector of b
     costs beyond that where it does not come from L1.
     """
     vectors = -(-n // lanes)
-    return min(_candidates(m, vectors, most, unit, tallest), key=lambda tile: _estimate(m, vectors, tile, streamed))
+    if unit * wide > most:
+        return Tile(unit, wide)  # whose sums are not all in registers
+    tiles = _candidates(m, [wide] if wide else range(1, min(vectors, 16) + 1), most, unit, tallest)
+    return min(tiles, key=lambda tile: _estimate(m, vectors, tile, streamed))
 
 
-def _candidates(m: int, vectors: int, most: int, unit: int, tallest: int) -> Iterator[Tile]:
-    for wide in range(1, min(vectors, 16) + 1):
+def _candidates(m: int, widths: Sequence[int], most: int, unit: int, tallest: int) -> Iterator[Tile]:
+    for wide in widths:
         tall_most = min(m, most // wide, tallest) // unit
         for tall in range(max(1, tall_most // 2), tall_most + 1):
             yield Tile(tall * unit, wide)

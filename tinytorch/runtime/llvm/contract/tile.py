@@ -221,6 +221,8 @@ class _OuterTile:
         return following
 
     def _add(self, x: Lane, y: Lane, total: Register) -> Register:
+        if self.key.dot:
+            return self.key.dot.add(self.fn, total, [(self.vectors.value(x), self.vectors.value(y))])
         if self.key.groups:
             return self.key.groups.dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.dots import ByteDot
 from tinytorch.runtime.llvm.contract.groups import Groups
 from tinytorch.runtime.llvm.contract.plan import Streams, Tile
 from tinytorch.runtime.llvm.contract.sums import Summation, steps_of, summation_of
@@ -65,6 +66,7 @@ class TileKey:
     summation: Summation = "chain"
     compensation_at: int = 0
     groups: Groups | None = None  # what a step of k takes, where it is not an element
+    dot: ByteDot | None = None  # the same for convolutions of bytes
     streams: Streams | None = None  # of dot products; without, columns side by side are read together
     packs: int = 0
     ahead: Ahead | None = None

@@ -20,6 +20,7 @@ from tinytorch.runtime.llvm.contract.plan import Tile
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
+from tinytorch.runtime.llvm.conv.packed_starts import PackedStarts, starts_moved
 from tinytorch.runtime.llvm.conv.plan import plan_convolution
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
@@ -40,8 +41,8 @@ def emit_conv(
 ) -> KernelCode:
     """Write the kernel of `out = epilogue(images * weights)`.
 
-    weights [window height, window width, channels of a group, groups * columns], row-major; out [batch, height,
-    width, groups * columns], of any strides.
+    weights [window height, window width, channels of a group, groups * columns], row-major, or as `conv.packed` says;
+    out [batch, height, width, groups * columns], of any strides.
     """
     buffers = (epilogue or STORE_SUMS).frame().buffers
     if 0 in out.shape:
@@ -55,10 +56,9 @@ def emit_conv(
 
 @dataclass(frozen=True)
 class _Item:
-    """What is being computed: a pointer to the first column of the weights; the group, and the first and the number of
-    images and rows of outputs, and the first column."""
+    """What is being computed: the group, the first and the number of images and rows of outputs, and the first
+    column."""
 
-    b: Register
     group: Register
     image: Register
     images: Register
@@ -99,7 +99,9 @@ class _ForwardWriter:
         seen = ((), ()) if self.pooled else ((out, *outputs), operands)  # what is pooled is no product any more
         self.grid = grid_of(conv.compute, self.groups, self.all_columns, places, *seen)
         self.flat = len(self.grid.batch) == 1
+        self.starts = PackedStarts(conv, weights, self.plan.lanes) if starts_moved(conv) else None
         plain = epilogue is None and self.flat and out.dtype is conv.compute and out.strides[-1] == 1
+        plain = plain and not self.starts
         self.epilogue = None if plain else epilogue or STORE_SUMS
         self.result = out
 
@@ -216,14 +218,15 @@ class _ForwardWriter:
         rows = least(conv.outputs[0] - row, plan.rows)
         images = least(conv.images.shape[0] - image, plan.images)
         columns = least(self.all_columns - column, plan.columns)
-        w = self.weights
-        b = fn.at(self.w, (group * self.all_columns + column) * (w.strides[3] * w.dtype.size))
-        item = _Item(b, group, image, images, row, rows, column)
+        item = _Item(group, image, images, row, rows, column)
         a = None if conv.depthwise else self._images(item, group * conv.channels, conv.channels)
 
         def panel(j: Register, width: int) -> None:
+            b = self._weights_at(item, j)
             if plan.packs:
-                fn.call(self._pack_function(width), [fn.at(b, j * (w.strides[3] * w.dtype.size)), self._packed])
+                fn.call(self._pack_function(width), [b, self._packed])
+            if self.starts:
+                self.starts.write(fn, b)
             self._panel(item, a or self._images(item, column + j, width), j, width)
 
         whole = columns // plan.panel * plan.panel
@@ -231,6 +234,14 @@ class _ForwardWriter:
         rest = self.all_columns % plan.panel
         if rest:
             where_differ(fn, columns, whole, lambda: panel(whole, rest))
+
+    def _weights_at(self, item: _Item, j: Register) -> Register:
+        """Where column j of an item has its weights."""
+        fn, w, packed = self.fn, self.weights, self.conv.packed
+        if packed is None:
+            return fn.at(self.w, (item.group * self.all_columns + item.column + j) * (w.strides[3] * w.dtype.size))
+        panels = -(-self.all_columns // packed.width)
+        return fn.at(self.w, (item.group * panels + (item.column + j) // packed.width) * w.strides_bytes[0])
 
     def _images(self, item: _Item, channel: Register, channels: int) -> Register:
         part = Part(item.image, item.images, channel, channels, item.row, item.rows)
@@ -304,7 +315,9 @@ class _ForwardWriter:
         to = self.sums if self.epilogue else self._result(item.group, place, column)
         if self.pooled:
             to = fn.at(to, (x + slot) * stride)
-        b = self._packed if self.plan.packs else fn.at(item.b, j * (self.weights.strides[3] * self.weights.dtype.size))
+        b = self._packed if self.plan.packs else self._weights_at(item, j)
+        if self.starts:
+            self.starts.put(fn, to, len(rows), stride)
         self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
         if self.pooled or not self.epilogue:
             return
@@ -344,32 +357,36 @@ class _ForwardWriter:
     def _call_tile(
         self, a: Register, b: Register, to: Register, rows: tuple[int, ...], out: list[int], width: int
     ) -> None:
-        fn, plan, lanes, w = self.fn, self.plan, self.plan.lanes, self._read_weights
+        fn, plan, lanes, packed = self.fn, self.plan, self.plan.lanes, self.conv.packed
+        w = self._read_weights
         vectors = -(-width // lanes)
+        filled = packed is not None and self.epilogue is not None  # sums on their way may fill their last vector
+        columns = (w.strides[i] * w.dtype.size for i in ((4, 3) if packed else (3, 2)))
         key = TileKey(
             form=plan.form,
             tile=Tile(len(rows), vectors),
-            width=width,
+            width=vectors * lanes if filled else width,
             lanes=lanes,
             a=Source(self.layout.dtype, self.layout.column, self.layout.channel),
-            b=Source(w.dtype, *(w.strides[i] * w.dtype.size for i in (3, 2))),
-            accumulates=False,
+            b=Source(w.dtype, *columns),
+            accumulates=self.starts is not None,
             target=self.target,
+            dot=packed.dot if packed else None,
             walk=Walk(rows, tuple(out), self._loops()),
         )
         none = fn.const(0)
-        fn.call(tile_function(self.module, key), [a, b, to, none, none, none])
+        fn.call(tile_function(self.module, key), [a, b, to, none, none, fn.const(int(key.accumulates))])
 
     def _loops(self) -> tuple[tuple[int, int, int], ...]:
         """The window and the channels of a group: steps in the images and in the weights."""
         conv, layout = self.conv, self.layout
-        w = self._read_weights
-        row, column, channel = (s * w.dtype.size for s in w.strides[:3])
+        w, packed = self._read_weights, conv.packed
+        row, column, channel = w.strides_bytes[1:4] if packed else w.strides_bytes[:3]
         window = [
             (conv.window[0], conv.dilation[0] * layout.row, row),
-            (conv.window[1], conv.dilation[1] * layout.column, column),
+            (packed.taps if packed else conv.window[1], conv.dilation[1] * layout.column, column),
         ]
-        channels = (conv.channels, layout.channel, channel)
+        channels = (packed.steps if packed else conv.channels, layout.channel, channel)
         # The innermost loop is that with the smallest steps, or that along which the vectors run.
-        planes = layout.channel > layout.column and self.plan.form != "dot"
+        planes = layout.channel > layout.column and self.plan.form != "dot" and not packed
         return merged_loops([channels, *window] if planes else [*window, channels])

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
+from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
+from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
+from tinytorch.runtime.llvm.contract.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
 from tinytorch.runtime.llvm.conv.forward import emit_conv
-from tinytorch.runtime.llvm.conv.layout import Convolution, Pair
+from tinytorch.runtime.llvm.conv.layout import Convolution, Packed, Pair
 from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv.winograd import emit_winograd
 from tinytorch.runtime.llvm.conv.winograd_weights import write_winograd_weights
 from tinytorch.runtime.llvm.index.moves import emit_moves, only
-from tinytorch.runtime.llvm.kernel import Kernel, KernelCode
+from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
 
-_WRITERS = {conv2d: emit_conv, conv2d_weight_grad: emit_conv_weight_grad}
+_WRITERS = {conv2d: emit_conv, conv2d_packed: emit_conv, conv2d_weight_grad: emit_conv_weight_grad}
 _CONTRACTIONS = {*_WRITERS, conv2d_winograd}
 
 
@@ -40,14 +44,26 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     outputs, window = shape[1:3], b.shape[:2]
     if first.op is conv2d_weight_grad:
         outputs, window = b.shape[1:3], shape[:2]
+    elif first.op is conv2d_packed:
+        window = first.attrs["window"]
     columns = shape[3] // first.attrs["groups"]
     conv = Convolution(a, _pair(outputs), _pair(window), columns=columns, **attrs)
+    if first.op is conv2d_packed:
+        conv = replace(conv, packed=_packed(conv, b, first.attrs, target))
     asked = (module, name, conv, b, kernel.results[0], target)
     if first.op is conv2d_winograd:
         code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
     else:
         code = _WRITERS[first.op](*asked, epilogue)
     return replace(code, order=order)
+
+
+def _packed(conv: Convolution, weights: Buffer, attrs: Attrs, target: Target) -> Packed:
+    """How a kernel multiplies weights in groups."""
+    taps, steps, width = weights.shape[2:]
+    lanes = math.gcd(width, target.lanes(conv.compute))
+    dot = byte_dot(target, lanes, conv.images.dtype, attrs["weights"], attrs["size"], attrs["most"])
+    return Packed(dot, taps, steps, width)
 
 
 def _pair(sizes: Sequence[int]) -> Pair:

@@ -9,10 +9,22 @@ from itertools import pairwise
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.dots import GROUP_BYTES, ByteDot
 from tinytorch.runtime.llvm.contract.grid import Grid
 from tinytorch.runtime.llvm.kernel import Buffer
 
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Weights of bytes as `conv2d_packed` has them: groups that `dot` multiplies, `steps` of them for each of `taps`
+    places of a window's row, in panels of `width` columns."""
+
+    dot: ByteDot
+    taps: int
+    steps: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class Convolution:
     dilation: Pair
     groups: int
     columns: int
+    packed: Packed | None = None
 
     @property
     def channels(self) -> int:
@@ -45,7 +58,7 @@ class Convolution:
     @property
     def depthwise(self) -> bool:
         """Whether each channel is convolved by itself, so that vectors run along channels."""
-        return self.channels == self.columns == 1 and self.groups > 1
+        return self.channels == self.columns == 1 and self.groups > 1 and not self.packed
 
     @property
     def compute(self) -> DType:
@@ -72,7 +85,8 @@ class Convolution:
 @dataclass(frozen=True)
 class ImageLayout:
     """Images as microkernels read them: byte steps from image to image, row to row, column to column, channel to
-    channel. Where `copied`, they are padded copies of `rows` rows in scratch memory, in the dtype of the sums."""
+    channel. Where `copied`, they are padded copies of `rows` rows in scratch memory, in the dtype of the sums. Groups
+    of bytes are read as i32, and `channel` is the step from group to group."""
 
     dtype: DType
     image: int
@@ -96,6 +110,8 @@ def image_layout(conv: Convolution, outputs: int, panel: int) -> ImageLayout:
     x = conv.images
     image, row, column, channel = (s * x.dtype.size for s in x.strides)
     rows, columns = conv.reach(0, outputs), conv.reach(1, conv.outputs[1])
+    if conv.packed:
+        return _layout_of_groups(conv, conv.packed, rows, columns)
     readable = conv.inside and x.dtype is conv.compute and (x.strides[3] == 1 or not conv.depthwise)
     if readable or conv.channels == 0:
         return ImageLayout(x.dtype, image, row, column, channel, False, rows)
@@ -105,6 +121,21 @@ def image_layout(conv: Convolution, outputs: int, panel: int) -> ImageLayout:
         return ImageLayout(conv.compute, channels * plane, columns * size, size, plane, True, rows)
     pitch = columns * channels * size
     return ImageLayout(conv.compute, rows * pitch, pitch, channels * size, size, True, rows)
+
+
+def _layout_of_groups(conv: Convolution, packed: Packed, rows: int, columns: int) -> ImageLayout:
+    """The bytes in place where nothing is missing, neither around them nor in a group, and they are multiplied as they
+    are; else copies of the channels of a group. Where the places of a window's row share groups, so do the columns of a
+    copy; a row is followed by what its last group overhangs."""
+    x, dot = conv.images, packed.dot
+    whole = conv.channels % dot.size == 0 and x.strides[3] == 1
+    if conv.inside and whole and dot.size == 4 and not dot.moves(x.dtype):
+        image, row, column, _ = x.strides
+        return ImageLayout(conv.compute, image, row, column, GROUP_BYTES, False, rows)
+    element = GROUP_BYTES // dot.size
+    column = (conv.channels if packed.taps < conv.window[1] else packed.steps * dot.size) * element
+    pitch = (-(-columns * column // GROUP_BYTES) + 1) * GROUP_BYTES
+    return ImageLayout(conv.compute, rows * pitch, pitch, column, GROUP_BYTES, True, rows)
 
 
 def merged_loops(loops: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:

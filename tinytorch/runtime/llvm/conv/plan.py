@@ -10,6 +10,7 @@ threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -58,18 +59,19 @@ class ConvPlan:
 
 def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPlan:
     """The cut for a convolution with outputs, whose rows are pooled `pooled` at a time (1: not at all)."""
-    lanes, most = target.lanes(conv.compute), accumulators(conv.compute, target)
+    lanes, most = lanes_of(conv, target), _accumulators(conv, target)
     groups, columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
     batch, (height, width) = conv.images.shape[0], conv.outputs
     choices: tuple[tuple[Cut, int, int], ...] = ("x", 1, width), ("y", width, height), ("n", width * height, batch)
     cut, inner, size = choices[cut_axis((width, height, batch))]
     unit = inner * (pooled[0] if cut == "y" else 1)
-    if unit > min(most, TALLEST):
+    wide = conv.packed.width // lanes if conv.packed else 0
+    if unit > min(most // max(1, wide), TALLEST):
         cut, inner, size, unit = "x", 1, width, 1
-    few = unit * columns <= most and _sums_along_channels(conv, lanes)
+    few = unit * columns <= most and not conv.packed and _sums_along_channels(conv, lanes)
     form: Form = "lanes" if conv.depthwise else "dot" if few else "outer"
     if form == "outer":
-        tile = choose_tile(inner * size, columns, lanes, most, unit)
+        tile = choose_tile(inner * size, columns, lanes, most, unit, wide=wide)
     else:  # as tall as registers allow; what is bound by memory reads and writes it in order by wide tiles
         wide = min(-(-columns // lanes), most // unit, _STREAM)
         room = most // (columns if form == "dot" else wide)
@@ -100,9 +102,22 @@ def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPla
     )
 
 
+def lanes_of(conv: Convolution, target: Target) -> int:
+    """Of a vector of sums; panels hold whole ones."""
+    lanes = target.lanes(conv.compute)
+    return math.gcd(conv.packed.width, lanes) if conv.packed else lanes
+
+
+def _accumulators(conv: Convolution, target: Target) -> int:
+    """Registers that may hold sums. Instructions that add four products to a sum in place need no others."""
+    in_place = conv.packed is not None and conv.packed.dot.form == "quads"
+    return target.vector_registers * 3 // 4 if in_place else accumulators(conv.compute, target)
+
+
 def _lies_far_apart(conv: Convolution, panel_bytes: int, target: Target) -> bool:
     """Whether the weights of a panel are too many for L1, and at each step of k too few lie together for the caches."""
-    return conv.depth * panel_bytes > target.l1_bytes and panel_bytes <= _NARROW_PANEL
+    fills = conv.depth * panel_bytes > target.l1_bytes
+    return fills and panel_bytes <= _NARROW_PANEL and not conv.packed
 
 
 def _sums_along_channels(conv: Convolution, lanes: int) -> bool:

@@ -65,7 +65,10 @@ class Target:
     @property
     def costs(self) -> Costs:
         """What the passes ask."""
+        fours, twos = self.has_vnni or self.has_dot, self.is_x86
         return Costs(
+            byte_group=4 if fours else 2 if twos else 0,
+            small_byte_group=4 if fours or (twos and self.vector_bytes >= 32) else 2 if twos else 0,
             vector_bytes=self.vector_bytes,
             vector_registers=self.vector_registers,
             panel_vectors=4 if self.vector_registers >= 32 else 2,
