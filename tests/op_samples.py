@@ -753,7 +753,8 @@ def _packed_convolutions() -> list[Sample]:
         w = Tensor(_random(DTYPES[weight], (3, 3, channels, 9 * groups), rng))
         packed = packed_weights(w, groups=groups, dilation=attrs["dilation"][1], size=size, width=width).numpy()
         packing = {"window": (3, 3), "columns": 9 * groups, "size": size, "weights": w.dtype, "most": (255, 255)}
-        samples.append(Sample(OPS["conv2d_packed"], (x, packed), {**attrs, **packing, "groups": groups}, 0, False))
+        own = {**attrs, **packing, "groups": groups, "around": channels}
+        samples.append(Sample(OPS["conv2d_packed"], (x, packed), own, 0, False))
     return samples
 
 

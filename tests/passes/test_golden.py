@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
@@ -31,8 +32,10 @@ from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
+from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
+from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
 from tinytorch.passes.pipeline import CLEAN, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
@@ -70,7 +73,9 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "channels_last": channels_last,
     "join_pads": join_pads,
     "keep_bytes": keep_bytes,
+    "lay_out_convolutions": partial(lay_out_convolutions, costs=Costs(byte_group=2, small_byte_group=4)),
     "lay_out_products": lay_out_products,
+    "monotone_behind_pooling": monotone_behind_pooling,
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
     "recognize_attention": lambda graph: run_passes(graph, (CLEAN, recognize_attention, CLEAN), verify=True)[0],

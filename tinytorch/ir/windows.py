@@ -25,11 +25,11 @@ def taps(window: Pair, outputs: Pair, stride: Pair, dilation: Pair) -> Iterator[
             yield ky, kx, (slice(None), *spans)
 
 
-def padded(x: Array, low: Pair, high: Pair) -> Array:
-    """Zeros around the image; negative amounts cut it."""
+def padded(x: Array, low: Pair, high: Pair, value: int = 0) -> Array:
+    """Zeros, or another value, around the image; negative amounts cut it."""
     amounts = [(0, 0), *zip(low, high, strict=True), (0, 0)]
     window = tuple(slice(max(0, -a), d - max(0, -b)) for d, (a, b) in zip(x.shape, amounts, strict=True))
-    return np.pad(x[window], [(max(0, a), max(0, b)) for a, b in amounts])
+    return np.pad(x[window], [(max(0, a), max(0, b)) for a, b in amounts], constant_values=value)
 
 
 def places(

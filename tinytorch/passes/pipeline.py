@@ -32,6 +32,7 @@ from tinytorch.passes.keep_bytes import keep_bytes
 from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
+from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.rematerialize import rematerialize
@@ -67,7 +68,8 @@ def kernel_passes(
     in_groups = _given(lay_out_convolutions, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
-    images = (channels_last, fold_batch_norm, keep_bytes, relu_behind_pooling, convolutions_to_products)
+    pooled = (keep_bytes, relu_behind_pooling, monotone_behind_pooling)
+    images = (channels_last, fold_batch_norm, *pooled, convolutions_to_products)
     fewer = (in_fewer_products, in_groups) if precision == "fast" else (in_groups,)
     passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
     if not frozen:

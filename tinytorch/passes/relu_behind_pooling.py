@@ -83,7 +83,7 @@ class _Finder:
         unpools = self.readers[place]
         masks = self.read(silent)
         hidden = {place, *(node.output for node in (relu, *unpools, *silent))}
-        if not (_has_elements(pooling) and self.outputs.isdisjoint(hidden) and self.pairs(unpools, masks)):
+        if not (has_elements(pooling) and self.outputs.isdisjoint(hidden) and self.pairs(unpools, masks)):
             return None
         spread = {n.output: n for n in unpools}
         return _Site(x, pooling, tuple(spread[n.inputs[2]] for n in masks), tuple(masks))
@@ -100,7 +100,7 @@ class _Finder:
         return sorted(map(id, self.read(unpools))) == sorted(map(id, masks))
 
 
-def _has_elements(pooling: Node) -> bool:
+def has_elements(pooling: Node) -> bool:
     """Whether every window has an element inside of the image."""
     window, stride, low, dilation = (pooling.attrs[key] for key in ("window", "stride", "low", "dilation"))
     x, out = pooling.inputs[0].type.shape, pooling.outputs[0].type.shape
@@ -165,7 +165,7 @@ def _sum_of_unpooled(rewriter: Rewriter, node: Node) -> Term | None:
     if spread is None or not {1, 2} <= set(node.attrs["axes"]):
         return None
     pooling = rewriter.producer(spread.inputs[1], max_pool2d)
-    if pooling is None or pooling.outputs[1] is not spread.inputs[1] or not _has_elements(pooling):
+    if pooling is None or pooling.outputs[1] is not spread.inputs[1] or not has_elements(pooling):
         return None
     g = rewriter.term(spread.inputs[0])
     return g.apply_op(sum_, [g], node.attrs)

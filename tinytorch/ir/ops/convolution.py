@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.fast import convolution as fast
-from tinytorch.ir.op import Array, Attrs, Op, apply, define
+from tinytorch.ir.op import Array, Attrs, Bounds, Op, apply, define
 from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.contract import are_bytes, check_dtypes, products
 from tinytorch.ir.ops.core import cast, cast_array, computed_in_f32, filled
@@ -136,6 +136,17 @@ def _forward(x: Any, w: Any, out: TensorType, attrs: Attrs) -> Any:
     return apply(conv2d, x, w, high=tuple(high), **_shared(attrs))
 
 
+def sum_bounds(bounds: Sequence[Bounds], depth: int) -> Bounds:
+    """Of `depth` products of integers, any of which may be of a zero around the image."""
+    (a, b), (c, d) = bounds
+    found = [a * c, a * d, b * c, b * d, 0]
+    return depth * min(found), depth * max(found)
+
+
+def _bounds(bounds: Sequence[Bounds], types: Sequence[TensorType], attrs: Attrs) -> Bounds:
+    return sum_bounds(bounds, types[1].size // max(1, types[1].shape[3]))
+
+
 def _image_rule(g: Any, n: Any) -> Any:
     x, w = n.inputs[:2]
     return _in(x.type.dtype, _input_grad(g, _in(g.type.dtype, w), x.type, n.attrs))
@@ -150,7 +161,7 @@ conv2d = define(Op(
     name="conv2d", kind="contract",
     doc="Products of a window at every place of an image with weights, added up; integers wrap. `dtype` is that of the "
         "sums, as of `matmul`.",
-    infer=_conv2d_type, eval=_summed, fast=fast_conv2d, flops=_flops,
+    infer=_conv2d_type, eval=_summed, fast=fast_conv2d, flops=_flops, bounds=_bounds,
     vjp=(_image_rule, _weight_rule),
 ))  # fmt: skip
 

@@ -5,6 +5,8 @@ neighbouring input channels, in an i32, the first in its lowest bits; panels hav
 Weights are [groups of channels * panels, window height, taps, steps, width] of such groups: `steps` groups for the
 channels of each of `taps` places of a window's row. Or, where that takes fewer groups and the row has no gaps, they are
 for the channels of all its places, one after the other, and there is one tap. What overhangs is 0.
+
+Around the images there may be another number than 0: the one that stands for zero.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
-from tinytorch.ir.ops.convolution import conv2d, fast_conv2d
+from tinytorch.ir.op import NONDIFF, Array, Attrs, Bounds, Op, apply, define
+from tinytorch.ir.ops.convolution import conv2d, fast_conv2d, sum_bounds
 from tinytorch.ir.ops.core import cast
 from tinytorch.ir.ops.elementwise import and_
 from tinytorch.ir.ops.view import pad, permute, reshape, slice_
 from tinytorch.ir.types import DType, TensorType, i8, i32, u8
-from tinytorch.ir.windows import Pair
+from tinytorch.ir.windows import Pair, padded
 
 
 def taps_and_steps(width: int, channels: int, dilation: int, size: int) -> tuple[int, int]:
@@ -73,11 +75,22 @@ def _unpacked(packed: Array, channels: int, attrs: Attrs) -> Array:
 
 
 def _packed_type(
-    x: TensorType, w: TensorType, *, window: Pair, columns: int, size: int, weights: DType, most: Pair, **attrs: Any
+    x: TensorType,
+    w: TensorType,
+    *,
+    window: Pair,
+    columns: int,
+    size: int,
+    weights: DType,
+    most: Pair,
+    around: int,
+    **attrs: Any,
 ) -> TensorType:
     groups = attrs["groups"]
     if not {x.dtype, weights} <= {i8, u8} or w.dtype != i32 or size not in (2, 4) or min(most) < 0:
         raise ShapeError(f"conv2d_packed: needs bytes, and weights in groups of 2 or 4 in i32, got {x} and {w}")
+    if not x.dtype.limits[0] <= around <= x.dtype.limits[1] or abs(around) > most[0]:
+        raise ShapeError(f"conv2d_packed: {around} cannot be around images {x} of magnitudes up to {most[0]}")
     if x.rank != 4 or w.rank != 5 or groups < 1 or x.shape[3] % groups or columns % groups:
         raise ShapeError(f"conv2d_packed: images {x} and weights {w} do not fit {columns} columns in {groups} groups")
     channels = x.shape[3] // groups
@@ -89,12 +102,11 @@ def _packed_type(
     return conv2d.infer(x, TensorType(weights, (*window, channels, columns)), dtype=i32, **attrs)
 
 
-_OF_CONV2D = ("stride", "low", "high", "dilation", "groups")
-
-
 def _evaluate(convolve: Callable[..., Array], x: Array, packed: Array, attrs: Attrs) -> Array:
     w = _unpacked(packed, x.shape[3] // attrs["groups"], attrs).astype(attrs["weights"].numpy)
-    return convolve(x, w, dtype=i32, **{key: attrs[key] for key in _OF_CONV2D})
+    own = {key: attrs[key] for key in ("stride", "dilation", "groups")}
+    image = padded(x, attrs["low"], attrs["high"], attrs["around"])
+    return convolve(image, w, dtype=i32, low=(0, 0), high=(0, 0), **own)
 
 
 def _flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
@@ -102,11 +114,19 @@ def _flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
     return 2 * out.size * window[0] * window[1] * channels
 
 
+def _bounds(bounds: Sequence[Bounds], types: Sequence[TensorType], attrs: Attrs) -> Bounds:
+    around = attrs["around"]
+    image = min(bounds[0][0], around), max(bounds[0][1], around)
+    weight = attrs["most"][1]
+    window, channels = attrs["window"], types[0].shape[3] // attrs["groups"]
+    return sum_bounds((image, (-weight, weight)), window[0] * window[1] * channels)
+
+
 conv2d_packed = define(Op(
     name="conv2d_packed", kind="contract",
     doc="conv2d(x, w, dtype=i32) of bytes, given w, of the dtype `weights`, in groups of `size` in panels of columns. "
-        "`most` are bounds of the magnitudes of x and w.",
-    infer=_packed_type, vjp=NONDIFF, flops=_flops,
+        "`most` are bounds of the magnitudes of x and w; x has the number `around` around it.",
+    infer=_packed_type, vjp=NONDIFF, flops=_flops, bounds=_bounds,
     eval=lambda x, w, **attrs: _evaluate(conv2d.eval, x, w, attrs),
     fast=lambda x, w, **attrs: _evaluate(fast_conv2d, x, w, attrs),
 ))  # fmt: skip

@@ -12,7 +12,7 @@ from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.packed_convolution import conv2d_packed, packed_weights
 from tinytorch.ir.types import DType, i8, i32, u8
-from tinytorch.ir.windows import output_size
+from tinytorch.ir.windows import output_size, padded
 from tinytorch.runtime.llvm.conv.kernel import emit
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
@@ -43,6 +43,7 @@ class Case:
     group: int = 4
     width: int = 16
     most: tuple[int, int] = (255, 255)
+    around: int = 0
 
     @property
     def outputs(self):
@@ -58,7 +59,8 @@ class Case:
     def packing(self):
         columns = self.groups * self.columns
         return {
-            "window": self.window, "columns": columns, "size": self.group, "weights": self.pair[1], "most": self.most
+            "window": self.window, "columns": columns, "size": self.group, "weights": self.pair[1], "most": self.most,
+            "around": self.around,
         }  # fmt: skip
 
 
@@ -89,6 +91,7 @@ def drawn_case(rng):
             group=int(rng.choice([2, 4, 4])),
             width=int(rng.choice([5, 8, 16, 32, 64])),
             most=[(255, 255), (255, 64), (127, 63), (255, 1)][rng.integers(4)],
+            around=int(rng.choice([0, 0, 3, 127])),
         )
         if min(case.outputs) >= 1:
             return case
@@ -113,7 +116,8 @@ def emitted(case, x, packed, out, target):
 
 def check(case, rng, target, layout="channels last", results="channels last"):
     x, w, packed = operands(case, rng, layout)
-    wanted = conv2d.eval(x, w, dtype=i32, **case.attrs)
+    padding = {"low": (0, 0), "high": (0, 0)}
+    wanted = conv2d.eval(padded(x, case.low, case.high, case.around), w, dtype=i32, **{**case.attrs, **padding})
     evaluated = conv2d_packed.eval(x, packed, **case.attrs, **case.packing)
     np.testing.assert_array_equal(evaluated, wanted, str(case))
     out = Result(wanted.shape, i32, results)

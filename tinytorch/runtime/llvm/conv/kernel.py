@@ -63,7 +63,7 @@ def _packed(conv: Convolution, weights: Buffer, attrs: Attrs, target: Target) ->
     taps, steps, width = weights.shape[2:]
     lanes = math.gcd(width, target.lanes(conv.compute))
     dot = byte_dot(target, lanes, conv.images.dtype, attrs["weights"], attrs["size"], attrs["most"])
-    return Packed(dot, taps, steps, width)
+    return Packed(dot, taps, steps, width, attrs["around"])
 
 
 def _pair(sizes: Sequence[int]) -> Pair:

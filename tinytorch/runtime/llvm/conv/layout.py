@@ -19,12 +19,13 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class Packed:
     """Weights of bytes as `conv2d_packed` has them: groups that `dot` multiplies, `steps` of them for each of `taps`
-    places of a window's row, in panels of `width` columns."""
+    places of a window's row, in panels of `width` columns. Images have the number `around` around them."""
 
     dot: ByteDot
     taps: int
     steps: int
     width: int
+    around: int = 0
 
 
 @dataclass(frozen=True)
