@@ -117,6 +117,20 @@ def test_a_comparison_knows_its_models_and_metrics() -> None:
         found.front("latency", "accuracy")
 
 
+def test_two_ways_of_measuring_are_joined() -> None:
+    size, latency = METRICS["size"], METRICS["latency"]
+    still = Comparison((Result("a", {"size": 1.0}), Result("b", {"size": 2.0})), (size,), "a", 8, 1, ("one",))
+    timed = tuple(Result(name, {"latency": 0.1}, (0.1, 0.2)) for name in ("a", "b"))
+    found = still.joined(Comparison(timed, (latency,), "b", 1, 2, ("two",)))
+    assert [dict(r.figures) for r in found.results] == [{"size": n, "latency": 0.1} for n in (1.0, 2.0)]
+    assert (found.baseline, found.samples, found.rounds, found.notes) == ("b", 1, 2, ("one", "two"))
+    assert [m.name for m in found.metrics] == ["latency", "size"] and found["a"].times == (0.1, 0.2)
+    again = Comparison(timed, (latency,), "b", 1, 2).joined(still)
+    assert again["a"].times == (0.1, 0.2) and again.samples == 1
+    with pytest.raises(TinyTorchError, match="the models are a, b and a"):
+        still.joined(Comparison(timed[:1], (latency,), "a", 1, 2))
+
+
 # Energy.
 def machine(folder: Path, microjoules: str = "5", wraps: str = "1000", name: str = "package-0") -> Path:
     zone = folder / "intel-rapl:0"

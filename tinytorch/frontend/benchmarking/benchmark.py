@@ -202,7 +202,8 @@ class Benchmark:
         as "latency-accuracy"; with one metric, bars. With a `folder` also as SVG files there."""
         made = plots.figures(self.comparison)
         if folder is not None:
-            target = _folder(folder)
+            target = Path(folder)
+            target.mkdir(parents=True, exist_ok=True)
             for name, figure in made.items():
                 (target / f"{name}.svg").write_text(plots.as_svg(figure), encoding="utf-8")
         return made
@@ -211,16 +212,7 @@ class Benchmark:
         """The last comparison as Markdown. With a `folder`, it is written there as `report.md`, with its pictures
         beside it, and as `report.html`, one page with all of them."""
         found = self.comparison
-        if folder is None:
-            return reports.markdown(found, title=title)
-        target = _folder(folder)
-        pictures = {name: plots.as_svg(figure) for name, figure in self.plot_results().items()}
-        for name, svg in pictures.items():
-            (target / f"{name}.svg").write_text(svg, encoding="utf-8")
-        text = reports.markdown(found, [f"{name}.svg" for name in pictures], title)
-        (target / "report.md").write_text(text, encoding="utf-8")
-        (target / "report.html").write_text(reports.page(found, pictures, title), encoding="utf-8")
-        return text
+        return reports.markdown(found, title=title) if folder is None else reports.write(found, folder, title)
 
 
 def _inputs(example: Any) -> tuple[Any, ...]:
@@ -242,12 +234,6 @@ def _without_targets() -> TinyTorchError:
         "the metrics",
         user_loc(),
     )
-
-
-def _folder(path: str | PathLike[str]) -> Path:
-    target = Path(path)
-    target.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def _calls_within(call: Callable[[], Any], seconds: float) -> int:

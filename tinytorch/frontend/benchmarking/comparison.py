@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch.frontend.benchmarking.intervals import Interval, Verdict
@@ -71,6 +71,26 @@ class Comparison:
                 measured = ", ".join(metric.name for metric in self.metrics)
                 raise TinyTorchError(f"front: {name!r} was not measured; there are {measured}", user_loc())
         return pareto_front(self.results, METRICS[x], METRICS[y])
+
+    def joined(self, other: Comparison) -> Comparison:
+        """The figures of both, where models are measured in two ways: such as accuracy on windows of a text, and times
+        of a step that makes one token. Of what both have, times among it, those of `other` count. The models, by their
+        names, must be the same."""
+        names, others = ([result.name for result in each.results] for each in (self, other))
+        if names != others:
+            raise TinyTorchError(f"joined: the models are {', '.join(names)} and {', '.join(others)}", user_loc())
+        metrics = {metric.name: metric for metric in (*self.metrics, *other.metrics)}
+        results = [
+            replace(b if b.times else a, figures={**a.figures, **b.figures})
+            for a, b in zip(self.results, other.results, strict=True)
+        ]
+        timed = other if any(result.times for result in other.results) else self
+        return replace(
+            timed,
+            results=tuple(results),
+            metrics=tuple(metrics[name] for name in METRICS if name in metrics),
+            notes=(*self.notes, *other.notes),
+        )
 
     @property
     def head(self) -> list[str]:
