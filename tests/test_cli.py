@@ -150,13 +150,15 @@ def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.Monkey
     run("milestone", "2", "--quick")
     run("milestone", "3")
     run("milestone", "4", "--size", "small")
+    run("milestone", "5", "--quick")
     assert called == [
         ("milestones.perceptron", []),
         ("milestones.mlp", ["--quick"]),
         ("milestones.cnn", []),
         ("milestones.tinygpt", ["--size", "small"]),
+        ("milestones.capstone", ["--quick"]),
     ]
-    assert "number" in refused("milestone", "5")
+    assert "number" in refused("milestone", "6")
 
 
 def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

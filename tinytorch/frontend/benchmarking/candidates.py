@@ -157,7 +157,8 @@ def memory_of_call(model: Model, inputs: tuple[Any, ...]) -> int:
         model(*inputs)
         graph = cast("Any", model).graph
         constants = sum(node.attrs["value"].nbytes for node in graph.nodes if node.op is constant)
-        moved = sum(v.type.bytes for v in {*graph.inputs, *graph.outputs})
+        renewed = {graph.outputs[index] for _, index in graph.state}  # in the memory of inputs
+        moved = sum(v.type.bytes for v in {*graph.inputs, *graph.outputs}.difference(renewed))
         return constants + moved + arena_of(model)
     held = [*model.parameters(), *model.buffers()] if isinstance(model, Module) else []
     return bytes_of(held) + bytes_of(tensors_in(inputs)) + peak_bytes(lambda: model(*inputs))

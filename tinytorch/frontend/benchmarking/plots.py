@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAIRS = (("size", "accuracy"), ("latency", "accuracy"), ("memory", "accuracy"), ("memory", "throughput"))
-_SIZE = (6.4, 4.4)  # inches
+_SIZE = (7.2, 4.4)  # inches
+_MARKERS = "osD^vPX*hp"
 _WIDE = 4.0  # a range that is so many times its beginning has a logarithmic axis
-_BINARY = {"bytes": (("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30))}
-_DECIMAL = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
-_SMALL = (("n", 1e-9), ("µ", 1e-6), ("m", 1e-3), ("", 1.0))
+_PREFIXES = (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
+_UNITS = {  # by what metrics are counted in
+    "share": [("%", 0.01)],
+    "bytes": [("B", 1.0), ("KiB", 2.0**10), ("MiB", 2.0**20), ("GiB", 2.0**30)],
+    "s": [("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)],
+    "J": [("µJ", 1e-6), ("mJ", 1e-3), ("J", 1.0)],
+}
 
 
 def figures(comparison: Comparison) -> dict[str, Figure]:
@@ -34,26 +39,23 @@ def scatter(comparison: Comparison, x: str, y: str) -> Figure:
     across, up = Scale(comparison, METRICS[x]), Scale(comparison, METRICS[y])
     front = comparison.front(x, y)
     for i, result in enumerate(comparison.results):
-        if across.of(result) is None or up.of(result) is None:
-            continue
         place = (across.of(result), up.of(result))
+        if None in place:
+            continue
+        color, marker = f"C{i % 10}", _MARKERS[i % len(_MARKERS)]
         if x == "latency" and result.latency is not None:
-            ends = [(result.latency.low / across.factor, result.latency.high / across.factor)]
-            axes.hlines([place[1]], *zip(*ends, strict=True), color=f"C{i % 10}", linewidth=1)
-        axes.plot(*place, "o" if result in front else "x", color=f"C{i % 10}", markersize=7)
-        above = i % 2 == 0
-        axes.annotate(
-            _plain(result.name), place, textcoords="offset points", xytext=(0, 7 if above else -13), ha="center",
-            fontsize=8,
-        )  # fmt: skip
+            ends = [end / across.factor for end in (result.latency.low, result.latency.high)]
+            axes.hlines([place[1]], *ends, color=color, linewidth=1)
+        face = color if result in front else "none"  # what another one beats is hollow
+        axes.plot(*place, marker, color=color, markerfacecolor=face, markersize=8, label=_plain(result.name))
     places = [(across.of(result), up.of(result)) for result in front]
     if len(places) > 1:
-        axes.plot(*zip(*places, strict=True), "--", color="gray", linewidth=1, zorder=0, label="Pareto frontier")
-        axes.legend(fontsize=8)
+        axes.plot(*zip(*places, strict=True), "--", color="gray", linewidth=1, zorder=0, label="frontier")
+    figure.legend(loc="outside right upper", fontsize=8)
     across.label(axes, "x")
     up.label(axes, "y")
     axes.set_title(f"{y} against {x}")
-    axes.margins(0.18)
+    axes.margins(0.1)
     return figure
 
 
@@ -79,12 +81,8 @@ class Scale:
         values = [value for r in comparison.results if (value := r.figures[metric.name]) is not None]
         self.values = [abs(value) for value in values if value]
         least = min(self.values, default=1.0)
-        units = _BINARY.get(metric.unit, _SMALL if metric.unit in ("s", "J") else _DECIMAL)
-        if metric.unit == "share":
-            units = (("%", 0.01),)
-        prefix, self.factor = next((u for u in reversed(units) if least >= u[1]), units[0])
-        unit = prefix if metric.unit in ("bytes", "share") else f"{prefix} {metric.unit}".strip()
-        unit = prefix + metric.unit if metric.unit in ("s", "J") else unit
+        units = _UNITS.get(metric.unit) or [(f"{prefix} {metric.unit}".strip(), size) for prefix, size in _PREFIXES]
+        unit, self.factor = next((u for u in reversed(units) if least >= u[1]), units[0])
         self.text = f"{metric.name}, {unit}"
 
     def of(self, result: Result) -> float | None:
@@ -92,9 +90,21 @@ class Scale:
         return None if value is None else value / self.factor
 
     def label(self, axes: Any, axis: str) -> None:
+        axes.set(**{f"{axis}label": self.text})
         wide = len(self.values) > 1 and max(self.values) > _WIDE * min(self.values)
-        scale = {f"{axis}scale": "log"} if wide and self.metric.unit != "share" else {}
-        axes.set(**{f"{axis}label": self.text}, **scale)
+        if wide and self.metric.unit != "share":
+            _logarithmic(axes, axis)
+
+
+def _logarithmic(axes: Any, axis: str) -> None:
+    """With numbers as people write them at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set(**{f"{axis}scale": "log"})
+    line = getattr(axes, f"{axis}axis")
+    line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    line.set_major_formatter("{x:g}")
+    line.set_minor_formatter(NullFormatter())
 
 
 def _plain(name: str) -> str:
