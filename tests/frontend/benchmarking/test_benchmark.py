@@ -94,6 +94,12 @@ def test_hits_may_say_what_is_right() -> None:
     assert found["Fixed"].figures["accuracy"] == 0.9
 
 
+def test_hits_must_be_booleans() -> None:
+    for hits in (lambda p, t: None, lambda p, t: p[:, 0]):
+        with pytest.raises(tt.TinyTorchError, match="gives booleans"):
+            quick(hits=hits).compare_models([Fixed()], ["accuracy"])
+
+
 def test_several_inputs() -> None:
     x = np.ones((4, 3), np.float32)
     found = tt.Benchmark(example=(x, x.T), rounds=2, seconds=1e-4).compare_models(
@@ -197,6 +203,10 @@ def test_bad_settings(options: dict[str, Any]) -> None:
         (None, "nothing to call the models with"),
         (data()[0], "accuracy needs targets"),
         ([], "no batch"),
+        ((data()[0][:0], data()[1][:0]), "no batch"),
+        (3, "data is batches"),
+        ({"x": 1}, "data is batches"),
+        (iter([data()]), "gone through again"),
         ([(1, 2, 3)], "a batch is 3 things"),
         ([data()[0]], "pairs"),
         ((data()[0], data()[1][:3]), "10 inputs, but 3 targets"),

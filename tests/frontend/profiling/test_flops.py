@@ -43,6 +43,23 @@ def test_convolutions(layer: tt.Module, shape: tuple[int, ...], expected: int) -
     assert profiler.count_flops(layer, shape) == expected
 
 
+def test_convolutions_count_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        groups, stride, dilation = (int(n) for n in rng.integers(1, 4, 3))
+        channels = [groups * int(n) for n in rng.integers(1, 4, 2)]
+        options = {"stride": stride, "groups": groups, "bias": False, "padding": int(rng.integers(0, 2))}
+        for name in ("Conv2d", "ConvTranspose2d"):
+            more = options | ({"dilation": dilation} if name == "Conv2d" else {})
+            size = (int(rng.integers(1, 4)), channels[0], 11, 8)
+            with FlopCounterMode(display=False) as counter:
+                getattr(torch.nn, name)(*channels, 3, **more)(torch.zeros(size))
+            assert profiler.count_flops(getattr(tt, name)(*channels, 3, **more), size) == counter.get_total_flops()
+
+
 def test_products_of_any_rank() -> None:
     assert profiler.count_flops(lambda a, b: a @ b, [(4, 5), (5, 6)]) == 2 * 4 * 5 * 6
     assert profiler.count_flops(lambda a, b: a @ b, [(2, 3, 4, 5), (2, 3, 5, 6)]) == 2 * 6 * 4 * 5 * 6

@@ -15,8 +15,8 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.benchmarking import plots, reports
 from tinytorch.frontend.benchmarking.candidates import (
-    Batches,
     Named,
+    batches_of,
     largest_scores,
     memory_of_call,
     named_models,
@@ -82,7 +82,8 @@ class Benchmark:
         self.confidence = float(
             arguments.number(_WHAT, "confidence", confidence, lambda x: 0 < x < 1, "between 0 and 1")
         )
-        self.batches = None if data is None else Batches(data, arguments.integer(_WHAT, "batch_size", batch_size, 1))
+        size = arguments.integer(_WHAT, "batch_size", batch_size, 1)
+        self.batches = None if data is None else batches_of(data, size)
         self.example = None if example is None else _inputs(example)
         self._found: Comparison | None = None
 
@@ -151,6 +152,8 @@ class Benchmark:
                 raise _without_targets()
             found = self.hits(model(*inputs), targets)
             hits = np.asarray(found.numpy() if isinstance(found, Tensor) else found)
+            if hits.dtype != np.bool_:
+                raise arguments.wrong_type(_WHAT, "hits", "a function that gives booleans", found)
             right, count = right + int(np.count_nonzero(hits)), count + hits.size
         if not count:
             raise TinyTorchError("Benchmark: the data has no targets, so there is no accuracy", user_loc())

@@ -100,6 +100,17 @@ class Batches:
         raise TinyTorchError("Benchmark: the data has no batch", user_loc())
 
 
+def batches_of(data: Any, batch_size: int) -> Batches:
+    """The batches of what users call data; an error for what gives none, or gives them once."""
+    if not isinstance(data, Dataset) and (isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__")):
+        raise arguments.wrong_type("Benchmark", "data", "batches, a data set, or tensors", data)
+    if hasattr(data, "__next__"):
+        raise arguments.wrong_type(
+            "Benchmark", "data", "something that can be gone through again, such as a list", data
+        )
+    return Batches(data, batch_size)
+
+
 def _pair(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, (tuple, list)) and len(cast("Sequence[Any]", batch)) == 2:
         return cast("tuple[Any, Any]", tuple(cast("Sequence[Any]", batch)))
