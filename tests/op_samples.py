@@ -727,6 +727,15 @@ def _panels() -> list[Sample]:
     return samples
 
 
+def _byte_panels() -> list[Sample]:
+    """Bytes in panels of single elements, which every target takes."""
+    rng, op, samples = _rng("byte_panel_matmul"), OPS["byte_panel_matmul"], list[Sample]()
+    for left, right, (rows, depth, columns) in (("u8", "i8", (5, 30, 41)), ("i8", "i8", (1, 7, 3))):
+        operands = (_random(DTYPES[d], s, rng) for d, s in ((left, (rows, depth)), (right, (3, depth, 16, 1))))
+        samples.append(Sample(op, tuple(operands), {"columns": columns if columns > 32 else 33}))
+    return samples
+
+
 def _int4() -> list[Sample]:
     """Weights of four bits: a last group and a last panel that overhang."""
     rng, samples = _rng("int4_matmul"), list[Sample]()
@@ -871,8 +880,8 @@ def _rotaries() -> list[Sample]:
 SAMPLES: list[Sample] = [
     *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
     *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
-    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_int4(), *_packed_convolutions(),
-    *_winograd(), *_pools(),
+    *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_byte_panels(), *_int4(),
+    *_packed_convolutions(), *_winograd(), *_pools(),
     *_normalizations(), *_recurrent(),
     *_rotaries(),
 ]  # fmt: skip

@@ -23,6 +23,9 @@ class Costs:
     vector_bytes: int = 64
     panel_vectors: int = 4  # side by side in a panel of a weight that is laid out for products
     vector_registers: int = 32
+    byte_dots: Literal["quad", "pair", "none"] = "none"  # how many bytes of k an instruction multiplies and adds up
+    quad_pairs: frozenset[tuple[DType, DType]] = frozenset()  # the dtypes that those of four multiply
+    sums_of_16_bits: bool = False  # whether another one adds up two products in 16 bits, which may be too few
     read: float = 4  # what a vector takes that comes from the last level of the caches
     winograd_transform: Mapping[int, float] = field(
         default_factory=lambda: {2: 60, 4: 240}
@@ -35,6 +38,10 @@ class Costs:
     def lanes(self, dtype: DType) -> int:
         """Elements of `dtype` in one vector."""
         return max(1, self.vector_bytes // dtype.size)
+
+    def multiplies_bytes(self, left: DType, right: DType) -> bool:
+        """Whether the instruction for four bytes multiplies such."""
+        return (left, right) in self.quad_pairs
 
     def panel(self, dtype: DType, columns: int) -> int:
         """Columns of a matrix that lie together for the microkernels of products: whole vectors, as many as leave

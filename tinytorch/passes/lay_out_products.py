@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.index_ranges import ranges_of
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import pad, permute, reshape
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
+from tinytorch.passes.lay_out_bytes import byte_layout, byte_product, in_byte_panels, suits_byte_panels
 
 _LEAST_BYTES = 16 << 10  # of a weight: smaller ones stay in L1 as they are
 _LEAST_ROWS = 48  # of products that share a weight which is laid out in each call
@@ -22,9 +25,10 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         %y = matmul(%x, %w)    -->    %1 = permute(reshape(%w))
                                       %y = panel_matmul(%x, %1)
 
-    A kernel would pack other operands itself, in each call, and read few rows' weights across their rows.
+    A kernel would pack other operands itself, in each call, and read few rows' weights across their rows. Weights of
+    bytes become [count, k / size, width, size] for `byte_panel_matmul` (see `lay_out_bytes`).
     """
-    known: dict[Value, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
+    known: dict[object, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
     readers = Counter(node.inputs[1] for node in graph.nodes if node.op is matmul and _many_rows(node))
 
     @local(matmul)
@@ -40,7 +44,24 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         panels = rewriter.term(known[w.value])
         return x.apply_op(panel_matmul, [x, panels], {"columns": w.type.shape[1]})
 
-    return rewrite(graph, table([in_panels]))
+    ranges = functools.cache(lambda: ranges_of(graph))
+
+    @local(matmul)
+    def bytes_in_panels(rewriter: Rewriter, node: Node) -> Term | None:
+        """matmul(x, w) == byte_panel_matmul(x, panels of w)"""
+        x, w = map(rewriter.term, node.inputs)
+        weights = rewriter.producer(w.value, constant)
+        if not suits_byte_panels(node, costs) or weights is None:
+            return None
+        left, right = x.type.dtype, w.type.dtype
+        range_ = ranges()[node.inputs[0]] if costs.sums_of_16_bits else left.limits
+        layout = byte_layout(left, range_, weights.attrs["value"], right, costs)
+        if (w.value, layout) not in known:
+            known[w.value, layout] = in_byte_panels(w, layout).value
+        panels = rewriter.term(known[w.value, layout])
+        return byte_product(x, panels, w.type.shape[1], right, layout)
+
+    return rewrite(graph, table([in_panels, bytes_in_panels]))
 
 
 def _panels(w: Term, width: int) -> Term:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tinytorch.ir.family import Family, FormError, in_epilogue
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Op
+from tinytorch.ir.ops.byte_panels import byte_panel_matmul
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.int4 import int4_matmul
@@ -42,8 +43,8 @@ def check_contraction(kernel: Node, ops: frozenset[Op], absorbs: Callable[[Node,
         raise FormError(f"results of a kernel of {product.op.name} are of its final shape {list(final)}", kernel)
 
 
-_OPS = frozenset({matmul, panel_matmul, int4_matmul})
-_ROW_MAJOR = {panel_matmul: (1,), int4_matmul: (1, 2)}
+_OPS = frozenset({matmul, panel_matmul, byte_panel_matmul, int4_matmul})
+_ROW_MAJOR = {panel_matmul: (1,), byte_panel_matmul: (1,), int4_matmul: (1, 2)}
 
 
 def _check(kernel: Node) -> None:

@@ -3,6 +3,7 @@
 from tinytorch.ir.ops import (
     attention,
     bessel,
+    byte_panels,
     composite,
     contract,
     convolution,
@@ -30,6 +31,7 @@ from tinytorch.ir.ops import (
 __all__ = [
     "attention",
     "bessel",
+    "byte_panels",
     "composite",
     "contract",
     "convolution",

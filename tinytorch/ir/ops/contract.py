@@ -81,8 +81,13 @@ def _fast_matmul(a: Array, b: Array, *, dtype: DType | None = None) -> Array:
     """Products of bytes by BLAS in f64, which holds their sums exactly: numpy multiplies integers one by one."""
     if not are_bytes(a, b):
         return _matmul(a, b, dtype=dtype)
-    exact = np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.int64)
-    return exact.astype(a.dtype if dtype is None else dtype.numpy)
+    return byte_products(a, b).astype(a.dtype if dtype is None else dtype.numpy)
+
+
+def byte_products(a: Array, b: Array) -> Array:
+    """Sums of products in i32, which wrap, by BLAS in f64."""
+    exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+    return exact.astype(np.int64).astype(np.int32)
 
 
 def _matmul_rule(g: Any, n: Any, side: int, a: Any, b: Any) -> Any:

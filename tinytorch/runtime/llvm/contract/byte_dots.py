@@ -8,24 +8,13 @@ in 16 bits, which hold them only where one of the operands has fewer bits: whoev
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tinytorch.ir.types import DType, i8, u8
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I8, I16, I32
 
-Dots = Literal["quad", "pair", "none"]
-
 _PAIRS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 _QUADS_IN_16_BITS = {8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
-
-
-def dots_of(target: Target) -> Dots:
-    """The best of the instructions that are exact for all bytes."""
-    if target.has_vnni or target.has_dot:
-        return "quad"
-    return "pair" if target.is_x86 and target.lanes_of_i32 in _PAIRS else "none"
 
 
 def quad(
@@ -47,11 +36,6 @@ def pair(fn: Function, total: Register, x: Register, y: Register) -> Register:
     """total + the products of the two numbers of 16 bits in each lane of x and y."""
     lanes = total.type.lanes
     return total + fn.call(_PAIRS[lanes], [fn.bitcast(v, I16.widen(2 * lanes)) for v in (x, y)], total.type)
-
-
-def has_sums_of_16_bits(target: Target) -> bool:
-    """Whether the target has `quad_in_16_bits`."""
-    return target.is_x86 and target.lanes_of_i32 in _QUADS_IN_16_BITS
 
 
 def quad_in_16_bits(fn: Function, unsigned: Register, signed: Register) -> Register:

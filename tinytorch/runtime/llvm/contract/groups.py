@@ -1,19 +1,27 @@
-"""Products of bytes: k in groups of 2 or 4, each of which one instruction multiplies and adds up in an i32.
+"""Products of bytes: k in groups of 2 or 4, each of which an instruction multiplies and adds up in an i32.
 
-A group takes four bytes in packed operands: four elements for `vpdpbusd` (AVX-512 VNNI), which multiplies unsigned by
-signed ones, or two widened to 16 bits for `pmaddwd` (all of x86). Neither saturates, unlike `pmaddubsw`: a group is
-exact, and sums wrap. A missing element of the last group is 0.
+Packed rows of a take four bytes for a group: four elements, or two widened to 16 bits where pairs are multiplied.
+Packed panels of b keep bytes: for each group, that of every column, one behind the other; pairs are widened as they are
+read. A missing element of the last group is 0. No sum saturates, see `byte_dots`, and sums of i32 wrap.
 
-`vpdpbusd` takes operands of one signedness after 128 is added to b, or subtracted from it: the product is then off by
-128 times the sum of a's row, which the packed row has behind its groups, negated for the sums to begin with.
+Where an instruction multiplies bytes of other kinds than the operands are, b is moved by 128: the product is then off
+by 128 times the sum of a's row, which the packed row has behind its groups, for the sums to begin with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType, i8, u8
+from tinytorch.runtime.llvm.contract.byte_dots import (
+    add_16_bits,
+    pair,
+    quad,
+    quad_in_16_bits,
+)
 from tinytorch.runtime.llvm.contract.layout import Product
 from tinytorch.runtime.llvm.contract.pack import row_pitch
 from tinytorch.runtime.llvm.kernel import Buffer
@@ -22,62 +30,105 @@ from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I8, I16, I32, I64, PTR
 
-GROUP_BYTES = 4
+GROUP_BYTES = 4  # of a packed row
 _ROWS = 8  # that repay packing b
 _DEPTH = 16
-_MULTIPLY_PAIRS = {
-    4: "llvm.x86.sse2.pmadd.wd",
-    8: "llvm.x86.avx2.pmadd.wd",
-    16: "llvm.x86.avx512.pmaddw.d.512",
-}
+_SIGNS = -0x7F7F7F80  # the highest bit of each byte: moves bytes by 128
 
 
 @dataclass(frozen=True)
 class Groups:
-    """How many elements are in a group, and the dtypes of the operands."""
+    """How groups are multiplied: `quad` takes four bytes, `pair` two, `sixteen` four whose products are added up by two
+    in 16 bits first, and `eight` two groups of four, by four. `left` is a's dtype, `right` that of b once it has been
+    moved by `moved`.
+    """
 
-    size: int
+    form: Literal["quad", "pair", "sixteen", "eight"]
     left: DType
     right: DType
+    moved: int = 0
 
     @property
-    def moves(self) -> bool:
-        """Whether b is moved by 128."""
-        return self.size == 4 and self.left is self.right
+    def size(self) -> int:
+        """Elements of a group."""
+        return 2 if self.form == "pair" else 4
 
-    def dot(self, fn: Function, total: Register, x: Register, y: Register) -> Register:
+    def dot(self, fn: Function, target: Target, total: Register, x: Register, y: Register) -> Register:
         """total + the products of groups x of a and y of b, lane by lane."""
-        lanes = total.type.lanes
+        if self.form == "quad":
+            return quad(fn, target, total, x, y, self.left, self.right)
+        if self.form == "pair":
+            return pair(fn, total, x, y)
+        return add_16_bits(fn, total, self._sixteen(fn, x, y))
+
+    def dot_two(
+        self, fn: Function, total: Register, x: tuple[Register, Register], y: tuple[Register, Register]
+    ) -> Register:
+        """The same of two groups, whose products 16 bits hold together."""
+        return add_16_bits(fn, total, self._sixteen(fn, x[0], y[0]) + self._sixteen(fn, x[1], y[1]))
+
+    def _sixteen(self, fn: Function, x: Register, y: Register) -> Register:
+        return quad_in_16_bits(fn, x, y) if self.left is u8 else quad_in_16_bits(fn, y, x)
+
+    def load_b(self, fn: Function, pointer: Register, offset: int, lanes: int) -> Register:
+        """A vector of packed groups, as i32 lanes."""
         if self.size == 4:
-            pair = (x, y) if self.left is u8 else (y, x)
-            elements = [fn.bitcast(v, I8.widen(4 * lanes)) for v in pair]
-            return fn.call("llvm.x86.avx512.vpdpbusd.512", [total, *elements], total.type)
-        elements = [fn.bitcast(v, I16.widen(2 * lanes)) for v in (x, y)]
-        return total + fn.call(_MULTIPLY_PAIRS[lanes], elements, total.type)
+            return fn.load(pointer, I32.widen(lanes), offset, align=1)
+        wide = fn.convert(_widening(self.right), fn.load(pointer, I8.widen(2 * lanes), offset), I16.widen(2 * lanes))
+        return fn.bitcast(wide, I32.widen(lanes))
 
 
 def groups_of(product: Product, target: Target) -> Groups | None:
     """The groups for a product, or None where single elements are multiplied."""
     a, b = product.a.dtype, product.b.dtype
     small = product.m < _ROWS or product.k < _DEPTH or product.n < target.lanes(product.compute)
-    if small or not {a, b} <= {i8, u8} or target.lanes(product.compute) not in _MULTIPLY_PAIRS or not _is_x86(target):
+    dots = target.byte_dots
+    if small or not {a, b} <= {i8, u8} or dots == "none":
         return None
-    return Groups(4 if target.has_vnni else 2, a, b)
+    if dots == "pair":
+        return Groups("pair", a, b)
+    right = b if target.multiplies_bytes(a, b) else other_kind(b)
+    return Groups("quad", a, right, moved_by(b, right))
 
 
-def _is_x86(target: Target) -> bool:
-    return target.triple.startswith(("x86_64", "amd64"))
+def groups_of_panels(left: DType, panels: Buffer, moved: int, in_16_bits: int, target: Target) -> Groups | None:
+    """The groups in which such panels are multiplied, or None for single elements; CompileError where the target has no
+    instruction for them."""
+    size, right = panels.shape[-1], panels.dtype
+    if size == 1 and not moved:
+        return None
+    if size == 2 and not moved and target.is_x86:
+        return Groups("pair", left, right)
+    if size == 4 and target.multiplies_bytes(left, right):
+        return Groups("quad", left, right, moved)
+    if size == 4 and not moved and in_16_bits and left is not right and target.has_sums_of_16_bits:
+        return Groups("eight" if in_16_bits >= 4 else "sixteen", left, right)
+    raise CompileError(f"{target.name} does not multiply {left} by {right} in groups of {size}")
+
+
+def other_kind(dtype: DType) -> DType:
+    return i8 if dtype is u8 else u8
+
+
+def moved_by(dtype: DType, moved: DType) -> int:
+    """What is added to bytes that are to be of another kind."""
+    return 0 if dtype is moved else 128 if moved is u8 else -128
 
 
 def grouped(product: Product, groups: Groups) -> Product:
     """The product with a step of k for each group, the last of which may overhang."""
-    a, b, size = product.a, product.b, groups.size
+    b, size = product.b, groups.size
     steps = -(-product.k // size)
-    row, column = a.strides[-2:]
-    a = replace(a, shape=(*a.shape[:-1], steps), strides=(*a.strides[:-2], row, column * size))
     row, column = b.strides[-2:]
     b = replace(b, shape=(*b.shape[:-2], steps, b.shape[-1]), strides=(*b.strides[:-2], row * size, column))
-    return replace(product, a=a, b=b)
+    return replace(product, a=grouped_rows(product.a, size), b=b)
+
+
+def grouped_rows(a: Buffer, size: int) -> Buffer:
+    """Rows with a step of k for each group."""
+    row, column = a.strides[-2:]
+    steps = -(-a.shape[-1] // size)
+    return replace(a, shape=(*a.shape[:-1], steps), strides=(*a.strides[:-2], row, column * size))
 
 
 def start_at(steps: int, lanes: int) -> int:
@@ -91,12 +142,11 @@ def pack_row_groups(module: Module, a: Buffer, groups: Groups, lanes: int, targe
     steps = -(-k // groups.size)
     wide = lanes * groups.size
     element = I8 if each == 1 else I16
-    widening = "sext" if a.dtype is i8 else "zext"
+    widening = _widening(a.dtype)
 
     def write(fn: Function) -> None:
         source, to, rows = fn.params
-        zero, ones = fn.zero(I32.widen(lanes)), fn.const(1, I8.widen(wide))
-        counting = replace(groups, right=u8 if a.dtype is i8 else i8)
+        zero, ones = fn.zero(I32.widen(lanes)), fn.const(0x01010101, I32.widen(lanes))
 
         def row(i: Register) -> None:
             start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (row_pitch(steps, lanes) * GROUP_BYTES))
@@ -105,7 +155,8 @@ def pack_row_groups(module: Module, a: Buffer, groups: Groups, lanes: int, targe
                 loaded = fn.load(start, I8.widen(wide), j)
                 value = loaded if each == 1 else fn.convert(widening, loaded, element.widen(wide))
                 fn.store(value, end, j * each)
-                return [counting.dot(fn, total, loaded, ones) for total in sums]
+                together = fn.bitcast(loaded, I32.widen(lanes)) if sums else loaded
+                return [groups.dot(fn, target, total, together, ones) for total in sums]
 
             def single(j: Register, *sums: Register) -> Sequence[Register]:
                 loaded = fn.load(start, I8, j * a.column_bytes)
@@ -113,13 +164,13 @@ def pack_row_groups(module: Module, a: Buffer, groups: Groups, lanes: int, targe
                 return [total + fn.convert(widening, loaded, I32) for total in sums]
 
             whole = k // wide * wide if a.column_bytes == 1 else 0
-            sums = fn.loop(whole, [zero] if groups.moves else [], vector, step=wide)
+            sums = fn.loop(whole, [zero] if groups.moved else [], vector, step=wide)
             totals = [fn.reduce(total, lambda x, y: x + y) for total in sums]
             totals = fn.loop(k, totals, single, start=whole)
             for j in range(k, steps * groups.size):
                 fn.store(fn.zero(element), end, j * each)
             for total in totals:
-                fn.store(total * (-128 if a.dtype is i8 else 128), end, start_at(steps, lanes))
+                fn.store(total * -groups.moved, end, start_at(steps, lanes))
 
         fn.loop(rows, [], row)
 
@@ -131,7 +182,8 @@ def pack_column_groups(module: Module, b: Buffer, groups: Groups, width: int, la
     """`(from, to, steps, end)`: `width` columns of b for that many groups of k, the last of which is the last of all
     where `end` is not 0."""
     size, rest = groups.size, b.shape[-2] % groups.size
-    pitch = -(-width // lanes) * lanes * GROUP_BYTES
+    pitch = -(-width // lanes) * lanes * size
+    element = I32 if size == 4 else I16
 
     def write(fn: Function) -> None:
         source, to, steps, last = fn.params
@@ -139,32 +191,27 @@ def pack_column_groups(module: Module, b: Buffer, groups: Groups, width: int, la
 
         def together(start: Register, j: int) -> Register:
             """Groups that lie together in each column."""
-            found, type = fn.zero((I32 if size == 4 else I16).widen(lanes)), I32 if size == 4 else I16
+            found = fn.zero(element.widen(lanes))
             for lane in range(min(lanes, width - j)):
-                loaded = fn.load(start, type, (j + lane) * b.column_bytes, align=1)
-                found = fn.insert(found, loaded, lane)
-            if size == 4:
-                return found
-            widening = "sext" if b.dtype is i8 else "zext"
-            wide = fn.convert(widening, fn.bitcast(found, I8.widen(2 * lanes)), I16.widen(2 * lanes))
-            return fn.bitcast(wide, I32.widen(lanes))
+                found = fn.insert(found, fn.load(start, element, (j + lane) * b.column_bytes, align=1), lane)
+            return found
 
         def apart(start: Register, j: int, live: int) -> Register:
             """Groups of `live` rows of b."""
-            bits, mask = 8 * GROUP_BYTES // size, fn.lane_mask(lanes, width - j)
-            found = fn.zero(I32.widen(lanes))
+            mask = fn.lane_mask(lanes, width - j)
+            found = fn.zero(element.widen(lanes))
             for i in range(live):
                 at = i * b.row_bytes + j * b.column_bytes
                 lane = emitter.load_strided(start, b.dtype, b.strides[-1], at, mask=mask)
-                value = fn.convert("sext" if b.dtype is i8 else "zext", emitter.value(lane), I32.widen(lanes))
-                found = found | ((value & ((1 << bits) - 1)) << (bits * i))
+                value = fn.convert("zext", emitter.value(lane), element.widen(lanes))
+                found = found | (value << (8 * i) if i else value)
             return found
 
         def step(g: Register, live: int = size) -> None:
             start, end = fn.at(source, g * (size * b.row_bytes)), fn.at(to, g * pitch)
             for j in range(0, width, lanes):
                 value = together(start, j) if b.row_bytes == 1 and live == size else apart(start, j, live)
-                fn.store(value ^ -0x7F7F7F80 if groups.moves else value, end, j * GROUP_BYTES)
+                fn.store(value ^ _SIGNS if groups.moved else value, end, j * size)
 
         if not rest:
             fn.loop(steps, [], step)
@@ -176,6 +223,10 @@ def pack_column_groups(module: Module, b: Buffer, groups: Groups, width: int, la
 
     key = ("column groups", groups, b.row_bytes, b.column_bytes, rest, width, lanes, target)
     return _shared(module, key, 4, write)
+
+
+def _widening(dtype: DType) -> str:
+    return "sext" if dtype is i8 else "zext"
 
 
 def _shared(module: Module, key: object, params: int, write: Callable[[Function], None]) -> Function:

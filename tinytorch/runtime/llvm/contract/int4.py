@@ -19,8 +19,6 @@ from tinytorch.ir.ops.int4 import PANEL, RUN, ZERO
 from tinytorch.ir.types import DType, f16, f32, i8, u8
 from tinytorch.runtime.llvm.contract.byte_dots import (
     add_16_bits,
-    dots_of,
-    has_sums_of_16_bits,
     pair,
     quad,
     quad_in_16_bits,
@@ -127,10 +125,9 @@ def emit_int4(
 def _form(x: Buffer, target: Target) -> Form:
     if x.dtype is not i8:
         return "float"
-    dots = dots_of(target)
-    if dots == "pair":
-        return "sixteen" if has_sums_of_16_bits(target) else "pair"
-    return "quad" if dots == "quad" else "each"
+    if target.byte_dots == "pair" and target.has_sums_of_16_bits:
+        return "sixteen"
+    return "each" if target.byte_dots == "none" else target.byte_dots
 
 
 def _tile(m: int, product: _Int4) -> _Tile:

@@ -14,15 +14,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tinytorch.ir.op import Op
+from tinytorch.ir.ops.byte_panels import byte_panel_matmul
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.runtime.llvm.contract.columns_first import columns_first
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
-from tinytorch.runtime.llvm.contract.groups import grouped, groups_of
+from tinytorch.runtime.llvm.contract.groups import Groups, grouped, groups_of, groups_of_panels
 from tinytorch.runtime.llvm.contract.int4 import emit_int4
-from tinytorch.runtime.llvm.contract.layout import Product, product_of, product_of_panels
+from tinytorch.runtime.llvm.contract.layout import Product, product_of, product_of_byte_panels, product_of_panels
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.contract.plan import plan_product
+from tinytorch.runtime.llvm.contract.plan_bytes import plan_of_byte_panels
 from tinytorch.runtime.llvm.contract.rows_first import rows_first
 from tinytorch.runtime.llvm.contract.work import Block, Work
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
@@ -36,7 +38,9 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     first = next(n for n in kernel.body.nodes if n.op in _WRITERS)
     order, epilogue = epilogue_of(kernel, first)
     operands = (kernel.operands[kernel.body.inputs.index(v)] for v in first.inputs)
-    return replace(_WRITERS[first.op](module, name, *operands, kernel.results[0], target, epilogue), order=order)
+    known = {name: first.attrs[name] for name in _ATTRS.get(first.op, ()) if name in first.attrs}
+    code = _WRITERS[first.op](module, name, *operands, kernel.results[0], target, epilogue, **known)
+    return replace(code, order=order)
 
 
 def emit_matmul(
@@ -49,7 +53,9 @@ def emit_matmul(
     an empty K gives zeros. CompileError if shapes or dtypes do not fit.
     """
     ends = epilogue or STORE_SUMS
-    return _emit(module, name, product_of(a, b, (out, *ends.outputs), ends.operands), target, epilogue)
+    single = product_of(a, b, (out, *ends.outputs), ends.operands)
+    groups = groups_of(single, target)
+    return _emit(module, name, single, grouped(single, groups) if groups else single, groups, target, epilogue)
 
 
 def emit_panel_matmul(
@@ -57,25 +63,62 @@ def emit_panel_matmul(
 ) -> KernelCode:
     """The same for a [M, K], out [M, N], and b in row-major panels [count, K, width] of whole vectors or not."""
     ends = epilogue or STORE_SUMS
-    return _emit(module, name, product_of_panels(a, b, (out, *ends.outputs), ends.operands), target, epilogue)
+    product = product_of_panels(a, b, (out, *ends.outputs), ends.operands)
+    return _emit(module, name, product, product, None, target, epilogue)
+
+
+def emit_byte_panel_matmul(
+    module: Module,
+    name: str,
+    a: Buffer,
+    b: Buffer,
+    out: Buffer,
+    target: Target,
+    epilogue: Epilogue | None = None,
+    *,
+    moved: int = 0,
+    in_16_bits: int = 0,
+) -> KernelCode:
+    """The same of bytes, with b in panels [count, K / size, width, size], see `byte_panel_matmul`; CompileError for
+    groups that the target does not multiply."""
+    ends = epilogue or STORE_SUMS
+    groups = groups_of_panels(a.dtype, b, moved, in_16_bits, target)
+    if groups is None:
+        b = replace(b, shape=b.shape[:3], strides=b.strides[:3])
+        return emit_panel_matmul(module, name, a, b, out, target, epilogue)
+    single, product = product_of_byte_panels(a, b, (out, *ends.outputs), ends.operands)
+    return _emit(module, name, single, product, groups, target, epilogue)
 
 
 _WRITERS: dict[Op, Callable[..., KernelCode]] = {
     matmul: emit_matmul,
     panel_matmul: emit_panel_matmul,
+    byte_panel_matmul: emit_byte_panel_matmul,
     int4_matmul: emit_int4,
 }
+_ATTRS = {byte_panel_matmul: ("moved", "in_16_bits")}
 
 
-def _emit(module: Module, name: str, single: Product, target: Target, epilogue: Epilogue | None) -> KernelCode:
+def _emit(
+    module: Module,
+    name: str,
+    single: Product,
+    product: Product,
+    groups: Groups | None,
+    target: Target,
+    epilogue: Epilogue | None,
+) -> KernelCode:
+    """`single` with its steps of k as elements, `product` with those that are multiplied at once."""
     buffers = (epilogue or STORE_SUMS).frame().buffers
     fn = module.function(name, [PTR, I64])
     if not (single.batches and single.m and single.n):
         fn.ret()
         return KernelCode((), buffers)
-    groups = groups_of(single, target)
-    product = grouped(single, groups) if groups else single
-    plan = plan_product(product, target, groups is not None)
+    plan = (
+        plan_of_byte_panels(product, groups, target)
+        if groups and product.panels
+        else plan_product(product, target, groups is not None)
+    )
     work = Work(module, fn, single, product, groups, plan, target, epilogue)
     _items(work)
     fn.ret()

@@ -85,6 +85,21 @@ def product_of_panels(a: Buffer, panels: Buffer, results: Sequence[Buffer], inpu
     return product
 
 
+def product_of_byte_panels(
+    a: Buffer, panels: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]
+) -> tuple[Product, Product]:
+    """The product of bytes [m, k] and the columns of row-major panels [count, k / size, width, size]: with single
+    steps of k, then with one for each group."""
+    _, steps, width, size = panels.shape
+    m, k = a.shape
+    row, column = a.strides
+    b = Buffer(panels.dtype, (steps, results[0].shape[-1]), (width * size, size))
+    groups = Buffer(a.dtype, (m, steps), (row, column * size))
+    product = Product(groups, b, tuple(results), tuple(inputs), panels=width)
+    _check(product)
+    return Product(a, Buffer(b.dtype, (k, b.shape[1]), (0, 0)), tuple(results), tuple(inputs), panels=width), product
+
+
 def _check(product: Product) -> None:
     a, b = product.a, product.b
     expected = (*product.batch, product.m, product.n)

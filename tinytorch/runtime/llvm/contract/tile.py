@@ -83,7 +83,7 @@ class _OuterTile:
     def _begin(self, a: Register, accumulate: Register, zeros: list[Register]) -> list[Register]:
         """What sums begin with: behind packed rows of moved groups, once for all of k."""
         fn, key = self.fn, self.key
-        if not key.groups or not key.groups.moves:
+        if not key.groups or not key.groups.moved:
             return zeros
 
         def load() -> list[Register]:
@@ -129,12 +129,17 @@ class _OuterTile:
         """The sums after `depth` steps of k from `start` on, some of them unrolled where a step is short."""
         fn, key = self.fn, self.key
         unroll = max(1, min(4, _UNROLLED // (key.tile.rows * key.tile.vectors)))
+        if key.groups and key.groups.form != "quad":
+            unroll = 2  # four lose up to two fifths of the rate with AVX2
         packed = [fn.at(fn.params[6], start * self._pitch)] if key.packs else []
 
         def steps(count: int) -> Callable[..., Sequence[Register]]:
             def body(at: Register, a: Register, b: Register, *carried: Register) -> Sequence[Register]:
                 to, following = carried[: len(packed)], carried[len(packed) :]
                 self._fetch(start + at, count)
+                if key.groups and key.groups.form == "eight" and count == 2:
+                    following = self._two_steps(a, b, following)
+                    return [fn.at(a, count * key.a.k_step), fn.at(b, count * key.b.k_step), *following]
                 for i in range(count):
                     at_b = fn.at(b, i * key.b.k_step)
                     self._pack(at_b, *[fn.at(p, i * self._pitch) for p in to])
@@ -220,11 +225,25 @@ class _OuterTile:
                     following[i * width + j] = self._add(held[i], y, following[i * width + j])
         return following
 
+    def _two_steps(self, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
+        """Two groups of k, whose products are added up in 16 bits, a vector of columns at a time."""
+        key, groups, rows, width = self.key, self.key.groups, self.key.tile.rows, self.key.tile.vectors
+        assert groups is not None
+        following = list(sums)
+        for j in range(width):
+            first, second = (self.vectors.value(self._b_vector(self.fn.at(b, i * key.b.k_step), j)) for i in (0, 1))
+            for i in range(rows):
+                x, y = (self.vectors.value(self._a_element(self.fn.at(a, n * key.a.k_step), i)) for n in (0, 1))
+                at = i * width + j
+                following[at] = groups.dot_two(self.fn, following[at], (x, y), (first, second))
+        return following
+
     def _add(self, x: Lane, y: Lane, total: Register) -> Register:
         if self.key.dot:
             return self.key.dot.add(self.fn, total, [(self.vectors.value(x), self.vectors.value(y))])
         if self.key.groups:
-            return self.key.groups.dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
+            pair = self.vectors.value(x), self.vectors.value(y)
+            return self.key.groups.dot(self.fn, self.key.target, total, *pair)
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
     def _a_element(self, a: Register, row: int) -> Lane:
@@ -248,5 +267,8 @@ class _OuterTile:
         if self.key.panels:
             vectors, apart = self.key.panels
             offset = column // vectors * apart + column % vectors * self.key.lanes * source.step
+        if self.key.groups:  # absent columns are there, as zeros
+            loaded = self.key.groups.load_b(self.fn, b, offset, self.key.lanes)
+            return self.vectors.lane(loaded, self.key.compute)
         loaded = self.vectors.load_strided(b, source.dtype, stride, offset, mask=self.masks[column])
         return loaded.cast(self.key.compute)

@@ -86,6 +86,7 @@ class Work:
         self.plan = plan
         self.target = target
         self.size = product.compute.size
+        self.b_size = groups.size if groups else self.size  # bytes that a step of k takes in a column of a packed panel
         out = product.results[0]
         self.k_blocks = -(-max(1, product.k) // plan.k_block)
         # Where many blocks are added up, more than in one chain, what is rounded off waits beside the sums.
@@ -106,7 +107,7 @@ class Work:
         elif plan.pack_a == "panels":
             a = -(-plan.group // plan.tile.rows) * panel_pitch(self.a_depth, plan.tile.rows, plan.lanes)
         packed = -(-plan.k_block // plan.lanes) * plan.lanes * plan.panel if plan.pack_b != "none" else 0
-        self.panel_bytes = aligned(packed * self.size)
+        self.panel_bytes = aligned(packed * self.b_size)
         self.panel_sums = rows * plan.panel * self.size  # bytes
         waiting = panels * self.panel_sums if self.epilogue is not None and self.k_blocks > 1 else 0
         self.b_at = aligned(a * self.size)
@@ -297,4 +298,5 @@ class Work:
         b = self.product.b
         if self.plan.pack_b == "none" or packs:
             return Source(b.dtype, b.column_bytes, b.row_bytes)
-        return Source(self.product.compute, self.size, -(-width // self.plan.lanes) * self.plan.lanes * self.size)
+        pitch = -(-width // self.plan.lanes) * self.plan.lanes * self.b_size
+        return Source(b.dtype if self.groups else self.product.compute, self.b_size, pitch)

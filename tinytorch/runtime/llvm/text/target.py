@@ -9,10 +9,11 @@ from typing import Literal, get_args
 
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.types import DType
+from tinytorch.ir.types import DType, i8, u8
 from tinytorch.runtime.llvm.text import library
 
 TargetName = Literal["avx512", "avx512_vnni", "avx2", "avx_vnni", "sse2", "neon", "neon_dot"]
+_BYTES = [(left, right) for left in (i8, u8) for right in (i8, u8)]
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -41,8 +42,16 @@ class Target:
         return self.triple.startswith(("x86_64", "amd64"))
 
     @property
-    def lanes_of_i32(self) -> int:
-        return self.vector_bytes // 4
+    def byte_dots(self) -> Literal["quad", "pair", "none"]:
+        """How many bytes of each operand an instruction multiplies and adds up in an i32, exactly."""
+        if self.has_vnni or self.has_dot:
+            return "quad"
+        return "pair" if self.is_x86 else "none"  # of bytes that were widened to 16 bits
+
+    @property
+    def has_sums_of_16_bits(self) -> bool:
+        """Whether it adds up two products of unsigned by signed bytes in 16 bits."""
+        return self.is_x86 and self.vector_bytes >= 32
 
     def multiplies_bytes(self, left: DType, right: DType) -> bool:
         """Whether bytes of these dtypes are what its instruction for them multiplies."""
@@ -72,6 +81,9 @@ class Target:
             vector_bytes=self.vector_bytes,
             vector_registers=self.vector_registers,
             panel_vectors=4 if self.vector_registers >= 32 else 2,
+            byte_dots=self.byte_dots,
+            quad_pairs=frozenset(pair for pair in _BYTES if self.multiplies_bytes(*pair)),
+            sums_of_16_bits=self.has_sums_of_16_bits and not self.has_vnni,
         )
 
     @staticmethod
