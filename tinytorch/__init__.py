@@ -66,6 +66,7 @@ from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
+    from tinytorch import amp as amp
     from tinytorch import array_api as array_api
     from tinytorch import autograd as autograd
     from tinytorch import backends as backends
@@ -81,6 +82,8 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch import utils as utils
     from tinytorch.compiled import Compiled
     from tinytorch.frontend.acceleration import vectorized_matmul
+    from tinytorch.frontend.acceleration.autocast import autocast, get_autocast_dtype, is_autocast_enabled
+    from tinytorch.frontend.acceleration.mixed_precision import MixedPrecisionTrainer
     from tinytorch.frontend.benchmarking import Benchmark
     from tinytorch.frontend.compression import (
         GradualPruning,
@@ -132,12 +135,14 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.saving import load, save
 
 _LATER = {  # where the names are that are loaded when they are first asked for
-    "tinytorch": "array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
+    "tinytorch": "amp array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
     "tinytorch.compiled": "Compiled",
     "tinytorch.frontend.acceleration": "vectorized_matmul",
     "tinytorch.frontend.benchmarking": "Benchmark",
     "tinytorch.frontend.compression": "GradualPruning Sparsity magnitude_prune measure_sparsity prune_n_of_m"
     " remove_masks",
+    "tinytorch.frontend.acceleration.autocast": "autocast get_autocast_dtype is_autocast_enabled",
+    "tinytorch.frontend.acceleration.mixed_precision": "MixedPrecisionTrainer",
     "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
@@ -195,6 +200,7 @@ __all__ = [
     "Int4Linear",
     "KVCache",
     "Metrics",
+    "MixedPrecisionTrainer",
     "Module",
     "Muon",
     "Optimizer",
@@ -219,6 +225,7 @@ __all__ = [
     "TransformerBlock",
     "VerifyError",
     "attention_with_cache",
+    "autocast",
     "bernoulli",
     "bf16",
     "binary_hits",
@@ -233,12 +240,14 @@ __all__ = [
     "f64",
     "from_dlpack",
     "from_numpy",
+    "get_autocast_dtype",
     "get_num_threads",
     "grad",
     "i8",
     "i32",
     "i64",
     "inference_mode",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "load",
     "load_safetensors",

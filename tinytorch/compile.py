@@ -13,6 +13,7 @@ from tinytorch.ir import locks
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.types import bf16, dtype_of, f16
 
 if TYPE_CHECKING:
     from tinytorch.backend_names import BackendName
@@ -48,6 +49,7 @@ def compile(
     freeze: bool = False,
     memory_limit: int | None = None,
     precision: Precision = "fast",
+    autocast: object = None,
 ) -> Compiled:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
@@ -84,6 +86,10 @@ def compile(
     An infinity, a NaN or an overflow gives what the definition gives. With "exact", every result is the sum of the
     products of its definition, and only the order of additions is left open.
 
+    `autocast` is a 16-bit float, tt.bfloat16 or tt.float16: the graph computes in it what `tt.autocast` would, and its
+    results and state have the dtypes that they have without. That is for programs written in f32; where the function
+    shall see the dtypes itself, `with tt.autocast(…)` stands in it.
+
     A compiled module is a module: its parameters, `train()`, `state_dict()` … are those of the module. As a decorator
     in a class, the function becomes a compiled method.
     """
@@ -99,8 +105,11 @@ def compile(
         raise CompileError(f"memory_limit is a number of bytes, an int from 0 on, got {memory_limit!r}", user_loc())
     if precision not in get_args(Precision):
         raise CompileError(f'precision is "fast" or "exact", got {precision!r}', user_loc())
+    narrow = None if autocast is None else dtype_of(autocast)
+    if narrow not in (None, bf16, f16):
+        raise CompileError(f"autocast is tt.bfloat16, tt.float16 or None, got {narrow}", user_loc())
     made = CompiledModule if isinstance(function, Module) else Compiled
-    return made(function, chosen, freeze, memory_limit, precision)
+    return made(function, chosen, freeze, memory_limit, precision, narrow)
 
 
 def verify(

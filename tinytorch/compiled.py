@@ -24,6 +24,7 @@ from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import Consumed, TraceAgain, mode
@@ -40,6 +41,8 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.reference import evaluate
+from tinytorch.ir.types import DType
+from tinytorch.passes.autocast import autocast
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import memory
@@ -72,8 +75,10 @@ class Compiled:
         freezes: bool,
         memory_limit: int | None = None,
         precision: Precision = "fast",
+        autocast: DType | None = None,
     ) -> None:
         self.function = function
+        self.autocast = autocast
         self.backend = backend
         self.freezes = freezes
         self.memory_limit = memory_limit
@@ -108,7 +113,7 @@ class Compiled:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The general call: containers, arrays, new signatures."""
         if mode.trace is not None:
-            return self.function(*args, **kwargs)
+            return self._uncompiled(args, kwargs)
         call = Signature(args, kwargs, self._varying)
         try:
             return self._run(call)
@@ -146,8 +151,7 @@ class Compiled:
             found = self._last = self._ready(call, apart=False)
         if self._runs_eagerly(found):
             _log.debug("%s runs eagerly: it changes state and its result is differentiated outside", self._name)
-            args, kwargs = call.arguments()
-            return self.function(*args, **kwargs)
+            return self._uncompiled(*call.arguments())
         form = call.form if found.row_major else None
         if form is not None:
             self._hot = (found, form if form.static or form.names else None)
@@ -156,6 +160,11 @@ class Compiled:
         if result is MISMATCH:
             self._explain_failure(found, tensors)
         return self._finish(found, result, tensors)
+
+    def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The function itself, in its own program or as a part of one that is traced."""
+        with autocast_mode(mode.autocast if self.autocast is None else self.autocast):
+            return self.function(*args, **kwargs)
 
     def _moves(self, item: Specialization) -> bool:
         """Whether a graph was run that has slices at places which are known when it runs."""
@@ -237,6 +246,9 @@ class Compiled:
             if call.numbers:
                 raise _Failed from error
             raise
+        if self.autocast is not None:
+            narrow = autocast(traced.graph, self.autocast, set(traced.variables.values()))
+            traced = replace(traced, graph=narrow)
         if call.numbers and watch.asks_type:
             raise NeedsValue(call.numbers)
         if not same():
@@ -285,7 +297,8 @@ class Compiled:
             calls = make(traced.graph, len(args) + len(leaves), traced.captured)
             calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
-        how = (mode.grad, call.flags, pinned, frozenset[tuple[int, int]](), frozen, grad_flags, call.accepts)
+        shared = frozenset[tuple[int, int]]()
+        how = (mode.grad, mode.autocast, call.flags, pinned, shared, frozen, grad_flags, call.accepts)
         found = Specialization(weakref.ref(self), traced, calls, guards, *how)
         found.overlaps = found.shared(args)
         return found
@@ -435,17 +448,20 @@ class Compiled:
         if known is None or known.function != method:
             if known is not None:  # of the object that this one was copied from
                 attributes.pop(name, None)
-            made = Compiled(method, self.backend, self.freezes, self.memory_limit, self.precision)
+            made = Compiled(method, *self._options)
             known = attributes.setdefault(name, made)  # another thread may have been faster
         return known
 
+    @property
+    def _options(self) -> tuple[Any, ...]:
+        """What this was made with, beside the function."""
+        return self.backend, self.freezes, self.memory_limit, self.precision, self.autocast
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return type(self)(
-            copy.deepcopy(self.function, memo), self.backend, self.freezes, self.memory_limit, self.precision
-        )
+        return type(self)(copy.deepcopy(self.function, memo), *self._options)
 
     def __copy__(self) -> Compiled:
-        return type(self)(self.function, self.backend, self.freezes, self.memory_limit, self.precision)
+        return type(self)(self.function, *self._options)
 
     def __reduce__(self) -> Any:
         """A decorated function or method is found again by its name; anything else is compiled anew."""
@@ -454,7 +470,7 @@ class Compiled:
             return getattr, (function.__self__, function.__name__)
         if isinstance(function, types.FunctionType) and _named(function) is self:
             return function.__qualname__
-        return type(self), (function, self.backend, self.freezes, self.memory_limit, self.precision)
+        return type(self), (function, *self._options)
 
 
 def _named(function: types.FunctionType) -> Any:

@@ -16,6 +16,7 @@ _OWN = frozenset(
         "freezes",
         "memory_limit",
         "precision",
+        "autocast",
         "_name",
         "_known",
         "_recent",

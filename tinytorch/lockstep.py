@@ -15,7 +15,8 @@ from tinytorch.compiled import Compiled
 from tinytorch.frontend.arguments import function as require_function
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.mode import reference_mode
+from tinytorch.frontend.tensor.autocasting import autocast_mode
+from tinytorch.frontend.tensor.mode import mode, reference_mode
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
@@ -42,9 +43,11 @@ def verify(
     backend: Backend | None = None
     memory_limit: int | None = None
     precision: Precision = "fast"
+    narrow = mode.autocast
     if isinstance(function, Compiled):
         backend = backend_names.find(function.backend)
         memory_limit, precision = function.memory_limit, function.precision
+        narrow = function.autocast or narrow
         function, freeze = function.function, freeze or function.freezes
     leaves: list[Any] = []
     spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
@@ -53,13 +56,14 @@ def verify(
     args, kwargs = unflatten(spec, tensors)
     surroundings = _Surroundings(function, (args, kwargs))
     try:
-        traced = _trace(function, args, kwargs, unique)
+        with autocast_mode(narrow):
+            traced = _trace(function, args, kwargs, unique)
         if freeze:
             frozen_graph(traced)  # refuses what it cannot freeze
         tensors = [*unique, *traced.captured]
         surroundings.keep(tensors)
         inputs = [np.array(t.data) for t in tensors]
-        with reference_mode():
+        with reference_mode(), autocast_mode(narrow):
             result = function(*args, **kwargs)
         eager = _eager_outputs(traced, tensors, result)
     finally:

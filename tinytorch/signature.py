@@ -26,6 +26,7 @@ _PARTS = (  # of a key
     "arguments that are one tensor, or no longer are",
     "an argument that requires grad, or no longer does",
     "gradients switched on or off",
+    "another autocast",
 )
 
 
@@ -122,7 +123,7 @@ class Signature:
         self.flags = tuple(t.requires_grad for t in self.tensors)
         types = tuple(t.type for t in self.tensors)
         pattern = tuple(index[id(t)] for t in operands)
-        self.key = (self._frozen, freeze(static), types, pattern, self.flags, mode.grad)
+        self.key = (self._frozen, freeze(static), types, pattern, self.flags, mode.grad, mode.autocast)
 
     def _place(self, i: int) -> Hashable:
         return (self._frozen, i, type(self._leaves[i]))

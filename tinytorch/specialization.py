@@ -17,6 +17,7 @@ from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, st
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant
+from tinytorch.ir.types import DType
 from tinytorch.runtime import memory
 
 # Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
@@ -72,6 +73,7 @@ class Specialization:
     calls: Calls
     guards: Guards
     grad_mode: bool
+    autocast: DType | None
     flags: tuple[bool, ...]  # which argument tensors required grad
     pinned: tuple[tuple[int, Tensor], ...]  # argument tensors that Python code reaches in another way too
     overlaps: frozenset[tuple[int, int]]  # inputs that shared memory, one of which is written: that was no obstacle
@@ -217,7 +219,7 @@ class Specialization:
     def valid(self, same: bool = False) -> bool:
         """The quick look at everything but the arguments. `same`: what Python holds was looked at already."""
         unchanged = self.guards.unchanged  # a function in an attribute: quicker in two steps than as a method
-        if self.grad_mode is not mode.grad or not (same or unchanged()):
+        if self.grad_mode is not mode.grad or self.autocast is not mode.autocast or not (same or unchanged()):
             return False
         for tensor in self.active:
             if not tensor._requires_grad:

@@ -20,7 +20,9 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
+from tinytorch.ir.types import bf16
 from tinytorch.ir.verify import verify
+from tinytorch.passes.autocast import autocast
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.convolutions_to_products import convolutions_to_products
@@ -60,6 +62,7 @@ def written(graph: Graph) -> Graph:
 
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "autocast": partial(autocast, dtype=bf16),
     "autodiff": all_gradients,
     "convolutions_to_products": convolutions_to_products,
     "winograd_convolutions": winograd_convolutions,

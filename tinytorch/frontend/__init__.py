@@ -8,7 +8,8 @@ Each imports only those before it, so this is the order to read them in. The doc
   `autograd`, `linear_algebra`, `optimizers`, `schedulers` (learning rates).
 - `tracing`, which turns a Python function into a graph, and `guards`, which say whether it is out of date.
 - What runs compiled: `training`; then `data`, `spatial`, `tokenization`, `embeddings`, `attention`, `transformers`,
-  `kv_cache`, `profiling`, `acceleration`, `quantization`, `compression` (pruning), `benchmarking`, `distributions`.
+  `kv_cache`, `profiling`, `acceleration` (mixed precision), `quantization`, `compression` (pruning), `benchmarking`,
+  `distributions`.
 - `legacy` (what old programs call), and lists of names: `functional`, `names`, `standard` (the Array API's),
   `numpy_functions`.
 """

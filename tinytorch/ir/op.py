@@ -15,6 +15,7 @@ from tinytorch.ir.types import MAX_BYTES, TensorType
 Kind = Literal[
     "elementwise", "reduce", "view", "move", "contract", "index", "update", "random", "composite", "kernel"
 ]  # fmt: skip
+Precision = Literal["low", "high"]  # what autocast computes an op in: 16-bit floats, or f32 at least
 Array = np.ndarray[Any, Any]
 Attrs = Mapping[str, Any]
 Bounds = tuple[int, int]  # the smallest and the largest value of integers, both included
@@ -99,7 +100,8 @@ class Op:
     index in range): `eval` raises where it is false, a kernel reports it and the graph stops before it changes any
     state; `fast` is what eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the
     elements of the first result, where they are integers, from the operands' bounds, their types and the attributes,
-    unless they follow from the kind; `spelled` is how users call it, unless a function of the frontend says so.
+    unless they follow from the kind; `spelled` is how users call it, unless a function of the frontend says so;
+    `autocast` is what mixed precision computes it in, unless that follows from the kind (`ir/autocast.py`).
 
     `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
     cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
@@ -121,6 +123,7 @@ class Op:
     bounds: Callable[[Sequence[Bounds], Sequence[TensorType], Attrs], Bounds] | None = None
     results: int = 1
     spelled: Spelled | None = None
+    autocast: Precision | None = None
 
     def result_types(self, types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
         """The types of the results. ShapeError if no memory could hold one."""

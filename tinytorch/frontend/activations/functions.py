@@ -15,6 +15,7 @@ from tinytorch.frontend.functions.creation import arange
 from tinytorch.frontend.functions.random import Generator, rand
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir.errors import ShapeError
@@ -79,6 +80,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @spelled("nn.functional.prelu")
+@low
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where it is positive, else weight * x: one weight, or one for each channel, axis 1 (He et al. 2015)."""
     require_tensor("prelu", weight)

@@ -14,6 +14,7 @@ from tinytorch.frontend.binding import clear
 from tinytorch.frontend.functions.random import Generator, stream
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
@@ -29,6 +30,7 @@ _NAME = "scaled_dot_product_attention"
 
 
 @clear
+@low
 def scaled_dot_product_attention(
     Q: Tensor,
     K: Tensor,
@@ -85,6 +87,7 @@ def _of_pytorch(
     return scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
 
 
+@low
 def attention_at(Q: Tensor, K: Tensor, V: Tensor, positions: Tensor, scale: float | None = None) -> Tensor:
     """Causal attention of queries [batch, heads, queries, d], of which the first of each batch entry stands at key
     `positions` i64[batch], over keys and values [batch, groups, keys, d] of a cache: what lies behind the last query

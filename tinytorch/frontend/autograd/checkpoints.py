@@ -20,6 +20,7 @@ from tinytorch.frontend import arguments as checks
 from tinytorch.frontend.autograd.function import with_gradient
 from tinytorch.frontend.functions.random import default_generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.gradients import (
     grad_mode,
     gradients,
@@ -58,13 +59,14 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     cut, leaves = _cut(given, Tensor.detach)
     with _changes() as changed:
         results, tree = _run(function, arguments, cut)
+    autocast = mode.autocast
     captured = {id(x): x for r in results for x in outside_leaves(r, leaves)}
     inputs = [*(x for x in given if x.requires_grad), *captured.values()]
     results = [r.detach() for r in results]  # without the first run's tape, which told what the function captures
     outside = [(ref, before) for ref, before in changed if ref() is not None]
 
     def pull(cotangents: list[Tensor]) -> Sequence[Tensor | None]:
-        with _as_before(outside):
+        with _as_before(outside), autocast_mode(autocast):
             return _recomputed(function, arguments, given, list(captured.values()), cotangents)
 
     return unflatten(tree, with_gradient(results, inputs, pull) if inputs else results)

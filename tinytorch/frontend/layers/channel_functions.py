@@ -10,6 +10,7 @@ from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import dropout
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir import ops
@@ -22,6 +23,7 @@ _NEGATIVE = -1.7580993408473766  # what SELU gives far below 0: -scale * alpha (
 
 # Norms.
 @spelled("group_norm", space="nn.functional")
+@high
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -45,6 +47,7 @@ def group_norm(
 
 
 @spelled("instance_norm", space="nn.functional")
+@high
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -83,6 +86,7 @@ def instance_norm(
 
 
 @spelled(space="nn.functional")
+@high
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha · mean of x² over `size` neighbouring channels)**beta, of x [batch, channels, ...] (Krizhevsky et
     al. 2012, with the mean in place of the sum, as in PyTorch); channels beyond the ends count as zeros."""

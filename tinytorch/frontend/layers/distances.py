@@ -8,6 +8,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.layers.norms import length
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -15,6 +16,7 @@ from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
 
 
 @spelled("nn.functional.cosine_similarity", method=False)
+@high
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 · x2 / (|x1| |x2|) along `dim`, each length at least `eps`. The operands broadcast."""
     x1, x2 = _floats("cosine_similarity", x1, x2)
@@ -32,6 +34,7 @@ def _unit(x: Tensor, axis: int, least: float) -> Tensor:
 
 
 @spelled("nn.functional.pairwise_distance", method=False)
+@high
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last axis. The operands broadcast."""
     x1, x2 = _floats("pairwise_distance", x1, x2)

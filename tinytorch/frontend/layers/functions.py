@@ -14,6 +14,7 @@ from tinytorch.frontend.functions.random import Generator, stream
 from tinytorch.frontend.layers.norms import length
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high, low
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir import ops
@@ -35,6 +36,7 @@ __all__ = [
 
 
 @spelled(space="nn.functional")
+@low
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.T + bias, with x [..., in], weight [out, in], bias [out]; or of a vector of weights [in], without a
     bias or with one that is a number, [...]."""
@@ -56,6 +58,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 @spelled("bilinear", space="nn.functional")
+@low
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """sum over i and j of x1[…, i] weight[o, i, j] x2[…, j], plus bias[o]: of x1 [..., in1] and x2 [..., in2], with
     weight [out, in1, in2], [..., out]."""
@@ -103,6 +106,7 @@ def _check_affine(what: str, x: Tensor, shape: Shape, **given: Tensor | None) ->
 
 
 @spelled(space="nn.functional")
+@high
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -124,6 +128,7 @@ def layer_norm(
 
 
 @spelled(space="nn.functional")
+@high
 def rms_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:

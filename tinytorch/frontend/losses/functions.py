@@ -8,6 +8,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -46,6 +47,7 @@ def old_arguments(what: str, size_average: object, reduce: object) -> None:
 
 # Classes.
 @spelled(space="nn.functional")
+@high
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -98,6 +100,7 @@ def _soft_losses(rows: Tensor, targets: Tensor, weight: Tensor | None, smoothing
 
 
 @spelled(space="nn.functional")
+@high
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -227,6 +230,7 @@ def _weighted(what: str, loss: Tensor, weight: Tensor | None, reduction: str) ->
 
 
 @spelled(space="nn.functional")
+@high
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -242,6 +246,7 @@ def mse_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -257,6 +262,7 @@ def l1_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -275,6 +281,7 @@ def smooth_l1_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -296,6 +303,7 @@ def _bent(difference: Tensor, limit: float, scale: float) -> Tensor:
 
 
 @spelled(space="nn.functional")
+@high
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -313,6 +321,7 @@ def binary_cross_entropy(
 
 
 @spelled(space="nn.functional")
+@high
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

@@ -16,6 +16,7 @@ from tinytorch.frontend.layers.distances import pairwise_distance
 from tinytorch.frontend.losses.functions import old_arguments, pair, reduced
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
@@ -28,6 +29,7 @@ from tinytorch.ir.types import bool_, i64
 
 # Of distributions.
 @spelled("kl_div", space="nn.functional")
+@high
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -52,6 +54,7 @@ def kl_div(
 
 
 @spelled("poisson_nll_loss", space="nn.functional")
+@high
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -79,6 +82,7 @@ def poisson_nll_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -119,6 +123,7 @@ def _variance(name: str, input: Tensor, var: Any) -> Tensor:
 
 # With margins.
 @spelled("hinge_embedding_loss", space="nn.functional")
+@high
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -138,6 +143,7 @@ def hinge_embedding_loss(
 
 
 @spelled("cosine_embedding_loss", space="nn.functional")
+@high
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -168,6 +174,7 @@ def cosine_embedding_loss(
 
 
 @spelled("margin_ranking_loss", space="nn.functional")
+@high
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -191,6 +198,7 @@ def margin_ranking_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: object = None, reduce: object = None, reduction: str = "mean"
 ) -> Tensor:
@@ -201,6 +209,7 @@ def soft_margin_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -221,6 +230,7 @@ def multilabel_soft_margin_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -257,6 +267,7 @@ def multi_margin_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def multilabel_margin_loss(
     input: Tensor, target: Tensor, size_average: object = None, reduce: object = None, reduction: str = "mean"
 ) -> Tensor:
@@ -293,6 +304,7 @@ def _rows_of(name: str, input: Tensor) -> tuple[Tensor, bool]:
 
 # Of three.
 @spelled("triplet_margin_loss", space="nn.functional")
+@high
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -316,6 +328,7 @@ def triplet_margin_loss(
 
 
 @spelled(space="nn.functional")
+@high
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

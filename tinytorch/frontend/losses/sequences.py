@@ -12,6 +12,7 @@ from tinytorch.frontend.functions.manipulation.indexed import gather
 from tinytorch.frontend.losses.functions import reduced
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError
@@ -23,6 +24,7 @@ _NEVER = -1e30  # the log of 0: finite, so that differences of two of them are n
 
 
 @spelled(space="nn.functional")
+@high
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

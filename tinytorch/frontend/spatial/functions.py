@@ -15,7 +15,9 @@ from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.spatial import volumes
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import apply
@@ -143,6 +145,7 @@ def conv_transpose3d(
     )
 
 
+@low
 def _convolution(
     name: str,
     rank: int,
@@ -188,6 +191,7 @@ def paddings(name: str, padding: Size | str, kernel: Ints, stride: Ints, dilatio
     return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
 
 
+@low
 def _transposed(
     name: str,
     rank: int,
@@ -315,6 +319,9 @@ def batch_norm(
     arguments.not_negative("batch_norm", "eps", eps)
     if not isinstance(momentum, Tensor):
         arguments.finite("batch_norm", "momentum", momentum)
+    if mode.autocast is not None and input.dtype.bits == 16:
+        held = next((x for x in (weight, running_mean) if x is not None), None)
+        input = input.cast(f32 if held is None else held.dtype)
     _check_norm(input, {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias})
     last = input if input.ndim == 2 else input.permute(0, *range(2, input.ndim), 1)
     if training:

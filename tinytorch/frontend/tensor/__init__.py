@@ -2,7 +2,8 @@
 
 To read, in this order:
 
-- What holds in a thread, and what a tensor lies in: `mode`, `devices`, `dtypes`, `storage` (memory that tensors share).
+- What holds in a thread, and what a tensor lies in: `mode`, `autocasting` (mixed precision), `devices`, `dtypes`,
+  `storage` (memory that tensors share).
 - How values were made: `gradient_hooks`, `tape`, `results` (several of one op), `inplace` (changes in place).
 - From and to Python: `conversions` (numpy and numbers), `printing`, `indexing`, `views`.
 - Eager mode: `kernels` (what large ops run as), `evaluation`, `backward` (the tape read backwards).

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from tinytorch.frontend.tensor import kernels
+from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.gradient_hooks import apply_hooks
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import version_of
@@ -37,7 +38,8 @@ def leaf_gradients(root: Any, seed: Any, retain: bool, record: bool) -> list[tup
     before, mode.grad = mode.grad, record
     try:
         enter = hooked(tape, cotangents)
-        pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once, enter=enter)
+        with autocast_mode(None):  # cotangents are in the dtypes that values were computed in
+            pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once, enter=enter)
     finally:
         mode.grad = before
     leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}

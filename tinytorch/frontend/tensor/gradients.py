@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.backward import at_once, key_of, leaf_of, tape_of
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.tape import Record, hooked
@@ -69,7 +70,7 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
         if any(key_of(x) in active for x in record.inputs):
             active.update(name for name in record.names if name is not None)
     cotangents: dict[Hashable, Any] = {key_of(output): seed}
-    with grad_mode(create_graph):
+    with grad_mode(create_graph), autocast_mode(None):
         pullback(
             tape,
             cotangents,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.types import DType
 
 
 class Consumed:
@@ -42,10 +43,11 @@ class RunningTrace(Protocol):
 
 
 class _Mode(threading.local):
-    """What holds in this thread: is a trace running, are gradients recorded."""
+    """What holds in this thread: is a trace running, are gradients recorded, which ops run in 16-bit floats."""
 
     trace: RunningTrace | None = None
     grad: bool = True
+    autocast: DType | None = None  # what products are computed in (`autocasting`)
     reference: bool = False  # every op runs by its `eval`, as in the interpreter
     # By id, the tensors whose memory eager code changes in place, and what it held before, where somebody asks.
     written: dict[int, tuple[Any, Array]] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from tinytorch.frontend.tensor.autocasting import autocast_operands
 from tinytorch.frontend.tensor.backward import leaf_gradients
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.evaluation import evaluate, record
@@ -106,6 +107,8 @@ class Tensor(Views, TableMethods):
         return self._data.shape if self._expr is None else self._expr.type.shape
 
     def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
+        if mode.autocast is not None:
+            operands = autocast_operands(op, operands, mode.autocast)
         trace = mode.trace
         if trace is not None:
             return trace.apply(op, operands, attrs)

@@ -13,6 +13,7 @@ import numpy as np
 from tinytorch.frontend.module.masks import note_masks
 from tinytorch.frontend.module.scopes import scope
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.storage import (
     Steps,
@@ -350,7 +351,8 @@ class Trace:
         values = [self._history(t).value for t in wrt]
         outputs = {self.lift(output).value: self.lift(seed).value}
         self.builder.loc = user_loc()
-        found = self.gradients_pass(self.builder, outputs, values)
+        with autocast_mode(None):
+            found = self.gradients_pass(self.builder, outputs, values)
         return [None if v is None else self._gradient(Expr(self.builder, v), create_graph) for v in found]
 
     def _gradient(self, expr: Expr, with_history: bool) -> Tensor:

@@ -31,7 +31,7 @@ def trace(
     if mode.trace is not None:
         raise TraceError("a trace is running already", user_loc())
     joined: frozenset[int] = frozenset()
-    grad = mode.grad
+    grad, autocast = mode.grad, mode.autocast
     while True:
         running = Trace(gradients, joined, Builder(name))
         try:
@@ -44,7 +44,7 @@ def trace(
         except ShapeError as error:
             raise error if error.loc else ShapeError(str(error), user_loc()) from None
         finally:
-            mode.trace, mode.grad = None, grad
+            mode.trace, mode.grad, mode.autocast = None, grad, autocast
             running.restore()
 
 

@@ -28,11 +28,14 @@ class Counts:
         self.tensor = Tensor.wrap(np.zeros(3, np.int64))
         self.tensor.name = "counts"
 
-    def add(self, batches: int = 0, pending: int = 0, updates: int = 0) -> None:
-        """Count in a step; an update leaves nothing pending."""
-        kept = np.array([1, 0 if updates else 1, 1])
+    def add(self, batches: int = 0, pending: int = 0, updates: int | Tensor | None = None) -> None:
+        """Count in a step; an update leaves nothing pending, also one that was left out and so counts as 0."""
+        kept = np.array([1, 1 if updates is None else 0, 1])
         with grad_mode(False):
-            self.tensor.copy_(self.tensor * kept + np.array([batches, pending, updates]))
+            counted = self.tensor * kept + np.array([batches, pending, 0])
+            if updates is not None:
+                counted = counted + np.array([0, 0, 1]) * updates
+            self.tensor.copy_(counted)
 
     def set(self, batches: int, pending: int, updates: int) -> None:
         self.tensor.copy_(Tensor(np.array([batches, pending, updates])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -95,12 +96,35 @@ class Totals:
         return float(self.values[2] / self.values[3]) if self.values[3] else None
 
 
+class Precision(Tracked):
+    """What steps compute in: here, in the dtype of the model. Mixed precision overrides all three."""
+
+    def region(self) -> AbstractContextManager[Any]:
+        """Around the model and its loss."""
+        return nullcontext()
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """What `backward()` begins with."""
+        return loss
+
+    def update(self, optimizers: Sequence[Optimizer], max_norm: float | None) -> int | Tensor:
+        """Clip the gradients, step, and forget them; how many updates that was: 0 if it was left out."""
+        if max_norm is not None:
+            clip_grad_norm(parameters_of(optimizers), max_norm)
+        for optimizer in optimizers:
+            optimizer.step()
+        zero_grad(optimizers)  # no gradient outlives its step: the next begins as this one did
+        return 1
+
+
 class Step(Tracked):
     """A model applied to a batch, with its loss and hits added to the totals. Tracked, so that a compiled step sees
     when an attribute of the model or the optimizer changes."""
 
-    def __init__(self, model: Module, loss_fn: LossFunction, hits: Hits | None, totals: Totals) -> None:
-        self.model, self.loss_fn, self.hits, self.totals = model, loss_fn, hits, totals
+    def __init__(
+        self, model: Module, loss_fn: LossFunction, hits: Hits | None, totals: Totals, precision: Precision
+    ) -> None:
+        self.model, self.loss_fn, self.hits, self.totals, self.precision = model, loss_fn, hits, totals, precision
         self.means = getattr(loss_fn, "reduction", "mean") == "mean"
 
     def weight(self, samples: int) -> int:
@@ -110,8 +134,9 @@ class Step(Tracked):
     def forward(self, inputs: Any, targets: Any) -> Tensor:
         """The loss of a batch."""
         samples = samples_in(inputs)
-        prediction = self.model(inputs)
-        loss = self.loss_fn(prediction, targets)
+        with self.precision.region():
+            prediction = self.model(inputs)
+            loss = self.loss_fn(prediction, targets)
         if not isinstance(loss, Tensor) or loss.shape != ():
             got = loss.type if isinstance(loss, Tensor) else type(loss).__name__
             raise ShapeError(f'the loss is a scalar Tensor (reduction "mean" or "sum"), got {got}', user_loc())
@@ -128,30 +153,22 @@ class TrainStep(Step):
         loss_fn: LossFunction,
         hits: Hits | None,
         totals: Totals,
+        precision: Precision,
         optimizers: Sequence[Optimizer],
         max_norm: float | None,
         counts: Counts,
     ) -> None:
-        super().__init__(model, loss_fn, hits, totals)
+        super().__init__(model, loss_fn, hits, totals, precision)
         self.optimizers, self.max_norm, self.counts = TrackedList(optimizers), max_norm, counts
 
     def __call__(self, inputs: Any, targets: Any) -> None:
         loss = self.forward(inputs, targets)
-        _zero_grad(self.optimizers)
-        loss.backward()
-        _update(self.optimizers, self.max_norm)
-        self.counts.add(batches=1, updates=1)
+        zero_grad(self.optimizers)
+        self.precision.scaled(loss).backward()
+        self.counts.add(batches=1, updates=self.precision.update(self.optimizers, self.max_norm))
 
 
-def _update(optimizers: Sequence[Optimizer], max_norm: float | None) -> None:
-    if max_norm is not None:
-        clip_grad_norm(parameters_of(optimizers), max_norm)
-    for optimizer in optimizers:
-        optimizer.step()
-    _zero_grad(optimizers)  # no gradient outlives its step: the next begins as this one did
-
-
-def _zero_grad(optimizers: Sequence[Optimizer]) -> None:
+def zero_grad(optimizers: Sequence[Optimizer]) -> None:
     for optimizer in optimizers:
         optimizer.zero_grad()
 
@@ -191,15 +208,15 @@ class AccumulateStep(TrainStep):
     def __call__(self, inputs: Any, targets: Any) -> None:
         loss = self.forward(inputs, targets)
         weight = self.weight(samples_in(inputs))
-        _zero_grad(self.optimizers)
-        (loss * weight).backward()
+        zero_grad(self.optimizers)
+        self.precision.scaled(loss * weight).backward()
         with grad_mode(False):
             self.weights.add_(weight)
             for i, (p, total) in enumerate(zip(parameters_of(self.optimizers), self.sums, strict=True)):
                 if p.grad is not None:
                     self.reached[i] = True
                     total.add_(p.grad)
-        _zero_grad(self.optimizers)
+        zero_grad(self.optimizers)
         self.counts.add(batches=1, pending=1)
 
     def clear(self) -> None:
@@ -232,10 +249,10 @@ class UpdateStep(Tracked):
         for p, total, there in zip(parameters_of(source.optimizers), source.sums, reached, strict=True):
             divisor = source.weights.cast(p.dtype) if source.means else 1
             p.grad = total / divisor if there else None
-        _update(source.optimizers, source.max_norm)
+        done = source.precision.update(source.optimizers, source.max_norm)
         with grad_mode(False):
             source.clear()
-        source.counts.add(updates=1)
+        source.counts.add(updates=done)
 
 
 class EvaluateStep(Step):

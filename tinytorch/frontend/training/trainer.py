@@ -49,6 +49,7 @@ from tinytorch.frontend.training.steps import (
     EvaluateStep,
     Hits,
     LossFunction,
+    Precision,
     Totals,
     TrainStep,
     UpdateStep,
@@ -111,11 +112,12 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self._totals, self._tested, self._counts = Totals(), Totals(), Counts()
         self._wrap: Callable[[Any], Any] = compiled if arguments.flag("Trainer", "compile", compile) else _as_it_is
-        steps = (model, loss_fn, hits, self._totals, self.optimizers, max_norm, self._counts)
+        precision = self._precision()
+        steps = (model, loss_fn, hits, self._totals, precision, self.optimizers, max_norm, self._counts)
         self._sums = AccumulateStep(*steps) if accumulate > 1 else None
         self.train_step = self._wrap(self._sums or TrainStep(*steps))
         self.update_step = self._wrap(UpdateStep(self._sums)) if self._sums else None
-        self.evaluate_step = self._wrap(EvaluateStep(model, loss_fn, hits, self._tested))
+        self.evaluate_step = self._wrap(EvaluateStep(model, loss_fn, hits, self._tested, precision))
         self._counted = -1  # the epoch whose batches `_counts` counts
         self._goes_on: Any = None  # the loader with which an interrupted epoch goes on; or ANY_LOADER
         self._skip = 0  # batches that a loader without a state must give again before a resumed epoch goes on
@@ -124,6 +126,10 @@ class Trainer:
         self._undo: Undo | None = None  # for the step that runs
         self._finished: FinishedEpoch | None = None  # until all of it is in its place
         self._best: dict[str, Array] = {}
+
+    def _precision(self) -> Precision:
+        """What the steps compute in."""
+        return Precision()
 
     @property
     def step(self) -> int:
@@ -243,12 +249,12 @@ class Trainer:
     @contextmanager
     def _interruptible(self, dataloader: Iterable[Any]) -> Generator[None]:
         """Around the epochs with a loader: whatever interrupts them, they can be saved or gone on with afterwards."""
-        with_grad = mode.grad
+        with_grad, autocast = mode.grad, mode.autocast
         try:
             yield
         except BaseException as error:
             # What interrupted a clean-up has left these as they were inside.
-            mode.trace, mode.grad, recording.recorder = None, with_grad, None
+            mode.trace, mode.grad, mode.autocast, recording.recorder = None, with_grad, autocast, None
             if not isinstance(error, Exception) and self._counted == self.epoch:
                 self._goes_on = dataloader
             self._settle()

@@ -270,7 +270,7 @@ attention = define(Op(
     name="attention", kind="composite", results=2,
     doc="softmax(q kᵀ · scale + mask) v of each head, and what the weights of each row are made with.",
     infer=_attention_types, eval=eval_of(_attention), fast=fast_of(_attention), expand=_attention,
-    vjp=JointRule(_attention_rule), flops=_flops,
+    vjp=JointRule(_attention_rule), flops=_flops, autocast="low",
 ))  # fmt: skip
 attention_grad = define(Op(
     name="attention_grad", kind="composite", results=3,

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
-from tinytorch.ir.op import NONDIFF, Attrs, Nondiff, Op, Rule, Spelled, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import NONDIFF, Attrs, Nondiff, Op, Precision, Rule, Spelled, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -66,13 +66,27 @@ def define_composite(
     results: int = 1,
     spelled: Spelled | None = None,
     flops: Flops | None = None,
+    autocast: Precision | None = None,
 ) -> Op:
     """A composite whose `eval` and `fast` follow from its expansion; its `flops` too, unless the expansion does more
     than the definition asks for."""
     expand = _in_f32(definition)
     how, count, fast = eval_of(expand), flops or flops_of(expand), fast_of(expand)
     return define(
-        Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results, spelled=spelled)
+        Op(
+            name,
+            "composite",
+            doc,
+            infer,
+            how,
+            vjp,
+            count,
+            expand=expand,
+            fast=fast,
+            results=results,
+            spelled=spelled,
+            autocast=autocast,
+        )
     )
 
 
@@ -196,11 +210,13 @@ def _log_softmax_rule(g: Any, n: Any) -> Any:
 
 
 softmax = define_composite(
-    "softmax", "exp(x) / sum(exp(x)) along `axis`", _float_type("softmax"), _softmax, (_softmax_rule,)
-)
+    "softmax", "exp(x) / sum(exp(x)) along `axis`", _float_type("softmax"), _softmax, (_softmax_rule,),
+    autocast="high",
+)  # fmt: skip
 log_softmax = define_composite(
-    "log_softmax", "x - log(sum(exp(x))) along `axis`", _float_type("log_softmax"), _log_softmax, (_log_softmax_rule,)
-)
+    "log_softmax", "x - log(sum(exp(x))) along `axis`", _float_type("log_softmax"), _log_softmax, (_log_softmax_rule,),
+    autocast="high",
+)  # fmt: skip
 
 
 def _logsumexp_type(x: TensorType, *, axis: int) -> TensorType:
@@ -222,6 +238,7 @@ def _logsumexp(x: Any, *, axis: int) -> Any:
 logsumexp = define_composite(
     "logsumexp", "log(sum(exp(x))) along `axis`, which stays with size 1", _logsumexp_type, _logsumexp,
     (lambda g, n: _along(g, n.inputs[0].type.shape) * apply(softmax, n.inputs[0], axis=n.attrs["axis"]),),
+    autocast="high",
 )  # fmt: skip
 
 
@@ -240,6 +257,7 @@ mean = define_composite(
     _mean_type,
     lambda x, *, axes: mean_of(x, axes),
     (_mean_rule,),
+    autocast="high",
 )
 
 
@@ -310,6 +328,7 @@ def _variance_rule(g: Any, n: Any) -> Any:
 variance = define_composite(
     "variance", "Squared distances from the mean over `axes`, divided by their number less `correction`, or by 0",
     lambda x, *, axes, correction: _mean_type(x, axes=axes), _variance, (_variance_rule,),
+    autocast="high",
 )  # fmt: skip
 
 
@@ -343,7 +362,7 @@ def _layernorm_rule(g: Any, n: Any) -> Any:
 
 layernorm = define_composite(
     "layernorm", "(x - mean) / sqrt(variance + eps) over `axes` (Ba, Kiros & Hinton 2016), without scale and shift",
-    _layernorm_type, _layernorm, (_layernorm_rule,),
+    _layernorm_type, _layernorm, (_layernorm_rule,), autocast="high",
 )  # fmt: skip
 
 
@@ -401,7 +420,7 @@ def _cross_entropy_rule(g: Any, n: Any) -> Any:
 
 cross_entropy = define_composite(
     "cross_entropy", "-log softmax(logits)[target] of each row of the last axis", _cross_entropy_type, _cross_entropy,
-    (_cross_entropy_rule, None),
+    (_cross_entropy_rule, None), autocast="high",
 )  # fmt: skip
 
 

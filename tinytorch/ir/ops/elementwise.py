@@ -11,7 +11,7 @@ from tinytorch.ir import lanemath as lm
 from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.numpy_emitter import by_lanes, larger, smaller
-from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, Spelled, apply, define
+from tinytorch.ir.op import NONDIFF, Nondiff, Op, Precision, Rule, Spelled, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, require_same, where, zeros_like
 from tinytorch.ir.types import TensorType, bool_, i64
 
@@ -36,11 +36,14 @@ def define_elementwise(
     vjp: tuple[Rule | None, ...] | Nondiff,
     *kinds: str,
     spelled: Spelled | None = None,
+    autocast: Precision | None = None,
 ) -> Op:
     """An op whose operands and result have one type."""
     infer = _same(name, kinds or ("float", "int", "uint"))
     how = computed_in_f32(numpy)
-    return define(Op(name, "elementwise", doc, infer, how, vjp, one_per_result, lane, spelled=spelled))
+    return define(
+        Op(name, "elementwise", doc, infer, how, vjp, one_per_result, lane, spelled=spelled, autocast=autocast)
+    )
 
 
 def _number(like: Any, value: float) -> Any:
@@ -121,16 +124,24 @@ def _sign_lane(e: Emitter, x: Lane) -> Lane:
 sign = define_elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, NONDIFF)
 
 # Functions of floats.
-exp = define_elementwise("exp", "e**x", np.exp, lm.exp, (lambda g, n: g * n.output,), "float")
-expm1 = define_elementwise("expm1", "e**x - 1", np.expm1, lm.expm1, (lambda g, n: g * (n.output + 1.0),), "float")
-log = define_elementwise("log", "Natural logarithm", np.log, lm.log, (lambda g, n: g / n.inputs[0],), "float")
-log1p = define_elementwise("log1p", "log(1 + x)", np.log1p, lm.log1p, (lambda g, n: g / (n.inputs[0] + 1.0),), "float")
+exp = define_elementwise(
+    "exp", "e**x", np.exp, lm.exp, (lambda g, n: g * n.output,), "float", autocast="high"
+)  # fmt: skip
+expm1 = define_elementwise(
+    "expm1", "e**x - 1", np.expm1, lm.expm1, (lambda g, n: g * (n.output + 1.0),), "float", autocast="high"
+)
+log = define_elementwise(
+    "log", "Natural logarithm", np.log, lm.log, (lambda g, n: g / n.inputs[0],), "float", autocast="high"
+)
+log1p = define_elementwise(
+    "log1p", "log(1 + x)", np.log1p, lm.log1p, (lambda g, n: g / (n.inputs[0] + 1.0),), "float", autocast="high"
+)
 sqrt = define_elementwise(
     "sqrt", "Square root", np.sqrt, lambda e, x: e.unary("sqrt", x), (lambda g, n: g * 0.5 / n.output,), "float"
 )
 rsqrt = define_elementwise(
     "rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lm.rsqrt,
-    (lambda g, n: g * -0.5 * n.output * n.output * n.output,), "float",
+    (lambda g, n: g * -0.5 * n.output * n.output * n.output,), "float", autocast="high",
 )  # fmt: skip
 tanh = define_elementwise(
     "tanh", "Hyperbolic tangent", np.tanh, lm.tanh, (lambda g, n: g * (1.0 - n.output * n.output),), "float"
@@ -210,7 +221,7 @@ def _pow_lane(e: Emitter, a: Lane, b: Lane) -> Lane:
 
 pow_ = define_elementwise(
     "pow", "a**b; integers wrap, and those with a negative exponent are rounded to zero", _pow, _pow_lane,
-    (_pow_base, _pow_exponent),
+    (_pow_base, _pow_exponent), autocast="high",
 )  # fmt: skip
 
 # Rounding: zero derivative almost everywhere.

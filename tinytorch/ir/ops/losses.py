@@ -59,6 +59,7 @@ binary_cross_entropy = define_composite(
         _rule(lambda g, p, y: g * (p - y) / _at_least((1.0 - p) * p, _LEAST_VARIANCE)),
         _rule(lambda g, p, y: g * (_log_of_rest(p) - _log(p))),
     ),
+    autocast="high",
 )  # fmt: skip
 
 
@@ -90,4 +91,5 @@ logistic_loss = define_composite(
         _rule(lambda g, x, a, b: g * (x - _log_sigmoid(x))),
         _rule(lambda g, x, a, b: -g * _log_sigmoid(x)),
     ),
+    autocast="high",
 )  # fmt: skip

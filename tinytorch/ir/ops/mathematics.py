@@ -33,7 +33,7 @@ LN2, LN10 = 0.6931471805599453, 2.302585092994046
 
 def _of_one(name: str, doc: str, numpy: Any, lane: Any, rule: Rule, *others: str, standard: str = "") -> Op:
     spelled = Spelled((name, *others), standard=standard)
-    return define_elementwise(name, doc, numpy, lane, (rule,), "float", spelled=spelled)
+    return define_elementwise(name, doc, numpy, lane, (rule,), "float", spelled=spelled, autocast="high")
 
 
 def _of_two(

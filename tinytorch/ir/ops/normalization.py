@@ -88,7 +88,7 @@ def _rule(grad: Callable[..., Any]) -> Rule:
 batchnorm = define_composite(
     "batchnorm",
     "(x - mean) / sqrt(variance + eps) over all axes but the last, times weight plus bias (Ioffe & Szegedy 2015)",
-    _batchnorm_type, _batchnorm, (_rule(_x_grad), _rule(_weight_grad), _rule(_bias_grad)),
+    _batchnorm_type, _batchnorm, (_rule(_x_grad), _rule(_weight_grad), _rule(_bias_grad)), autocast="high",
 )  # fmt: skip
 
 
@@ -128,6 +128,7 @@ def _affine_bias_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> Any:
 layernorm_affine = define_composite(
     "layernorm_affine", "(x - mean) / sqrt(variance + eps) over the last `axes`, times weight plus bias",
     _affine_type, _affine, (_rule(_affine_x_grad), _rule(_affine_weight_grad), _rule(_affine_bias_grad)),
+    autocast="high",
 )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def _rmsnorm_grad(g: Any, x: Any, *, axes: Axes, eps: float) -> Any:
 
 rmsnorm = define_composite(
     "rmsnorm", "x / sqrt(mean of x² + eps) over `axes` (Zhang & Sennrich 2019), without scale", layernorm.infer,
-    _rmsnorm, (_rule(_rmsnorm_grad),),
+    _rmsnorm, (_rule(_rmsnorm_grad),), autocast="high",
 )  # fmt: skip
 
 
@@ -175,5 +176,5 @@ def _rmsnorm_affine_weight_grad(g: Any, x: Any, weight: Any, **attrs: Any) -> An
 
 rmsnorm_affine = define_composite(
     "rmsnorm_affine", "x / sqrt(mean of x² + eps) over the last `axes`, times weight", _rmsnorm_affine_type,
-    _rmsnorm_affine, (_rule(_rmsnorm_affine_x_grad), _rule(_rmsnorm_affine_weight_grad)),
+    _rmsnorm_affine, (_rule(_rmsnorm_affine_x_grad), _rule(_rmsnorm_affine_weight_grad)), autocast="high",
 )  # fmt: skip

@@ -301,7 +301,19 @@ def _flops(expand: Callable[..., Any]) -> Callable[[Sequence[TensorType], Any, A
 def _define(name: str, doc: str, infer: Any, expand: Any, vjp: Any, results: int) -> Op:
     how, fast = eval_of(expand), fast_of(expand)
     return define(
-        Op(name, "composite", doc, infer, how, vjp, _flops(expand), expand=expand, fast=fast, results=results)
+        Op(
+            name,
+            "composite",
+            doc,
+            infer,
+            how,
+            vjp,
+            _flops(expand),
+            expand=expand,
+            fast=fast,
+            results=results,
+            autocast="high",
+        )
     )
 
 

@@ -52,7 +52,8 @@ def _reduction(name: str, doc: str, numpy: Any, vjp: tuple[Rule | None, ...] | N
         return numpy(x, axis=axes, keepdims=True)
 
     fast = faster_sum(evaluate) if name == "sum" else None
-    return define(Op(name, "reduce", doc, infer, evaluate, vjp, _flops, fast=fast))
+    autocast = "high" if empty else None  # what an empty axis has one of adds or multiplies, and so is rounded
+    return define(Op(name, "reduce", doc, infer, evaluate, vjp, _flops, fast=fast, autocast=autocast))
 
 
 _IN_A_ROW = 1024  # f32 numbers that may be added one after the other: off by 1e-4 at worst, and mostly by 1e-6

@@ -65,6 +65,7 @@ cumsum = define(Op(
     doc="Sums of the elements up to each along `axis`, or from each on if `reverse`, added one after the other.",
     infer=lambda x, *, axis, reverse: _numbers("cumsum", x, axis=axis), eval=_in_order(_sums),
     vjp=(lambda g, n: apply(cumsum, g, axis=n.attrs["axis"], reverse=not n.attrs["reverse"]),), flops=one_per_result,
+    autocast="high",
 ))  # fmt: skip
 
 
@@ -100,6 +101,7 @@ cumprod = define(Op(
     doc="Products of the elements up to each along `axis`, or from each on if `reverse`.",
     infer=lambda x, *, axis, reverse: _numbers("cumprod", x, axis=axis),
     eval=_in_order(lambda x, axis: np.cumprod(x, axis, dtype=x.dtype)), vjp=(_product_rule,), flops=one_per_result,
+    autocast="high",
 ))  # fmt: skip
 
 
@@ -122,6 +124,7 @@ logcumsumexp = define(Op(
     doc="Logarithms of the sums of exponentials of the elements up to each along `axis`, or from each on if `reverse`.",
     infer=lambda x, *, axis, reverse: _numbers("logcumsumexp", x, axis=axis, kinds=("float",)),
     eval=_in_order(_log_sums), vjp=(_log_rule,), flops=lambda types, out, attrs: 8 * out.size,
+    autocast="high",
 ))  # fmt: skip
 
 

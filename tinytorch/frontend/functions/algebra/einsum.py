@@ -9,6 +9,7 @@ from typing import Any
 
 from tinytorch.frontend.functions.manipulation.diagonals import diagonal
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -19,6 +20,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _Term = tuple[str, ...]  # a letter for each axis; numbers stand for axes that "..." covers
 
 
+@low
 def einsum(*args: Any) -> Tensor:
     """`einsum("bij,bjk->bik", a, b)`: products of the operands, summed over the letters that the result lacks.
 

@@ -15,6 +15,7 @@ from tinytorch.frontend.functions.creation import eye, ones, zeros
 from tinytorch.frontend.functions.manipulation.diagonals import diagonal
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -48,6 +49,7 @@ def _inner_sizes(what: str, a: tuple[str, Tensor], b: tuple[str, Tensor]) -> Non
 
 # Of vectors and matrices.
 @spelled()
+@low
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product [n, p] of matrices [n, m] and [m, p] of one dtype."""
     _require("mm", input=(input, 2), mat2=(mat2, 2))
@@ -57,6 +59,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 @spelled()
+@low
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product [n] of a matrix [n, m] and a vector [m] of one dtype."""
     _require("mv", input=(input, 2), vec=(vec, 1))
@@ -66,6 +69,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 @spelled()
+@low
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products [b, n, p] of matrices [b, n, m] and [b, m, p] of one dtype, one by one."""
     _require("bmm", input=(input, 3), mat2=(mat2, 3))
@@ -86,6 +90,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 
 @spelled()
+@low
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products along the last axes, which have one size; the other axes stand one after the other. A number is
     multiplied with everything."""
@@ -98,6 +103,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 
 @spelled(method=False)
+@low
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Products summed over `dims`: the last so many axes of `a` and the first of `b`, or the axes in two lists, where
     an axis of size 1 meets any other. The other axes of `a` stand before those of `b`."""
@@ -149,6 +155,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 
 @spelled(space="linalg", method=False)
+@low
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of matrices in the order that takes the fewest operations; the first and the last may be vectors.
 
@@ -197,6 +204,7 @@ def _in_order(matrices: Sequence[Tensor], split: dict[tuple[int, int], int], i: 
 
 
 @spelled(method=False)
+@low
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices in the order that takes the fewest operations."""
     if not matrices:
@@ -226,6 +234,7 @@ def _added(what: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> 
 
 
 @spelled(in_place=True)
+@low
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2), of two matrices."""
     _require("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
@@ -235,6 +244,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 
 
 @spelled(in_place=True)
+@low
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec), of a matrix and a vector."""
     _require("addmv", mat=(mat, 2), vec=(vec, 1))
@@ -268,6 +278,7 @@ def _batches(what: str, batch1: Tensor, batch2: Tensor) -> None:
 
 
 @spelled(in_place=True)
+@low
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
     _batches("baddbmm", batch1, batch2)
@@ -275,6 +286,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
 
 
 @spelled(in_place=True)
+@low
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * sum of batch1 @ batch2 over all matrices, which is one product of their blocks."""
     _batches("addbmm", batch1, batch2)
@@ -311,6 +323,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 
 
 @spelled(space="linalg", method=False)
+@low
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The inner products of vectors along `dim`; the other axes broadcast."""
     a, b = x._pair("vecdot", y)
