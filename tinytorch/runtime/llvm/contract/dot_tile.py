@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.ir.emitter import Lane
+from tinytorch.runtime.llvm.contract.float_pairs import dot
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Totals, sum_chains, sum_walk
 from tinytorch.runtime.llvm.contract.tile_key import Source, TileKey
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -124,9 +125,13 @@ class _DotTile:
             passing = row(n) if hold_columns else column(n)
             for m, other in enumerate(held):
                 place = n * columns + m if hold_columns else m * columns + n
-                total = self.vectors.lane(following[place], key.compute)
-                following[place] = self.vectors.value(self.vectors.fma(passing, other, total))
+                following[place] = self._add(passing, other, following[place])
         return following
+
+    def _add(self, x: Lane, y: Lane, total: Register) -> Register:
+        if self.key.pairs:
+            return dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
+        return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
     def _vector(self, pointer: Register, source: Source, index: Register, start: int, mask: Register | None) -> Lane:
         at = self.fn.at(pointer, index * source.k_step)

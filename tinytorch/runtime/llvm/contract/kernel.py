@@ -19,6 +19,7 @@ from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.runtime.llvm.contract.columns_first import columns_first
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
+from tinytorch.runtime.llvm.contract.float_pairs import paired
 from tinytorch.runtime.llvm.contract.groups import Groups, grouped, groups_of, groups_of_panels
 from tinytorch.runtime.llvm.contract.int4 import emit_int4
 from tinytorch.runtime.llvm.contract.layout import Product, product_of, product_of_byte_panels, product_of_panels
@@ -114,6 +115,7 @@ def _emit(
     if not (single.batches and single.m and single.n):
         fn.ret()
         return KernelCode((), buffers)
+    product = product if groups else paired(product, target)
     plan = (
         plan_of_byte_panels(product, groups, target)
         if groups and product.panels

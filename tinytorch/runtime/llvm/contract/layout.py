@@ -26,6 +26,7 @@ class Product:
     inputs: tuple[Buffer, ...]
     transposed: bool = False  # rows and columns stand for the caller's columns and rows
     panels: int = 0  # columns of a panel, if b lies in panels [count, k, columns]
+    pairs: bool = False  # a step of k takes two numbers of each operand (`float_pairs`)
 
     @property
     def batch(self) -> Shape:
@@ -58,7 +59,7 @@ class Product:
 
     @property
     def flops(self) -> int:
-        return 2 * self.batches * self.m * self.n * self.k
+        return 2 * self.batches * self.m * self.n * self.k * (1 + self.pairs)
 
 
 def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]) -> Product:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
+from tinytorch.runtime.llvm.contract.float_pairs import load_lanes
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose
@@ -44,11 +45,12 @@ class _Key:
     size: tuple[int, int]
     lanes: int
     target: Target
+    pairs: bool = False
 
 
-def pack_rows(module: Module, a: Buffer, pitch: int, lanes: int, target: Target) -> Function:
+def pack_rows(module: Module, a: Buffer, pitch: int, lanes: int, target: Target, pairs: bool = False) -> Function:
     """`(from, to, rows, count)`: `count` steps of k of that many rows of a, `pitch` elements from row to row."""
-    key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (pitch, 0), lanes, target)
+    key = _Key("rows", a.dtype, (a.row_bytes, a.column_bytes), (pitch, 0), lanes, target, pairs)
 
     def write(fn: Function) -> None:
         source, to, rows, count = fn.params
@@ -59,7 +61,8 @@ def pack_rows(module: Module, a: Buffer, pitch: int, lanes: int, target: Target)
             start, end = fn.at(source, i * a.row_bytes), fn.at(to, i * (pitch * compute.size))
 
             def vector(j: Register, mask: Register | None = None) -> None:
-                loaded = emitter.load_strided(start, a.dtype, a.strides[-1], j * a.column_bytes, mask=mask)
+                at, k_bytes = j * a.column_bytes, a.column_bytes
+                loaded = load_lanes(emitter, start, a.dtype, a.strides[-1], at, k_bytes, pairs, mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 
             whole = count // lanes * lanes
@@ -72,12 +75,14 @@ def pack_rows(module: Module, a: Buffer, pitch: int, lanes: int, target: Target)
     return _shared(module, key, write, counts=2)
 
 
-def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, group: int, lanes: int, target: Target) -> Function:
+def pack_panels(
+    module: Module, a: Buffer, k: int, tile_rows: int, group: int, lanes: int, target: Target, pairs: bool = False
+) -> Function:
     """`(from, to, rows, count)`: `count` of up to k steps of k of that many rows of a, mostly `group`, as `panels`; of
     the last tile only what exists."""
     m = a.shape[-2]
     cut = (k * 64 + tile_rows, group * 64 + m % tile_rows)
-    key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), cut, lanes, target)
+    key = _Key("panels", a.dtype, (a.row_bytes, a.column_bytes), cut, lanes, target, pairs)
     wide = 1 << (tile_rows - 1).bit_length()
 
     def write(fn: Function) -> None:
@@ -91,7 +96,9 @@ def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, group: int, l
             start = fn.at(fn.at(source, j * a.column_bytes), tile * (tile_rows * a.row_bytes))
             end = fn.at(fn.at(to, j * (tile_rows * compute.size)), tile * pitch)
             fn.prefetch(start, _AHEAD * a.column_bytes)
-            loaded = emitter.load_strided(start, a.dtype, a.strides[-2], mask=fn.lane_mask(wide, live))
+            loaded = load_lanes(
+                emitter, start, a.dtype, a.strides[-2], 0, a.column_bytes, pairs, mask=fn.lane_mask(wide, live)
+            )
             # The overhang of a vector wider than the tile is overwritten by the next k.
             emitter.store(loaded.cast(compute), end)
 
@@ -111,9 +118,9 @@ def pack_panels(module: Module, a: Buffer, k: int, tile_rows: int, group: int, l
     return _shared(module, key, write, counts=2)
 
 
-def pack_columns(module: Module, b: Buffer, width: int, lanes: int, target: Target) -> Function:
+def pack_columns(module: Module, b: Buffer, width: int, lanes: int, target: Target, pairs: bool = False) -> Function:
     """`(from, to, k)`: `width` columns of b, contiguous or at any stride, for that many k."""
-    key = _Key("columns", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target)
+    key = _Key("columns", b.dtype, (b.row_bytes, b.column_bytes), (width, 0), lanes, target, pairs)
     compute = accumulator(b.dtype)
     pitch = -(-width // lanes) * lanes * compute.size
 
@@ -126,7 +133,8 @@ def pack_columns(module: Module, b: Buffer, width: int, lanes: int, target: Targ
             for j in range(0, width, lanes):
                 mask = fn.lane_mask(lanes, width - j)
                 fn.prefetch(start, j * b.column_bytes + _AHEAD * b.row_bytes)
-                loaded = emitter.load_strided(start, b.dtype, b.strides[-1], j * b.column_bytes, mask=mask)
+                at = j * b.column_bytes
+                loaded = load_lanes(emitter, start, b.dtype, b.strides[-1], at, b.row_bytes, pairs, mask)
                 emitter.store(loaded.cast(compute), end, j * compute.size)
 
         fn.loop(depth, [], step)

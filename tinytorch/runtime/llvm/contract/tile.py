@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.runtime.llvm.contract.dot_tile import write_dot
+from tinytorch.runtime.llvm.contract.float_pairs import dot, load_lanes
 from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Loops, Totals, add_pair, sum_chains, sum_walk
 from tinytorch.runtime.llvm.contract.tile_key import Ahead, Source, TileKey, Walk
@@ -244,11 +245,13 @@ class _OuterTile:
         if self.key.groups:
             pair = self.vectors.value(x), self.vectors.value(y)
             return self.key.groups.dot(self.fn, self.key.target, total, *pair)
+        if self.key.pairs:
+            return dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
     def _a_element(self, a: Register, row: int) -> Lane:
         source = self.key.a
-        element = self.scalars.load(a, source.dtype, self._row(row)).cast(self.key.compute)
+        element = self._load(self.scalars, a, source, 1, self._row(row)).cast(self.key.compute)
         return self.vectors.lane(self.scalars.value(element), self.key.compute)
 
     def _a_vector(self, a: Register, row: int, column: int) -> Lane:
@@ -270,5 +273,10 @@ class _OuterTile:
         if self.key.groups:  # absent columns are there, as zeros
             loaded = self.key.groups.load_b(self.fn, b, offset, self.key.lanes)
             return self.vectors.lane(loaded, self.key.compute)
-        loaded = self.vectors.load_strided(b, source.dtype, stride, offset, mask=self.masks[column])
-        return loaded.cast(self.key.compute)
+        return self._load(self.vectors, b, source, stride, offset, self.masks[column]).cast(self.key.compute)
+
+    def _load(
+        self, emitter: LaneEmitter, at: Register, source: Source, stride: int, offset: int, mask: Register | None = None
+    ) -> Lane:
+        """Elements of an operand, or pairs of them."""
+        return load_lanes(emitter, at, source.dtype, stride, offset, source.k_step, self.key.pairs, mask)

@@ -71,6 +71,7 @@ class TileKey:
     packs: int = 0
     ahead: Ahead | None = None
     touches: bool = False
+    pairs: bool = False  # each lane of the operands holds two numbers of bf16
     panels: tuple[int, int] | None = None  # vectors in a panel of b, and bytes from one to the next; else one has all
 
     @property

@@ -171,16 +171,17 @@ class Work:
 
     def pack_a(self, block: Block, i: Register, rows: Register, depth: Depth) -> None:
         """Rows of the item from its row i on, for a block of k."""
-        fn, plan, a = self.fn, self.plan, self.product.a
+        fn, plan, a, pairs = self.fn, self.plan, self.product.a, self.product.pairs
         source = fn.at(block.a, i * a.row_bytes + depth.start * a.column_bytes)
         if self.groups:
             pack = pack_row_groups(self.module, self.single.a, self.groups, plan.lanes, self.target)
             fn.call(pack, [source, self.scratch, rows])
         elif plan.pack_a == "rows":
-            pack = pack_rows(self.module, a, row_pitch(self.a_depth, plan.lanes), plan.lanes, self.target)
+            pack = pack_rows(self.module, a, row_pitch(self.a_depth, plan.lanes), plan.lanes, self.target, pairs)
             fn.call(pack, [source, self.scratch, rows, depth.count])
         elif plan.pack_a == "panels":
-            pack = pack_panels(self.module, a, self.a_depth, plan.tile.rows, self._group, plan.lanes, self.target)
+            tall, group = plan.tile.rows, self._group
+            pack = pack_panels(self.module, a, self.a_depth, tall, group, plan.lanes, self.target, pairs)
             fn.call(pack, [source, self.scratch, rows, depth.count])
 
     def tile_of_a(self, block: Block, i: Register, first: Register, depth: Depth) -> Register:
@@ -215,8 +216,9 @@ class Work:
             ends = fn.compare("eq", depth.start + depth.count, fn.const(self.product.k))
             args.append(fn.convert("zext", ends, I64))
         else:
-            emit = pack_transposed if plan.pack_b == "transpose" else pack_columns
-            pack = emit(self.module, self.product.b, width, plan.lanes, self.target)
+            operand = self.module, self.product.b, width, plan.lanes, self.target
+            across = plan.pack_b == "transpose"
+            pack = pack_transposed(*operand) if across else pack_columns(*operand, self.product.pairs)
         fn.call(pack, args)
 
     def tile(
@@ -279,6 +281,7 @@ class Work:
             summation=summation_of(-(-plan.k_block // along), product.compute),
             compensation_at=self.compensation_bytes,
             groups=self.groups,
+            pairs=product.pairs,
             streams=plan.streams,
             packs=_FUSED_AHEAD if packs else 0,
             ahead=ahead,
