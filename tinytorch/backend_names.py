@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
+from tinytorch.runtime.ahead import Interface
 from tinytorch.runtime.backend import Backend
 
 BackendName = Literal["llvm", "interpreter"]
@@ -36,9 +37,28 @@ def find(choice: Choice) -> Backend | None:
     return None if choice == "interpreter" else llvm()
 
 
+def name_of(choice: Choice) -> str:
+    """The name of a backend in a file: its own, or the usual one's for an object that only this process has."""
+    return choice if isinstance(choice, str) else DEFAULT
+
+
 def llvm() -> Backend:
     """Machine code for this machine."""
     with locks.importing:
         from tinytorch.runtime.llvm.backend import LlvmBackend
 
     return LlvmBackend()
+
+
+def objects(target: str, interface: Interface, source: str) -> Backend:
+    """What writes object files for a target: "host" (this machine), or the name of one. The program of its executables
+    is a `runtime.ahead.ObjectProgram`. CompileError for other targets."""
+    with locks.importing:
+        from tinytorch.runtime.llvm.ahead.objects import ObjectBackend
+        from tinytorch.runtime.llvm.text.target import Target, TargetName
+
+    names = ("host", *get_args(TargetName))
+    if target not in names:
+        raise CompileError(f"target is one of {', '.join(names)}, got {target!r}")
+    found = Target.host() if target == "host" else Target.named(cast("TargetName", target))
+    return ObjectBackend(found, interface, source)

@@ -71,13 +71,14 @@ def make_calls(
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)
     else:
-        passed, records, executable = _within(memory_limit, graph, found, frozen, precision)
+        passed, records, executable = within(memory_limit, graph, found, frozen, precision)
     binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *executable.bind(binding))
 
 
-def _within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> Made:
-    """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again."""
+def within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> Made:
+    """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again. The weights
+    of a `frozen` graph are constants."""
 
     def make(memory: MemoryLimit | None) -> Made:
         passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)

@@ -16,6 +16,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backend_names
@@ -356,27 +357,38 @@ class Compiled:
         return found is None or found.interruptible or wants_nan_checks()
 
     # Outside of this process.
-    def _saved(self) -> SavedFunction:
-        """What `tt.save` writes: the signatures that are right for what Python holds now."""
-        from tinytorch.artifacts.record import SavedFunction, names_of, saved_call
-        from tinytorch.artifacts.text import backend_name
+    def _saved(self, items: Sequence[Specialization] | None = None) -> SavedFunction:
+        """What `tt.save` writes: the signatures that are right for what Python holds now, or those given."""
+        from tinytorch.artifacts.record import saved, up_to_date
 
-        latest: dict[Any, Specialization] = {}
-        for key, entries in tuple(self._known.items()):
-            for item in filter(Specialization.current, entries):
-                alike = (key[:4], item.grad_mode, item.traced.layouts)
-                if alike not in latest or latest[alike].used < item.used:
-                    latest[alike] = item
-        if not latest:
-            why = "what it was compiled for has changed since" if self._known else "it has not been called yet"
-            raise CompileError(f"save: {self._name}: {why}; call it with example inputs first", user_loc())
-        calls = tuple(saved_call(item, self._name) for item in latest.values())
-        how = self.freezes, self.memory_limit, self.precision, backend_name(self.backend)
-        return SavedFunction(self._name, calls, names_of(calls, self._names_of_tensors()), *how)
+        chosen = up_to_date(self._known, self._name) if items is None else items
+        how = self.freezes, self.memory_limit, self.precision, backend_names.name_of(self.backend)
+        return saved(self._name, self.function, chosen, self._names_of_tensors(), *how)
 
     def _names_of_tensors(self) -> dict[int, str]:
         """The names that tensors have in a state dict, by identity."""
         return {}
+
+    def export(self, path: str | PathLike[str], *args: Any, **options: Any) -> None:
+        """Write an object file for programs without Python, and a C header that declares its functions.
+
+        It computes one signature: that of `args`, which are only traced, or else of the last call. Captured tensors are
+        constants in it, as with `freeze`; those that the function changes are state, in a buffer of the caller's. The
+        `header` is by default `path` with the suffix .h, `name` (what names in C begin with) by default that of the
+        file. `target` is "host" (this machine), "avx512", "avx2", "sse2" (any x86-64) or "neon" (any aarch64), the
+        last four for Linux. Both files appear whole or not at all.
+
+        CompileError before the first call without `args`, and for other targets; TinyTorchError where the files cannot
+        be written, or the function takes, returns or leaves what C has not, such as gradients.
+        """
+        from tinytorch.artifacts.export import export
+
+        if not args and self._last is None:
+            raise CompileError(
+                f"{self._name} has not been called yet: export(path, *example) says by inputs what to write", user_loc()
+            )
+        saved = self._saved([self._ready(Signature(args, {}, self._varying)) if args else self._shown])
+        export(saved, saved.calls[0], path, **options)
 
     # Looking inside.
     @property

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -138,6 +139,19 @@ class LoadedFunction:
 
     def _saved(self) -> SavedFunction:
         return self._function
+
+    def export(self, path: str | PathLike[str], *args: Any, **options: Any) -> None:
+        """Write an object file and a C header; see `Compiled.export`. Without `args`, of the last call, or of the only
+        signature that there is."""
+        from tinytorch.artifacts.export import export
+
+        calls = self._function.calls
+        number = self._find(args, {})[0] if args else 0 if len(calls) == 1 else self._last
+        if number is None:
+            raise CompileError(
+                f"{self.name} has {len(calls)} signatures: export(path, *example) says which, by inputs", user_loc()
+            )
+        export(self._function, calls[number], path, **options)
 
     # Looking inside.
     def _shown(self) -> int:

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracing.traced import Result
 from tinytorch.ir.costs import Precision
-from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import user_loc
@@ -49,9 +50,11 @@ class SavedCall:
 
 @dataclass(frozen=True)
 class SavedFunction:
-    """Signatures that share their captured tensors, which have `names` by identity, and how they were compiled."""
+    """Signatures that share their captured tensors, which have `names` by identity, and how they were compiled.
+    `parameters` are what the function calls its first arguments, as far as that is known."""
 
     name: str
+    parameters: tuple[str, ...]
     calls: tuple[SavedCall, ...]
     names: Mapping[int, str]
     freezes: bool
@@ -60,19 +63,60 @@ class SavedFunction:
     backend: str
 
 
-def saved_call(item: Specialization, name: str) -> SavedCall:
-    """A signature of the compiled function `name`. TinyTorchError where it leaves or reads gradients, or computes with
-    what has no text."""
+def up_to_date(known: Mapping[Any, Sequence[Specialization]], name: str) -> list[Specialization]:
+    """The signatures of a compiled function, by their keys, that are right for what Python holds now: of those that
+    take the same arguments, the one that was used last. CompileError where there is none."""
+    latest: dict[Any, Specialization] = {}
+    for key, entries in tuple(known.items()):
+        for item in filter(Specialization.current, entries):
+            alike = (key[:4], item.grad_mode, item.traced.layouts)
+            if alike not in latest or latest[alike].used < item.used:
+                latest[alike] = item
+    if not latest:
+        why = "what it was compiled for has changed since" if known else "it has not been called yet"
+        raise CompileError(f"save: {name}: {why}; call it with example inputs first", user_loc())
+    return list(latest.values())
+
+
+def saved(
+    name: str,
+    function: Callable[..., Any],
+    items: Sequence[Specialization],
+    tensors: Mapping[int, str],
+    freezes: bool,
+    memory_limit: int | None,
+    precision: Precision,
+    backend: str,
+) -> SavedFunction:
+    """These signatures of a compiled function, whose tensors have such names by identity. TinyTorchError where one
+    leaves or reads gradients, computes with what has no text, or changes memory that it also has under another name."""
+    calls = tuple(_saved_call(item, name) for item in items)
+    _check_memory(calls, name)
+    names = names_of(calls, tensors)
+    return SavedFunction(name, parameters_of(function), calls, names, freezes, memory_limit, precision, backend)
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """What a function, or a module's forward, calls its positional arguments."""
+    try:
+        known = inspect.signature(getattr(function, "forward", function)).parameters.values()
+    except (TypeError, ValueError):  # a function in C has no names
+        return ()
+    return tuple(p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+def _saved_call(item: Specialization, name: str) -> SavedCall:
+    """A signature of the compiled function `name`."""
     traced = item.traced
     if traced.grad_inputs or traced.effects.kept:
         raise TinyTorchError(
-            f"save: {name} {'reads' if traced.grad_inputs else 'leaves'} gradients in .grad of tensors, which are "
-            "Python's; compile the whole step, from zero_grad() to optimizer.step()",
+            f"{name} {'reads' if traced.grad_inputs else 'leaves'} gradients in .grad of tensors, which are Python's; "
+            "compile the whole step, from zero_grad() to optimizer.step()",
             user_loc(),
         )
     graph = without_rules(traced.graph)
     if fingerprint(graph) is None:
-        raise TinyTorchError(f"save: {name} computes with a Python object that has no text", user_loc())
+        raise TinyTorchError(f"{name} computes with a Python object that has no text", user_loc())
     return SavedCall(
         accepts=item.accepts,
         graph=graph,
@@ -101,7 +145,7 @@ def without_rules(graph: Graph) -> Graph:
     return Graph(graph.name, graph.inputs, tuple(nodes), tuple(known.get(v, v) for v in graph.outputs), graph.state)
 
 
-def check_memory(calls: Iterable[SavedCall], name: str) -> None:
+def _check_memory(calls: Iterable[SavedCall], name: str) -> None:
     """TinyTorchError where a tensor that a call changes shares memory with another one: a file keeps them apart."""
     calls = tuple(calls)
     tensors = list({id(t): t for call in calls for t in call.captured}.values())
@@ -109,8 +153,8 @@ def check_memory(calls: Iterable[SavedCall], name: str) -> None:
     written = {i for i, t in enumerate(tensors) if id(t) in changed}
     for i, j in overlaps([t.data for t in tensors], written):
         raise TinyTorchError(
-            f"save: {name} changes {_called(tensors[i])}, which shares memory with {_called(tensors[j])}; in a file "
-            "they would be two tensors. Capture one of them, and take views of it inside",
+            f"{name} changes {_called(tensors[i])}, which shares memory with {_called(tensors[j])}; in a file they "
+            "would be two tensors. Capture one of them, and take views of it inside",
             user_loc(),
         )
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn, cast, get_args
 
 import numpy as np
 
-from tinytorch.artifacts.record import SavedCall, SavedFunction, check_memory
-from tinytorch.backend_names import DEFAULT, NAMES
+from tinytorch.artifacts.record import SavedCall, SavedFunction
+from tinytorch.backend_names import NAMES
 from tinytorch.frontend.module.saving import from_tree, to_tree
 from tinytorch.frontend.module.weights import is_summed
 from tinytorch.frontend.tensor import Tensor
@@ -46,7 +46,6 @@ _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Overflow
 # Writing.
 def content(saved: SavedFunction) -> tuple[dict[str, Any], dict[str, str]]:
     """The tensors and the metadata of a file. TinyTorchError for arguments and results that a file cannot hold."""
-    check_memory(saved.calls, saved.name)
     names = saved.names
     tensors: dict[str, Any] = {}
     for call in saved.calls:
@@ -70,6 +69,7 @@ def content(saved: SavedFunction) -> tuple[dict[str, Any], dict[str, str]]:
     description = {
         "version": VERSION,
         "name": saved.name,
+        "parameters": saved.parameters,
         "freeze": saved.freezes,
         "memory_limit": saved.memory_limit,
         "precision": saved.precision,
@@ -175,12 +175,15 @@ def _function(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Sav
         _fail(f"memory_limit is {limit!r}")
     if type(description["freeze"]) is not bool:
         _fail(f"freeze is {description['freeze']!r}")
-    name = description["name"]
+    name, parameters = description["name"], description["parameters"]
+    if not isinstance(parameters, list) or not all(isinstance(x, str) for x in cast("list[Any]", parameters)):
+        _fail("parameters are no list of names")
     signatures = tuple(
         _call(_table(call), tensors, _text(metadata, number)) for number, call in enumerate(cast("list[Any]", calls))
     )
     return SavedFunction(
         name=name if isinstance(name, str) else _fail(f"name is {name!r:.80}"),
+        parameters=tuple(cast("list[str]", parameters)),
         calls=signatures,
         names={id(tensor): name for name, tensor in tensors.items()},
         freezes=description["freeze"],
@@ -312,8 +315,3 @@ def _steps(text: Any, type: TensorType) -> Steps:
     if graph.outputs != (last,) or graph.state:
         _fail("views that end elsewhere")
     return tuple((node.op, node.attrs, ()) for node in graph.nodes)
-
-
-def backend_name(choice: object) -> str:
-    """The name of a backend in a file: its own, or the usual one's for an object that only this process has."""
-    return choice if isinstance(choice, str) and choice in NAMES else DEFAULT

@@ -11,7 +11,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -68,30 +68,46 @@ def _plain(value: Any) -> Array:
 # Writing.
 def write_atomically(path: str | PathLike[str], *content: bytes | memoryview) -> None:
     """Replace the file `path` by `content` in one step; TinyTorchError if that fails, and the old file stays."""
-    temporary: Path | None = None
+    write_together({path: content})
+
+
+def write_together(
+    contents: Mapping[str | PathLike[str], Sequence[bytes | memoryview]],
+) -> None:
+    """Replace files by their contents: all are written before the first takes its name. TinyTorchError if that fails,
+    and the old files stay."""
+    written: list[tuple[Path, Path]] = []
+    path: str | PathLike[str] = ""
     try:
-        old = _status(path)
-        if old is not None and not stat.S_ISREG(old.st_mode):
-            raise OSError(errno.EINVAL, "it is there, and not a regular file")
-        target = Path(os.path.realpath(path))
-        temporary = target.with_name(f".tinytorch-{os.urandom(8).hex()}")
-        handle = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if old else 0o666
-        )
-        with open(handle, "wb") as file:
-            for piece in content:
-                file.write(piece)
-            if old is not None:
-                _make_alike(temporary, old)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
+        for path, content in contents.items():
+            target = Path(os.path.realpath(path))
+            temporary = target.with_name(f".tinytorch-{os.urandom(8).hex()}")
+            written.append((temporary, target))
+            _write_beside(path, temporary, content)
+        for temporary, target in written:
+            path = target
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
     except OSError as error:
         raise TinyTorchError(f"cannot write {path}: {error}", user_loc()) from None
     finally:
-        if temporary is not None:
+        for temporary, _ in written:
             temporary.unlink(missing_ok=True)
+
+
+def _write_beside(path: str | PathLike[str], temporary: Path, content: Sequence[bytes | memoryview]) -> None:
+    """Write a new file that may take the place of `path`."""
+    old = _status(path)
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        raise OSError(errno.EINVAL, "it is there, and not a regular file")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with open(os.open(temporary, flags, 0o600 if old else 0o666), "wb") as file:
+        for piece in content:
+            file.write(piece)
+        if old is not None:
+            _make_alike(temporary, old)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _status(path: str | PathLike[str]) -> os.stat_result | None:

@@ -4,5 +4,5 @@ Each module imports only those before it: `text` (LLVM's language) and `lanes` (
 asked, and the record of what it wrote), then the families: `loop`, `contract`, `index`, `conv`, `pooling`, `sorting`,
 `recurrent`, `attention`; `threads` (the pool that runs chunks), `pycall` (the call from Python), `repeat` (a graph
 called many times, to measure it); `entry` (the function that runs a whole graph), `lower` (all code of a graph) and
-`backend`, which joins them.
+`backend`, which joins them; `ahead` (object files for C).
 """

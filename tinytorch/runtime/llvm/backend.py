@@ -15,7 +15,7 @@ from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.types import TensorType
-from tinytorch.runtime.backend import Binding, Call
+from tinytorch.runtime.backend import Binding, Call, Program
 from tinytorch.runtime.cache import Entry
 from tinytorch.runtime.llvm.pycall.call import CallSpec, InputSpec, OutputSpec, make_call, make_careful_call
 from tinytorch.runtime.llvm.pycall.spec import aligned_empty
@@ -64,7 +64,7 @@ class LlvmBackend:
         code = jit.compile_object(lowered.text, self.target)
         return Entry({"arena_bytes": lowered.arena_bytes}, code)
 
-    def load(self, code: Entry) -> LlvmProgram:
+    def load(self, code: Entry) -> Program:
         return LlvmProgram(code)
 
     def allocate(self, type: TensorType) -> Array:

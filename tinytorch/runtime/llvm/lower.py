@@ -37,11 +37,17 @@ def lower(schedule: Schedule, target: Target, slots: int, entry: str = "entry") 
     At most `slots` threads have a scratch area at a time.
     """
     module = Module(target.attributes)
+    areas, kernels = write_graph(module, schedule, target, slots, entry)
+    return Lowered(module.text(), entry, areas.bytes, kernels)
+
+
+def write_graph(module: Module, schedule: Schedule, target: Target, slots: int, entry: str) -> tuple[Areas, int]:
+    """What `lower` writes, into a module; where in the arena what begins, and the number of kernels."""
     generator = _Generator(module, target)
     waves = [[(call, generator.kernel(call)) for call in wave] for wave in schedule.waves]
     areas = Areas(schedule, waves, min(slots, MAX_SLOTS))
     write_entry(module, schedule, waves, areas, entry)
-    return Lowered(module.text(), entry, areas.bytes, len(generator.known))
+    return areas, len(generator.known)
 
 
 class _Generator:

@@ -15,7 +15,7 @@ goes straight to code generation. Only this file writes phi and getelementptr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Literal
 
 from tinytorch.runtime.llvm.text.ssa import Instructions, Register
@@ -36,7 +36,7 @@ class Function(Instructions):
         name: str,
         params: Sequence[LLType],
         ret: LLType,
-        linkage: str,
+        internal: bool,
         attributes: str,
     ) -> None:
         super().__init__(module)
@@ -44,7 +44,7 @@ class Function(Instructions):
         self.name = name
         self.result = ret
         self.params = [Register(f"%p{i}", t, self) for i, t in enumerate(params)]
-        self._linkage = linkage
+        self.internal = internal
         self._attributes = attributes
         self._entry: list[str] = []
         self._block = "entry"
@@ -59,7 +59,8 @@ class Function(Instructions):
 
     def text(self) -> str:
         params = ", ".join(f"{p.type} {p.ref}" for p in self.params)
-        head = f"define {self._linkage}{self.result} @{self.name}({params}) {self._attributes} {{\nentry:"
+        linkage = "internal " if self.internal else ""
+        head = f"define {linkage}{self.result} @{self.name}({params}) {self._attributes} {{\nentry:"
         return "\n".join([head, *self._entry, *self._lines, "}", ""])
 
     # Memory: every offset is in bytes
@@ -405,7 +406,7 @@ class Module:
     ) -> Function:
         """A new function. Internal ones are seen by this module alone."""
         attributes = self.attributes + (" noinline" if noinline else "")
-        function = Function(self, name, params, ret, "internal " if internal else "", attributes)
+        function = Function(self, name, params, ret, internal, attributes)
         self.functions.append(function)
         return function
 
@@ -415,6 +416,11 @@ class Module:
             self._names += 1  # counted before building, for the build may ask for more shared functions
             self._shared[key] = build(f"shared{self._names}")
         return self._shared[key]
+
+    def hide_all_but(self, shown: Collection[str]) -> None:
+        """Let no functions be seen outside of this module but those of these names."""
+        for function in self.functions:
+            function.internal = function.name not in shown
 
     def declare(self, name: str, ret: LLType, params: Sequence[LLType]) -> None:
         if name not in self._declarations:

@@ -33,9 +33,10 @@ class LoadedCode:
         return found
 
 
-def compile_object(text: str, target: Target) -> bytes:
-    """The object file of a module's text; CompileError shows the line that LLVM rejects, with a caret."""
-    return _machine(target).emit_object(_parse(text, target))
+def compile_object(text: str, target: Target, relocatable: bool = False) -> bytes:
+    """The object file of a module's text; CompileError shows the line that LLVM rejects, with a caret. One that is
+    `relocatable` is for programs and shared libraries, wherever these are loaded."""
+    return _machine(target, relocatable).emit_object(_parse(text, target))
 
 
 def emit_assembly(text: str, target: Target) -> str:
@@ -63,15 +64,18 @@ def load_object(data: bytes) -> LoadedCode:
 
 
 @functools.lru_cache(8)
-def _machine(target: Target) -> llvm.TargetMachine:
-    return _new_machine(target)
+def _machine(target: Target, relocatable: bool = False) -> llvm.TargetMachine:
+    return _new_machine(target, relocatable)
 
 
-def _new_machine(target: Target) -> llvm.TargetMachine:
+def _new_machine(target: Target, relocatable: bool = False) -> llvm.TargetMachine:
     llvm = library.llvm()
+    reloc, model = ("pic", "small") if relocatable else ("default", "jitdefault")
     try:
         found = llvm.Target.from_triple(target.triple)
-        return found.create_target_machine(cpu=target.cpu, features=target.features, opt=_LEVEL)
+        return found.create_target_machine(
+            cpu=target.cpu, features=target.features, opt=_LEVEL, reloc=reloc, codemodel=model
+        )
     except RuntimeError as error:
         raise CompileError(f"LLVM cannot generate code for {target.name} ({target.triple}): {error}") from error
 

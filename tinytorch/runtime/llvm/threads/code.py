@@ -63,6 +63,11 @@ class _System:
         return _System(futex, _PAUSES.get(machine), "windows" not in target.triple)
 
 
+def has_futex(target: Target) -> bool:
+    """Whether idle workers sleep in machine code; else `tt_worker` returns, and its caller sleeps."""
+    return _System.of(target).futex is not None
+
+
 class _ThreadPoolWriter:
     """One function of the pool being written; `pool` is its first parameter."""
 
@@ -128,6 +133,12 @@ class _ThreadPoolWriter:
 def pool_text(target: Target) -> str:
     """LLVM text of the pool for the target's system: `tt_parallel_for`, `tt_worker` and what Python calls."""
     module = Module(target.attributes)
+    write_pool(module, target)
+    return module.text()
+
+
+def write_pool(module: Module, target: Target) -> None:
+    """Write the functions of the pool."""
     system = _System.of(target)
     drain = _write_drain(module, system)
     share = _write_share(module, system, drain)
@@ -136,7 +147,6 @@ def pool_text(target: Target) -> str:
     _write_stop(module, system)
     _write_spin(module, system)
     _write_await(module, system)
-    return module.text()
 
 
 def _write_drain(module: Module, system: _System) -> Function:
