@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tinytorch.frontend import functional as functional
-from tinytorch.frontend import functions as functions
-from tinytorch.frontend import linear_algebra as linear_algebra
-from tinytorch.frontend.layers import distances as distances
-from tinytorch.frontend.losses import margins as margins
+from tinytorch.frontend import functional, functions, linear_algebra
+from tinytorch.frontend.activations import functions as activation_functions
+from tinytorch.frontend.layers import distances
+from tinytorch.frontend.losses import margins
 from tinytorch.frontend.spelling import names_in
+
+SOURCES = (functional, functions, linear_algebra, activation_functions, distances, margins)  # they fill the table
 
 __all__ = list(names_in(""))  # pyright: ignore[reportUnsupportedDunderAll]
 

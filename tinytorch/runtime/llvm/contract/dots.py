@@ -13,15 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tinytorch.ir.types import DType, i8, u8
-from tinytorch.runtime.llvm.contract.byte_dots import (
-    add_16_bits,
-    dots_of,
-    has_sums_of_16_bits,
-    pair,
-    quad,
-    quad_in_16_bits,
-)
+from tinytorch.ir.types import DType, i8, i32, u8
+from tinytorch.runtime.llvm.contract.byte_dots import add_16_bits, pair, quad, quad_in_16_bits
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 
@@ -82,7 +75,7 @@ class ByteDot:
 def byte_dot(target: Target, lanes: int, images: DType, weights: DType, size: int, most: tuple[int, int]) -> ByteDot:
     """The best way to multiply groups of `size` (2 or 4) elements of images by weights, bytes of these dtypes whose
     magnitudes are at most `most`, in so many lanes of sums."""
-    dots = dots_of(target) if lanes == target.lanes_of_i32 else "none"
+    dots = target.byte_dots if lanes == target.lanes(i32) else "none"
     if size == 2:
         return ByteDot("pairs" if target.is_x86 and dots != "none" else "apart", 2, images, weights, target)
     if dots == "quad":
@@ -91,7 +84,7 @@ def byte_dot(target: Target, lanes: int, images: DType, weights: DType, size: in
     taken = other if images is weights else images
     largest = most[0] if taken is images else 128 if taken is i8 else 255
     chain = _SIXTEEN // (2 * largest * max(1, most[1]))
-    if chain and dots != "none" and has_sums_of_16_bits(target):
+    if chain and dots != "none" and target.has_sums_of_16_bits:
         return ByteDot("sixteen", 4, taken, weights, target, min(chain, 2))
     return ByteDot("apart", 4, images, weights, target)
 
