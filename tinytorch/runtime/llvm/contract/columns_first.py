@@ -18,16 +18,16 @@ def columns_first(work: Work, block: Block) -> None:
     if plan.pack_a != "none":
         work.pack_a(block, fn.const(0), block.rows, Depth(fn.const(0), fn.const(work.product.k)))
 
-    def panel(column: Register, width: int) -> None:
-        work.over_k(lambda depth: k_block(column, width, depth))
+    def panel(column: Register, width: int, apart: int = 1) -> None:
+        work.over_k(lambda depth: k_block(column, width, apart, depth))
 
-    def k_block(column: Register, width: int, depth: Depth) -> None:
+    def k_block(column: Register, width: int, apart: int, depth: Depth) -> None:
         if plan.pack_b == "none":
             b = work.b_in_place(block, column, depth)
         else:
             work.pack_b(block, column, width, depth)
             b = work.b_packed(block, column)
-        part = Panel(column, width, b)
+        part = Panel(column, width, b, apart)
 
         def tile(i: Register, tall: int) -> None:
             a = work.tile_of_a(block, i, fn.const(0), depth)
@@ -40,7 +40,10 @@ def columns_first(work: Work, block: Block) -> None:
         if rest:
             where_differ(fn, block.rows, whole, lambda: tile(whole, rest))
 
-    work.over_panels(block, panel)
+    if plan.apart > 1:
+        work.over_streams(block, panel)
+    else:
+        work.over_panels(block, panel)
 
 
 def _ahead(work: Work, i: Register, panel: Panel, depth: Depth) -> tuple[Register, Ahead] | None:

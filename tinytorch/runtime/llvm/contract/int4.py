@@ -39,7 +39,7 @@ _MOST_ROWS = 4  # of a tile
 _MOST_PANELS = 4  # that are read side by side
 _ITEM_ROWS = 64  # whose copies stay in L2
 _ITEM_PANELS = 4  # that repay copying the rows of an item
-_CHUNK_BYTES = 256 << 10
+_CHUNK_BYTES = 512 << 10  # for each of which the rows are packed again
 _CHUNK_FLOPS = 2 << 20
 _MOST_CHUNKS = 48
 
@@ -165,31 +165,37 @@ class _Work:
         x = fn.at(left(fn), row * product.x.row_bytes)
         fn.call(_copy_rows(self.module, product), [x, self.frame.scratch(fn), rows])
 
-        def over_rows(first: Register, panels: int) -> None:
+        def over_rows(first: Register, panels: int, apart: Register) -> None:
+            def one(i: Register, tall: int) -> None:
+                self._tile(row, i, column + first * PANEL, _Tile(tall, panels), apart)
+
             whole = rows // tile.rows * tile.rows
-            fn.loop(whole, [], lambda i: self._tile(row, i, column + first, _Tile(tile.rows, panels)), step=tile.rows)
+            fn.loop(whole, [], lambda i: one(i, tile.rows), step=tile.rows)
             rest = grid.rows % tile.rows
             if rest:
-                where_differ(fn, rows, whole, lambda: self._tile(row, whole, column + first, _Tile(rest, panels)))
+                where_differ(fn, rows, whole, lambda: one(whole, rest))
 
-        unit = tile.panels * PANEL
-        whole = columns // unit * unit
-        fn.loop(whole, [], lambda j: over_rows(j, tile.panels), step=unit)
-        rest = -(-(grid.columns % unit) // PANEL)
-        if rest:
-            where_differ(fn, columns, whole, lambda: over_rows(whole, rest))
+        # Each of the panels that are read side by side is on a stream of its own through the item.
+        count = (columns + (PANEL - 1)) // PANEL
+        apart = count // tile.panels
+        fn.loop(apart, [], lambda t: over_rows(t, tile.panels, apart))
+        if tile.panels > 1:
+            fn.loop(count, [], lambda t: over_rows(t, 1, fn.const(1)), start=apart * tile.panels)
 
-    def _tile(self, row: Register, i: Register, column: Register, tile: _Tile) -> None:
-        """Rows from the item's row i on, against panels from a column on."""
+    def _tile(self, row: Register, i: Register, column: Register, tile: _Tile, apart: Register) -> None:
+        """Rows from the item's row i on, against panels from a column on, `apart` panels from one another."""
         fn, product, pitch = self.fn, self.product, self.tile.panels * PANEL
         sums = fn.alloca(self.tile.rows * pitch * f32.size)
         number = column // PANEL
         packed = fn.at(right(fn), number * product.panel_bytes)
         scales = fn.at(self.frame.further_operand(fn), number * product.scale_bytes)
         x = fn.at(self.frame.scratch(fn), i * product.row_bytes)
-        fn.call(_tile_function(self.module, product, tile, pitch), [x, packed, scales, sums])
-        width = least(self.grid.columns - column, tile.panels * PANEL)
-        fn.call(self._finish, [fn.params[0], sums, fn.const(tile.rows), width, row + i, column, fn.const(0)])
+        fn.call(_tile_function(self.module, product, tile, pitch), [x, packed, scales, sums, apart])
+        for panel in range(tile.panels):
+            at = column + apart * (panel * PANEL)
+            size = [fn.const(tile.rows), least(self.grid.columns - at, PANEL)]
+            to = fn.at(sums, panel * PANEL * f32.size)
+            fn.call(self._finish, [fn.params[0], to, *size, row + i, at, fn.const(0)])
 
 
 def _copy_rows(module: Module, product: _Int4) -> Function:
@@ -275,10 +281,11 @@ def _copy_sums(fn: Function, start: Register, to: Register, product: _Int4) -> N
 
 
 def _tile_function(module: Module, product: _Int4, tile: _Tile, pitch: int) -> Function:
-    """`(x, packed, scales, to)`: the sums of a tile, rows of `pitch` elements."""
+    """`(x, packed, scales, to, apart)`: the sums of a tile, rows of `pitch` elements, of panels that are so far
+    `apart`."""
 
     def build(name: str) -> Function:
-        fn = module.function(name, [PTR, PTR, PTR, PTR], internal=True, noinline=True)
+        fn = module.function(name, [PTR, PTR, PTR, PTR, I64], internal=True, noinline=True)
         _Microkernel(fn, product, tile, pitch).write()
         fn.ret()
         return fn
@@ -298,19 +305,26 @@ class _Microkernel:
 
     def write(self) -> None:
         fn, product = self.fn, self.product
-        x, packed, scales, to = fn.params
+        x, _, _, to, _ = fn.params
         zeros = [fn.zero(F32.widen(product.lanes))] * len(self.places)
+        panels, scales = self._panels(1, product.panel_bytes), self._panels(2, product.scale_bytes)
 
         def group(g: Register, *totals: Register) -> Sequence[Register]:
             step = product.group * _X_BYTES[product.form]
-            sums = self._group(fn.at(x, g * step), fn.at(packed, g * (product.group * PANEL // 2)), g)
-            return self._scaled(fn.at(scales, g * (PANEL * f16.size)), sums, totals)
+            at = [fn.at(panel, g * (product.group * PANEL // 2)) for panel in panels]
+            sums = self._group(fn.at(x, g * step), at, g)
+            return self._scaled([fn.at(s, g * (PANEL * f16.size)) for s in scales], sums, totals)
 
         totals = fn.loop(product.groups, zeros, group)
         for total, (p, v, i) in zip(totals, self.places, strict=True):
             fn.store(total, to, (i * self.pitch + p * PANEL + v * product.lanes) * f32.size)
 
-    def _group(self, x: Register, packed: Register, g: Register) -> list[Register]:
+    def _panels(self, parameter: int, bytes_: int) -> list[Register]:
+        """Where each panel begins in an operand."""
+        *params, apart = self.fn.params
+        return [self.fn.at(params[parameter], apart * (i * bytes_)) for i in range(self.tile.panels)]
+
+    def _group(self, x: Register, packed: Sequence[Register], g: Register) -> list[Register]:
         """The sums of a group."""
         fn, product = self.fn, self.product
         if product.form == "float":
@@ -325,12 +339,12 @@ class _Microkernel:
             return self._block(x, packed, start)
 
         def block(k: Register, *sums: Register) -> Sequence[Register]:
-            at = fn.at(packed, k * (PANEL // 2))
+            at = [fn.at(panel, k * (PANEL // 2)) for panel in packed]
             return self._block(fn.at(x, k * _X_BYTES[product.form]), at, list(sums))
 
         return fn.loop(product.group, start, block, step=self.block)
 
-    def _block(self, x: Register, packed: Register, sums: list[Register]) -> list[Register]:
+    def _block(self, x: Register, packed: Sequence[Register], sums: list[Register]) -> list[Register]:
         """The sums after `block` steps of k, panel by panel so that few registers are live."""
         fn, product, rows = self.fn, self.product, self.tile.rows
         found: list[Register] = []
@@ -340,8 +354,8 @@ class _Microkernel:
                 here = sums[first : first + rows]
                 narrow: list[Register | None] = [None] * rows
                 for r in range(self.block // RUN):
-                    at = p * product.panel_bytes + (r * PANEL + v * product.lanes) * (RUN // 2)
-                    word = fn.load(packed, I32.widen(product.lanes), at, align=1)
+                    at = (r * PANEL + v * product.lanes) * (RUN // 2)
+                    word = fn.load(packed[p], I32.widen(product.lanes), at, align=1)
                     here, narrow = self._run(x, r, word, here, narrow)
                 for i, total in enumerate(narrow):
                     found.append(here[i] if total is None else add_16_bits(fn, here[i], total))
@@ -395,15 +409,16 @@ class _Microkernel:
         """An element of a copied row in all lanes."""
         return self.fn.splat(self.fn.load(x, element, row * self.product.row_bytes + offset), self.product.lanes)
 
-    def _scaled(self, scales: Register, sums: Sequence[Register], totals: Sequence[Register]) -> list[Register]:
+    def _scaled(
+        self, scales: Sequence[Register], sums: Sequence[Register], totals: Sequence[Register]
+    ) -> list[Register]:
         """The totals with the sums of a group, times their scales, added: two roundings, as the reference has them."""
         fn, product = self.fn, self.product
         found: list[Register] = []
         known: dict[tuple[int, int], Lane] = {}
         for value, total, (p, v, _) in zip(sums, totals, self.places, strict=True):
             if (p, v) not in known:
-                at = p * product.scale_bytes + v * product.lanes * f16.size
-                known[p, v] = self.emitter.load(scales, f16, at).cast(f32)
+                known[p, v] = self.emitter.load(scales[p], f16, v * product.lanes * f16.size).cast(f32)
             if product.form == "float":
                 found.append(self._fma(value, known[p, v], total))
                 continue

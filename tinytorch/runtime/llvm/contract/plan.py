@@ -84,6 +84,7 @@ class ProductPlan:
     item_columns: int
     items_per_chunk: int
     items: int
+    apart: int = 1  # panels that a tile reads side by side: so many streams, evenly spread over the item
 
     @property
     def chunks(self) -> int:

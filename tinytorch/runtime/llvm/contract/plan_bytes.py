@@ -12,7 +12,7 @@ from tinytorch.runtime.llvm.text.target import Target
 
 _STREAMS = 4  # panels that are read side by side: memory gives them a fifth to two fifths more than one
 _CHUNK_STEPS = 1 << 20  # multiply-adds of groups, some 20 µs on one core
-_CHUNK_BYTES = 256 << 10
+_CHUNK_BYTES = 512 << 10  # for each of which the rows are packed again
 _MOST_CHUNKS = 48
 _LEAST_COLUMNS = 128  # of an item, which repay packing its rows of a again for it
 _LATENCY = 8.0  # of a step of k, in the time of one product of vectors, at least
@@ -52,6 +52,7 @@ def plan_of_byte_panels(product: Product, groups: Groups, target: Target) -> Pro
         item_columns=item_columns,
         items_per_chunk=-(-items // _wanted_chunks(product, groups)),
         items=items,
+        apart=streams,
     )
 
 

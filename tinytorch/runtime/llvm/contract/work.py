@@ -17,7 +17,7 @@ from tinytorch.runtime.llvm.contract.pack import (
     panel_pitch,
     row_pitch,
 )
-from tinytorch.runtime.llvm.contract.parts import aligned, where_differ
+from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
@@ -58,6 +58,7 @@ class Panel:
     column: Register
     width: int
     b: Register
+    apart: int = 1  # from one panel of a tile to the next, in panels
 
 
 class Work:
@@ -93,6 +94,7 @@ class Work:
         many = self.k_blocks > MANY and self.k_blocks + plan.k_block > CHAIN
         self.compensates = many and product.compute.is_float
         plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.compensates
+        plain = plain and plan.apart == 1
         self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
         self._lay_out_scratch()
         self._read_frame()
@@ -168,6 +170,27 @@ class Work:
         rest = self.product.n % width
         if rest:
             where_differ(fn, block.columns, whole, lambda: body(block.column + whole, rest))
+
+    def over_streams(self, block: Block, body: Callable[[Register, int, int], None]) -> None:
+        """`body(column, width, apart)` for as many panels as are read side by side, each on a stream of its own through
+        the item: one is as long as all that a stream reads of the item, since panels lie one behind the other."""
+        fn, plan, width = self.fn, self.plan, self.product.panels
+        whole, rest = divmod(self.product.n, plan.item_columns)
+
+        def over(columns: int) -> None:
+            apart, left = divmod(-(-columns // width), plan.apart)
+            fn.loop(apart, [], lambda t: body(block.column + t * width, plan.panel, apart))
+            if left:
+                first = apart * plan.apart * width
+                body(block.column + first, columns - first, 1)
+
+        if not whole:
+            over(rest)
+        elif not rest:
+            over(plan.item_columns)
+        else:
+            ends = fn.compare("eq", block.columns, fn.const(plan.item_columns))
+            fn.if_(ends, lambda: over(plan.item_columns), lambda: over(rest))
 
     def pack_a(self, block: Block, i: Register, rows: Register, depth: Depth) -> None:
         """Rows of the item from its row i on, for a block of k."""
@@ -246,24 +269,36 @@ class Work:
             if plan.order == "rows":
                 at = at + (panel.column - block.column) // plan.panel * self.panel_sums
             to = self._sums if self.k_blocks == 1 else fn.at(self._sums, at)
-        key = self._key(tall, panel.width, packed is not None, ahead[1] if ahead else None)
+        key = self._key(tall, panel, packed is not None, ahead[1] if ahead else None)
         args = [a, panel.b, to, fn.const(stride), depth.count, depth.start]
         further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
         fn.call(tile_function(self.module, key), [*args, *further])
         if self.epilogue is None:
             return
-        size = [fn.const(tall), fn.const(panel.width)]
 
         def finish() -> None:
-            fn.call(self._finish, [self.frame, to, *size, block.row + i, panel.column, block.batch])
+            for first, column, width in self._runs(panel):
+                size = [fn.const(tall), width]
+                fn.call(
+                    self._finish, [self.frame, fn.at(to, first * self.size), *size, block.row + i, column, block.batch]
+                )
 
         if self.k_blocks == 1:
             finish()
         else:
             fn.if_(fn.compare("eq", depth.start + depth.count, fn.const(self.product.k)), finish)
 
-    def _key(self, tall: int, width: int, packs: bool, ahead: Ahead | None) -> TileKey:
-        plan, product = self.plan, self.product
+    def _runs(self, panel: Panel) -> list[tuple[int, Register, Register]]:
+        """The neighbouring columns of a tile: where their sums begin, the first column, how many there are."""
+        fn, width = self.fn, self.product.panels
+        if self.plan.apart == 1:
+            return [(0, panel.column, fn.const(panel.width))]
+        columns = [panel.column + stream * panel.apart * width for stream in range(-(-panel.width // width))]
+        return [(i * width, at, least(self.product.n - at, width)) for i, at in enumerate(columns)]
+
+    def _key(self, tall: int, panel: Panel, packs: bool, ahead: Ahead | None) -> TileKey:
+        plan, product, width = self.plan, self.product, panel.width
+        panel_bytes = panel.apart * product.k * product.b.row_bytes
         vectors = -(-width // plan.lanes) if plan.form == "outer" else plan.tile.vectors
         # Sums on their way to an epilogue may fill their last vector; stored results must not.
         filled = product.panels > 0 or (plan.pack_b != "none" and not packs)
@@ -285,7 +320,7 @@ class Work:
             streams=plan.streams,
             packs=_FUSED_AHEAD if packs else 0,
             ahead=ahead,
-            panels=(product.panels // plan.lanes, product.k * product.b.row_bytes) if product.panels else None,
+            panels=(product.panels // plan.lanes, panel_bytes) if product.panels else None,
             touches=plan.order == "rows" and plan.k_block > _TOUCHED and (self.epilogue is None or self.k_blocks > 1),
         )
 
