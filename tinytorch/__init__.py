@@ -117,6 +117,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         QuantizedConv2d,
         QuantizedEmbedding,
         QuantizedLinear,
+        load_quantized,
         prepare_qat,
         quantize,
         quantize_int8,
@@ -149,8 +150,8 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.frontend.optimizers": "SGD Adam AdamW Muon Optimizer ParamGroup",
     "tinytorch.frontend.module.summary": "summary",
     "tinytorch.frontend.profiling": "Profiler",
-    "tinytorch.frontend.quantization": "Int4Linear QuantizedConv2d QuantizedEmbedding QuantizedLinear prepare_qat"
-    " quantize quantize_int8",
+    "tinytorch.frontend.quantization": "Int4Linear QuantizedConv2d QuantizedEmbedding QuantizedLinear load_quantized"
+    " prepare_qat quantize quantize_int8",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
@@ -250,6 +251,7 @@ __all__ = [
     "is_autocast_enabled",
     "is_grad_enabled",
     "load",
+    "load_quantized",
     "load_safetensors",
     "magnitude_prune",
     "manual_seed",

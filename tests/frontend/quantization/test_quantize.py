@@ -141,16 +141,45 @@ def test_what_calibration_does_not_reach_is_named() -> None:
     assert [(row.name, row.reason) for row in table] == [("used", ""), ("other.0", "calibration did not reach it")]
 
 
-def test_a_layer_alone_and_states_in_files(tmp_path: Path) -> None:
-    x = numbers(6, 12)
-    quantized = tt.quantize(mlp(), x)
+FORMS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "dynamic": (mlp, None, {"weight_bits": 7}),
+    "static": (mlp, numbers(6, 12), {"layers": {"0": None}}),
+    "four bits": (mlp, None, {"weight_only": "int4", "group_size": 8}),
+    "images": (lambda seed=0: cnn(seed).eval(), numbers(6, 3, 8, 8), {"layers": {"9": None}}),
+    "a layer": (lambda seed=0: mlp(seed)[0], numbers(6, 12), {}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_states_in_files(name: str, tmp_path: Path) -> None:
+    make, x, options = FORMS[name]
+    quantized = tt.quantize(make(), x, **options)
     tt.save(quantized.state_dict(), tmp_path / "q")
-    other = tt.quantize(mlp(1), x)
-    assert not np.array_equal(other(x).numpy(), quantized(x).numpy())
+    model = make(1)
+    restored = tt.load_quantized(model, tt.load(tmp_path / "q"))
+    x = numbers(6, 12) if x is None else x
+    assert np.array_equal(restored(x).numpy(), quantized(x).numpy())
+    assert repr(restored) == repr(quantized) and not any("int" in key for key in model.state_dict())
+    other = tt.quantize(make(1), None if name in ("dynamic", "four bits") else x, **options)
     other.load_state_dict(tt.load(tmp_path / "q"))
     assert np.array_equal(other(x).numpy(), quantized(x).numpy())
-    assert "QuantizedLinear(in_features=12, out_features=32, bias=True, static" in repr(quantized)
-    assert isinstance(tt.quantize(tt.Linear(3, 2)), tt.QuantizedLinear)
+
+
+def test_states_of_other_models_are_refused() -> None:
+    state = tt.quantize(mlp()).state_dict()
+    with pytest.raises(tt.TinyTorchError, match="no quantized layer"):
+        tt.load_quantized(mlp(), mlp().state_dict())
+    with pytest.raises(tt.TinyTorchError, match="does not fit"):
+        tt.load_quantized(tt.Sequential(tt.Linear(12, 3), tt.ReLU(), tt.Linear(3, 5)), state)
+    wrong = tt.quantize(mlp(), weight_only="int4").state_dict()
+    wrong["0.weight_scale"] = tt.zeros(2, 3)
+    with pytest.raises(tt.TinyTorchError, match="do not fit each other"):
+        tt.load_quantized(mlp(), wrong)
+
+
+def test_printed() -> None:
+    text = repr(tt.quantize(mlp(), numbers(6, 12)))
+    assert "QuantizedLinear(in_features=12, out_features=32, bias=True, static, weights of 8 bits" in text
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -11,7 +11,7 @@ To read, in this order: `affine` (numbers as integers), `ranges` (which range of
 (weights of four bits), `settings` (what users choose), `layers` (what stands in the place of layers), `aware` (layers
 that training gets used to), `places` (which layers, and others in their places), `folding` (batch normalisation into
 weights), `calibration` (what layers see), `sensitivity` (what each layer costs and gains), `preparing` of models for
-training, and `conversion` of whole models.
+training, `conversion` of whole models, and `restoring` of such from files.
 """
 
 from tinytorch.frontend.quantization.affine import quantize_int8
@@ -19,12 +19,14 @@ from tinytorch.frontend.quantization.conversion import quantize
 from tinytorch.frontend.quantization.int4 import Int4Linear
 from tinytorch.frontend.quantization.layers import QuantizedConv2d, QuantizedEmbedding, QuantizedLinear
 from tinytorch.frontend.quantization.preparing import prepare_qat
+from tinytorch.frontend.quantization.restoring import load_quantized
 
 __all__ = [
     "Int4Linear",
     "QuantizedConv2d",
     "QuantizedEmbedding",
     "QuantizedLinear",
+    "load_quantized",
     "prepare_qat",
     "quantize",
     "quantize_int8",

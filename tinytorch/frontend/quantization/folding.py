@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -24,22 +26,25 @@ def fold_norms(model: Module) -> None:
 
     Those with the statistics of the batch stay, and so do layers that stand in several places, or have hooks.
     """
-    places: dict[int, int] = {}
-    containers = [module for module in model.modules() if isinstance(module, Sequential)]
-    for module in model.modules():
-        for child in module.children():
-            places[id(child)] = places.get(id(child), 0) + 1
-    for container in containers:
-        for (_, layer), (name, norm) in pairwise(list(container.named_children())):
-            fits = any(isinstance(layer, kind) and type(norm) is other for kind, other in _PAIRS)
-            alone = places[id(layer)] == places[id(norm)] == 1 and not (layer.has_hooks or norm.has_hooks)
-            if fits and alone and is_quantizable(layer) and _fold(layer, norm):
-                setattr(container, name, Identity())
+    for container, _, layer, norm in list(foldable_norms(model)):
+        _fold(container.get_submodule(layer), container.get_submodule(norm))
+        setattr(container, norm, Identity())
 
 
-def _fold(layer: Any, norm: Any) -> bool:
-    if norm.running_mean is None or norm.running_var is None:
-        return False
+def foldable_norms(model: Module) -> Iterator[tuple[Module, str, str, str]]:
+    """The container, its path, and in it the names of the layer and of the norm behind it."""
+    places = Counter(id(child) for module in model.modules() for child in module.children())
+    for path, container in model.named_modules():
+        if isinstance(container, Sequential):
+            for (first, layer), (second, norm) in pairwise(list(container.named_children())):
+                fits = any(isinstance(layer, kind) and type(norm) is other for kind, other in _PAIRS)
+                alone = places[id(layer)] == places[id(norm)] == 1 and not (layer.has_hooks or norm.has_hooks)
+                known = getattr(norm, "running_mean", None) is not None
+                if fits and alone and known and is_quantizable(layer):
+                    yield container, path, first, second
+
+
+def _fold(layer: Any, norm: Any) -> None:
     mean, variance = (as_array(t).astype(np.float64) for t in (norm.running_mean, norm.running_var))
     scale = 1.0 / np.sqrt(variance + norm.eps)
     scale = scale if norm.weight is None else scale * as_array(norm.weight).astype(np.float64)
@@ -49,4 +54,3 @@ def _fold(layer: Any, norm: Any) -> bool:
     bias = shift if layer.bias is None else as_array(layer.bias).astype(np.float64) * scale + shift
     layer.weight = Parameter(Tensor(folded.astype(weight.dtype)))
     layer.bias = Parameter(Tensor(bias.astype(weight.dtype)))
-    return True

@@ -173,11 +173,15 @@ class QuantizedLinear(_Products):
         """The same layer quantized; with an `input_range`, a static one. `rows` are its weights, if they are known."""
         arguments.instance(cls.__name__, "layer", layer, Linear)
         settings = settings or Settings()
-        made = cls(
-            layer.in_features, layer.out_features, layer.bias is not None, weight_bits=settings.weight_bits,
+        return cls.like(layer, settings, layer.bias is not None)._take(layer, settings, input_range, rows)
+
+    @classmethod
+    def like(cls, layer: Linear, settings: Settings, bias: bool) -> Self:
+        """A layer of the same sizes, with weights of zeros."""
+        return cls(
+            layer.in_features, layer.out_features, bias, weight_bits=settings.weight_bits,
             activation_bits=settings.activation_bits, scheme=settings.scheme,
         )  # fmt: skip
-        return made._take(layer, settings, input_range, rows)
 
     def forward(self, input: Tensor) -> Tensor:
         x = self._require_floats(input)
@@ -245,12 +249,16 @@ class QuantizedConv2d(_Products):
         """The same layer quantized; with an `input_range`, a static one. `rows` are its weights, if they are known."""
         arguments.instance(cls.__name__, "layer", layer, Conv2d)
         settings = settings or Settings()
-        made = cls(
+        return cls.like(layer, settings, layer.bias is not None)._take(layer, settings, input_range, rows)
+
+    @classmethod
+    def like(cls, layer: Conv2d, settings: Settings, bias: bool) -> Self:
+        """A layer of the same sizes, with weights of zeros."""
+        return cls(
             layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
-            layer.groups, layer.bias is not None, layer.padding_mode, weight_bits=settings.weight_bits,
+            layer.groups, bias, layer.padding_mode, weight_bits=settings.weight_bits,
             activation_bits=settings.activation_bits, scheme=settings.scheme,
         )  # fmt: skip
-        return made._take(layer, settings, input_range, rows)
 
     def forward(self, input: Tensor) -> Tensor:
         given = self._require_floats(input)
