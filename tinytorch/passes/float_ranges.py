@@ -11,6 +11,8 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.core import cast, constant
 from tinytorch.ir.ops.elementwise import add, maximum, minimum, mul, sub
+from tinytorch.ir.ops.pooling import max_pool2d
+from tinytorch.passes.relu_behind_pooling import has_elements
 
 Range = tuple[float, float]  # the least and the largest, both included and finite
 _LARGEST = {"f32": 1.7e38, "f64": 8.9e307}  # below half of what overflows, so that rounding cannot reach it
@@ -43,7 +45,7 @@ def _range(node: Node, found: dict[Value, Range]) -> Range | None:
     if node.op in _CORNERS:
         corners = [_CORNERS[node.op](a, b) for a in known[0] for b in known[1]]
         return None if any(map(math.isnan, corners)) else (min(corners), max(corners))
-    if node.op.kind == "view" or node.op is cast:
+    if node.op.kind == "view" or node.op is cast or (node.op is max_pool2d and has_elements(node)):
         return known[0]
     if node.op.kind == "move":
         known += [(node.attrs["value"],) * 2] if "value" in node.attrs else []

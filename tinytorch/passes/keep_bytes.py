@@ -10,31 +10,23 @@ import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Array
-from tinytorch.ir.ops.core import cast, constant
-from tinytorch.ir.ops.elementwise import add, checked_number, maximum, minimum, mul, sub
-from tinytorch.ir.ops.pooling import max_pool2d
+from tinytorch.ir.ops.core import constant
+from tinytorch.ir.ops.elementwise import checked_number
 from tinytorch.ir.ops.view import broadcast, concat, pad, permute
 from tinytorch.ir.types import DType, Shape
 from tinytorch.passes.dce import dce
 from tinytorch.passes.float_ranges import float_ranges
 
-_LEAST_FACTOR = 1e-35  # a product of larger ones with an integer does not underflow in f32
-
 
 def keep_bytes(graph: Graph) -> Graph:
-    """Pool integers instead of what floats they stand for; quantize what is padded or concatenated, instead of the
-    result; and drop checks for NaN of what cannot be one, so that quantizing can follow a product in its kernel.
-
-        %f = cast(%sums) {dtype=f32}                    %p, %i = max_pool2d(%sums)
-        %y = mul(%f, broadcast(%scale))          -->    %f = cast(%p) {dtype=f32}
-        %p, %i = max_pool2d(%y)                         %y = mul(%f, broadcast(%scale))
+    """Quantize what is padded or concatenated, instead of the result; and drop checks for NaN of what cannot be one, so
+    that quantizing can follow a product in its kernel.
 
         %c = concat(%a, %b)                             %qa = cast(round(mul(%a, …))) {dtype=u8}
         %q = cast(round(mul(%c, …))) {dtype=u8}  -->    %qb = cast(round(mul(%b, …))) {dtype=u8}
                                                         %q = concat(%qa, %qb)
 
-    Scales are constants, as they are in a frozen graph. Exact in bits: each op that the pooling passes rises with its
-    operand, and what it computes of the largest integer is the largest of what it computes.
+    Scales are constants, as they are in a frozen graph. Exact in bits.
     """
     if not any(_is_byte(v.type.dtype) for node in graph.nodes for v in node.outputs):
         return graph
@@ -97,8 +89,6 @@ class _Mover:
             self.builder.loc = node.loc
             if node in self.joined:
                 self.known[node.output] = self._write_joined(self.joined[node])
-            elif node.op is max_pool2d and (steps := self._pooled(node)):
-                self.known[node.outputs[0]] = self._write_pooled(node, steps)
             else:
                 inputs = tuple(self.known.get(v, v) for v in node.inputs)
                 same = inputs == node.inputs
@@ -107,50 +97,6 @@ class _Mover:
             return self.graph
         return self.builder.build([self.known.get(v, v) for v in self.graph.outputs], self.graph.state)
 
-    # Pooling in front of what turns integers into floats.
-    def _pooled(self, pooling: Node) -> list[_Step]:
-        """What stands between the integers and their pooling, the first step first; none if it may not move."""
-        if self.readers.get(pooling.outputs[1]) or pooling.outputs[1] in self.outputs:
-            return []
-        value, steps, factor = pooling.inputs[0], list[_Step](), 1.0
-        while value.type.dtype.is_float:
-            node = self.producers.get(value)
-            if node is None or not self._is_read_once(value):
-                return []
-            index = next((i for i, v in enumerate(node.inputs) if self._row(v) is None), None)
-            if index is None or not self._rises(node, index):
-                return []
-            if node.op is mul:
-                factor *= min(1.0, self._least(node, index))
-            steps.insert(0, _Step(node, index))
-            value = node.inputs[index]
-        return steps if self._is_read_once(value) and factor > _LEAST_FACTOR else []
-
-    def _rises(self, node: Node, index: int) -> bool:
-        """Whether the result grows with operand `index`, or stays, and is no NaN; the other operand is a constant."""
-        if node.op is cast:
-            return node.inputs[0].type.dtype.kind in ("int", "uint")
-        if node.op in (add, maximum, minimum) or (node.op is sub and index == 0):
-            return self._is_finite(node, index)
-        return node.op is mul and self._is_finite(node, index) and self._least(node, index) > 0
-
-    def _other(self, node: Node, index: int) -> Array:
-        row = self._row(node.inputs[1 - index])
-        return np.full(1, np.nan, np.float32) if row is None else row
-
-    def _is_finite(self, node: Node, index: int) -> bool:
-        return bool(np.isfinite(self._other(node, index)).all())
-
-    def _least(self, node: Node, index: int) -> float:
-        return float(self._other(node, index).min())
-
-    def _write_pooled(self, pooling: Node, steps: Sequence[_Step]) -> Value:
-        first = steps[0]
-        source = first.node.inputs[first.index]
-        pooled = self.builder.append(max_pool2d, [self.known.get(source, source)], pooling.attrs).outputs[0]
-        return self._applied(steps, pooled)
-
-    # Quantizing in front of what moves floats.
     def _joined_sites(self) -> dict[Node, _Joined]:
         """By the node that gives bytes: what it is computed of."""
         moves = [n for n in self.graph.nodes if n.op in (pad, concat) and n.output.type.dtype.is_float]
@@ -198,19 +144,8 @@ class _Mover:
             (value,) = step.node.op.evaluate([x for x in operands if x is not None], step.node.attrs)
         return int(value)
 
-    # Both.
     def _is_read_once(self, value: Value) -> bool:
         return len(self.readers.get(value, ())) == 1 and value not in self.outputs
-
-    def _row(self, value: Value) -> Array | None:
-        """The constant that `value` repeats along all axes but the last: [n] or a number []."""
-        number = self._number(value)
-        node = self.producers.get(value)
-        source = self.producers.get(node.inputs[0]) if node is not None and node.op is broadcast else None
-        if number is not None or source is None or source.op is not constant:
-            return number
-        array: Array = source.attrs["value"]
-        return array.reshape(-1) if array.size == array.shape[-1] else None
 
     def _number(self, value: Value) -> Array | None:
         """The constant of one element that `value` repeats, through views."""
@@ -231,7 +166,7 @@ class _Mover:
         return value
 
     def _repeated(self, value: Value, shape: Shape) -> Value:
-        """What `value` repeats, repeated to another shape."""
-        row = self._row(value)
-        assert row is not None, "only rows stand beside what moves"
-        return self.builder.append(broadcast, [self.builder.constant(row)], {"shape": shape}).output
+        """The number that `value` repeats, repeated to another shape."""
+        number = self._number(value)
+        assert number is not None, "only numbers stand beside what moves"
+        return self.builder.append(broadcast, [self.builder.constant(number)], {"shape": shape}).output

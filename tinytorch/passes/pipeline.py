@@ -68,7 +68,7 @@ def kernel_passes(
     in_groups = _given(lay_out_convolutions, costs=costs)
     kept = families.composites
     simple = (CLEAN, _given(recognize_attention, keep=kept), _given(expand, keep=kept), CLEAN)
-    pooled = (keep_bytes, relu_behind_pooling, monotone_behind_pooling)
+    pooled = (relu_behind_pooling, monotone_behind_pooling, keep_bytes)
     images = (channels_last, fold_batch_norm, *pooled, convolutions_to_products)
     fewer = (in_fewer_products, in_groups) if precision == "fast" else (in_groups,)
     passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
