@@ -21,6 +21,7 @@ from tinytorch.passes.fuse_groups import (
 )
 
 CHEAP = 2  # instructions that are not worth a trip through memory
+CHEAP_FROM_NARROW = 8  # those that make floats of bytes, which are a fourth of the trip
 LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
 
 
@@ -179,27 +180,55 @@ class Fusion:
 
     def _sink(self, node: Node) -> None:
         """Move a node into the only kernel that reads it, where that reads what the node reads instead: a mask or a
-        product with a constant is computed again from memory rather than stored for later."""
+        product with a constant is computed again from memory rather than stored for later. So are floats that stand
+        for stored bytes, with the nodes that make them of these."""
         group = self.groups[node].root()
         readers = {self.groups[n].root() for n in self.readers.get(node.output, ()) if n in self.groups}
         if len(readers) != 1 or group in readers or not self._is_read_in_place(node.output):
             return
         (reader,) = readers
-        fits = reader.domain == node.output.type.shape and (reader.family.lanewise or in_epilogue(node))
-        if not (reader.family.lanewise or reader.ends) or not fits or lane_cost(node) > CHEAP:
+        if not (reader.family.lanewise or reader.ends):
             return
-        if any(self._inside(v, group) and not self._is_stored_anyway(v, group) for v in node.inputs):
+        moved = self._from_memory(node, group)
+        fits = all(reader.family.lanewise or in_epilogue(n) for n in moved)
+        if not moved or not fits or reader.domain != node.output.type.shape:
             return
-        reads = reader.reads | self._reads(node)
-        if reader.weight + self.families.of(node).weight(node) > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
+        made = {n.output for n in moved}
+        reads = reader.reads | {v for n in moved for v in self._reads(n) if v not in made}
+        weight = sum(self.families.of(n).weight(n) for n in moved)
+        if reader.weight + weight > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
             return
-        reader.weight += self.families.of(node).weight(node)
+        reader.weight += weight
         reader.reads = reads
-        group.nodes.remove(node)
-        reader.nodes.append(node)
-        reader.needs += [found for found, _ in map(self._source, node.inputs) if found is not None]
-        reader.needs += [found for value in node.inputs for found in self._waited_for(value)]
-        self.groups[node] = reader
+        for each in moved:
+            group.nodes.remove(each)
+            reader.nodes.append(each)
+            reader.needs += [found for found, _ in map(self._source, each.inputs) if found is not None]
+            reader.needs += [found for value in each.inputs for found in self._waited_for(value)]
+            self.groups[each] = reader
+
+    def _from_memory(self, node: Node, group: Group) -> list[Node]:
+        """The nodes that compute the result of `node` from what lies in memory anyway, if that costs little: itself, or
+        a chain from narrower numbers to it, the first one first; else none."""
+        chain, cost = [node], lane_cost(node)
+        while True:
+            first = chain[0]
+            inner = [v for v in first.inputs if self._inside(v, group) and not self._is_stored_anyway(v, group)]
+            if not inner:
+                break
+            maker = self.producers[inner[0]]
+            alone = self.readers.get(inner[0]) == [first] and maker.op.kind == "elementwise"
+            if len(inner) > 1 or not alone or maker not in self.groups:
+                return []
+            chain.insert(0, maker)
+            cost += lane_cost(maker)
+        made = {n.output for n in chain}
+        sources = {v for n in chain for v in n.inputs if v not in made and self._inside(v, group)}
+        stored = [v.type.dtype.size for v in sources if self.producers[v] in self.groups]
+        narrow = bool(stored) and max(stored) < node.output.type.dtype.size
+        if len(chain) == 1:
+            return chain if cost <= CHEAP else []
+        return chain if narrow and cost <= CHEAP_FROM_NARROW else []
 
     def _is_read_in_place(self, value: Value) -> bool:
         """Whether every reader takes `value` lane by lane: no view, no operand of a product, no output of the graph."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.op import Array
-from tinytorch.ir.ops.core import constant
+from tinytorch.ir.ops.core import cast, constant
 from tinytorch.ir.ops.elementwise import checked_number
 from tinytorch.ir.ops.view import broadcast, concat, pad, permute
 from tinytorch.ir.types import DType, Shape
@@ -32,7 +32,7 @@ def keep_bytes(graph: Graph) -> Graph:
         return graph
     while (moved := dce(_Mover(graph).run())) is not graph:  # what has moved may meet the next one
         graph = moved
-    return _without_needless_checks(graph)
+    return _without_ways_back(_without_needless_checks(graph))
 
 
 def _is_byte(dtype: DType) -> bool:
@@ -44,15 +44,37 @@ def _without_needless_checks(graph: Graph) -> Graph:
     if not any(node.op is checked_number for node in graph.nodes):
         return graph
     ranges = float_ranges(graph)
+    sure = [node for node in graph.nodes if node.op is checked_number and node.inputs[0] in ranges]
+    return _with_others(graph, {node.output: node.inputs[0] for node in sure}) if sure else graph
+
+
+def _without_ways_back(graph: Graph) -> Graph:
+    """q(f(x)) == x where x is bytes, f makes floats of them by numbers alone, and q bytes, for all 256 of them"""
+    numbers = _Numbers(graph)
     known: dict[Value, Value] = {}
+    for node in graph.nodes:
+        if node.op is cast and _is_byte(node.output.type.dtype) and node.inputs[0].type.dtype.is_float:
+            source, steps = numbers.from_bytes(node)
+            if source is not None and source.type == node.output.type and numbers.change_nothing(source, steps):
+                known[node.output] = source
+    return dce(_with_others(graph, known)) if known else graph
+
+
+def _with_others(graph: Graph, known: dict[Value, Value]) -> Graph:
+    """The graph with other values, that come before them, in the place of some."""
+
+    def now(value: Value) -> Value:
+        while value in known:
+            value = known[value]
+        return value
+
     nodes: list[Node] = []
     for node in graph.nodes:
-        inputs = tuple(known.get(v, v) for v in node.inputs)
-        if node.op is checked_number and node.inputs[0] in ranges:
-            known[node.output] = inputs[0]
-            continue
-        nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
-    return graph.with_nodes(nodes, [known.get(v, v) for v in graph.outputs]) if known else graph
+        inputs = tuple(map(now, node.inputs))
+        same = inputs == node.inputs
+        if node.outputs[0] not in known:
+            nodes.append(node if same else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
+    return graph.with_nodes(nodes, list(map(now, graph.outputs)))
 
 
 @dataclass(frozen=True)
@@ -72,12 +94,57 @@ class _Joined:
     steps: list[_Step]
 
 
+class _Numbers:
+    """Which values of a graph repeat one number, and what chains of elementwise steps with such beside them compute."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.producers = graph.producers()
+
+    def of(self, value: Value) -> Array | None:
+        """The constant of one element that `value` repeats, through views."""
+        node = self.producers.get(value)
+        while node is not None and node.op.kind == "view":
+            node = self.producers.get(node.inputs[0])
+        array = node.attrs["value"] if node is not None and node.op is constant else None
+        return array.reshape(()) if array is not None and array.size == 1 else None
+
+    def from_bytes(self, node: Node) -> tuple[Value | None, list[_Step]]:
+        """The bytes that the result of `node` is computed of, if that is so, and the steps, the first one first."""
+        steps: list[_Step] = []
+        at: Node | None = node
+        while at is not None and at.op.kind == "elementwise" and at.op.guard is None:
+            others = [i for i, v in enumerate(at.inputs) if self.of(v) is None]
+            if len(others) != 1:
+                break
+            steps.insert(0, _Step(at, others[0]))
+            value = at.inputs[others[0]]
+            if _is_byte(value.type.dtype):
+                return value, steps
+            at = self.producers.get(value)
+        return None, []
+
+    def applied_to(self, array: Array, steps: Sequence[_Step]) -> Array:
+        """What the steps make of numbers, by the reference."""
+        with np.errstate(all="ignore"):
+            for step in steps:
+                rest = [self.of(v) for v in step.node.inputs]
+                operands = [array if x is None else np.broadcast_to(x, array.shape) for x in rest]
+                (array,) = step.node.op.evaluate(operands, step.node.attrs)
+        return array
+
+    def change_nothing(self, source: Value, steps: Sequence[_Step]) -> bool:
+        """Whether the steps give every byte of `source` back."""
+        low, high = source.type.dtype.limits
+        every = np.arange(low, high + 1).astype(source.type.dtype.numpy)
+        return np.array_equal(self.applied_to(every, steps), every)
+
+
 class _Mover:
     """One walk over the graph that writes anew what moves."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.producers = graph.producers()
+        self.numbers = _Numbers(graph)
         self.readers = graph.users()
         self.outputs = frozenset(graph.outputs)
         self.builder = Builder(graph.name, list(graph.inputs))
@@ -117,7 +184,7 @@ class _Mover:
             else:
                 index = node.inputs.index(value)
                 others = (v for i, v in enumerate(node.inputs) if i != index)
-                if node.op.kind != "elementwise" or any(self._number(v) is None for v in others):
+                if node.op.kind != "elementwise" or any(self.numbers.of(v) is None for v in others):
                     return None
                 steps.append(_Step(node, index))
             value = node.output
@@ -129,31 +196,16 @@ class _Mover:
         if move.op is concat:
             return self.builder.append(concat, parts, {"axis": axes.index(move.attrs["axis"])}).output
         attrs: dict[str, Any] = {key: tuple(move.attrs[key][a] for a in axes) for key in ("low", "high", "interior")}
-        attrs["value"] = self._quantized_number(site.steps, move.attrs["value"], move.output.type.dtype)
+        around = np.full(1, move.attrs["value"], move.output.type.dtype.numpy)
+        attrs["value"] = int(self.numbers.applied_to(around, site.steps)[0])
         return self.builder.append(pad, parts, attrs).output
 
     def _permuted(self, value: Value, axes: tuple[int, ...]) -> Value:
         same = axes == tuple(range(len(axes)))
         return value if same else self.builder.append(permute, [value], {"axes": axes}).output
 
-    def _quantized_number(self, steps: Sequence[_Step], number: float, dtype: DType) -> int:
-        """What the steps make of a number, by the reference."""
-        value = np.asarray(number, dtype.numpy)
-        for step in steps:
-            operands = [value if i == step.index else self._number(v) for i, v in enumerate(step.node.inputs)]
-            (value,) = step.node.op.evaluate([x for x in operands if x is not None], step.node.attrs)
-        return int(value)
-
     def _is_read_once(self, value: Value) -> bool:
         return len(self.readers.get(value, ())) == 1 and value not in self.outputs
-
-    def _number(self, value: Value) -> Array | None:
-        """The constant of one element that `value` repeats, through views."""
-        node = self.producers.get(value)
-        while node is not None and node.op.kind == "view":
-            node = self.producers.get(node.inputs[0])
-        array = node.attrs["value"] if node is not None and node.op is constant else None
-        return array.reshape(()) if array is not None and array.size == 1 else None
 
     def _applied(self, steps: Sequence[_Step], value: Value) -> Value:
         """What the steps make of `value`, of whatever shape."""
@@ -167,6 +219,6 @@ class _Mover:
 
     def _repeated(self, value: Value, shape: Shape) -> Value:
         """The number that `value` repeats, repeated to another shape."""
-        number = self._number(value)
+        number = self.numbers.of(value)
         assert number is not None, "only numbers stand beside what moves"
         return self.builder.append(broadcast, [self.builder.constant(number)], {"shape": shape}).output

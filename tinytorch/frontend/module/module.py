@@ -166,6 +166,10 @@ class Module(Tracked):
         """Whether calls run hooks, beside `forward`."""
         return bool(self._hooks)
 
+    def take_hooks(self, other: Module) -> None:
+        """Run the hooks of another module, in whose place this one comes."""
+        self._hooks = other._hooks
+
     # What is inside.
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Keep a tensor that is no parameter, such as a running mean; `persistent` ones are part of state_dict."""

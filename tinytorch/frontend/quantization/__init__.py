@@ -8,10 +8,10 @@ weights that are symmetric (zero point 0, a scale for each row),
 The sums are exact in i32, so eager mode, the interpreter and machine code agree in every bit.
 
 To read, in this order: `affine` (numbers as integers), `ranges` (which range of activations the integers cover), `int4`
-(weights of four bits), `settings` (what users choose), `layers` (what stands in the place of layers), `aware` (layers
-that training gets used to), `places` (which layers, and others in their places), `folding` (batch normalisation into
-weights), `calibration` (what layers see), `sensitivity` (what each layer costs and gains), `preparing` of models for
-training, `conversion` of whole models, and `restoring` of such from files.
+(weights of four bits), `settings` (what users choose), `layers` (what stands in the place of layers), `outputs`
+(results of blocks as bytes), `aware` (layers that training gets used to), `places` (which layers, and others in their
+places), `folding` (batch normalisation into weights), `calibration` (what layers see), `sensitivity` (what each layer
+costs and gains), `preparing` of models for training, `conversion` of whole models, and `restoring` of such from files.
 """
 
 from tinytorch.frontend.quantization.affine import quantize_int8

@@ -22,7 +22,7 @@ Forward = Callable[[Module, Any], Any]
 
 
 class Seen:
-    """What one layer has been given: the range of its float inputs, and the first of them."""
+    """What one layer has been given, or has given: the range of the floats, and the first of them."""
 
     def __init__(self, name: str) -> None:
         self.range = SeenRange(name)
@@ -36,10 +36,17 @@ class Seen:
             self.first = x[: max(1, rows * _KEPT // x.numel())].detach() if x.numel() > _KEPT else x.detach()
 
 
-def calibrate(model: Module, layers: Mapping[str, Module], data: Any, forward: Forward | None) -> dict[str, Seen]:
-    """Run `model` on each batch of `data`, without gradients; what each layer that ran was given, by its name."""
-    seen = {name: Seen(name) for name in layers}
+def calibrate(
+    model: Module, layers: Mapping[str, Module], outputs: Mapping[str, Module], data: Any, forward: Forward | None
+) -> tuple[dict[str, Seen], dict[str, Seen]]:
+    """Run `model` on each batch of `data`, without gradients; what each of `layers` that ran was given, and what each
+    of `outputs` gave, by their names."""
+    seen, given = ({name: Seen(name) for name in modules} for modules in (layers, outputs))
     handles = [
+        module.register_forward_hook(lambda module, args, result, name=name: given[name].see(_floats(name, result)))
+        for name, module in outputs.items()
+    ]
+    handles += [
         layer.register_forward_pre_hook(lambda module, args, name=name: seen[name].see(args[0]))
         for name, layer in layers.items()
     ]
@@ -53,7 +60,14 @@ def calibrate(model: Module, layers: Mapping[str, Module], data: Any, forward: F
             handle.remove()
     if not elements:
         raise TinyTorchError("quantize: calibration_data is empty: it has no batch with a sample in it", user_loc())
-    return {name: each for name, each in seen.items() if each.first is not None}
+    ran, gave = ({name: each for name, each in all.items() if each.first is not None} for all in (seen, given))
+    return ran, gave
+
+
+def _floats(name: str, result: Any) -> Tensor:
+    if not isinstance(result, Tensor) or not result.dtype.is_float:
+        raise arguments.wrong_type("quantize", f"the output of {name!r} in calibration", "one tensor of floats", result)
+    return result
 
 
 def _batches(data: Any) -> Iterable[Any]:

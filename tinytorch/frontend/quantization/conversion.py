@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from tinytorch.frontend.quantization.layers import (
     QuantizedLinear,
     QuantizedWeights,
 )
+from tinytorch.frontend.quantization.outputs import QuantizedOutput, attach, named_outputs
 from tinytorch.frontend.quantization.places import choices_of, is_other, quantizable_layers, replaced
 from tinytorch.frontend.quantization.sensitivity import (
     LayerSensitivity,
@@ -40,6 +41,7 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 _BOUND, _BOUND_INT4 = 0.1, 0.2  # of errors, where the user names none
+RESULT = " (result)"  # behind the name of a module whose results are meant
 
 
 def quantize(
@@ -55,6 +57,7 @@ def quantize(
     weight_only: str | None = None,
     group_size: int = 32,
     layers: Mapping[str, Mapping[str, Any] | None] | None = None,
+    outputs: Sequence[str] = (),
     max_error: float | None = None,
     measure: bool = False,
     forward: Forward | None = None,
@@ -74,6 +77,8 @@ def quantize(
     - `weight_only` "int4": weights of `Linear` layers have four bits, `group_size` of them a scale, which is for
       decoding (see `int4`); embeddings have i8, and convolutions stay in floats.
     - `layers`: these settings for layers by name, as in {"head": {"weight_bits": 7}}; None keeps a layer in floats.
+    - `outputs`: names of modules, such as the blocks of a residual network, whose results are rounded to bytes, too (of
+      the range that they have on `calibration_data`): sums beside layers then read bytes instead of floats.
     - `max_error`: a layer whose error, relative to its results, is larger stays in floats. By default 0.1, and 0.2 for
       weights of four bits; with math.inf none does.
     - `measure`: time each layer as machine code in both forms; one that is slower in int8 stays in floats.
@@ -86,6 +91,8 @@ def quantize(
     the model, and names of no layer.
     """
     _check(model, mode, calibration_data, measure)
+    if outputs and calibration_data is None:
+        raise TinyTorchError("quantize: outputs need calibration_data, which show their ranges", user_loc())
     settings = Settings(weight_bits, activation_bits, scheme, method, percentile, weight_only, group_size)
     if max_error is not None:
         arguments.positive("quantize", "max_error", max_error)
@@ -93,14 +100,18 @@ def quantize(
     fold_norms(made)
     found = quantizable_layers(made)
     choices = choices_of("quantize", found, settings, layers or {})
-    seen = {} if calibration_data is None else calibrate(made, found, calibration_data, forward)
+    blocks = named_outputs(made, outputs)
+    seen, given = {}, {}
+    if calibration_data is not None:
+        seen, given = calibrate(made, found, blocks, calibration_data, forward)
     static = (calibration_data is not None) if mode is None else mode == "static"
     converter = _Converter(static, seen, max_error, measure)
     rows = [converter.convert(name, layer, choices[name]) for name, layer in found.items()]
     rows += [_kept(name, module, "no integer form") for name, module in made.named_modules() if is_other(module, found)]
+    rows += [converter.round_output(name, module, settings, given.get(name)) for name, module in blocks.items()]
     places = {name: i for i, (name, _) in enumerate(made.named_modules())}
     result = replaced(made, converter.made)
-    result.sensitivity = Sensitivity(tuple(sorted(rows, key=lambda row: places[row.name])))
+    result.sensitivity = Sensitivity(tuple(sorted(rows, key=lambda row: places[row.name.removesuffix(RESULT)])))
     return result
 
 
@@ -168,10 +179,25 @@ class _Converter:
             if times[1] > times[0]:
                 known = {"error": error, "seconds_fp32": times[0], "seconds_int8": times[1]}
                 return _kept(name, layer, "int8 is slower", **known)
+        new.take_hooks(layer)
         self.made[id(layer)] = new
         return LayerSensitivity(
             name, type(layer).__name__, new.form, "", error, _bytes(layer), _bytes(new), times[0], times[1]
         )
+
+    def round_output(self, name: str, module: Module, settings: Settings, given: Seen | None) -> LayerSensitivity:
+        """Have a module round its results to bytes, unless that hurts; what there is to say of it."""
+        label, kind = f"{name}{RESULT}", type(module).__name__
+        if given is None or given.first is None:
+            return LayerSensitivity(label, kind, "fp32", "calibration did not reach it")
+        limits = given.range.limits(settings.method, settings.percentile, settings.activation_bits)
+        output = QuantizedOutput.of_range(*limits, settings.activation_bits)
+        error = relative_error(as_array(output(given.first)), as_array(given.first))
+        bound = self.max_error or _BOUND
+        if not error <= bound:
+            return LayerSensitivity(label, kind, "fp32", f"its error is above {bound:.2%}", error)
+        attach(self.made.get(id(module), module), output)
+        return LayerSensitivity(label, kind, output.form, "", error)
 
     def _quantized(self, layer: Any, settings: Settings, seen: Seen | None) -> Any:
         made = self._of_kind(layer, settings, seen)

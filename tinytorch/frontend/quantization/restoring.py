@@ -16,6 +16,7 @@ from tinytorch.frontend.module.parameter import join
 from tinytorch.frontend.quantization.folding import foldable_norms
 from tinytorch.frontend.quantization.int4 import Int4Linear
 from tinytorch.frontend.quantization.layers import QuantizedConv2d, QuantizedEmbedding, QuantizedLinear
+from tinytorch.frontend.quantization.outputs import NAME, QuantizedOutput, attach
 from tinytorch.frontend.quantization.places import quantizable_layers, replaced
 from tinytorch.frontend.quantization.settings import Settings
 from tinytorch.frontend.tensor import Tensor
@@ -52,6 +53,10 @@ def load_quantized(model: Module, state_dict: State, *, activation_bits: int = 8
             new[id(layer)] = form.eval()
     if not new:
         raise TinyTorchError("load_quantized: the state has no quantized layer of the model", user_loc())
+    for name, module in list(made.named_modules()):
+        if join(name, f"{NAME}.scale") in state_dict:
+            shifted = join(name, f"{NAME}.zero_point") in state_dict
+            attach(module, QuantizedOutput(activation_bits, shifted).eval())
     result = replaced(made, new)
     result.load_state_dict(state_dict)
     return result
@@ -92,8 +97,8 @@ def _group_size(name: str, packed: Any, state: State) -> int:
     shapes = tuple(packed.shape), () if scales is None else tuple(scales.shape)
     if len(shapes[0]) != 4 or len(shapes[1]) != 3 or not shapes[1][1] or shapes[0][1] * RUN % shapes[1][1]:
         raise TinyTorchError(
-            f"load_quantized: {name} has weights of four bits {list(shapes[0])} and scales {list(shapes[1])}, which do not "
-            "fit each other",
+            f"load_quantized: {name} has weights of four bits {list(shapes[0])} and scales {list(shapes[1])}, which do "
+            "not fit each other",
             user_loc(),
         )
     return shapes[0][1] * RUN // shapes[1][1]
