@@ -86,10 +86,13 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.frontend.acceleration.mixed_precision import MixedPrecisionTrainer
     from tinytorch.frontend.benchmarking import Benchmark
     from tinytorch.frontend.compression import (
+        ChannelGroup,
         GradualPruning,
         Sparsity,
+        channel_groups,
         magnitude_prune,
         measure_sparsity,
+        prune_channels,
         prune_n_of_m,
         remove_masks,
     )
@@ -140,10 +143,10 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.compiled": "Compiled",
     "tinytorch.frontend.acceleration": "vectorized_matmul",
     "tinytorch.frontend.benchmarking": "Benchmark",
-    "tinytorch.frontend.compression": "GradualPruning Sparsity magnitude_prune measure_sparsity prune_n_of_m"
-    " remove_masks",
     "tinytorch.frontend.acceleration.autocast": "autocast get_autocast_dtype is_autocast_enabled",
     "tinytorch.frontend.acceleration.mixed_precision": "MixedPrecisionTrainer",
+    "tinytorch.frontend.compression": "ChannelGroup GradualPruning Sparsity channel_groups magnitude_prune"
+    " measure_sparsity prune_channels prune_n_of_m remove_masks",
     "tinytorch.frontend.data": "CIFAR10 MNIST Compose Cutout DataLoader Dataset RandomCrop RandomHorizontalFlip Subset"
     " TensorDataset TinyShakespeare random_split",
     "tinytorch.frontend.kv_cache": "KVCache attention_with_cache",
@@ -186,6 +189,7 @@ __all__ = [
     "AdamW",
     "BPETokenizer",
     "Benchmark",
+    "ChannelGroup",
     "CharTokenizer",
     "CompileError",
     "Compiled",
@@ -231,6 +235,7 @@ __all__ = [
     "bf16",
     "binary_hits",
     "bool",
+    "channel_groups",
     "checkpoint",
     "class_hits",
     "clip_grad_norm",
@@ -258,6 +263,7 @@ __all__ = [
     "measure_sparsity",
     "no_grad",
     "prepare_qat",
+    "prune_channels",
     "prune_n_of_m",
     "quantize",
     "quantize_int8",

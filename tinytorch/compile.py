@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, get_args
 
 from tinytorch.frontend.module import Module
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tinytorch.backend_names import BackendName
     from tinytorch.blame import Lockstep
     from tinytorch.compiled import Compiled
+    from tinytorch.ir.graph import Graph, Value
+    from tinytorch.passes.tied_axes import TiedAxes
     from tinytorch.runtime.backend import Backend
 
 
@@ -110,6 +112,13 @@ def compile(
         raise CompileError(f"autocast is tt.bfloat16, tt.float16 or None, got {narrow}", user_loc())
     made = CompiledModule if isinstance(function, Module) else Compiled
     return made(function, chosen, freeze, memory_limit, precision, narrow)
+
+
+def tied_axes(graph: Graph, free: Collection[Value]) -> TiedAxes:
+    """Which indices of the axes of a graph's inputs go together: the analysis that structured pruning asks."""
+    from tinytorch.passes.tied_axes import tied_axes
+
+    return tied_axes(graph, free)
 
 
 def verify(

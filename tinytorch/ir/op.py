@@ -100,8 +100,11 @@ class Op:
     index in range): `eval` raises where it is false, a kernel reports it and the graph stops before it changes any
     state; `fast` is what eager mode runs instead of `eval`, equal to it up to rounding; `bounds` are those of the
     elements of the first result, where they are integers, from the operands' bounds, their types and the attributes,
-    unless they follow from the kind; `spelled` is how users call it, unless a function of the frontend says so;
-    `autocast` is what mixed precision computes it in, unless that follows from the kind (`ir/autocast.py`).
+    unless they follow from the kind; `axes` says which axes of operands and results go together, unless the kind does,
+    as in "m k, k n -> m n": a letter is an axis whose indices are alike, so that results have one term less, or one
+    index, where the operands lack one; (g c) is an axis of g times c; a dot is any other axis. `spelled` is how users
+    call it, unless a function of the frontend says so; `autocast` is what mixed precision computes it in, unless that
+    follows from the kind (`ir/autocast.py`).
 
     `results` is the number of results. Wherever there is one, it stands for itself; several are a tuple: types, arrays,
     cotangents, what `apply` and `expand` return. `fast` may then be a tuple of functions, each of which gives a result
@@ -121,6 +124,7 @@ class Op:
     guard: Callable[..., Lane] | None = None
     fast: Callable[..., Any] | tuple[Callable[..., Array], ...] | None = None
     bounds: Callable[[Sequence[Bounds], Sequence[TensorType], Attrs], Bounds] | None = None
+    axes: Callable[[Sequence[TensorType], Attrs], str] | None = None
     results: int = 1
     spelled: Spelled | None = None
     autocast: Precision | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tinytorch.frontend import arguments
@@ -14,6 +15,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import dtype_of, f32
 
 __all__ = [
@@ -248,6 +250,9 @@ class PReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return functions.prelu(require_tensor("PReLU", input), self.weight)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.num_parameters = self.weight.shape[0]
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

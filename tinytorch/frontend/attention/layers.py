@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tinytorch.frontend import arguments
@@ -17,6 +18,7 @@ from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32
 
 
@@ -203,6 +205,10 @@ class MultiHeadAttention(Module):
                 f"{name}: a cache is for causal self-attention of [batch, length, {self.embed_dim}] without a mask",
                 user_loc(),
             )
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        rows, self.embed_dim = self.query.weight.shape
+        self.num_heads, self.num_kv_heads = rows // self.head_dim, self.key.weight.shape[0] // self.head_dim
 
     def extra_repr(self) -> str:
         groups = "" if self.num_kv_heads == self.num_heads else f", num_kv_heads={self.num_kv_heads}"

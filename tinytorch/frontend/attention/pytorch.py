@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.activations import softmax
@@ -18,6 +19,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import bool_
 
 
@@ -114,9 +116,12 @@ class MultiheadAttention(Module):
         out = out.squeeze(0) if not batched else out if self.batch_first else out.transpose(0, 1)
         return out, weights
 
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.num_heads = self.out_proj.weight.shape[1] // self.head_dim
+
     def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
         """Queries, keys and values, [batch, heads, length, head_dim]."""
-        n = self.embed_dim
+        n = self.num_heads * self.head_dim  # embed_dim, unless heads have been pruned
         joined, bias = self.in_proj_weight, self.in_proj_bias
         own = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
         found: list[Tensor] = []

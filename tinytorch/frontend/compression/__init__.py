@@ -1,7 +1,8 @@
 """Module 18: models with fewer weights.
 
 To read, in this order: `targets` (which parameters), `sparsity` (how many zeros there are), `magnitude` (weights of
-small magnitude become zeros that stay), `gradual` (a few more before each epoch).
+small magnitude become zeros that stay), `gradual` (a few more before each epoch); `channels` (which channels, neurons
+and heads go together), `shrinking` (a model without some of them), `structured` (those that matter least).
 
 What pruning saves, of a product with m outputs and n inputs in f32, a share s of its weights being zero:
 
@@ -18,15 +19,20 @@ The last form needs no other kernel, and so is faster at every s; the first save
 
 from __future__ import annotations
 
+from tinytorch.frontend.compression.channels import ChannelGroup, channel_groups
 from tinytorch.frontend.compression.gradual import GradualPruning
 from tinytorch.frontend.compression.magnitude import magnitude_prune, prune_n_of_m, remove_masks
 from tinytorch.frontend.compression.sparsity import Sparsity, measure_sparsity
+from tinytorch.frontend.compression.structured import prune_channels
 
 __all__ = [
+    "ChannelGroup",
     "GradualPruning",
     "Sparsity",
+    "channel_groups",
     "magnitude_prune",
     "measure_sparsity",
+    "prune_channels",
     "prune_n_of_m",
     "remove_masks",
 ]

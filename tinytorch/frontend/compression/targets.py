@@ -33,8 +33,8 @@ def weights_of(what: str, model: Any, names: Any = None, exclude: Any = ()) -> d
         raise TraceError(f"{what}: a compiled function cannot prune; call it between steps", user_loc())
     arguments.instance(what, "model", model, Module)
     known = {name: p for name, p in model.named_parameters(remove_duplicate=False) if p.dtype.is_float}
-    left_out = {id(known[name]) for name in _listed(what, "exclude", exclude, known)}
-    chosen = prunable(model) if names is None else _listed(what, "parameters", names, known)
+    left_out = {id(known[name]) for name in listed(what, "exclude", exclude, known)}
+    chosen = prunable(model) if names is None else listed(what, "parameters", names, known)
     found: dict[str, Tensor] = {}
     for name in chosen:
         if id(known[name]) not in left_out:
@@ -55,7 +55,7 @@ def prunable(model: Module) -> list[str]:
     return [name for name, p in named if p.ndim >= 2 and p.dtype.is_float and id(p) not in kept]
 
 
-def _listed(what: str, argument: str, names: Any, known: Iterable[str]) -> Sequence[str]:
+def listed(what: str, argument: str, names: Any, known: Iterable[str]) -> Sequence[str]:
     """Names of parameters, of which each is known."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise arguments.wrong_type(what, argument, "a list of names of parameters", names)

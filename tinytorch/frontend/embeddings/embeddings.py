@@ -7,6 +7,8 @@ and rotations are formulas, kept as tables that each step reads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tinytorch.frontend import arguments
@@ -61,6 +63,9 @@ class Embedding(Module):
         """x [..., embed_dim] by each row of the table, as the scores of a model whose head shares it: [...,
         vocab_size]."""
         return linear(x, self.weight)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.embed_dim = self.weight.shape[1]
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

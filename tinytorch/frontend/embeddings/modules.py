@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from tinytorch.frontend import arguments
@@ -16,6 +17,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
@@ -51,6 +53,10 @@ class Embedding(embeddings.Embedding):
         self.norm_type = arguments.number("Embedding", "norm_type", norm_type, lambda p: p == p, "a number")
         self.scale_grad_by_freq = arguments.flag("Embedding", "scale_grad_by_freq", scale_grad_by_freq)
         self.sparse = refuse_sparse("Embedding", sparse)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        super().resized(kept)
+        self.embedding_dim = self.embed_dim
 
     @classmethod
     def from_pretrained(

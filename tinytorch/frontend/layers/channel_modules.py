@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tinytorch.frontend import arguments
@@ -19,6 +19,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import i64
 
 __all__ = [
@@ -35,6 +36,12 @@ __all__ = [
     "LocalResponseNorm",
     "PairwiseDistance",
 ]
+
+
+def channels_of(norm: Any, otherwise: int) -> int:
+    """How many channels a norm has, by its parameters or statistics; `otherwise` where it has none."""
+    found = norm.weight if norm.weight is not None else getattr(norm, "running_mean", None)
+    return otherwise if found is None else found.shape[0]
 
 
 class GroupNorm(Module):
@@ -66,6 +73,11 @@ class GroupNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return functions.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        channels = channels_of(self, self.num_channels)  # whole groups go, since their statistics are their own
+        self.num_groups = self.num_groups * channels // self.num_channels
+        self.num_channels = channels
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
@@ -115,6 +127,9 @@ class _InstanceNorm(Module):
             self.training or not self.track_running_stats, self.momentum, self.eps,
         )  # fmt: skip
         return out if input.ndim == self.ranks[1] else out.squeeze(0)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.num_features = channels_of(self, self.num_features)
 
     def extra_repr(self) -> str:
         return (

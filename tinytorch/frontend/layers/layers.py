@@ -6,7 +6,7 @@ moment that the optimizer keeps), activations b o per batch of b.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinytorch.frontend import arguments
@@ -18,6 +18,7 @@ from tinytorch.frontend.layers.functions import dropout, layer_norm, linear, rms
 from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.op import Array
 
 __all__ = [
     "Dropout",
@@ -59,6 +60,9 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.out_features, self.in_features = self.weight.shape
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

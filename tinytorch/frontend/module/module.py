@@ -23,6 +23,7 @@ from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import dtype_of
 
 
@@ -282,6 +283,11 @@ class Module(Tracked):
         for tensor in self.parameters():
             tensor.requires_grad_(requires_grad)
         return self
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        """Told when pruning has taken indices out of the axes of parameters: `kept` has those that are left along each
+        axis, of this module's own parameters and buffers by name. Modules with attributes that say sizes override it
+        and bring these up to date."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with `set_to_none=False` fill them with zeros."""

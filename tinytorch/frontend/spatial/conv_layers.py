@@ -18,7 +18,7 @@ Conv2d with i channels in, o out, windows of k by k, on a batch of b images, wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import zeros
@@ -36,6 +36,7 @@ from tinytorch.frontend.spatial.functions import (
 )
 from tinytorch.frontend.spatial.padding import pad
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32
 
 
@@ -80,6 +81,19 @@ class _Convolution(Module):
         self.weight = Parameter(zeros(first, second // groups, *self.kernel_size, dtype=dtype))
         self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
         init.initialize_(name, self.weight, self.bias, initialization, generator)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        if "weight" not in kept:
+            return
+        first, second = self.weight.shape[:2]
+        before = self.in_channels if self.transposed else self.out_channels
+        left = kept["weight"][0].reshape(-1)  # along the axis that has all groups, one after the other
+        blocks = [set(range(at, at + before // self.groups)) for at in range(0, before, before // self.groups)]
+        if all(block <= {*left.tolist()} or block.isdisjoint(left.tolist()) for block in blocks):
+            self.groups = sum(not block.isdisjoint(left.tolist()) for block in blocks)
+        self.in_channels, self.out_channels = (
+            (first, second * self.groups) if self.transposed else (second * self.groups, first)
+        )
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]

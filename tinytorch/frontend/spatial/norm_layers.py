@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.functions.random import Generator
+from tinytorch.frontend.layers.channel_modules import channels_of
 from tinytorch.frontend.layers.functions import dropout
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.spatial.arguments import Images, count, error
 from tinytorch.frontend.spatial.functions import batch_norm
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, i64
 
 
@@ -99,6 +103,9 @@ class _BatchNorm(Module):
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return out
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.num_features = channels_of(self, self.num_features)
 
     def _fraction(self) -> float | Tensor:
         """How far the running statistics move towards those of this batch."""

@@ -66,6 +66,11 @@ def _matmul_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) ->
     return 2 * out.size * types[0].shape[-1]
 
 
+def _matmul_axes(types: Sequence[TensorType], attrs: Attrs) -> str:
+    batch = " ".join(f"b{i}" for i in range(types[0].rank - 2))
+    return f"{batch} m k, {batch} k n -> {batch} m n"
+
+
 def _matmul(a: Array, b: Array, *, dtype: DType | None = None) -> Array:
     if dtype is None:
         return computed_in_f32(products)(a, b)
@@ -106,7 +111,7 @@ matmul = define(Op(
         lambda g, n: _matmul_rule(g, n, 0, g, transposed(n.inputs[1])),
         lambda g, n: _matmul_rule(g, n, 1, transposed(n.inputs[0]), g),
     ),
-    flops=_matmul_flops, fast=_fast_matmul,
+    flops=_matmul_flops, fast=_fast_matmul, axes=_matmul_axes,
 ))  # fmt: skip
 
 

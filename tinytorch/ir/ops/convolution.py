@@ -163,6 +163,7 @@ conv2d = define(Op(
         "sums, as of `matmul`.",
     infer=_conv2d_type, eval=_summed, fast=fast_conv2d, flops=_flops, bounds=_bounds,
     vjp=(_image_rule, _weight_rule),
+    axes=lambda types, attrs: "b . . (g c), . . c (g o) -> b . . (g o)",
 ))  # fmt: skip
 
 

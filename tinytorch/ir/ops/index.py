@@ -31,11 +31,18 @@ def _gather_type(x: TensorType, indices: TensorType, *, axis: int) -> TensorType
     return TensorType(x.dtype, _indexed("gather", x, indices, axis))
 
 
+def _gather_axes(types: Sequence[TensorType], attrs: Attrs) -> str:
+    axes = [f"x{i}" for i in range(types[0].rank)]
+    places, axis = " ".join(f"i{i}" for i in range(types[1].rank)), attrs["axis"]
+    before, behind = " ".join(axes[:axis]), " ".join(axes[axis + 1 :])
+    return f"{before} . {behind}, {places} -> {before} {places} {behind}"
+
+
 gather = define(Op(
     name="gather", kind="index", doc="The slices of `x` at `indices` along `axis`, which they replace.",
     infer=_gather_type, eval=lambda x, indices, *, axis: np.take(x, indices, axis=axis),
     vjp=(lambda g, n: apply(scatter_add, zeros_like(n.inputs[0]), n.inputs[1], g, axis=n.attrs["axis"]), None),
-    flops=no_flops, bounds=lambda bounds, types, attrs: bounds[0],
+    flops=no_flops, bounds=lambda bounds, types, attrs: bounds[0], axes=_gather_axes,
 ))  # fmt: skip
 
 

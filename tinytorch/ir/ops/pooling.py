@@ -101,6 +101,7 @@ max_pool2d = define(Op(
     name="max_pool2d", kind="index", doc="The largest element of each window, and its place there.", results=2,
     infer=_max_pool_type, eval=_max_pool, fast=(fast.largest(_max_pool), fast.place_of_largest(_max_pool)),
     vjp=(_max_pool_rule,), flops=_pool_flops, bounds=_max_pool_bounds,
+    axes=lambda types, attrs: "b . . c -> b . . c, b . . c",
 ))  # fmt: skip
 
 
