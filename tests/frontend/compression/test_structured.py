@@ -104,6 +104,21 @@ class Flat(nn.Module):
         return self.out(self.hidden(x.reshape(-1, 128 if self.literal else self.flat)).relu())
 
 
+class Recurrent(nn.Module):
+    """Layers of an LSTM, and a cell of a GRU over its outputs; heads behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(11, 8)
+        self.layers = nn.LSTM(8, 6, num_layers=2, batch_first=True)
+        self.cell, self.head = nn.GRUCell(6, 10), nn.Linear(10, 3)
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        found, _ = self.layers(self.table(x))
+        h = self.cell(found[:, 0])
+        return self.head(self.cell(found[:, -1], h))
+
+
 def plain() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 6, 3), nn.Flatten(),
@@ -136,6 +151,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tt.Tensor]]] = {
     "norms": (norms, lambda: images(1, 3, 9, 9)),
     "gpt": (gpt, tokens),
     "gpt with shared keys": (lambda: gpt(num_kv_heads=2, positions="rotary", norm="rms", qk_norm=True), tokens),
+    "recurrent": (Recurrent, tokens),
     "encoder": (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), lambda: images(2, 5, 16)),
 }
 
@@ -156,7 +172,7 @@ def masked(model: nn.Module, example: tt.Tensor, share: float) -> nn.Module:
     for group in units_of(model, example):
         matrices = [(n, axis) for n, axis in group.places if n in weights and weights[n].ndim > 1]
         squares = [sum((np.take(weights[n], unit[n, a], a) ** 2).sum() for n, a in matrices) for unit in group.units]
-        for i in np.argsort(squares)[: round(share * len(squares))]:
+        for i in np.argsort(squares)[: min(round(share * len(squares)), len(squares) - 1)]:
             for (name, axis), at in group.units[i].items():
                 if name in weights:
                     dict(found.named_parameters())[name].numpy()[(slice(None),) * axis + (at,)] = 0
@@ -178,6 +194,56 @@ def test_the_smaller_model_computes_what_the_masked_one_does(name: str) -> None:
     assert np.abs(wanted - output(model, x)).max() > 1e-3
     for run in (pruned, tt.compile(pruned), tt.compile(pruned, freeze=True)):
         np.testing.assert_allclose(output(run, x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def layer_of(kind: str, width: int, other: int) -> tuple[nn.Module, int]:
+    """A layer for images of `width` channels, and how many it makes; one of `other` channels is there to be joined."""
+    if kind == "shuffle" and width % 4 == 0:
+        return nn.Sequential(nn.PixelShuffle(2), nn.AvgPool2d(2)), width // 4
+    return {
+        "conv": (nn.Conv2d(width, 6, 3, padding=1), 6),
+        "sum": (nn.Conv2d(width, other, 1, bias=False), other),
+        "depthwise": (nn.Conv2d(width, 2 * width, 3, padding=1, groups=width), 2 * width),
+        "grouped": (nn.Conv2d(width, 8, 3, padding=1, groups=2 - width % 2), 8),
+        "cat": (nn.Tanh(), width + other),
+        "norm": (nn.Sequential(nn.BatchNorm2d(width), nn.SiLU()), width),
+        "pool": (nn.MaxPool2d(3, 1, 1), width),
+        "shuffle": (nn.ReLU(), width),
+    }[kind]
+
+
+class Random(nn.Module):
+    """Layers in a random order, joined with what came before by sums and concatenations."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__()
+        kinds = ["conv", "sum", "depthwise", "grouped", "cat", "norm", "pool", "shuffle"]
+        self.steps = [(str(rng.choice(kinds)), int(rng.integers(i + 1))) for i in range(6)]
+        self.layers, widths = nn.ModuleList([nn.Conv2d(2, 4, 3, padding=1)]), [4]
+        for kind, other in self.steps:
+            layer, width = layer_of(kind, widths[-1], widths[other])
+            self.layers.append(layer)
+            widths.append(width)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 7), nn.GELU(), nn.Linear(7, 3))
+
+    def forward(self, x: tt.Tensor) -> tt.Tensor:
+        seen = [self.layers[0](x)]
+        for layer, (kind, other) in zip(self.layers[1:], self.steps, strict=True):
+            y = layer(seen[-1])
+            seen.append(y + seen[other] if kind == "sum" else tt.cat([seen[other], y], 1) if kind == "cat" else y)
+        return self.head(seen[-1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_networks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model, x = randomized(Random(rng), seed), images(1, 2, 4, 4)
+    share = float(rng.choice([0.2, 0.5, 0.8]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pruned = tt.prune_channels(model, x, share)
+    assert sum(p.numel() for p in pruned.parameters()) < sum(p.numel() for p in model.parameters())
+    np.testing.assert_allclose(output(pruned, x), output(masked(model, x, share), x), rtol=1e-3, atol=1e-3)
 
 
 def test_half_of_everything_is_a_quarter_of_the_weights_and_attributes_follow() -> None:

@@ -85,13 +85,17 @@ class Ties:
         return next(name for name, _ in places if name in self.weights)
 
     def kept(self) -> list[ChannelGroup]:
-        """Axes of weights, of inputs and outputs, all of whose indices stay."""
-        held = {place: reason for place, reason in self.reasons.items() if reason and (self.classes[place] < 0).all()}
+        """Axes of weights, of inputs and outputs, that stay as they are."""
         return [
             ChannelGroup(place[0], (place,), (), f"it stays: {reason}")
-            for place, reason in held.items()
-            if place[0] in self.weights and place[1] < 2
+            for place, classes in self.classes.items()
+            if place[0] in self.weights and place[1] < 2 and (reason := self._why(place, classes))
         ]
+
+    def _why(self, place: Place, classes: Array) -> str:
+        if (classes < 0).all():
+            return self.reasons[place]
+        return "its indices all go together" if len(np.unique(classes)) == 1 else ""
 
 
 def ties_of(what: str, model: Any, example: Any) -> Ties:

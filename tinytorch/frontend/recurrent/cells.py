@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import zeros
@@ -24,7 +24,7 @@ from tinytorch.frontend.recurrent.sequences import (
 )
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
-from tinytorch.ir.op import Op
+from tinytorch.ir.op import Array, Op
 from tinytorch.ir.types import Shape, f32
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -69,6 +69,9 @@ class _OneStep(Module):
         w = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh).cast(wide)
         after, _ = cell_step(self._op, linear(x.cast(wide), w.ih, w.bias_ih), w, [s.cast(wide) for s in before])
         return tuple(s.cast(dtype) for s in after)
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        self.input_size, self.hidden_size = self.weight_ih.shape[1], self.weight_hh.shape[1]
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"

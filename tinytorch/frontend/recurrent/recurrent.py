@@ -8,7 +8,7 @@ gradients of weights are one product over all steps as well.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinytorch.frontend import arguments
@@ -36,7 +36,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Op, apply
+from tinytorch.ir.op import Array, Op, apply
 from tinytorch.ir.types import DType, Shape, f32
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -167,6 +167,12 @@ class _Recurrent(Module):
         projection = () if w.hr is None else (w.hr,)
         found = apply(self._op, products, w.hh, hidden_bias(w), *projection, *before, reverse=reverse)
         return (found,) if self._op.results == 1 else tuple(found[i] for i in range(len(before)))
+
+    def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
+        first = self._weights(_suffixes(0, 1)[0])
+        self.input_size = first.ih.shape[1]
+        self.hidden_size = first.ih.shape[0] // ops.recurrent.FORWARD[self._op].gates
+        self.proj_size = 0 if first.hr is None else first.hr.shape[0]
 
     def extra_repr(self) -> str:
         options = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
