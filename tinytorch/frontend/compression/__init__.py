@@ -2,7 +2,8 @@
 
 To read, in this order: `targets` (which parameters), `sparsity` (how many zeros there are), `magnitude` (weights of
 small magnitude become zeros that stay), `gradual` (a few more before each epoch); `channels` (which channels, neurons
-and heads go together), `shrinking` (a model without some of them), `structured` (those that matter least).
+and heads go together), `shrinking` (a model without some of them), `structured` (those that matter least); `pytorch`
+(names of torch.nn.utils.prune).
 
 What pruning saves, of a product with m outputs and n inputs in f32, a share s of its weights being zero:
 

@@ -1,4 +1,5 @@
-"""What is done to the parameters of a model as a whole; `rnn`: sequences of different lengths."""
+"""What is done to the parameters of a model as a whole; `rnn`: sequences of different lengths; `prune`: masks of
+parameters."""
 
 from tinytorch.frontend.module.parameter_functions import clip_grad_norm as clip_grad_norm_
 from tinytorch.frontend.module.parameter_functions import (
