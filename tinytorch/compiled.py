@@ -375,8 +375,8 @@ class Compiled:
         It computes one signature: that of `args`, which are only traced, or else of the last call. Captured tensors are
         constants in it, as with `freeze`; those that the function changes are state, in a buffer of the caller's. The
         `header` is by default `path` with the suffix .h, `name` (what names in C begin with) by default that of the
-        file. `target` is "host" (this machine), "avx512", "avx2", "sse2" (any x86-64) or "neon" (any aarch64), the
-        last four for Linux. Both files appear whole or not at all.
+        file. `target` is "host" (this machine), "avx512", "avx2", "sse2" (any x86-64) or "neon" (any aarch64, Linux).
+        Both files appear whole or not at all.
 
         CompileError before the first call without `args`, and for other targets; TinyTorchError where the files cannot
         be written, or the function takes, returns or leaves what C has not, such as gradients.

@@ -99,7 +99,7 @@ def test_state_and_random_numbers_go_on_in_a_buffer_of_the_caller(tmp_path):
         np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-7)  # its weights are constants
     linked.run(x.numpy(), out, other)
     np.testing.assert_allclose(out, wanted[0], rtol=1e-6, atol=1e-7)
-    assert "state: 1.running_mean" in linked.header and "kept between calls" in linked.header
+    assert "state: float[5] 1.running_mean" in linked.header and "kept between calls" in linked.header
     loaded = tt.load(tmp_path / "model.tt")
     loaded.export(tmp_path / "model.o")
     again = Linked(tmp_path / "model.o")

@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,20 @@ def test_containers_numbers_views_and_both_modes(path):
     for wrong in ((1.0, "x", None), (1, "y", None), [1, "x", None]):
         with pytest.raises(TinyTorchError, match="saved for other arguments"):
             loaded(arguments(), scale=0.5, options=wrong)
+
+
+def test_named_tuples_of_this_package(path):
+    f = tt.compile(lambda x: {"largest": x.max(dim=1), "ends": (x.topk(2), tt.aminmax(x))})
+    x = tt.randn(3, 5)
+    wanted = f(x)
+    found = again(f, path)(x)
+    alike(found, wanted)
+    assert found["largest"].indices.shape == (3,)
+    pair = namedtuple("pair", "a b")
+    g = tt.compile(lambda x: pair(x, x + 1))
+    g(x)
+    with pytest.raises(TinyTorchError, match="returns what a file cannot hold: a pair, which is Python's"):
+        tt.save(g, path)
 
 
 def test_integers_and_user_functions(path):

@@ -21,7 +21,6 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.ops.core import copy
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.ahead import Interface, Parameter, as_objects
 from tinytorch.runtime.schedule import constants_of
@@ -34,7 +33,7 @@ _C_WORDS = frozenset(
         "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
         "bool true false asm catch class delete explicit export friend mutable namespace new operator private "
         "protected public template this throw try typeid typename using virtual and or not xor "
-        "state workspace threads",  # what the header itself calls parameters
+        "state workspace threads errno stdin stdout stderr linux unix",  # and parameters of the header, and macros
     )
 )
 
@@ -97,8 +96,8 @@ def _c_name(text: str, taken: Iterable[str]) -> str:
 
 # The graph.
 def _standing_alone(call: SavedCall) -> tuple[Graph, list[Tensor]]:
-    """The graph with the arguments and then the state as inputs, with the results and then new values as outputs, each
-    in memory of its own, and all else constant; and the state."""
+    """The graph with the arguments and then the state as inputs, with the results and then new values as outputs, and
+    all else constant; and the state."""
     graph = call.graph
     builder = Builder(graph.name, list(graph.inputs), list(graph.nodes))
     outputs: list[Value] = []
@@ -106,7 +105,7 @@ def _standing_alone(call: SavedCall) -> tuple[Graph, list[Tensor]]:
         value = call.returned[result.source] if result.source >= 0 else graph.inputs[~result.source]
         for op, attrs, _ in result.steps:
             value = builder.append(op, [value], attrs).output
-        outputs.append(builder.append(copy, [value], {}).output)
+        outputs.append(value)
     pairs = [(i, graph.outputs[o]) for i, o in graph.state]
     state = [(i, len(outputs) + n) for n, (i, _) in enumerate(pairs)]
     whole = builder.build([*outputs, *(value for _, value in pairs)], state)

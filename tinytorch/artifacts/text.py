@@ -17,6 +17,8 @@ import numpy as np
 
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.backend_names import NAMES
+from tinytorch.frontend.functions.pointwise.mathematics import MantissaAndExponent
+from tinytorch.frontend.functions.reductions.reducing import MinAndMax
 from tinytorch.frontend.module.saving import from_tree, to_tree
 from tinytorch.frontend.module.weights import is_summed
 from tinytorch.frontend.tensor import Tensor
@@ -31,6 +33,7 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.printer import print_graph
+from tinytorch.ir.reductions import ValuesAndIndices
 from tinytorch.ir.types import TensorType, f64, i64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.freeze import freeze_inputs
@@ -40,6 +43,7 @@ VERSION = 1  # of the format; a reader knows this one and all before it
 DESCRIPTION, GRAPH = "tinytorch.artifact", "tinytorch.graph"  # keys of the metadata; those of graphs are numbered
 _INLINE = 1 << 10  # bytes of a constant that stands in the text; larger ones are tensors of the file
 _NUMBERS: dict[str, type] = {"int": int, "float": float}
+_NAMED: dict[str, Any] = {kind.__name__: kind for kind in (ValuesAndIndices, MinAndMax, MantissaAndExponent)}
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError, TinyTorchError)
 
 
@@ -85,6 +89,8 @@ def _tree(obj: Any, what: str) -> Any:
             return {"slot": value.index}
         if isinstance(value, NumberSlot):
             return {"number": [value.index, value.kind.__name__]}
+        if type(value) in _NAMED.values():
+            return {"named": [type(value).__name__, [to_tree(x, leaf, (*path, i)) for i, x in enumerate(value)]]}
         kind = value.kind if isinstance(value, Fields) else type(value)
         if isinstance(value, Fields) or (isinstance(value, (dict, list, tuple)) and kind not in (dict, list, tuple)):
             raise TinyTorchError(f"a {kind.__name__}, which is Python's")
@@ -227,7 +233,7 @@ def _call(table: dict[str, Any], tensors: Mapping[str, Tensor], text: str) -> Sa
         grad_mode=table["grad"] if type(table["grad"]) is bool else _fail(f"grad is {table['grad']!r:.80}"),
     )
     results = tuple(_result(entry, call) for entry in table["results"])
-    return replace(call, results=results, result=from_tree(table["result"], {"slot": _slots(len(results))}))
+    return replace(call, results=results, result=_read(table["result"], {"slot": _slots(len(results))}))
 
 
 def _graph(text: str) -> Graph:
@@ -268,13 +274,24 @@ def _accepted(tree: Any, types: list[TensorType]) -> Any:
             _fail(f"a number is an input of {types[found.index]}")
         return found
 
-    accepts = from_tree(tree, {"slot": slot, "number": number})
+    accepts = _read(tree, {"slot": slot, "number": number})
     shape = isinstance(accepts, tuple) and [type(x) for x in cast("tuple[Any, ...]", accepts)] == [tuple, dict]
     if not shape or seen != set(range(len(types))):
         _fail("the arguments do not fit the graph")
     if not all(isinstance(key, str) for key in accepts[1]):
         _fail("a keyword is no string")
     return accepts
+
+
+def _read(tree: Any, leaves: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """A container that `_tree` wrote; the named tuples among them are those of this package's functions."""
+
+    def named(entry: Any) -> Any:
+        kind, parts = entry
+        return _NAMED[kind](*(from_tree(part, known) for part in parts))
+
+    known = {**leaves, "named": named}
+    return from_tree(tree, known)
 
 
 def _slots(count: int) -> Callable[[Any], Slot]:

@@ -112,7 +112,7 @@ def _declared(interface: Interface) -> list[str]:
 def _described(parameter: Parameter, how: str) -> str:
     type: TensorType = parameter.type
     note = _NOTES.get(type.dtype.name, "")
-    return f"{_plain(parameter.name)}  {_TYPES[type.dtype.name]}{list(type.shape)}{note}  ({how})"
+    return f"{_TYPES[type.dtype.name]}{list(type.shape)} {_plain(parameter.name)}{note}  ({how})"
 
 
 def _plain(text: str) -> str:
