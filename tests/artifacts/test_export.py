@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,30 @@ def test_targets_and_symbols(tmp_path, target):
     assert linked.run(x.numpy(), i.numpy(), *outs) == 0
     for out, result in zip(outs, tt.compile(f, backend=backend)(x, i), strict=True):
         assert out.tobytes() == result.numpy().tobytes()
+
+
+def test_threads_of_systems_without_a_futex(tmp_path, monkeypatch):
+    """Their workers sleep for a while at a time; on this system that works as well."""
+    compiled, x, out = tt.compile(lambda x: x.exp().softmax(-1)), tt.randn(200, 600), np.zeros((200, 600), np.float32)
+    wanted, host = compiled(x).numpy(), Target.host()
+    other = replace(host, triple=f"{host.triple.split('-')[0]}-unknown-freebsd")
+    with monkeypatch.context() as patch:
+        patch.setattr(Target, "host", staticmethod(lambda: other))
+        compiled.export(tmp_path / "f.o", x)
+    data = (tmp_path / "f.o").read_bytes()
+    assert "usleep" in symbols(data)[2] and "syscall" not in symbols(data)[2]
+    linked = Linked(tmp_path / "f.o")
+    pool = linked.functions["start_threads"](3)
+    for nap in (0, 0.01, 0):
+        time.sleep(nap)
+        out[:] = 0
+        assert linked.run(x.numpy(), out, pool=pool) == 0 and out.tobytes() == wanted.tobytes()
+    linked.functions["stop_threads"](pool)
+    windows = replace(host, triple="x86_64-pc-windows-msvc")
+    monkeypatch.setattr(Target, "host", staticmethod(lambda: windows))
+    with pytest.raises(CompileError, match="Windows has none"):
+        compiled.export(tmp_path / "g.o")
+    assert not (tmp_path / "g.o").exists()
 
 
 @needs_cc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import keyword
 import os
 import re
@@ -55,11 +54,10 @@ def export(
     backend = backend_names.objects(target, interface, fingerprint(call.graph) or "")
     _, _, executable = within(function.memory_limit, graph, backend, True, function.precision)
     program = as_objects(executable.program)
-    written_by = f"TinyTorch {importlib.metadata.version('tinytorch')}"
     write_together(
         {
             files[0]: [program.object_file(constants_of(executable.graph), [t.numpy() for t in state])],
-            files[1]: [program.header(files[1].name, written_by).encode()],
+            files[1]: [program.header(files[1].name).encode()],
         }
     )
 

@@ -43,7 +43,7 @@ class ObjectProgram(Program, Protocol):
         """The object file, with the graph's constants and the first values of its state."""
         ...
 
-    def header(self, name: str, written_by: str) -> str:
+    def header(self, name: str) -> str:
         """The C header, for a file of that name."""
         ...
 

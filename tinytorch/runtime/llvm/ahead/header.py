@@ -24,15 +24,13 @@ _TYPES = {
 _NOTES = {"f16": ", bits of IEEE half floats", "bf16": ", bits of bfloat16", "bool": ", 0 or 1"}
 
 
-def header_text(
-    interface: Interface, machine: str, workspace: Workspace, messages: Sequence[str], name: str, written_by: str
-) -> str:
+def header_text(interface: Interface, machine: str, workspace: Workspace, messages: Sequence[str], name: str) -> str:
     """The text of the header of object file `name`, for a `machine` in words."""
     prefix, upper = interface.prefix, interface.prefix.upper()
     state = interface.state
     own = "outputs, workspaces and states" if state else "outputs and workspaces"
     lines = [
-        f"/* {name}: what the object file beside it computes; written by {written_by}.",
+        f"/* {_plain(name)}: what the object file beside it computes; written by TinyTorch.",
         " *",
         f" * {_plain(interface.title)}, for {machine}. Link with -lm -lpthread.",
         " *",
@@ -56,7 +54,7 @@ def header_text(
         *(f"#define {upper}_{p.name.upper()}_SIZE {p.type.size}" for p in (*interface.inputs, *interface.outputs)),
         "",
         f"/* Bytes of a workspace, aligned to {ALIGNMENT}, for a pool of that many threads; 1 without a pool. */",
-        f"#define {upper}_WORKSPACE_BYTES(threads) ((size_t){workspace.base} + (size_t){workspace.each} * (threads))",
+        f"#define {upper}_WORKSPACE_BYTES(threads) ({_size(workspace)})",
         f"#define {upper}_MAX_THREADS {MAX_THREADS}",
         *([f"#define {upper}_STATE_BYTES {Packed.of([p.type for p in state]).bytes}"] if state else []),
         "",
@@ -69,7 +67,8 @@ def header_text(
         f"const char *{prefix}_message(int status);",
         "",
         f"/* A pool of `count` threads, of which the caller of {prefix}_run is one. NULL where `count` is not 1 to",
-        f"   {MAX_THREADS}, or the system has no threads or memory left. Idle threads sleep. */",
+        f"   {MAX_THREADS}, or the system has no threads or memory left. Idle threads sleep. A forked",
+        "   child has none of them. */",
         f"typedef struct {prefix}_threads {prefix}_threads;",
         f"{prefix}_threads *{prefix}_start_threads(int count);",
         f"void {prefix}_stop_threads({prefix}_threads *threads);",
@@ -113,6 +112,10 @@ def _described(parameter: Parameter, how: str) -> str:
     type: TensorType = parameter.type
     note = _NOTES.get(type.dtype.name, "")
     return f"{_TYPES[type.dtype.name]}{list(type.shape)} {_plain(parameter.name)}{note}  ({how})"
+
+
+def _size(workspace: Workspace) -> str:
+    return f"(size_t){workspace.base} + (size_t){workspace.each} * (size_t)(threads)"
 
 
 def _plain(text: str) -> str:

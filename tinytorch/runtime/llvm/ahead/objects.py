@@ -85,11 +85,11 @@ class ObjectCode:
             made[at : at + array.nbytes] = array.tobytes()
         return bytes(made)
 
-    def header(self, name: str, written_by: str) -> str:
+    def header(self, name: str) -> str:
         facts: dict[str, Any] = self._code.metadata
         workspace = Workspace(facts["base"], facts["each"])
         machine = f"{self._target.triple}, {self._target.name} ({self._target.cpu})"
-        return header_text(self._interface, machine, workspace, messages(facts["checks"]), name, written_by)
+        return header_text(self._interface, machine, workspace, messages(facts["checks"]), name)
 
     def bind(self, graph: Graph, binding: Binding) -> tuple[Call, Call]:
         self._refuse()
