@@ -156,6 +156,29 @@ def test_dtypes_containers_and_arguments_that_change(tmp_path):
     assert changed.tolist() == given.tolist() == [1, 2, 3]
 
 
+def test_state_that_is_returned_is_as_it_is_after_the_call(tmp_path):
+    total = tt.zeros(2, 3)
+
+    @tt.compile
+    def add(x):
+        total.add_(x)
+        return total, total[1], total.T, x
+
+    linked = exported(add, tmp_path, tt.ones(3))
+    x, state = np.arange(3, dtype=np.float32), linked.state()
+    outs = [np.zeros(shape, np.float32) for shape in ((2, 3), (3,), (3, 2), (3,))]
+    for _ in range(2):
+        assert linked.run(x, *outs, state) == 0
+        for out, wanted in zip(outs, add(tt.tensor(x)), strict=True):
+            assert out.tolist() == wanted.tolist()
+    tt.save(add, tmp_path / "add.tt")
+    loaded = tt.load(tmp_path / "add.tt")
+    first, row, turned, same = loaded(given := tt.tensor(x))
+    assert first is loaded.state_dict()["state"] and same is given and row.tolist() == add(given)[1].tolist()
+    loaded(given)
+    assert first.tolist() == turned.T.tolist() == add(given)[0].tolist()  # as they share its memory
+
+
 def test_decoding_with_a_cache(tmp_path):
     tt.manual_seed(1)
     model = tt.GPT(vocab_size=13, embed_dim=16, num_layers=2, num_heads=2, context_length=12).eval()

@@ -99,8 +99,12 @@ def _standing_alone(call: SavedCall) -> tuple[Graph, list[Tensor]]:
     graph = call.graph
     builder = Builder(graph.name, list(graph.inputs), list(graph.nodes))
     outputs: list[Value] = []
+    renewed = {
+        graph.inputs[i]: graph.outputs[o] for i, o in graph.state
+    }  # whoever returns state returns it as it is then
     for result in call.results:
         value = call.returned[result.source] if result.source >= 0 else graph.inputs[~result.source]
+        value = renewed.get(value, value)
         for op, attrs, _ in result.steps:
             value = builder.append(op, [value], attrs).output
         outputs.append(value)

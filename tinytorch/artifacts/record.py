@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tracing.traced import Result
+from tinytorch.frontend.tracing.traced import Result, Traced
+from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlaps
-from tinytorch.ir.ops.core import custom_grad
+from tinytorch.ir.ops.core import custom_grad, detach
 from tinytorch.specialization import Specialization
 
 
@@ -117,16 +118,39 @@ def _saved_call(item: Specialization, name: str) -> SavedCall:
     graph = without_rules(traced.graph)
     if fingerprint(graph) is None:
         raise TinyTorchError(f"{name} computes with a Python object that has no text", user_loc())
+    inputs, captured, result, results = _with_outside(traced)
     return SavedCall(
         accepts=item.accepts,
-        graph=graph,
+        graph=replace(graph, inputs=inputs),
         arguments=traced.arguments,
-        captured=traced.captured,
-        result=traced.result,
-        results=tuple(Result(r.source, r.steps, False) for r in traced.results),
+        captured=captured,
+        result=result,
+        results=results,
         layouts=tuple((i, strides) for i, strides in traced.layouts if i < traced.arguments),
         grad_mode=item.grad_mode,
     )
+
+
+def _with_outside(traced: Traced) -> tuple[tuple[Value, ...], tuple[Tensor, ...], Any, tuple[Result, ...]]:
+    """The inputs of the graph, the captured tensors, and the results, where tensors that were there before the call and
+    are returned as they are count as captured results."""
+    inputs, captured = list(traced.graph.inputs), list(traced.captured)
+    places = {id(tensor): i for i, tensor in enumerate(captured, traced.arguments)}
+    leaves: list[Any] = []
+    spec = flatten(traced.result, leaves, lambda x: isinstance(x, (Slot, Tensor)))
+    results: list[Result] = []
+    for leaf in leaves:
+        if isinstance(leaf, Slot):
+            found = traced.results[leaf.index]
+            steps = tuple(step for step in found.steps if step[0] is not detach)
+            results.append(Result(found.source, steps, False))
+            continue
+        if id(leaf) not in places:
+            places[id(leaf)] = len(inputs)
+            inputs.append(Value(leaf.type, leaf.name))
+            captured.append(leaf)
+        results.append(Result(~places[id(leaf)], (), False))
+    return tuple(inputs), tuple(captured), unflatten(spec, list(map(Slot, range(len(leaves))))), tuple(results)
 
 
 def without_rules(graph: Graph) -> Graph:
