@@ -372,9 +372,9 @@ class Compiled:
     def export(self, path: str | PathLike[str], *args: Any, **options: Any) -> None:
         """Write an object file for programs without Python, and a C header that declares its functions.
 
-        It computes one signature: that of `args`, which are only traced, or else of the last call. Captured tensors are
-        constants in it, as with `freeze`; those that the function changes are state, in a buffer of the caller's. The
-        `header` is by default `path` with the suffix .h, `name` (what names in C begin with) by default that of the
+        It computes one signature: that of `args`, for which nothing is run, or else of the last call. Captured tensors
+        are constants in it, as with `freeze`; those that the function changes are state, in a buffer of the caller's.
+        The `header` is by default `path` with the suffix .h, `name` (what names in C begin with) by default that of the
         file. `target` is "host" (this machine), "avx512", "avx2", "sse2" (any x86-64) or "neon" (any aarch64, Linux).
         Both files appear whole or not at all.
 

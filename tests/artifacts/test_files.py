@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -76,8 +77,10 @@ def test_state_goes_on_and_is_saved_again(path):
         loaded = again(compiled, path)
         for _ in range(2):
             alike(loaded(x), compiled(x))
-        twice = again(loaded, path)
-        alike(twice(x), compiled(x))
+        twice, other = again(loaded, path), copy.deepcopy(loaded)
+        wanted = compiled(x)
+        alike(twice(x), wanted)
+        alike(other(x), wanted)
     assert twice.state_dict()["1.num_batches_tracked"].item() == 4 and model[1].num_batches_tracked.item() == 4
 
 
@@ -327,6 +330,7 @@ def test_hostile_text_under_a_right_checksum(small, path):
         (lambda d: d["calls"][0].update(result={"slot": 7}), "slot 7 of 3"),
         (lambda d: d["calls"][0].pop("grad"), "'grad'"),
         (lambda d: d["calls"][0].update(result={"pickle": "x"}), "pickle"),
+        (lambda d: d["calls"][0]["results"][1].__setitem__(1, "graph @v(%x: f32[9]) -> (%x) {}"), "views of"),
     ],
 )
 def test_wrong_descriptions_are_named(small, path, change, message):
@@ -351,9 +355,11 @@ def test_foreign_files(small, path):
         tt.load(path)
     body = "graph @b() -> (%0) { %0 = constant() : f32[1] {value=f32[1](1.0)} }"
     kernels = f"graph @f() -> (%0) {{ %0 = kernel() : f32[1] {{family='loop', body={body}}} }}"
-    save_safetensors(tensors, path, {**unsummed, "tinytorch.graph.0": kernels})
-    with pytest.raises(TinyTorchError, match="is damaged"):
-        tt.load(path)
+    folder = metadata["tinytorch.graph.0"].replace("'test_files.py'", "'/etc/passwd'")
+    for text, message in ((kernels, "a graph of kernels"), (folder, "a line in a file of some folder")):
+        save_safetensors(tensors, path, {**unsummed, "tinytorch.graph.0": text})
+        with pytest.raises(TinyTorchError, match=message):
+            tt.load(path)
     (path.parent / "text").write_text("no safetensors")
     with pytest.raises(TinyTorchError, match="not a whole safetensors file"):
         tt.load(path.parent / "text")

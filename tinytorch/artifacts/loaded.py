@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,11 @@ import numpy as np
 
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
+from tinytorch.artifacts.text import content, saved_function
 from tinytorch.calls import Calls, make_calls
 from tinytorch.explain import explain
 from tinytorch.frontend.guards import freeze
+from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
@@ -140,6 +143,10 @@ class LoadedFunction:
     def _saved(self) -> SavedFunction:
         return self._function
 
+    def __reduce__(self) -> Any:
+        """Copies have state of their own."""
+        return _copied, (b"".join(safetensors_bytes(*content(self._function))),)
+
     def export(self, path: str | PathLike[str], *args: Any, **options: Any) -> None:
         """Write an object file and a C header; see `Compiled.export`. Without `args`, of the last call, or of the only
         signature that there is."""
@@ -186,6 +193,10 @@ class LoadedFunction:
     def __repr__(self) -> str:
         lines = "".join(f"\n  ({text})" for text in self.signatures)
         return f"LoadedFunction {self.name}, {'frozen, ' if self._function.freezes else ''}for:{lines}"
+
+
+def _copied(data: bytes) -> LoadedFunction:
+    return LoadedFunction(saved_function(*read_safetensors(io.BytesIO(data)), "the copy"))
 
 
 def _tensor(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:

@@ -237,9 +237,12 @@ def _call(table: dict[str, Any], tensors: Mapping[str, Tensor], text: str) -> Sa
 
 
 def _graph(text: str) -> Graph:
-    """A graph of ops, verified; none of its nodes is a kernel, which passes alone make."""
+    """A graph of ops, verified; none of its nodes is a kernel, which passes alone make. Its lines are in files without
+    folders, so that errors quote no others."""
     graph = parse_graph(text)
     verify(graph)
+    if any(node.loc is not None and node.loc.file != PurePath(node.loc.file).name for node in graph.nodes):
+        _fail("a line in a file of some folder")
     if any(node.op.kind == "kernel" for node in graph.nodes):
         _fail("a graph of kernels, where one of ops belongs")
     return graph
