@@ -9,7 +9,7 @@ import random
 import re
 import subprocess
 import sys
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +164,7 @@ def test_containers_numbers_views_and_both_modes(path):
 
 
 def test_named_tuples_of_this_package(path):
-    f = tt.compile(lambda x: {"largest": x.max(dim=1), "ends": (x.topk(2), tt.aminmax(x))})
+    f = tt.compile(lambda x: OrderedDict(largest=x.max(dim=1), ends=(x.topk(2), tt.aminmax(x))))
     x = tt.randn(3, 5)
     wanted = f(x)
     found = again(f, path)(x)
@@ -247,6 +247,15 @@ def test_what_cannot_be_saved_says_why(path):
         tt.save(leaves, path)
     memory = np.zeros(4, np.float32)
     a, b = tt.from_numpy(memory), tt.from_numpy(memory[1:])
+    twice = tt.compile(lambda x, y: x - y)
+    x, y = tt.ones(2), tt.zeros(2)
+    twice(x, y)
+    assert again(twice, path)(x, x).tolist() == [0, 0]
+    path.unlink()
+    apart = tt.compile(lambda x, y: x.add_(y))
+    apart(x, y)
+    with pytest.raises(TinyTorchError, match=r"\(f32\[2\], f32\[2\]\):\n.*\nHow tensors lie .* one and the same"):
+        again(apart, path.parent / "apart")(x, x)
     both = tt.compile(lambda x, change: a.add_(x) if change else b + x)
     both(tt.tensor(1.0), False)
     tt.save(both, path.parent / "reads")

@@ -99,9 +99,12 @@ class LoadedFunction:
         return found or self._refuse(args, kwargs)
 
     def _refuse(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+        given = _described((args, kwargs), [])
+        hint = "\nHow tensors lie in memory counts, and which are one and the same" if given in self.signatures else ""
         raise TinyTorchError(
-            f"{self.name} was saved for other arguments than ({_described((args, kwargs), [])}):"
-            + "".join(f"\n  ({text})" for text in self.signatures),
+            f"{self.name} was saved for other arguments than ({given}):"
+            + "".join(f"\n  ({text})" for text in self.signatures)
+            + hint,
             user_loc(),
         )
 
@@ -214,7 +217,8 @@ def _inputs(call: SavedCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
     tensors = [found[i] for i in range(call.arguments)]
     typed = all(t.type == v.type for t, v in zip(tensors, call.graph.inputs, strict=False))
     lies = typed and all(strides_of(tensors[i]) == strides for i, strides in call.layouts)
-    return tensors if lies and len({id(t) for t in tensors}) == len(tensors) else None
+    apart = all(i >= call.arguments for i, _ in call.graph.state) or len({id(t) for t in tensors}) == len(tensors)
+    return tensors if lies and apart else None
 
 
 def _fits(accepts: Any, given: Any, found: dict[int, Tensor]) -> bool:

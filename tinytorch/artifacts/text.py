@@ -8,6 +8,7 @@ are inferred again, and whatever names or counts something is checked against wh
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
@@ -91,6 +92,8 @@ def _tree(obj: Any, what: str) -> Any:
             return {"number": [value.index, value.kind.__name__]}
         if type(value) in _NAMED.values():
             return {"named": [type(value).__name__, [to_tree(x, leaf, (*path, i)) for i, x in enumerate(value)]]}
+        if type(value) is OrderedDict:
+            return {"ordered": [[key, to_tree(x, leaf, (*path, key))] for key, x in value.items()]}
         kind = value.kind if isinstance(value, Fields) else type(value)
         if isinstance(value, Fields) or (isinstance(value, (dict, list, tuple)) and kind not in (dict, list, tuple)):
             raise TinyTorchError(f"a {kind.__name__}, which is Python's")
@@ -293,7 +296,10 @@ def _read(tree: Any, leaves: Mapping[str, Callable[[Any], Any]]) -> Any:
         kind, parts = entry
         return _NAMED[kind](*(from_tree(part, known) for part in parts))
 
-    known = {**leaves, "named": named}
+    def ordered(items: Any) -> Any:
+        return OrderedDict((key, from_tree(item, known)) for key, item in items)
+
+    known = {**leaves, "named": named, "ordered": ordered}
     return from_tree(tree, known)
 
 
