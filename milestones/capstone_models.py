@@ -3,6 +3,7 @@ them, and train them further."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ GPT_SIZE = "small"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is trained and measured: epochs and operations of the short trainings, epochs of the CNN and steps of
-    the GPT after pruning, images and windows of text that judge, rounds of the timing."""
+    """How much is trained and measured: widths of the CNN, epochs and operations of the short trainings, epochs of the
+    CNN and steps of the GPT after pruning, images and windows of text that judge, rounds of the timing."""
 
+    widths: tuple[int, int, int]
     cnn_epochs: int
     gpt_operations: float
     tune_epochs: int
@@ -33,8 +35,8 @@ class Scale:
     rounds: int
 
 
-WHOLE = Scale(8, 4e13, 3, 300, 10_000, 1000, 20)
-QUICK = Scale(2, 6e12, 1, 60, 2_000, 24, 9)
+WHOLE = Scale((64, 128, 256), 8, 4e13, 3, 300, 10_000, 1000, 20)
+QUICK = Scale((32, 64, 128), 2, 6e12, 1, 60, 2_000, 24, 9)
 
 
 @dataclass
@@ -80,7 +82,8 @@ def _cnn_of(file: Path) -> Any:
 
 
 def _train_cnn(training: tt.CIFAR10, scale: Scale, compile: bool) -> Any:
-    recipe = cnn.RECIPES[0]
+    name = f"CNN {'-'.join(map(str, scale.widths))}"
+    recipe = cnn.Recipe(name, functools.partial(cnn.make_cnn, scale.widths), cnn.RECIPES[0].rate)
     console.print(f"\nTraining the {recipe.name} for {scale.cnn_epochs} epochs (--cnn takes weights instead)")
     trainer = cnn.make_trainer(recipe, scale.cnn_epochs, compile)
     trainer.fit(cnn.train_loader(training), epochs=scale.cnn_epochs, on_epoch=_show)
