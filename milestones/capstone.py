@@ -2,8 +2,8 @@
 
 Both are profiled, quantized, pruned (with some training behind it), and both at once. Every form runs as frozen machine
 code, and is compared with that of the model in fp32 at the same batch size and number of threads: the CNN on single
-images and on batches, the GPT on the step that makes a token behind 256 others in a cache. What each form loses is measured on
-held-out images, and as the next character of held-out text, with the loss in nats beside it.
+images and on batches, the GPT on the step that makes a token behind 256 others in a cache. What each form loses is
+measured on held-out images, and as the next character of held-out text, with the loss in nats beside it.
 
 `--cnn` and `--gpt` take weights that milestones 3 and 4 wrote; without them both are trained for a short while first,
 and so is what they can lose smaller than what it says. `--quick` trains and measures less.
