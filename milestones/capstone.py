@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tinytorch as tt
 from milestones.capstone_decoding import POSITION, decode_step
 from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, cnn_subject, gpt_subject
-from milestones.capstone_variants import FP32, variants_of
+from milestones.capstone_variants import FP32, Recipe, variants_of
 from milestones.common import Criterion, Report, console, with_folder
 from tinytorch.frontend.benchmarking import Comparison
 from tinytorch.frontend.benchmarking.reports import write
@@ -28,8 +28,8 @@ from tinytorch.frontend.data import DataError
 
 MOST_LOST = 0.05  # of accuracy
 SPEEDUP, AIMS = 2.0, {"CNN": 4.0, "GPT": 3.0}
-SPARSITY = {"CNN": 0.9, "GPT": 0.5}  # weights are few in the GPT, and are worth more
 PROFILED = 64  # tokens
+Compare = Callable[[Subject, Mapping[str, Any], Scale], tuple[Comparison, dict[str, Any]]]
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.figures |= {"quick": options.quick, "threads": tt.get_num_threads()}
     try:
         cnn = cnn_subject(options.cnn, scale, compile)
-        report.criteria += study(cnn, compare_cnn, quantization_of_cnn(cnn), scale, report)
+        static = {"calibration_data": [cnn.calibration]}
+        report.criteria += study(cnn, compare_cnn, Recipe(static, 0.5, 16, 0.9), scale, report)
         gpt = gpt_subject(options.gpt, scale, compile)
-        report.criteria += study(gpt, compare_gpt, {}, scale, report)
+        report.criteria += study(gpt, compare_gpt, Recipe({}, 0.5, 1, 0.5), scale, report)
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
@@ -64,18 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report.finish()
 
 
-def quantization_of_cnn(subject: Subject) -> dict[str, Any]:
-    """Scales of activations from images of the training set."""
-    return {"calibration_data": [subject.calibration]}
-
-
-def study(
-    subject: Subject, compare: Any, quantization: Mapping[str, Any], scale: Scale, report: Report
-) -> list[Criterion]:
+def study(subject: Subject, compare: Compare, recipe: Recipe, scale: Scale, report: Report) -> list[Criterion]:
     """Profile a model, make its variants, compare them, write the report; what they are judged by."""
     profile = tt.Profiler(repeats=30).profile(subject.model, subject.calibration[:1, :PROFILED], tt.AdamW)
     show(f"{subject.name}: what it costs", profile)
-    variants = variants_of(subject, dict(quantization), SPARSITY[subject.name])
+    variants = variants_of(subject, recipe)
     comparison, more = compare(subject, variants, scale)
     show(f"{subject.name}: all forms", comparison)
     folder = report.out / subject.name.lower()
