@@ -156,6 +156,11 @@ def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:
         return x
     if x.dtype.is_float and dtype.kind in ("int", "uint"):
         low, high = dtype.limits  # in f32, i32's and i64's maxima round up to a power of two
+        if dtype.bits <= 8:  # all floats have these limits exactly: two instructions clamp
+            number = x if low == 0 else e.select(e.compare("eq", x, x), x, e.const(0, x.dtype))
+            least, most = e.const(low, x.dtype), e.const(high, x.dtype)
+            above = e.select(number > least, number, least)
+            return e.select(above < most, above, most).cast(dtype)
         safe = e.select((x > float(low)) & (x < float(high)), x, e.const(0, x.dtype)).cast(dtype)
         safe = e.select(x >= float(high), e.const(high, dtype), safe)
         return e.select(x <= float(low), e.const(low, dtype), safe)

@@ -38,6 +38,11 @@ class ByteDot:
     target: Target
     chain: int = 1
 
+    @property
+    def in_place(self) -> bool:
+        """Whether an instruction adds products to a sum, so that they need no register of their own."""
+        return self.form == "quads"
+
     def moves(self, images: DType) -> bool:
         """Whether images of a dtype must be moved by 128."""
         return images is not self.images

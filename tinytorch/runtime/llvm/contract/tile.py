@@ -186,8 +186,13 @@ class _OuterTile:
         if not loops:
             return self._step(a, b, sums)
         (count, a_step, b_step), *inner = loops
+        dot = self.key.dot
+        if dot and dot.form == "sixteen" and not inner:
+            return self._walk_chains(dot.chain, *loops[0], a, b, sums)
         work = self.key.tile.rows * self.key.tile.vectors
         unrolls = [1] if inner else [u for u in range(2, count + 1) if count % u == 0 and u * work <= _BODY]
+        if dot and not dot.in_place:  # LLVM would add products first, which takes registers that there are not
+            unrolls = [1]
         unroll = max(unrolls, default=1)
 
         def body(_: Register, a: Register, b: Register, *sums: Register) -> Sequence[Register]:
@@ -197,6 +202,33 @@ class _OuterTile:
             return [self.fn.at(a, unroll * a_step), self.fn.at(b, unroll * b_step), *following]
 
         return self.fn.loop(count, [a, b, *sums], body, step=unroll)[2:]
+
+    def _walk_chains(
+        self, chain: int, count: int, a_step: int, b_step: int, a: Register, b: Register, sums: Sequence[Register]
+    ) -> list[Register]:
+        """The sums after `count` steps, the products of `chain` of which are added up before."""
+        fn = self.fn
+
+        def steps(size: int, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
+            places = [(fn.at(a, i * a_step), fn.at(b, i * b_step)) for i in range(size)]
+            return [fn.at(a, size * a_step), fn.at(b, size * b_step), *self._chain(places, sums)]
+
+        whole = count // chain * chain
+        a, b, *sums = fn.loop(whole, [a, b, *sums], lambda _, a, b, *s: steps(chain, a, b, s), step=chain)
+        return steps(count - whole, a, b, sums)[2:] if count - whole else list(sums)
+
+    def _chain(self, places: Sequence[tuple[Register, Register]], sums: Sequence[Register]) -> list[Register]:
+        """Several k, whose places in a and b these are, at once."""
+        key, fn, vectors = self.key, self.fn, self.vectors
+        assert key.dot is not None, "bytes have chains"
+        held = [[vectors.value(self._b_vector(b, j)) for j in range(key.tile.vectors)] for _, b in places]
+        following: list[Register] = []
+        for i in range(key.tile.rows):
+            xs = [vectors.value(self._a_element(a, i)) for a, _ in places]
+            for j in range(key.tile.vectors):
+                groups = [(x, y[j]) for x, y in zip(xs, held, strict=True)]
+                following.append(key.dot.add(fn, sums[i * key.tile.vectors + j], groups))
+        return following
 
     def _addresses(self, to: Register, stride: Register) -> list[VectorAddress]:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk

@@ -109,9 +109,11 @@ def lanes_of(conv: Convolution, target: Target) -> int:
 
 
 def _accumulators(conv: Convolution, target: Target) -> int:
-    """Registers that may hold sums. Instructions that add four products to a sum in place need no others."""
-    in_place = conv.packed is not None and conv.packed.dot.form == "quads"
-    return target.vector_registers * 3 // 4 if in_place else accumulators(conv.compute, target)
+    """Registers that may hold sums. Bytes need few others: for two vectors of weights, an element and its products."""
+    if conv.packed is None:
+        return accumulators(conv.compute, target)
+    chained = conv.packed.dot.chain > 1  # two vectors of weights, and their products, at once
+    return target.vector_registers // 2 if chained else target.vector_registers * 3 // 4
 
 
 def _lies_far_apart(conv: Convolution, panel_bytes: int, target: Target) -> bool:
