@@ -1,20 +1,25 @@
 """Convolutions of bytes by weights in groups: every way to multiply them, on every target, bit for bit."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tinytorch as tt
+import tinytorch.nn.functional as F
 from tests.convolutions import HOST, LAYOUTS, RESULTS, Result, execute, laid
+from tests.execution import compiled
 from tests.runtime.llvm.index.kernels import kernel_of, operand_of, type_of
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.packed_convolution import conv2d_packed, packed_weights
-from tinytorch.ir.types import DType, i8, i32, u8
+from tinytorch.ir.types import DType, f32, i8, i32, u8
 from tinytorch.ir.windows import output_size, padded
+from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.llvm.conv.kernel import emit
 from tinytorch.runtime.llvm.text.builder import Module
+from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
 
 PAIRS = [(u8, i8), (i8, i8), (u8, u8), (i8, u8)]
@@ -149,3 +154,107 @@ def test_shapes(shape, name):
     rng = np.random.default_rng(1)
     for i, (group, most) in enumerate([(2, (255, 255)), (4, (255, 255)), (4, (255, 64)), (4, (127, 64))]):
         check(replace(SHAPES[shape], group=group, most=most, pair=PAIRS[i if i < 2 else 0]), rng, TARGETS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    [
+        ("avx512_vnni", "vpdpbusd"),
+        ("avx_vnni", "vpdpbusd"),
+        ("avx512", "vpmaddwd"),
+        ("avx2", "vpmaddwd"),
+        ("sse2", "pmaddwd"),
+        ("neon_dot", "sdot"),
+        ("neon", "mla"),
+    ],
+)
+def test_instructions(name, instruction):
+    """Assembled for machines that this one need not be; nothing saturates."""
+    target = Target.named(name)
+    costs, rng = target.costs, np.random.default_rng(2)
+    for pair in PAIRS:
+        case = Case(pair=pair, channels=16, columns=32, low=(1, 1), group=costs.byte_group or 4)
+        x, _, packed = operands(case, rng)
+        out = np.zeros((case.batch, *case.outputs, case.columns), np.int32)
+        module, _ = emitted(case, x, packed, out, target)
+        assembly = emit_assembly(module.text(), target)
+        assert (instruction.replace("sdot", "udot") if pair[1] is u8 else instruction) in assembly
+        assert "maddubs" not in assembly and "vpdpbusds" not in assembly, "these saturate"
+
+
+@pytest.mark.parametrize("name", ["avx2", "avx512"])
+@pytest.mark.parametrize(("most", "count"), [((255, 64), 1), ((127, 64), 2), ((255, 65), 0), ((128, 128), 0)])
+def test_sums_of_16_bits_only_where_they_fit(most, count, name):
+    """So many of them to each widening."""
+    target, rng = Target.named(name), np.random.default_rng(3)
+    case = Case(channels=16, columns=16, most=most)
+    x, _, packed = operands(case, rng)
+    out = np.zeros((case.batch, *case.outputs, case.columns), np.int32)
+    module, _ = emitted(case, x, packed, out, target)
+    lines = [line.split() for line in emit_assembly(module.text(), target).splitlines()]
+    found, widened = (sum(1 for words in lines if words[:1] == [name]) for name in ("vpmaddubsw", "vpmaddwd"))
+    assert found == count * widened
+
+
+# Layers as networks have them, from the functions that users call to machine code.
+
+
+def layer(case, x, weight, zero, scale, bias, other=None, pooled=False):
+    """A quantized convolution: what its sums become, before they are bytes again."""
+    (top, left), (bottom, right) = case.low, case.high
+    x = F.pad(x, (left, right, top, bottom), value=case.around)
+    how = {"stride": case.stride, "dilation": case.dilation, "groups": case.groups}
+    y = (F.conv2d(x, weight, **how, dtype="i32") - zero).cast(f32) * scale + bias
+    y = F.relu(y if other is None else y + other.cast(f32) * 0.5)
+    return F.max_pool2d((y * 3.0).round().cast(u8), 2) if pooled else (y * 3.0).round().cast(case.pair[0])
+
+
+def parameters(case, rng):
+    """Weights, what the number around images adds to their sums, scales and biases."""
+    columns, depth = case.groups * case.columns, case.channels * case.window[0] * case.window[1]
+    weight = drawn(rng, (columns, case.channels, *case.window), case.pair[1], case.most[1])
+    zero = (case.around * weight.astype(np.int64).sum((1, 2, 3))).astype(np.int32).reshape(-1, 1, 1)
+    scale = rng.uniform(0.5, 1.5, zero.shape) / (case.most[0] * case.most[1] * depth**0.5) * 60
+    return [weight, zero, scale.astype(np.float32), rng.normal(size=zero.shape).astype(np.float32)]
+
+
+@pytest.mark.parametrize(("pooled", "residual"), [(False, False), (True, False), (False, True)])
+def test_layers_give_the_same_bytes_everywhere(pooled, residual):
+    rng = np.random.default_rng([11, pooled, residual])
+    for i in range(4):
+        case = replace(drawn_case(rng), window=(3, 3), low=(1, 1), high=(1, 1), dilation=(1, 1))
+        case = replace(case, size=(8, 10), stride=(1, 1)) if pooled else case
+        case = replace(case, around=min(case.around, case.most[0]))
+        x = drawn(rng, (case.batch, case.groups * case.channels, *case.size), case.pair[0], case.most[0])
+        arrays = [x, *parameters(case, rng)]
+        if residual:
+            arrays.append(drawn(rng, (case.batch, case.groups * case.columns, *case.outputs), u8, 255))
+        tensors = list(map(tt.tensor, arrays))
+        function = partial(layer, case, pooled=pooled)
+        wanted = function(*tensors).numpy()
+        for backend in ("llvm", "interpreter"):
+            run = tt.compile(function, backend=backend)
+            np.testing.assert_array_equal(run(*tensors).numpy(), wanted, str(case))
+        graph = run.traced_graph
+        frozen = freeze_inputs(graph, dict(zip(graph.inputs[1:5], arrays[1:5], strict=True)))
+        for target in (HOST, list(TARGETS.values())[1 + i % (len(TARGETS) - 1)]):
+            (found,) = compiled(frozen, [arrays[0], *arrays[5:]], target)
+            np.testing.assert_array_equal(found, wanted, f"{case}, {target.name}")
+
+
+def test_a_network_stores_bytes_alone():
+    """Between its layers; each is one kernel, and none has fewer products than its definition."""
+    rng = np.random.default_rng(12)
+    case = Case(channels=16, columns=16, size=(8, 8), low=(1, 1), high=(1, 1))
+    first, second = ([tt.tensor(p) for p in parameters(case, rng)] for _ in range(2))
+
+    def network(x):
+        return layer(case, layer(case, x, *first, pooled=True), *second)
+
+    x = tt.tensor(drawn(rng, (2, 16, 8, 8), u8, 255))
+    run = tt.compile(network, freeze=True)
+    np.testing.assert_array_equal(run(x).numpy(), network(x).numpy())
+    kernels = [node for node in run.graph.nodes if node.op.name == "kernel"]
+    convolutions = [node for node in kernels if node.attrs["family"] == "conv"]
+    assert [node.attrs["body"].nodes[0].op for node in convolutions] == [conv2d_packed] * 2
+    assert all(value.type.dtype is u8 for node in kernels for value in node.outputs)
