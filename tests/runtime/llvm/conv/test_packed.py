@@ -242,6 +242,33 @@ def test_layers_give_the_same_bytes_everywhere(pooled, residual):
             np.testing.assert_array_equal(found, wanted, f"{case}, {target.name}")
 
 
+BLOCKS = [
+    ((2, 2), (8, 20), 5), ((2, 2), (6, 4), 3), ((2, 2), (2, 2), 40), ((1, 3), (3, 9), 2), ((4, 1), (8, 7), 2),
+    ((2, 3), (4, 6), 3), ((5, 5), (5, 10), 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_pooled_sums(name):
+    """In registers where a tile has room for a window, else from memory, for a result in any order of axes."""
+    rng = np.random.default_rng(13)
+    for i, (window, size, batch) in enumerate(BLOCKS):
+        x = drawn(rng, (batch, 6, *size), u8, 255)
+        w = drawn(rng, (20, 3, 3, 3), i8, (127, 64)[i % 2])
+
+        def function(x, window=window, w=w):
+            sums = F.conv2d(x, tt.tensor(w), padding=1, groups=2, dtype="i32")
+            return F.max_pool2d(sums, window) + 1 if window[0] % 2 else F.max_pool2d(sums, window)
+
+        run = tt.compile(function, backend="interpreter", freeze=True)
+        wanted = run(tt.tensor(x)).numpy()
+        np.testing.assert_array_equal(function(tt.tensor(x)).numpy(), wanted)
+        graph = run.traced_graph
+        frozen = freeze_inputs(graph, dict.fromkeys(graph.inputs[1:], w))
+        (found,) = compiled(frozen, [x], TARGETS[name])
+        np.testing.assert_array_equal(found, wanted, f"{window} of {size} on {name}")
+
+
 def test_a_network_stores_bytes_alone():
     """Between its layers; each is one kernel, and none has fewer products than its definition."""
     rng = np.random.default_rng(12)

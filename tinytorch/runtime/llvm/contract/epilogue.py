@@ -87,13 +87,16 @@ Results = Sequence[list[Lane]]  # of a node, each at the places of a window
 Others = Callable[[Node, LaneEmitter, list[Lane]], Results]  # of nodes that are not elementwise
 
 
-def epilogue_of(kernel: Kernel, first: Node, others: Others | None = None) -> tuple[tuple[int, ...], Epilogue | None]:
-    """What a kernel's frame holds, and what its nodes make of the result of `first`, if there are others.
+def epilogue_of(
+    kernel: Kernel, first: Node, others: Others | None = None, done: Node | None = None
+) -> tuple[tuple[int, ...], Epilogue | None]:
+    """What a kernel's frame holds, and what its nodes make of the result of `first`, or of `done`, which has been
+    computed from it, if there are others.
 
     The frame is [a, b, *results, *operands of the epilogue, *further operands of `first`]. `others` gives the lanes of
     nodes that are neither elementwise nor literals.
     """
-    body, nodes = kernel.body, [n for n in kernel.body.nodes if n is not first]
+    body, nodes = kernel.body, [n for n in kernel.body.nodes if n is not first and n is not done]
     a, b, *further = (body.inputs.index(v) for v in first.inputs)
     read = {v for n in nodes for v in n.inputs}
     used = [i for i, v in enumerate(body.inputs) if v in read]  # a and b too, should the epilogue read them
@@ -105,7 +108,7 @@ def epilogue_of(kernel: Kernel, first: Node, others: Others | None = None) -> tu
 
     def run(context: EpilogueContext) -> None:
         # A value has a lane for each place of a window before it is pooled, else one.
-        sums = first.output
+        sums = (done or first).outputs[0]
         known: dict[Value, list[Lane]] = {sums: [x.cast(computed(sums.type.dtype)) for x in context.sums]}
 
         def lanes(value: Value) -> list[Lane]:

@@ -98,6 +98,8 @@ class _OuterTile:
         """The sums, added to what is there where `accumulate` says so."""
         fn, compensation_at = self.fn, self.key.compensation_at
         type = sums[0].type
+        if self.key.pools > 1:
+            sums = self._largest(sums)
 
         def add() -> list[Register]:
             held = [fn.load(p, type, offset, mask=mask) for p, offset, mask in addresses]
@@ -115,6 +117,18 @@ class _OuterTile:
         for i, value in enumerate(sums):
             pointer, offset, mask = addresses[i % len(addresses)]
             fn.store(value, pointer, offset + i // len(addresses) * compensation_at, mask=mask)
+
+    def _largest(self, sums: Sequence[Register]) -> list[Register]:
+        """The largest integers of each run of rows that are pooled."""
+        fn, wide, pools = self.fn, self.key.tile.vectors, self.key.pools
+
+        def best(first: int) -> Register:
+            found = sums[first]
+            for i in range(1, pools):
+                found = fn.select(fn.compare("sgt", sums[first + i * wide], found), sums[first + i * wide], found)
+            return found
+
+        return [best(first + j) for first in range(0, len(sums), pools * wide) for j in range(wide)]
 
     def _touch(self, to: Register, stride: Register) -> None:
         """Fetch the lines that the sums are stored to, which may begin within one."""
@@ -232,7 +246,8 @@ class _OuterTile:
 
     def _addresses(self, to: Register, stride: Register) -> list[VectorAddress]:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk
-        rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in range(self.key.tile.rows)]
+        places = range(self.key.tile.rows // self.key.pools)
+        rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in places]
         return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
 
     def _step(self, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:

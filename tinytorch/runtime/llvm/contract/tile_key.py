@@ -67,6 +67,7 @@ class TileKey:
     compensation_at: int = 0
     groups: Groups | None = None  # what a step of k takes, where it is not an element
     dot: ByteDot | None = None  # the same for convolutions of bytes
+    pools: int = 1  # neighbouring rows of which the largest sums alone are stored, where `walk.to` has a place for each
     streams: Streams | None = None  # of dot products; without, columns side by side are read together
     packs: int = 0
     ahead: Ahead | None = None

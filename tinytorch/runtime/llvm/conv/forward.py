@@ -86,10 +86,10 @@ class _ForwardWriter:
         self.size = conv.compute.size
         outputs, operands = (epilogue.outputs, epilogue.operands) if epilogue else ((), ())
         self.groups, self.all_columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
-        places = (conv.images.shape[0], *conv.outputs)
+        places = (conv.images.shape[0], *conv.places)
         self.pooled = epilogue.pooled if epilogue else None
         self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
-        self.layout = image_layout(conv, self.plan.rows, self.plan.panel)
+        self.layout = image_layout(conv, self.plan.rows * conv.block[0], self.plan.panel)
         self.packed_at = aligned(self.layout.bytes(self.plan.images))
         packed = math.prod(weights.shape) if self.plan.form == "dot" else conv.depth * self.plan.panel
         together = self.plan.form == "dot" or self.plan.packs
@@ -109,7 +109,7 @@ class _ForwardWriter:
         """Outputs whose sums wait for an epilogue: a tile's, or whole rows that are pooled together."""
         if self.pooled and self.plan.cut == "x":
             return self.pooled[0] * self.conv.outputs[1]
-        return self.plan.tile.rows
+        return self.plan.tile.rows // math.prod(self.conv.block)
 
     def write(self) -> None:
         fn, plan = self.fn, self.plan
@@ -209,13 +209,13 @@ class _ForwardWriter:
         """Item `number`: columns run fastest, then strips of rows, runs of images, groups."""
         fn, plan, conv = self.fn, self.plan, self.conv
         across = -(-self.all_columns // plan.columns)
-        down = -(-conv.outputs[0] // plan.rows)
+        down = -(-conv.places[0] // plan.rows)
         deep = -(-conv.images.shape[0] // plan.images)
         column = number % across * plan.columns
         row = number // across % down * plan.rows
         image = number // (across * down) % deep * plan.images
         group = number // (across * down * deep)
-        rows = least(conv.outputs[0] - row, plan.rows)
+        rows = least(conv.places[0] - row, plan.rows)
         images = least(conv.images.shape[0] - image, plan.images)
         columns = least(self.all_columns - column, plan.columns)
         item = _Item(group, image, images, row, rows, column)
@@ -244,7 +244,8 @@ class _ForwardWriter:
         return fn.at(self.w, (item.group * panels + (item.column + j) // packed.width) * w.strides_bytes[0])
 
     def _images(self, item: _Item, channel: Register, channels: int) -> Register:
-        part = Part(item.image, item.images, channel, channels, item.row, item.rows)
+        block = self.conv.block[0]
+        part = Part(item.image, item.images, channel, channels, item.row * block, item.rows * block)
         return read_images(self.fn, self.conv, self.layout, part, self.x, self.scratch, self.target)
 
     def _panel(self, item: _Item, a: Register, j: Register, width: int) -> None:
@@ -259,12 +260,12 @@ class _ForwardWriter:
                 where_differ(fn, count, whole, lambda: tile(whole, rest))
 
         if cut == "n":
-            height = self.conv.outputs[0]
+            height = self.conv.places[0]
 
             def whole_images(n: Register, count: int) -> None:
                 self._tile(item, a, j, width, n, none, none, count)
                 for i in range(count):
-                    self._store_pooled(item, j, width, n + i, none, height, i * height * self.conv.outputs[1])
+                    self._store_pooled(item, j, width, n + i, none, height, i * height * self.conv.places[1])
 
             along(item.images, self.conv.images.shape[0] % part, whole_images)
             return
@@ -276,9 +277,9 @@ class _ForwardWriter:
                     self._tile(item, a, j, width, n, y, none, count)
                     self._store_pooled(item, j, width, n, y, count)
 
-                along(item.rows, self.conv.outputs[0] % part, whole_rows)
+                along(item.rows, self.conv.places[0] % part, whole_rows)
                 return
-            columns = self.conv.outputs[1]
+            columns = self.conv.places[1]
             band = self.pooled[0] if self.pooled else 1
 
             def rows(y: Register) -> None:
@@ -306,28 +307,31 @@ class _ForwardWriter:
         """`part` steps of the cut axis from output (y, x) of image n, for `width` columns from j. What will be pooled
         waits as outputs `slot` + x and following."""
         fn, conv, layout = self.fn, self.conv, self.layout
-        steps = (layout.image, conv.stride[0] * layout.row, conv.stride[1] * layout.column)
+        down, across = conv.stride[0] * layout.row, conv.stride[1] * layout.column
+        steps = (layout.image, conv.block[0] * down, conv.block[1] * across)
         a = fn.at(a, n * steps[0] + y * steps[1] + x * steps[2])
         column = item.column + j
-        rows = self._rows(steps, part)
-        place = ((item.image + n) * conv.outputs[0] + item.row + y) * conv.outputs[1] + x
+        places = self._rows(steps, part)
+        block = [i * down + j * across for i in range(conv.block[0]) for j in range(conv.block[1])]
+        rows = tuple(at + within for at in places for within in block)
+        place = ((item.image + n) * conv.places[0] + item.row + y) * conv.places[1] + x
         stride = self.plan.panel * self.size if self.epilogue else self.grid.results[0].row_bytes
         to = self.sums if self.epilogue else self._result(item.group, place, column)
         if self.pooled:
             to = fn.at(to, (x + slot) * stride)
         b = self._packed if self.plan.packs else self._weights_at(item, j)
         if self.starts:
-            self.starts.put(fn, to, len(rows), stride)
-        self._call_tile(a, b, to, rows, [i * stride for i in range(len(rows))], width)
+            self.starts.put(fn, to, len(places), stride)
+        self._call_tile(a, b, to, rows, [i * stride for i in range(len(places))], width)
         if self.pooled or not self.epilogue:
             return
         wide = fn.const(width)
         if self.flat:
-            fn.call(self.finish, [self.frame, to, fn.const(len(rows)), wide, place, column, item.group])
+            fn.call(self.finish, [self.frame, to, fn.const(len(places)), wide, place, column, item.group])
             return
-        run = part if self.plan.cut == "x" else conv.outputs[1]
-        for i in range(0, len(rows), run):
-            line = item.group * (conv.images.shape[0] * conv.outputs[0]) + place // conv.outputs[1] + i // run
+        run = part if self.plan.cut == "x" else conv.places[1]
+        for i in range(0, len(places), run):
+            line = item.group * (conv.images.shape[0] * conv.places[0]) + place // conv.places[1] + i // run
             fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
 
     def _store_pooled(
@@ -348,8 +352,8 @@ class _ForwardWriter:
         return self.fn.at(self.out, group * out.batch_bytes[0] + place * out.row_bytes + column * out.column_bytes)
 
     def _rows(self, steps: tuple[int, int, int], part: int) -> tuple[int, ...]:
-        """Byte offsets of a tile's rows in the images: whole axes inside `part` steps of the cut one."""
-        height, width = self.conv.outputs
+        """Byte offsets of a tile's places in the images: whole axes inside `part` steps of the cut one."""
+        height, width = self.conv.places
         cut = self.plan.cut
         n, y, x = (1, 1, part) if cut == "x" else (1, part, width) if cut == "y" else (part, height, width)
         return tuple(i * steps[0] + j * steps[1] + k * steps[2] for i in range(n) for j in range(y) for k in range(x))
@@ -372,6 +376,7 @@ class _ForwardWriter:
             accumulates=self.starts is not None,
             target=self.target,
             dot=packed.dot if packed else None,
+            pools=len(rows) // len(out),
             walk=Walk(rows, tuple(out), self._loops()),
         )
         none = fn.const(0)

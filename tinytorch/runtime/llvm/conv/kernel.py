@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.graph import Node
+from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed
@@ -15,8 +15,11 @@ from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.runtime.llvm.contract.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
+from tinytorch.runtime.llvm.contract.plan import TALLEST
 from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution, Packed, Pair
+from tinytorch.runtime.llvm.conv.packed_starts import starts_moved
+from tinytorch.runtime.llvm.conv.plan import accumulators_of, lanes_of
 from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv.winograd import emit_winograd
@@ -37,8 +40,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     if nodes[0].op is winograd_weights:
         return emit_moves(module, name, kernel, lambda fn, a, r: write_winograd_weights(fn, a, only(r), target))
     first = next(n for n in nodes if n.op in _CONTRACTIONS)
-    order, epilogue = epilogue_of(kernel, first, _pooled)
-    a, b = (kernel.operands[i] for i in order[:2])
+    a, b = (kernel.operands[kernel.body.inputs.index(v)] for v in first.inputs[:2])
     attrs = {key: first.attrs[key] for key in ("stride", "low", "dilation", "groups")}
     shape = first.output.type.shape  # that of the kernel's result may be that of pooled elements
     outputs, window = shape[1:3], b.shape[:2]
@@ -48,14 +50,31 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
         window = first.attrs["window"]
     columns = shape[3] // first.attrs["groups"]
     conv = Convolution(a, _pair(outputs), _pair(window), columns=columns, **attrs)
+    pooling = None
     if first.op is conv2d_packed:
         conv = replace(conv, packed=_packed(conv, b, first.attrs, target))
+        pooling = _pooled_in_registers(kernel.body, first, conv, target)
+        conv = conv if pooling is None else replace(conv, block=pooling.attrs["window"])
+    order, epilogue = epilogue_of(kernel, first, _pooled, pooling)
     asked = (module, name, conv, b, kernel.results[0], target)
     if first.op is conv2d_winograd:
         code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
     else:
         code = _WRITERS[first.op](*asked, epilogue)
     return replace(code, order=order)
+
+
+def _pooled_in_registers(body: Graph, first: Node, conv: Convolution, target: Target) -> Node | None:
+    """The max pooling that alone reads the sums, if a tile has room for the windows and nothing reads the places."""
+    readers = [n for n in body.nodes if first.output in n.inputs]
+    if len(readers) != 1 or readers[0].op is not max_pool2d or first.output in body.outputs or starts_moved(conv):
+        return None
+    best, place = readers[0].outputs
+    read = {v for n in body.nodes for v in n.inputs} | set(body.outputs)
+    assert conv.packed is not None and best in read, "sums of bytes are pooled for something"
+    rows = math.prod(readers[0].attrs["window"])
+    room = min(TALLEST, accumulators_of(conv, target) // (conv.packed.width // lanes_of(conv, target)))
+    return readers[0] if place not in read and rows <= room else None
 
 
 def _packed(conv: Convolution, weights: Buffer, attrs: Attrs, target: Target) -> Packed:

@@ -45,6 +45,12 @@ class Convolution:
     groups: int
     columns: int
     packed: Packed | None = None
+    block: Pair = (1, 1)  # outputs side by side, of which only the largest is kept
+
+    @property
+    def places(self) -> Pair:
+        """What is kept, along height and width."""
+        return self.outputs[0] // self.block[0], self.outputs[1] // self.block[1]
 
     @property
     def channels(self) -> int:

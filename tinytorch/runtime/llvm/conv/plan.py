@@ -58,25 +58,29 @@ class ConvPlan:
 
 
 def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPlan:
-    """The cut for a convolution with outputs, whose rows are pooled `pooled` at a time (1: not at all)."""
-    lanes, most = lanes_of(conv, target), _accumulators(conv, target)
+    """The cut for a convolution, whose rows of outputs are pooled `pooled` at a time (1: not at all).
+
+    Where blocks of outputs are pooled in registers, it is one of their places, each of which takes several rows of a
+    tile.
+    """
+    lanes, most = lanes_of(conv, target), accumulators_of(conv, target)
     groups, columns = (1, conv.groups) if conv.depthwise else (conv.groups, conv.columns)
-    batch, (height, width) = conv.images.shape[0], conv.outputs
+    batch, (height, width), each = conv.images.shape[0], conv.places, math.prod(conv.block)
     choices: tuple[tuple[Cut, int, int], ...] = ("x", 1, width), ("y", width, height), ("n", width * height, batch)
     cut, inner, size = choices[cut_axis((width, height, batch))]
     unit = inner * (pooled[0] if cut == "y" else 1)
     wide = conv.packed.width // lanes if conv.packed else 0
-    if unit > min(most // max(1, wide), TALLEST):
+    if unit * each > min(most // max(1, wide), TALLEST):
         cut, inner, size, unit = "x", 1, width, 1
     few = unit * columns <= most and not conv.packed and _sums_along_channels(conv, lanes)
     form: Form = "lanes" if conv.depthwise else "dot" if few else "outer"
     if form == "outer":
-        tile = choose_tile(inner * size, columns, lanes, most, unit, wide=wide)
+        tile = choose_tile(inner * size * each, columns, lanes, most, unit * each, wide=wide)
     else:  # as tall as registers allow; what is bound by memory reads and writes it in order by wide tiles
         wide = min(-(-columns // lanes), most // unit, _STREAM)
         room = most // (columns if form == "dot" else wide)
         tile = Tile(min(room // unit * unit, TALLEST // unit * unit, inner * size), wide)
-    part, panel = tile.rows // inner, tile.vectors * lanes
+    part, panel = tile.rows // (inner * each), tile.vectors * lanes
     wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
     least = pooled[0] if cut == "x" else part
     images, rows = _images_and_rows(conv, cut, least, panel, -(-wanted // groups), target)
@@ -108,7 +112,7 @@ def lanes_of(conv: Convolution, target: Target) -> int:
     return math.gcd(conv.packed.width, lanes) if conv.packed else lanes
 
 
-def _accumulators(conv: Convolution, target: Target) -> int:
+def accumulators_of(conv: Convolution, target: Target) -> int:
     """Registers that may hold sums. Bytes need few others: for two vectors of weights, an element and its products."""
     if conv.packed is None:
         return accumulators(conv.compute, target)
@@ -135,13 +139,13 @@ def _images_and_rows(
 ) -> tuple[int, int]:
     """How many images, or rows of one, to an item: a multiple of `least`, `wanted` items of them if they are many
     enough, and padded copies that take at most a quarter of L2."""
-    batch, height = conv.images.shape[0], conv.outputs[0]
+    batch, height, block = conv.images.shape[0], conv.places[0], conv.block[0]
     room = target.l2_bytes // 4
     if cut == "n":
-        fit = room // max(1, image_layout(conv, height, panel).bytes(1))
+        fit = room // max(1, image_layout(conv, height * block, panel).bytes(1))
         return max(least, min(share(batch, wanted, least, least), fit // least * least)), height
     rows = share(height, -(-wanted // batch), max(least, conv.window[0]), least)
-    while rows > least and image_layout(conv, rows, panel).bytes(1) > room:
+    while rows > least and image_layout(conv, rows * block, panel).bytes(1) > room:
         rows = -(-rows // 2 // least) * least
     return 1, rows
 
