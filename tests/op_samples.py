@@ -20,6 +20,7 @@ from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Op
 from tinytorch.ir.ops.packed_convolution import packed_weights
+from tinytorch.ir.ops.sparse import pack, pack_semi_structured
 from tinytorch.ir.types import DTYPES, DType, TensorType, bool_, dtype_of, f32, i64
 
 
@@ -767,6 +768,23 @@ def _packed_convolutions() -> list[Sample]:
     return samples
 
 
+def _sparse() -> list[Sample]:
+    """Products by weights with entries in all patterns; a row of zeros, columns without entries, few and many rows."""
+    samples: list[Sample] = []
+    cases = ("f32", 3, 16, 4, 32), ("f64", 2, 4, 1, 8), ("f32", 21, 2, 2, 16)
+    for dtype, rows, lanes, side_by_side, width in cases:
+        rng = _rng("sparse_matmul")
+        x, w = (_random(DTYPES[dtype], shape, rng) for shape in ((rows, 270), (270, 41)))
+        w[np.repeat(rng.random((270, 11)) < 0.8, 4, axis=1)[:, :41]] = 0
+        arrays = (x, *pack(w, lanes, side_by_side, width))
+        samples.append(Sample(OPS["sparse_matmul"], arrays, {"columns": 41}, tolerance=16, relative=False))
+    rng = _rng("semi_structured_matmul")
+    x, w = (_random(DTYPES["f32"], shape, rng) for shape in ((3, 30), (30, 19)))
+    w[np.arange(30) % 4 > 1] = 0
+    arrays = (x, *pack_semi_structured(w, 8))
+    return [*samples, Sample(OPS["semi_structured_matmul"], arrays, {"columns": 19}, tolerance=16, relative=False)]
+
+
 def _winograd() -> list[Sample]:
     rng = _rng("conv2d_winograd")
     attrs = {"stride": (1, 1), "low": (1, 1), "high": (1, 0), "dilation": (1, 1), "groups": 1}
@@ -881,7 +899,7 @@ SAMPLES: list[Sample] = [
     *_elementwise(), *_polygammas(), *_incomplete_gammas(), *_casts(), *_other_elementwise(), *_kernel(), *_views(),
     *_reductions(), *_products(), *_scans(), *_further_scans(), *_sorts(),
     *_indexing(), *_composites(), *_attentions(), *_convolutions(), *_panels(), *_byte_panels(), *_int4(),
-    *_packed_convolutions(), *_winograd(), *_pools(),
+    *_sparse(), *_packed_convolutions(), *_winograd(), *_pools(),
     *_normalizations(), *_recurrent(),
     *_rotaries(),
 ]  # fmt: skip

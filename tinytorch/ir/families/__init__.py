@@ -13,6 +13,7 @@ from tinytorch.ir.families.loop import LOOP
 from tinytorch.ir.families.pooling import POOLING
 from tinytorch.ir.families.recurrent import RECURRENT
 from tinytorch.ir.families.sorting import SORTING
+from tinytorch.ir.families.sparse import SPARSE
 from tinytorch.ir.family import Families
 
-FAMILIES = Families(LOOP, CONTRACT, CONV, POOLING, INDEX, SORTING, RECURRENT, ATTENTION)
+FAMILIES = Families(LOOP, CONTRACT, SPARSE, CONV, POOLING, INDEX, SORTING, RECURRENT, ATTENTION)

@@ -1,0 +1,5 @@
+"""Products by sparse weights, whose patterns are data: the code depends on their sizes alone.
+
+In the order to read them: `lines` (rows of x as the kernels read them), `columns` (vectors along the columns, for few
+rows), `rows` (vectors along the rows), `semi_structured`, `kernel`.
+"""
