@@ -29,7 +29,7 @@ def chosen(suite: str, only: list[str]) -> list[Workload]:
 
 def contestants_of(peers: str, console: Console) -> list[str]:
     """Ours first, then those of the frameworks that are asked for and installed; a line for each that is not."""
-    names = [OURS]
+    names = list(FRAMEWORKS[OURS])
     for framework in filter(None, peers.split(",")):
         if framework not in FRAMEWORKS:
             raise typer.BadParameter(f"{framework} is not one of {', '.join(FRAMEWORKS)}", param_hint="--peers")
@@ -46,7 +46,7 @@ def main(
     suite: Annotated[
         str,
         typer.Option(
-            help="Which workloads: core, products, vision, language; compile: compiling, and eager mode; "
+            help="Which workloads: core, products, vision, language, compression; compile: compiling, and eager mode; "
             "accuracy: errors; memory: of training steps, against the depth, and of networks against other frameworks."
         ),
     ] = "core",

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 Arrays = Mapping[str, NDArray[Any]]
 
 OURS = "tinytorch"
+BASELINE = "tinytorch fp32"  # our own frozen model in f32, which smaller forms are compared with
 LIMIT = "limit"  # the contestant that runs at the machine's peak
 FRAMEWORKS = {  # what `--peers` takes → the contestants it brings
-    "tinytorch": (OURS,),
+    "tinytorch": (OURS, BASELINE),
     "eager": ("tinytorch eager",),
     "torch": ("torch", "torch channels_last", "torch.compile"),
     "jax": ("jax",),
     "numpy": ("numpy",),
-    "onnxruntime": ("onnxruntime",),
+    "onnxruntime": ("onnxruntime", "onnxruntime QDQ"),
     "openvino": ("openvino",),
 }
 
@@ -43,11 +44,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Targets:
-    """How many times faster than a peer (or the best of all), and which part of the machine's limit, is aimed at; with
-    `done`, that part of the limit by the operations really done is enough in the place of `best`."""
+    """How many times faster than a peer (or the best of all, or our own form in f32), and which part of the machine's
+    limit, is aimed at; with `done`, that part of the limit by the operations really done is enough in the place of
+    `best`."""
 
     best: float | None = None
     torch: float | None = None
+    fp32: float | None = None
     limit: float | None = None
     done: float | None = None
 

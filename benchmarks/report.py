@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Row
-from benchmarks.registry import LIMIT, OURS
+from benchmarks.registry import BASELINE, LIMIT, OURS, Targets
 from benchmarks.startup import Startup
 
 DONE = "done"  # the part of the limit by the operations really done
@@ -26,8 +26,9 @@ def duration(seconds: float) -> str:
 
 
 def peers(row: Row) -> dict[str, float]:
-    """Median seconds of the others; our own eager mode is no peer."""
-    return {name: t.median for name, t in row.timings.items() if name not in (OURS, LIMIT, "tinytorch eager")}
+    """Median seconds of the others; our own eager mode is no peer, nor is our model in f32."""
+    own = (OURS, BASELINE, LIMIT, "tinytorch eager")
+    return {name: t.median for name, t in row.timings.items() if name not in own}
 
 
 def ratios(row: Row) -> dict[str, float]:
@@ -38,6 +39,8 @@ def ratios(row: Row) -> dict[str, float]:
     others = {name: seconds / ours for name, seconds in peers(row).items()}
     if others:
         others["best"] = min(others.values())
+    if BASELINE in row.timings:
+        others[BASELINE] = row.timings[BASELINE].median / ours
     if LIMIT in row.timings:
         others[LIMIT] = row.timings[LIMIT].median / ours
         if row.done is not None:
@@ -45,10 +48,14 @@ def ratios(row: Row) -> dict[str, float]:
     return others
 
 
+def _goals(targets: Targets) -> dict[str, float | None]:
+    return {"best": targets.best, "torch": targets.torch, BASELINE: targets.fp32, LIMIT: targets.limit}
+
+
 def verdicts(row: Row) -> dict[str, bool]:
     """Which targets are met; only those that this run can tell."""
     targets, reached = row.workload.targets, ratios(row)
-    wanted = {"best": targets.best, "torch": targets.torch, LIMIT: targets.limit}
+    wanted = _goals(targets)
     found = {name: reached[name] >= goal for name, goal in wanted.items() if goal is not None and name in reached}
     if targets.done is not None and "best" in found:
         found["best"] |= reached.get(DONE, 0.0) >= targets.done
@@ -104,7 +111,7 @@ def _cell(row: Row, name: str) -> str:
 
 
 def _target_cell(row: Row) -> str:
-    goals = {"best": row.workload.targets.best, "torch": row.workload.targets.torch, LIMIT: row.workload.targets.limit}
+    goals = _goals(row.workload.targets)
     words = []
     for name, met in verdicts(row).items():
         goal = goals[name]

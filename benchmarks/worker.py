@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import workloads
-from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case
+from benchmarks.registry import BASELINE, LIMIT, OURS, WORKLOADS, Case
 
 SAMPLE = 1 << 14  # numbers of an array that are compared one by one; of the rest, the sum
 
 _MODULES = {
+    "onnxruntime QDQ": "onnxruntime",
     "torch.compile": "torch",
     "torch channels_last": "torch",
     "tinytorch eager": "tinytorch",
+    BASELINE: "tinytorch",
     LIMIT: "llvmlite",
 }
 
@@ -57,7 +59,7 @@ class Worker:
 
     def start(self) -> str:
         """Import the framework; its version."""
-        if self.contestant in (OURS, LIMIT) and os.environ.get("BENCHMARK_TARGET"):
+        if self.contestant in (OURS, BASELINE, LIMIT) and os.environ.get("BENCHMARK_TARGET"):
             _keep_to(os.environ["BENCHMARK_TARGET"])
         module = __import__(_MODULES.get(self.contestant, self.contestant))
         if module.__name__ == "torch":

@@ -7,7 +7,7 @@ import importlib
 # In the order of the table.
 FAMILIES = (
     *("perceptron", "mlp", "gemm", "rows", "elementwise", "optimizers", "cnn", "whitened", "convolution", "networks"),
-    *("gpt", "gpt_char", "gpt_inference", "attention", "recurrent"),
+    *("gpt", "gpt_char", "gpt_inference", "attention", "recurrent", "compression"),
 )
 
 

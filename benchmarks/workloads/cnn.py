@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.registry import Case, Targets, Workload, random, register
-from benchmarks.workloads.onnx_models import session_of
+from benchmarks.workloads.onnx_models import model_of, session_on
 
 IMAGE = (3, 32, 32)
 CHANNELS = (3, 32, 64, 128)
@@ -53,7 +53,7 @@ def batches(size: int) -> list[tuple[Array, Array]]:
 # ---- TinyTorch ----------------------------------------------------------------------------------------------
 
 
-def _tinytorch_model() -> Any:
+def tinytorch_model() -> Any:
     import tinytorch as tt
 
     layers: list[Any] = []
@@ -67,7 +67,7 @@ def _tinytorch_model() -> Any:
 def tinytorch_train(size: int, compiled: bool = True) -> Case:
     import tinytorch as tt
 
-    model = _tinytorch_model()
+    model = tinytorch_model()
     loss_fn = tt.CrossEntropyLoss()
     optimizer = tt.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, weight_decay=DECAY)
 
@@ -90,11 +90,11 @@ def tinytorch_infer(size: int, **options: Any) -> Case:
     """With `freeze=True` the weights are constants of the compiled graph."""
     import tinytorch as tt
 
-    return _tinytorch_inference(size, tt.compile(_tinytorch_model(), **options))
+    return _tinytorch_inference(size, tt.compile(tinytorch_model(), **options))
 
 
 def tinytorch_eager_infer(size: int) -> Case:
-    return _tinytorch_inference(size, _tinytorch_model())
+    return _tinytorch_inference(size, tinytorch_model())
 
 
 def _tinytorch_inference(size: int, forward: Callable[[Any], Any]) -> Case:
@@ -312,7 +312,7 @@ def jax_infer(size: int) -> Case:
 # ---- ONNX Runtime -------------------------------------------------------------------------------------------
 
 
-def onnxruntime_infer(size: int) -> Case:
+def onnx_model(size: int) -> bytes:
     from onnx import helper
 
     nodes: list[Any] = []
@@ -328,7 +328,11 @@ def onnxruntime_infer(size: int) -> Case:
         helper.make_node("Relu", ["a"], ["h"]),
         helper.make_node("Gemm", ["h", "w2", "b2"], ["y"], transB=1),
     ]
-    run = session_of(nodes, {"x": batches(size)[0][0]}, (size, CLASSES), parameters())
+    return model_of(nodes, {"x": (np.float32, (size, *IMAGE))}, {"y": (size, CLASSES)}, parameters())
+
+
+def onnxruntime_infer(size: int) -> Case:
+    run = session_on(onnx_model(size), {"x": batches(size)[0][0]}, (size, CLASSES))
     return Case(run, lambda: {"logits": run()})
 
 
@@ -338,7 +342,7 @@ def onnxruntime_infer(size: int) -> Case:
 _CONVOLUTIONS = [
     9 * inputs * outputs * (IMAGE[1] >> i) * (IMAGE[2] >> i) for i, (inputs, outputs) in enumerate(pairwise(CHANNELS))
 ]
-_FORWARD = sum(_CONVOLUTIONS) + FEATURES * HIDDEN + HIDDEN * CLASSES
+FORWARD = sum(_CONVOLUTIONS) + FEATURES * HIDDEN + HIDDEN * CLASSES
 
 
 def _register_training(size: int) -> None:
@@ -353,7 +357,7 @@ def _register_training(size: int) -> None:
                 "torch.compile": functools.partial(torch_compile_train, size),
                 "jax": functools.partial(jax_train, size),
             },
-            flops=2.0 * size * (3 * _FORWARD - _CONVOLUTIONS[0]),  # no gradient of the images
+            flops=2.0 * size * (3 * FORWARD - _CONVOLUTIONS[0]),  # no gradient of the images
             limit="fma",
             check_steps=3,
             prepare=lambda: (parameters(), batches(size)),
@@ -379,7 +383,7 @@ def _register_inference(size: int, frozen: bool, best: float) -> None:
                 "jax": functools.partial(jax_infer, size),
                 "onnxruntime": functools.partial(onnxruntime_infer, size),
             },
-            flops=2.0 * size * _FORWARD,
+            flops=2.0 * size * FORWARD,
             limit="fma" if size > 1 else None,
             suites=("vision",),
             targets=Targets(best=best),

@@ -47,8 +47,8 @@ def session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
 
 
-def openvino_request(model: bytes, stateful: Mapping[str, str] | None = None) -> Any:
-    """OpenVINO's request, for f32 and for latency; `stateful` are inputs that the outputs of the same call become."""
+def openvino_request(model: bytes, stateful: Mapping[str, str] | None = None, precision: str = "f32") -> Any:
+    """OpenVINO's request, for latency; `stateful` are inputs that the outputs of the same call become."""
     import openvino
 
     core = openvino.Core()
@@ -60,7 +60,7 @@ def openvino_request(model: bytes, stateful: Mapping[str, str] | None = None) ->
     options = {
         "INFERENCE_NUM_THREADS": int(os.environ["OMP_NUM_THREADS"]),
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     return core.compile_model(found, "CPU", options).create_infer_request()
 
@@ -73,11 +73,14 @@ def _model_on(nodes: Sequence[Any], inputs: Constants, output: tuple[int, ...], 
 def session_of(
     nodes: Sequence[Any], inputs: Constants, output: tuple[int, ...], constants: Constants | None = None
 ) -> Callable[[], NDArray[Any]]:
-    """A call that runs `nodes` on `inputs` and returns `y`; constants are packed when the session is made.
+    """A call that runs `nodes` on `inputs` and returns `y`; constants are packed when the session is made."""
+    return session_on(_model_on(nodes, inputs, output, constants), inputs, output)
 
-    Inputs and output are bound once to arrays that stay where they are: the fastest way to call a session.
-    """
-    made = session(_model_on(nodes, inputs, output, constants))
+
+def session_on(model: bytes, inputs: Constants, output: tuple[int, ...]) -> Callable[[], NDArray[Any]]:
+    """The same of a model. Inputs and output are bound once to arrays that stay where they are: the fastest way to call
+    a session."""
+    made = session(model)
     binding = made.io_binding()
     arrays = dict(inputs)
     result = np.empty(output, np.float32)
@@ -95,10 +98,15 @@ def session_of(
 def openvino_of(
     nodes: Sequence[Any], inputs: Constants, output: tuple[int, ...], constants: Constants | None = None
 ) -> Callable[[], NDArray[Any]]:
-    """The same, run by OpenVINO, whose tensors share the arrays' memory."""
+    """The same, run by OpenVINO."""
+    return openvino_on(_model_on(nodes, inputs, output, constants), inputs)
+
+
+def openvino_on(model: bytes, inputs: Constants, precision: str = "f32") -> Callable[[], NDArray[Any]]:
+    """A call of a model by OpenVINO, whose tensors share the arrays' memory."""
     import openvino
 
-    request = openvino_request(_model_on(nodes, inputs, output, constants))
+    request = openvino_request(model, precision=precision)
     for name, array in inputs.items():
         request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
 
