@@ -197,14 +197,14 @@ def test_classes_are_connected_components(seed: int) -> None:
     slots = Slots()
     slots.fresh(count := int(rng.integers(2, 60)))
     graph = nx.empty_graph(count)
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 4))):  # what comes later joins what was solved before
         a, b = rng.integers(0, count, (2, int(rng.integers(1, 20))))
         slots.unite(a, b)
         graph.add_edges_from(zip(a.tolist(), b.tolist(), strict=True))
-    labels, reasons = slots.solve()
-    assert not reasons
-    for component in nx.connected_components(graph):
-        assert {int(labels[i]) for i in component} == {min(component)}
+        labels, reasons = slots.solve()
+        assert not reasons
+        for component in nx.connected_components(graph):
+            assert {int(labels[i]) for i in component} == {min(component)}
 
 
 WINDOWS = {"stride": (1, 1), "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}

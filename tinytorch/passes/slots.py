@@ -26,6 +26,7 @@ class Slots:
     are fixed, so that they cannot go, and which are products of others."""
 
     count: int = 0
+    _labels: Array = field(default_factory=lambda: np.arange(0))  # the classes as far as they are known
     _edges: list[tuple[Array, Array]] = field(default_factory=list[tuple[Array, Array]])
     _fixed: list[tuple[Array, str]] = field(default_factory=list[tuple[Array, str]])
     _products: list[_Product] = field(default_factory=list[_Product])
@@ -67,11 +68,11 @@ class Slots:
 
     def _classes(self) -> Array:
         """The smallest slot that each is connected with."""
-        labels = np.arange(self.count)
+        labels = self._labels = np.concatenate([self._labels, np.arange(len(self._labels), self.count)])
         if not self._edges:
             return labels
-        a, b = (np.concatenate(side) for side in zip(*self._edges, strict=True))
-        self._edges = [(a, b)]
+        a, b = (labels[np.concatenate(side)] for side in zip(*self._edges, strict=True))
+        self._edges = []
         while True:
             least = np.minimum(labels[a], labels[b])
             before = labels.copy()
@@ -80,6 +81,7 @@ class Slots:
                 np.minimum.at(labels, side, least)
             labels = labels[labels]
             if np.array_equal(labels, before):
+                self._labels = labels
                 return labels
 
     def _stay(self, labels: Array) -> tuple[Array, dict[int, str]]:

@@ -273,6 +273,15 @@ def test_other_batches_and_training_work_and_generation_with_a_cache() -> None:
     assert small.generate([1, 2], 8, temperature=0, cache=cache) == small.generate([1, 2], 8, temperature=0)
 
 
+def test_a_fresh_model_that_is_pruned_alike_takes_the_weights() -> None:
+    x = images(2, 3, 6, 6)
+    small = tt.prune_channels(randomized(Residual(), 1), x, 0.4)
+    fresh = tt.prune_channels(randomized(Residual(), 2), x, 0.4)
+    assert not np.allclose(output(fresh, x), output(small, x))
+    fresh.load_state_dict(small.state_dict())
+    assert np.array_equal(output(fresh, x), output(small, x))
+
+
 def test_groups_say_what_goes_together_and_what_stays() -> None:
     groups = tt.channel_groups(Residual(), images(2, 3, 6, 6))
     # The four groups of `grouped` take half of the residual each, twice: once as it is, once behind `depthwise`.

@@ -24,6 +24,9 @@ __all__ = ["prune_channels"]
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 _WHAT = "prune_channels"
+_FAILURES = (  # of a user's forward that meets other sizes than it was written for
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TinyTorchError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def prune_channels(
@@ -53,7 +56,9 @@ def prune_channels(
     The result is what the given model computes with the same channels set to 0, which is checked on the example: a
     group with which forward fails or differs, such as one whose size is a literal in a user's forward, stays, and a
     warning names it. Attributes of the package's modules follow (`out_channels`, `num_heads` …), those of a user's
-    module where it is clear what they count; `Module.resized` can say the rest.
+    module where it is clear what they count; `Module.resized` can say the rest. What forward computes in training alone
+    is not seen. With `per_layer`, layers that are alike keep as many heads each, as a `KVCache` needs them, and shapes
+    depend on `sparsity` alone: a fresh model that is pruned alike takes the state dict of this one.
 
     TinyTorchError where `sparsity` is not in [0, 1), nothing can go, a name is unknown, or a weight is NaN or infinite.
     Sources: Li et al. 2017 ("Pruning filters for efficient ConvNets"), Michel et al. 2019 (heads), Fang et al. 2023
@@ -154,7 +159,7 @@ class _Trial:
         wanted = self._run(zeroed(self.model, units))
         try:
             found = self._run(without(self.model, units, self.ties))
-        except (TinyTorchError, ValueError, TypeError, IndexError, RuntimeError, AssertionError) as error:
+        except _FAILURES as error:
             return f"forward fails without some ({str(error).splitlines()[0]})"
         alike = len(found) == len(wanted) and all(map(_close, found, wanted))
         return None if alike else "without some, results are others than with these set to 0"
