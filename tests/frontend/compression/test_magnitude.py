@@ -300,6 +300,8 @@ def test_sparsity_is_a_number_with_counts() -> None:
     assert isinstance(found, float) and found == 3 / 8
     assert found.parameters["0.weight"].zeros == 3 and found.parameters["1.bias"].elements == 1
     assert found.overall == 3 / 9 and "37.50%" in str(found)
+    model.register_buffer("weight_int8", tt.tensor(np.eye(2), dtype=tt.int8))
+    assert tt.measure_sparsity(model) == 5 / 12
     assert tt.measure_sparsity(nn.ReLU()) == 0 and tt.measure_sparsity(nn.BatchNorm2d(3)) == 0
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.compression.targets import prunable
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.types import i8
 
 __all__ = ["Sparsity", "measure_sparsity"]
 
@@ -68,10 +70,13 @@ def _share(rows: list[Zeros]) -> float:
 def measure_sparsity(model: Module) -> Sparsity:
     """The share of zeros among the weights of products and convolutions of a model, which is what `magnitude_prune`
     makes of it; 0 where it has none. The result is a float that also has the counts of every parameter, and prints as a
-    table. Shared parameters count once, and -0.0 is a zero."""
+    table. Shared parameters count once, and -0.0 is a zero. Weights that quantized layers keep in buffers of 8 bits
+    count too (those of 4 bits, two in a byte, do not)."""
     arguments.instance("measure_sparsity", "model", model, Module)
-    parameters = {
-        name: Zeros(p.numel() - int(np.count_nonzero(p.numpy().astype(np.float64))), p.numel())
-        for name, p in model.named_parameters()
-    }
-    return Sparsity(parameters, tuple(prunable(model)))
+    quantized = {name: b for name, b in model.named_buffers() if b.dtype == i8 and b.ndim >= 2}
+    tensors = {**dict(model.named_parameters()), **quantized}
+    return Sparsity({name: _zeros(t) for name, t in tensors.items()}, (*prunable(model), *quantized))
+
+
+def _zeros(tensor: Tensor) -> Zeros:
+    return Zeros(tensor.numel() - int(np.count_nonzero(tensor.numpy().astype(np.float64))), tensor.numel())
