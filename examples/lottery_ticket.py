@@ -6,6 +6,17 @@ control has the same mask and other initial weights: if it is worse, it was not 
 
     python examples/lottery_ticket.py --rounds 12 --epochs 6
 
+With `--rounds 6 --share 0.5 --epochs 3` it prints:
+
+    weights left    ticket  other start
+          100.0%    97.63%       97.58%
+           50.0%    97.89%       97.37%
+           25.0%    98.05%       97.55%
+           12.5%    98.21%       97.39%
+            6.3%    98.27%       96.84%
+            3.1%    97.74%       95.32%
+            1.6%    96.50%       93.40%
+
 MNIST is downloaded, or read from the folder that TINYTORCH_DATA names. `--samples` trains on fewer digits.
 """
 
