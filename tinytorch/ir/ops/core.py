@@ -154,6 +154,8 @@ def _narrowed(x: Array, dtype: DType) -> Array:
 def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:
     if x.dtype == dtype:
         return x
+    if x.dtype.is_float and dtype.bits == 8 and dtype.kind in ("int", "uint"):
+        return _byte_lane(e, x, dtype)
     if x.dtype.is_float and dtype.kind in ("int", "uint"):
         low, high = dtype.limits  # in f32, i32's and i64's maxima round up to a power of two
         if dtype.bits <= 8:  # all floats have these limits exactly: two instructions clamp
@@ -165,6 +167,15 @@ def _cast_lane(e: Emitter, x: Lane, *, dtype: DType) -> Lane:
         safe = e.select(x >= float(high), e.const(high, dtype), safe)
         return e.select(x <= float(low), e.const(low, dtype), safe)
     return x.cast(dtype)
+
+
+def _byte_lane(e: Emitter, x: Lane, dtype: DType) -> Lane:
+    """The limits of bytes are floats: each of the comparisons and what it selects is one instruction."""
+    low, high = (e.const(float(limit), x.dtype) for limit in dtype.limits)
+    if dtype.kind == "int":
+        x = e.select(x.eq(x), x, e.const(0, x.dtype))
+    x = e.select(x > low, x, low)  # low, which is 0, for NaN
+    return e.select(x < high, x, high).cast(dtype)
 
 
 cast = define(Op(

@@ -173,10 +173,43 @@ def test_frozen_weights_are_laid_out_and_say_so(name):
     def layer(x):
         return ((x.matmul(w, dtype="i32").cast(f32) * scale).relu() * 0.01).round().cast(u8)
 
-    frozen = tt.compile(layer, freeze=True, backend=LlvmBackend(TARGETS[name]))
+    square = tt.tensor(drawn(rng, (50, 50), i8))
+
+    def network(x):
+        x = layer(x)
+        for _ in range(2):
+            x = ((x.matmul(square, dtype="i32").cast(f32) * scale).relu() * 0.01 + 7.0).round().cast(u8)
+        return x
+
+    frozen = tt.compile(network, freeze=True, backend=LlvmBackend(TARGETS[name]))
     for m in (1, 5, 40):
         x = tt.tensor(drawn(rng, (m, 70), u8))
-        np.testing.assert_array_equal(frozen(x).numpy(), layer(x).numpy())
+        np.testing.assert_array_equal(frozen(x).numpy(), network(x).numpy())
     assert "byte_panel_matmul" in str(frozen.explain())
-    (kernel,) = [n for n in frozen.graph.nodes if n.op.name == "kernel"]
-    assert kernel.outputs[0].type.dtype is u8, "nothing but bytes is stored"
+    kernels = [n for n in frozen.graph.nodes if n.op.name == "kernel"]
+    assert len(kernels) == 3 and all(n.outputs[0].type.dtype is u8 for n in kernels), "nothing but bytes is stored"
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_activations_are_quantized_once(name):
+    """On the fly, in a kernel in front of the product, which turns the sums back itself: to the bit as eagerly."""
+    rng = np.random.default_rng(3)
+    w, scale, bias = (
+        drawn(rng, (70, 200), i8),
+        rng.random(200).astype(np.float32),
+        rng.normal(size=200).astype(np.float32),
+    )
+    weights, scales, biases, sums = map(tt.tensor, (w, scale, bias, w.astype(np.int32).sum(0, dtype=np.int32)))
+
+    def layer(x):
+        bound = x.abs().amax((1,), keepdim=True).maximum(1e-30)
+        q = ((x * (127.0 / bound)).round() + 128.0).cast(u8)
+        out = (q.matmul(weights, dtype="i32") - sums * 128).cast(f32) * (bound / 127.0) * scales + biases
+        return out.relu()
+
+    frozen = tt.compile(layer, freeze=True, backend=LlvmBackend(TARGETS[name]))
+    for m in (1, 33):
+        x = tt.tensor(rng.normal(size=(m, 70)).astype(np.float32))
+        np.testing.assert_array_equal(frozen(x).numpy(), layer(x).numpy())
+        families = [n.attrs["family"] for n in frozen.graph.nodes if n.op.name == "kernel"]
+        assert families == ["loop", "contract"]
