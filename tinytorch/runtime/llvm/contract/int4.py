@@ -154,8 +154,12 @@ class _Work:
         self.item_columns = share(grid.columns, across, _ITEM_PANELS * PANEL, unit)
         self.across = -(-grid.columns // self.item_columns)
         self.chunks = down * self.across
-        self.scratch_bytes = self.item_rows * product.row_bytes
-        self._finish = epilogue_function(module, grid, epilogue, product.lanes, unit, product.target)
+        self.sums_at = self.item_rows * product.row_bytes
+        # Of few rows, the sums of a whole item wait in scratch memory: a call for each panel would take longer.
+        self.waits = grid.rows <= tile.rows
+        self.pitch = -(-self.item_columns // unit) * unit if self.waits else unit
+        self.scratch_bytes = self.sums_at + (grid.rows * self.pitch * f32.size if self.waits else 0)
+        self._finish = epilogue_function(module, grid, epilogue, product.lanes, self.pitch, product.target)
 
     def write(self) -> None:
         fn, grid, product, tile = self.fn, self.grid, self.product, self.tile
@@ -167,7 +171,7 @@ class _Work:
 
         def over_rows(first: Register, panels: int, apart: Register) -> None:
             def one(i: Register, tall: int) -> None:
-                self._tile(row, i, column + first * PANEL, _Tile(tall, panels), apart)
+                self._tile(row, i, column, first, _Tile(tall, panels), apart)
 
             whole = rows // tile.rows * tile.rows
             fn.loop(whole, [], lambda i: one(i, tile.rows), step=tile.rows)
@@ -181,18 +185,28 @@ class _Work:
         fn.loop(apart, [], lambda t: over_rows(t, tile.panels, apart))
         if tile.panels > 1:
             fn.loop(count, [], lambda t: over_rows(t, 1, fn.const(1)), start=apart * tile.panels)
+        if self.waits:
+            sums = fn.at(self.frame.scratch(fn), self.sums_at)
+            fn.call(self._finish, [fn.params[0], sums, rows, columns, row, column, fn.const(0)])
 
-    def _tile(self, row: Register, i: Register, column: Register, tile: _Tile, apart: Register) -> None:
-        """Rows from the item's row i on, against panels from a column on, `apart` panels from one another."""
-        fn, product, pitch = self.fn, self.product, self.tile.panels * PANEL
-        sums = fn.alloca(self.tile.rows * pitch * f32.size)
-        number = column // PANEL
+    def _tile(
+        self, row: Register, i: Register, column: Register, first: Register, tile: _Tile, apart: Register
+    ) -> None:
+        """Rows from the item's row i on, against panels from the item's panel `first` on, `apart` from one another."""
+        fn, product = self.fn, self.product
+        number = column // PANEL + first
         packed = fn.at(right(fn), number * product.panel_bytes)
         scales = fn.at(self.frame.further_operand(fn), number * product.scale_bytes)
         x = fn.at(self.frame.scratch(fn), i * product.row_bytes)
-        fn.call(_tile_function(self.module, product, tile, pitch), [x, packed, scales, sums, apart])
+        kernel = _tile_function(self.module, product, tile, self.pitch)
+        if self.waits:
+            sums = fn.at(fn.at(self.frame.scratch(fn), self.sums_at), first * (PANEL * f32.size))
+            fn.call(kernel, [x, packed, scales, sums, apart, apart * (PANEL * f32.size)])
+            return
+        sums = fn.alloca(self.tile.rows * self.pitch * f32.size)
+        fn.call(kernel, [x, packed, scales, sums, apart, fn.const(PANEL * f32.size)])
         for panel in range(tile.panels):
-            at = column + apart * (panel * PANEL)
+            at = number * PANEL + apart * (panel * PANEL)
             size = [fn.const(tile.rows), least(self.grid.columns - at, PANEL)]
             to = fn.at(sums, panel * PANEL * f32.size)
             fn.call(self._finish, [fn.params[0], to, *size, row + i, at, fn.const(0)])
@@ -281,11 +295,11 @@ def _copy_sums(fn: Function, start: Register, to: Register, product: _Int4) -> N
 
 
 def _tile_function(module: Module, product: _Int4, tile: _Tile, pitch: int) -> Function:
-    """`(x, packed, scales, to, apart)`: the sums of a tile, rows of `pitch` elements, of panels that are so far
-    `apart`."""
+    """`(x, packed, scales, to, apart, step)`: the sums of a tile, rows of `pitch` elements, of panels that are so far
+    `apart`; those of a panel lie `step` bytes behind those of the one before."""
 
     def build(name: str) -> Function:
-        fn = module.function(name, [PTR, PTR, PTR, PTR, I64], internal=True, noinline=True)
+        fn = module.function(name, [PTR, PTR, PTR, PTR, I64, I64], internal=True, noinline=True)
         _Microkernel(fn, product, tile, pitch).write()
         fn.ret()
         return fn
@@ -305,7 +319,7 @@ class _Microkernel:
 
     def write(self) -> None:
         fn, product = self.fn, self.product
-        x, _, _, to, _ = fn.params
+        x, _, _, to, _, step_to = fn.params
         zeros = [fn.zero(F32.widen(product.lanes))] * len(self.places)
         panels, scales = self._panels(1, product.panel_bytes), self._panels(2, product.scale_bytes)
 
@@ -317,12 +331,12 @@ class _Microkernel:
 
         totals = fn.loop(product.groups, zeros, group)
         for total, (p, v, i) in zip(totals, self.places, strict=True):
-            fn.store(total, to, (i * self.pitch + p * PANEL + v * product.lanes) * f32.size)
+            fn.store(total, fn.at(to, step_to * p), (i * self.pitch + v * product.lanes) * f32.size)
 
     def _panels(self, parameter: int, bytes_: int) -> list[Register]:
         """Where each panel begins in an operand."""
-        *params, apart = self.fn.params
-        return [self.fn.at(params[parameter], apart * (i * bytes_)) for i in range(self.tile.panels)]
+        apart = self.fn.params[4]
+        return [self.fn.at(self.fn.params[parameter], apart * (i * bytes_)) for i in range(self.tile.panels)]
 
     def _group(self, x: Register, packed: Sequence[Register], g: Register) -> list[Register]:
         """The sums of a group."""
