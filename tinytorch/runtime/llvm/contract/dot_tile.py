@@ -10,6 +10,7 @@ from tinytorch.runtime.llvm.contract.sums import CHAIN, Totals, sum_chains, sum_
 from tinytorch.runtime.llvm.contract.tile_key import Source, TileKey
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
+from tinytorch.runtime.llvm.text.types import I8
 
 
 def write_dot(fn: Function, key: TileKey) -> None:
@@ -38,6 +39,7 @@ class _DotTile:
         self.columns = columns
         self.apart = apart
         self.vectors = LaneEmitter(fn, key.target, key.lanes)
+        self.taken = key.lanes * (key.groups.size if key.groups else 1)  # elements of k in a vector
 
     def write(self, b: Register, to: Register) -> None:
         a, _, _, stride, depth, _ = self.fn.params
@@ -81,7 +83,7 @@ class _DotTile:
 
     def _along(self, depth: Register, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """The sums after `depth` elements of every row and column."""
-        lanes, count = self.key.lanes, len(sums)
+        lanes, count = self.taken, len(sums)
         unroll = self.key.streams.unroll if self.key.streams else 1
 
         def steps(i: Register, *sums: Register) -> Sequence[Register]:
@@ -125,16 +127,23 @@ class _DotTile:
             passing = row(n) if hold_columns else column(n)
             for m, other in enumerate(held):
                 place = n * columns + m if hold_columns else m * columns + n
-                following[place] = self._add(passing, other, following[place])
+                x, y = (passing, other) if hold_columns else (other, passing)
+                following[place] = self._add(x, y, following[place])
         return following
 
     def _add(self, x: Lane, y: Lane, total: Register) -> Register:
+        """total + x · y, of vectors of a row and of a column."""
+        if self.key.groups:
+            return self.key.groups.dot(self.fn, self.key.target, total, self.vectors.value(x), self.vectors.value(y))
         if self.key.pairs:
             return dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
     def _vector(self, pointer: Register, source: Source, index: Register, start: int, mask: Register | None) -> Lane:
-        at = self.fn.at(pointer, index * source.k_step)
+        at, groups = self.fn.at(pointer, index * source.k_step), self.key.groups
+        if groups:
+            loaded = self.fn.load(at, I8.widen(self.taken), start, mask=mask)
+            return self.vectors.lane(groups.widened(self.fn, loaded, source.dtype), self.key.compute)
         return self.vectors.load(at, source.dtype, start, mask=mask).cast(self.key.compute)
 
 

@@ -74,8 +74,14 @@ class Groups:
         """A vector of packed groups, as i32 lanes."""
         if self.size == 4:
             return fn.load(pointer, I32.widen(lanes), offset, align=1)
-        wide = fn.convert(_widening(self.right), fn.load(pointer, I8.widen(2 * lanes), offset), I16.widen(2 * lanes))
-        return fn.bitcast(wide, I32.widen(lanes))
+        return self.widened(fn, fn.load(pointer, I8.widen(2 * lanes), offset), self.right)
+
+    def widened(self, fn: Function, loaded: Register, dtype: DType) -> Register:
+        """A vector of groups of bytes, as i32 lanes."""
+        lanes = loaded.type.lanes // self.size
+        if self.size == 2:
+            loaded = fn.convert(_widening(dtype), loaded, I16.widen(2 * lanes))
+        return fn.bitcast(loaded, I32.widen(lanes))
 
 
 def groups_of(product: Product, target: Target) -> Groups | None:
@@ -89,6 +95,15 @@ def groups_of(product: Product, target: Target) -> Groups | None:
         return Groups("pair", a, b)
     right = b if target.multiplies_bytes(a, b) else other_kind(b)
     return Groups("quad", a, right, moved_by(b, right))
+
+
+def groups_along_k(left: DType, right: DType, target: Target) -> Groups | None:
+    """The groups of dot products, whose operands are read where they lie."""
+    if not {left, right} <= {i8, u8} or target.byte_dots == "none":
+        return None
+    if target.multiplies_bytes(left, right):
+        return Groups("quad", left, right)
+    return Groups("pair", left, right) if target.is_x86 else None
 
 
 def groups_of_panels(left: DType, panels: Buffer, moved: int, in_16_bits: int, target: Target) -> Groups | None:

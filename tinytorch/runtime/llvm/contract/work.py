@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
-from tinytorch.runtime.llvm.contract.groups import Groups, pack_column_groups, pack_row_groups
+from tinytorch.runtime.llvm.contract.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
 from tinytorch.runtime.llvm.contract.layout import Product
 from tinytorch.runtime.llvm.contract.pack import (
     pack_columns,
@@ -315,8 +315,8 @@ class Work:
             target=self.target,
             summation=summation_of(-(-plan.k_block // along), product.compute),
             compensation_at=self.compensation_bytes,
-            groups=self.groups,
             pairs=product.pairs,
+            groups=groups_along_k(product.a.dtype, product.b.dtype, self.target) if along > 1 else self.groups,
             streams=plan.streams,
             packs=_FUSED_AHEAD if packs else 0,
             ahead=ahead,
