@@ -248,7 +248,11 @@ class _OuterTile:
         step, walk = self.key.lanes * self.key.compute.size, self.key.walk
         places = range(self.key.tile.rows // self.key.pools)
         rows = [self.fn.at(to, walk.to[i] if walk else stride * i) for i in places]
-        return [(row, j * step, mask) for row in rows for j, mask in enumerate(self.masks)]
+        offsets = [j * step for j in range(len(self.masks))]
+        if self.key.panels and self.key.panel_sums:
+            vectors = self.key.panels[0]
+            offsets = [j // vectors * self.key.panel_sums + j % vectors * step for j in range(len(self.masks))]
+        return [(row, offset, mask) for row in rows for offset, mask in zip(offsets, self.masks, strict=True)]
 
     def _step(self, a: Register, b: Register, sums: Sequence[Register]) -> list[Register]:
         """One k: the side with fewer registers is held, the other streams past it."""

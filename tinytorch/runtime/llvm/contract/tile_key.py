@@ -74,6 +74,7 @@ class TileKey:
     touches: bool = False
     pairs: bool = False  # each lane of the operands holds two numbers of bf16
     panels: tuple[int, int] | None = None  # vectors in a panel of b, and bytes from one to the next; else one has all
+    panel_sums: int = 0  # bytes from the sums of a panel to those of the next, where they are not neighbours
 
     @property
     def sums(self) -> Summation:

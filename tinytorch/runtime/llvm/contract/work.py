@@ -17,7 +17,7 @@ from tinytorch.runtime.llvm.contract.pack import (
     panel_pitch,
     row_pitch,
 )
-from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.parts import aligned, where_differ
 from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
@@ -112,6 +112,10 @@ class Work:
         self.panel_bytes = aligned(packed * self.b_size)
         self.panel_sums = rows * plan.panel * self.size  # bytes
         waiting = panels * self.panel_sums if self.epilogue is not None and self.k_blocks > 1 else 0
+        self.pitch = plan.panel  # of sums that wait for the epilogue
+        if plan.apart > 1:
+            self.pitch = -(-plan.item_columns // self.product.panels) * self.product.panels
+            waiting = plan.tile.rows * self.pitch * self.size
         self.b_at = aligned(a * self.size)
         self.sums_at = self.b_at + panels * self.panel_bytes
         self.compensation_bytes = aligned(waiting) if self.compensates else 0
@@ -127,10 +131,10 @@ class Work:
             self.scratch = words.scratch(fn)
         if self.epilogue is None:
             return
-        self._finish = epilogue_function(self.module, product.grid, self.epilogue, plan.lanes, plan.panel, self.target)
+        self._finish = epilogue_function(self.module, product.grid, self.epilogue, plan.lanes, self.pitch, self.target)
         self._sums = (
             fn.at(self.scratch, self.sums_at)
-            if self.k_blocks > 1
+            if self.k_blocks > 1 or plan.apart > 1
             else fn.alloca(plan.tile.rows * plan.panel * self.size)
         )
 
@@ -191,6 +195,9 @@ class Work:
         else:
             ends = fn.compare("eq", block.columns, fn.const(plan.item_columns))
             fn.if_(ends, lambda: over(plan.item_columns), lambda: over(rest))
+        # Of few rows, the sums of an item wait: a call for each panel would take longer.
+        size = [block.rows, block.columns]
+        fn.call(self._finish, [self.frame, self._sums, *size, block.row, block.column, block.batch])
 
     def pack_a(self, block: Block, i: Register, rows: Register, depth: Depth) -> None:
         """Rows of the item from its row i on, for a block of k."""
@@ -269,36 +276,28 @@ class Work:
             if plan.order == "rows":
                 at = at + (panel.column - block.column) // plan.panel * self.panel_sums
             to = self._sums if self.k_blocks == 1 else fn.at(self._sums, at)
+            if plan.apart > 1:
+                to, stride = fn.at(self._sums, (panel.column - block.column) * self.size), self.pitch * self.size
         key = self._key(tall, panel, packed is not None, ahead[1] if ahead else None)
         args = [a, panel.b, to, fn.const(stride), depth.count, depth.start]
         further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
         fn.call(tile_function(self.module, key), [*args, *further])
-        if self.epilogue is None:
+        if self.epilogue is None or plan.apart > 1:
             return
+        size = [fn.const(tall), fn.const(panel.width)]
 
         def finish() -> None:
-            for first, column, width in self._runs(panel):
-                size = [fn.const(tall), width]
-                fn.call(
-                    self._finish, [self.frame, fn.at(to, first * self.size), *size, block.row + i, column, block.batch]
-                )
+            fn.call(self._finish, [self.frame, to, *size, block.row + i, panel.column, block.batch])
 
         if self.k_blocks == 1:
             finish()
         else:
             fn.if_(fn.compare("eq", depth.start + depth.count, fn.const(self.product.k)), finish)
 
-    def _runs(self, panel: Panel) -> list[tuple[int, Register, Register]]:
-        """The neighbouring columns of a tile: where their sums begin, the first column, how many there are."""
-        fn, width = self.fn, self.product.panels
-        if self.plan.apart == 1:
-            return [(0, panel.column, fn.const(panel.width))]
-        columns = [panel.column + stream * panel.apart * width for stream in range(-(-panel.width // width))]
-        return [(i * width, at, least(self.product.n - at, width)) for i, at in enumerate(columns)]
-
     def _key(self, tall: int, panel: Panel, packs: bool, ahead: Ahead | None) -> TileKey:
         plan, product, width = self.plan, self.product, panel.width
         panel_bytes = panel.apart * product.k * product.b.row_bytes
+        panel_sums = panel.apart * product.panels * self.size if plan.apart > 1 else 0
         vectors = -(-width // plan.lanes) if plan.form == "outer" else plan.tile.vectors
         # Sums on their way to an epilogue may fill their last vector; stored results must not.
         filled = product.panels > 0 or (plan.pack_b != "none" and not packs)
@@ -321,6 +320,7 @@ class Work:
             packs=_FUSED_AHEAD if packs else 0,
             ahead=ahead,
             panels=(product.panels // plan.lanes, panel_bytes) if product.panels else None,
+            panel_sums=panel_sums,
             touches=plan.order == "rows" and plan.k_block > _TOUCHED and (self.epilogue is None or self.k_blocks > 1),
         )
 
