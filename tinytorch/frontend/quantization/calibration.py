@@ -17,7 +17,7 @@ from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
-_KEPT = 1 << 22  # elements of a layer's input that errors are measured on
+_KEPT = 1 << 20  # elements of a layer's input that errors are measured on
 Forward = Callable[[Module, Any], Any]
 
 
