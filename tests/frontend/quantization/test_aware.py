@@ -27,6 +27,14 @@ def test_gradients_go_straight_through_within_the_range() -> None:
     assert np.allclose(rows.detach().numpy(), [[1, -32 / 63], [0, 0]])
 
 
+def test_symmetric_ranges() -> None:
+    x = tt.tensor([-2.0, -0.5, 0.25], requires_grad=True)
+    y = fake_quantize(x, tt.tensor(-0.5), tt.tensor(1.0), 8, symmetric=True)
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 1, 1]
+    assert np.allclose(y.detach().numpy(), [-1 - 1 / 127, -64 / 127, 32 / 127])
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_training_then_integers(compiled: bool) -> None:
     generator = np.random.default_rng(0)

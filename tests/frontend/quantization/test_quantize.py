@@ -82,6 +82,19 @@ def test_a_gpt_and_its_shared_head() -> None:
         assert quantized.generate([1, 2, 3], 8, temperature=0)[:3] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("dtype", ["f64", "f16", "bf16"])
+def test_models_of_other_floats(dtype: str) -> None:
+    model = tt.GPT(20, 16, 1, 2, 8).eval().to(dtype)
+    tokens = tt.tensor([[1, 2, 3, 4]])
+    bound = {"f64": 0.05, "f16": 0.05, "bf16": 0.08}[dtype]
+    for options in ({}, {"weight_only": "int4", "group_size": 8, "max_error": 0.5}):
+        quantized = tt.quantize(model, **options)
+        found, wanted = (m(tokens) for m in (quantized, model))
+        assert found.dtype is wanted.dtype
+        assert difference(found.float(), wanted.float()) < bound * (4 if options else 1)
+        assert difference(quantized.to(dtype)(tokens).float(), found.float()) < 0.05  # scales, too
+
+
 def test_layers_that_share_weights_go_on_sharing_them() -> None:
     model = tt.Sequential(tt.Linear(4, 4), tt.Linear(4, 4))
     model[1].weight = model[0].weight

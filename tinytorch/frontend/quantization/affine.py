@@ -166,7 +166,7 @@ def dequantize(sums: Tensor, x: Activations, weight_sums: Tensor, weight_scale: 
     it."""
     if x.zero_point is not None:
         sums = sums - x.zero_point * weight_sums
-    out = sums.cast(f32)
+    out, weight_scale = sums.cast(f32), weight_scale.cast(f32)  # `to` may have given the module another dtype
     # One scale for all of x goes into those of the weights, which are few; one for each row into the results.
     out = out * x.scale * weight_scale if x.scale.ndim else out * (x.scale * weight_scale)
-    return out if bias is None else out + bias
+    return out if bias is None else out + bias.cast(f32)

@@ -98,9 +98,10 @@ class Int4Linear(Module):
         rows = x.cast(f32).reshape(math.prod(x.shape[:-1]), self.in_features)
         bound = rows.abs().amax(-1, keepdim=True).maximum(LEAST_RANGE)
         integers = (rows * (127.0 / bound)).round().cast(i8)
-        out = apply(ops.int4.int4_matmul, integers, self.weight_int4, self.weight_scale, columns=self.out_features)
+        scale = self.weight_scale.cast(f16)  # `to` may have given the module another dtype
+        out = apply(ops.int4.int4_matmul, integers, self.weight_int4, scale, columns=self.out_features)
         out = out * (bound / 127.0)
-        out = out if self.bias is None else out + self.bias
+        out = out if self.bias is None else out + self.bias.cast(f32)
         return out.cast(x.dtype).reshape(*x.shape[:-1], self.out_features)
 
     @property

@@ -43,7 +43,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.types import f32, i8, i32
+from tinytorch.ir.types import dtype_of, f32, i8, i32
 
 Range = tuple[float, float]
 
@@ -125,8 +125,8 @@ class _Products(QuantizedWeights):
             return quantize_on_the_fly(x, axes, self.activation_bits, self.scheme == "symmetric")
         point = self.input_zero_point
         x = apply(ops.elementwise.checked_number, x, what=type(self).__name__)
-        shift = None if point is None else point.cast(f32)
-        return Activations(as_bytes(x, 1.0 / self.input_scale, shift, self.activation_bits), self.input_scale, point)
+        shift, scale = None if point is None else point.cast(f32), self.input_scale.cast(f32)
+        return Activations(as_bytes(x, 1.0 / scale, shift, self.activation_bits), scale, point)
 
     def _require_floats(self, x: Any) -> Tensor:
         if not require_tensor(type(self).__name__, x).dtype.is_float:
@@ -298,7 +298,8 @@ def _along_channels(x: Tensor) -> Tensor:
 
 
 class QuantizedEmbedding(QuantizedWeights):
-    """A table of i8 with a scale for each row: integers [...] to f32 [..., embed_dim], a fourth of the memory.
+    """A table of i8 with a scale for each row, a fourth of the memory: integers [...] to floats `dtype` [...,
+    embed_dim].
 
     `project` is the layer of scores whose weights are the table, with products of bytes, activations quantized for each
     row.
@@ -306,8 +307,9 @@ class QuantizedEmbedding(QuantizedWeights):
 
     form = "int8"
 
-    def __init__(self, vocab_size: int, embed_dim: int, *, weight_bits: int = 8) -> None:
+    def __init__(self, vocab_size: int, embed_dim: int, *, weight_bits: int = 8, dtype: object = f32) -> None:
         super().__init__()
+        self.dtype = dtype_of(dtype)
         self.vocab_size = arguments.integer("QuantizedEmbedding", "vocab_size", vocab_size, 1)
         self.embed_dim = arguments.integer("QuantizedEmbedding", "embed_dim", embed_dim, 1)
         self._hold_weights((vocab_size, embed_dim), Settings(weight_bits).weight_bits)
@@ -317,15 +319,21 @@ class QuantizedEmbedding(QuantizedWeights):
         """The same table quantized. `rows` are its weights, if they are known."""
         arguments.instance(cls.__name__, "layer", layer, Embedding)
         settings = settings or Settings()
-        made = cls(layer.vocab_size, layer.embed_dim, weight_bits=settings.weight_bits)
+        made = cls.like(layer, settings)
         weight = as_array(layer.weight).astype(np.float32)
         made._take_weights(rows or quantize_rows(weight, settings.weight_bits, settings.method == "mse"))
         return made.eval()
 
+    @classmethod
+    def like(cls, layer: Embedding, settings: Settings) -> Self:
+        """A table of the same sizes and dtype, of zeros."""
+        return cls(layer.vocab_size, layer.embed_dim, weight_bits=settings.weight_bits, dtype=layer.weight.dtype)
+
     def forward(self, indices: Tensor) -> Tensor:
         rows = checked_rows("QuantizedEmbedding", indices, self.weight_int8)
         integers = apply(ops.index.gather, self.weight_int8, rows, axis=0)
-        return integers.cast(f32) * apply(ops.index.gather, self.weight_scale, rows, axis=0).unsqueeze(-1)
+        scale = apply(ops.index.gather, self.weight_scale.cast(f32), rows, axis=0).unsqueeze(-1)
+        return (integers.cast(f32) * scale).cast(self.dtype)
 
     def project(self, x: Tensor) -> Tensor:
         """x [..., embed_dim] by each row of the table: [..., vocab_size]."""

@@ -46,8 +46,9 @@ class QuantizedOutput(Module):
     def forward(self, input: Tensor) -> Tensor:
         x = apply(ops.elementwise.checked_number, input.cast(f32), what="QuantizedOutput")
         point = None if self.zero_point is None else self.zero_point.cast(f32)
-        q = as_bytes(x, 1.0 / self.scale, point, self.activation_bits).cast(f32)
-        return ((q if point is None else q - point) * self.scale).cast(input.dtype)
+        scale = self.scale.cast(f32)
+        q = as_bytes(x, 1.0 / scale, point, self.activation_bits).cast(f32)
+        return ((q if point is None else q - point) * scale).cast(input.dtype)
 
     def extra_repr(self) -> str:
         return f"activations of {self.activation_bits} bits"

@@ -82,7 +82,7 @@ def _form(layer: Any, name: str, state: State, settings: Settings) -> Any:
     bits = 7 if np.abs(as_array(integers).astype(np.int16)).max(initial=0) < 64 else 8
     settings = settings.changed(name, {"weight_bits": bits})
     if isinstance(layer, Embedding):
-        return QuantizedEmbedding(layer.vocab_size, layer.embed_dim, weight_bits=bits)
+        return QuantizedEmbedding.like(layer, settings)
     kind: Any = QuantizedLinear if isinstance(layer, Linear) else QuantizedConv2d
     made = kind.like(layer, settings, join(name, "bias") in state)
     if join(name, "input_scale") in state:
