@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tinytorch import nn
 
 
 def mlp(seed: int = 0) -> tt.Sequential:
@@ -93,6 +94,32 @@ def test_models_of_other_floats(dtype: str) -> None:
         assert found.dtype is wanted.dtype
         assert difference(found.float(), wanted.float()) < bound * (4 if options else 1)
         assert difference(quantized.to(dtype)(tokens).float(), found.float()) < 0.05  # scales, too
+
+
+@pytest.mark.parametrize("widths", [{}, {"kdim": 6, "vdim": 10}])
+def test_attention_in_the_layout_of_pytorch(widths: dict[str, int]) -> None:
+    layer = nn.MultiheadAttention(8, 2, batch_first=True, **widths).eval()
+    operands = [numbers(2, 5, size, seed=size) for size in (8, widths.get("kdim", 8), widths.get("vdim", 8))]
+
+    def forward(model: Any, batch: Any) -> Any:
+        return model(*batch)
+
+    wanted = layer(*operands)
+    for data in (None, [operands]):
+        quantized = tt.quantize(layer, data, forward=forward)
+        names = ["out_proj", "projections.0", "projections.1", "projections.2"]
+        assert sorted(row.name for row in quantized.sensitivity if row.form.startswith("int8")) == names
+        for found, other in zip(quantized(*operands), wanted, strict=True):
+            assert difference(found, other) < 0.05
+        restored = tt.load_quantized(layer, quantized.state_dict())
+        assert np.array_equal(restored(*operands)[0].numpy(), quantized(*operands)[0].numpy())
+    assert layer.in_proj_weight is not None or widths
+
+
+def test_no_gradient_comes_through_integers() -> None:
+    x = tt.ones(2, 12, requires_grad=True)
+    for options in ({}, {"weight_only": "int4", "group_size": 8}):
+        assert not tt.quantize(mlp(), **options)(x).requires_grad
 
 
 def test_layers_that_share_weights_go_on_sharing_them() -> None:

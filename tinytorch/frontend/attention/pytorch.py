@@ -10,6 +10,7 @@ from tinytorch.frontend.activations import softmax
 from tinytorch.frontend.attention.functions import scaled_dot_product_attention
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.creation import zeros
+from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.layers.functions import dropout as drop
 from tinytorch.frontend.layers.functions import linear
@@ -65,6 +66,7 @@ class MultiheadAttention(Module):
         parts = [None if w is None else Parameter(zeros(embed_dim, w, dtype=kind)) for w in widths]
         self.q_proj_weight, self.k_proj_weight, self.v_proj_weight = parts
         self.in_proj_bias = Parameter(zeros(3 * embed_dim, dtype=kind)) if arguments.flag(name, "bias", bias) else None
+        self.projections: list[Module] = []
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=kind)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
@@ -119,17 +121,36 @@ class MultiheadAttention(Module):
     def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
         self.num_heads = self.out_proj.weight.shape[1] // self.head_dim
 
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        """Queries, keys and values, [batch, heads, length, head_dim]."""
+    def separate(self) -> None:
+        """Have three layers, `projections`, for queries, keys and values from now on, with the weights that there are:
+        others can be put in their places."""
+        if self.projections:
+            return
+        weights, biases = zip(*(self._weights(i) for i in range(3)), strict=True)
+        self.projections = []
+        for weight, bias in zip(weights, biases, strict=True):
+            out, width = weight.shape
+            layer = Linear(width, out, bias is not None, dtype=weight.dtype, generator=Generator(0))
+            layer.weight = Parameter(weight.detach().clone())
+            layer.bias = None if bias is None else Parameter(bias.detach().clone())
+            self.projections = [*self.projections, layer]
+        self.in_proj_weight = self.in_proj_bias = None
+        self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None
+
+    def _weights(self, i: int) -> tuple[Tensor, Tensor | None]:
+        """The weight and the bias of queries (0), keys (1) or values (2)."""
         n = self.num_heads * self.head_dim  # embed_dim, unless heads have been pruned
         joined, bias = self.in_proj_weight, self.in_proj_bias
-        own = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]
+        weight = separate if joined is None else joined[i * n : (i + 1) * n]
+        assert weight is not None, "either the joined weights or three of them"
+        return weight, None if bias is None else bias[i * n : (i + 1) * n]
+
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
+        """Queries, keys and values, [batch, heads, length, head_dim]."""
         found: list[Tensor] = []
         for i, x in enumerate((query, key, value)):
-            separate = own[i]
-            weight = separate if joined is None else joined[i * n : (i + 1) * n]
-            assert weight is not None, "either the joined weights or three of them"
-            y = linear(x, weight, None if bias is None else bias[i * n : (i + 1) * n])
+            y = self.projections[i](x) if self.projections else linear(x, *self._weights(i))
             found.append(y.reshape(*y.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2))
         return found
 

@@ -26,7 +26,13 @@ from tinytorch.frontend.quantization.layers import (
     QuantizedWeights,
 )
 from tinytorch.frontend.quantization.outputs import QuantizedOutput, attach, named_outputs
-from tinytorch.frontend.quantization.places import choices_of, is_other, quantizable_layers, replaced
+from tinytorch.frontend.quantization.places import (
+    choices_of,
+    is_other,
+    quantizable_layers,
+    replaced,
+    separate_projections,
+)
 from tinytorch.frontend.quantization.sensitivity import (
     LayerSensitivity,
     Sensitivity,
@@ -97,6 +103,7 @@ def quantize(
     if max_error is not None:
         arguments.positive("quantize", "max_error", max_error)
     made = copy.deepcopy(model).eval()
+    separate_projections(made)
     fold_norms(made)
     found = quantizable_layers(made)
     choices = choices_of("quantize", found, settings, layers or {})

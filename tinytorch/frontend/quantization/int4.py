@@ -95,7 +95,7 @@ class Int4Linear(Module):
         x = require_tensor("Int4Linear", input)
         if not x.dtype.is_float or not x.ndim or x.shape[-1] != self.in_features:
             raise ShapeError(f"Int4Linear: input is floats [..., {self.in_features}], got {x.type}", user_loc())
-        rows = x.cast(f32).reshape(math.prod(x.shape[:-1]), self.in_features)
+        rows = x.detach().cast(f32).reshape(math.prod(x.shape[:-1]), self.in_features)
         bound = rows.abs().amax(-1, keepdim=True).maximum(LEAST_RANGE)
         integers = (rows * (127.0 / bound)).round().cast(i8)
         scale = self.weight_scale.cast(f16)  # `to` may have given the module another dtype

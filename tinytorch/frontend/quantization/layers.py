@@ -131,7 +131,7 @@ class _Products(QuantizedWeights):
     def _require_floats(self, x: Any) -> Tensor:
         if not require_tensor(type(self).__name__, x).dtype.is_float:
             raise ShapeError(f"{type(self).__name__}: needs a float dtype, got input {x.type}", user_loc())
-        return x
+        return x.detach()  # rounding has no gradient, and half of one would be wrong
 
     def _described(self) -> str:
         kind = "static" if self.is_static else "dynamic"
@@ -337,7 +337,7 @@ class QuantizedEmbedding(QuantizedWeights):
 
     def project(self, x: Tensor) -> Tensor:
         """x [..., embed_dim] by each row of the table: [..., vocab_size]."""
-        rows = x.cast(f32).reshape(math.prod(x.shape[:-1]), self.embed_dim)
+        rows = x.detach().cast(f32).reshape(math.prod(x.shape[:-1]), self.embed_dim)
         found = quantize_on_the_fly(rows, (-1,), 8, symmetric=False)
         sums = found.integers.matmul(self.weight_int8.T, dtype=i32)
         out = dequantize(sums, found, self.weight_sums, self.weight_scale, None)

@@ -44,7 +44,7 @@ class QuantizedOutput(Module):
         return made.eval()
 
     def forward(self, input: Tensor) -> Tensor:
-        x = apply(ops.elementwise.checked_number, input.cast(f32), what="QuantizedOutput")
+        x = apply(ops.elementwise.checked_number, input.detach().cast(f32), what="QuantizedOutput")
         point = None if self.zero_point is None else self.zero_point.cast(f32)
         scale = self.scale.cast(f32)
         q = as_bytes(x, 1.0 / scale, point, self.activation_bits).cast(f32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from tinytorch.frontend.attention.pytorch import MultiheadAttention
 from tinytorch.frontend.embeddings import Embedding
 from tinytorch.frontend.embeddings import modules as embedding_modules
 from tinytorch.frontend.layers import Linear
@@ -17,6 +18,13 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 _KINDS = (Linear, Conv2d, Embedding, QuantizationAwareLinear, QuantizationAwareConv2d)
+
+
+def separate_projections(model: Module) -> None:
+    """Make layers, in place, of what attention in PyTorch's layout has as rows of one matrix."""
+    for module in list(model.modules()):
+        if isinstance(module, MultiheadAttention):
+            module.separate()
 
 
 def is_quantizable(module: Module) -> bool:

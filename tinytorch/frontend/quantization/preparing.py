@@ -15,7 +15,7 @@ from tinytorch.frontend.quantization.aware import (
     QuantizationAwareConv2d,
     QuantizationAwareLinear,
 )
-from tinytorch.frontend.quantization.places import choices_of, quantizable_layers, replaced
+from tinytorch.frontend.quantization.places import choices_of, quantizable_layers, replaced, separate_projections
 from tinytorch.frontend.quantization.settings import Settings
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -42,6 +42,7 @@ def prepare_qat(
     arguments.instance("prepare_qat", "model", model, Module)
     settings = Settings(weight_bits, activation_bits, scheme)
     made = copy.deepcopy(model).train()
+    separate_projections(made)
     known = (Embedding, QuantizationAware)
     found = {name: layer for name, layer in quantizable_layers(made).items() if not isinstance(layer, known)}
     aware: dict[int, Module] = {}

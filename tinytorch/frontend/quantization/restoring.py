@@ -17,7 +17,7 @@ from tinytorch.frontend.quantization.folding import foldable_norms
 from tinytorch.frontend.quantization.int4 import Int4Linear
 from tinytorch.frontend.quantization.layers import QuantizedConv2d, QuantizedEmbedding, QuantizedLinear
 from tinytorch.frontend.quantization.outputs import NAME, QuantizedOutput, attach
-from tinytorch.frontend.quantization.places import quantizable_layers, replaced
+from tinytorch.frontend.quantization.places import quantizable_layers, replaced, separate_projections
 from tinytorch.frontend.quantization.settings import Settings
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
@@ -42,6 +42,7 @@ def load_quantized(model: Module, state_dict: State, *, activation_bits: int = 8
     arguments.instance("load_quantized", "state_dict", state_dict, Mapping)
     settings = Settings(8, activation_bits, scheme)
     made = copy.deepcopy(model).eval()
+    separate_projections(made)
     for container, path, layer_name, name in foldable_norms(made):
         if join(join(path, name), "running_mean") not in state_dict:
             _give_bias(container.get_submodule(layer_name))
