@@ -97,6 +97,9 @@ def test_outputs_that_are_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(tt.TinyTorchError, match=message):
             tt.quantize(Residual(), data, outputs=outputs)
+    blocks = tt.GPT(9, 8, 1, 2, 4)  # give a pair of results
+    with pytest.raises(tt.TinyTorchError, match="is not one tensor of floats"):
+        tt.quantize(blocks, tt.tensor([[1, 2]]), outputs=["blocks.0"])
 
 
 def test_hooks_of_layers_stay() -> None:

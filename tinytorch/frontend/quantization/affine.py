@@ -37,11 +37,15 @@ def largest_activation(bits: int) -> int:
     return 2**bits - 1
 
 
+class UnfitError(TinyTorchError):
+    """Numbers that no integers stand for."""
+
+
 def require_numbers(what: str, name: str, array: Array) -> None:
-    """TinyTorchError if there are NaNs or infinities in `array`."""
+    """UnfitError if there are NaNs or infinities in `array`."""
     if not np.isfinite(array).all():
         kind = "NaN" if np.isnan(array).any() else "infinite numbers"
-        raise TinyTorchError(f"{what}: {name} has {kind}, which no integers stand for", user_loc())
+        raise UnfitError(f"{what}: {name} has {kind}, which no integers stand for", user_loc())
 
 
 def quantize_int8(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.quantization.affine import UnfitError
 from tinytorch.frontend.quantization.ranges import SeenRange
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
@@ -66,7 +67,8 @@ def calibrate(
 
 def _floats(name: str, result: Any) -> Tensor:
     if not isinstance(result, Tensor) or not result.dtype.is_float:
-        raise arguments.wrong_type("quantize", f"the output of {name!r} in calibration", "one tensor of floats", result)
+        given = arguments.shown(result)
+        raise UnfitError(f"quantize: the output of {name!r} is not one tensor of floats, but {given}", user_loc())
     return result
 
 
@@ -80,25 +82,29 @@ def _batches(data: Any) -> Iterable[Any]:
 
 def _run(model: Module, index: int, batch: Any, forward: Forward | None) -> int:
     """How many elements the batch has, if the model takes it."""
-    items = (
-        list(cast("Iterable[Any]", batch.values() if isinstance(batch, Mapping) else batch))
-        if isinstance(batch, (tuple, list, Mapping))
-        else [batch]
-    )
-    tensors = [as_tensor(x) if isinstance(x, np.ndarray) else x for x in items]
-    if not tensors or not isinstance(tensors[0], Tensor):
-        raise arguments.wrong_type(
-            "quantize", f"batch {index} of calibration_data", "a tensor, or begins with one", batch
-        )
-    if not tensors[0].numel():
+    x = _first(batch)
+    if x is None:
+        what = f"batch {index} of calibration_data"
+        raise arguments.wrong_type("quantize", what, "a tensor, or begins with one", batch)
+    if not x.numel():
         return 0
     try:
-        _ = model(tensors[0]) if forward is None else forward(model, batch)
+        _ = model(x) if forward is None else forward(model, batch)
+    except UnfitError:
+        raise
     except TinyTorchError as error:
-        if "calibration" in error.message:
-            raise
         raise TinyTorchError(
-            f"quantize: the model does not take batch {index} of calibration_data, {tensors[0].type}: {error.message}",
+            f"quantize: the model does not take batch {index} of calibration_data, {x.type}: {error.message}",
             user_loc(),
         ) from error
-    return tensors[0].numel()
+    return x.numel()
+
+
+def _first(batch: Any) -> Tensor | None:
+    """The tensor that a batch is or begins with."""
+    if isinstance(batch, Mapping):
+        batch = list(cast("Mapping[Any, Any]", batch).values())
+    if isinstance(batch, (tuple, list)):
+        batch = cast("Sequence[Any]", batch)[0] if batch else None
+    batch = as_tensor(batch) if isinstance(batch, np.ndarray) else batch
+    return batch if isinstance(batch, Tensor) else None
