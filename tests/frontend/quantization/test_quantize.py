@@ -181,6 +181,13 @@ def test_what_calibration_does_not_reach_is_named() -> None:
     assert [(row.name, row.reason) for row in table] == [("used", ""), ("other.0", "calibration did not reach it")]
 
 
+def test_calibration_on_zeros_shows_no_range() -> None:
+    table = tt.quantize(mlp(), tt.zeros(4, 12)).sensitivity
+    assert [(row.form, row.reason) for row in table] == [
+        ("fp32", "its input was 0 throughout calibration"), ("int8, static", ""),
+    ]  # fmt: skip
+
+
 FORMS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "dynamic": (mlp, None, {"weight_bits": 7}),
     "static": (mlp, numbers(6, 12), {"layers": {"0": None}}),

@@ -172,8 +172,11 @@ class _Converter:
         seen = self.seen.get(name)
         if isinstance(layer, QuantizationAware):
             settings = layer.settings
-        elif self.static and seen is None and not isinstance(layer, Embedding):
-            return _kept(name, layer, "calibration did not reach it")
+        elif self.static and not settings.weight_only and not isinstance(layer, Embedding):
+            if seen is None:
+                return _kept(name, layer, "calibration did not reach it")
+            if not seen.range.varies:
+                return _kept(name, layer, "its input was 0 throughout calibration")
         new = self._quantized(layer, settings, seen)
         first = None if seen is None else seen.first
         error = relative_error(as_array(new.weight), weight) if first is None else error_on(layer, new, first)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.frontend.quantization.affine import affine_parameters, largest_activation, require_numbers
+from tinytorch.frontend.quantization.affine import LEAST_RANGE, affine_parameters, largest_activation, require_numbers
 from tinytorch.ir.op import Array
 
 METHODS = ("minmax", "percentile", "mse")
@@ -39,6 +39,11 @@ class SeenRange:
             for samples, weight in _sampled(x.reshape(-1).astype(np.float32)):
                 self._samples.append(samples)
                 self._weights.append(np.full(samples.size, weight))
+
+    @property
+    def varies(self) -> bool:
+        """Whether there was anything but zeros, which would show no range."""
+        return self.high - self.low >= LEAST_RANGE
 
     def limits(self, method: str, percentile: float, bits: int) -> tuple[float, float]:
         """The range that the integers are to cover; it has 0 in it."""
