@@ -70,14 +70,18 @@ def measure(n: int, rounds: int, threads: int) -> Ladder:
                 start = time.perf_counter()
                 step.call()
                 step.times.append(time.perf_counter() - start)
+        limits = {count: _limit(count) for count in limits}  # the best so far: the machine may have been busy before
+        for step in steps:
+            step.limit = limits[step.threads]
     finally:
         tt.set_num_threads(before)
     return Ladder(n, tuple(steps))
 
 
 def _limit(threads: int) -> float:
+    """What so many threads can do now, or did better before."""
     tt.set_num_threads(threads)
-    return peaks().flops
+    return peaks(again=True).flops
 
 
 def _steps(n: int, threads: int, limits: dict[int, float]) -> list[Step]:

@@ -110,6 +110,16 @@ def test_several_inputs() -> None:
     assert quick(batches).compare_models([lambda a, b: a @ b], ["accuracy"]).results[0].figures["accuracy"] == 1
 
 
+def test_models_may_take_inputs_of_their_own() -> None:
+    models = {"narrow": tt.compile(tt.Linear(4, 2)), "wide": tt.compile(tt.Linear(6, 2))}
+    bench = tt.Benchmark(example={"narrow": tt.ones(3, 4), "wide": (tt.ones(5, 6),)}, rounds=2, seconds=1e-4)
+    found = bench.compare_models(models, ["throughput", "flops"], baseline="wide")
+    assert [r.figures["flops"] for r in found.results] == [3 * 2 * 9, 5 * 2 * 13] and found.samples == 5
+    assert found["narrow"].figures["throughput"] == pytest.approx(3 / found["narrow"].latency.median)
+    with pytest.raises(tt.TinyTorchError, match="nothing for other"):
+        bench.compare_models({**models, "other": tt.Linear(4, 2)}, ["latency"])
+
+
 def test_zeros_need_not_be_stored() -> None:
     layer = tt.Linear(64, 64, bias=False)
     layer.requires_grad_(False).weight.copy_(tt.where(tt.arange(64 * 64).reshape(64, 64) % 8 == 0, 1.0, 0.0))

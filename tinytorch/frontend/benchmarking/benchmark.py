@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Benchmark:
     - `data`: batches (inputs, targets) of a loader or a list, a data set, or two tensors or arrays; for metrics that
       need no targets, a tensor of inputs. What has no batches is cut into those of `batch_size`.
     - `example`: the inputs of the call that is timed and measured (several in a tuple), by default those of the first
-      batch.
+      batch; or a mapping from the names of all models to such, where they take different ones.
     - `hits`: (prediction, targets) to booleans, whose mean is the accuracy; by default, where the largest score is
       that of the target class.
 
@@ -84,7 +85,7 @@ class Benchmark:
         )
         size = arguments.integer(_WHAT, "batch_size", batch_size, 1)
         self.batches = None if data is None else batches_of(data, size)
-        self.example = None if example is None else _inputs(example)
+        self.example = _examples(example)
         self._found: Comparison | None = None
 
     def compare_models(
@@ -100,23 +101,30 @@ class Benchmark:
         first = next(iter(found)) if baseline is None else baseline
         if first not in found:
             raise arguments.wrong_value("compare_models", "baseline", f"one of {', '.join(found)}", baseline)
-        example = self._example()
+        examples = self._examples_of(found)
         names = {metric.name for metric in chosen}
         with ExitStack() as stack:
             for model in found.values():
                 stack.enter_context(evaluating(model))
-            figures = {name: self._untimed(name, model, chosen, example) for name, model in found.items()}
-            times = self._timed(found, example) if names.intersection(TIMED) else {}
-        samples = samples_in(example)
-        results = [self._result(name, figures[name], times, first, samples, names) for name in found]
+            figures = {name: self._untimed(name, model, chosen, examples[name]) for name, model in found.items()}
+            times = self._timed(found, examples) if names.intersection(TIMED) else {}
+        samples = {name: samples_in(example) for name, example in examples.items()}
+        results = [self._result(name, figures[name], times, first, samples[name], names) for name in found]
         notes = ["energy: this machine shows no counter that can be read, so none was measured"]
         absent = "energy" in names and all(r.figures["energy"] is None for r in results)
-        self._found = Comparison(tuple(results), chosen, first, samples, self.rounds, tuple(notes * absent))
+        self._found = Comparison(tuple(results), chosen, first, samples[first], self.rounds, tuple(notes * absent))
         return self._found
 
-    def _example(self) -> tuple[Any, ...]:
-        if self.example is not None:
-            return self.example
+    def _examples_of(self, models: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        """What each model is called with."""
+        if isinstance(self.example, dict):
+            missing = [name for name in models if name not in self.example]
+            if missing:
+                raise TinyTorchError(f"Benchmark: example has nothing for {', '.join(missing)}", user_loc())
+            return {name: self.example[name] for name in models}
+        return dict.fromkeys(models, self.example or self._first())
+
+    def _first(self) -> tuple[Any, ...]:
         if self.batches is None:
             raise TinyTorchError(
                 "Benchmark: there is nothing to call the models with; pass data, such as Benchmark((inputs, targets)), "
@@ -160,9 +168,9 @@ class Benchmark:
         return right / count
 
     # What is.
-    def _timed(self, models: dict[str, Model], example: tuple[Any, ...]) -> dict[str, list[float]]:
+    def _timed(self, models: dict[str, Model], examples: dict[str, tuple[Any, ...]]) -> dict[str, list[float]]:
         """Seconds of a call of each model in each round."""
-        calls = {name: lambda model=model: model(*example) for name, model in models.items()}
+        calls = {name: functools.partial(model, *examples[name]) for name, model in models.items()}
         counts = {name: _calls_within(call, self.seconds) for name, call in calls.items()}
         times: dict[str, list[float]] = {name: [] for name in models}
         order = np.random.default_rng(0)
@@ -216,6 +224,12 @@ class Benchmark:
         beside it, and as `report.html`, one page with all of them."""
         found = self.comparison
         return reports.markdown(found, title=title) if folder is None else reports.write(found, folder, title)
+
+
+def _examples(example: Any) -> tuple[Any, ...] | dict[str, tuple[Any, ...]] | None:
+    if isinstance(example, Mapping):
+        return {str(name): _inputs(each) for name, each in cast("Mapping[Any, Any]", example).items()}
+    return None if example is None else _inputs(example)
 
 
 def _inputs(example: Any) -> tuple[Any, ...]:
