@@ -29,6 +29,8 @@ from tinytorch.frontend.data import DataError
 MOST_LOST = 0.05  # of accuracy
 SPEEDUP, AIMS = 2.0, {"CNN": 4.0, "GPT": 3.0}
 PROFILED = 64  # tokens
+SHARES = (0.5, 0.75)  # of channels, neurons and heads that go
+GPT_RECIPE = Recipe({}, SHARES, 1, ("2:4 zeros", lambda model: tt.prune_n_of_m(model, 2, 4)))
 Compare = Callable[[Subject, Mapping[str, Any], Scale], tuple[Comparison, dict[str, Any]]]
 
 
@@ -50,10 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.figures |= {"quick": options.quick, "threads": tt.get_num_threads()}
     try:
         cnn = cnn_subject(options.cnn, scale, compile)
-        static = {"calibration_data": [cnn.calibration]}
-        report.criteria += study(cnn, compare_cnn, Recipe(static, 0.5, 16, 0.9), scale, report)
+        report.criteria += study(cnn, compare_cnn, recipe_of_cnn(cnn), scale, report)
         gpt = gpt_subject(options.gpt, scale, compile)
-        report.criteria += study(gpt, compare_gpt, Recipe({}, 0.5, 1, 0.5), scale, report)
+        report.criteria += study(gpt, compare_gpt, GPT_RECIPE, scale, report)
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
@@ -63,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"{type(error).__name__}: {error}")
         return 2
     return report.finish()
+
+
+def recipe_of_cnn(subject: Subject) -> Recipe:
+    """Scales of activations come from images of the training set; channels stay multiples of a vector."""
+    static = {"calibration_data": [subject.calibration]}
+    return Recipe(static, SHARES, 16, ("90% zeros", lambda model: tt.magnitude_prune(model, 0.9)))
 
 
 def study(subject: Subject, compare: Compare, recipe: Recipe, scale: Scale, report: Report) -> list[Criterion]:

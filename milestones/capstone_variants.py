@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,29 +17,31 @@ FP32 = "fp32"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made smaller: options of `tt.quantize`; the share of its channels, neurons and heads that go, and
-    what their numbers are multiples of; the share of its weights that are zeros in another form."""
+    """How a model is made smaller: options of `tt.quantize`; shares of its channels, neurons and heads that go, a form
+    for each, and what their numbers are multiples of; and how some of its weights become zeros, with a name for it."""
 
     quantization: Mapping[str, Any]
-    channels: float
+    shares: Sequence[float]
     multiple_of: int
-    sparsity: float
+    zeros: tuple[str, Callable[[Any], Any]]
 
 
 def variants_of(subject: Subject, recipe: Recipe) -> dict[str, Any]:
     """All forms by name; the first is the model as it is."""
     made = {FP32: subject.model, "int8": _quantized(subject.name, subject.model, recipe)}
-    with Announced(f"{subject.name}: {recipe.channels:.0%} of the channels, neurons and heads go"):
-        example = subject.calibration[:2]
-        narrow = tt.prune_channels(subject.model, example, recipe.channels, multiple_of=recipe.multiple_of)
-        subject.tune(narrow.train())
-    name = f"{recipe.channels:.0%} narrower"
-    made[name] = narrow.eval()
-    made[f"{name}, int8"] = _quantized(f"{subject.name}, {name}", narrow, recipe)
-    with Announced(f"{subject.name}: {recipe.sparsity:.0%} of the weights become zeros"):
-        sparse = tt.magnitude_prune(copy.deepcopy(subject.model), recipe.sparsity)
+    example = subject.calibration[:2]
+    for share in recipe.shares:
+        name = f"{share:.0%} narrower"
+        with Announced(f"{subject.name}: {share:.0%} of the channels, neurons and heads go"):
+            narrow = tt.prune_channels(subject.model, example, share, multiple_of=recipe.multiple_of)
+            subject.tune(narrow.train())
+        made[name] = narrow.eval()
+        made[f"{name}, int8"] = _quantized(f"{subject.name}, {name}", narrow, recipe)
+    name, prune = recipe.zeros
+    with Announced(f"{subject.name}: {name}"):
+        sparse = prune(copy.deepcopy(subject.model))
         subject.tune(sparse.train())
-    made[f"{recipe.sparsity:.0%} zeros"] = sparse.eval()
+    made[name] = sparse.eval()
     return made
 
 
