@@ -24,6 +24,7 @@ from tinytorch.runtime.llvm.text.target import Target
 
 CC = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 WIDTHS = {"avx512": 64, "avx2": 32, "sse2": 16}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects")
 needs_cc = pytest.mark.skipif(CC is None, reason="there is no C compiler on this machine")
 
 
@@ -199,6 +200,7 @@ def test_decoding_with_a_cache(tmp_path):
 
 
 # Object files.
+@linux
 @pytest.mark.parametrize("target", ["host", "avx512", "avx2", "sse2", "neon"])
 def test_targets_and_symbols(tmp_path, target):
     def f(x, i):
@@ -223,6 +225,7 @@ def test_targets_and_symbols(tmp_path, target):
         assert out.tobytes() == result.numpy().tobytes()
 
 
+@linux
 def test_threads_of_systems_without_a_futex(tmp_path, monkeypatch):
     """Their workers sleep for a while at a time; on this system that works as well."""
     compiled, x, out = tt.compile(lambda x: x.exp().softmax(-1)), tt.randn(200, 600), np.zeros((200, 600), np.float32)
@@ -265,7 +268,7 @@ def test_two_objects_in_one_shared_library(tmp_path):
 
 
 # What is refused.
-def test_bad_input_of_export(tmp_path):
+def test_bad_input_of_export(tmp_path, monkeypatch):
     compiled = tt.compile(lambda x: x + 1)
     with pytest.raises(CompileError, match=r"has not been called yet.*export\(path, \*example\)"):
         compiled.export(tmp_path / "f.o")
@@ -287,6 +290,11 @@ def test_bad_input_of_export(tmp_path):
     with pytest.raises(TinyTorchError, match="leaves gradients"):
         tt.compile(lambda x: model(x).sum().backward()).export(tmp_path / "f.o", tt.ones(1, 2))
     assert os.listdir(tmp_path) == ["folder.h"]
+    weight = tt.ones(300)
+    with monkeypatch.context() as patch:
+        patch.setattr("tinytorch.runtime.llvm.ahead.objects._MOST_BYTES", 1000)
+        with pytest.raises(CompileError, match=r"weights of 1,216 bytes are more than an object's 1,000"):
+            tt.compile(lambda x: x * weight).export(tmp_path / "f.o", tt.ones(300))
     compiled.export(tmp_path / "1 float.o")
     assert "int x1_float_run(const float *x, float *out" in (tmp_path / "1 float.h").read_text()
 

@@ -38,6 +38,8 @@ from tinytorch.report import Report
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import NumberSlot
 
+_WHOLE = Result(0, (), False)  # the first output
+
 
 class LoadedFunction:
     """A compiled function from a file: it takes the arguments of the calls that were saved, and gives the same results,
@@ -53,6 +55,7 @@ class LoadedFunction:
         self._function = saved
         self._calls: dict[int, Calls] = {}  # by signature
         self._last: int | None = None
+        self._hot: tuple[SavedCall, Calls, bool] | None = None  # of the last call, if machine code can check the next
         self.forget_parent()
         locks.renew_in_child(self)
 
@@ -66,6 +69,17 @@ class LoadedFunction:
         return self._function.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        hot = self._hot
+        if hot is not None and hot[2] is mode.grad and not kwargs and mode.trace is None:
+            call, calls, grad = hot
+            if len(args) == call.arguments and not (grad and any(getattr(t, "requires_grad", False) for t in args)):
+                result = calls.fast(*args)
+                if result is not MISMATCH:
+                    return _results(call, result, args)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The general call: containers, arrays, other signatures."""
         if mode.trace is not None:
             raise TraceError(f"{self.name} was loaded from a file and cannot be traced; call it outside", user_loc())
         number, tensors = self._find(args, kwargs)
@@ -77,14 +91,13 @@ class LoadedFunction:
                 user_loc(),
             )
         self._last = number
+        self._hot = (call, calls, mode.grad) if _is_plain(call) else None
         result = calls.fast(*tensors)
         result = calls.careful(*tensors) if result is MISMATCH else result
         if result is MISMATCH:  # a guard of the graph failed, and nothing has changed: the reference says which
             evaluate(call.graph, [t.data for t in (*tensors, *call.captured)])
             raise CompileError(f"{self.name}: its state no longer has the dtypes and shapes that it was saved with")
-        outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-        inputs = (*tensors, *call.captured)
-        return unflatten(call.result, [_tensor(r, outputs, inputs) for r in call.results])
+        return _results(call, result, tensors)
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, list[Tensor]]:
         """The signature of a call, and the inputs of its graph; first among those that were saved for the present mode
@@ -200,6 +213,22 @@ class LoadedFunction:
 
 def _copied(data: bytes) -> LoadedFunction:
     return LoadedFunction(saved_function(*read_safetensors(io.BytesIO(data)), "the copy"))
+
+
+def _is_plain(call: SavedCall) -> bool:
+    """Whether the arguments are the graph's, one by one, so that machine code finds out whether others fit as well."""
+    accepts = (tuple(map(Slot, range(call.arguments))), {})
+    changes = any(i < call.arguments for i, _ in call.graph.state)
+    return call.accepts == accepts and not changes and all(strides is None for _, strides in call.layouts)
+
+
+def _results(call: SavedCall, result: Any, tensors: Sequence[Tensor]) -> Any:
+    """What a call returns, of what the program returned."""
+    if call.result == Slot(0) and call.results == (_WHOLE,):
+        return result
+    outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
+    inputs = (*tensors, *call.captured)
+    return unflatten(call.result, [_tensor(r, outputs, inputs) for r in call.results])
 
 
 def _tensor(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
