@@ -290,7 +290,7 @@ def test_bad_input_of_export(tmp_path, monkeypatch):
     with pytest.raises(TinyTorchError, match="leaves gradients"):
         tt.compile(lambda x: model(x).sum().backward()).export(tmp_path / "f.o", tt.ones(1, 2))
     assert os.listdir(tmp_path) == ["folder.h"]
-    weight = tt.ones(300)
+    weight = tt.arange(300.0)
     with monkeypatch.context() as patch:
         patch.setattr("tinytorch.runtime.llvm.ahead.objects._MOST_BYTES", 1000)
         with pytest.raises(CompileError, match=r"weights of 1,216 bytes are more than an object's 1,000"):
