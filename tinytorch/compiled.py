@@ -375,7 +375,8 @@ class Compiled:
         It computes one signature: that of `args`, for which nothing is run, or else of the last call. Captured tensors
         are constants in it, as with `freeze`; those that the function changes are state, in a buffer of the caller's.
         The `header` is by default `path` with the suffix .h, `name` (what names in C begin with) by default that of the
-        file. `target` is "host" (this machine), "avx512", "avx2", "sse2" (any x86-64) or "neon" (any aarch64, Linux).
+        file. `target` is "host" (this machine), or one by name, such as "avx512", "avx2", "sse2" (any x86-64) or "neon"
+        (any aarch64 with Linux).
         Both files appear whole or not at all.
 
         CompileError before the first call without `args`, and for other targets; TinyTorchError where the files cannot

@@ -273,7 +273,7 @@ def test_bad_input_of_export(tmp_path, monkeypatch):
     with pytest.raises(CompileError, match=r"has not been called yet.*export\(path, \*example\)"):
         compiled.export(tmp_path / "f.o")
     compiled(tt.ones(2))
-    with pytest.raises(CompileError, match="target is one of host, avx512, avx2, sse2, neon, got 'mips'"):
+    with pytest.raises(CompileError, match=r"target is one of host, avx512, .*neon.*, got 'mips'"):
         compiled.export(tmp_path / "f.o", target="mips")
     for name in ("int", "1x", "a-b", ""):
         with pytest.raises(CompileError, match="name is a name in C"):
