@@ -9,6 +9,7 @@ from typing import Any
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.index import indices_of
 from tinytorch.passes.cost import cost
+from tinytorch.passes.sparsity import choices
 from tinytorch.report import KernelReport, Report
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
@@ -40,6 +41,7 @@ def explain(compiled: Any, measure: bool = False) -> Report:
         parameters=totals.parameters,
         parameter_bytes=totals.parameter_bytes,
         peaks=peaks,
+        sparsity=() if ran is None else tuple(choices(graph, ran.backend.costs)),
     )
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinytorch.passes.pipeline import PassRecord
+from tinytorch.passes.sparsity import Choice
 
 if TYPE_CHECKING:
     from tinytorch.runtime.roofline import Peaks
@@ -49,7 +50,8 @@ class Report:
     """What `Compiled.explain` returns; `print` shows it, rich and notebooks draw its tables.
 
     `parameters` counts the elements of what the graph renews (weights, moments), `arena_bytes` is the memory for all
-    intermediate values, shared and used again.
+    intermediate values, shared and used again. `sparsity` says of weights with many zeros whether
+    these are left out, and why.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Report:
     parameters: int
     parameter_bytes: int
     peaks: Peaks | None
+    sparsity: tuple[Choice, ...] = ()
 
     def __rich__(self) -> Group:
         return tables(self)
@@ -99,6 +102,8 @@ def tables(report: Report) -> Group:
     parts = [passes_table(report.passes), Text(summary(report))]
     if report.kernels:
         parts.insert(1, kernels_table(report.kernels))
+    if report.sparsity:
+        parts.insert(-1, sparsity_table(report.sparsity))
     return Group(*parts)
 
 
@@ -154,4 +159,18 @@ def kernels_table(kernels: Sequence[KernelReport]) -> Table:
         if kernel.measured is not None:
             cells += [duration(kernel.measured), f"{kernel.predicted / kernel.measured:.0%}"]
         table.add_row(str(kernel.wave), kernel.family, kernel.ops, kernel.result, *cells)
+    return table
+
+
+def sparsity_table(choices: Sequence[Choice]) -> Table:
+    """One row for each product by a constant weight with many zeros: the fastest form that leaves them out, what it
+    takes of the time of the dense product, by the model of `passes/sparsity.py`, and which of both was chosen."""
+    table = _table(
+        "Weights with zeros", ["weight", "fastest sparse form", "chosen"], ["rows", "zeros", "of dense time"]
+    )
+    for choice in choices:
+        weight = f"[{choice.depth},{choice.columns}]"
+        dense = "dense: that is faster" if choice.ratio >= 1 else "dense: sparse gains too little"
+        chosen = "sparse" if choice.form is not None else dense
+        table.add_row(weight, str(choice.best), chosen, str(choice.rows), f"{choice.zeros:.0%}", f"{choice.ratio:.0%}")
     return table

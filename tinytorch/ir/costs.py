@@ -26,7 +26,9 @@ class Costs:
     byte_dots: Literal["quad", "pair", "none"] = "none"  # how many bytes of k an instruction multiplies and adds up
     quad_pairs: frozenset[tuple[DType, DType]] = frozenset()  # the dtypes that those of four multiply
     sums_of_16_bits: bool = False  # whether another one adds up two products in 16 bits, which may be too few
+    l2_bytes: int = 1 << 20  # of the caches of a core
     read: float = 4  # what a vector takes that comes from the last level of the caches
+    read_near: float = 2.5  # and one that comes from L2
     winograd_transform: Mapping[int, float] = field(
         default_factory=lambda: {2: 60, 4: 240}
     )  # by side: a vector, n ways

@@ -20,6 +20,7 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
+from tinytorch.passes.choose_sparse import choose_sparse
 from tinytorch.passes.convolutions_to_products import convolutions_to_products
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
@@ -71,7 +72,9 @@ def kernel_passes(
     pooled = (relu_behind_pooling, monotone_behind_pooling, keep_bytes)
     images = (channels_last, fold_batch_norm, *pooled, convolutions_to_products)
     fewer = (in_fewer_products, in_groups) if precision == "fast" else (in_groups,)
-    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, laid_out, *to_kernels(families, memory))
+    sparse = (_given(choose_sparse, costs=costs),) if frozen and precision == "fast" else ()
+    layouts = (*sparse, laid_out)
+    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, *layouts, *to_kernels(families, memory))
     if not frozen:
         return passes
     leave_weights = (CLEAN, channels_last, in_fewer_products, in_groups, laid_out)

@@ -1,7 +1,8 @@
 """Products by matrices most of whose elements are 0, which are neither stored nor multiplied.
 
 A pass puts these in the place of `matmul` once derivatives have been taken. What is absent is not multiplied: where x
-is infinite or NaN, an absent weight adds nothing, whereas 0 · NaN is NaN in `matmul`.
+is infinite or NaN, an absent weight adds nothing, whereas 0 · NaN is NaN in `matmul`. Zeros that are stored, beside
+other elements of a block, are multiplied.
 
 The layouts are made so that nothing that an index array could hold leads outside: indices are bytes into blocks that
 have 256 rows, bounds end at the number of entries. `SparseLayout` describes the one of `sparse_matmul`, which has any

@@ -1,8 +1,7 @@
 """Few rows: vectors run along the columns of a slab, and meet the elements of x that its rows say.
 
 Columns that have their rows in common share an element; otherwise each lane has its own, which scalar loads bring
-together: that is faster than the gather instructions of most CPUs. With 32 registers of AVX-512, half of them hold the
-block of x, and an instruction picks 16 elements out of 32 (`table`).
+together: that is faster than the gather instructions of most CPUs.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, register_type
 from tinytorch.runtime.llvm.sparse.items import Sums
 from tinytorch.runtime.llvm.sparse.lines import Lines
 from tinytorch.runtime.llvm.sparse.slabs import Slab, Slabs
-from tinytorch.runtime.llvm.sparse.table import Table, has_table
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I64, vector
 
@@ -50,13 +48,7 @@ class _Columns:
         block = fn.at(self.x, slab.block * self.lines.block_bytes)
         zero = fn.zero(register_type(dtype, self.layout.lanes))
 
-        table = None
-        if self.lines.tile == 1 and has_table(self.layout, self.sums.target):
-            table = Table(fn, block, self.layout.block_depth)
-
         def elements(rows: Register) -> list[Register]:
-            if table is not None:
-                return [table.pick(rows)]
             at = self._lines(block, rows)
             return [self._elements(at, row) for row in range(self.lines.tile)]
 
@@ -66,7 +58,7 @@ class _Columns:
             lanes = ((self.vectors.lane(a, dtype), self.vectors.lane(b, dtype)) for a, b in pairs)
             return [self.vectors.value(self.vectors.fma(a, w, b)) for a, b in lanes]
 
-        chains = 2 if table else max(1, _CHAINS // self.lines.tile)
+        chains = max(1, _CHAINS // self.lines.tile)
         self._add(slab, self.slabs.steps(slab, chains, [zero] * self.lines.tile, step))
 
     def _lines(self, block: Register, rows: Register) -> list[Register]:

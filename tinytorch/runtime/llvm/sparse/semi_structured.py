@@ -15,7 +15,7 @@ from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, LLType, vector
 
 MOST_ROWS = 4  # of a tile
-_SUMS = 8  # of panels that are read side by side, each a stream through memory, with the rows of a tile
+_SUMS = 4  # of panels that are read side by side, each a stream through memory, with the rows of a tile
 _PERMUTES = {64: "llvm.x86.avx512.vpermilvar.ps.512", 32: "llvm.x86.avx.vpermilvar.ps.256"}
 
 
@@ -97,7 +97,7 @@ class _Panels:
         """Four elements of a row in all lanes: as one register of them again and again, or as one for each."""
         fn, size = self.fn, self.dtype.size
         scalar = register_type(self.dtype, 1)
-        if self.lanes * size in _PERMUTES and self._permutes:
+        if self._permutes:
             if self.lines.tile == 1:
                 four = fn.load(x, scalar.widen(GROUP))
             else:
@@ -110,7 +110,11 @@ class _Panels:
     def _permutes(self) -> bool:
         """Whether the target has an instruction that picks among four neighbours by the lanes of a register."""
         x86 = self.target.triple.startswith(("x86_64", "amd64"))
-        return x86 and self.target.vector_bytes >= self.lanes * self.dtype.size
+        return x86 and self._register_bytes in _PERMUTES
+
+    @property
+    def _register_bytes(self) -> int:
+        return min(self.target.vector_bytes, self.lanes * self.dtype.size)
 
     def _positions(self, bits: Register, kept: int) -> Register:
         """Of all lanes, in the lowest two bits of each."""
@@ -124,11 +128,23 @@ class _Panels:
     def _picked(self, four: Sequence[Register], picks: Register) -> Register:
         fn = self.fn
         if len(four) == 1:
-            return fn.call(_PERMUTES[self.lanes * self.dtype.size], [four[0], picks], four[0].type)
+            return self._permuted(four[0], picks)
         zero = fn.zero(picks.type)
         odd = fn.compare("ne", picks & 1, zero)
         low, high = fn.select(odd, four[1], four[0]), fn.select(odd, four[3], four[2])
         return fn.select(fn.compare("ne", picks & 2, zero), high, low)
+
+    def _permuted(self, four: Register, picks: Register) -> Register:
+        """A register at a time."""
+        fn, each = self.fn, self._register_bytes // self.dtype.size
+        parts: list[Register] = []
+        for first in range(0, self.lanes, each):
+            a, at = (fn.shuffle(x, None, range(first, first + each)) for x in (four, picks))
+            parts.append(fn.call(_PERMUTES[self._register_bytes], [a, at], a.type))
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [fn.shuffle(a, b, range(2 * a.type.lanes)) for a, b in pairs]
+        return parts[0]
 
 
 def _as_i32(fn: Function, value: Register) -> Register:

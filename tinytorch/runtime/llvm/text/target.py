@@ -84,6 +84,7 @@ class Target:
             byte_dots=self.byte_dots,
             quad_pairs=frozenset(pair for pair in _BYTES if self.multiplies_bytes(*pair)),
             sums_of_16_bits=self.has_sums_of_16_bits and not self.has_vnni,
+            l2_bytes=self.l2_bytes,
         )
 
     @staticmethod
