@@ -725,6 +725,16 @@ def _panels() -> list[Sample]:
         rng = _rng("panel_matmul")
         operands = _random(DTYPES[dtype], (rows, depth), rng), _random(DTYPES[dtype], (count, depth, width), rng)
         samples.append(Sample(OPS["panel_matmul"], operands, {"columns": columns}, tolerance=16, relative=False))
+    narrow = (
+        ("bf16", "bf16", (3, 15, 16, 2), {}), ("f32", "bf16", (3, 15, 16, 2), {"dtype": f32}),
+        ("bf16", "bf16", (3, 30, 16), {"dtype": f32}), ("f16", "f16", (3, 30, 16), {}),
+        ("f32", "f16", (3, 30, 16), {"dtype": f32}),
+    )  # fmt: skip
+    for left, right, shape, attrs in narrow:
+        rng = _rng("panel_matmul")
+        operands = _random(DTYPES[left], (5, 30), rng), _random(DTYPES[right], shape, rng)
+        tolerance = 16 if attrs or left == "f32" else 2
+        samples.append(Sample(OPS["panel_matmul"], operands, {"columns": 41, **attrs}, tolerance, relative=False))
     return samples
 
 

@@ -154,9 +154,11 @@ class KVCache(Module):
         Keys and values are all that the layer has room for, in the form of `key`: [batch, heads, max_seq_len, head_dim]
         or [batch, max_seq_len, width]; positions, i64[batch], are where the tokens written now begin, and what lies
         behind them is not valid. IndexError, before anything is written, if a row has no room; errors for a layer, a
-        batch size, shapes or dtypes that are not the cache's.
+        batch size, shapes or dtypes that are not the cache's; under `tt.autocast`, keys and values take its dtype.
         """
         layer = self._layer("update", layer_idx)
+        if mode.autocast is not None:
+            key, value = (require_tensor("KVCache.update", x).cast(self.dtype) for x in (key, value))
         heads, length = self._check(key, value)
         most, rows = self.max_seq_len, self.max_batch_size
         if length > most:
@@ -213,7 +215,8 @@ class KVCache(Module):
         heads = key.shape[1] if key.ndim == 4 else None
         width = math.prod((heads or 1, key.shape[-1])) if fits else 0
         if width != self.width or key.dtype != self.dtype or (heads and self.num_kv_heads not in (None, heads)):
-            raise ShapeError(f"KVCache.update: {self._wanted()}, got {key.type} and {value.type}", user_loc())
+            hint = "" if key.dtype == self.dtype else f"; make the cache with dtype=tt.{key.dtype}"
+            raise ShapeError(f"KVCache.update: {self._wanted()}, got {key.type} and {value.type}{hint}", user_loc())
         return heads, key.shape[-2]
 
     def _wanted(self) -> str:

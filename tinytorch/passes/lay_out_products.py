@@ -13,6 +13,7 @@ from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import pad, permute, reshape
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.passes.lay_out_bytes import byte_layout, byte_product, in_byte_panels, suits_byte_panels
+from tinytorch.passes.lay_out_narrow import NarrowLayout, in_narrow_panels, narrow_layout, narrow_product
 
 _LEAST_BYTES = 16 << 10  # of a weight: smaller ones stay in L1 as they are
 _LEAST_ROWS = 48  # of products that share a weight which is laid out in each call
@@ -26,7 +27,8 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
                                       %y = panel_matmul(%x, %1)
 
     A kernel would pack other operands itself, in each call, and read few rows' weights across their rows. Weights of
-    bytes become [count, k / size, width, size] for `byte_panel_matmul` (see `lay_out_bytes`).
+    bytes become [count, k / size, width, size] for `byte_panel_matmul` (see `lay_out_bytes`), those
+    of 16-bit floats stay such (`lay_out_narrow`).
     """
     known: dict[object, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
     readers = Counter(node.inputs[1] for node in graph.nodes if node.op is matmul and _many_rows(node))
@@ -61,7 +63,21 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         panels = rewriter.term(known[w.value, layout])
         return byte_product(x, panels, w.type.shape[1], right, layout)
 
-    return rewrite(graph, table([in_panels, bytes_in_panels]))
+    narrow: dict[tuple[Value, NarrowLayout], Value] = {}
+
+    @local(matmul)
+    def narrow_in_panels(rewriter: Rewriter, node: Node) -> Term | None:
+        """matmul(x, w) == panel_matmul(x, panels of w), w of 16-bit floats"""
+        x, w = map(rewriter.term, node.inputs)
+        layout = narrow_layout(node, costs)
+        large = 0 not in x.type.shape and w.type.bytes >= _LEAST_BYTES
+        if layout is None or not large or rewriter.producer(w.value, constant) is None:
+            return None
+        if (w.value, layout) not in narrow:
+            narrow[w.value, layout] = in_narrow_panels(w, layout).value
+        return narrow_product(node, x, rewriter.term(narrow[w.value, layout]))
+
+    return rewrite(graph, table([in_panels, bytes_in_panels, narrow_in_panels]))
 
 
 def _panels(w: Term, width: int) -> Term:

@@ -44,9 +44,10 @@ class Weights:
 
 # Steps.
 def cell_step(op: Op, products: Tensor, w: Weights, before: Sequence[Tensor]) -> tuple[Sequence[Tensor], Any]:
-    """The states after a step, given the products of its input."""
-    cell = ops.recurrent.FORWARD[op]
-    hidden = linear(before[0], w.hh, w.bias_hh)
+    """The states after a step, given the products of its input; both products may be 16-bit floats (of an autocast),
+    the states stay what they are."""
+    cell, dtype = ops.recurrent.FORWARD[op], before[0].dtype
+    products, hidden = products.cast(dtype), linear(before[0], w.hh, w.bias_hh).cast(dtype)
     return cell.forward(_cut(products, cell.gates), _cut(hidden, cell.gates), before)
 
 

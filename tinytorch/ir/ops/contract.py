@@ -11,7 +11,7 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define
 from tinytorch.ir.ops.core import cast, cast_array, computed_in_f32
 from tinytorch.ir.ops.view import permute
-from tinytorch.ir.types import DType, TensorType, f32, i32
+from tinytorch.ir.types import DType, TensorType, bf16, f32, i32
 
 
 def accumulator(dtype: DType) -> DType:
@@ -115,25 +115,32 @@ matmul = define(Op(
 ))  # fmt: skip
 
 
-def _panel_matmul_type(a: TensorType, panels: TensorType, *, columns: int) -> TensorType:
-    if a.dtype != panels.dtype or not a.dtype.is_float or a.dtype.bits < 32:
-        raise ShapeError(f"panel_matmul: needs f32 or f64, got {a} and {panels}")
-    if a.rank != 2 or panels.rank != 3 or a.shape[1] != panels.shape[1]:
+def _panel_matmul_type(a: TensorType, panels: TensorType, *, columns: int, dtype: DType | None = None) -> TensorType:
+    floats = a.dtype.is_float and panels.dtype.is_float
+    if not floats or (dtype is None and a.dtype != panels.dtype):
+        raise ShapeError(f"panel_matmul: needs operands of one float dtype, got {a} and {panels}")
+    if dtype is not None and (accumulator(a.dtype), accumulator(panels.dtype)) != (dtype, dtype):
+        raise ShapeError(f"panel_matmul: sums of {a.dtype} by {panels.dtype} are not kept in {dtype}")
+    pairs = panels.rank == 4
+    if pairs and (panels.dtype != bf16 or panels.shape[3] != 2):
+        raise ShapeError(f"panel_matmul: panels of pairs are bf16[count, k / 2, width, 2], got {panels}")
+    if a.rank != 2 or panels.rank not in (3, 4) or a.shape[1] != panels.shape[1] * (1 + pairs):
         raise ShapeError(f"panel_matmul: needs [rows, k] and panels [count, k, width], got {a} and {panels}")
-    count, _, width = panels.shape
+    count, width = panels.shape[0], panels.shape[2]
     if not width or -(-columns // width) != count:
         raise ShapeError(f"panel_matmul: {columns} columns do not take the panels {panels}")
-    return TensorType(a.dtype, (a.shape[0], columns))
+    return TensorType(dtype or a.dtype, (a.shape[0], columns))
 
 
-def _panel_matmul(a: Array, panels: Array, *, columns: int) -> Array:
-    count, depth, width = panels.shape
-    return products(a, panels.transpose(1, 0, 2).reshape(depth, count * width)[:, :columns])
+def _panel_matmul(a: Array, panels: Array, *, columns: int, dtype: DType | None = None) -> Array:
+    k_first = panels.transpose((1, 0, 2) if panels.ndim == 3 else (1, 3, 0, 2))
+    return _matmul(a, k_first.reshape(a.shape[1], -1)[:, :columns], dtype=dtype)
 
 
 panel_matmul = define(Op(
     name="panel_matmul", kind="contract",
-    doc="a @ b, given b's columns in panels [count, k, width], in which kernels read them; the last may overhang. A "
-        "pass puts it in the place of `matmul` behind all derivatives.",
+    doc="a @ b, given b's columns in panels [count, k, width], in which kernels read them; the last may overhang. In "
+        "bf16, k may lie in pairs, [count, k / 2, width, 2]. `dtype` is that of matmul. A pass puts it in the place of "
+        "`matmul` behind all derivatives.",
     infer=_panel_matmul_type, eval=_panel_matmul, vjp=NONDIFF, flops=_matmul_flops,
 ))  # fmt: skip

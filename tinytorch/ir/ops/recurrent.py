@@ -196,7 +196,8 @@ def _order(steps: int, reverse: bool) -> range:
 # Backward.
 def _grad_type(cell: Cell) -> Callable[..., Any]:
     def infer(*operands: TensorType, reverse: bool) -> Any:
-        if len(operands) != 3 * cell.states + cell.weights - 1 + (cell.kept > 0) or operands[0].rank != 3:
+        count = 3 * cell.states + cell.weights - 1 + (cell.kept > 0)
+        if len(operands) != count or operands[0].rank != 3 or operands[0].dtype.bits < 32:
             raise ShapeError(f"{cell.name}_grad: got {', '.join(map(str, operands))}")
         like = operands[0]
         steps, batch, size = like.shape

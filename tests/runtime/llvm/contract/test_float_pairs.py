@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.llvm.contract.test_kernel import FORCED, operand_of, run, target_of
-from tinytorch.ir.types import bf16, f16
+from tests.runtime.llvm.contract.test_panels import run_panels
+from tinytorch.ir.types import DType, bf16, f16, f32
 from tinytorch.runtime.llvm.contract.float_pairs import paired
 from tinytorch.runtime.llvm.contract.kernel import emit_matmul
 from tinytorch.runtime.llvm.contract.layout import product_of
@@ -119,3 +120,24 @@ def test_edges(transposed: bool, name: str) -> None:
     assert np.isposinf(out[4, :30]).all() and np.isneginf(out[0, 30]) and np.isposinf(out[6, 20])
     finite = np.isfinite(expected)
     assert (abs(out - expected)[finite] <= bound(np.nan_to_num(a), np.nan_to_num(b), 64)[finite] + 1e-6).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(TARGETS), st.one_of(st.integers(1, 20), st.integers(90, 110)), st.integers(1, 300),
+    st.integers(4, 700), st.sampled_from([(bf16, bf16), (f32, bf16), (f16, f16), (f32, f16)]), st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_weights_in_panels_stay_narrow(
+    name: str, m: int, n: int, k: int, dtypes: tuple[DType, DType], pairs: bool, transposed: bool
+) -> None:
+    """Any shape, in pairs or not, rows along k or across; with f32 nothing is flushed or rounded but sums."""
+    pairs = pairs and dtypes[1] is bf16
+    k = k // 2 * 2 if pairs else k
+    rng = np.random.default_rng(m * n + k)
+    a = rng.standard_normal((k, m) if transposed else (m, k)).astype(dtypes[0].numpy)
+    a = a.T if transposed else a
+    b = rng.standard_normal((k, n)).astype(dtypes[1].numpy)
+    out = run_panels(a, b, target_of(name), pairs=pairs)
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    assert (abs(out - exact) <= bound(a, b, k)).all()

@@ -22,12 +22,14 @@ from tinytorch.runtime.llvm.text.target import Target
 TARGETS = ["host", *FORCED]
 
 
-def panels_of(b, width):
-    """b's columns in panels, absent ones as zeros."""
+def panels_of(b, width, pairs=False):
+    """b's columns in panels, absent ones as zeros; with `pairs` of k side by side."""
     k, n = b.shape
     count = -(-n // width)
     wide = np.zeros((k, count * width), b.dtype)
     wide[:, :n] = b
+    if pairs:
+        return np.ascontiguousarray(wide.reshape(k // 2, 2, count, width).transpose(2, 0, 3, 1))
     return np.ascontiguousarray(wide.reshape(k, count, width).transpose(1, 0, 2))
 
 
@@ -39,9 +41,9 @@ def add_bias(context):
     context.store(0, context.sums[0] + context.window(0)[0])
 
 
-def run_panels(a, b, target, bias=None, seed=0):
+def run_panels(a, b, target, bias=None, seed=0, pairs=False):
     """The product, plus a bias if there is one; chunks in a random order, scratch dirty."""
-    panels, out = panels_of(b, width_of(target)), np.full((a.shape[0], b.shape[1]), np.nan, np.float32)
+    panels, out = panels_of(b, width_of(target), pairs), np.full((a.shape[0], b.shape[1]), np.nan, np.float32)
     epilogue = None if bias is None else Epilogue("bias", add_bias, (operand_of(bias),))
     module = Module(target.attributes)
     operands = (operand_of(a), operand_of(panels), operand_of(out))

@@ -135,7 +135,7 @@ class _DotTile:
         """total + x · y, of vectors of a row and of a column."""
         if self.key.groups:
             return self.key.groups.dot(self.fn, self.key.target, total, self.vectors.value(x), self.vectors.value(y))
-        if self.key.pairs:
+        if self.key.pairs == "dot":
             return dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 

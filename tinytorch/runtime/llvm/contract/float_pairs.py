@@ -6,6 +6,9 @@ such an operand times an infinity is NaN. A finite sum of n products then differ
 of f32 does, and by at most 2**-126 (2 n + the sum of the operands' magnitudes). Everywhere else bf16 is widened to f32
 while it is packed or loaded, and subnormals are what they are.
 
+Weights that are laid out in panels of pairs are read in this way by one product and another: where the target has no
+such instruction, or meets f32, both halves of a lane become an f32, by a shift and a mask.
+
 An operand that is contiguous along k is read as lanes of 32 bits where it lies: its dtype says f32, though a lane holds
 two numbers of bf16. In another one a step of k takes two rows (or columns), which are interleaved when they are loaded;
 its dtype stays bf16.
@@ -17,7 +20,7 @@ from dataclasses import replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import DType, bf16, f32
-from tinytorch.runtime.llvm.contract.layout import Product
+from tinytorch.runtime.llvm.contract.layout import Pairs, Product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
@@ -35,7 +38,18 @@ def paired(product: Product, target: Target) -> Product:
     if product.k % 2 or product.k < _LEAST:
         return product
     a, b = _in_pairs(product.a, -1), _in_pairs(product.b, -2)
-    return product if a is None or b is None else replace(product, a=a, b=b, pairs=True)
+    return product if a is None or b is None else replace(product, a=a, b=b, pairs="dot")
+
+
+def pairs_of_panels(a: Buffer, panels: Buffer, target: Target) -> tuple[Buffer, Buffer, Pairs]:
+    """a [m, k] and panels [count, k / 2, width, 2] of bf16 with a pair for each step of k, and what to do with them:
+    those of panels are widened where the target cannot multiply pairs, or a is none of bf16."""
+    view = _in_pairs(a, -1) if target.has_bf16 and a.dtype is bf16 else None
+    lanes = Buffer(f32, panels.shape[:3], tuple(step // 2 for step in panels.strides[:3]))
+    if view is not None:
+        return view, lanes, "dot"
+    rows, column = a.strides
+    return replace(a, shape=(a.shape[0], a.shape[1] // 2), strides=(rows, 2 * column)), lanes, "widen"
 
 
 def _in_pairs(x: Buffer, axis: int) -> Buffer | None:
@@ -72,6 +86,12 @@ def load_lanes(
         loaded = fn.load_strided(pointer, I16.widen(emitter.lanes), stride * 2, fn.value(offset) + behind, mask=mask)
         halves.append(fn.convert("zext", loaded, wide))
     return emitter.lane(fn.bitcast(halves[0] | (halves[1] << 16), F32.widen(emitter.lanes)), f32)
+
+
+def widened(fn: Function, x: Register) -> tuple[Register, Register]:
+    """The first and the second numbers of pairs, in f32."""
+    bits = fn.bitcast(x, I32.widen(x.type.lanes))
+    return fn.bitcast(bits << 16, x.type), fn.bitcast(bits & -0x10000, x.type)
 
 
 def dot(fn: Function, total: Register, x: Register, y: Register) -> Register:

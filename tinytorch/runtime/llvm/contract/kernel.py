@@ -19,10 +19,10 @@ from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.runtime.llvm.contract.columns_first import columns_first
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
-from tinytorch.runtime.llvm.contract.float_pairs import paired
+from tinytorch.runtime.llvm.contract.float_pairs import paired, pairs_of_panels
 from tinytorch.runtime.llvm.contract.groups import Groups, grouped, groups_of, groups_of_panels
 from tinytorch.runtime.llvm.contract.int4 import emit_int4
-from tinytorch.runtime.llvm.contract.layout import Product, product_of, product_of_byte_panels, product_of_panels
+from tinytorch.runtime.llvm.contract.layout import Pairs, Product, product_of, product_of_byte_panels, product_of_panels
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.contract.plan import plan_product
 from tinytorch.runtime.llvm.contract.plan_bytes import plan_of_byte_panels
@@ -62,9 +62,13 @@ def emit_matmul(
 def emit_panel_matmul(
     module: Module, name: str, a: Buffer, b: Buffer, out: Buffer, target: Target, epilogue: Epilogue | None = None
 ) -> KernelCode:
-    """The same for a [M, K], out [M, N], and b in row-major panels [count, K, width] of whole vectors or not."""
+    """The same for a [M, K], out [M, N], and b in row-major panels [count, K, width] of whole vectors or not, or
+    [count, K / 2, width, 2] of pairs of bf16."""
     ends = epilogue or STORE_SUMS
-    product = product_of_panels(a, b, (out, *ends.outputs), ends.operands)
+    pairs: Pairs = "none"
+    if len(b.shape) == 4:
+        a, b, pairs = pairs_of_panels(a, b, target)
+    product = replace(product_of_panels(a, b, (out, *ends.outputs), ends.operands), pairs=pairs)
     return _emit(module, name, product, product, None, target, epilogue)
 
 

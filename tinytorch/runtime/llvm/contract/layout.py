@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType, Shape
 from tinytorch.runtime.llvm.contract.grid import Grid
 from tinytorch.runtime.llvm.kernel import Buffer
+
+Pairs = Literal["none", "dot", "widen"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Product:
     inputs: tuple[Buffer, ...]
     transposed: bool = False  # rows and columns stand for the caller's columns and rows
     panels: int = 0  # columns of a panel, if b lies in panels [count, k, columns]
-    pairs: bool = False  # a step of k takes two numbers of each operand (`float_pairs`)
+    pairs: Pairs = "none"  # where not, a step of k takes two numbers of each operand (`float_pairs`)
 
     @property
     def batch(self) -> Shape:
@@ -59,7 +62,7 @@ class Product:
 
     @property
     def flops(self) -> int:
-        return 2 * self.batches * self.m * self.n * self.k * (1 + self.pairs)
+        return 2 * self.batches * self.m * self.n * self.k * (1 if self.pairs == "none" else 2)
 
 
 def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]) -> Product:
@@ -78,8 +81,8 @@ def product_of(a: Buffer, b: Buffer, results: Sequence[Buffer], inputs: Sequence
 
 
 def product_of_panels(a: Buffer, panels: Buffer, results: Sequence[Buffer], inputs: Sequence[Buffer]) -> Product:
-    """The product of a [m, k] and the columns of b in row-major panels [count, k, width]."""
-    width = panels.shape[-1]
+    """The product of a [m, k] and the columns of b in row-major panels [count, k, width]; those of pairs are f32."""
+    width = panels.shape[2]
     b = Buffer(panels.dtype, (panels.shape[1], results[0].shape[-1]), (width, 1))
     product = Product(a, b, tuple(results), tuple(inputs), panels=width)
     _check(product)

@@ -121,7 +121,7 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
     pack_b = "none" if product.panels else _pack_b(product, target)
     pack_a = _pack_a(product, panel)
     k_block = max(1, product.k) if pack_b == "none" and product.n <= panel else _even_blocks(product.k, _DEPTH, lanes)
-    if pack_a == "none" and _collides(product, panel):
+    if pack_a == "none" and product.pairs != "widen" and _collides(product, panel):
         pack_a = "rows"
     columns = max(panel, 2 * target.l2_bytes // (k_block * size) // panel * panel)
     item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, columns)
@@ -226,6 +226,8 @@ def _lanes(product: Product, target: Target) -> int:
 def _tile_of_panel(product: Product, lanes: int, most: int, tallest: int) -> Tile:
     """The best tile as wide as the panels that b lies in."""
     wide = product.panels // lanes
+    if product.pairs == "widen":  # two elements of each row of a are held as well
+        tallest = max(1, min(tallest, (most + most // 3 - 2) // (wide + 2)))
     tiles = [Tile(tall, wide) for tall in range(1, min(product.m, max(1, most // wide), tallest) + 1)]
     return min(tiles, key=lambda tile: _estimate(product.m, -(-product.n // lanes), tile, _STREAMED_VECTOR))
 
@@ -241,7 +243,8 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     tile = Tile(tile.rows, tile.vectors * max(1, streams))
     panel = tile.vectors * lanes
     collides = product.a.row_bytes % _PAGE == 0 and product.m > 2 and product.k > _DEPTH // 2
-    pack_a = "rows" if collides and product.a.strides[-1] == 1 and product.n >= 4 * panel else _pack_a(product, panel)
+    collides = collides and product.a.strides[-1] == 1 and product.pairs != "widen"
+    pack_a = "rows" if collides and product.n >= 4 * panel else _pack_a(product, panel)
     item_columns = share(product.n, _wanted_chunks(product), 1 if pack_a == "none" else _PACKED_COLUMNS, panel)
     k_block = product.k if product.m <= tile.rows else min(2 * _DEPTH, _k_block(product, panel, lanes, target))
     return _plan(
@@ -369,7 +372,7 @@ def _pack_b(product: Product, target: Target) -> Literal["none", "copy", "transp
 def _pack_a(product: Product, panel: int) -> Literal["none", "rows", "panels"]:
     """Pack a where several panels read it and its elements lie apart, or must be converted."""
     a = product.a
-    if product.n <= panel or product.m < 4:
+    if product.n <= panel or product.m < 4 or product.pairs == "widen":
         return "none"
     convert = a.dtype is not product.compute
     if abs(a.row_bytes) < abs(a.column_bytes):

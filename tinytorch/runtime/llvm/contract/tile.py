@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.runtime.llvm.contract.dot_tile import write_dot
-from tinytorch.runtime.llvm.contract.float_pairs import dot, load_lanes
+from tinytorch.runtime.llvm.contract.float_pairs import dot, load_lanes, widened
 from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Loops, Totals, add_pair, sum_chains, sum_walk
 from tinytorch.runtime.llvm.contract.tile_key import Ahead, Source, TileKey, Walk
@@ -258,6 +258,8 @@ class _OuterTile:
         """One k: the side with fewer registers is held, the other streams past it."""
         rows, width = self.key.tile.rows, self.key.tile.vectors
         following = list(sums)
+        if self.key.pairs == "widen":
+            return self._widening_step(a, b, following)
         if self.key.form == "lanes":
             for j in range(width):
                 y = self._b_vector(b, j)
@@ -290,13 +292,25 @@ class _OuterTile:
                 following[at] = groups.dot_two(self.fn, following[at], (x, y), (first, second))
         return following
 
+    def _widening_step(self, a: Register, b: Register, following: list[Register]) -> list[Register]:
+        """Two of k: each vector of pairs is loaded once."""
+        rows, width = self.key.tile.rows, self.key.tile.vectors
+        second = self.fn.at(a, self.key.a.k_step // 2)
+        held = [[self._a_element(at, i) for i in range(rows)] for at in (a, second)]
+        for j in range(width):
+            for y, elements in zip(widened(self.fn, self.vectors.value(self._b_vector(b, j))), held, strict=True):
+                for i, x in enumerate(elements):
+                    at = i * width + j
+                    following[at] = self._add(x, self.vectors.lane(y, self.key.compute), following[at])
+        return following
+
     def _add(self, x: Lane, y: Lane, total: Register) -> Register:
         if self.key.dot:
             return self.key.dot.add(self.fn, total, [(self.vectors.value(x), self.vectors.value(y))])
         if self.key.groups:
             pair = self.vectors.value(x), self.vectors.value(y)
             return self.key.groups.dot(self.fn, self.key.target, total, *pair)
-        if self.key.pairs:
+        if self.key.pairs == "dot":
             return dot(self.fn, total, self.vectors.value(x), self.vectors.value(y))
         return self.vectors.value(self.vectors.fma(x, y, self.vectors.lane(total, self.key.compute)))
 
@@ -330,4 +344,4 @@ class _OuterTile:
         self, emitter: LaneEmitter, at: Register, source: Source, stride: int, offset: int, mask: Register | None = None
     ) -> Lane:
         """Elements of an operand, or pairs of them."""
-        return load_lanes(emitter, at, source.dtype, stride, offset, source.k_step, self.key.pairs, mask)
+        return load_lanes(emitter, at, source.dtype, stride, offset, source.k_step, self.key.pairs == "dot", mask)

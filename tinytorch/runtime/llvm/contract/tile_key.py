@@ -8,6 +8,7 @@ from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.dots import ByteDot
 from tinytorch.runtime.llvm.contract.groups import Groups
+from tinytorch.runtime.llvm.contract.layout import Pairs
 from tinytorch.runtime.llvm.contract.plan import Streams, Tile
 from tinytorch.runtime.llvm.contract.sums import Summation, steps_of, summation_of
 from tinytorch.runtime.llvm.text.target import Target
@@ -72,7 +73,7 @@ class TileKey:
     packs: int = 0
     ahead: Ahead | None = None
     touches: bool = False
-    pairs: bool = False  # each lane of the operands holds two numbers of bf16
+    pairs: Pairs = "none"  # what is done where each lane of b holds two numbers of bf16
     panels: tuple[int, int] | None = None  # vectors in a panel of b, and bytes from one to the next; else one has all
     panel_sums: int = 0  # bytes from the sums of a panel to those of the next, where they are not neighbours
 

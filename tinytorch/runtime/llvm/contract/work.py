@@ -201,7 +201,7 @@ class Work:
 
     def pack_a(self, block: Block, i: Register, rows: Register, depth: Depth) -> None:
         """Rows of the item from its row i on, for a block of k."""
-        fn, plan, a, pairs = self.fn, self.plan, self.product.a, self.product.pairs
+        fn, plan, a, pairs = self.fn, self.plan, self.product.a, self.product.pairs == "dot"
         source = fn.at(block.a, i * a.row_bytes + depth.start * a.column_bytes)
         if self.groups:
             pack = pack_row_groups(self.module, self.single.a, self.groups, plan.lanes, self.target)
@@ -248,7 +248,7 @@ class Work:
         else:
             operand = self.module, self.product.b, width, plan.lanes, self.target
             across = plan.pack_b == "transpose"
-            pack = pack_transposed(*operand) if across else pack_columns(*operand, self.product.pairs)
+            pack = pack_transposed(*operand) if across else pack_columns(*operand, self.product.pairs == "dot")
         fn.call(pack, args)
 
     def tile(

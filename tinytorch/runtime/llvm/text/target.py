@@ -80,6 +80,7 @@ class Target:
             small_byte_group=4 if fours or (twos and self.vector_bytes >= 32) else 2 if twos else 0,
             vector_bytes=self.vector_bytes,
             vector_registers=self.vector_registers,
+            multiplies_pairs=self.has_bf16,
             panel_vectors=4 if self.vector_registers >= 32 else 2,
             byte_dots=self.byte_dots,
             quad_pairs=frozenset(pair for pair in _BYTES if self.multiplies_bytes(*pair)),
