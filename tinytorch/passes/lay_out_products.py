@@ -27,8 +27,8 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
                                       %y = panel_matmul(%x, %1)
 
     A kernel would pack other operands itself, in each call, and read few rows' weights across their rows. Weights of
-    bytes become [count, k / size, width, size] for `byte_panel_matmul` (see `lay_out_bytes`), those
-    of 16-bit floats stay such (`lay_out_narrow`).
+    bytes become [count, k / size, width, size] for `byte_panel_matmul` (see `lay_out_bytes`), those of 16-bit floats
+    stay such (`lay_out_narrow`).
     """
     known: dict[object, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
     readers = Counter(node.inputs[1] for node in graph.nodes if node.op is matmul and _many_rows(node))

@@ -135,3 +135,21 @@ def test_generation_under_autocast() -> None:
     with tt.autocast():
         tokens = model.generate([3, 1, 4], 12, temperature=0)
         assert tokens == model.generate([3, 1, 4], 12, temperature=0, cache=tt.KVCache(1, 32, 2, 16, dtype=tt.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", [tt.bfloat16, tt.float16])
+def test_narrow_weights_meet_wide_activations(dtype: Any) -> None:
+    """Promoted in the program, read as they are by the graph: constants of 16 bits, and results that only the rounding
+    of weights has changed."""
+    tt.manual_seed(0)
+    layer = tt.nn.Linear(128, 96)
+    x, w = tt.randn(2, 128), layer.weight.to(dtype).detach()
+    exact = x.numpy() @ w.float().numpy().T + layer.bias.detach().numpy()
+    frozen = tt.compile(lambda x: tt.nn.functional.linear(x, w, layer.bias.detach()), freeze=True)
+    automatic = tt.compile(layer, freeze=True, autocast=dtype)
+    with tt.no_grad():
+        np.testing.assert_allclose(frozen(x).numpy(), exact, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(automatic(x).numpy(), exact, atol=0.02)
+    for compiled in (frozen, automatic):
+        kept = [n for n in compiled.graph.nodes if n.op.name == "constant" and n.output.type.size >= 128 * 96]
+        assert [n.output.type.dtype for n in kept] == [dtype]
