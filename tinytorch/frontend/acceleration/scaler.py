@@ -211,11 +211,9 @@ class GradScaler(Tracked):
             factor = 1.0 / self._scale
             if mode.trace is not None:
                 factor = where(seen.progress > 0, 1.0, factor)
-            largest = [g.abs().amax().cast(f32) for g in gradients if g.numel()]
-            finite = stack(largest).amax() < np.inf if largest else self._scale > 0
-            seen.overflow.copy_(where(finite, seen.overflow, 1.0))
             for g in gradients:
                 g.mul_(factor.cast(g.dtype))
+            seen.overflow.copy_(where(_finite(gradients), seen.overflow, 1.0))
             seen.progress.copy_(seen.progress.maximum(_UNSCALED))
         seen.within = None if mode.trace is None else weakref.ref(mode.trace)
 
@@ -225,9 +223,11 @@ class GradScaler(Tracked):
             if mode.trace is None:
                 seen.progress.copy_(np.asarray(_STEPPED))
                 return None if float(overflow) else seen.optimizer.step()
-            before = [(t, t.clone()) for t in seen.changed()]
+            before, skipped = [(t, t.clone()) for t in seen.changed()], overflow > 0
+            for p in seen.parameters():
+                if p.grad is not None:  # so that the update comes behind the question, and is made in one pass
+                    p.grad.copy_(where(skipped, 0.0, p.grad))
             result = seen.optimizer.step()
-            skipped = overflow > 0
             for tensor, old in before:
                 tensor.copy_(where(skipped, old, tensor))
             seen.progress.copy_(seen.progress.maximum(_STEPPED))
@@ -261,6 +261,15 @@ class GradScaler(Tracked):
         self.set_growth_interval(state_dict["growth_interval"])
         self._scale.copy_(np.asarray(scale, np.float32))
         self._good.copy_(np.asarray(good))
+
+
+def _finite(gradients: Sequence[Tensor]) -> Tensor:
+    """Whether all elements are, by the largest and the smallest, which are NaN where one is."""
+    some = [g for g in gradients if g.numel()]
+    if not some:
+        return Tensor(True)
+    largest, smallest = (stack([f(g).cast(f32) for g in some]) for f in (Tensor.amax, Tensor.amin))
+    return (largest.amax() < np.inf) & (smallest.amin() > -np.inf)
 
 
 def _is_scale(x: float) -> bool:
