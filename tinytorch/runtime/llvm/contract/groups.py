@@ -24,6 +24,7 @@ from tinytorch.runtime.llvm.contract.byte_dots import (
 )
 from tinytorch.runtime.llvm.contract.layout import Product
 from tinytorch.runtime.llvm.contract.pack import row_pitch
+from tinytorch.runtime.llvm.contract.plan import sums_along_k
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -91,6 +92,8 @@ def groups_of(product: Product, target: Target) -> Groups | None:
     dots = target.byte_dots
     if small or not {a, b} <= {i8, u8} or dots == "none":
         return None
+    if groups_along_k(a, b, target) and sums_along_k(product, target.lanes(product.compute)):
+        return None  # packing would take longer than all of the product
     if dots == "pair":
         return Groups("pair", a, b)
     right = b if target.multiplies_bytes(a, b) else other_kind(b)

@@ -35,7 +35,7 @@ from tinytorch.runtime.llvm.text.types import F32, I8, I16, I32, I64, PTR, LLTyp
 
 _BLOCK = 32  # steps of k whose products 16 bits hold: 8 · (15 + 15) · 128 < 2¹⁵
 _LOW = 0x0F0F0F0F
-_MOST_ROWS = 4  # of a tile
+_MOST_ROWS = 8  # of a tile
 _MOST_PANELS = 4  # that are read side by side
 _ITEM_ROWS = 64  # whose copies stay in L2
 _ITEM_PANELS = 4  # that repay copying the rows of an item

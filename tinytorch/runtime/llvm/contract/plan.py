@@ -96,7 +96,7 @@ def plan_product(product: Product, target: Target, grouped: bool = False) -> Pro
     lanes = target.lanes(product.compute)
     if product.panels:
         return _few_rows_of_panels(product, target) if product.m <= _FEW_PANEL_ROWS else _rows_first(product, target)
-    if grouped or _sums_along_k(product, lanes):
+    if grouped or sums_along_k(product, lanes):
         return _columns_first(product, target, grouped)
     if _streams_rows(product, target):
         return _rows_of_b(product, target)
@@ -181,7 +181,7 @@ def _rows_of_b(product: Product, target: Target) -> ProductPlan:
 def _columns_first(product: Product, target: Target, grouped: bool) -> ProductPlan:
     """Panels of columns outside."""
     lanes = target.lanes(product.compute)
-    form = "dot" if not grouped and _sums_along_k(product, lanes) else "outer"
+    form = "dot" if not grouped and sums_along_k(product, lanes) else "outer"
     most = accumulators(product.compute, target)
     streams = None
     panel = lanes
@@ -314,7 +314,7 @@ def _estimate(m: int, vectors: int, tile: Tile, streamed: float) -> float:
     return steps * (1 + 0.015 * len(shapes))
 
 
-def _sums_along_k(product: Product, lanes: int) -> bool:
+def sums_along_k(product: Product, lanes: int) -> bool:
     """Whether both operands are contiguous along k and there is too little reuse to repay transposing b.
 
     Transposing costs about half a step per element of b; a dot product adds some eight steps across lanes to each
