@@ -54,6 +54,9 @@ def emit_conv(
     return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
+_WAITING = 8 << 10  # bytes of sums, at most, that leave L1 to images and weights
+
+
 @dataclass(frozen=True)
 class _Item:
     """What is being computed: the group, the first and the number of images and rows of outputs, and the first
@@ -89,6 +92,9 @@ class _ForwardWriter:
         places = (conv.images.shape[0], *conv.places)
         self.pooled = epilogue.pooled if epilogue else None
         self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
+        # What is pooled in registers leaves few sums of a tile: those of a row wait for each other.
+        row = conv.places[1] * self.plan.panel * self.size
+        self.gathers = conv.block != (1, 1) and self.plan.cut == "x" and row <= _WAITING
         self.layout = image_layout(conv, self.plan.rows * conv.block[0], self.plan.panel)
         self.packed_at = aligned(self.layout.bytes(self.plan.images))
         packed = math.prod(weights.shape) if self.plan.form == "dot" else conv.depth * self.plan.panel
@@ -109,6 +115,8 @@ class _ForwardWriter:
         """Outputs whose sums wait for an epilogue: a tile's, or whole rows that are pooled together."""
         if self.pooled and self.plan.cut == "x":
             return self.pooled[0] * self.conv.outputs[1]
+        if self.gathers:
+            return self.conv.places[1]
         return self.plan.tile.rows // math.prod(self.conv.block)
 
     def write(self) -> None:
@@ -286,6 +294,8 @@ class _ForwardWriter:
                 for i in range(band):
                     tile = partial(self._tile, item, a, j, width, n, y + i, slot=i * columns)
                     along(fn.const(columns), columns % part, tile)
+                if self.gathers and self.epilogue:
+                    self._finish(item, self.sums, columns, width, n, y, none, item.column + j)
                 self._store_pooled(item, j, width, n, y, band)
 
             fn.loop(item.rows, [], rows, step=band)
@@ -317,22 +327,38 @@ class _ForwardWriter:
         place = ((item.image + n) * conv.places[0] + item.row + y) * conv.places[1] + x
         stride = self.plan.panel * self.size if self.epilogue else self.grid.results[0].row_bytes
         to = self.sums if self.epilogue else self._result(item.group, place, column)
-        if self.pooled:
+        waits = self.pooled or (self.gathers and self.epilogue)
+        if waits:
             to = fn.at(to, (x + slot) * stride)
         b = self._packed if self.plan.packs else self._weights_at(item, j)
         if self.starts:
             self.starts.put(fn, to, len(places), stride)
         self._call_tile(a, b, to, rows, [i * stride for i in range(len(places))], width)
-        if self.pooled or not self.epilogue:
-            return
-        wide = fn.const(width)
+        if not waits and self.epilogue:
+            self._finish(item, to, len(places), width, n, y, x, column)
+
+    def _finish(
+        self,
+        item: _Item,
+        sums: Register,
+        places: int,
+        width: int,
+        n: Register,
+        y: Register,
+        x: Register,
+        column: Register,
+    ) -> None:
+        """The epilogue of so many places from (y, x) of image n on, whose sums lie together."""
+        fn, conv = self.fn, self.conv
+        place = ((item.image + n) * conv.places[0] + item.row + y) * conv.places[1] + x
+        wide, stride = fn.const(width), self.plan.panel * self.size
         if self.flat:
-            fn.call(self.finish, [self.frame, to, fn.const(len(places)), wide, place, column, item.group])
+            fn.call(self.finish, [self.frame, sums, fn.const(places), wide, place, column, item.group])
             return
-        run = part if self.plan.cut == "x" else conv.places[1]
-        for i in range(0, len(places), run):
+        run = min(places, conv.places[1])
+        for i in range(0, places, run):
             line = item.group * (conv.images.shape[0] * conv.places[0]) + place // conv.places[1] + i // run
-            fn.call(self.finish, [self.frame, fn.at(to, i * stride), fn.const(run), wide, x, column, line])
+            fn.call(self.finish, [self.frame, fn.at(sums, i * stride), fn.const(run), wide, x, column, line])
 
     def _store_pooled(
         self, item: _Item, j: Register, width: int, n: Register, y: Register, rows: int, slot: int = 0
