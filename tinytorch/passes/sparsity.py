@@ -41,6 +41,7 @@ _DENSE = 1.1  # a multiply-add of a dense product, with what is around it
 _SPARSE = 1.15  # the same of a sparse one
 _PLACE = 0.9  # to find an element of x: a cycle, in which AVX-512 multiplies one vector, others two
 _ENTRY = 1.4  # an entry that meets vectors of rows
+_LOADED = 0.25  # and each of its elements
 _SLAB = 20  # to begin and to end a slab
 _TRANSPOSE = 0.3  # an element of x or of the sums, where vectors run along the rows
 _GROUP_OF_FOUR = (3.5, 4)  # two of four: for all rows, and for each
@@ -116,6 +117,8 @@ def _times(w: Array, rows: int, far: bool, costs: Costs) -> Iterator[tuple[Form,
     lanes, columns = costs.lanes(dtype_of(w.dtype)), w.shape[1]
     few = rows <= _FEW_ROWS
     for side_by_side, entries in _entries(w):
+        if not few and side_by_side > costs.vector_registers // 2:  # which have no room for a sum of each
+            break
         each = max(lanes, side_by_side) if few else side_by_side
         form = Form(each, side_by_side, _width(columns, max(each, lanes), few))
         time = _time_of_columns if few else _time_of_rows
@@ -176,7 +179,7 @@ def _time_of_rows(form: Form, entries: int, w: Array, rows: int, far: bool, cost
     each = form.side_by_side * _SPARSE
     slabs = -(-w.shape[1] // form.side_by_side) * blocks_of(w.shape[0])
     turned = rows * sum(w.shape) * _TRANSPOSE
-    entry = vectors * each + tiles * _ENTRY * _cycles(costs)
+    entry = vectors * each + tiles * (_ENTRY * _cycles(costs) + _LOADED * form.side_by_side)
     read = _read(entries * (form.side_by_side * w.dtype.itemsize + 1), far, costs)
     return max(entries * entry, read) + slabs * tiles * _SLAB / 2 + turned
 

@@ -12,7 +12,7 @@ from tests.execution import assert_near, assert_same, compiled, expected, kernel
 from tests.runtime.llvm.index.kernels import TARGETS, target_of
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.op import apply
+from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.contract import transposed
 from tinytorch.ir.ops.sparse import (
     layout_of,
@@ -51,7 +51,7 @@ def two_of_four(shape: tuple[int, int], seed: int = 0) -> Array:
     return w.reshape(-1, shape[1])[: shape[0]]
 
 
-def graph_of(op: object, arrays: list[Array], columns: int, epilogue: bool = False, turned: bool = False) -> Graph:
+def graph_of(op: Op, arrays: list[Array], columns: int, epilogue: bool = False, turned: bool = False) -> Graph:
     """The product; with an epilogue, a bias and ReLU follow; x may come transposed."""
     builder = Builder()
     operands = [Expr(builder, builder.input(TensorType(dtype_of(a.dtype), a.shape))) for a in arrays]
@@ -66,7 +66,7 @@ def graph_of(op: object, arrays: list[Array], columns: int, epilogue: bool = Fal
     return builder.build(results)
 
 
-def check(op: object, x: Array, weight: Array, arrays: list[Array], target: str, way: int = 0) -> None:
+def check(op: Op, x: Array, weight: Array, arrays: list[Array], target: str, way: int = 0) -> None:
     """The kernel against the reference and against the dense product."""
     columns, epilogue, turned = weight.shape[1], way & 1 == 1, way & 2 == 2
     bias = [np.linspace(-1, 1, columns).astype(x.dtype)] if epilogue else []
@@ -115,9 +115,9 @@ def test_two_of_four(lanes: int, target: str) -> None:
     for way, (rows, shape) in enumerate([(1, (64, 5 * lanes)), (3, (37, 40)), (2, (4, 1)), (9, (258, 100))]):
         w = two_of_four(shape, way)
         x = np.random.default_rng(rows).normal(size=(rows, shape[0])).astype(np.float32)
-        arrays = list(pack_semi_structured(w, lanes))
-        np.testing.assert_array_equal(unpack_semi_structured(*arrays, *shape), w)
-        check(semi_structured_matmul, x, w, arrays, target, way)
+        values, positions = pack_semi_structured(w, lanes)
+        np.testing.assert_array_equal(unpack_semi_structured(values, positions, *shape), w)
+        check(semi_structured_matmul, x, w, [values, positions], target, way)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
