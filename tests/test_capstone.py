@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from pathlib import Path
@@ -14,13 +13,16 @@ import pytest
 import tinytorch as tt
 from milestones import capstone, capstone_models, cnn, tinygpt
 from milestones.capstone_decoding import decode_step
-from milestones.capstone_models import Scale
+from milestones.capstone_models import Scale, Subject
+from milestones.capstone_variants import Recipe, variants_of
+from tinytorch.frontend.benchmarking.candidates import stored_bytes
 from tinytorch.frontend.benchmarking.comparison import Comparison, Result
 from tinytorch.frontend.benchmarking.intervals import Interval
 from tinytorch.frontend.benchmarking.metrics import METRICS
 
+ZEROS = ("2:4 zeros", lambda model: tt.prune_n_of_m(model, 2, 4))
 needs_data = pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs data: set TINYTORCH_DATA")
-SMALL = tinygpt.Size(1e9, layers=2, heads=2, dim=16, dropout=0.1, rate=0.02, nats=9.0, aim=8.0)
+SMALL = tinygpt.Size(1e9, layers=1, heads=2, dim=16, dropout=0.1, rate=0.02, nats=9.0, aim=8.0)
 
 
 @pytest.mark.parametrize("position", [0, 3, 100])
@@ -89,6 +91,23 @@ def test_without_data_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capstone.main(["--out", str(tmp_path), "--cnn", str(tmp_path / "none")]) == 2
 
 
+def test_forms_are_made_of_the_model_which_stays_as_it_is() -> None:
+    tt.manual_seed(0)
+    model = tt.Sequential(tt.Linear(8, 32), tt.ReLU(), tt.Linear(32, 4))
+    before = {name: t.numpy().copy() for name, t in model.state_dict().items()}
+    tuned: list[Any] = []
+    subject = Subject("MLP", model, [], tt.randn(16, 8), tuned.append)
+    made = variants_of(subject, Recipe({"calibration_data": subject.calibration}, (0.5, 0.75), 4, ZEROS))
+    assert list(made) == [
+        "fp32", "int8", "50% narrower", "50% narrower, int8", "75% narrower", "75% narrower, int8", "2:4 zeros",
+    ]  # fmt: skip
+    assert made["fp32"] is model and all(np.array_equal(t.numpy(), before[n]) for n, t in model.state_dict().items())
+    assert [made[f"{share}% narrower"][0].out_features for share in (50, 75)] == [16, 8]
+    assert stored_bytes(made["int8"]) < stored_bytes(model) and not made["75% narrower"].training
+    assert tt.measure_sparsity(made["2:4 zeros"]) == 0.5
+    assert len(tuned) == 3 and tuned[-1] is made["2:4 zeros"]
+
+
 @needs_data
 def test_small_models_from_training_to_report(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     class Images(tt.CIFAR10):
@@ -106,10 +125,10 @@ def test_small_models_from_training_to_report(tmp_path: Path, monkeypatch: Any, 
             self.text = self.text[:4000]
             self.train, self.validation = self.text[:3500], self.text[3500:]
 
-    def two_forms(subject: Any, *_: Any) -> dict[str, Any]:
-        changed = copy.deepcopy(subject.model)
-        subject.tune(changed)
-        return {"fp32": subject.model, "tuned": changed.eval()}
+    def two_forms(subject: Any, recipe: Recipe) -> dict[str, Any]:
+        narrow = tt.prune_channels(subject.model, subject.calibration[:2], 0.5)
+        subject.tune(narrow.train())
+        return {"fp32": subject.model, "narrower": narrow.eval()}
 
     monkeypatch.setattr(capstone_models.tt, "CIFAR10", Images)
     monkeypatch.setattr(capstone_models.tt, "TinyShakespeare", Text)
@@ -123,7 +142,10 @@ def test_small_models_from_training_to_report(tmp_path: Path, monkeypatch: Any, 
     assert status == (0 if all(c["met"] for c in report["criteria"] if not c["aim"]) else 1)
     assert len(report["criteria"]) == 6 and report["figures"]["quick"]
     names = {name: {m["name"] for m in report["figures"][name]["comparison"]["models"]} for name in ("CNN", "GPT")}
-    assert names == {"CNN": {"fp32", "tuned"}, "GPT": {"fp32", "tuned"}}
+    assert names == {"CNN": {"fp32", "narrower"}, "GPT": {"fp32", "narrower"}}
+    for name in names:
+        whole, narrow = (model["figures"] for model in report["figures"][name]["comparison"]["models"])
+        assert all(narrow[metric] < whole[metric] for metric in ("size", "flops", "memory"))
     gpt = report["figures"]["GPT"]
     assert all(1 < nats < 6 for nats in gpt["nats"].values()) and gpt["comparison"]["samples"] == 1
     assert report["figures"]["CNN"]["batches"]["samples"] == 32
