@@ -27,13 +27,11 @@ from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
-from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import Consumed, TraceAgain, mode
-from tinytorch.frontend.tensor.storage import along, storage_of, version_of
-from tinytorch.frontend.tensor.tape import SPENT
+from tinytorch.frontend.tensor.storage import storage_of, version_of
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.numbers import NeedsValue
-from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, ViewOfRun, set_raw_grad
+from tinytorch.frontend.tracing.traced import Leaf, Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
 from tinytorch.ir.costs import Precision
@@ -49,7 +47,7 @@ from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Form, Signature, Varying
-from tinytorch.specialization import Specialization, is_single, release_gradients, with_gradients
+from tinytorch.specialization import Specialization, is_single, release_gradients, tensor_of, with_gradients
 
 if TYPE_CHECKING:
     from tinytorch.artifacts.record import SavedFunction
@@ -330,10 +328,10 @@ class Compiled:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
         for leaf, kept in effects.kept:
-            set_raw_grad(tensor(leaf), _result(kept, outputs, inputs))
+            set_raw_grad(tensor(leaf), tensor_of(kept, outputs, inputs))
         for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
             outputs[i] = self._differentiable(outputs[i], i, item, inputs)
-        return unflatten(traced.result, [_result(r, outputs, inputs) for r in traced.results])
+        return unflatten(traced.result, [tensor_of(r, outputs, inputs) for r in traced.results])
 
     def _differentiable(self, output: Tensor, index: int, item: Specialization, inputs: Sequence[Any]) -> Tensor:
         """`output` on the tape: its cotangent goes through the compiled gradient of the traced graph."""
@@ -492,14 +490,3 @@ def _named(function: types.FunctionType) -> Any:
     for part in function.__qualname__.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def _result(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
-    """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
-    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
-    if result.steps:
-        with grad_mode(result.differentiable):
-            made = along(result.steps, made)
-    if result.spent:
-        made._node, made._requires_grad = SPENT, True
-    return made.requires_grad_() if result.leaf else made

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.frontend.tensor.storage import Storage, version_of
+from tinytorch.frontend.tensor.storage import Storage, along, version_of
+from tinytorch.frontend.tensor.tape import SPENT
 from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, strides_of
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.memory import overlaps
@@ -61,6 +63,17 @@ def with_gradients(calls: Calls, leaves: Sequence[Leaf]) -> Calls:
 def found_gradients(leaves: Sequence[Leaf], args: Sequence[Tensor]) -> list[Any]:
     """What is in `grad` of each leaf."""
     return [(args[leaf] if isinstance(leaf, int) else leaf)._grad for leaf in leaves]
+
+
+def tensor_of(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """A tensor among the results; a view shares memory with what it is a view of, as in eager mode."""
+    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
+    if result.steps:
+        with grad_mode(result.differentiable):
+            made = along(result.steps, made)
+    if result.spent:
+        made._node, made._requires_grad = SPENT, True
+    return made.requires_grad_() if result.leaf else made
 
 
 @dataclass(eq=False)

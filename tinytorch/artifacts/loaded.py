@@ -20,10 +20,8 @@ from tinytorch.explain import explain
 from tinytorch.frontend.guards import freeze
 from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.sharing import over
-from tinytorch.frontend.tensor.storage import along
 from tinytorch.frontend.tracing.numbers import SMALL
 from tinytorch.frontend.tracing.traced import Result, strides_of
 from tinytorch.frontend.tree import Slot, unflatten
@@ -37,6 +35,7 @@ from tinytorch.passes.pipeline import PassRecord
 from tinytorch.report import Report
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import NumberSlot
+from tinytorch.specialization import tensor_of
 
 _WHOLE = Result(0, (), False)  # the first output
 
@@ -228,13 +227,7 @@ def _results(call: SavedCall, result: Any, tensors: Sequence[Tensor]) -> Any:
         return result
     outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
     inputs = (*tensors, *call.captured)
-    return unflatten(call.result, [_tensor(r, outputs, inputs) for r in call.results])
-
-
-def _tensor(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
-    made = outputs[result.source] if result.source >= 0 else inputs[~result.source]
-    with grad_mode(False):
-        return along(result.steps, made)
+    return unflatten(call.result, [tensor_of(r, outputs, inputs) for r in call.results])
 
 
 # Arguments.
