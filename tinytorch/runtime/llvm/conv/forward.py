@@ -54,6 +54,7 @@ def emit_conv(
     return KernelCode((Phase(name, writer.plan.chunks),), buffers, private_bytes=writer.scratch_bytes)
 
 
+_REPAYS = 4  # vectors of sums that repay a call of the epilogue
 _WAITING = 8 << 10  # bytes of sums, at most, that leave L1 to images and weights
 
 
@@ -92,9 +93,10 @@ class _ForwardWriter:
         places = (conv.images.shape[0], *conv.places)
         self.pooled = epilogue.pooled if epilogue else None
         self.plan = plan_convolution(conv, self.pooled or (1, 1), target)
-        # What is pooled in registers leaves few sums of a tile: those of a row wait for each other.
-        row = conv.places[1] * self.plan.panel * self.size
-        self.gathers = conv.block != (1, 1) and self.plan.cut == "x" and row <= _WAITING
+        # Where few sums of a tile are left when they are pooled in registers, those of a row wait for each other.
+        row, tile = conv.places[1] * self.plan.panel * self.size, self.plan.tile
+        few = tile.rows // math.prod(conv.block) * tile.vectors < _REPAYS
+        self.gathers = conv.block != (1, 1) and few and self.plan.cut == "x" and row <= _WAITING
         self.layout = image_layout(conv, self.plan.rows * conv.block[0], self.plan.panel)
         self.packed_at = aligned(self.layout.bytes(self.plan.images))
         packed = math.prod(weights.shape) if self.plan.form == "dot" else conv.depth * self.plan.panel
