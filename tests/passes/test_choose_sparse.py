@@ -78,9 +78,10 @@ def test_larger_blocks_and_more_zeros_take_less() -> None:
 
 def model_of(*shares: float) -> tt.nn.Sequential:
     tt.manual_seed(0)
-    model = tt.nn.Sequential(tt.nn.Linear(64, 320), tt.nn.ReLU(), tt.nn.Linear(320, 320), tt.nn.GELU())
-    for i, share in zip((0, 2), shares, strict=True):
-        weight = model[i].weight
+    layers = tt.nn.Linear(64, 320), tt.nn.Linear(320, 320)
+    model = tt.nn.Sequential(layers[0], tt.nn.ReLU(), layers[1], tt.nn.GELU())
+    for layer, share in zip(layers, shares, strict=True):
+        weight = layer.weight
         weight.data[...] *= pruned((weight.shape[1], weight.shape[0]), share, (1, 1), "float32").T != 0
     return model
 
@@ -107,7 +108,8 @@ def test_who_asks_for_exact_sums_gets_dense_products() -> None:
     exact = tt.compile(model, freeze=True, precision="exact", backend="llvm")(x)
     assert exact.isnan().all().item()
     hidden = tt.compile(model[:2], freeze=True, backend="llvm")(x).isnan().numpy()[0]
-    assert hidden[model[0].weight.numpy()[:, 3] != 0].all() and hidden.mean() < 0.5
+    weight = next(iter(model.parameters()))
+    assert hidden[weight.numpy()[:, 3] != 0].all() and hidden.mean() < 0.5
 
 
 def test_convolutions_of_one_place_and_empty_batches() -> None:
