@@ -51,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report("capstone", options.out)
     report.figures |= {"quick": options.quick, "threads": tt.get_num_threads()}
     try:
+        gpt = gpt_subject(options.gpt, scale, compile) if options.gpt else None  # a wrong file before any training
         cnn = cnn_subject(options.cnn, scale, compile)
         report.criteria += study(cnn, compare_cnn, recipe_of_cnn(cnn), scale, report)
-        gpt = gpt_subject(options.gpt, scale, compile)
+        gpt = gpt or gpt_subject(None, scale, compile)
         report.criteria += study(gpt, compare_gpt, GPT_RECIPE, scale, report)
     except DataError as error:
         console.print(f"No data: {error}")
