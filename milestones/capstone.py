@@ -19,7 +19,7 @@ from typing import Any
 
 import tinytorch as tt
 from milestones.capstone_decoding import POSITION, decode_step
-from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, cnn_subject, gpt_subject
+from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, WeightsError, cnn_subject, gpt_subject
 from milestones.capstone_variants import FP32, Recipe, variants_of
 from milestones.common import Criterion, Report, console, with_folder
 from tinytorch.frontend.benchmarking import Comparison
@@ -59,10 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
-    except (OSError, tt.TinyTorchError) as error:
-        if not (options.cnn or options.gpt):
-            raise
-        console.print(f"{type(error).__name__}: {error}")
+    except WeightsError as error:
+        console.print(f"No weights: {error}")
         return 2
     return report.finish()
 

@@ -20,6 +20,10 @@ CALIBRATION_WINDOWS = 4
 GPT_SIZE = "small"
 
 
+class WeightsError(Exception):
+    """A file does not hold the weights that it should."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much is trained and measured: widths of the CNN, epochs and operations of the short trainings, epochs of the
@@ -54,6 +58,13 @@ class Subject:
     tune: Callable[[Any], None]
 
 
+def _weights_of(file: Path) -> dict[str, Any]:
+    try:
+        return tt.load_safetensors(file)
+    except tt.TinyTorchError as error:
+        raise WeightsError(error.message) from error
+
+
 # The CNN.
 def cnn_subject(file: Path | None, scale: Scale, compile: bool) -> Subject:
     training, test = (tt.CIFAR10(train=t, normalize=True) for t in (True, False))
@@ -71,13 +82,16 @@ def cnn_subject(file: Path | None, scale: Scale, compile: bool) -> Subject:
 
 def _cnn_of(file: Path) -> Any:
     """The CNN whose weights milestone 3 wrote; its widths are those of the weights."""
-    weights = tt.load_safetensors(file)
+    weights = _weights_of(file)
     convolutions = {name: w for name, w in weights.items() if len(w.shape) == 4 and name.split(".")[0].isdecimal()}
     widths = [convolutions[name].shape[0] for name in sorted(convolutions, key=lambda name: int(name.split(".")[0]))]
     if not widths:
-        raise tt.TinyTorchError(f"{file} has no convolutions; --cnn takes cnn.safetensors of milestone 3")
+        raise WeightsError(f"{file} has no convolutions; --cnn takes cnn.safetensors of milestone 3")
     model = cnn.make_cnn(widths)
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except tt.TinyTorchError as error:
+        raise WeightsError(f"{file} is not of the CNN of milestone 3: {error.message}") from error
     return model
 
 
@@ -135,14 +149,14 @@ def _tensors(pair: tuple[Any, Any]) -> tuple[tt.Tensor, tt.Tensor]:
 
 def _gpt_of(file: Path, vocabulary: int) -> Any:
     """The GPT whose weights milestone 4 wrote, of the size that they fit."""
-    weights = tt.load_safetensors(file)
+    weights = _weights_of(file)
     for size in tinygpt.SIZES.values():
         model = tinygpt.make_model(size, vocabulary)
         own = model.state_dict()
         if own.keys() == weights.keys() and all(own[name].shape == weights[name].shape for name in own):
             model.load_state_dict(weights)
             return model
-    raise tt.TinyTorchError(
+    raise WeightsError(
         f"{file} fits none of the sizes {', '.join(tinygpt.SIZES)}; --gpt takes tinygpt.safetensors of milestone 4"
     )
 

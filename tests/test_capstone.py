@@ -68,9 +68,9 @@ def test_the_fastest_form_that_loses_little_counts() -> None:
 def test_weights_of_other_models_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "other.safetensors"
     tt.save_safetensors(tt.Linear(3, 4).state_dict(), file)
-    with pytest.raises(tt.TinyTorchError, match="--cnn takes cnn"):
+    with pytest.raises(capstone_models.WeightsError, match="--cnn takes cnn"):
         capstone_models._cnn_of(file)
-    with pytest.raises(tt.TinyTorchError, match="fits none of the sizes"):
+    with pytest.raises(capstone_models.WeightsError, match="fits none of the sizes"):
         capstone_models._gpt_of(file, 65)
 
 
@@ -88,7 +88,12 @@ def test_without_data_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
     monkeypatch.setattr(capstone_models.tt, "CIFAR10", missing)
     assert capstone.main(["--out", str(tmp_path)]) == 2
     assert "set TINYTORCH_DATA" in capsys.readouterr().out
-    assert capstone.main(["--out", str(tmp_path), "--cnn", str(tmp_path / "none")]) == 2
+
+
+@needs_data
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert capstone.main(["--out", str(tmp_path), "--gpt", str(tmp_path / "none")]) == 2
+    assert "No weights" in capsys.readouterr().out
 
 
 def test_forms_are_made_of_the_model_which_stays_as_it_is() -> None:
