@@ -47,8 +47,8 @@ QUICK = Scale((32, 64, 128), 2, 6e12, 1, 60, 2_000, 24, 9)
 class Subject:
     """A model in fp32 and what belongs to it.
 
-    data: whole batches (inputs, targets) that judge it; calibration: a batch of inputs; tune: trains a model of its kind for
-    a while, at a share of the rate that the training began with.
+    data: whole batches (inputs, targets) that judge it; calibration: a batch of inputs; tune: trains a model of its
+    kind for a while, at a share of the rate that the training began with.
     """
 
     name: str
