@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tinytorch as tt
+from tinytorch.frontend.profiling.memory import peak_bytes
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.llvm.backend import LlvmBackend
 
@@ -236,18 +236,6 @@ def profile_step(make: Callable[[bool], tt.Trainer], inputs: Any, targets: Any, 
         seconds=seconds,
         eager_seconds=median_seconds(lambda: eager(x, y), repeats),
     )
-
-
-def peak_bytes(call: Callable[[], Any]) -> int:
-    """The most memory that Python and numpy held at one time during `call`, beyond what they held before."""
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        call()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 def median_seconds(call: Callable[[], Any], repeats: int) -> float:

@@ -30,9 +30,9 @@ from tinytorch.frontend.benchmarking.metrics import TIMED, Metric, chosen_metric
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.flops import count_flops
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
-from tinytorch.frontend.profiling.latency import without_collections
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training.steps import samples_in
+from tinytorch.ir import collector
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -174,7 +174,7 @@ class Benchmark:
         counts = {name: _calls_within(call, self.seconds) for name, call in calls.items()}
         times: dict[str, list[float]] = {name: [] for name in models}
         order = np.random.default_rng(0)
-        with without_collections():
+        with collector.paused():
             for _ in range(self.rounds):
                 for name in order.permutation(list(models)):
                     time.sleep(_PAUSE)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.profiling.tables import shown_seconds
+from tinytorch.ir import collector
 
 PERCENTILES = (50, 90, 95, 99)
 _FEWEST = 5  # calls that are timed, however long they take
@@ -60,25 +59,13 @@ class Latency(float):
         return f"{shown} of {len(self.times)} calls"
 
 
-@contextmanager
-def without_collections():
-    """Python's collector of cycles off, which would stop at some of the calls."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def time_calls(call: Callable[[], Any], repeats: int, warmup: int, seconds: float) -> list[float]:
     """Seconds of each of `repeats` calls behind `warmup` others; fewer, but five at least, after `seconds` in all."""
     for _ in range(warmup):
         call()
     times: list[float] = []
     clock = time.perf_counter
-    with without_collections():
+    with collector.paused():  # which would stop at some of the calls
         end = clock() + seconds
         while len(times) < repeats and (len(times) < _FEWEST or clock() < end):
             start = clock()

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expansions import eval_of, fast_of, flops_of
-from tinytorch.ir.op import NONDIFF, Attrs, Nondiff, Op, Precision, Rule, Spelled, apply, as_tuple, define, unpacked
+from tinytorch.ir.op import NONDIFF, Attrs, Nondiff, Op, Rule, apply, as_tuple, define, unpacked
 from tinytorch.ir.ops.core import cast, filled, iota, normalize_axis, where, zeros_like
 from tinytorch.ir.ops.elementwise import (
     checked_index,
@@ -64,29 +64,15 @@ def define_composite(
     definition: Callable[..., Any],
     vjp: Vjp,
     results: int = 1,
-    spelled: Spelled | None = None,
     flops: Flops | None = None,
-    autocast: Precision | None = None,
+    **fields: Any,
 ) -> Op:
     """A composite whose `eval` and `fast` follow from its expansion; its `flops` too, unless the expansion does more
     than the definition asks for."""
     expand = _in_f32(definition)
     how, count, fast = eval_of(expand), flops or flops_of(expand), fast_of(expand)
     return define(
-        Op(
-            name,
-            "composite",
-            doc,
-            infer,
-            how,
-            vjp,
-            count,
-            expand=expand,
-            fast=fast,
-            results=results,
-            spelled=spelled,
-            autocast=autocast,
-        )
+        Op(name, "composite", doc, infer, how, vjp, count, expand=expand, fast=fast, results=results, **fields)
     )
 
 
