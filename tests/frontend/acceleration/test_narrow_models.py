@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tinytorch.runtime.backend import MISMATCH
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
@@ -153,3 +154,16 @@ def test_narrow_weights_meet_wide_activations(dtype: Any) -> None:
     for compiled in (frozen, automatic):
         kept = [n for n in compiled.graph.nodes if n.op.name == "constant" and n.output.type.size >= 128 * 96]
         assert [n.output.type.dtype for n in kept] == [dtype]
+
+
+@pytest.mark.parametrize("dtype", [tt.float32, tt.bfloat16, tt.float16])
+def test_converted_parameters_are_read_where_they_lie(dtype: Any) -> None:
+    """In plain arrays, which the quick call of a compiled function takes: any other would be copied in each call."""
+    layer = tt.nn.Linear(8, 4).to(dtype)
+    assert all(type(p.numpy()) is np.ndarray and p.numpy().flags.c_contiguous for p in layer.parameters())
+    x = tt.ones(2, 8, dtype=dtype)
+    compiled = tt.compile(layer)
+    with tt.no_grad():
+        compiled(x)
+        last = compiled._last  # pyright: ignore[reportPrivateUsage]
+        assert last is not None and last.calls.fast(x) is not MISMATCH

@@ -24,6 +24,7 @@ from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.types import dtype_of
 
 
@@ -311,7 +312,7 @@ class Module(Tracked):
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_float:
                 tensor.grad = None
-                tensor.replace_storage(tensor.data.astype(target.numpy))
+                tensor.replace_storage(np.array(array_as(tensor.numpy(), target.numpy)))
         return self
 
     def float(self) -> Self:
