@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from milestones import cnn, common, mlp, perceptron, tinygpt, tinygpt_profiles, whitened
+from milestones import cnn, mlp, perceptron, tinygpt, tinygpt_profiles, whitened
 from milestones.common import Criterion, Report
 from tinytorch.frontend.data import ArrayDataset
 from tinytorch.frontend.profiling.memory import peak_bytes
