@@ -7,7 +7,7 @@ from typing import Any
 
 from tinytorch.frontend.autograd import Function, enable_grad, no_grad, set_grad_enabled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.gradients import gradients, ones_like, require_tensor
+from tinytorch.frontend.tensor.gradients import gradients, ones_like, require_tensor, zeros_like
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -44,16 +44,21 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The sum of the gradients of `outputs` by each of `inputs`; nothing is added to any `grad`.
 
     Both are tensors or sequences of them; `grad_outputs` are cotangents, needed where an output has more than one
     element. With `create_graph` the results can be differentiated again; the tape stays, whatever `retain_graph` says.
-    TinyTorchError where an output does not depend on an input, unless `allow_unused`: then that gradient is None.
-    (`tt.grad(function)` is another one, which makes a function.)
+    TinyTorchError where an output does not depend on an input, unless `allow_unused`: then that gradient is None, or
+    zeros with `materialize_grads`. (`tt.grad(function)` is another one, which makes a function.)
     """
     del retain_graph
+    if not only_inputs or is_grads_batched:
+        raise TinyTorchError("grad: only_inputs is True and is_grads_batched False here", user_loc())
     roots, wrt = _several("outputs", outputs), _several("inputs", inputs)
     seeds = [None] * len(roots) if grad_outputs is None else _several("grad_outputs", grad_outputs, optional=True)
     found: list[Tensor | None] = [None] * len(wrt)
@@ -64,7 +69,9 @@ def grad(
             raise TinyTorchError(f"grad: {root.type} has more than one element; pass grad_outputs", user_loc())
         parts = gradients(root, wrt, ones_like(root) if seed is None else seed, create_graph)
         found = [b if a is None else a if b is None else a + b for a, b in zip(found, parts, strict=True)]
-    if not allow_unused and None in [x if x is None else 0 for x in found]:
+    if materialize_grads:
+        found = [zeros_like(x) if g is None else g for x, g in zip(wrt, found, strict=True)]
+    if not allow_unused and any(g is None for g in found):
         raise TinyTorchError(
             "grad: an output does not depend on one of inputs; with allow_unused=True its gradient is None", user_loc()
         )

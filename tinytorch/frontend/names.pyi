@@ -155,6 +155,7 @@ __all__: list[str] = [
     "eye",
     "feature_alpha_dropout",
     "fill",
+    "fill_diagonal",
     "fix",
     "flatten",
     "flip",
@@ -425,6 +426,7 @@ __all__: list[str] = [
     "unsafe_split",
     "unsqueeze",
     "unsqueeze_copy",
+    "vander",
     "var",
     "var_mean",
     "vdot",
@@ -938,6 +940,10 @@ def feature_alpha_dropout(
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like `input` with `value`, a number or a tensor without axes, everywhere."""
+
+def fill_diagonal(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """`input` with `fill_value` on its main diagonal: of a matrix, or of axes of one size, where all
+    indices are equal."""
 
 def fix(input: Tensor) -> Tensor:
     """Each element without its fraction."""
@@ -2113,6 +2119,10 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 def unsqueeze_copy(input: Tensor, dim: int) -> Tensor:
     """`unsqueeze`, in memory of its own."""
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """[n, N] with the powers N - 1, … 1, 0 of each element of a vector, or 0, 1, … N - 1 if
+    `increasing`."""
 
 def var(
     input: Tensor,

@@ -378,6 +378,10 @@ def test_autograd_grad_is_pytorchs():
     x, y = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
     (g,) = tt.autograd.grad((x**3).sum(), x, create_graph=True)
     np.testing.assert_array_equal(tt.autograd.grad(g.sum(), [x])[0].numpy(), [6, 12])
+    unused = Tensor([1.0], requires_grad=True)
+    assert tt.autograd.grad(x.sum(), [unused], materialize_grads=True)[0].tolist() == [0.0]
+    with pytest.raises(tt.TinyTorchError, match="only_inputs"):
+        tt.autograd.grad(x.sum(), [x], only_inputs=False)
     a, b = tt.autograd.grad([(x * y).sum(), x * 2], [x, y], [None, Tensor([1.0, 1.0])], allow_unused=True)
     np.testing.assert_array_equal(a.numpy(), [5, 5])
     np.testing.assert_array_equal(b.numpy(), [3])

@@ -113,3 +113,14 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
 def test_what_means_nothing_is_an_error_with_the_line(message: str, call: Callable[[], Any]) -> None:
     with pytest.raises(TinyTorchError, match=f"(?s){message}.*test_filling.py"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("shape", "wrap"), [((3, 3), False), ((7, 3), False), ((7, 3), True), ((3, 7), True), ((2, 2, 2), False)]
+)
+def test_fill_diagonal_is_numpys(shape: tuple[int, ...], wrap: bool) -> None:
+    expected = np.zeros(shape, np.float32)
+    np.fill_diagonal(expected, 5, wrap)
+    np.testing.assert_array_equal(tt.zeros(*shape).fill_diagonal_(5.0, wrap=wrap).numpy(), expected)
+    with pytest.raises(ShapeError, match="fill_diagonal"):
+        tt.zeros(2, 3, 2).fill_diagonal_(1.0)

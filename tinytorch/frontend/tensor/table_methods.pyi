@@ -440,6 +440,13 @@ class TableMethods:
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Overwritten with positive numbers of the density lambd * exp(-lambd * x)."""
 
+    def fill_diagonal(self, fill_value: Any, wrap: bool = False) -> Tensor:
+        """`input` with `fill_value` on its main diagonal: of a matrix, or of axes of one size, where all
+        indices are equal."""
+
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> Tensor:
+        """`fill_diagonal`, written over this tensor."""
+
     def fix(self) -> Tensor:
         """Each element without its fraction."""
 

@@ -352,6 +352,13 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     return stack(powers[:count], -1)
 
 
+@spelled(method=False, name="vander")
+def powers_of_elements(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """[n, N] with the powers N - 1, … 1, 0 of each element of a vector, or 0, 1, … N - 1 if `increasing`."""
+    powers = vander(x, N=N)
+    return powers if arguments.flag("vander", "increasing", increasing) else powers.flip(-1)
+
+
 def power_of(A: Tensor, n: int) -> Tensor:
     """A to the `n`-th power, n >= 0, by squaring."""
     out: Tensor | None = None

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.arguments import wrong_value
+from tinytorch.frontend.arguments import flag, wrong_value
+from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.creation import arange
 from tinytorch.frontend.functions.manipulation.shapes import affine, as_strided, distinct_axes, select, unit
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
@@ -134,6 +136,21 @@ def slice_scatter(
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """`input` with `src` in place of the diagonal that `diagonal` gives."""
     return _replaced("diagonal_scatter", input, src, lambda x: diagonal(x, offset, dim1, dim2))
+
+
+@spelled(in_place=True)
+def fill_diagonal(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """`input` with `fill_value` on its main diagonal: of a matrix, or of axes of one size, where all indices are equal.
+    With `wrap`, the diagonal of a tall matrix begins again one row below its end."""
+    if input.ndim < 2 or (input.ndim > 2 and len(set(input.shape)) > 1):
+        raise ShapeError(f"fill_diagonal: needs a matrix, or axes of one size, got {input.type}", user_loc())
+    first, *others = [arange(size).reshape((-1, *[1] * (input.ndim - 1 - i))) for i, size in enumerate(input.shape)]
+    if flag("fill_diagonal", "wrap", wrap):
+        first = first % (input.shape[1] + 1)
+    chosen = first == others[0]
+    for other in others[1:]:
+        chosen = chosen & (first == other)
+    return where(chosen, fill_value, input)
 
 
 @spelled()
