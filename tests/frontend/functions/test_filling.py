@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 
 # (change in place, its distribution function at x)
 DRAWS: dict[str, tuple[Callable[[tt.Tensor], Any], float, float]] = {
