@@ -45,6 +45,7 @@ NEEDED: dict[str, tuple[Any, ...]] = {
     "DataLoader": ([1, 2],), "TensorDataset": (np.zeros(3),), "Subset": ([1, 2], [0]),
     "RandomCrop": (4,), "Cutout": (2,), "Compose": ([],),
     "Trainer": (tt.Linear(2, 1), tt.SGD([parameter()]), tt.MSELoss()),
+    "MixedPrecisionTrainer": (tt.Linear(2, 1), tt.SGD([parameter()])),
 }  # fmt: skip
 NOT_MADE_BY_USERS = {"Tensor", "Dataset", "Compiled", "Metrics", "Function", "Module", "Optimizer", "Identity"}
 CLASSES = [
