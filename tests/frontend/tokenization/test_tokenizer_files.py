@@ -347,7 +347,9 @@ def test_classes_are_those_of_the_package(peer: Any) -> None:
         assert peer_pieces(peer, text) == our_pieces(text), hex(code)
 
 
-TEXTS = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("'  \n\tsStrevlmd19é\u3000\xa0\x1c\x85٣")), max_size=60)
+TEXTS = st.text(
+    st.one_of(st.characters(codec="utf-8"), st.sampled_from("'  \n\tsStrevlmd19é\u3000\xa0\x1c\x85٣")), max_size=60
+)
 
 
 @given(TEXTS)
