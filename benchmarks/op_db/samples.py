@@ -22,7 +22,7 @@ from tinytorch.frontend.tensor import Tensor
 _DRAWS = 100  # of an op that may be random: the few numbers of a small result can be the same by chance
 _SHAPE_ONLY = ("empty", "new_empty")  # what they hold is not defined
 # How PyTorch, and ops here, say that they do not take something. Any other error is a fault, which is not caught.
-_THEY_REFUSE = (RuntimeError, TypeError, ValueError, IndexError)
+THEY_REFUSE = (RuntimeError, TypeError, ValueError, IndexError)
 _WE_REFUSE = (tt.TinyTorchError, TypeError, ValueError, IndexError)
 
 
@@ -197,7 +197,7 @@ def _expected(op: Any, sample: Any) -> Expected | None:
     try:
         tensors, call = _copied(op, sample, None)
         results = values.results_in(call(tensors))
-    except _THEY_REFUSE:
+    except THEY_REFUSE:
         return None
     if not _has_values(op, sample):
         return Expected(results, [None] * len(results), [], [], [], [], random=True)
