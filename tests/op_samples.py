@@ -809,7 +809,11 @@ def _winograd() -> list[Sample]:
         weights = Sample(OPS["winograd_weights"], (w,), cut, tolerance=4, relative=False)
         operands, smooth = (x, w, weights.expected), dtype == "f64"
         whole = Sample(OPS["conv2d_winograd"], operands, attrs, tolerance=64, relative=False, smooth=smooth)
-        samples += [weights, whole]
+        gradients = whole.expected
+        of_weights = {**attrs, "window": (3, 3), "side": side}
+        del of_weights["high"]
+        back = Sample(OPS["winograd_weight_grad"], (x, gradients), of_weights, tolerance=64, relative=False)
+        samples += [weights, whole, back]
     return samples
 
 

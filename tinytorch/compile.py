@@ -85,6 +85,8 @@ def compile(
              256    3.0e-07 (1.9e-06)    4.9e-07 (3.2e-06)    1.5e-06 (1.5e-05)
              512    3.1e-07 (1.6e-06)    6.9e-07 (4.4e-06)    2.1e-06 (2.0e-05)
 
+    and in the gradients of such weights, from 1,024 to 262,144 outputs, 4.2e-07, 5.1e-07 and 8.8e-07 at most.
+
     An infinity, a NaN or an overflow gives what the definition gives. With "exact", every result is the sum of the
     products of its definition, and only the order of additions is left open.
 

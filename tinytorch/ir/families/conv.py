@@ -11,10 +11,10 @@ from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
+from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weight_grad, winograd_weights
 
 _MOST_PLACES = 64  # of a window that is pooled behind a convolution, where each of them has code of its own
-_CONTRACTIONS = frozenset({conv2d, conv2d_packed, conv2d_weight_grad, conv2d_winograd})
+_CONTRACTIONS = frozenset({conv2d, conv2d_packed, conv2d_weight_grad, conv2d_winograd, winograd_weight_grad})
 
 
 def _absorbs(first: Node, node: Node) -> int:
@@ -43,6 +43,6 @@ CONV = Family(
     ops=_CONTRACTIONS | {winograd_weights},
     epilogues=_CONTRACTIONS,
     absorbs=_absorbs,
-    vectors={conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1)},
+    vectors={conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1), winograd_weight_grad: (0, 1)},
     row_major={conv2d_packed: (1,), conv2d_winograd: (2,)},
 )

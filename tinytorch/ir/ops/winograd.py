@@ -1,7 +1,8 @@
 """Convolution with 3×3 windows in fewer multiplications: F(m×m, 3×3) of Winograd (Lavin & Gray 2016), m = 2 or 4.
 
 A pass puts these in the place of `conv2d` once derivatives have been taken: m×m outputs, a tile, are
-Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A, where d is the (m+2)×(m+2) elements of the image that they meet. The matrices follow from
+Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A, where d is the (m+2)×(m+2) elements of the image that they meet. The gradient of the weights
+is that of this form: Gᵀ[Σ (Bᵀ d B) ⊙ (A g Aᵀ)]G, summed over all tiles g of gradients. The matrices follow from
 the points at which polynomials are evaluated (Cook and Toom's method): 0, 1, -1 and infinity for 2×2 outputs;
 0, ±3/4, ±3/2 and infinity for 4×4, which round off a third of what 0, ±1, ±2 do.
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, define
-from tinytorch.ir.ops.convolution import conv2d
+from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import computed_in_f32
 from tinytorch.ir.types import TensorType
 
@@ -37,7 +38,8 @@ G = {  # by the side of a tile: what weights are multiplied with
     ),
 }
 SIDES = tuple(G)
-_TRANSFORM_FLOPS = {2: (32, 24), 4: (288, 220)}  # of a tile of one channel: of the image, of the sums
+_TRANSFORM_FLOPS = {2: (32, 24), 4: (288, 220)}  # of a tile of one channel: of the image, of the sums or gradients
+_LAST_FLOPS = {2: 42, 4: 189}  # of the sums of one weight gradient
 
 
 def products_of(side: int) -> int:
@@ -103,4 +105,28 @@ conv2d_winograd = define(Op(
         lambda g, n: conv2d.cotangent((g,), n, 1),
         None,
     ),
+))  # fmt: skip
+
+
+def _weight_grad_type(x: TensorType, g: TensorType, *, side: int, **attrs: Any) -> TensorType:
+    plain = attrs["window"] == (3, 3) and attrs["stride"] == attrs["dilation"] == (1, 1) and attrs["groups"] == 1
+    if not plain or side not in SIDES or not x.dtype.is_float:
+        raise ShapeError("winograd_weight_grad: needs floats, windows of 3 × 3, stride 1, one group, tiles of 2 or 4")
+    return conv2d_weight_grad.infer(x, g, **attrs)
+
+
+def _weight_grad_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    """Of the products of matrices and of the transforms, each of which is done once."""
+    (x, g), side = types, attrs["side"]
+    batch, height, width, columns = g.shape
+    tiles = batch * -(-height // side) * -(-width // side)
+    image, sums = _TRANSFORM_FLOPS[side]
+    products = 2 * products_of(side) * x.shape[3] * columns
+    return tiles * (products + image * x.shape[3] + sums * columns) + _LAST_FLOPS[side] * x.shape[3] * columns
+
+
+winograd_weight_grad = define(Op(
+    name="winograd_weight_grad", kind="contract", doc="conv2d_weight_grad(x, g) by tiles of `side`² gradients.",
+    infer=_weight_grad_type, eval=lambda x, g, *, side, **attrs: conv2d_weight_grad.eval(x, g, **attrs),
+    flops=_weight_grad_flops, vjp=NONDIFF,
 ))  # fmt: skip

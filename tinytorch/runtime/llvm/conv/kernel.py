@@ -12,7 +12,7 @@ from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
+from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weight_grad, winograd_weights
 from tinytorch.runtime.llvm.contract.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
 from tinytorch.runtime.llvm.contract.plan import TALLEST
@@ -23,6 +23,7 @@ from tinytorch.runtime.llvm.conv.plan import accumulators_of, lanes_of
 from tinytorch.runtime.llvm.conv.pooled import largest
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv.winograd import emit_winograd
+from tinytorch.runtime.llvm.conv.winograd_gradient import emit_winograd_gradient
 from tinytorch.runtime.llvm.conv.winograd_weights import write_winograd_weights
 from tinytorch.runtime.llvm.index.moves import emit_moves, only
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
@@ -31,7 +32,8 @@ from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
 
 _WRITERS = {conv2d: emit_conv, conv2d_packed: emit_conv, conv2d_weight_grad: emit_conv_weight_grad}
-_CONTRACTIONS = {*_WRITERS, conv2d_winograd}
+_GRADIENTS = {conv2d_weight_grad, winograd_weight_grad}
+_CONTRACTIONS = {*_WRITERS, *_GRADIENTS, conv2d_winograd}
 
 
 def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCode:
@@ -44,7 +46,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     attrs = {key: first.attrs[key] for key in ("stride", "low", "dilation", "groups")}
     shape = first.output.type.shape  # that of the kernel's result may be that of pooled elements
     outputs, window = shape[1:3], b.shape[:2]
-    if first.op is conv2d_weight_grad:
+    if first.op in _GRADIENTS:
         outputs, window = b.shape[1:3], shape[:2]
     elif first.op is conv2d_packed:
         window = first.attrs["window"]
@@ -59,6 +61,8 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     asked = (module, name, conv, b, kernel.results[0], target)
     if first.op is conv2d_winograd:
         code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
+    elif first.op is winograd_weight_grad:
+        code = emit_winograd_gradient(*asked, first.attrs["side"], epilogue)
     else:
         code = _WRITERS[first.op](*asked, epilogue)
     return replace(code, order=order)

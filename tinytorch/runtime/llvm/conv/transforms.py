@@ -1,9 +1,11 @@
-"""The transforms of `ir.ops.winograd`, written for registers: Bᵀ of images, G of weights, Aᵀ of sums."""
+"""The transforms of `ir.ops.winograd`, written for registers: Bᵀ of images, G of weights, Aᵀ of sums; for the gradients
+of weights A of gradients and Gᵀ of their sums."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tinytorch.ir.ops.winograd import FAR, NEAR, G
 from tinytorch.runtime.llvm.text.builder import Register
@@ -16,6 +18,11 @@ def along_both(transform: Callable[[Line], Line], columns: Sequence[Callable[[],
     """A transform along the columns of a square, which are loaded one by one, then along its rows; by rows."""
     done = [transform(column()) for column in columns]
     return [list(transform(row)) for row in zip(*done, strict=True)]
+
+
+def each(column: Callable[[int], Line], count: int) -> list[Callable[[], Line]]:
+    """The columns of a square, to be loaded later."""
+    return [partial(column, j) for j in range(count)]
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,38 @@ class Transforms:
             self._fma(b, far1, far),
             self._fma(b, -far1, far),
             c,
+        )
+
+    def gradients(self, line: Line) -> Line:
+        """A: a polynomial with these coefficients at the points."""
+        if self.side == 2:
+            a, b = line
+            return a, a + b, a - b, b * -1.0
+        a, b, c, d = line
+        near_even, far_even = self._fma(c, _NEAR2, a), self._fma(c, _FAR2, a)
+        near_odd, far_odd = self._fma(d, _NEAR2, b), self._fma(d, _FAR2, b)
+        return (
+            a,
+            self._fma(near_odd, NEAR, near_even),
+            self._fma(near_odd, -NEAR, near_even),
+            self._fma(far_odd, FAR, far_even),
+            self._fma(far_odd, -FAR, far_even),
+            d,
+        )
+
+    def weight_sums(self, line: Line) -> Line:
+        """Gᵀ."""
+        if self.side == 2:
+            a, b, c, d = line
+            middle = (b + c) * 0.5
+            return a + middle, (b - c) * 0.5, middle + d
+        a, b, c, d, e, f = line
+        (whole, *_), (near0, near1, near2), _, (far0, far1, far2), *_ = G[4].tolist()
+        near, far, near_odd, far_odd = b + c, d + e, b - c, d - e
+        return (
+            self._fma(a, whole, self._fma(near, near0, far * far0)),
+            self._fma(near_odd, near1, far_odd * far1),
+            self._fma(near, near2, self._fma(far, far2, f)),
         )
 
     def _fma(self, x: Register, factor: float, addend: Register) -> Register:

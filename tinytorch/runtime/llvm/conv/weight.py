@@ -53,11 +53,11 @@ def emit_conv_weight_grad(
     if 0 in out.shape:
         return KernelCode((), buffers)
     sums = module.function(name, [PTR, I64])
-    writer = _WeightGradWriter(module, conv, gradients, out, target, epilogue)
+    writer = WeightGradWriter(module, conv, gradients, out, target, epilogue)
     writer.write_sums(sums)
     sums.ret()
     total = module.function(f"{name}_total", [PTR, I64])
-    writer.write_total(total)
+    writer.write_total(total, writer.parts)
     total.ret()
     phases = (Phase(name, writer.items), Phase(total.name, writer.total_chunks))
     return KernelCode(phases, buffers, writer.part_step * writer.parts, writer.private_bytes)
@@ -80,7 +80,9 @@ class _Visit:
     number: Register
 
 
-class _WeightGradWriter:
+class WeightGradWriter:
+    """Writes both functions; `small`: as little code as there can be, for what rarely runs."""
+
     def __init__(
         self,
         module: Module,
@@ -89,10 +91,12 @@ class _WeightGradWriter:
         out: Buffer,
         target: Target,
         epilogue: Epilogue | None,
+        small: bool = False,
     ) -> None:
         self.module = module
         self.conv = conv
         self.gradients = gradients
+        self.small = small
         self.target = target
         self.lanes = target.lanes(conv.compute)
         self.size = conv.compute.size
@@ -139,7 +143,7 @@ class _WeightGradWriter:
         inside = cut_axis(sizes)
         self.cut = len(sizes) - 1 - inside
         unit = math.prod(sizes[:inside])
-        most = accumulators(self.conv.compute, self.target)
+        most = unit if self.small else accumulators(self.conv.compute, self.target)
         tile = choose_tile(unit * sizes[inside], self.columns, self.lanes, most, unit)
         self.part, self.panel = tile.rows // unit, tile.vectors * self.lanes
 
@@ -274,8 +278,8 @@ class _WeightGradWriter:
 
     # The sum of the parts.
 
-    def write_total(self, fn: Function) -> None:
-        """Chunk number `chunk` of the rows."""
+    def write_total(self, fn: Function, parts: Register | int) -> None:
+        """Chunk number `chunk` of the rows, of so many parts."""
         grid, columns, lanes = self.grid, self.all_columns, self.lanes
         frame, chunk = fn.params
         shared = self.epilogue.frame().scratch(fn)
@@ -296,7 +300,7 @@ class _WeightGradWriter:
                 def add(p: Register, total: Register) -> list[Register]:
                     return [total + fn.load(at, kind, p * self.part_step, mask=mask)]
 
-                (total,) = fn.loop(self.parts, [zero], add)
+                (total,) = fn.loop(parts, [zero], add)
                 fn.store(total, sums, j * self.size)
 
             over_vectors(fn, columns, lanes, vector)

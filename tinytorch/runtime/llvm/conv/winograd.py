@@ -12,23 +12,21 @@ defined, before anything of it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from tinytorch.ir.ops.winograd import products_of
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
-from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
-from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both
+from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
 from tinytorch.runtime.llvm.conv.winograd_plan import plan_winograd, whole_tiles
+from tinytorch.runtime.llvm.conv.winograd_tiles import image_tiles, odd_lines
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
-from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
@@ -105,8 +103,8 @@ class _WinogradWriter:
         self.layout = image_layout(self.tiled, rows, plan.panel)
         self.pitch = plan.block * size
         # An odd number of cache lines between matrices: what is transformed together does not collide in the cache.
-        self.image_step = _odd_lines(plan.tiles * conv.channels * size)
-        self.sums_step = _odd_lines(plan.tiles * self.pitch)
+        self.image_step = odd_lines(plan.tiles * conv.channels * size)
+        self.sums_step = odd_lines(plan.tiles * self.pitch)
         products = products_of(self.side)
         self.images_at = aligned(self.layout.bytes(1))
         self.sums_at = self.images_at + products * self.image_step
@@ -260,39 +258,8 @@ class _WinogradWriter:
     # The transforms of images and sums.
 
     def _image_function(self) -> Function:
-        """`(from, to, down)`: Bᵀ d B for so many rows of tiles, all channels."""
-        layout, channels, lanes, side = self.layout, self.conv.channels, self.lanes, self.side
-        across, step = self.plan.tiles_across, self.image_step
-
-        def build(name: str) -> Function:
-            fn = self.module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
-            start, to, down = fn.params
-            emitter = LaneEmitter(fn, self.target, lanes)
-
-            def tile(y: Register, x: Register) -> None:
-                corner = fn.at(start, y * (side * layout.row) + x * (side * layout.column))
-                end = fn.at(to, (y * across + x) * (channels * self.size))
-
-                def vector(c: Register, mask: Register | None = None) -> None:
-                    at = fn.at(corner, c * layout.dtype.size)
-
-                    def column(j: int) -> Line:
-                        offsets = [i * layout.row + j * layout.column for i in range(side + 2)]
-                        loaded = [emitter.load(at, layout.dtype, offset, mask=mask) for offset in offsets]
-                        return [emitter.value(lane.cast(self.conv.compute)) for lane in loaded]
-
-                    done = along_both(self.transforms.image, _each(column, side + 2))
-                    for p, value in enumerate(value for line in done for value in line):
-                        fn.store(value, end, c * self.size + p * step, mask=mask)
-
-                over_vectors(fn, channels, lanes, vector)
-
-            fn.loop(down, [], lambda y: fn.loop(across, [], lambda x: tile(y, x)))
-            fn.ret()
-            return fn
-
-        key = ("winograd images", layout, channels, side, step, across, self.conv.compute, self.target)
-        return self.module.shared(key, build)
+        step, across = self.image_step, self.plan.tiles_across
+        return image_tiles(self.module, self.tiled, self.layout, self.side, across, step, self.target)
 
     def _sum_function(self, width: int) -> Function:
         """`(from, to, check, down)`: Aᵀ m A for so many rows of tiles, of which the last may hold too many rows of
@@ -316,7 +283,7 @@ class _WinogradWriter:
                     def column(k: int) -> Line:
                         return [fn.load(at, kind, ((side + 2) * i + k) * step) for i in range(side + 2)]
 
-                    for y, line in enumerate(along_both(self.transforms.sums, _each(column, side + 2))):
+                    for y, line in enumerate(along_both(self.transforms.sums, each(column, side + 2))):
                         for x, value in enumerate(line[:stored]):
                             fn.store(value, end, j * self.size + (y * across + x) * pitch)
                             exists = value if mask is None else fn.select(mask, value, zero)
@@ -339,12 +306,3 @@ class _WinogradWriter:
 
         key = ("winograd sums", width, pitch, step, across, side, self.conv.compute, self.target)
         return self.module.shared(key, build)
-
-
-def _each(column: Callable[[int], Line], count: int) -> list[Callable[[], Line]]:
-    return [partial(column, j) for j in range(count)]
-
-
-def _odd_lines(bytes_: int) -> int:
-    """At least so many bytes: an odd number of cache lines."""
-    return (-(-bytes_ // 64) | 1) * 64

@@ -1,0 +1,127 @@
+"""Gradients of 3×3 weights in fewer multiplications: near to the definition, and itself where a value is not finite."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+import tinytorch as tt
+from tests.execution import compiled
+from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.expr import Expr
+from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.op import Op, apply
+from tinytorch.ir.ops.convolution import conv2d_weight_grad
+from tinytorch.ir.ops.winograd import winograd_weight_grad
+from tinytorch.ir.types import DType, TensorType, bf16, f32, f64
+from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.runtime.llvm.text.target import Target
+
+Sizes = tuple[int, ...]
+HERE = Target.host().name
+
+
+def graph_of(
+    op: Op, dtype: DType, images: Sizes, gradients: Sizes, low: tuple[int, int] = (1, 1), **more: int
+) -> Graph:
+    b = Builder("weights")
+    x, g = b.input(TensorType(dtype, images), "x"), b.input(TensorType(dtype, gradients), "g")
+    attrs = {"window": (3, 3), "stride": (1, 1), "low": low, "dilation": (1, 1), "groups": 1, **more}
+    return b.build([apply(op, Expr(b, x), Expr(b, g), **attrs).value])
+
+
+def same_size(images: Sizes, columns: int, side: int) -> Graph:
+    return graph_of(winograd_weight_grad, f32, images, (*images[:3], columns), side=side)
+
+
+def operands(graph: Graph) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(v.type.shape).astype(v.type.dtype.numpy) for v in graph.inputs]
+
+
+def defined(graph: Graph, arrays: list[np.ndarray]) -> np.ndarray:
+    attrs = {key: value for key, value in graph.nodes[0].attrs.items() if key != "side"}
+    return conv2d_weight_grad.eval(*arrays, **attrs)
+
+
+def check(graph: Graph, target: Target | None = None) -> None:
+    arrays = operands(graph)
+    (found,) = compiled(graph, arrays, target)
+    wide = [a.astype(np.float64) for a in arrays]
+    wanted, magnitudes = defined(graph, wide), defined(graph, [np.abs(a) for a in wide])
+    # Rounding errors of the transforms, which mix the magnitudes of a tile.
+    bound = 6 * np.finfo(found.dtype).eps * magnitudes.max()
+    assert (np.abs(found.astype(np.float64) - wanted) <= bound).all()
+
+
+CASES = [
+    ((2, 8, 8, 32), (2, 8, 8, 32), (1, 1)),
+    ((3, 7, 9, 20), (3, 7, 9, 33), (1, 1)),  # odd sides, channels and columns that fill no vector
+    ((1, 16, 5, 48), (1, 16, 5, 100), (2, 0)),
+    ((2, 12, 10, 70), (2, 8, 7, 16), (-1, -2)),  # the border is cut off
+    ((1, 40, 40, 40), (1, 38, 38, 24), (0, 0)),  # several strips, read in place
+    ((33, 3, 4, 130), (33, 3, 4, 150), (1, 1)),  # images of one tile, runs of them
+    ((2, 1, 1, 17), (2, 1, 1, 3), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("dtype", [f32, f64], ids=str)
+@pytest.mark.parametrize(("images", "gradients", "low"), CASES, ids=str)
+def test_near_to_the_definition(dtype: DType, images: Sizes, gradients: Sizes, low: tuple[int, int], side: int) -> None:
+    check(graph_of(winograd_weight_grad, dtype, images, gradients, low, side=side))
+
+
+@pytest.mark.skipif(HERE not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+def test_other_targets(name: Literal["avx2", "sse2"], side: int) -> None:
+    for images, gradients, low in CASES[1:4]:
+        check(graph_of(winograd_weight_grad, f32, images, gradients, low, side=side), Target.named(name))
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("where", [0, 1], ids=["images", "gradients"])
+def test_infinities_reach_only_what_meets_them(value: float, where: int, side: int) -> None:
+    graph = same_size((9, 8, 9, 40), 80, side)
+    arrays = operands(graph)
+    arrays[where][4, 3, 4, 5] = value
+    with np.errstate(all="ignore"):
+        wanted = defined(graph, arrays)
+    (found,) = compiled(graph, arrays)
+    for kind in (np.isnan, np.isposinf, np.isneginf):
+        np.testing.assert_array_equal(kind(found), kind(wanted))
+    near = np.isfinite(wanted)
+    assert (np.abs(found[near] - wanted[near]) <= 1e-5 * np.maximum(np.abs(wanted[near]), 100)).all()
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    graph, before = same_size((8, 16, 16, 64), 64, 4), tt.get_num_threads()
+    arrays = operands(graph)
+    try:
+        found: list[np.ndarray] = []
+        for threads in (1, 2):
+            tt.set_num_threads(threads)
+            found += compiled(graph, arrays)
+    finally:
+        tt.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_where_it_is_taken() -> None:
+    def taken(images: Sizes, columns: int, dtype: DType = f32, costs: Costs = DEFAULT_COSTS, **more: object) -> bool:
+        graph = graph_of(conv2d_weight_grad, dtype, images, (*images[:3], columns), **more)
+        return any(node.op is winograd_weight_grad for node in winograd_convolutions(graph, costs=costs).nodes)
+
+    assert taken((32, 32, 32, 64), 64)
+    assert taken((32, 32, 32, 64), 64, f64)
+    for name in ("avx512", "avx2"):
+        assert taken((32, 16, 16, 128), 128, costs=Target.named(name).costs)
+    assert not taken((32, 32, 32, 3), 64), "three channels leave nothing to gain"
+    assert not taken((8, 1, 64, 64), 64), "one row fills a quarter of each tile"
+    assert not taken((32, 32, 32, 64), 64, bf16), "the transforms would be rounded to eight bits"
+    assert not taken((1, 4, 4, 64), 64), "transforming the sums takes longer than what it saves"
+    assert not taken((8, 32, 32, 64), 64, window=(5, 5))
