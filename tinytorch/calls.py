@@ -27,7 +27,7 @@ from tinytorch.ir.op import Array
 from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, kernel_passes, run_passes
+from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, Watcher, kernel_passes, run_passes
 from tinytorch.passes.segments import Peak
 from tinytorch.runtime.backend import MISMATCH, Backend, Binding
 from tinytorch.runtime.executable import Executable
@@ -76,17 +76,24 @@ def make_calls(
     return Calls(passed, records, executable, *executable.bind(binding))
 
 
-def within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, precision: Precision) -> Made:
+def within(
+    limit: int | None,
+    graph: Graph,
+    backend: Backend,
+    frozen: bool,
+    precision: Precision,
+    after: Watcher | None = None,
+) -> Made:
     """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again. The weights
-    of a `frozen` graph are constants."""
+    of a `frozen` graph are constants. With `after` (see `run_passes`), the passes run, whatever the disk cache has."""
 
     def make(memory: MemoryLimit | None) -> Made:
         passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
-        passed, records = run_passes(graph, passes)
+        passed, records = run_passes(graph, passes, after=after)
         return passed, records, Executable(passed, backend)
 
     if limit is None:
-        return make(None) if frozen else kept(graph, backend, precision, lambda: make(None))
+        return make(None) if frozen or after is not None else kept(graph, backend, precision, lambda: make(None))
     scratch = 0  # what kernels need beside values; known when their code is there, and another for other kernels
     tried: list[Made] = []
     for _ in range(_TRIES):
@@ -100,6 +107,17 @@ def within(limit: int | None, graph: Graph, backend: Backend, frozen: bool, prec
         scratch = max(scratch + 1, executable.arena_bytes - between)
     least = min(tried, key=lambda made: made[2].arena_bytes)
     raise _too_little(limit, least[0], least[2].arena_bytes)
+
+
+def run_again(
+    graph: Graph, backend: Backend | None, frozen: bool, limit: int | None, precision: Precision, after: Watcher
+) -> None:
+    """Run the passes that `make_calls` ran for a graph (without a backend: for the interpreter), and tell `after` of
+    each. With a limit of memory they may run several times, each time from number 1."""
+    if backend is None:
+        run_passes(graph, DEFAULT_PASSES, after=after)
+    else:
+        within(limit, graph, backend, frozen, precision, after)
 
 
 def _too_little(limit: int, graph: Graph, least: int) -> CompileError:

@@ -13,10 +13,11 @@ import threading
 import types
 import warnings
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backend_names
@@ -36,25 +37,31 @@ from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
-from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DType
 from tinytorch.passes.autocast import autocast
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.pipeline import PassRecord
+from tinytorch.reported import Reported
 from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Form, Signature, Varying
-from tinytorch.specialization import Specialization, is_single, release_gradients, tensor_of, with_gradients
+from tinytorch.specialization import (
+    Compilation,
+    Specialization,
+    is_single,
+    release_gradients,
+    tensor_of,
+    with_gradients,
+)
 
 if TYPE_CHECKING:
     from tinytorch.artifacts.record import SavedFunction
-    from tinytorch.report import Report
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
+KEPT = 64  # compilations, the last ones, that reports know of
 _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
@@ -63,7 +70,7 @@ class _Failed(Exception):
     """A trace with numbers as inputs raised an error: maybe because one of them is no Python number."""
 
 
-class Compiled:
+class Compiled(Reported):
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
@@ -89,6 +96,7 @@ class Compiled:
         self._last: Specialization | None = None
         self._varying = Varying()
         self._reasons: Counter[str] = Counter()  # of compilations
+        self._compilations = deque[Compilation](maxlen=KEPT)
         self.forget_parent()
         locks.renew_in_child(self)
         if isinstance(function, types.FunctionType):
@@ -191,8 +199,17 @@ class Compiled:
                 found = self._find(call, apart)
                 if isinstance(found, str):
                     self._announce(found)
-                    found = self._specialize(call)
+                    found = self._compiled_for(call, found)
         return found
+
+    def _compiled_for(self, call: Signature, reason: str) -> Specialization:
+        """A new specialization; why it was needed is kept for reports."""
+        start = perf_counter()
+        made = self._specialize(call)
+        number = self._compilations[-1].number + 1 if self._compilations else 1
+        seconds, cached = perf_counter() - start, getattr(made.calls.executable, "from_cache", False)
+        self._compilations.append(Compilation(number, made.signature, reason, seconds, cached))
+        return made
 
     def _find(self, call: Signature, apart: bool) -> Specialization | str:
         """A specialization for the call that fits what Python holds now; and where the inputs are not `apart` in
@@ -386,10 +403,13 @@ class Compiled:
             raise CompileError(
                 f"{self._name} has not been called yet: export(path, *example) says by inputs what to write", user_loc()
             )
-        saved = self._saved([self._ready(Signature(args, {}, self._varying)) if args else self._shown])
+        saved = self._saved([self._for_example(args) if args else self._shown])
         export(saved, saved.calls[0], path, **options)
 
     # Looking inside.
+    def _for_example(self, args: tuple[Any, ...]) -> Specialization:
+        return self._ready(Signature(args, {}, self._varying))
+
     @property
     def _shown(self) -> Specialization:
         if self._last is None:
@@ -400,32 +420,6 @@ class Compiled:
             )
             raise CompileError(f"{self._name} {why}, so there is no graph to show")
         return self._last
-
-    @property
-    def graph(self) -> Graph:
-        """The graph of the last call, after the passes."""
-        return self._shown.calls.graph
-
-    @property
-    def traced_graph(self) -> Graph:
-        """The graph of the last call, as it was traced."""
-        return self._shown.traced.graph
-
-    @property
-    def passes(self) -> list[PassRecord]:
-        """What each pass did to the graph of the last call."""
-        return self._shown.calls.passes
-
-    @property
-    def executable(self) -> Any:
-        """What ran in the last call."""
-        return self._shown.calls.executable
-
-    def explain(self, measure: bool = False) -> Report:
-        """What each pass did to the graph of the last call, and each kernel against the roofline; see `Report`."""
-        from tinytorch.explain import explain
-
-        return explain(self, measure)
 
     def save_svg(self, path: str) -> None:
         """Draw the graph of the last call."""

@@ -25,6 +25,7 @@ _OWN = frozenset(
         "_last",
         "_varying",
         "_reasons",
+        "_compilations",
         "_lock",
     }
 )

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from tinytorch.insight.work import predicted, work_of
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.ops.index import indices_of
 from tinytorch.passes.cost import cost
 from tinytorch.passes.sparsity import choices
 from tinytorch.report import KernelReport, Report
@@ -15,7 +15,7 @@ from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.measure import measure as time_of
 from tinytorch.runtime.roofline import Peaks
-from tinytorch.runtime.schedule import Argument, Call
+from tinytorch.runtime.schedule import Call
 
 _NOT_NAMED = ("constant", "broadcast")  # in the list of a kernel's ops: they cost nothing
 
@@ -57,44 +57,18 @@ def _kernels(ran: Executable, peaks: Peaks, measure: bool) -> list[KernelReport]
 def _kernel(graph: Graph, call: Call, wave: int, peaks: Peaks, times: Backend | None) -> KernelReport:
     """With `times`, a backend, the kernel is also measured there."""
     node = call.node
-    flops = node.flops
-    read, written = _moved(call)
+    work = work_of(call)
     return KernelReport(
         wave=wave,
         family=call.family,
         ops=_ops(call.body.nodes),
         result=", ".join(dict.fromkeys(str(v.type) for v in node.outputs)),
-        flops=flops,
-        bytes_read=read,
-        bytes_written=written,
-        predicted=peaks.seconds(flops, read + written, node.outputs[0].type.dtype.size),
+        flops=work.flops,
+        bytes_read=work.bytes_read,
+        bytes_written=work.bytes_written,
+        predicted=predicted(call, work, peaks),
         measured=None if times is None else time_of(graph, node, times, call.overwritten),
     )
-
-
-def _moved(call: Call) -> tuple[int, int]:
-    """The bytes that a kernel reads and writes: where an index says which, or an update replaces them, as many as that
-    takes, and not the whole operand."""
-    first = call.body.nodes[0]
-    base = call.body.inputs.index(first.inputs[0]) if first.op.kind in ("index", "update") else None
-    others = sum(_traffic(operand) for i, operand in enumerate(call.operands) if i != base)
-    written = sum(map(_traffic, call.results))
-    if base is not None and call.overwritten == base:  # the update has its dtype, and as many elements as are written
-        dtype = call.operands[base].value.type.dtype
-        alike = [o for i, o in enumerate(call.operands) if i != base and o.value.type.dtype == dtype]
-        return others, max(map(_traffic, alike), default=0)
-    types, results = [v.type for v in first.inputs], [v.type for v in first.outputs]
-    if base is not None and indices_of(first.op, types, results, first.attrs):
-        return others + written, written
-    return sum(map(_traffic, call.operands)), written
-
-
-def _traffic(argument: Argument) -> int:
-    """The bytes that an operand shows: along a stride of 0 they are the same ones."""
-    elements = 1
-    for size, stride in zip(argument.value.type.shape, argument.strides, strict=True):
-        elements *= size if stride else min(size, 1)
-    return elements * argument.value.type.dtype.size
 
 
 def _ops(nodes: Sequence[Node]) -> str:

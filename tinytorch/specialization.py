@@ -16,15 +16,29 @@ from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import Storage, along, version_of
 from tinytorch.frontend.tensor.tape import SPENT
 from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, strides_of
-from tinytorch.frontend.tree import Slot
+from tinytorch.frontend.tree import Fields, Slot, is_container, parts
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.types import DType
 from tinytorch.runtime import memory
+from tinytorch.signature import NumberSlot
 
 # Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
 # The code itself counts twice: as an object file and as what is mapped.
 _NODE_BYTES, _CODE_BYTES = 2048, 128 << 10
+_LONGEST_STATIC = 40  # characters of a static argument in the text of a signature
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """One compilation of a function, counted from 1: for which arguments, why it was needed, how long it took, from the
+    trace to code that is loaded, and whether the code came from the disk cache."""
+
+    number: int
+    signature: str
+    reason: str
+    seconds: float
+    from_cache: bool
 
 
 class Owner(Protocol):
@@ -148,6 +162,23 @@ class Specialization:
         owner = self.owner()
         if owner is not None:
             owner.forget(self)
+
+    @property
+    def signature(self) -> str:
+        """What it takes, as text: `f32[64,784], i64[64], True`."""
+        args, kwargs = self.accepts
+        named = [f"{name}={self._described(item)}" for name, item in kwargs.items()]
+        return ", ".join([*map(self._described, args), *named])
+
+    def _described(self, item: Any) -> str:
+        if isinstance(item, Slot):
+            return str(self.traced.graph.inputs[item.index].type)
+        if isinstance(item, NumberSlot):
+            return item.kind.__name__
+        if isinstance(item, Fields) or is_container(item):
+            return f"({', '.join(map(self._described, parts(item)))})"
+        text = repr(item)
+        return text if len(text) <= _LONGEST_STATIC else f"<{type(item).__name__}>"
 
     @property
     def differentiable(self) -> bool:

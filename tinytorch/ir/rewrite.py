@@ -17,6 +17,7 @@ from typing import Any
 
 from tinytorch.ir.errors import PassError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.listening import listener
 from tinytorch.ir.op import Array, Attrs, Op, as_tuple, unpacked
 from tinytorch.ir.operators import Operators
 from tinytorch.ir.ops.core import constant
@@ -63,6 +64,9 @@ class Var(Pattern):
 
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
     def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
         return bound.setdefault(self.name, (value,))[0] is value
 
@@ -75,6 +79,9 @@ class Number(Pattern):
     """A tensor that is this number throughout; among floats 0.0 and -0.0 are two numbers, among integers one."""
 
     number: float
+
+    def __str__(self) -> str:
+        return f"{self.number:g}"
 
     def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
         known = rewriter.number(value)
@@ -90,6 +97,9 @@ class Application:
     op: Op
     operands: tuple[Any, ...]
     attrs: Attrs
+
+    def __str__(self) -> str:
+        return f"{self.op.name}({', '.join(map(str, self.operands))})"
 
     def matches_node(self, node: Node, rewriter: Rewriter, bound: Bound) -> bool:
         if self in bound:  # by another result of it
@@ -123,6 +133,9 @@ class Result(Pattern):
     application: Application
     index: int
 
+    def __str__(self) -> str:
+        return str(self.application) if self.application.op.results == 1 else f"{self.application}[{self.index}]"
+
     def matches(self, value: Value, rewriter: Rewriter, bound: Bound) -> bool:
         applied, node = self.application, rewriter.producers.get(value)
         if node is None or node.op is not applied.op or node.outputs[self.index] is not value:
@@ -135,6 +148,7 @@ class Result(Pattern):
 
 # The replacement of a node's result, or of each of several; None where the rule does not fit.
 Local = Callable[["Rewriter", Node], "Term | tuple[Term, ...] | None"]
+_PATTERNS: dict[Local, tuple[Application, Any]] = {}  # of rules that have one, and what replaces it
 
 
 @dataclass(frozen=True)
@@ -159,7 +173,16 @@ def rule(pattern: Any, replacement: Any, when: Callable[[TensorType], bool] | No
             return unpacked([x.build(bound, rewriter) for x in as_tuple(replacement)])
         return None
 
+    _PATTERNS[apply] = applied, replacement
     return Rule((applied.op,), apply)
+
+
+def rule_name(apply: Local) -> str:
+    """What a rule is called: by its pattern, `mul(x, 1) → x`, or by the name of its function."""
+    if apply not in _PATTERNS:
+        return getattr(apply, "__name__", type(apply).__name__).strip("_")
+    applied, replacement = _PATTERNS[apply]
+    return f"{applied} → {', '.join(map(str, as_tuple(replacement)))}"
 
 
 def local(*ops: Op) -> Callable[[Local], Rule]:
@@ -266,6 +289,9 @@ class Rewriter(Builder):
                 if [v.type for v in new] != [v.type for v in node.outputs]:
                     was, now = (", ".join(str(v.type) for v in values) for values in (node.outputs, new))
                     raise PassError(f"a rule replaced {node.op.name} of {was} by {now}", node.loc)
+                heard = listener.get()
+                if heard is not None:
+                    heard.rewrote(rule_name(apply), node, new, self.producers)
                 return new
         self.nodes.append(node)
         self.producers.update(dict.fromkeys(node.outputs, node))

@@ -9,12 +9,17 @@ from tinytorch.ir.errors import PassError
 from tinytorch.ir.family import Families, in_epilogue
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.listening import listener
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order
 from tinytorch.passes.fuse_groups import (
+    IN_A_CIRCLE,
     MAX_OPERANDS,
     MAX_WEIGHT,
+    OTHER_SHAPE,
+    OWN_OPERANDS,
+    TOO_MANY,
     Group,
     alone,
     union,
@@ -60,6 +65,8 @@ class Fusion:
         self.order = Order()
         self.bases: dict[Value, tuple[Value, bool]] = {}
         self.made: dict[Group, Value] = {}  # a result of each kernel that is written, to wait for
+        self.listener = listener.get()
+        self.refused: list[tuple[Node, Node, str]] = []  # for who listens: what computes, what reads it, and why not
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -68,6 +75,10 @@ class Fusion:
         for node in reversed(self.graph.nodes):
             if node in self.groups and node.op.kind == "elementwise":
                 self._sink(node)
+        if self.listener is not None:
+            for producer, consumer, reason in self.refused:
+                if self.groups[producer].root() is not self.groups[consumer].root():
+                    self.listener.refused(producer, consumer, reason)
         return self._rebuild()
 
     # Grouping.
@@ -93,18 +104,27 @@ class Fusion:
         needs = list(dict.fromkeys(needs))
         self.order.enter(group, needs)
         group.reads = self._reads(node)
-        if family.lanewise:
-            for candidate in sorted(needs, key=lambda g: not g.ends):  # results in registers first
-                group = self._join(candidate.root(), group)
+        for candidate in sorted(needs, key=lambda g: not g.ends):  # results in registers first
+            if family.lanewise:
+                group = self._join(candidate.root(), group, node)
+            else:
+                self._refuse(candidate, group, node, OWN_OPERANDS)
         return group
 
-    def _join(self, a: Group, b: Group) -> Group:
-        """`b` as a part of `a`, or `b` as it is where they must stay apart."""
-        merged = union(a, b) if a is not b else None
-        if merged is None:
+    def _join(self, a: Group, b: Group, node: Node) -> Group:
+        """`b`, that of `node`, as a part of `a`, or `b` as it is where they must stay apart."""
+        if a is b:
             return b
-        reads = {value for value in a.reads | b.reads if self._source(value)[0] not in (a, b)}
-        if len(reads) > MAX_OPERANDS or not self.order.merge(a, b):
+        merged = union(a, b)
+        reads = set[Value]()
+        if not isinstance(merged, str):
+            reads = {value for value in a.reads | b.reads if self._source(value)[0] not in (a, b)}
+            if len(reads) > MAX_OPERANDS:
+                merged = TOO_MANY
+            elif not self.order.merge(a, b):
+                merged = IN_A_CIRCLE
+        if isinstance(merged, str):
+            self._refuse(a, b, node, merged)
             return b
         a.family, a.first = merged.lead.family, merged.lead.first
         a.domain, a.axes, a.reads = merged.domain, merged.axes, reads
@@ -112,6 +132,15 @@ class Fusion:
         a.weight += b.weight
         a.apart = list(dict.fromkeys(g.root() for g in (*a.apart, *b.apart)))
         return a
+
+    def _refuse(self, a: Group, b: Group, node: Node, reason: str) -> None:
+        """Note for who listens why `node` of `b` is no part of `a`, of which it reads something."""
+        if self.listener is None:
+            return
+        if reason is OTHER_SHAPE:
+            reason = f"{reason}: {list(a.domain)} and {list(b.domain)}"
+        read = [self._base(value)[0] for value in node.inputs if self._source(value)[0] is a.root()]
+        self.refused += [(self.producers[base], node, reason) for base in dict.fromkeys(read)]
 
     def _absorbing(self, node: Node) -> Group | None:
         """The group whose results a node of another family goes on with, where nothing else reads anything of it."""

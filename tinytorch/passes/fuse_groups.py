@@ -68,25 +68,41 @@ def alone(node: Node, family: Family) -> Group:
     return Group(family, node.outputs[0].type.shape, None, node)
 
 
-def union(a: Group, b: Group) -> Union | None:
-    """What both groups together run over; None if one kernel cannot hold both, or would be too large."""
+# Why two nodes are in two kernels, in the words of reports.
+THROUGH_A_VIEW = "a view stands between, or it must wait: what is read lies in memory"
+TOO_LARGE = f"one kernel would be larger than {MAX_WEIGHT} instructions a vector"
+TOO_MANY = f"one kernel would read more than {MAX_OPERANDS} values"
+IN_A_CIRCLE = "another kernel needs the one and is needed by the other"
+OWN_OPERANDS = "its family of kernels reads operands from memory"
+NO_EPILOGUE = "kernels of this family end with their own op"
+NOT_IN_EPILOGUE = "an epilogue takes elementwise ops of what is in registers, no others"
+OTHER_SHAPE = "the loops have other shapes"
+OTHER_AXES = "the reductions are over other axes"
+
+
+def union(a: Group, b: Group) -> Union | str:
+    """What both groups together run over; or why one kernel cannot hold both."""
     found = _common_domain(a, b)
-    if found is None or a.weight + b.weight > MAX_WEIGHT:
-        return None
-    return None if any(g.root() is b for g in a.apart) or any(g.root() is a for g in b.apart) else found
+    if isinstance(found, str):
+        return found
+    if any(g.root() is b for g in a.apart) or any(g.root() is a for g in b.apart):
+        return THROUGH_A_VIEW
+    return TOO_LARGE if a.weight + b.weight > MAX_WEIGHT else found
 
 
-def _common_domain(a: Group, b: Group) -> Union | None:
+def _common_domain(a: Group, b: Group) -> Union | str:
     if a.ends != b.ends:
         a, b = (a, b) if a.ends else (b, a)
-        fits = a.domain == b.domain and b.family.lanewise and b.axes is None and all(map(in_epilogue, b.nodes))
-        return Union(a, a.domain, None) if fits else None
+        if a.domain != b.domain:
+            return OTHER_SHAPE
+        fits = b.family.lanewise and b.axes is None and all(map(in_epilogue, b.nodes))
+        return Union(a, a.domain, None) if fits else NOT_IN_EPILOGUE
     if not (a.family.lanewise and b.family.lanewise):
-        return None
+        return NO_EPILOGUE
     if a.domain == b.domain and (a.axes is None or b.axes is None or a.axes == b.axes):
         return Union(a, a.domain, a.axes if b.axes is None else b.axes)
     if a.axes is not None and b.axes is None and b.domain == a.reduced():
         return Union(a, a.domain, a.axes)
     if b.axes is not None and a.axes is None and a.domain == b.reduced():
         return Union(b, b.domain, b.axes)
-    return None
+    return OTHER_AXES if a.domain == b.domain else OTHER_SHAPE

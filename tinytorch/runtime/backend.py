@@ -7,9 +7,9 @@ Nothing outside of a backend's own folder imports it, but for the table of names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tinytorch.ir.costs import Costs
 from tinytorch.ir.family import Families
@@ -126,4 +126,66 @@ class Backend(Protocol):
 
     def peaks(self) -> Peaks:
         """What the target can do at best, for the roofline in reports."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The code of one kernel, for people: what the backend wrote, and the machine's instructions."""
+
+    text: str
+    assembly: str
+
+
+@dataclass(frozen=True)
+class Listings:
+    """The code of a schedule's kernels: that of number i, in the order of the schedule, is `codes[code_of[i]]`."""
+
+    code_of: tuple[int, ...]
+    codes: tuple[Listing, ...]
+
+
+@dataclass(frozen=True)
+class TimedChunk:
+    """A piece of kernel number `call`, in the order of the schedule, on a thread, where 0 is the caller. Seconds since
+    the graph was called."""
+
+    call: int
+    thread: int
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TimedCall:
+    """One call of a graph: how long it took, in seconds, its chunks by when they began, and a status other than 0 where
+    a guard has failed."""
+
+    seconds: float
+    chunks: tuple[TimedChunk, ...]
+    status: int
+
+
+class Timer(Protocol):
+    """A build of a graph that takes the time of each chunk."""
+
+    def run(self, buffers: Sequence[DeviceArray], constants: Sequence[DeviceArray]) -> TimedCall:
+        """Call the graph once, on these buffers of the inputs, then the outputs."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """What a backend may offer beside, for reports."""
+
+    def facts(self) -> Mapping[str, str | int]:
+        """The target in words: its processor, its vectors."""
+        ...
+
+    def listings(self, schedule: Schedule) -> Listings:
+        """The code of each kernel."""
+        ...
+
+    def timer(self, schedule: Schedule) -> Timer | None:
+        """A build that takes times; None where the target has no clock for it."""
         ...

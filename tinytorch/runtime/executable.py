@@ -21,6 +21,7 @@ class Executable:
         self.backend = backend
         self._schedule: Schedule | None = None
         self.key = self._key() if key is None else key
+        self.from_cache = True  # whether the code was on disk
         code = cache.fetch(self.key, self._lower)
         self.code_bytes = len(code.object_code)
         self.program = backend.load(code)
@@ -43,6 +44,7 @@ class Executable:
 
     @paused()
     def _lower(self) -> cache.Entry:
+        self.from_cache = False
         check_form(self.graph, self.backend.families)
         return self.backend.lower(self.schedule)
 

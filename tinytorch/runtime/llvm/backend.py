@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.types import TensorType
-from tinytorch.runtime.backend import Binding, Call, Program
+from tinytorch.runtime.backend import Binding, Call, Listings, Program, Timer
 from tinytorch.runtime.cache import Entry
 from tinytorch.runtime.llvm.pycall.call import CallSpec, InputSpec, OutputSpec, make_call, make_careful_call
 from tinytorch.runtime.llvm.pycall.spec import aligned_empty
@@ -72,6 +72,21 @@ class LlvmBackend:
 
     def copy(self, array: Array, buffer: Array) -> None:
         np.copyto(buffer, array)
+
+    def facts(self) -> Mapping[str, str | int]:
+        return self.target.facts
+
+    def listings(self, schedule: Schedule) -> Listings:
+        with locks.importing:
+            from tinytorch.runtime.llvm.listings import listings
+
+        return listings(schedule, self.target)
+
+    def timer(self, schedule: Schedule) -> Timer | None:
+        with locks.importing:
+            from tinytorch.runtime.llvm.timer import timer
+
+        return timer(schedule, self.target, _slots())
 
     def peaks(self) -> Peaks:
         with locks.importing:

@@ -41,16 +41,24 @@ def lower(schedule: Schedule, target: Target, slots: int, entry: str = "entry") 
     return Lowered(module.text(), entry, areas.bytes, kernels)
 
 
-def write_graph(module: Module, schedule: Schedule, target: Target, slots: int, entry: str) -> tuple[Areas, int]:
-    """What `lower` writes, into a module; where in the arena what begins, and the number of kernels."""
-    generator = _Generator(module, target)
-    waves = [[(call, generator.kernel(call)) for call in wave] for wave in schedule.waves]
+def write_graph(
+    module: Module,
+    schedule: Schedule,
+    target: Target,
+    slots: int,
+    entry: str,
+    change: Callable[[Call, KernelCode], KernelCode] = lambda call, code: code,
+) -> tuple[Areas, int]:
+    """What `lower` writes, into a module; where in the arena what begins, and the number of kernels. What runs for a
+    kernel of the schedule is `change(call, code)`."""
+    generator = Generator(module, target)
+    waves = [[(call, change(call, generator.kernel(call))) for call in wave] for wave in schedule.waves]
     areas = Areas(schedule, waves, min(slots, MAX_SLOTS))
     write_entry(module, schedule, waves, areas, entry)
     return areas, len(generator.known)
 
 
-class _Generator:
+class Generator:
     """Generates kernels; the same body over the same layouts is generated once."""
 
     def __init__(self, module: Module, target: Target) -> None:

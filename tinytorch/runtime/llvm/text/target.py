@@ -72,6 +72,21 @@ class Target:
         return f"llvmlite {library.version()}/{self.triple}/{self.cpu}/{self.features}/{self.vector_bytes}"
 
     @property
+    def facts(self) -> dict[str, str | int]:
+        """What reports say of it."""
+        has = {"fma": self.has_fma, "f16": self.has_half, "vnni": self.has_vnni, "bf16": self.has_bf16}
+        has |= {"dot": self.has_dot, "mixed dot": self.has_mixed_dot}
+        vectors = f"{self.name}, {self.vector_bytes * 8} bits, {self.vector_registers} registers"
+        known = ", ".join(name for name, there in has.items() if there) or "none"
+        return {
+            "cpu": self.cpu,
+            "vectors": vectors,
+            "features": known,
+            "l1_bytes": self.l1_bytes,
+            "l2_bytes": self.l2_bytes,
+        }
+
+    @property
     def costs(self) -> Costs:
         """What the passes ask."""
         fours, twos = self.has_vnni or self.has_dot, self.is_x86

@@ -1,0 +1,72 @@
+"""Each kernel: what it computes and moves, its code, and which lines of that come from which line of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tinytorch.insight.graphs import loc_text
+from tinytorch.insight.parts import kernel_title, module_of, phase_of
+from tinytorch.insight.record import KernelRecord
+from tinytorch.insight.work import predicted, work_of
+from tinytorch.ir.graph import Node
+from tinytorch.ir.printer import print_graph
+from tinytorch.runtime.backend import Listings
+from tinytorch.runtime.roofline import Peaks
+from tinytorch.runtime.schedule import Call
+
+
+def kernels(
+    calls: Sequence[tuple[int, Call]], peaks: Peaks | None, listings: Listings | None, measured: Mapping[int, float]
+) -> tuple[KernelRecord, ...]:
+    """The kernels of a schedule, in its order. Without `listings`, kernels whose bodies print alike are alike."""
+    first: dict[object, int] = {}
+    found: list[KernelRecord] = []
+    for number, (wave, call) in enumerate(calls):
+        key = (call.family, print_graph(call.body)) if listings is None else listings.code_of[number]
+        alike = first.setdefault(key, number)
+        found.append(_kernel(number, wave, call, peaks, listings if alike == number else None, measured, alike))
+    return tuple(found)
+
+
+def _kernel(
+    number: int,
+    wave: int,
+    call: Call,
+    peaks: Peaks | None,
+    listings: Listings | None,
+    measured: Mapping[int, float],
+    alike: int,
+) -> KernelRecord:
+    node, work = call.node, work_of(call)
+    code = None if listings is None else listings.codes[listings.code_of[number]]
+    own = alike == number
+    return KernelRecord(
+        id=number,
+        title=kernel_title(node),
+        family=call.family,
+        wave=wave,
+        phase=phase_of(node),
+        module=module_of(node),
+        result=", ".join(dict.fromkeys(str(v.type) for v in node.outputs)),
+        locs=tuple(dict.fromkeys(loc_text(n.loc) for n in call.body.nodes if n.loc is not None)),
+        flops=work.flops,
+        bytes_read=work.bytes_read,
+        bytes_written=work.bytes_written,
+        intensity=work.intensity,
+        predicted=None if peaks is None else predicted(call, work, peaks),
+        measured=measured.get(number),
+        ir=print_graph(call.body, elide=True) if own else "",
+        llvm="" if code is None else code.text,
+        assembly="" if code is None else code.assembly,
+        lines=_lines(call.body.nodes),
+        alike=None if own else alike,
+    )
+
+
+def _lines(nodes: Sequence[Node]) -> dict[str, tuple[int, ...]]:
+    """Which lines of a body's text, which has a head, belong to each line of the user's."""
+    found: dict[str, list[int]] = {}
+    for number, node in enumerate(nodes, 2):
+        if node.loc is not None:
+            found.setdefault(loc_text(node.loc), []).append(number)
+    return {loc: tuple(numbers) for loc, numbers in found.items()}
