@@ -15,6 +15,7 @@ from tinytorch.insight.lines import lines
 from tinytorch.insight.memory import memory_plan
 from tinytorch.insight.record import Outside, Record
 from tinytorch.insight.subject import Subject
+from tinytorch.insight.timeline import MeasuredCall, measured_call
 from tinytorch.ir.graph import Graph
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.backend import Inspectable, Listings
@@ -35,7 +36,8 @@ def collect(subject: Subject, measure: bool) -> Record:
     if isinstance(backend, Inspectable) and subject.schedule is not None:
         listings = backend.listings(subject.schedule)
     calls = subject.calls
-    found = kernels(calls, peaks, listings, {})
+    call = measured_call(subject) if measure else MeasuredCall("not measured")
+    found = kernels(calls, peaks, listings, call.kernels)
     plan = None if ran is None else memory_plan(ran)
     costs = lines([call for _, call in calls], found)
     return Record(
@@ -57,7 +59,12 @@ def collect(subject: Subject, measure: bool) -> Record:
         arena_bytes=0 if plan is None else plan.arena_bytes,
         peak=None if plan is None else plan.peak,
         outside=Outside() if plan is None else plan.outside,
+        timeline=call.chunks,
+        timeline_how=call.how,
+        call_seconds=call.seconds,
         lines=costs,
+        arguments=call.arguments,
+        results=call.results,
     )
 
 

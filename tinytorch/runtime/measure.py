@@ -46,19 +46,22 @@ def measure(graph: Graph, node: Node, backend: Backend, overwritten: int | None 
     """
     plan = schedule(alone(graph, node, overwritten))
     program = backend.load(backend.lower(plan))
-    inputs = [_filled(backend, _made_up(value.type)) for value in plan.graph.inputs]
+    inputs = [filled(backend, made_up(value.type)) for value in plan.graph.inputs]
     renewed = {output for _, output in plan.graph.state}
     outputs = [backend.allocate(v.type) for i, v in enumerate(plan.graph.outputs) if i not in renewed]
-    return program.measure([*inputs, *outputs], [_filled(backend, array) for array in plan.constants])
+    return program.measure([*inputs, *outputs], [filled(backend, array) for array in plan.constants])
 
 
-def _made_up(type: TensorType) -> Array:
+def made_up(type: TensorType) -> Array:
+    """An argument of that type, always the same: floats from 0.1 to 1; integers and booleans 0, as every index may be.
+    """
     if not type.dtype.is_float:
         return np.zeros(type.shape, type.dtype.numpy)
     return np.random.default_rng(0).uniform(0.1, 1, type.shape).astype(type.dtype.numpy)
 
 
-def _filled(backend: Backend, array: Array) -> DeviceArray:
+def filled(backend: Backend, array: Array) -> DeviceArray:
+    """Memory of a backend that holds what the array does."""
     buffer = backend.allocate(type_of(array.dtype, array.shape))
     backend.copy(array, buffer)
     return buffer
