@@ -32,7 +32,7 @@ def test_every_kernel_of_the_schedule_is_there(compiled: tt.Compiled) -> None:
     assert len(report.kernels) == sum(map(len, compiled.executable.schedule.waves))
     assert [k.wave for k in report.kernels] == sorted(k.wave for k in report.kernels)
     first = next(k for k in report.kernels if k.family == "contract")
-    assert first.ops.startswith("matmul") and first.flops >= 2 * 64 * 784 * 128
+    assert first.title.startswith("matmul") and first.flops >= 2 * 64 * 784 * 128
     assert first.bytes_read == 4 * (64 * 784 + 784 * 128 + 128)  # the broadcast bias is read once
     assert first.bytes_written == 4 * 64 * 128
     assert first.intensity == first.flops / (first.bytes_read + first.bytes_written)

@@ -364,7 +364,7 @@ def test_the_report_of_a_step_counts_what_is_moved() -> None:
         return cache.narrow(1, t, 3).sum()
 
     step(tt.tensor(3), tt.ones(4, 2, 8))
-    report = {kernel.ops: kernel for kernel in step.explain(measure=True).kernels}
+    report = {kernel.title: kernel for kernel in step.explain(measure=True).kernels}
     write, read = report["update_slice"], report["dynamic_slice"]
     assert write.bytes_written == 4 * 2 * 8 * 4 and write.bytes_read == write.bytes_written + 8
     assert read.bytes_written == 4 * 3 * 8 * 4 and read.bytes_read == read.bytes_written + 8

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backend_names
 from tinytorch.backend_names import Choice
-from tinytorch.calls import Vjp, differentiable, frozen_graph, make_calls, spent
+from tinytorch.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
@@ -37,6 +37,7 @@ from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
+from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.reference import evaluate
@@ -58,6 +59,7 @@ from tinytorch.specialization import (
 
 if TYPE_CHECKING:
     from tinytorch.artifacts.record import SavedFunction
+    from tinytorch.insight.subject import Subject
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
@@ -407,9 +409,6 @@ class Compiled(Reported):
         export(saved, saved.calls[0], path, **options)
 
     # Looking inside.
-    def _for_example(self, args: tuple[Any, ...]) -> Specialization:
-        return self._ready(Signature(args, {}, self._varying))
-
     @property
     def _shown(self) -> Specialization:
         if self._last is None:
@@ -420,6 +419,29 @@ class Compiled(Reported):
             )
             raise CompileError(f"{self._name} {why}, so there is no graph to show")
         return self._last
+
+    @property
+    def _shown_calls(self) -> Calls:
+        return self._shown.calls
+
+    @property
+    def traced_graph(self) -> Graph:
+        """The graph of the last call, as it was traced."""
+        return self._shown.traced.graph
+
+    def _for_example(self, args: tuple[Any, ...]) -> Specialization:
+        """What a call with these arguments would run."""
+        return self._ready(Signature(args, {}, self._varying))
+
+    def _subject(self, example: tuple[Any, ...] = ()) -> Subject:
+        from tinytorch.insight.subject import Subject
+
+        item = self._for_example(example) if example else self._shown
+        graph, captured = item.traced.graph, item.traced.captured
+        if self.freezes:
+            graph, captured = frozen_graph(item.traced), ()
+        how = self.freezes, self.memory_limit, self.precision
+        return Subject(self._name, graph, captured, item.calls, *how, tuple(self._compilations))
 
     def save_svg(self, path: str) -> None:
         """Draw the graph of the last call."""

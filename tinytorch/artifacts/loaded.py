@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.artifacts.text import content, saved_function
 from tinytorch.calls import Calls, make_calls
-from tinytorch.explain import explain
 from tinytorch.frontend.guards import freeze
 from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
@@ -31,23 +30,25 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.reference import evaluate
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.pipeline import PassRecord
-from tinytorch.report import Report
+from tinytorch.reported import Reported
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import NumberSlot
 from tinytorch.specialization import tensor_of
 
+if TYPE_CHECKING:
+    from tinytorch.insight.subject import Subject
+
 _WHOLE = Result(0, (), False)  # the first output
 
 
-class LoadedFunction:
+class LoadedFunction(Reported):
     """A compiled function from a file: it takes the arguments of the calls that were saved, and gives the same results,
     on the same kind of machine bit for bit.
 
     There is no Python behind it, so it knows only those signatures; other arguments are an error that lists them.
     State (caches, running statistics, random generators, parameters under training) goes on from where it was saved,
     `state_dict()` has it, and `tt.save` saves it again. Results have no gradients. `graph`, `traced_graph`,
-    `passes`, `executable` and `explain()` are those of the last call, as of a compiled function.
+    `passes`, `executable`, `explain()` and `report()` are those of the last call, as of a compiled function.
     """
 
     def __init__(self, saved: SavedFunction) -> None:
@@ -126,13 +127,17 @@ class LoadedFunction:
                 self._calls[number] = self._compile(self._function.calls[number])
             return self._calls[number]
 
+    def _bound(self, call: SavedCall) -> tuple[Graph, Sequence[Tensor]]:
+        """The graph of a call, and the tensors that its last inputs are."""
+        if not self._function.freezes:
+            return call.graph, call.captured
+        tensors = zip(call.graph.inputs[call.arguments :], call.captured, strict=True)
+        return freeze_inputs(call.graph, {value: tensor.data for value, tensor in tensors}), ()
+
     def _compile(self, call: SavedCall) -> Calls:
         function = self._function
         backend = backend_names.checked(os.environ.get("TT_BACKEND") or function.backend)
-        graph, captured = call.graph, call.captured
-        if function.freezes:
-            tensors = zip(graph.inputs[call.arguments :], captured, strict=True)
-            graph, captured = freeze_inputs(graph, {value: tensor.data for value, tensor in tensors}), ()
+        graph, captured = self._bound(call)
         return make_calls(
             graph,
             call.arguments,
@@ -178,32 +183,24 @@ class LoadedFunction:
     # Looking inside.
     def _shown(self) -> int:
         if self._last is None:
-            raise CompileError(f"{self.name} has not been called yet, so there is no graph to show")
+            raise CompileError(f"{self.name} has not been called yet, so there is no graph to show", user_loc())
         return self._last
 
     @property
-    def graph(self) -> Graph:
-        """The graph of the last call, after the passes."""
-        return self._compiled(self._shown()).graph
+    def _shown_calls(self) -> Calls:
+        return self._compiled(self._shown())
 
     @property
     def traced_graph(self) -> Graph:
         """The graph of the last call, as it stands in the file."""
         return self._function.calls[self._shown()].graph
 
-    @property
-    def passes(self) -> list[PassRecord]:
-        """What each pass did to the graph of the last call."""
-        return self._compiled(self._shown()).passes
+    def _subject(self, example: tuple[Any, ...] = ()) -> Subject:
+        from tinytorch.insight.subject import Subject
 
-    @property
-    def executable(self) -> Any:
-        """What ran in the last call."""
-        return self._compiled(self._shown()).executable
-
-    def explain(self, measure: bool = False) -> Report:
-        """What each pass did to the graph of the last call, and each kernel against the roofline; see `Report`."""
-        return explain(self, measure)
+        number = self._find(example, {})[0] if example else self._shown()
+        how = self._function.freezes, self._function.memory_limit, self._function.precision
+        return Subject(self.name, *self._bound(self._function.calls[number]), self._compiled(number), *how, ())
 
     def __repr__(self) -> str:
         lines = "".join(f"\n  ({text})" for text in self.signatures)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,60 +14,80 @@ from pathlib import Path
 from tinytorch.insight.history import history
 from tinytorch.insight.kernels import kernels
 from tinytorch.insight.lines import lines
-from tinytorch.insight.memory import memory_plan
-from tinytorch.insight.record import Outside, Record
+from tinytorch.insight.record import KernelRecord, LineCost, Record
 from tinytorch.insight.subject import Subject
 from tinytorch.insight.timeline import MeasuredCall, measured_call
+from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.loc import user_loc
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.backend import Inspectable, Listings
-from tinytorch.runtime.executable import Executable
+from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.thread_count import get_num_threads
 
 _PACKAGES = ("tinytorch", "numpy", "llvmlite")
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What is known of the kernels without running the passes again, or showing code."""
+
+    peaks: Peaks | None
+    call: MeasuredCall
+    kernels: tuple[KernelRecord, ...]
+    lines: tuple[LineCost, ...]
+
+
+def ran(subject: Subject, measure: bool, listings: Listings | None = None) -> Ran:
+    """Kernels and lines with their costs; with `measure`, the graph is called a few times, on copies."""
+    peaks = None if subject.backend is None else subject.backend.peaks()
+    call = measured_call(subject) if measure else MeasuredCall("not measured")
+    found = kernels(subject.calls, peaks, listings, call.kernels)
+    return Ran(peaks, call, found, lines([each for _, each in subject.calls], found))
+
+
 def collect(subject: Subject, measure: bool) -> Record:
     """The record of a subject; with `measure`, the graph is called a few times, on copies."""
-    executable = subject.item.calls.executable
-    ran = executable if isinstance(executable, Executable) else None
-    backend = None if ran is None else ran.backend
-    peaks = None if backend is None else backend.peaks()
+    backend, schedule = subject.backend, subject.schedule
     past = history(subject)
-    listings: Listings | None = None
-    if isinstance(backend, Inspectable) and subject.schedule is not None:
-        listings = backend.listings(subject.schedule)
-    calls = subject.calls
-    call = measured_call(subject) if measure else MeasuredCall("not measured")
-    found = kernels(calls, peaks, listings, call.kernels)
-    plan = None if ran is None else memory_plan(ran)
-    costs = lines([call for _, call in calls], found)
+    listings = backend.listings(schedule) if isinstance(backend, Inspectable) and schedule is not None else None
+    now = ran(subject, measure, listings)
+    plan = subject.memory
     return Record(
         title=subject.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=_versions(),
         target=_target(subject),
         backend="interpreter" if backend is None else backend.name,
-        peaks=peaks,
+        peaks=now.peaks,
         flops=cost(subject.graph).flops,
         files=_files(subject.traced),
         compilations=subject.compilations,
         passes=past.passes,
         first_graph=past.first_graph,
         last_graph=past.last_graph,
-        kernels=found,
+        kernels=now.kernels,
         refusals=past.refusals,
-        buffers=() if plan is None else plan.buffers,
-        arena_bytes=0 if plan is None else plan.arena_bytes,
-        peak=None if plan is None else plan.peak,
-        outside=Outside() if plan is None else plan.outside,
-        timeline=call.chunks,
-        timeline_how=call.how,
-        call_seconds=call.seconds,
-        lines=costs,
-        arguments=call.arguments,
-        results=call.results,
+        buffers=plan.buffers,
+        arena_bytes=plan.arena_bytes,
+        peak=plan.peak,
+        outside=plan.outside,
+        timeline=now.call.chunks,
+        timeline_how=now.call.how,
+        call_seconds=now.call.seconds,
+        lines=now.lines,
+        arguments=now.call.arguments,
+        results=now.call.results,
     )
+
+
+@contextlib.contextmanager
+def written(path: str | os.PathLike[str]) -> Generator[None]:
+    """Around what writes a file: TinyTorchError where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise TinyTorchError(f"cannot write {path}: {error.strerror or error}", user_loc()) from None
 
 
 def _versions() -> dict[str, str]:

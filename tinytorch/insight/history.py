@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tinytorch.insight.graphs import Block, Writer, difference, loc_text, members
@@ -10,7 +11,7 @@ from tinytorch.insight.parts import kernel_title, module_of, phase_of
 from tinytorch.insight.record import GraphLine, PassStep, Refusal, Rewrite
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.listening import listener
+from tinytorch.ir.listening import Listener, listener
 from tinytorch.passes.pipeline import PassRecord
 
 _EXAMPLES = 3  # nodes that the example of a rewrite shows
@@ -36,16 +37,30 @@ class History:
     refusals: tuple[Refusal, ...]
 
 
+def refusals(subject: Subject) -> tuple[Refusal, ...]:
+    """Why nodes were not fused: the passes run again, and nothing else is looked at."""
+    found = _Refusals()
+    with _heard(found):
+        subject.run_passes_again(found.after)
+    return tuple(found.refusals)
+
+
 def history(subject: Subject) -> History:
     """Run the passes of a subject again, and look at each. Of the graphs between, only the last one is kept."""
     watch = _Watch(subject.traced)
-    token = listener.set(watch)
-    try:
+    with _heard(watch):
         subject.run_passes_again(watch.after)
+    steps = _timed(watch.steps, subject.made.passes)
+    return History(steps, watch.first, _lines(watch.blocks), tuple(watch.refusals))
+
+
+@contextlib.contextmanager
+def _heard(who: Listener) -> Generator[None]:
+    token = listener.set(who)
+    try:
+        yield
     finally:
         listener.reset(token)
-    steps = _timed(watch.steps, subject.item.calls.passes)
-    return History(steps, watch.first, _lines(watch.blocks), tuple(watch.refusals))
 
 
 def _timed(steps: Sequence[PassStep], records: Sequence[PassRecord]) -> tuple[PassStep, ...]:
@@ -55,10 +70,29 @@ def _timed(steps: Sequence[PassStep], records: Sequence[PassRecord]) -> tuple[Pa
     return tuple(replace(step, seconds=record.seconds) for step, record in zip(steps, records, strict=True))
 
 
-class _Watch:
-    """Is told of passes, rewrites and refused fusions."""
+class _Refusals:
+    """Is told of refused fusions."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[Refusal, None] = {}
+
+    def after(self, name: str, number: int, before: Graph, after: Graph) -> None:
+        if number == 1:  # the passes may run again, with less memory
+            self.refusals = {}
+
+    def rewrote(self, rule: str, node: Node, results: Sequence[Value], producers: Mapping[Value, Node]) -> None:
+        pass
+
+    def refused(self, producer: Node, consumer: Node, reason: str) -> None:
+        titles = f"{kernel_title(producer)} {producer.outputs[0].type}", kernel_title(consumer)
+        self.refusals.setdefault(Refusal(*titles, reason, loc_text(consumer.loc)))
+
+
+class _Watch(_Refusals):
+    """Is told of rewrites, too, and compares the graphs."""
 
     def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
         self._begin()
         self.first = _lines(self.blocks)
@@ -67,11 +101,11 @@ class _Watch:
         self.writer = Writer()
         self.blocks = self.writer.blocks(self.graph)
         self.steps: list[PassStep] = []
-        self.refusals: dict[Refusal, None] = {}
         self.applied: dict[str, _Applied] = {}
 
     def after(self, name: str, number: int, before: Graph, after: Graph) -> None:
-        if number == 1 and self.steps:  # again, with less memory
+        super().after(name, number, before, after)
+        if number == 1 and self.steps:
             applied = self.applied
             self._begin()
             self.applied = applied
@@ -96,10 +130,6 @@ class _Watch:
             found = self.applied[rule] = _Applied(self.writer.application(node), ", ".join(after))
         found.count += 1
         found.where.setdefault(loc_text(node.loc))
-
-    def refused(self, producer: Node, consumer: Node, reason: str) -> None:
-        titles = f"{kernel_title(producer)} {producer.outputs[0].type}", kernel_title(consumer)
-        self.refusals.setdefault(Refusal(*titles, reason, loc_text(consumer.loc)))
 
 
 def _whole(name: str, before: Sequence[Block], after: Sequence[Block]) -> Rewrite:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from tinytorch.insight.graphs import loc_text
 from tinytorch.insight.parts import kernel_title
 from tinytorch.insight.record import Lifetime, Outside, Peak
-from tinytorch.runtime.executable import Executable
+from tinytorch.insight.text import as_text, more, place, shortened, size, table
 from tinytorch.runtime.schedule import Schedule
+
+_ROWS = 12  # instants in the table
+_NAME, _BAR = 44, 24  # characters
 
 
 @dataclass(frozen=True)
@@ -18,16 +25,26 @@ class MemoryPlan:
     """The memory of a call. `arena_bytes` is what the buffers take, each at its place for its time; `outside` what is
     there beside them: of that, `scratch` is allocated with the arena."""
 
-    buffers: tuple[Lifetime, ...]
-    arena_bytes: int
-    peak: Peak | None
-    outside: Outside
-    instants: int
+    buffers: tuple[Lifetime, ...] = ()
+    arena_bytes: int = 0
+    peak: Peak | None = None
+    outside: Outside = field(default_factory=Outside)
+    instants: int = 0
+
+    def __rich__(self) -> Group:
+        return Group(memory_table(self), Text(memory_summary(self)))
+
+    def __str__(self) -> str:
+        return as_text(self.__rich__())
 
     @property
     def allocated(self) -> int:
         """The bytes that a call takes for the arena and the scratch of kernels."""
         return self.arena_bytes + self.outside.scratch
+
+    def in_use(self) -> list[int]:
+        """The bytes of the arena that are in use in each instant."""
+        return _in_use(self.buffers, self.instants)
 
     def alive(self, instant: int) -> tuple[Lifetime, ...]:
         """What lies in the arena then, the largest first."""
@@ -35,9 +52,8 @@ class MemoryPlan:
         return tuple(sorted(found, key=lambda buffer: -buffer.bytes))
 
 
-def memory_plan(executable: Executable) -> MemoryPlan:
-    """The plan of an executable, which needs no run."""
-    schedule = executable.schedule
+def memory_plan(schedule: Schedule, allocated: int) -> MemoryPlan:
+    """The plan of a schedule, whose program allocates that many bytes for a call."""
     buffers = tuple(sorted(_lifetimes(schedule), key=lambda buffer: (buffer.first, buffer.offset)))
     instants = sum(map(len, schedule.waves))
     graph = schedule.graph
@@ -48,9 +64,9 @@ def memory_plan(executable: Executable) -> MemoryPlan:
         inputs=sum(v.type.bytes for i, v in enumerate(graph.inputs) if i not in state),
         results=sum(v.type.bytes for i, v in enumerate(graph.outputs) if i not in renewed),
         constants=sum(array.nbytes for array in schedule.constants),
-        scratch=executable.arena_bytes - schedule.arena_bytes,
+        scratch=allocated - schedule.arena_bytes,
     )
-    return MemoryPlan(buffers, schedule.arena_bytes, _peak(buffers, instants), outside, instants)
+    return MemoryPlan(buffers, schedule.arena_bytes, _peak(_in_use(buffers, instants)), outside, instants)
 
 
 def _lifetimes(schedule: Schedule) -> Iterator[Lifetime]:
@@ -78,10 +94,43 @@ def _lifetimes(schedule: Schedule) -> Iterator[Lifetime]:
     yield from there.values()
 
 
-def _peak(buffers: Sequence[Lifetime], instants: int) -> Peak | None:
+def _in_use(buffers: Sequence[Lifetime], instants: int) -> list[int]:
+    """The bytes in use in each instant."""
     change = [0] * (instants + 1)
     for buffer in buffers:
         change[buffer.first] += buffer.bytes
         change[buffer.last + 1] -= buffer.bytes
-    alive = list(accumulate(change))
-    return Peak(alive.index(max(alive)), max(alive)) if buffers else None
+    return list(accumulate(change))[:instants]
+
+
+def _peak(in_use: Sequence[int]) -> Peak | None:
+    most = max(in_use, default=0)
+    return Peak(in_use.index(most), most) if most else None
+
+
+def memory_summary(plan: MemoryPlan) -> str:
+    """Sizes, in a line."""
+    parts = {name: getattr(plan.outside, name) for name in ("scratch", "state", "inputs", "constants", "results")}
+    beside = ", ".join(f"{name} {size(bytes)}" for name, bytes in parts.items() if bytes)
+    peak = "" if plan.peak is None else f", of which {size(plan.peak.bytes)} are in use in instant {plan.peak.instant}"
+    return f"arena {size(plan.arena_bytes)}{peak}; beside it {beside or 'nothing'}"
+
+
+def memory_table(plan: MemoryPlan) -> Table:
+    """How much of the arena is in use, in some of the instants (kernels, in order): the first, the fullest, the last,
+    and others in even steps."""
+    found = table("Memory over time", ["instant", "in use", "", "the largest", "line"], [])
+    in_use = plan.in_use()
+    most = 0 if plan.peak is None else plan.peak.bytes
+    step = max(1, -(-plan.instants // (_ROWS - 2)))
+    peak = () if plan.peak is None else (plan.peak.instant,)
+    rows = sorted({*range(0, plan.instants, step), *peak, *((plan.instants - 1,) if plan.instants else ())})
+    for instant in rows:
+        largest = next(iter(plan.alive(instant)), None)
+        name, line = ("", "") if largest is None else (shortened(largest.name, _NAME), place(largest.loc))
+        bar = "█" * round(_BAR * in_use[instant] / most) if most else ""
+        marked = "bold" if instant in peak else ""
+        found.add_row(str(instant), size(in_use[instant]), bar, name, line, style=marked)
+    if len(rows) < plan.instants:
+        more(found, f"{plan.instants - len(rows)} further ones; memory_plan().alive(instant) lists what is there")
+    return found

@@ -187,7 +187,7 @@ class Record:
     buffers: tuple[Lifetime, ...] = ()
     arena_bytes: int = 0
     peak: Peak | None = None
-    outside: Outside = Outside()
+    outside: Outside = field(default_factory=Outside)
     timeline: tuple[Chunk, ...] = ()
     timeline_how: str = ""
     call_seconds: float | None = None

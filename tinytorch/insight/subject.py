@@ -2,53 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from tinytorch.calls import frozen_graph, run_again
+from tinytorch.calls import Calls, run_again
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.insight.memory import MemoryPlan, memory_plan
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.graph import Graph
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.schedule import Call, Schedule
-from tinytorch.specialization import Compilation, Specialization
+from tinytorch.specialization import Compilation
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A specialization; `backend` is None for the interpreter."""
+    """`traced` is the graph that the passes began with; its last inputs are the tensors `captured`."""
 
     name: str
-    item: Specialization
-    backend: Backend | None
+    traced: Graph
+    captured: Sequence[Tensor]
+    made: Calls
     frozen: bool
     memory_limit: int | None
     precision: Precision
-    backend_name: str
     compilations: tuple[Compilation, ...]
-
-    @cached_property
-    def traced(self) -> Graph:
-        """The graph that the passes began with."""
-        return frozen_graph(self.item.traced) if self.frozen else self.item.traced.graph
 
     @property
     def graph(self) -> Graph:
         """The graph behind the passes."""
-        return self.item.calls.graph
+        return self.made.graph
+
+    @property
+    def executable(self) -> Executable | None:
+        """What runs; None for the interpreter, which has no kernels."""
+        found = self.made.executable
+        return found if isinstance(found, Executable) else None
+
+    @property
+    def backend(self) -> Backend | None:
+        """What made the kernels; None for the interpreter."""
+        return None if self.executable is None else self.executable.backend
 
     @property
     def schedule(self) -> Schedule | None:
-        """Waves and buffers; None for the interpreter, which has none."""
-        executable = self.item.calls.executable
-        return executable.schedule if isinstance(executable, Executable) else None
+        """Waves and buffers; None for the interpreter."""
+        return None if self.executable is None else self.executable.schedule
 
     @property
     def calls(self) -> tuple[tuple[int, Call], ...]:
         """The kernels in the order of the schedule, with their waves."""
         waves = () if self.schedule is None else self.schedule.waves
         return tuple((number, call) for number, wave in enumerate(waves) for call in wave)
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """The memory of a call; empty for the interpreter, whose arrays are numpy's."""
+        ran = self.executable
+        return MemoryPlan() if ran is None else memory_plan(ran.schedule, ran.arena_bytes)
 
     def run_passes_again(self, after: Callable[[str, int, Graph, Graph], None]) -> None:
         """Run the passes that made the graph once more; `after` is told of each (see `run_passes`)."""

@@ -70,7 +70,7 @@ class _Run:
 
     def __init__(self, subject: Subject, schedule: Schedule, backend: Backend) -> None:
         self.graph, self.backend = schedule.graph, backend
-        captured = () if subject.frozen else subject.item.traced.captured
+        captured = subject.captured
         given = len(self.graph.inputs) - len(captured)
         made = [made_up(value.type) for value in self.graph.inputs[:given]]
         self.given = [*made, *(np.ascontiguousarray(tensor.data) for tensor in captured)]

@@ -72,7 +72,7 @@ def alone(node: Node, family: Family) -> Group:
 THROUGH_A_VIEW = "a view stands between, or it must wait: what is read lies in memory"
 TOO_LARGE = f"one kernel would be larger than {MAX_WEIGHT} instructions a vector"
 TOO_MANY = f"one kernel would read more than {MAX_OPERANDS} values"
-IN_A_CIRCLE = "another kernel needs the one and is needed by the other"
+IN_A_CIRCLE = "a kernel in between reads the one and is read by the other"
 OWN_OPERANDS = "its family of kernels reads operands from memory"
 NO_EPILOGUE = "kernels of this family end with their own op"
 NOT_IN_EPILOGUE = "an epilogue takes elementwise ops of what is in registers, no others"

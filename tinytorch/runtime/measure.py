@@ -53,8 +53,7 @@ def measure(graph: Graph, node: Node, backend: Backend, overwritten: int | None 
 
 
 def made_up(type: TensorType) -> Array:
-    """An argument of that type, always the same: floats from 0.1 to 1; integers and booleans 0, as every index may be.
-    """
+    """The same argument of that type each time: floats from 0.1 to 1; integers and booleans 0, as any index may be."""
     if not type.dtype.is_float:
         return np.zeros(type.shape, type.dtype.numpy)
     return np.random.default_rng(0).uniform(0.1, 1, type.shape).astype(type.dtype.numpy)

@@ -1,0 +1,117 @@
+"""The tables of `explain`: what is long is cut, with a count and the way to see all."""
+
+from __future__ import annotations
+
+import linecache
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from tinytorch.insight.record import KernelRecord, LineCost, Refusal
+from tinytorch.insight.text import count, duration, more, place, shortened, size, table
+from tinytorch.passes.pipeline import PassRecord
+from tinytorch.passes.sparsity import Choice
+from tinytorch.specialization import Compilation
+
+_KERNELS, _LINES, _REFUSALS, _COMPILATIONS = 40, 15, 8, 8  # rows
+_TITLE, _RESULT, _SOURCE = 40, 20, 60  # characters
+_ALL = "report(path) shows all"
+
+
+def passes_table(passes: Sequence[PassRecord]) -> Table:
+    """The runs of passes that changed the number of nodes, one row each; all others in the last row."""
+    found = table("Passes", ["pass"], ["nodes before", "after", "time"])
+    kept = [record for record in passes if record.nodes_before != record.nodes_after]
+    for record in kept:
+        found.add_row(record.name, str(record.nodes_before), str(record.nodes_after), duration(record.seconds))
+    rest = sum(record.seconds for record in passes if record not in kept)
+    found.add_row(f"{len(passes) - len(kept)} runs that kept the number", "", "", duration(rest), style="dim")
+    return found
+
+
+def kernels_table(kernels: Sequence[KernelRecord]) -> Table:
+    """One row for each kernel, in the order of the schedule; where they are many, the dearest ones."""
+    measured = any(k.measured is not None for k in kernels)
+    columns = ["FLOPs", "bytes", "FLOP/B", "roofline", *(["measured", "of it"] if measured else [])]
+    phases = any(k.phase for k in kernels)
+    words = ["wave", "kernel", *(["phase"] if phases else []), "family", "result"]
+    found = table("Kernels", words, columns)
+    dearest = sorted(kernels, key=_seconds, reverse=True)[:_KERNELS]
+    shown = {kernel.id for kernel in dearest}
+    for kernel in kernels:
+        if kernel.id in shown:
+            found.add_row(*_kernel_row(kernel, phases))
+    left = [_seconds(kernel) for kernel in kernels if kernel.id not in shown]
+    if left:
+        more(found, f"{len(left)} shorter ones take {duration(sum(left))}; {_ALL}")
+    return found
+
+
+def _seconds(kernel: KernelRecord) -> float:
+    return (kernel.predicted or 0.0) if kernel.measured is None else kernel.measured
+
+
+def _kernel_row(kernel: KernelRecord, phases: bool) -> list[str]:
+    moved, predicted = kernel.bytes_read + kernel.bytes_written, kernel.predicted or 0.0
+    words = [str(kernel.wave), shortened(kernel.title, _TITLE), *([kernel.phase] if phases else [])]
+    words += [kernel.family, shortened(kernel.result, _RESULT)]
+    numbers = [count(kernel.flops), size(moved), f"{kernel.intensity:.2f}", duration(predicted)]
+    if kernel.measured is not None:
+        share = f"{predicted / kernel.measured:.0%}" if kernel.measured else ""
+        numbers += [duration(kernel.measured), share]
+    return [*words, *numbers]
+
+
+def lines_table(lines: Sequence[LineCost]) -> Table:
+    """The lines of the program that cost most."""
+    found = table("Time per line", ["line", "source"], ["FLOPs", "bytes", "kernels", "time", "share"])
+    total = sum(line.seconds or 0.0 for line in lines)
+    for line in lines[:_LINES]:
+        where = f"{place(line.file)}:{line.line}" if line.file else "(no line)"
+        text = shortened(linecache.getline(line.file, line.line).strip(), _SOURCE) if line.file else ""
+        seconds = line.seconds or 0.0
+        cells = [count(line.flops), size(line.bytes), str(len(line.kernels)), duration(seconds)]
+        found.add_row(where, text, *cells, f"{seconds / total:.0%}" if total else "")
+    left = lines[_LINES:]
+    if left:
+        more(found, f"{len(left)} further lines take {duration(sum(x.seconds or 0.0 for x in left))}; {_ALL}")
+    return found
+
+
+def refusals_table(refusals: Sequence[Refusal]) -> Table:
+    """Why nodes that read each other's results are in two kernels, the most frequent reasons first."""
+    found = table("Not fused", ["result of", "read by", "line", "because"], ["times"])
+    alike = Counter((r.producer, r.consumer, r.loc, r.reason) for r in refusals)
+    by_reason = Counter(r.reason for r in refusals)
+    ordered = sorted(alike.items(), key=lambda item: (-by_reason[item[0][3]], -item[1]))
+    for (producer, consumer, loc, reason), times in ordered[:_REFUSALS]:
+        found.add_row(producer, consumer, place(loc), reason, str(times))
+    if len(ordered) > _REFUSALS:
+        more(found, f"{len(ordered) - _REFUSALS} further ones; {_ALL}")
+    return found
+
+
+def compilations_table(compilations: Sequence[Compilation]) -> Table:
+    """Why something was compiled, the last times."""
+    found = table("Compilations", ["", "arguments", "because", "code"], ["time"])
+    for each in compilations[-_COMPILATIONS:]:
+        made = "from disk" if each.from_cache else "generated"
+        words = str(each.number), shortened(each.signature, _SOURCE), each.reason, made
+        found.add_row(*words, duration(each.seconds))
+    left = len(compilations) - _COMPILATIONS
+    if left > 0:
+        more(found, f"{left} earlier ones; {_ALL}")
+    return found
+
+
+def sparsity_table(choices: Sequence[Choice]) -> Table:
+    """One row for each product by a constant weight with many zeros: the fastest form that leaves them out, what it
+    takes of the time of the dense product, by the model of `passes/sparsity.py`, and which of both was chosen."""
+    found = table("Weights with zeros", ["weight", "fastest sparse form", "chosen"], ["rows", "zeros", "of dense time"])
+    for choice in choices:
+        weight = f"[{choice.depth},{choice.columns}]"
+        dense = "dense: that is faster" if choice.ratio >= 1 else "dense: sparse gains too little"
+        chosen = "sparse" if choice.form is not None else dense
+        found.add_row(weight, str(choice.best), chosen, str(choice.rows), f"{choice.zeros:.0%}", f"{choice.ratio:.0%}")
+    return found
