@@ -1,0 +1,155 @@
+"""The page of a report: one file, with nothing outside of it, in which all can be found."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.insight.browser import needs_chromium, said_by
+from tests.insight.made_up import FILE, record
+from tinytorch.insight.page import SCRIPTS, embedded, page_of, write_page
+
+
+def data_in(page: str) -> Any:
+    """The data of a page, read as the page reads it."""
+    found = re.search(r'<script type="[a-z/]+" id="data"( data-packed="gzip")?>([^<]*)</script>', page)
+    assert found is not None
+    return json.loads(gzip.decompress(base64.b64decode(found[2])) if found[1] else found[2])
+
+
+@pytest.mark.parametrize("size", [12, 3000])
+def test_a_page_holds_its_record_and_nothing_from_elsewhere(size: int, tmp_path: Path) -> None:
+    made = record(size, 4 * size)
+    write_page(made, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert data_in(page) == made
+    outside = page.replace("http://www.w3.org/2000/svg", "")  # the name of a language, which nobody loads
+    for loaded in ("http:", "https:", " src=", "@import", "url(", "fetch(", "import("):
+        assert loaded not in outside, loaded
+    assert page.count("</script>") == 2 and "default-src 'none'" in page
+    assert "<title>step of &lt;/script&gt; &amp; &lt;b&gt;</title>" in page
+
+
+def test_large_data_is_compressed() -> None:
+    assert len(page_of("report", record(3000, 10_000))) < 2 << 20
+
+
+def test_what_json_cannot_say_is_null_and_any_text_is_written(tmp_path: Path) -> None:
+    made = {
+        "title": "\ud800 {{data}}",
+        "nan": math.nan,
+        "list": [math.inf, {"x": (-math.inf, 1.5)}],
+        "text": "<!--<script>",
+    }
+    write_page(made, tmp_path / "report.html")
+    found = data_in((tmp_path / "report.html").read_text())
+    assert found == {
+        "title": "\ud800 {{data}}",
+        "nan": None,
+        "list": [None, {"x": [None, 1.5]}],
+        "text": "<!--<script>",
+    }
+    assert "<!--" not in embedded(made).removeprefix("<script")
+
+
+def test_a_record_says_itself_what_it_holds(tmp_path: Path) -> None:
+    class Made:
+        def as_dict(self) -> dict[str, Any]:
+            return {"title": "made"}
+
+    write_page(Made(), tmp_path / "report.html")
+    assert data_in((tmp_path / "report.html").read_text()) == {"title": "made"}
+
+
+def test_every_script_is_of_some_page() -> None:
+    from tinytorch.insight import page
+
+    written = {path.stem for path in (Path(page.__file__).parent / "web").glob("*.js")}
+    assert written == {name for names in SCRIPTS.values() for name in names}
+
+
+STEPS = """
+const result = {};
+result.tiles = all(".tile").map((tile) => [tile.querySelector(".name").textContent, tile.getAttribute("href")]);
+const links = all("a.tile, nav a").map((a) => a.getAttribute("href"));
+result.dangling = links.filter((href) => !href.includes("=") && !$(href));
+result.scripts = all("script").length;
+await write("#search", "op:matmul shape:64,128 relu:no");
+result.none = $("#found").textContent;
+await write("#search", "op:matmul line:5");
+result.found = $("#found").textContent;
+result.matmuls = all(".graph .line").every((line) => line.textContent.includes("matmul("));
+await write("#search", "");
+result.listed = all(".graph .row").length;
+
+await go("#kernel=3");
+result.kernel = $("#kernel h3").textContent;
+const code = () => $("#kernel [aria-label='code of this kernel']").textContent;
+result.ir = code().includes("matmul(%x, %w)");
+const tab = (name) => all("#kernel .switch button").find((button) => button.textContent === name);
+tab("assembly").click();
+result.assembly = code().includes("vfmadd231ps");
+tab("IR").click();
+$("#kernel [aria-label='code of this kernel'] .row.click").click();
+result.line = $("#kernel .source .row.open").textContent;
+$("#kernel .source .row.click:not(.open)").click();
+result.kernels = all("#kernel .picked a").length;
+
+result.pass = $(".step b").textContent;
+press(".steps button", "ArrowRight");
+result.next = $(".step b").textContent;
+await go("#pass=fuse");
+result.fuse = [$(".step b").textContent, $(".steps [aria-current]").textContent];
+result.steps = all(".steps button").length;
+
+await go("#instant=12");
+await later();
+result.instant = $("#alive h3").textContent;
+result.alive = all("#alive .rows .row").length;
+await go("#line=" + encodeURIComponent(FILE + ":10"));
+result.heat = $("#lines .row.open").textContent;
+result.chips = all("#lines .picked a").length;
+all("#kernels .head button").find((button) => button.textContent === "FLOPs").click();
+result.flops = all("#kernels .rows .row").slice(0, 2).map((row) => row.children[7].textContent);
+result.points = all(".roof circle").length;
+all("nav .switch button")[2].click();
+result.theme = [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor];
+result.elements = all("*").length;
+return result;
+"""
+
+
+@needs_chromium
+def test_the_page_is_walked_through(tmp_path: Path) -> None:
+    made = record(3000, 10_000)
+    write_page(made, tmp_path / "report.html")
+    said = said_by(tmp_path / "report.html", STEPS.replace("FILE", json.dumps(FILE)), tmp_path)
+    assert dict(said["tiles"])["memory peak"] == f"#instant={made['peak']['instant']}" and said["dangling"] == []
+    assert said["scripts"] == 2  # nothing in the record became one
+    assert said["none"] == "0 of 5,000 lines"
+    wanted = [line for line in made["last_graph"] if line["op"] == "matmul" and line["loc"] == f"{FILE}:5"]
+    assert said["found"] == f"{len(wanted)} of 5,000 lines" and said["matmuls"] and said["listed"] < 200
+    assert said["kernel"] == "3: matmul + bias + relu" and said["ir"] and said["assembly"]
+    assert "self.up(x)" in said["line"] and said["kernels"] > 1
+    assert [said["pass"], said["next"], said["steps"]] == ["simplify", "cse", 6]
+    assert said["fuse"][0] == "fuse" and said["fuse"][1].startswith("fuse")
+    alive = [b for b in made["buffers"] if b["first"] <= 12 <= b["last"]]
+    assert said["instant"].startswith(f"Instant 12: {len(alive)} buffer") and said["alive"] == len(alive)
+    assert "loss.backward()" in said["heat"] and said["chips"] > 0
+    assert said["flops"] == ["50.0 M", "50.0 M"] and said["points"] == 1500
+    assert said["theme"][0] == "dark" and said["theme"][1] != "rgb(255, 255, 255)"
+    assert said["elements"] < 5000
+
+
+@needs_chromium
+def test_an_empty_record_is_a_page_too(tmp_path: Path) -> None:
+    write_page({"title": "nothing"}, tmp_path / "report.html")
+    said = said_by(tmp_path / "report.html", 'return [all("section").length, $("main").textContent];', tmp_path)
+    assert said[0] == 10 and "the interpreter runs this graph" in said[1]

@@ -1,0 +1,108 @@
+"""Pages: what a record holds, as one HTML file that needs nothing else, neither a network nor a server.
+
+A page is `web/page.html` with styles, scripts and data written into it. The data is JSON of exactly the names of the
+record; a large one is compressed, and the browser unpacks it. Scripts are plain functions, put together in the order
+in which they stand here; `web/` has one file for each section of the page. This file imports nothing of the package,
+so that whatever has something to show can write a page.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard
+
+_WEB = Path(__file__).parent / "web"
+_SHARED = ("units", "dom", "list", "table", "diff")
+_REPORT = (
+    "model",
+    "source",
+    "head",
+    "lines",
+    "kernels",
+    "kernel",
+    "roofline",
+    "plot",
+    "timeline",
+    "memory",
+    "search",
+    "graph",
+    "passes",
+    "refusals",
+    "compilations",
+    "report",
+)
+SCRIPTS: Mapping[str, Sequence[str]] = {
+    "report": (*_SHARED, *_REPORT, "main"),
+}
+_LARGE = 1 << 18  # bytes of JSON from which on the data is compressed
+
+
+class Recorded(Protocol):
+    """What has its data as a dict of JSON's types."""
+
+    def as_dict(self) -> Mapping[str, Any]: ...
+
+
+def write_page(record: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
+    """Write the report of a compilation, a `Record`, to `path`. Its folder must be there (else OSError)."""
+    _write("report", record, path)
+
+
+def _write(kind: str, shown: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
+    data = shown if isinstance(shown, Mapping) else shown.as_dict()
+    Path(path).write_text(page_of(kind, data), encoding="utf-8", errors="replace")  # a title may have any characters
+
+
+def page_of(kind: str, data: Mapping[str, Any]) -> str:
+    """The page as text: `kind` is a key of `SCRIPTS`."""
+    parts = {
+        "title": html.escape(str(data.get("title") or "TinyTorch")),
+        "style": _read("page.css"),
+        "data": embedded(data),
+        "script": "\n".join(_read(f"{name}.js") for name in SCRIPTS[kind]),
+        "kind": kind,
+    }
+    first, *rest = _read("page.html").split("{{")
+    filled = [parts[name] + text for name, text in (part.split("}}", 1) for part in rest)]
+    return "".join([first, *filled])
+
+
+def embedded(data: Any) -> str:
+    """The data as an element of a page. No text in it can end the element: `<` is written as an escape."""
+    text = _json(data)
+    if len(text) < _LARGE:
+        return f'<script type="application/json" id="data">{text}</script>'
+    packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    return f'<script type="text/plain" id="data" data-packed="gzip">{packed}</script>'
+
+
+def _json(data: Any) -> str:
+    try:
+        text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(data), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _without_nan(data: Any) -> Any:
+    """JSON has no NaN and no infinity; a page shows null as a dash."""
+    if isinstance(data, Mapping):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if _is_list(data):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _is_list(data: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(data, list | tuple)
+
+
+def _read(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")

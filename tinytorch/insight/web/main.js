@@ -1,0 +1,30 @@
+// Reads the data, draws the page, and goes to the address in it.
+
+async function dataOf(element) {
+  if (!element.dataset.packed) return JSON.parse(element.textContent);
+  const packed = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream(element.dataset.packed));
+  return new Response(stream).json();
+}
+
+function bar(sections) {
+  const themes = [["auto", "auto"], ["light", "light"], ["dark", "dark"]];
+  const links = sections.filter((each) => each.tagName === "SECTION").map((each) => h("a", { href: `#${each.id}` }, each.querySelector("h2").textContent));
+  return h("nav", { "aria-label": "sections" }, h("a", { href: "#top" }, "Overview"), links, switchOf("colours", themes, keptTheme(), chooseTheme));
+}
+
+async function main() {
+  chooseTheme(keptTheme());
+  const element = document.getElementById("data");
+  const sections = draw(await dataOf(element));
+  element.remove();
+  document.body.append(bar(sections), h("main", {}, sections), note);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  addEventListener("hashchange", follow);
+  redraw();
+  if (location.hash.includes("=")) follow();
+  else if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  document.body.dataset.ready = "true";
+}
+
+main();
