@@ -1,6 +1,7 @@
 // The graph, folded by the modules that its nodes come from, with a search.
 
-const UNFOLDED = 60; // lines up to which all modules are open at first
+const UNFOLDED = 60; // rows up to which modules are open at first
+const OUTSIDE = "outside of modules";
 
 function graphSection(model) {
   const graphs = { last: model.data.last_graph || [], first: model.data.first_graph || [] };
@@ -42,7 +43,22 @@ class GraphView {
     this.searched = entries.map(searchable);
     this.folded = new Set();
     this.tree = moduleTree(entries);
-    if (entries.length > UNFOLDED) this.foldAll(true);
+    this.unfoldSome();
+  }
+
+  // Unfold modules, the outer ones first, while that stays a list to read at a glance.
+  unfoldSome() {
+    this.foldAll(true);
+    let rows = this.tree.children.size;
+    const waiting = [...this.tree.children.values()];
+    for (const module of waiting) {
+      const more = module.lines.length + module.children.size;
+      if (rows + more > UNFOLDED) continue;
+      rows += more;
+      this.folded.delete(module.path);
+      waiting.push(...module.children.values());
+    }
+    this.search("");
   }
 
   phases() {
@@ -114,7 +130,7 @@ function moduleTree(entries) {
   const root = { name: "", path: "", lines: [], children: new Map() };
   entries.forEach((entry, i) => {
     let at = root;
-    for (const name of (entry.module || "").split(".").filter(Boolean)) {
+    for (const name of (entry.module || OUTSIDE).split(".").filter(Boolean)) {
       if (!at.children.has(name)) {
         at.children.set(name, { name, path: at.path ? `${at.path}.${name}` : name, lines: [], children: new Map() });
       }

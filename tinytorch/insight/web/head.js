@@ -27,6 +27,7 @@ function pageHead(title, below, figures) {
 
 function subtitle(data) {
   const target = data.target || {};
-  const parts = [data.created, target.cpu, target.threads && plural(target.threads, "thread"), (data.versions || {}).tinytorch && `tinytorch ${data.versions.tinytorch}`];
+  const created = (data.created || "").slice(0, 16).replace("T", " ");
+  const parts = [created, target.cpu, target.threads && plural(target.threads, "thread"), (data.versions || {}).tinytorch && `tinytorch ${data.versions.tinytorch}`];
   return parts.filter(Boolean).join(" · ");
 }

@@ -59,6 +59,7 @@ function kernelFacts(model, kernel) {
     kernel.family,
     `wave ${kernel.wave}`,
     kernel.module,
+    kernel.result,
     kernel.measured !== null && kernel.measured !== undefined && `measured ${seconds(kernel.measured)}`,
     `roofline ${seconds(kernel.predicted)}`,
     flops(kernel.flops),

@@ -34,10 +34,12 @@ function linesSection(model) {
     document.getElementById("lines").scrollIntoView();
   });
   show(files[0]);
-  const total = costs.reduce((sum, each) => sum + (each.seconds || 0), 0);
+  const [total, none] = [costs, costs.filter((each) => !each.file)].map((some) => some.reduce((sum, each) => sum + (each.seconds || 0), 0));
+  const own = costs.filter((each) => each.file).length;
+  const said = `${seconds(total)} in ${plural(own, "line")}${none ? `, ${seconds(none)} of it in none` : ""}; click one to see its kernels`;
   return section(
     "lines", "Time per line",
-    h("p.bar", {}, choice, parts, h("span.quiet", {}, `${seconds(total)} in ${plural(costs.length, "line")}; click one to see its kernels`)),
+    h("p.bar", {}, choice, parts, h("span.quiet", {}, said)),
     source.element, picked,
   );
 }

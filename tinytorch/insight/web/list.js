@@ -6,7 +6,7 @@ const BEYOND = 12; // rows kept above and below what can be seen
 class List {
   // `row(i)` makes the element of row i, all of which are `height` pixels high; `most` pixels are shown at a time.
   constructor({ count = 0, row, height = 22, most = 440, label, head = null, role = "group" }) {
-    Object.assign(this, { count, row, height, most, shown: new Map(), limit: 0 });
+    Object.assign(this, { count, row, height, most, shown: new Map(), limit: 0, wanted: null });
     this.above = h("div");
     this.rows = h("div.rows", { role: role === "table" ? "rowgroup" : null });
     this.below = h("div");
@@ -17,7 +17,10 @@ class List {
     );
     this.headHeight = head ? height + 6 : 0;
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    new ResizeObserver(() => {
+      if (this.wanted !== null) this.reveal(this.wanted);
+      this.draw();
+    }).observe(this.element);
     List.all.add(this);
     this.set(count);
   }
@@ -71,7 +74,9 @@ class List {
     this.draw();
   }
 
+  // Scroll to a row; a list that is not in the page yet does so when it is.
   reveal(i) {
+    this.wanted = this.element.clientHeight ? null : i;
     const top = i * this.height;
     const seen = this.element.clientHeight || this.most;
     if (top < this.element.scrollTop || top + this.height > this.element.scrollTop + seen - this.headHeight)

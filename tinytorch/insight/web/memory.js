@@ -87,16 +87,20 @@ class Arena {
     context.clearRect(0, 0, width, height);
     for (const each of roundNumbers(0, this.size, 5, 2)) {
       stroke(context, ink.line, [[ARENA.left, y(each)], [width - ARENA.right, y(each)]]);
-      text(context, bytes(each).replace(/\.0+ /, " "), ARENA.left - 8, y(each), ink.quiet, "right");
+      text(context, bytes(each), ARENA.left - 8, y(each), ink.quiet, "right");
     }
     for (const b of this.buffers) {
       const alive = this.chosen === null || (b.first <= this.chosen && this.chosen <= b.last);
       const [left, top] = [x(b.first), y(b.offset + b.bytes)];
       const [wide, high] = [Math.max(x(b.last + 1) - left, 0.8), Math.max(y(b.offset) - top, 0.8)];
       context.fillStyle = ink[this.model.phase(b.kernel)];
-      context.globalAlpha = alive ? 0.8 : 0.25;
-      context.fillRect(left, top, wide > 3 ? wide - 0.7 : wide, high > 3 ? high - 0.7 : high);
+      context.globalAlpha = alive ? 0.8 : 0.35;
+      context.fillRect(left, top, wide, high);
       context.globalAlpha = 1;
+      if (wide > 4 && high > 4) {
+        context.strokeStyle = ink.paper;
+        context.strokeRect(left, top, wide, high);
+      }
       if (wide > 60 && high > 13) {
         const shown = fitting(context, b.name, wide - 8);
         text(context, shown, left + 4, top + high / 2, alive ? "#fff" : ink.quiet);
@@ -121,9 +125,8 @@ class Arena {
     context.fill();
     context.globalAlpha = 1;
     text(context, "alive", ARENA.left - 8, ARENA.height + ARENA.live / 2, ink.quiet, "right");
-    const last = Infinity;
     for (const each of roundNumbers(0, this.instants, Math.max(2, Math.floor(width / 110))).filter(Number.isInteger)) {
-      if (each < this.instants && each < last) text(context, whole(each), this.x(each + 0.5), ARENA.height - ARENA.bottom + 14, ink.quiet, "center");
+      if (each < this.instants) text(context, whole(each), this.x(each + 0.5), ARENA.height - ARENA.bottom + 14, ink.quiet, "center");
     }
     text(context, "instant", ARENA.left - 8, ARENA.height - ARENA.bottom + 14, ink.quiet, "right");
   }

@@ -59,7 +59,7 @@ class Canvas {
 }
 
 function inks() {
-  const names = ["ink", "quiet", "line", "tint", "accent", "forward", "backward", "update", "other"];
+  const names = ["ink", "paper", "quiet", "line", "tint", "accent", "forward", "backward", "update", "other"];
   return Object.fromEntries(names.map((name) => [name, color(name)]));
 }
 

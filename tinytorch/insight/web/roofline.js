@@ -51,7 +51,7 @@ function roofAxes(x, y, [low, high], [floor, ceiling]) {
   }
   for (const each of powersOfTen(floor, ceiling)) {
     parts.push(s("path.grid", { d: `M${left} ${y(each)}H${width - right}` }));
-    parts.push(s("text", { x: left - 8, y: y(each) + 4, "text-anchor": "end" }, rate(each).replace(".00", "").replace(/(\d)\.0 /, "$1 ")));
+    parts.push(s("text", { x: left - 8, y: y(each) + 4, "text-anchor": "end" }, rate(each)));
   }
   parts.push(s("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, "FLOP per byte"));
   return parts;
@@ -65,15 +65,16 @@ function ceilings(x, y, peaks, low, high, floor) {
     s("text.ceiling", { x: x(high) - 4, y: y(peaks.flops) - 7, "text-anchor": "end" }, `${rate(peaks.flops)}, ${plural(peaks.threads, "thread")}`),
   ];
   const slope = (Math.atan2(y(10) - y(1), x(10) - x(1)) * 180) / Math.PI;
-  let lastY = Infinity;
+  let above = Infinity; // where the line before this one, and steeper in bytes, crosses the left edge
   for (const [held, each] of [...peaks.bandwidths].sort((a, b) => b[1] - a[1])) {
     const begin = Math.max(low, floor / each);
     const end = peaks.flops / each;
     parts.push(s("path.ceiling", { d: `M${x(begin)} ${y(begin * each)}L${x(end)} ${y(peaks.flops)}` }));
     const at = [x(begin) + 10, y(each * begin) + Math.tan((slope * Math.PI) / 180) * 10];
-    if (Math.abs(at[1] - lastY) < 15) continue; // it would stand on the name of the other
-    lastY = at[1];
-    parts.push(s("text.ceiling", { transform: `translate(${at}) rotate(${slope}) translate(0 -5)` }, `${bandwidth(each)} in ${bytes(held)}`));
+    const left = at[1] - Math.tan((slope * Math.PI) / 180) * at[0];
+    const side = Math.abs(left - above) < 24 ? 14 : -5; // below the line, where the other is near
+    above = left;
+    parts.push(s("text.ceiling", { transform: `translate(${at}) rotate(${slope}) translate(0 ${side})` }, `${bandwidth(each)} in ${bytes(held)}`));
   }
   return parts;
 }
@@ -83,21 +84,28 @@ function roofPoint(model, kernel, x, y, speed, size) {
   const lines = [`${kernel.id} ${kernel.title}`, `${seconds(model.timeOf(kernel))}, ${rate(speed)}, ${scaled(kernel.intensity, 1000, ["", "k"])} FLOP/B`];
   return s(
     `circle.${colorName(kernel.phase)}`,
-    { cx: x, cy: y, r: 3 + 9 * size, onclick: open, onpointermove: (event) => say(event, ...lines), onpointerleave: hush, "data-kernel": kernel.id },
-    s("title", {}, lines.join("\n")),
+    { cx: x, cy: y, r: 3 + 9 * size, onclick: open, onpointermove: (event) => say(event, ...lines), onpointerleave: hush, "aria-label": lines.join(": ") },
   );
 }
 
-// The names of the first points, where no other name stands.
+// The names of the first points, each beside its point where nothing else stands.
 function roofNames(points, at) {
-  const taken = [];
+  const taken = at.slice(0, 40).map(([x, y]) => [x - 7, y - 7, x + 7, y + 7]);
+  const free = (box) => !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
   const parts = [];
   for (let i = 0; i < Math.min(points.length, 40) && parts.length < NAMED; i++) {
+    const name = points[i].title.length > 30 ? `${points[i].title.slice(0, 29)}…` : points[i].title;
     const [x, y] = at[i];
-    const right = x < ROOF.width * 0.7;
-    if (taken.some(([px, py]) => Math.abs(py - y) < 15 && Math.abs(px - x) < 220)) continue;
-    taken.push([x, y]);
-    parts.push(s("text.named", { x: right ? x + 15 : x - 15, y: y + 4, "text-anchor": right ? "start" : "end" }, points[i].title));
+    const wide = name.length * 6.6;
+    const spots = [["start", x + 15, y + 4], ["end", x - 15, y + 4], ["start", x - 4, y + 26], ["start", x - 4, y - 18]];
+    for (const [anchor, left, base] of spots) {
+      const from = anchor === "start" ? left : left - wide;
+      const box = [from, base - 12, from + wide, base + 3];
+      if (!free(box) || box[2] > ROOF.width || box[0] < ROOF.left) continue;
+      taken.push(box);
+      parts.push(s("text.named", { x: left, y: base, "text-anchor": anchor }, name));
+      break;
+    }
   }
   return parts;
 }

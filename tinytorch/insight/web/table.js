@@ -17,7 +17,7 @@ function shortTable(columns, rows) {
 class LongTable {
   constructor({ columns, rows, label, open = null, isOpen = () => false, most = 440, sort = null }) {
     Object.assign(this, { columns, rows, open, isOpen, sorted: rows, by: null, falling: true });
-    this.grid = `grid-template-columns: ${columns.map((c) => c.width).join(" ")}`;
+    this.grid = `grid-template-columns: ${columns.map((c) => c.width).join(" ")}; min-width: ${leastWidth(columns)}rem`;
     this.heads = columns.map((c) => this.headOf(c));
     const head = h("div.row.head", { style: this.grid, role: "row" }, this.heads);
     this.list = new List({ row: (i) => this.rowOf(this.sorted[i]), label, most, head, height: 24, role: "table" });
@@ -69,3 +69,6 @@ class LongTable {
     this.list.refresh();
   }
 }
+
+// The rem of all columns, with what lies between them.
+const leastWidth = (columns) => columns.reduce((sum, c) => sum + Number(c.width.match(/[\d.]+/)[0]) + 0.8, 1.2);

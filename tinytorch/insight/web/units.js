@@ -5,9 +5,10 @@ function scaled(number, step, units, start = 0) {
   if (number === 0) return `0 ${units[start]}`.trim();
   let power = start;
   let left = number;
-  while (Math.abs(left) >= 999.5 && power < units.length - 1) [left, power] = [left / step, power + 1];
+  const full = step - 0.5; // from here on, three digits would be those of the next unit
+  while (Math.abs(left) >= full && power < units.length - 1) [left, power] = [left / step, power + 1];
   while (Math.abs(left) < 1 && power > 0) [left, power] = [left * step, power - 1];
-  const digits = Math.abs(left) >= 999.5 ? Math.round(left).toLocaleString("en-US") : left.toPrecision(3);
+  const digits = Number.isInteger(left) || Math.abs(left) >= 999.5 ? whole(Math.round(left)) : left.toPrecision(3);
   return `${digits} ${units[power]}`.trim();
 }
 
@@ -17,10 +18,7 @@ const flops = (number) => scaled(number, 1000, ["FLOP", "kFLOP", "MFLOP", "GFLOP
 const rate = (number) => scaled(number, 1000, ["FLOP/s", "kFLOP/s", "MFLOP/s", "GFLOP/s", "TFLOP/s"]);
 const bandwidth = (number) => scaled(number, 1000, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"]);
 
-function bytes(number) {
-  if (number === null || number === undefined) return "–";
-  return Math.abs(number) < 1024 ? `${number} B` : scaled(number, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
-}
+const bytes = (number) => scaled(number, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
 
 const whole = (number) => (number === null || number === undefined ? "–" : number.toLocaleString("en-US"));
 const plural = (number, word, many = `${word}s`) => `${whole(number)} ${number === 1 ? word : many}`;
@@ -28,6 +26,7 @@ const plural = (number, word, many = `${word}s`) => `${whole(number)} ${number =
 function percent(part, total) {
   if (part === null || part === undefined || !total) return "–";
   const share = (100 * part) / total;
+  if (share > 0 && share < 0.095) return "< 0.1 %";
   return `${share >= 9.95 || share === 0 ? Math.round(share) : share.toPrecision(2)} %`;
 }
 
