@@ -40,6 +40,8 @@ _REPORT = (
 )
 SCRIPTS: Mapping[str, Sequence[str]] = {
     "report": (*_SHARED, *_REPORT, "main"),
+    "comparison": (*_SHARED, "model", "head", "plot", "memory", "comparison", "main"),
+    "profile": (*_SHARED, "head", "plot", "profile", "main"),
 }
 _LARGE = 1 << 18  # bytes of JSON from which on the data is compressed
 
@@ -53,6 +55,16 @@ class Recorded(Protocol):
 def write_page(record: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
     """Write the report of a compilation, a `Record`, to `path`. Its folder must be there (else OSError)."""
     _write("report", record, path)
+
+
+def write_comparison(comparison: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
+    """Write a comparison of two records, side by side, to `path`."""
+    _write("comparison", comparison, path)
+
+
+def write_profile(profile: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
+    """Write a model's profile, as `Profiler.profile` gives it, to `path`."""
+    _write("profile", profile, path)
 
 
 def _write(kind: str, shown: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tinytorch.frontend.profiling.latency import Latency, time_calls
 from tinytorch.frontend.profiling.memory import Memory
 from tinytorch.frontend.profiling.tables import in_columns, shown_count, shown_seconds
 from tinytorch.frontend.training.steps import samples_in
+from tinytorch.insight.page import write_profile
 
 _ROUNDS = 5  # of the forwards in which modules are timed
 
@@ -38,7 +40,7 @@ class ModuleProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """All that was found out about a model; printed, it is a table."""
+    """All that was found out about a model; printed, it is a table, and `save_html` makes it a page."""
 
     modules: tuple[ModuleProfile, ...]
     parameters: int
@@ -69,6 +71,25 @@ class Profile:
         )
 
     __repr__ = __str__
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON's types: what the page of `save_html` reads."""
+        memory = asdict(self.memory) | {"inference": self.memory.inference, "peak": self.memory.peak}
+        return {
+            "title": self.modules[0].kind,
+            "modules": [asdict(row) for row in self.modules],
+            "parameters": self.parameters,
+            "flops": int(self.flops),
+            "ops": dict(self.flops.ops),
+            "memory": memory,
+            "eager": {"times": list(self.eager.times), "samples": self.eager.samples},
+            "compiled": {"times": list(self.compiled.times), "samples": self.compiled.samples},
+        }
+
+    def save_html(self, path: str | PathLike[str]) -> None:
+        """Write the profile as a page that needs nothing else, to open in a browser. OSError where `path` cannot be
+        written."""
+        write_profile(self.as_dict(), path)
 
 
 class Profiler:
