@@ -6,7 +6,7 @@ const OUTSIDE = "outside of modules";
 function graphSection(model) {
   const graphs = { last: model.data.last_graph || [], first: model.data.first_graph || [] };
   if (!graphs.last.length && !graphs.first.length) return section("graph", "Graph", h("p.quiet", {}, "No graph was kept."));
-  const view = new GraphView();
+  const view = new GraphView(model);
   const search = h("input.search", { type: "search", id: "search", placeholder: "search: relu, op:matmul, shape:64,128, dtype:f32, line:14, module:layers.0", "aria-label": "search the graph" });
   const found = h("span.quiet", { id: "found", role: "status" });
   const update = () => {
@@ -32,8 +32,8 @@ function graphSection(model) {
 const foldButton = (words, act) => h("button", { type: "button", onclick: act }, words);
 
 class GraphView {
-  constructor() {
-    Object.assign(this, { entries: [], rows: [], folded: new Set(), words: "" });
+  constructor(model) {
+    Object.assign(this, { model, entries: [], rows: [], folded: new Set(), opened: new Set(), words: "" });
     this.list = new List({ row: (i) => this.rowOf(this.rows[i]), label: "graph by module", most: 560, height: 20 });
     this.list.element.classList.add("graph");
   }
@@ -41,8 +41,8 @@ class GraphView {
   show(entries) {
     this.entries = entries;
     this.searched = entries.map(searchable);
-    this.folded = new Set();
-    this.tree = moduleTree(entries);
+    this.opened = new Set(); // nodes of several lines, all of which are shown
+    this.tree = moduleTree(nodesOf(entries));
     this.unfoldSome();
   }
 
@@ -52,7 +52,7 @@ class GraphView {
     let rows = this.tree.children.size;
     const waiting = [...this.tree.children.values()];
     for (const module of waiting) {
-      const more = module.lines.length + module.children.size;
+      const more = module.nodes.length + module.children.size;
       if (rows + more > UNFOLDED) continue;
       rows += more;
       this.folded.delete(module.path);
@@ -73,8 +73,8 @@ class GraphView {
 
   // Show what is found, all of it unfolded; or without words, what is not folded. Returns how many lines there are.
   search(words) {
-    this.words = words;
-    const wanted = words.trim() ? searchFor(words) : null;
+    this.words = words.trim();
+    const wanted = this.words ? searchFor(words) : null;
     const kept = wanted ? this.searched.map(wanted) : null;
     this.rows = [];
     const lines = this.gather(this.tree, 0, kept);
@@ -87,11 +87,7 @@ class GraphView {
     const begin = this.rows.length;
     let lines = 0;
     if (module.path) this.rows.push({ module, depth: depth - 1, lines: 0 });
-    for (const i of module.lines) {
-      if (kept && !kept[i]) continue;
-      lines++;
-      this.rows.push({ entry: this.entries[i], depth });
-    }
+    for (const node of module.nodes) lines += this.gatherNode(node, depth, kept);
     for (const child of module.children.values()) lines += this.gather(child, depth + 1, kept);
     if (module.path && !lines) this.rows.length = begin;
     else if (module.path) {
@@ -101,43 +97,92 @@ class GraphView {
     return lines;
   }
 
-  rowOf({ module, entry, depth, lines }) {
+  // Of a kernel, the first line, and what was found in its body.
+  gatherNode(node, depth, kept) {
+    const found = kept ? node.lines.filter((i) => kept[i]) : node.lines;
+    if (!found.length) return 0;
+    this.rows.push({ node, depth });
+    const [, ...body] = node.lines;
+    const shown = this.opened.has(node) ? body : kept ? body.filter((i) => kept[i]) : [];
+    for (const i of shown) this.rows.push({ entry: this.entries[i], depth });
+    return found.length;
+  }
+
+  rowOf({ module, node, entry, depth, lines }) {
     const indent = `padding-left: ${0.6 + depth * 1.1}rem`;
-    if (entry) {
-      return h(
-        "div.row.code", { style: indent, title: entry.text },
-        h(`span.edge.${colorName(entry.phase)}`), h("span.line", {}, entry.text), locLink(entry.loc),
-      );
-    }
-    const folded = this.folded.has(module.path) && !this.words.trim();
-    const toggle = () => {
-      if (!this.folded.delete(module.path)) this.folded.add(module.path);
-      const { scrollTop } = this.list.element;
-      this.search(this.words);
-      this.list.element.scrollTop = scrollTop;
-      this.list.draw();
-    };
-    return h(
-      "div.row.module", { style: indent },
-      h("button.fold", { type: "button", "aria-expanded": String(!folded), onclick: toggle }, `${folded ? "▸" : "▾"} ${module.name}`),
-      h("span.quiet", {}, plural(lines, "line")),
-    );
+    if (module) return this.moduleRow(module, indent, lines);
+    return node ? this.nodeRow(node, indent) : lineRow(entry, indent, "");
+  }
+
+  moduleRow(module, indent, lines) {
+    const folded = this.folded.has(module.path) && !this.words;
+    const toggle = () => this.toggle(this.folded, module.path);
+    return h("div.row.module", { style: indent }, foldMark(!folded, toggle, module.name), h("span.quiet", {}, plural(lines, "line")));
+  }
+
+  nodeRow(node, indent) {
+    const entry = this.entries[node.lines[0]];
+    if (node.lines.length === 1) return lineRow(entry, indent, "");
+    const open = this.opened.has(node);
+    const title = kernelTitle(node.lines.map((i) => this.entries[i]));
+    const kernel = this.model.byNode.get(entry.node);
+    const shown = { ...entry, text: open ? entry.text : entry.text.split(" {", 1)[0] };
+    const name = kernel ? link("kernel", kernel.id, title) : title;
+    return lineRow(shown, indent, foldMark(open, () => this.toggle(this.opened, node), ""), open ? null : h("span.quiet.body", {}, name));
+  }
+
+  toggle(set, what) {
+    if (!set.delete(what)) set.add(what);
+    const { scrollTop } = this.list.element;
+    this.search(this.words);
+    this.list.element.scrollTop = scrollTop;
+    this.list.draw();
   }
 }
 
-// Modules in the order in which they first run; a line belongs to the module of its path.
-function moduleTree(entries) {
-  const root = { name: "", path: "", lines: [], children: new Map() };
+const foldMark = (open, toggle, name) =>
+  h("button.fold", { type: "button", "aria-expanded": String(open), "aria-label": name || "body", onclick: toggle }, `${open ? "▾" : "▸"} ${name}`);
+
+const lineRow = (entry, indent, before, after = null) =>
+  h(
+    "div.row.code", { style: indent, title: entry.text },
+    h(`span.edge.${colorName(entry.phase)}`), before, h("span.line", {}, entry.text), after, locLink(entry.loc),
+  );
+
+// `matmul + add ×2`: what a body computes; constants and broadcasts cost nothing.
+function kernelTitle([, ...body]) {
+  const counts = new Map();
+  for (const { op } of body.slice(0, -1)) {
+    if (op !== "constant" && op !== "broadcast") counts.set(op, (counts.get(op) || 0) + 1);
+  }
+  return [...counts].map(([op, times]) => (times > 1 ? `${op} ×${times}` : op)).join(" + ");
+}
+
+// Lines of the same node, which follow each other: a kernel's body lies in several.
+function nodesOf(entries) {
+  const nodes = [];
   entries.forEach((entry, i) => {
+    const last = nodes[nodes.length - 1];
+    const goesOn = last && entry.node !== null && entry.node === last.name && entry.op !== "input" && entry.op !== "output";
+    if (goesOn) last.lines.push(i);
+    else nodes.push({ name: entry.op === "input" || entry.op === "output" ? null : entry.node, module: entry.module, lines: [i] });
+  });
+  return nodes;
+}
+
+// Modules in the order in which they first run; a node belongs to the module of its path.
+function moduleTree(nodes) {
+  const root = { name: "", path: "", nodes: [], children: new Map() };
+  for (const node of nodes) {
     let at = root;
-    for (const name of (entry.module || OUTSIDE).split(".").filter(Boolean)) {
+    for (const name of (node.module || OUTSIDE).split(".").filter(Boolean)) {
       if (!at.children.has(name)) {
-        at.children.set(name, { name, path: at.path ? `${at.path}.${name}` : name, lines: [], children: new Map() });
+        at.children.set(name, { name, path: at.path ? `${at.path}.${name}` : name, nodes: [], children: new Map() });
       }
       at = at.children.get(name);
     }
-    at.lines.push(i);
-  });
+    at.nodes.push(node);
+  }
   return root;
 }
 

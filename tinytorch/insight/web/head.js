@@ -6,7 +6,7 @@ function reportHead(model) {
   const figures = [["time of a call", seconds(time), how, (data.timeline || []).length ? "#timeline" : "#kernels"]];
   if (model.measured) {
     const limit = model.sum((kernel) => kernel.predicted);
-    figures.push(["of the limit", percent(limit, model.sum((kernel) => kernel.measured)), `the roofline says ${seconds(limit)}`, "#roofline"]);
+    figures.push(["of the limit", percent(limit, time), `the roofline says ${seconds(limit)}`, "#roofline"]);
   }
   if (data.peak) figures.push(["memory peak", bytes(data.peak.bytes), `in an arena of ${bytes(data.arena_bytes)}`, address("instant", data.peak.instant)]);
   const waves = new Set(model.kernels.map((kernel) => kernel.wave)).size;

@@ -5,6 +5,7 @@ class Model {
     this.data = data;
     this.kernels = data.kernels || [];
     this.byId = new Map(this.kernels.map((kernel) => [kernel.id, kernel]));
+    this.byNode = new Map(this.kernels.filter((kernel) => kernel.node).map((kernel) => [kernel.node, kernel]));
     this.position = new Map(this.kernels.map((kernel, i) => [kernel.id, i]));
     this.lines = new Map((data.lines || []).map((each) => [`${each.file}:${each.line}`, each]));
     this.kernelsOf = this.kernelsByLine();

@@ -3,6 +3,7 @@
 
 const ROOF = { width: 980, height: 430, left: 84, right: 24, top: 18, bottom: 46 };
 const MOST_POINTS = 1500; // those that take the most time
+const LEAST = 1e-3; // of the peak: points below stand on the lower edge
 const NAMED = 4; // points with their names beside them
 
 function rooflineSection(model) {
@@ -32,13 +33,13 @@ function rooflinePlot(model, peaks, points, rates) {
   const fastest = Math.max(...peaks.bandwidths.map(([, each]) => each));
   const low = 10 ** Math.floor(Math.log10(Math.min(...intensities, peaks.flops / fastest / 3)));
   const high = 10 ** Math.ceil(Math.log10(Math.max(...intensities, (4 * peaks.flops) / fastest)));
-  const floor = 10 ** Math.floor(Math.log10(Math.min(...rates) * 0.7));
+  const floor = 10 ** Math.floor(Math.log10(Math.max(Math.min(...rates) * 0.7, peaks.flops * LEAST)));
   const x = logarithmic(low, high, left, width - right);
   const y = logarithmic(floor, peaks.flops * 2.2, height - bottom, top);
   const parts = [...roofAxes(x, y, [low, high], [floor, peaks.flops * 2.2]), ...ceilings(x, y, peaks, low, high, floor)];
   const longest = model.timeOf(points[0]);
-  const drawn = points.map((kernel, i) => roofPoint(model, kernel, x(kernel.intensity), y(rates[i]), rates[i], Math.sqrt(model.timeOf(kernel) / longest)));
-  const names = roofNames(points, points.map((kernel, i) => [x(kernel.intensity), y(rates[i])]));
+  const drawn = points.map((kernel, i) => roofPoint(model, kernel, x(kernel.intensity), y(Math.max(rates[i], floor)), rates[i], Math.sqrt(model.timeOf(kernel) / longest)));
+  const names = roofNames(points, points.map((kernel, i) => [x(kernel.intensity), y(Math.max(rates[i], floor))]));
   return s("svg.roof", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "roofline plot" }, parts, drawn, names);
 }
 
@@ -65,17 +66,13 @@ function ceilings(x, y, peaks, low, high, floor) {
     s("text.ceiling", { x: x(high) - 4, y: y(peaks.flops) - 7, "text-anchor": "end" }, `${rate(peaks.flops)}, ${plural(peaks.threads, "thread")}`),
   ];
   const slope = (Math.atan2(y(10) - y(1), x(10) - x(1)) * 180) / Math.PI;
-  let above = Infinity; // where the line before this one, and steeper in bytes, crosses the left edge
-  for (const [held, each] of [...peaks.bandwidths].sort((a, b) => b[1] - a[1])) {
+  [...peaks.bandwidths].sort((a, b) => b[1] - a[1]).forEach(([held, each], i) => {
     const begin = Math.max(low, floor / each);
-    const end = peaks.flops / each;
-    parts.push(s("path.ceiling", { d: `M${x(begin)} ${y(begin * each)}L${x(end)} ${y(peaks.flops)}` }));
-    const at = [x(begin) + 10, y(each * begin) + Math.tan((slope * Math.PI) / 180) * 10];
-    const left = at[1] - Math.tan((slope * Math.PI) / 180) * at[0];
-    const side = Math.abs(left - above) < 24 ? 14 : -5; // below the line, where the other is near
-    above = left;
-    parts.push(s("text.ceiling", { transform: `translate(${at}) rotate(${slope}) translate(0 ${side})` }, `${bandwidth(each)} in ${bytes(held)}`));
-  }
+    parts.push(s("path.ceiling", { d: `M${x(begin)} ${y(begin * each)}L${x(peaks.flops / each)} ${y(peaks.flops)}` }));
+    const along = 8 + (i % 2) * 128; // names of neighbours beside each other
+    const at = `translate(${x(begin)} ${y(begin * each)}) rotate(${slope}) translate(${along} -4)`;
+    parts.push(s("text.ceiling", { transform: at }, `${bandwidth(each)} in ${bytes(held)}`));
+  });
   return parts;
 }
 
@@ -96,7 +93,7 @@ function roofNames(points, at) {
   for (let i = 0; i < Math.min(points.length, 40) && parts.length < NAMED; i++) {
     const name = points[i].title.length > 30 ? `${points[i].title.slice(0, 29)}…` : points[i].title;
     const [x, y] = at[i];
-    const wide = name.length * 6.6;
+    const wide = name.length * 7.4;
     const spots = [["start", x + 15, y + 4], ["end", x - 15, y + 4], ["start", x - 4, y + 26], ["start", x - 4, y - 18]];
     for (const [anchor, left, base] of spots) {
       const from = anchor === "start" ? left : left - wide;
