@@ -41,7 +41,11 @@ function change(a, b, shown) {
   if (a === b) return h("span.quiet", {}, "the same");
   const near = Math.abs(b - a) <= 0.02 * Math.abs(a);
   const sign = b > a ? "+" : "−";
-  return h(`span.${near ? "quiet" : b > a ? "worse" : "better"}`, {}, `${sign}${shown(Math.abs(b - a))} (${ratio([a, b])})`);
+  return h(
+    `span.${near ? "quiet" : b > a ? "worse" : "better"}`,
+    {},
+    `${sign}${shown(Math.abs(b - a))} (${ratio([a, b])})`,
+  );
 }
 
 function figuresSection(models, names) {
@@ -84,10 +88,32 @@ function pairsSection(data, models, names) {
   const known = (pair) => pair.kernels[0] || pair.kernels[1];
   const table = new LongTable({
     columns: [
-      { name: "kernel", width: "minmax(18rem, 3fr)", key: (pair) => pair.title, cell: (pair) => [phaseDot(known(pair).phase), pair.title, h("span.quiet", {}, ` ${known(pair).result || ""}`)] },
-      ...names.map((name, i) => ({ name, width: "9rem", right: true, key: (pair) => time(pair, i), cell: (pair) => seconds(time(pair, i)) })),
-      { name: "change", width: "13rem", right: true, key: (pair) => Math.abs(difference(pair)), cell: (pair) => (both(pair) ? change(time(pair, 0), time(pair, 1), seconds) : missing(pair)) },
-      { name: "line", width: "minmax(8rem, 1fr)", key: (pair) => (known(pair).locs || [])[0], cell: (pair) => place((known(pair).locs || [])[0])?.short },
+      {
+        name: "kernel",
+        width: "minmax(18rem, 3fr)",
+        key: (pair) => pair.title,
+        cell: (pair) => [phaseDot(known(pair).phase), pair.title, h("span.quiet", {}, ` ${known(pair).result || ""}`)],
+      },
+      ...names.map((name, i) => ({
+        name,
+        width: "9rem",
+        right: true,
+        key: (pair) => time(pair, i),
+        cell: (pair) => seconds(time(pair, i)),
+      })),
+      {
+        name: "change",
+        width: "13rem",
+        right: true,
+        key: (pair) => Math.abs(difference(pair)),
+        cell: (pair) => (both(pair) ? change(time(pair, 0), time(pair, 1), seconds) : missing(pair)),
+      },
+      {
+        name: "line",
+        width: "minmax(8rem, 1fr)",
+        key: (pair) => (known(pair).locs || [])[0],
+        cell: (pair) => place((known(pair).locs || [])[0])?.short,
+      },
     ],
     rows: pairs,
     label: "kernels of both",
@@ -95,7 +121,12 @@ function pairsSection(data, models, names) {
     most: 560,
   });
   const said = `${whole(pairs.filter(both).length)} in both, ${whole(pairs.filter((pair) => !pair.kernels[1]).length)} only in ${names[0]}, ${whole(pairs.filter((pair) => !pair.kernels[0]).length)} only in ${names[1]}; those that changed most first`;
-  return section("pairs", "Kernels", h("p.bar", {}, h("span.quiet", {}, said), legend(new Set(models.flatMap((model) => [...model.phases])))), table.element);
+  return section(
+    "pairs",
+    "Kernels",
+    h("p.bar", {}, h("span.quiet", {}, said), legend(new Set(models.flatMap((model) => [...model.phases])))),
+    table.element,
+  );
 }
 
 // Kernels of the same name and result belong together, in the order in which they run.
@@ -103,9 +134,18 @@ function matched([first, second]) {
   const key = (kernel) => `${kernel.title} ${kernel.result || ""}`;
   const waiting = new Map();
   for (const kernel of second.kernels) waiting.set(key(kernel), [...(waiting.get(key(kernel)) || []), kernel.id]);
-  const pairs = first.kernels.map((kernel) => ({ title: kernel.title, a: kernel.id, b: (waiting.get(key(kernel)) || []).shift() ?? null }));
+  const pairs = first.kernels.map((kernel) => ({
+    title: kernel.title,
+    a: kernel.id,
+    b: (waiting.get(key(kernel)) || []).shift() ?? null,
+  }));
   const taken = new Set(pairs.map((pair) => pair.b));
-  return [...pairs, ...second.kernels.filter((kernel) => !taken.has(kernel.id)).map((kernel) => ({ title: kernel.title, a: null, b: kernel.id }))];
+  return [
+    ...pairs,
+    ...second.kernels
+      .filter((kernel) => !taken.has(kernel.id))
+      .map((kernel) => ({ title: kernel.title, a: null, b: kernel.id })),
+  ];
 }
 
 function comparedLinesSection(models, names) {
@@ -125,10 +165,25 @@ function comparedLinesSection(models, names) {
     columns: [
       { name: "line", width: "10rem", key: (row) => row.name, cell: (row) => row.name },
       { name: "source", width: "minmax(16rem, 3fr)", cell: (row) => h("code", { title: row.words }, row.words.trim()) },
-      ...names.map((name, i) => ({ name, width: "9rem", right: true, key: (row) => row.times[i], cell: (row) => seconds(row.times[i]) })),
-      { name: "change", width: "13rem", right: true, key: (row) => Math.abs((row.times[1] || 0) - (row.times[0] || 0)), cell: (row) => change(...row.times, seconds) },
+      ...names.map((name, i) => ({
+        name,
+        width: "9rem",
+        right: true,
+        key: (row) => row.times[i],
+        cell: (row) => seconds(row.times[i]),
+      })),
+      {
+        name: "change",
+        width: "13rem",
+        right: true,
+        key: (row) => Math.abs((row.times[1] || 0) - (row.times[0] || 0)),
+        cell: (row) => change(...row.times, seconds),
+      },
     ],
-    rows, label: "lines of both", sort: "change", most: 360,
+    rows,
+    label: "lines of both",
+    sort: "change",
+    most: 360,
   });
   return section("lines", "Time per line", table.element);
 }
@@ -136,7 +191,8 @@ function comparedLinesSection(models, names) {
 // Bytes alive over a call, both from their first instant to their last.
 function aliveSection(models, names) {
   const curves = models.map((model) => liveBytes(model.data.buffers || [], model.kernels.length));
-  if (!curves.some((curve) => curve.some(Boolean))) return section("alive", "Memory over time", h("p.quiet", {}, "Nothing lies in the arenas."));
+  if (!curves.some((curve) => curve.some(Boolean)))
+    return section("alive", "Memory over time", h("p.quiet", {}, "Nothing lies in the arenas."));
   const colors = ["forward", "backward"];
   const plot = new Canvas({
     height: 200,
@@ -145,31 +201,62 @@ function aliveSection(models, names) {
       const most = Math.max(...curves.flat());
       const y = linear(0, most, height - 22, 10);
       for (const each of roundNumbers(0, most, 4, 2)) {
-        stroke(context, ink.line, [[70, y(each)], [width - 10, y(each)]]);
+        stroke(context, ink.line, [
+          [70, y(each)],
+          [width - 10, y(each)],
+        ]);
         text(context, bytes(each), 62, y(each), ink.quiet, "right");
       }
       curves.forEach((curve, i) => {
         const x = linear(0, curve.length, 70, width - 10);
-        stroke(context, ink[colors[i]], curve.flatMap((each, j) => [[x(j), y(each)], [x(j + 1), y(each)]]));
+        stroke(
+          context,
+          ink[colors[i]],
+          curve.flatMap((each, j) => [
+            [x(j), y(each)],
+            [x(j + 1), y(each)],
+          ]),
+        );
       });
       text(context, "first kernel", 70, height - 8, ink.quiet);
       text(context, "last kernel", width - 10, height - 8, ink.quiet, "right");
     },
   });
-  const key = h("span.legend", {}, names.map((name, i) => h("span", {}, h(`span.dot.${colors[i]}`), name)));
-  return section("alive", "Memory over time", h("p.bar", {}, h("span.quiet", {}, "bytes alive in the arena"), key), plot.element);
+  const key = h(
+    "span.legend",
+    {},
+    names.map((name, i) => h("span", {}, h(`span.dot.${colors[i]}`), name)),
+  );
+  return section(
+    "alive",
+    "Memory over time",
+    h("p.bar", {}, h("span.quiet", {}, "bytes alive in the arena"), key),
+    plot.element,
+  );
 }
 
 function differencesSection(data) {
   const diff = data.diff || [];
   const number = (kind) => whole(diff.filter((line) => line[0] === kind).length);
-  const said = diff.length ? `${number("-")} lines only in the first, ${number("+")} only in the second` : "The graphs after the passes are the same.";
-  return section("graph", "Graph after the passes", h("p.quiet", {}, said), diff.length ? diffList(diff, "both graphs", 2, 560) : null);
+  const said = diff.length
+    ? `${number("-")} lines only in the first, ${number("+")} only in the second`
+    : "The graphs after the passes are the same.";
+  return section(
+    "graph",
+    "Graph after the passes",
+    h("p.quiet", {}, said),
+    diff.length ? diffList(diff, "both graphs", 2, 560) : null,
+  );
 }
 
 function numericsSection(data) {
   const results = data.numerics;
-  if (!results || !results.length) return section("numerics", "Numerics", h("p.quiet", {}, "Not compared: both must have been measured with the same arguments."));
+  if (!results || !results.length)
+    return section(
+      "numerics",
+      "Numerics",
+      h("p.quiet", {}, "Not compared: both must have been measured with the same arguments."),
+    );
   const columns = [
     { name: "result", cell: (each) => each.name },
     { name: "largest difference", right: true, cell: (each) => small(each.largest) },
@@ -178,11 +265,15 @@ function numericsSection(data) {
   return section("numerics", "Numerics", shortTable(columns, results));
 }
 
-const small = (number) => (number === null || number === undefined ? "not comparable" : number ? number.toExponential(1) : "0");
+const small = (number) =>
+  number === null || number === undefined ? "not comparable" : number ? number.toExponential(1) : "0";
 
 function comparedTargetSection({ a, b }, names) {
   const both = [a, b].map((each) => ({ created: each.created, ...each.target, ...each.versions }));
-  const rows = [...new Set(both.flatMap((each) => Object.keys(each)))].map((name) => [name, ...both.map((each) => String(each[name] ?? "–"))]);
+  const rows = [...new Set(both.flatMap((each) => Object.keys(each)))].map((name) => [
+    name,
+    ...both.map((each) => String(each[name] ?? "–")),
+  ]);
   const marked = (words, row) => (row[1] === row[2] ? words : h("b", {}, words));
   const columns = [
     { name: "", cell: (row) => row[0].replaceAll("_", " ") },

@@ -23,7 +23,16 @@ function targetSection(model) {
     pairs.push(["peak", `${rate(peaks.flops)} on ${plural(peaks.threads, "thread")}`]);
     pairs.push(["copying", peaks.bandwidths.map(([held, each]) => `${bandwidth(each)} in ${bytes(held)}`).join(", ")]);
   }
-  const shown = ([name, value]) => (name.endsWith("_bytes") ? bytes(value) : Array.isArray(value) ? value.join(" ") : String(value));
+  const shown = ([name, value]) =>
+    name.endsWith("_bytes") ? bytes(value) : Array.isArray(value) ? value.join(" ") : String(value);
   const named = ([name]) => name.replace(/_bytes$/, "").replaceAll("_", " ");
-  return section("target", "Target and versions", h("dl", {}, pairs.map((pair) => [h("dt", {}, named(pair)), h("dd", {}, shown(pair))])));
+  return section(
+    "target",
+    "Target and versions",
+    h(
+      "dl",
+      {},
+      pairs.map((pair) => [h("dt", {}, named(pair)), h("dd", {}, shown(pair))]),
+    ),
+  );
 }

@@ -4,7 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 
 // h("button.quiet", {onclick: f}, "text", child, …)
 const h = (what, attributes, ...children) => build((tag) => document.createElement(tag), what, attributes, children);
-const s = (what, attributes, ...children) => build((tag) => document.createElementNS(SVG, tag), what, attributes, children);
+const s = (what, attributes, ...children) =>
+  build((tag) => document.createElementNS(SVG, tag), what, attributes, children);
 
 function build(create, what, attributes, children) {
   const [tag, ...classes] = what.split(".");
@@ -38,7 +39,11 @@ const phaseDot = (phase) => h(`span.dot.${colorName(phase)}`, { title: phase || 
 
 function legend(phases) {
   const shown = [...PHASES, "other"].filter((name) => phases.has(name));
-  return h("span.legend", {}, shown.map((name) => h("span", {}, phaseDot(name), name)));
+  return h(
+    "span.legend",
+    {},
+    shown.map((name) => h("span", {}, phaseDot(name), name)),
+  );
 }
 
 // The address in the page: "#kernel=3", "#line=/home/me/model.py:14". Who shows such a thing listens to its key.
@@ -68,7 +73,8 @@ function locLink(loc) {
 
 function switchOf(label, options, chosen, choose) {
   const buttons = options.map(([value, text]) =>
-    h("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => pick(value) }, text));
+    h("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => pick(value) }, text),
+  );
   function pick(value) {
     options.forEach(([each], i) => buttons[i].setAttribute("aria-pressed", String(each === value)));
     choose(value);

@@ -5,20 +5,41 @@ const OUTSIDE = "outside of modules";
 
 function graphSection(model) {
   const graphs = { last: model.data.last_graph || [], first: model.data.first_graph || [] };
-  if (!graphs.last.length && !graphs.first.length) return section("graph", "Graph", h("p.quiet", {}, "No graph was kept."));
+  if (!graphs.last.length && !graphs.first.length)
+    return section("graph", "Graph", h("p.quiet", {}, "No graph was kept."));
   const view = new GraphView(model);
-  const search = h("input.search", { type: "search", id: "search", placeholder: "search: relu, op:matmul, shape:64,128, dtype:f32, line:14, module:layers.0", "aria-label": "search the graph" });
+  const search = h("input.search", {
+    type: "search",
+    id: "search",
+    placeholder: "search: relu, op:matmul, shape:64,128, dtype:f32, line:14, module:layers.0",
+    "aria-label": "search the graph",
+  });
   const found = h("span.quiet", { id: "found", role: "status" });
   const update = () => {
     const lines = view.search(search.value);
-    found.textContent = search.value.trim() ? `${whole(lines)} of ${plural(view.entries.length, "line")}` : plural(lines, "line");
+    found.textContent = search.value.trim()
+      ? `${whole(lines)} of ${plural(view.entries.length, "line")}`
+      : plural(lines, "line");
   };
   search.addEventListener("input", update);
-  const which = switchOf("graph shown", [["last", "after the passes"], ["first", "as traced"]], graphs.last.length ? "last" : "first", (name) => {
-    view.show(graphs[name]);
-    update();
-  });
-  const folds = h("span.switch", {}, foldButton("unfold all", () => view.foldAll(false)), foldButton("fold all", () => view.foldAll(true)));
+  const which = switchOf(
+    "graph shown",
+    [
+      ["last", "after the passes"],
+      ["first", "as traced"],
+    ],
+    graphs.last.length ? "last" : "first",
+    (name) => {
+      view.show(graphs[name]);
+      update();
+    },
+  );
+  const folds = h(
+    "span.switch",
+    {},
+    foldButton("unfold all", () => view.foldAll(false)),
+    foldButton("fold all", () => view.foldAll(true)),
+  );
   onAddress("search", (words) => {
     search.value = words;
     update();
@@ -26,7 +47,13 @@ function graphSection(model) {
   });
   view.show(graphs.last.length ? graphs.last : graphs.first);
   update();
-  return section("graph", "Graph", h("p.bar", {}, search, found), h("p.bar", {}, which, folds, legend(view.phases())), view.list.element);
+  return section(
+    "graph",
+    "Graph",
+    h("p.bar", {}, search, found),
+    h("p.bar", {}, which, folds, legend(view.phases())),
+    view.list.element,
+  );
 }
 
 const foldButton = (words, act) => h("button", { type: "button", onclick: act }, words);
@@ -117,7 +144,12 @@ class GraphView {
   moduleRow(module, indent, lines) {
     const folded = this.folded.has(module.path) && !this.words;
     const toggle = () => this.toggle(this.folded, module.path);
-    return h("div.row.module", { style: indent }, foldMark(!folded, toggle, module.name), h("span.quiet", {}, plural(lines, "line")));
+    return h(
+      "div.row.module",
+      { style: indent },
+      foldMark(!folded, toggle, module.name),
+      h("span.quiet", {}, plural(lines, "line")),
+    );
   }
 
   nodeRow(node, indent) {
@@ -128,7 +160,12 @@ class GraphView {
     const kernel = this.model.byNode.get(entry.node);
     const shown = { ...entry, text: open ? entry.text : entry.text.split(" {", 1)[0] };
     const name = kernel ? link("kernel", kernel.id, title) : title;
-    return lineRow(shown, indent, foldMark(open, () => this.toggle(this.opened, node), ""), open ? null : h("span.quiet.body", {}, name));
+    return lineRow(
+      shown,
+      indent,
+      foldMark(open, () => this.toggle(this.opened, node), ""),
+      open ? null : h("span.quiet.body", {}, name),
+    );
   }
 
   toggle(set, what) {
@@ -141,12 +178,21 @@ class GraphView {
 }
 
 const foldMark = (open, toggle, name) =>
-  h("button.fold", { type: "button", "aria-expanded": String(open), "aria-label": name || "body", onclick: toggle }, `${open ? "▾" : "▸"} ${name}`);
+  h(
+    "button.fold",
+    { type: "button", "aria-expanded": String(open), "aria-label": name || "body", onclick: toggle },
+    `${open ? "▾" : "▸"} ${name}`,
+  );
 
 const lineRow = (entry, indent, before, after = null) =>
   h(
-    "div.row.code", { style: indent, title: entry.text },
-    h(`span.edge.${colorName(entry.phase)}`), before, h("span.line", {}, entry.text), after, locLink(entry.loc),
+    "div.row.code",
+    { style: indent, title: entry.text },
+    h(`span.edge.${colorName(entry.phase)}`),
+    before,
+    h("span.line", {}, entry.text),
+    after,
+    locLink(entry.loc),
   );
 
 // `matmul + add ×2`: what a body computes; constants and broadcasts cost nothing.
@@ -163,9 +209,15 @@ function nodesOf(entries) {
   const nodes = [];
   entries.forEach((entry, i) => {
     const last = nodes[nodes.length - 1];
-    const goesOn = last && entry.node !== null && entry.node === last.name && entry.op !== "input" && entry.op !== "output";
+    const goesOn =
+      last && entry.node !== null && entry.node === last.name && entry.op !== "input" && entry.op !== "output";
     if (goesOn) last.lines.push(i);
-    else nodes.push({ name: entry.op === "input" || entry.op === "output" ? null : entry.node, module: entry.module, lines: [i] });
+    else
+      nodes.push({
+        name: entry.op === "input" || entry.op === "output" ? null : entry.node,
+        module: entry.module,
+        lines: [i],
+      });
   });
   return nodes;
 }

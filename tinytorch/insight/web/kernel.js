@@ -1,6 +1,10 @@
 // One kernel: the user's source beside its IR, LLVM IR and assembly, linked both ways.
 
-const CODES = [["ir", "IR"], ["llvm", "LLVM IR"], ["assembly", "assembly"]];
+const CODES = [
+  ["ir", "IR"],
+  ["llvm", "LLVM IR"],
+  ["assembly", "assembly"],
+];
 let chosenCode = "ir"; // kept from kernel to kernel
 
 function kernelPanel(model, kernel) {
@@ -10,7 +14,9 @@ function kernelPanel(model, kernel) {
   const places = locs.map(place).filter((each) => each && model.data.files[each.file]);
   const files = [...new Set(places.map((each) => each.file))];
   const picked = h("div.pickedline");
-  const text = new CodeView((number) => pickLocs(lines.filter(([, numbers]) => numbers.includes(number)).map(([loc]) => loc)));
+  const text = new CodeView((number) =>
+    pickLocs(lines.filter(([, numbers]) => numbers.includes(number)).map(([loc]) => loc)),
+  );
   const source = new Source(model, { label: "the source of this kernel", most: 460, pick: (loc) => pickLocs([loc]) });
   const choice = h("span");
 
@@ -40,12 +46,19 @@ function kernelPanel(model, kernel) {
   }
   showCode(chosenCode);
   return h(
-    "article", { "aria-label": kernel.title },
+    "article",
+    { "aria-label": kernel.title },
     h("h3", {}, phaseDot(kernel.phase), `${kernel.id}: ${kernel.title}`),
     h("p.quiet", {}, kernelFacts(model, kernel)),
     h(
-      "div.beside", {},
-      h("div", {}, h("p.bar", {}, h("b", {}, "source"), choice), files.length ? source.element : h("p.quiet", {}, "No source that can be read.")),
+      "div.beside",
+      {},
+      h(
+        "div",
+        {},
+        h("p.bar", {}, h("b", {}, "source"), choice),
+        files.length ? source.element : h("p.quiet", {}, "No source that can be read."),
+      ),
       h("div", {}, h("p.bar", {}, switchOf("code", CODES, chosenCode, showCode), text.size), text.element),
     ),
     picked,
@@ -93,7 +106,8 @@ class CodeView {
     return h(
       `div.row.code${this.marked.has(i + 1) ? ".open" : ""}${linked ? ".click" : ""}`,
       linked ? { onclick: act, tabindex: 0, role: "button", onkeydown: pressed(act) } : {},
-      h("span.number", {}, String(i + 1)), this.text[i],
+      h("span.number", {}, String(i + 1)),
+      this.text[i],
     );
   }
 

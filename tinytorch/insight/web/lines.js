@@ -10,7 +10,10 @@ function linesSection(model) {
   let all = false;
   const busy = (file) => [
     ...costs.filter((each) => each.file === file).map((each) => each.line),
-    ...[...model.kernelsOf.keys()].map(place).filter((each) => each.file === file).map((each) => each.line),
+    ...[...model.kernelsOf.keys()]
+      .map(place)
+      .filter((each) => each.file === file)
+      .map((each) => each.line),
   ];
   function show(file) {
     source.show(file, all ? null : busy(file));
@@ -25,22 +28,34 @@ function linesSection(model) {
     source.reveal(loc);
     picked.replaceChildren(kernelsOfLine(model, loc));
   }
-  const parts = switchOf("lines shown", [[false, "lines that cost"], [true, "whole file"]], false, (value) => {
-    all = value;
-    show(source.file);
-  });
+  const parts = switchOf(
+    "lines shown",
+    [
+      [false, "lines that cost"],
+      [true, "whole file"],
+    ],
+    false,
+    (value) => {
+      all = value;
+      show(source.file);
+    },
+  );
   onAddress("line", (loc) => {
     open(loc);
     document.getElementById("lines").scrollIntoView();
   });
   show(files[0]);
-  const [total, none] = [costs, costs.filter((each) => !each.file)].map((some) => some.reduce((sum, each) => sum + (each.seconds || 0), 0));
+  const [total, none] = [costs, costs.filter((each) => !each.file)].map((some) =>
+    some.reduce((sum, each) => sum + (each.seconds || 0), 0),
+  );
   const own = costs.filter((each) => each.file).length;
   const said = `${seconds(total)} in ${plural(own, "line")}${none ? `, ${seconds(none)} of it in none` : ""}; click one to see its kernels`;
   return section(
-    "lines", "Time per line",
+    "lines",
+    "Time per line",
     h("p.bar", {}, choice, parts, h("span.quiet", {}, said)),
-    source.element, picked,
+    source.element,
+    picked,
   );
 }
 

@@ -12,8 +12,11 @@ class List {
     this.below = h("div");
     this.more = h("div.more", { hidden: true });
     this.element = h(
-      "div.list", { tabindex: 0, role, "aria-label": label },
-      head, h("div.inner", {}, this.above, this.rows, this.below), this.more,
+      "div.list",
+      { tabindex: 0, role, "aria-label": label },
+      head,
+      h("div.inner", {}, this.above, this.rows, this.below),
+      this.more,
     );
     this.headHeight = head ? height + 6 : 0;
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });

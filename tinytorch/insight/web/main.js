@@ -8,10 +8,35 @@ async function dataOf(element) {
 }
 
 function bar(sections) {
-  const themes = [["auto", "auto"], ["light", "light"], ["dark", "dark"]];
-  const links = sections.filter((each) => each.tagName === "SECTION").map((each) => h("a", { href: `#${each.id}` }, each.querySelector("h2").textContent));
-  return h("nav", { "aria-label": "sections" }, h("a", { href: "#top" }, "Overview"), links, switchOf("colours", themes, keptTheme(), chooseTheme));
+  const themes = [
+    ["auto", "auto"],
+    ["light", "light"],
+    ["dark", "dark"],
+  ];
+  const links = sections
+    .filter((each) => each.tagName === "SECTION")
+    .map((each) => h("a", { href: `#${each.id}` }, each.querySelector("h2").textContent));
+  return h(
+    "nav",
+    { "aria-label": "sections" },
+    h("a", { href: "#top" }, "Overview"),
+    links,
+    switchOf("colours", themes, keptTheme(), chooseTheme),
+  );
 }
+
+// Paper is light.
+let onScreen = null;
+addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  redraw();
+});
+addEventListener("afterprint", () => {
+  if (onScreen) document.documentElement.dataset.theme = onScreen;
+  else delete document.documentElement.dataset.theme;
+  redraw();
+});
 
 async function main() {
   chooseTheme(keptTheme());

@@ -7,17 +7,33 @@ function memorySection(model) {
   const buffers = data.buffers || [];
   const outside = Object.entries(data.outside || {}).map(([name, size]) => `${name} ${bytes(size)}`);
   const rest = outside.length ? h("p.quiet", {}, `Outside of it: ${outside.join(", ")}.`) : null;
-  if (!buffers.length) return section("memory", "Memory over time", h("p.quiet", {}, "Nothing lies in the arena."), rest);
+  if (!buffers.length)
+    return section("memory", "Memory over time", h("p.quiet", {}, "Nothing lies in the arena."), rest);
   const view = new Arena(model, buffers);
   onAddress("instant", (text) => {
     view.choose(Number(text));
     document.getElementById("memory").scrollIntoView();
   });
-  const peak = data.peak ? link("instant", data.peak.instant, `peak ${bytes(data.peak.bytes)} at instant ${data.peak.instant}`) : null;
+  const peak = data.peak
+    ? link("instant", data.peak.instant, `peak ${bytes(data.peak.bytes)} at instant ${data.peak.instant}`)
+    : null;
   return section(
-    "memory", "Memory over time",
-    h("p.bar", {}, peak, h("span.quiet", {}, `${plural(buffers.length, "buffer")} in an arena of ${bytes(data.arena_bytes)}; click an instant to see what is alive, ← and → go on`), legend(new Set(buffers.map((each) => model.phase(each.kernel))))),
-    view.canvas.element, view.alive, rest,
+    "memory",
+    "Memory over time",
+    h(
+      "p.bar",
+      {},
+      peak,
+      h(
+        "span.quiet",
+        {},
+        `${plural(buffers.length, "buffer")} in an arena of ${bytes(data.arena_bytes)}; click an instant to see what is alive, ← and → go on`,
+      ),
+      legend(new Set(buffers.map((each) => model.phase(each.kernel)))),
+    ),
+    view.canvas.element,
+    view.alive,
+    rest,
   );
 }
 
@@ -62,9 +78,16 @@ class Arena {
   hover(event, x, y) {
     const instant = this.instantAt(x);
     const offset = linear(ARENA.height - ARENA.bottom, ARENA.top, 0, this.size)(y);
-    const buffer = this.buffers.find((b) => b.first <= instant && instant <= b.last && b.offset <= offset && offset < b.offset + b.bytes);
-    const lines = [`instant ${instant}: ${this.model.kernels[instant]?.title || ""}, ${bytes(this.live[instant])} alive`];
-    if (buffer) lines.push(`${buffer.name}: ${bytes(buffer.bytes)}, instants ${buffer.first} to ${buffer.last}${buffer.loc ? `, ${place(buffer.loc).short}` : ""}`);
+    const buffer = this.buffers.find(
+      (b) => b.first <= instant && instant <= b.last && b.offset <= offset && offset < b.offset + b.bytes,
+    );
+    const lines = [
+      `instant ${instant}: ${this.model.kernels[instant]?.title || ""}, ${bytes(this.live[instant])} alive`,
+    ];
+    if (buffer)
+      lines.push(
+        `${buffer.name}: ${bytes(buffer.bytes)}, instants ${buffer.first} to ${buffer.last}${buffer.loc ? `, ${place(buffer.loc).short}` : ""}`,
+      );
     say(event, ...lines);
   }
 
@@ -73,7 +96,13 @@ class Arena {
     this.chosen = Math.min(Math.max(instant, 0), this.instants - 1);
     const alive = this.buffers.filter((b) => b.first <= this.chosen && this.chosen <= b.last);
     const kernel = this.model.kernels[this.chosen];
-    const table = new LongTable({ columns: bufferColumns(this.model), rows: alive, label: "buffers alive", sort: "bytes", most: 300 });
+    const table = new LongTable({
+      columns: bufferColumns(this.model),
+      rows: alive,
+      label: "buffers alive",
+      sort: "bytes",
+      most: 300,
+    });
     this.alive.replaceChildren(
       h("h3", {}, `Instant ${this.chosen}: ${plural(alive.length, "buffer")} alive, ${bytes(this.live[this.chosen])}`),
       kernel ? h("p.quiet", {}, "while ", this.model.kernelLink(kernel.id), " runs") : "",
@@ -86,7 +115,10 @@ class Arena {
     const { x, y } = this;
     context.clearRect(0, 0, width, height);
     for (const each of roundNumbers(0, this.size, 5, 2)) {
-      stroke(context, ink.line, [[ARENA.left, y(each)], [width - ARENA.right, y(each)]]);
+      stroke(context, ink.line, [
+        [ARENA.left, y(each)],
+        [width - ARENA.right, y(each)],
+      ]);
       text(context, bytes(each), ARENA.left - 8, y(each), ink.quiet, "right");
     }
     for (const b of this.buffers) {
@@ -126,7 +158,8 @@ class Arena {
     context.globalAlpha = 1;
     text(context, "alive", ARENA.left - 8, ARENA.height + ARENA.live / 2, ink.quiet, "right");
     for (const each of roundNumbers(0, this.instants, Math.max(2, Math.floor(width / 110))).filter(Number.isInteger)) {
-      if (each < this.instants) text(context, whole(each), this.x(each + 0.5), ARENA.height - ARENA.bottom + 14, ink.quiet, "center");
+      if (each < this.instants)
+        text(context, whole(each), this.x(each + 0.5), ARENA.height - ARENA.bottom + 14, ink.quiet, "center");
     }
     text(context, "instant", ARENA.left - 8, ARENA.height - ARENA.bottom + 14, ink.quiet, "right");
   }
@@ -135,7 +168,15 @@ class Arena {
     const peak = this.model.data.peak;
     const mark = (instant, color, dashes) => {
       const at = this.x(instant + 0.5);
-      stroke(context, color, [[at, ARENA.top - 4], [at, height - 4]], dashes);
+      stroke(
+        context,
+        color,
+        [
+          [at, ARENA.top - 4],
+          [at, height - 4],
+        ],
+        dashes,
+      );
       return at;
     };
     if (peak) {
@@ -150,12 +191,42 @@ class Arena {
 function bufferColumns(model) {
   const number = (name, width, key, cell) => ({ name, width, key, cell, right: true });
   return [
-    { name: "buffer", width: "minmax(8rem, 1fr)", key: (b) => b.name, cell: (b) => [phaseDot(model.phase(b.kernel)), b.name] },
-    number("bytes", "6rem", (b) => b.bytes, (b) => bytes(b.bytes)),
-    number("offset", "8rem", (b) => b.offset, (b) => whole(b.offset)),
-    number("from", "4.5rem", (b) => b.first, (b) => whole(b.first)),
-    number("to", "4.5rem", (b) => b.last, (b) => whole(b.last)),
-    { name: "made by", width: "minmax(12rem, 2fr)", key: (b) => b.kernel, cell: (b) => (model.byId.has(b.kernel) ? model.kernelLink(b.kernel) : "") },
+    {
+      name: "buffer",
+      width: "minmax(8rem, 1fr)",
+      key: (b) => b.name,
+      cell: (b) => [phaseDot(model.phase(b.kernel)), b.name],
+    },
+    number(
+      "bytes",
+      "6rem",
+      (b) => b.bytes,
+      (b) => bytes(b.bytes),
+    ),
+    number(
+      "offset",
+      "8rem",
+      (b) => b.offset,
+      (b) => whole(b.offset),
+    ),
+    number(
+      "from",
+      "4.5rem",
+      (b) => b.first,
+      (b) => whole(b.first),
+    ),
+    number(
+      "to",
+      "4.5rem",
+      (b) => b.last,
+      (b) => whole(b.last),
+    ),
+    {
+      name: "made by",
+      width: "minmax(12rem, 2fr)",
+      key: (b) => b.kernel,
+      cell: (b) => (model.byId.has(b.kernel) ? model.kernelLink(b.kernel) : ""),
+    },
     { name: "line", width: "minmax(8rem, 1fr)", key: (b) => b.loc, cell: (b) => locLink(b.loc) },
   ];
 }

@@ -3,7 +3,12 @@
 function passesSection(model) {
   const passes = model.data.passes || [];
   const changed = passes.map((pass, i) => ({ ...pass, number: i + 1 })).filter((pass) => pass.changed);
-  if (!changed.length) return section("passes", "Passes", h("p.quiet", {}, `${plural(passes.length, "pass", "passes")} ran and changed nothing.`));
+  if (!changed.length)
+    return section(
+      "passes",
+      "Passes",
+      h("p.quiet", {}, `${plural(passes.length, "pass", "passes")} ran and changed nothing.`),
+    );
   const view = new Stepper(changed);
   const quiet = passes.length - changed.length;
   const spent = passes.reduce((sum, pass) => sum + (pass.seconds || 0), 0);
@@ -22,15 +27,21 @@ class Stepper {
     Object.assign(this, { passes, at: 0, columns: 1 });
     this.step = h("div.step", { "aria-live": "polite" });
     this.buttons = passes.map((pass, i) => this.buttonOf(pass, i));
-    this.names = h("ol.steps", {}, this.buttons.map((button) => h("li", {}, button)));
+    this.names = h(
+      "ol.steps",
+      {},
+      this.buttons.map((button) => h("li", {}, button)),
+    );
     this.element = h("div.stepper", { onkeydown: (event) => this.key(event) }, this.names, this.step);
     this.go(0);
   }
 
   buttonOf(pass, i) {
     return h(
-      "button", { type: "button", onclick: () => this.go(i) },
-      h("span", {}, pass.name), h("span.quiet", {}, `${whole(pass.nodes_before)} → ${whole(pass.nodes_after)}`),
+      "button",
+      { type: "button", onclick: () => this.go(i) },
+      h("span", {}, pass.name),
+      h("span.quiet", {}, `${whole(pass.nodes_before)} → ${whole(pass.nodes_after)}`),
     );
   }
 
@@ -56,16 +67,40 @@ class Stepper {
 
   draw() {
     const pass = this.passes[this.at];
-    const move = (words, by) => h("button", { type: "button", disabled: !this.passes[this.at + by], onclick: () => this.go(this.at + by) }, words);
-    const columns = switchOf("columns", [[1, "one column"], [2, "side by side"]], this.columns, (value) => {
-      this.columns = value;
-      diff.replaceChildren(this.diff(pass));
-    });
+    const move = (words, by) =>
+      h(
+        "button",
+        { type: "button", disabled: !this.passes[this.at + by], onclick: () => this.go(this.at + by) },
+        words,
+      );
+    const columns = switchOf(
+      "columns",
+      [
+        [1, "one column"],
+        [2, "side by side"],
+      ],
+      this.columns,
+      (value) => {
+        this.columns = value;
+        diff.replaceChildren(this.diff(pass));
+      },
+    );
     const diff = h("div", {}, this.diff(pass));
     this.step.replaceChildren(
-      h("p.bar", {}, h("span.switch", {}, move("previous", -1), move("next", 1)), h("b", {}, pass.name),
-        h("span.quiet", {}, `run ${pass.number}, ${seconds(pass.seconds)}, ${whole(pass.nodes_before)} → ${plural(pass.nodes_after, "node")}`), columns),
-      rewritesTable(pass.rewrites || []), diff,
+      h(
+        "p.bar",
+        {},
+        h("span.switch", {}, move("previous", -1), move("next", 1)),
+        h("b", {}, pass.name),
+        h(
+          "span.quiet",
+          {},
+          `run ${pass.number}, ${seconds(pass.seconds)}, ${whole(pass.nodes_before)} → ${plural(pass.nodes_after, "node")}`,
+        ),
+        columns,
+      ),
+      rewritesTable(pass.rewrites || []),
+      diff,
     );
   }
 

@@ -10,17 +10,28 @@ function profileHead(data) {
   const compiled = median(data.compiled.times);
   const eager = median(data.eager.times);
   const figures = [
-    ["compiled call", seconds(compiled), `${rate(data.flops / compiled)}, ${count(data.compiled.samples / compiled)} samples/s`, "#latency"],
+    [
+      "compiled call",
+      seconds(compiled),
+      `${rate(data.flops / compiled)}, ${count(data.compiled.samples / compiled)} samples/s`,
+      "#latency",
+    ],
     ["eager call", seconds(eager), `${(eager / compiled).toPrecision(2)} times the compiled one`, "#latency"],
     ["parameters", count(data.parameters), bytes(data.memory.parameters), "#modules"],
     ["operations", flops(data.flops), "of a forward", "#modules"],
-    ["memory", bytes(data.memory.peak), data.memory.training === null ? "of a forward" : "of a training step", "#memory"],
+    [
+      "memory",
+      bytes(data.memory.peak),
+      data.memory.training === null ? "of a forward" : "of a training step",
+      "#memory",
+    ],
   ];
   return pageHead(data.title, "The profile of a model in evaluation mode; times are medians.", figures);
 }
 
 function modulesSection(data) {
-  const share = (part, total) => h("span.share", { style: `--share: ${total ? (100 * part) / total : 0}%` }, percent(part, total));
+  const share = (part, total) =>
+    h("span.share", { style: `--share: ${total ? (100 * part) / total : 0}%` }, percent(part, total));
   const total = data.modules.length ? data.modules[0].seconds : 0;
   const depth = (row) => (row.name ? row.name.split(".").length : 0);
   const number = (name, width, key, cell, title) => ({ name, width, key, cell, title, right: true });
@@ -28,15 +39,57 @@ function modulesSection(data) {
   const table = new LongTable({
     columns: [
       {
-        name: "module", width: "minmax(18rem, 2fr)", key: (row) => order.get(row), title: "sorts into the model's order",
-        cell: (row) => h("span", { style: `padding-left: ${depth(row) * 1.1}rem` }, row.name ? row.name : data.title, h("span.quiet", {}, ` ${row.kind}`)),
+        name: "module",
+        width: "minmax(18rem, 2fr)",
+        key: (row) => order.get(row),
+        title: "sorts into the model's order",
+        cell: (row) =>
+          h(
+            "span",
+            { style: `padding-left: ${depth(row) * 1.1}rem` },
+            row.name ? row.name : data.title,
+            h("span.quiet", {}, ` ${row.kind}`),
+          ),
       },
-      number("parameters", "8rem", (row) => row.parameters, (row) => whole(row.parameters)),
-      number("FLOPs", "8rem", (row) => row.flops, (row) => count(row.flops)),
-      number("of all", "9rem", (row) => row.flops, (row) => share(row.flops, data.flops), "of the operations"),
-      number("eager", "7rem", (row) => row.seconds, (row) => seconds(row.seconds), "what is below the module included"),
-      number("of all", "9rem", (row) => row.seconds, (row) => share(row.seconds, total), "of the eager time"),
-      number("rate", "8rem", (row) => (row.seconds ? row.flops / row.seconds : null), (row) => (row.seconds && row.flops ? rate(row.flops / row.seconds) : "–")),
+      number(
+        "parameters",
+        "8rem",
+        (row) => row.parameters,
+        (row) => whole(row.parameters),
+      ),
+      number(
+        "FLOPs",
+        "8rem",
+        (row) => row.flops,
+        (row) => count(row.flops),
+      ),
+      number(
+        "of all",
+        "9rem",
+        (row) => row.flops,
+        (row) => share(row.flops, data.flops),
+        "of the operations",
+      ),
+      number(
+        "eager",
+        "7rem",
+        (row) => row.seconds,
+        (row) => seconds(row.seconds),
+        "what is below the module included",
+      ),
+      number(
+        "of all",
+        "9rem",
+        (row) => row.seconds,
+        (row) => share(row.seconds, total),
+        "of the eager time",
+      ),
+      number(
+        "rate",
+        "8rem",
+        (row) => (row.seconds ? row.flops / row.seconds : null),
+        (row) => (row.seconds && row.flops ? rate(row.flops / row.seconds) : "–"),
+      ),
     ],
     rows: data.modules,
     label: "modules",
@@ -46,15 +99,26 @@ function modulesSection(data) {
 }
 
 function latencySection(data) {
-  const rows = [["eager", data.eager], ["compiled", data.compiled]];
+  const rows = [
+    ["eager", data.eager],
+    ["compiled", data.compiled],
+  ];
   const columns = [
     { name: "", cell: ([name]) => name },
-    ...PERCENTILES.map((each) => ({ name: `p${each}`, right: true, cell: ([, { times }]) => seconds(percentile(times, each)) })),
+    ...PERCENTILES.map((each) => ({
+      name: `p${each}`,
+      right: true,
+      cell: ([, { times }]) => seconds(percentile(times, each)),
+    })),
     { name: "least", right: true, cell: ([, { times }]) => seconds(Math.min(...times)) },
     { name: "calls", right: true, cell: ([, { times }]) => whole(times.length) },
     { name: "samples/s", right: true, cell: ([, { times, samples }]) => count(samples / median(times)) },
   ];
-  const plot = new Canvas({ height: 120, label: "the time of each call", draw: (...given) => drawCalls(rows, ...given) });
+  const plot = new Canvas({
+    height: 120,
+    label: "the time of each call",
+    draw: (...given) => drawCalls(rows, ...given),
+  });
   return section("latency", "Latency", shortTable(columns, rows), plot.element);
 }
 
@@ -64,17 +128,27 @@ function drawCalls(rows, context, width, height, ink) {
   const [least, most] = [Math.min(...all) * 0.9, Math.max(...all) * 1.1];
   const x = logarithmic(least, most, 80, width - 20);
   for (const each of roundDecades(least, most)) {
-    stroke(context, ink.line, [[x(each), 8], [x(each), height - 24]]);
+    stroke(context, ink.line, [
+      [x(each), 8],
+      [x(each), height - 24],
+    ]);
     text(context, seconds(each), x(each), height - 12, ink.quiet, "center");
   }
   rows.forEach(([name, { times }], i) => {
     const top = 14 + i * 40;
     text(context, name, 0, top + 12, ink.quiet);
     context.globalAlpha = Math.max(0.15, Math.min(0.8, 20 / times.length));
-    for (const each of times) stroke(context, ink.accent, [[x(each), top], [x(each), top + 24]]);
+    for (const each of times)
+      stroke(context, ink.accent, [
+        [x(each), top],
+        [x(each), top + 24],
+      ]);
     context.globalAlpha = 1;
     const middle = x(median(times));
-    stroke(context, ink.ink, [[middle, top - 4], [middle, top + 28]]);
+    stroke(context, ink.ink, [
+      [middle, top - 4],
+      [middle, top + 28],
+    ]);
   });
 }
 
@@ -82,7 +156,8 @@ function drawCalls(rows, context, width, height, ink) {
 function roundDecades(from, to) {
   const found = [];
   for (let power = Math.floor(Math.log10(from)); 10 ** power <= to; power++) {
-    for (const factor of [1, 2, 5]) if (factor * 10 ** power >= from && factor * 10 ** power <= to) found.push(factor * 10 ** power);
+    for (const factor of [1, 2, 5])
+      if (factor * 10 ** power >= from && factor * 10 ** power <= to) found.push(factor * 10 ** power);
   }
   return found.length > 1 ? found : roundNumbers(from, to, 5);
 }

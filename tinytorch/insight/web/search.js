@@ -16,7 +16,11 @@ function searchable(entry) {
     phase: entry.phase || "",
   };
   for (const name of FIELDS) fields[name] = fields[name].toLowerCase();
-  return { ...fields, number: found ? String(found.line) : "", all: `${entry.text} ${Object.values(fields).join(" ")}`.toLowerCase() };
+  return {
+    ...fields,
+    number: found ? String(found.line) : "",
+    all: `${entry.text} ${Object.values(fields).join(" ")}`.toLowerCase(),
+  };
 }
 
 // A function of what `searchable` made.
@@ -31,7 +35,8 @@ function termOf(word) {
   const wanted = word.slice(colon + 1);
   if (!FIELDS.includes(field) || !wanted) return (one) => one.all.includes(word);
   if (field === "line" && /^\d+$/.test(wanted)) return (one) => one.number === wanted;
-  if (field === "op" || field === "dtype") return (one) => one[field].split(/[\s,+]+/).some((each) => each.startsWith(wanted));
+  if (field === "op" || field === "dtype")
+    return (one) => one[field].split(/[\s,+]+/).some((each) => each.startsWith(wanted));
   if (field === "shape") return (one) => one.shape.includes(wanted.replace(/[x×]/g, ",").replace(/[[\]]/g, ""));
   return (one) => one[field].includes(wanted);
 }

@@ -30,9 +30,15 @@ class Source {
     const text = this.model.data.files[this.file][line - 1];
     return h(
       ["div", "row", "code", ...classes.filter(Boolean)].join("."),
-      made ? { onclick: () => this.pick(loc), tabindex: 0, role: "button", onkeydown: pressed(() => this.pick(loc)) } : {},
+      made
+        ? { onclick: () => this.pick(loc), tabindex: 0, role: "button", onkeydown: pressed(() => this.pick(loc)) }
+        : {},
       h("span.number", {}, String(line)),
-      h("span.cost", { style: `--heat: ${this.hottest && spent ? spent / this.hottest : 0}` }, spent ? seconds(spent) : ""),
+      h(
+        "span.cost",
+        { style: `--heat: ${this.hottest && spent ? spent / this.hottest : 0}` },
+        spent ? seconds(spent) : "",
+      ),
       text,
     );
   }
@@ -73,11 +79,15 @@ const pressed = (act) => (event) => {
 
 // Which kernels came from a line, as links.
 function kernelsOfLine(model, loc) {
-  const kernels = model.kernelsOf.get(loc) || ((model.lines.get(loc) || {}).kernels || []).map((id) => model.byId.get(id));
+  const kernels =
+    model.kernelsOf.get(loc) || ((model.lines.get(loc) || {}).kernels || []).map((id) => model.byId.get(id));
   const shown = kernels.filter(Boolean).slice(0, 40);
   const cost = model.lines.get(loc);
   return h(
-    "p.picked", {}, h("b", {}, place(loc).short), " ",
+    "p.picked",
+    {},
+    h("b", {}, place(loc).short),
+    " ",
     cost ? h("span.quiet", {}, `${seconds(cost.seconds)}, ${flops(cost.flops)}, ${bytes(cost.bytes)} `) : null,
     shown.map((kernel) => h("span.chip", {}, phaseDot(kernel.phase), model.kernelLink(kernel.id))),
     kernels.length > shown.length ? `… ${kernels.length - shown.length} more` : null,
@@ -87,7 +97,8 @@ function kernelsOfLine(model, loc) {
 function fileChoice(files, chosen, choose) {
   if (files.length < 2) return files.length ? h("span.quiet", { title: files[0] }, baseName(files[0])) : null;
   const made = h(
-    "select", { "aria-label": "file", onchange: (event) => choose(event.target.value) },
+    "select",
+    { "aria-label": "file", onchange: (event) => choose(event.target.value) },
     files.map((file) => h("option", { value: file, selected: file === chosen, title: file }, baseName(file))),
   );
   made.value = chosen;

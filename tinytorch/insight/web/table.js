@@ -4,11 +4,31 @@
 function shortTable(columns, rows) {
   const side = (column) => (column.right ? "right" : null);
   return h(
-    "div.wide", {},
+    "div.wide",
+    {},
     h(
-      "table", {},
-      h("thead", {}, h("tr", {}, columns.map((c) => h("th", { class: side(c), scope: "col", title: c.title }, c.name)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((c) => h("td", { class: side(c) }, c.cell(row)))))),
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((c) => h("th", { class: side(c), scope: "col", title: c.title }, c.name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            columns.map((c) => h("td", { class: side(c) }, c.cell(row))),
+          ),
+        ),
+      ),
     ),
   );
 }
@@ -23,7 +43,11 @@ class LongTable {
     this.list = new List({ row: (i) => this.rowOf(this.sorted[i]), label, most, head, height: 24, role: "table" });
     this.element = this.list.element;
     this.element.classList.add("long");
-    if (sort) this.sortBy(columns.find((c) => c.name === sort), true);
+    if (sort)
+      this.sortBy(
+        columns.find((c) => c.name === sort),
+        true,
+      );
     else this.fill(rows);
   }
 
@@ -31,13 +55,21 @@ class LongTable {
     const side = column.right ? ".right" : "";
     if (!column.key) return h(`span${side}`, { title: column.title, role: "columnheader" }, column.name);
     const click = () => this.sortBy(column, this.by === column ? !this.falling : Boolean(column.right));
-    return h(`span${side}`, { title: column.title, role: "columnheader" }, h("button", { type: "button", onclick: click }, column.name));
+    return h(
+      `span${side}`,
+      { title: column.title, role: "columnheader" },
+      h("button", { type: "button", onclick: click }, column.name),
+    );
   }
 
   rowOf(row) {
     const cells = this.columns.map((c) => h(`span${c.right ? ".right" : ""}`, { role: "cell" }, c.cell(row)));
     const open = this.open && ((event) => event.target.closest("a") || this.open(row));
-    return h(`div.row${this.isOpen(row) ? ".open" : ""}${open ? ".click" : ""}`, { style: this.grid, onclick: open, role: "row" }, cells);
+    return h(
+      `div.row${this.isOpen(row) ? ".open" : ""}${open ? ".click" : ""}`,
+      { style: this.grid, onclick: open, role: "row" },
+      cells,
+    );
   }
 
   sortBy(column, falling) {

@@ -6,16 +6,21 @@ function timelineSection(model) {
   const events = model.data.timeline || [];
   if (!events.length) return section("timeline", "Timeline of one call", h("p.quiet", {}, "No call was measured."));
   const view = new Timeline(model, events);
-  const button = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
+  const button = (text, label, act) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
   const tools = h(
-    "span.switch", {},
-    button("−", "zoom out", () => view.zoom(2)), button("+", "zoom in", () => view.zoom(0.5)),
-    button("◂", "earlier", () => view.move(-0.3)), button("▸", "later", () => view.move(0.3)),
+    "span.switch",
+    {},
+    button("−", "zoom out", () => view.zoom(2)),
+    button("+", "zoom in", () => view.zoom(0.5)),
+    button("◂", "earlier", () => view.move(-0.3)),
+    button("▸", "later", () => view.move(0.3)),
     button("all", "the whole call", () => view.whole()),
   );
   const hint = `${seconds(view.end - view.begin)}; drag to zoom in, double-click for all; click a bar to open its kernel`;
   return section(
-    "timeline", "Timeline of one call",
+    "timeline",
+    "Timeline of one call",
     h("p.bar", {}, tools, h("span.quiet", {}, hint), legend(model.phases)),
     view.canvas.element,
     model.data.timeline_how ? h("p.quiet", {}, model.data.timeline_how) : null,
@@ -76,7 +81,13 @@ class Timeline {
   }
 
   key(event) {
-    const acts = { "+": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowLeft: () => this.move(-0.3), ArrowRight: () => this.move(0.3), 0: () => this.whole() };
+    const acts = {
+      "+": () => this.zoom(0.5),
+      "-": () => this.zoom(2),
+      ArrowLeft: () => this.move(-0.3),
+      ArrowRight: () => this.move(0.3),
+      0: () => this.whole(),
+    };
     if (!acts[event.key]) return;
     event.preventDefault();
     acts[event.key]();
@@ -92,7 +103,9 @@ class Timeline {
     const row = Math.floor((y - LANE.top) / LANE.height);
     const time = this.timeAt(x);
     const slack = (this.to - this.from) / this.canvas.width;
-    return this.events.find((each) => this.rows.get(each.thread ?? 0) === row && each.begin - slack <= time && time <= each.end + slack);
+    return this.events.find(
+      (each) => this.rows.get(each.thread ?? 0) === row && each.begin - slack <= time && time <= each.end + slack,
+    );
   }
 
   hover(event, x, y) {
@@ -102,7 +115,11 @@ class Timeline {
     }
     const each = this.found(x, y);
     if (!each) return hush();
-    return say(event, `${each.kernel} ${this.model.title(each.kernel)}`, `${seconds(each.end - each.begin)}, wave ${each.wave}, from ${seconds(each.begin - this.begin)}`);
+    return say(
+      event,
+      `${each.kernel} ${this.model.title(each.kernel)}`,
+      `${seconds(each.end - each.begin)}, wave ${each.wave}, from ${seconds(each.begin - this.begin)}`,
+    );
   }
 
   released(x, y) {
@@ -129,10 +146,17 @@ class Timeline {
       context.fillRect(this.drag[0], LANE.top, this.drag[1] - this.drag[0], height - LANE.top - LANE.bottom);
     }
     context.restore();
-    this.threads.forEach((thread, i) => text(context, `thread ${thread}`, 0, LANE.top + (i + 0.5) * LANE.height, ink.quiet));
-    for (const each of roundNumbers(this.from - this.begin, this.to - this.begin, Math.max(2, Math.floor(width / 130)))) {
+    this.threads.forEach((thread, i) =>
+      text(context, `thread ${thread}`, 0, LANE.top + (i + 0.5) * LANE.height, ink.quiet),
+    );
+    for (const each of roundNumbers(
+      this.from - this.begin,
+      this.to - this.begin,
+      Math.max(2, Math.floor(width / 130)),
+    )) {
       const at = x(each + this.begin);
-      if (at > LANE.left - 1 && at < width - 24) text(context, seconds(Number(each.toPrecision(6))), at, height - 9, ink.quiet, "center");
+      if (at > LANE.left - 1 && at < width - 24)
+        text(context, seconds(Number(each.toPrecision(6))), at, height - 9, ink.quiet, "center");
     }
   }
 
@@ -183,5 +207,9 @@ function waveExtents(events) {
     else found.set(each.wave, [each.begin, each.end]);
   }
   const sorted = [...found].map(([wave, [begin, end]]) => [wave, begin, end]).sort((a, b) => a[1] - b[1]);
-  return sorted.map(([wave, begin, end], i) => [wave, begin, i + 1 < sorted.length ? Math.max(end, sorted[i + 1][1]) : end]);
+  return sorted.map(([wave, begin, end], i) => [
+    wave,
+    begin,
+    i + 1 < sorted.length ? Math.max(end, sorted[i + 1][1]) : end,
+  ]);
 }
