@@ -38,6 +38,7 @@ _REPORT = (
     "compilations",
     "report",
 )
+STYLES = ("parts.css", "page.css")  # the second has what a narrow window and paper change
 SCRIPTS: Mapping[str, Sequence[str]] = {
     "report": (*_SHARED, *_REPORT, "main"),
     "comparison": (*_SHARED, "model", "head", "plot", "memory", "comparison", "main"),
@@ -76,7 +77,7 @@ def page_of(kind: str, data: Mapping[str, Any]) -> str:
     """The page as text: `kind` is a key of `SCRIPTS`."""
     parts = {
         "title": html.escape(str(data.get("title") or "TinyTorch")),
-        "style": _read("page.css"),
+        "style": "\n".join(map(_read, STYLES)),
         "data": embedded(data),
         "script": "\n".join(_read(f"{name}.js") for name in SCRIPTS[kind]),
         "kind": kind,
