@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +11,8 @@ import pytest
 
 from tests.insight.browser import needs_chromium, said_by
 from tests.insight.made_up import FILE, record
-from tinytorch.insight.page import SCRIPTS, embedded, page_of, write_page
-
-
-def data_in(page: str) -> Any:
-    """The data of a page, read as the page reads it."""
-    found = re.search(r'<script type="[a-z/]+" id="data"( data-packed="gzip")?>([^<]*)</script>', page)
-    assert found is not None
-    return json.loads(gzip.decompress(base64.b64decode(found[2])) if found[1] else found[2])
+from tinytorch.insight.page import SCRIPTS, embedded, page_of, read_page, write_page
+from tinytorch.ir.errors import TinyTorchError
 
 
 @pytest.mark.parametrize("size", [12, 3000])
@@ -29,7 +20,7 @@ def test_a_page_holds_its_record_and_nothing_from_elsewhere(size: int, tmp_path:
     made = record(size, 4 * size)
     write_page(made, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert data_in(page) == made
+    assert read_page(tmp_path / "report.html") == made
     outside = page.replace("http://www.w3.org/2000/svg", "")  # the name of a language, which nobody loads
     for loaded in ("http:", "https:", " src=", "@import", "url(", "fetch(", "import("):
         assert loaded not in outside, loaded
@@ -49,7 +40,7 @@ def test_what_json_cannot_say_is_null_and_any_text_is_written(tmp_path: Path) ->
         "text": "<!--<script>",
     }
     write_page(made, tmp_path / "report.html")
-    found = data_in((tmp_path / "report.html").read_text())
+    found = read_page(tmp_path / "report.html")
     assert found == {
         "title": "\ud800 {{data}}",
         "nan": None,
@@ -65,7 +56,20 @@ def test_a_record_says_itself_what_it_holds(tmp_path: Path) -> None:
             return {"title": "made"}
 
     write_page(Made(), tmp_path / "report.html")
-    assert data_in((tmp_path / "report.html").read_text()) == {"title": "made"}
+    assert read_page(tmp_path / "report.html") == {"title": "made"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<p>", '<script type="text/plain" id="data" data-packed="gzip">aGVsbG8=</script>', "\udcff"]
+)
+def test_other_files_are_no_pages(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.html").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(TinyTorchError, match=r"x.html is no page[\s\S]*test_page.py"):
+        read_page(tmp_path / "x.html")
+    with pytest.raises(TinyTorchError, match=r"other\.html is no page"):
+        read_page(tmp_path / "other.html")
+    with pytest.raises(TinyTorchError, match=r"cannot write[\s\S]*test_page.py"):
+        write_page({"title": "x"}, tmp_path / "nofolder" / "x.html")
 
 
 def test_every_script_is_of_some_page() -> None:
@@ -110,9 +114,16 @@ result.fuse = [$(".step b").textContent, $(".steps [aria-current]").textContent]
 result.steps = all(".steps button").length;
 
 await go("#instant=12");
-await later();
 result.instant = $("#alive h3").textContent;
 result.alive = all("#alive .rows .row").length;
+press("#memory canvas", "ArrowRight");
+result.after = $("#alive h3").textContent;
+const canvas = $("#timeline canvas");
+const drawn = canvas.toDataURL();
+press("#timeline canvas", "+");
+result.zoomed = canvas.toDataURL() !== drawn;
+press("#timeline canvas", "0");
+result.whole = canvas.toDataURL() === drawn;
 await go("#line=" + encodeURIComponent(FILE + ":10"));
 result.heat = $("#lines .row.open").textContent;
 result.chips = all("#lines .picked a").length;
@@ -142,6 +153,7 @@ def test_the_page_is_walked_through(tmp_path: Path) -> None:
     assert said["fuse"][0] == "fuse" and said["fuse"][1].startswith("fuse")
     alive = [b for b in made["buffers"] if b["first"] <= 12 <= b["last"]]
     assert said["instant"].startswith(f"Instant 12: {len(alive)} buffer") and said["alive"] == len(alive)
+    assert said["after"].startswith("Instant 13: ") and said["zoomed"] and said["whole"]
     assert "loss.backward()" in said["heat"] and said["chips"] > 0
     most = sorted((kernel["flops"] for kernel in made["kernels"]), reverse=True)
     assert said["flops"] == [f"{flops / 1e6:.1f} M" for flops in most[:2]] and said["points"] == 1500

@@ -2,8 +2,8 @@
 
 A page is `web/page.html` with styles, scripts and data written into it. The data is JSON of exactly the names of the
 record; a large one is compressed, and the browser unpacks it. Scripts are plain functions, put together in the order
-in which they stand here; `web/` has one file for each section of the page. This file imports nothing of the package,
-so that whatever has something to show can write a page.
+in which they stand here; `web/` has one file for each section of the page. This file uses nothing of the package but
+`ir`, so that whatever has something to show can write a page.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import gzip
 import html
 import json
 import math
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
+
+from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
 
 _WEB = Path(__file__).parent / "web"
 _SHARED = ("units", "dom", "list", "table", "diff")
@@ -44,6 +49,7 @@ SCRIPTS: Mapping[str, Sequence[str]] = {
     "comparison": (*_SHARED, "model", "head", "plot", "memory", "comparison", "main"),
     "profile": (*_SHARED, "head", "plot", "profile", "main"),
 }
+_DATA = re.compile(r'<script type="[a-z/]+" id="data"( data-packed="gzip")?>([^<]*)</script>')
 _LARGE = 1 << 18  # bytes of JSON from which on the data is compressed
 
 
@@ -54,7 +60,7 @@ class Recorded(Protocol):
 
 
 def write_page(record: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
-    """Write the report of a compilation, a `Record`, to `path`. Its folder must be there (else OSError)."""
+    """Write the report of a compilation, a `Record`, to `path`. TinyTorchError if it cannot be written."""
     _write("report", record, path)
 
 
@@ -70,7 +76,24 @@ def write_profile(profile: Recorded | Mapping[str, Any], path: str | PathLike[st
 
 def _write(kind: str, shown: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
     data = shown if isinstance(shown, Mapping) else shown.as_dict()
-    Path(path).write_text(page_of(kind, data), encoding="utf-8", errors="replace")  # a title may have any characters
+    page = page_of(kind, data).encode("utf-8", "replace")  # a title may have any characters
+    try:
+        Path(path).write_bytes(page)
+    except OSError as error:
+        raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None
+
+
+def read_page(path: str | PathLike[str]) -> dict[str, Any]:
+    """The data of a page that was written here, as the dict that it was written from, but for NaN and infinities, which
+    are None. TinyTorchError if the file cannot be read or is no such page."""
+    try:
+        found = _DATA.search(Path(path).read_text(encoding="utf-8"))
+        if found is None:
+            raise ValueError("there is no data in it")
+        text = gzip.decompress(base64.b64decode(found[2])) if found[1] else found[2]
+        return json.loads(text)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise TinyTorchError(f"{path} is no page of TinyTorch: {error}", user_loc()) from None
 
 
 def page_of(kind: str, data: Mapping[str, Any]) -> str:

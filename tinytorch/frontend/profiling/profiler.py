@@ -87,7 +87,7 @@ class Profile:
         }
 
     def save_html(self, path: str | PathLike[str]) -> None:
-        """Write the profile as a page that needs nothing else, to open in a browser. OSError where `path` cannot be
+        """Write the profile as a page that needs nothing else, to open in a browser. TinyTorchError if `path` cannot be
         written."""
         write_profile(self.as_dict(), path)
 
