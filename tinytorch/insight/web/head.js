@@ -3,7 +3,9 @@
 function reportHead(model) {
   const { data } = model;
   const [time, how] = model.call();
-  const figures = [["time of a call", seconds(time), how, (data.timeline || []).length ? "#timeline" : "#kernels"]];
+  const figures = [];
+  if (time)
+    figures.push(["time of a call", seconds(time), how, (data.timeline || []).length ? "#timeline" : "#kernels"]);
   if (model.measured) {
     const limit = model.sum((kernel) => kernel.predicted);
     figures.push(["of the limit", percent(limit, time), `the roofline says ${seconds(limit)}`, "#roofline"]);

@@ -3,7 +3,8 @@
 function linesSection(model) {
   const costs = [...model.lines.values()];
   const files = filesByTime(model, costs);
-  if (!files.length) return section("lines", "Time per line", h("p.quiet", {}, "No line of a file that can be read."));
+  if (!files.length || !(costs.length || model.kernelsOf.size))
+    return section("lines", "Time per line", h("p.quiet", {}, "No line of a file that can be read has kernels."));
   const picked = h("div.pickedline");
   const source = new Source(model, { label: "source with the time of each line", most: 520, pick: (loc) => open(loc) });
   const choice = h("span");

@@ -5,7 +5,9 @@ const ARENA = { height: 330, left: 70, right: 12, top: 20, bottom: 30, live: 54 
 function memorySection(model) {
   const { data } = model;
   const buffers = data.buffers || [];
-  const outside = Object.entries(data.outside || {}).map(([name, size]) => `${name} ${bytes(size)}`);
+  const outside = Object.entries(data.outside || {})
+    .filter(([, size]) => size)
+    .map(([name, size]) => `${name} ${bytes(size)}`);
   const rest = outside.length ? h("p.quiet", {}, `Outside of it: ${outside.join(", ")}.`) : null;
   if (!buffers.length)
     return section("memory", "Memory over time", h("p.quiet", {}, "Nothing lies in the arena."), rest);

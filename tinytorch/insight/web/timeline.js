@@ -4,7 +4,9 @@ const LANE = { height: 26, left: 64, top: 22, bottom: 22 };
 
 function timelineSection(model) {
   const events = model.data.timeline || [];
-  if (!events.length) return section("timeline", "Timeline of one call", h("p.quiet", {}, "No call was measured."));
+  const how = model.data.timeline_how;
+  if (!events.length)
+    return section("timeline", "Timeline of one call", h("p.quiet", {}, sentence(how || "no call was measured")));
   const view = new Timeline(model, events);
   const button = (text, label, act) =>
     h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
@@ -23,7 +25,7 @@ function timelineSection(model) {
     "Timeline of one call",
     h("p.bar", {}, tools, h("span.quiet", {}, hint), legend(model.phases)),
     view.canvas.element,
-    model.data.timeline_how ? h("p.quiet", {}, model.data.timeline_how) : null,
+    how ? h("p.quiet", {}, sentence(how)) : null,
   );
 }
 

@@ -8,6 +8,7 @@ function scaled(number, step, units, start = 0) {
   const full = step - 0.5; // from here on, three digits would be those of the next unit
   while (Math.abs(left) >= full && power < units.length - 1) [left, power] = [left / step, power + 1];
   while (Math.abs(left) < 1 && power > 0) [left, power] = [left * step, power - 1];
+  left = Number(left.toPrecision(9));
   const digits = Number.isInteger(left) || Math.abs(left) >= 999.5 ? whole(Math.round(left)) : left.toPrecision(3);
   return `${digits} ${units[power]}`.trim();
 }
@@ -39,4 +40,5 @@ function place(loc) {
   return { file, line, short: `${baseName(file)}:${line}` };
 }
 
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 const baseName = (path) => path.split(/[\\/]/).pop();
