@@ -39,6 +39,7 @@ const phaseDot = (phase) => h(`span.dot.${colorName(phase)}`, { title: phase || 
 
 function legend(phases) {
   const shown = [...PHASES, "other"].filter((name) => phases.has(name));
+  if (shown.join() === "other") return null; // nothing to tell apart
   return h(
     "span.legend",
     {},

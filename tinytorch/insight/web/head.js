@@ -8,7 +8,7 @@ function reportHead(model) {
     figures.push(["time of a call", seconds(time), how, (data.timeline || []).length ? "#timeline" : "#kernels"]);
   if (model.measured) {
     const limit = model.sum((kernel) => kernel.predicted);
-    figures.push(["of the limit", percent(limit, time), `the roofline says ${seconds(limit)}`, "#roofline"]);
+    figures.push(["of the limit", percent(limit, time), `the roofline says ${seconds(limit)} in f32`, "#roofline"]);
   }
   if (data.peak)
     figures.push([

@@ -42,11 +42,9 @@ function rooflinePlot(model, peaks, points, rates) {
   const high = 10 ** Math.ceil(Math.log10(Math.max(...intensities, (4 * peaks.flops) / fastest)));
   const floor = 10 ** Math.floor(Math.log10(Math.max(Math.min(...rates) * 0.7, peaks.flops * LEAST)));
   const x = logarithmic(low, high, left, width - right);
-  const y = logarithmic(floor, peaks.flops * 2.2, height - bottom, top);
-  const parts = [
-    ...roofAxes(x, y, [low, high], [floor, peaks.flops * 2.2]),
-    ...ceilings(x, y, peaks, low, high, floor),
-  ];
+  const ceiling = Math.max(peaks.flops * 2.2, Math.max(...rates) * 1.4); // bytes may be faster than f32
+  const y = logarithmic(floor, ceiling, height - bottom, top);
+  const parts = [...roofAxes(x, y, [low, high], [floor, ceiling]), ...ceilings(x, y, peaks, low, high, floor)];
   const longest = model.timeOf(points[0]);
   const drawn = points.map((kernel, i) =>
     roofPoint(
@@ -96,7 +94,7 @@ function ceilings(x, y, peaks, low, high, floor) {
     s(
       "text.ceiling",
       { x: x(high) - 4, y: y(peaks.flops) - 7, "text-anchor": "end" },
-      `${rate(peaks.flops)}, ${plural(peaks.threads, "thread")}`,
+      `${rate(peaks.flops)} in f32, ${plural(peaks.threads, "thread")}`,
     ),
   ];
   const slope = (Math.atan2(y(10) - y(1), x(10) - x(1)) * 180) / Math.PI;
