@@ -103,6 +103,30 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def analyze(
+    modules: Annotated[list[str], typer.Argument(help="Numbers or names of modules (02, activations), or all.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the pages; docs/analysis in a checkout, else here.", file_okay=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Smaller sizes, a second or two for each.")] = False,
+) -> None:
+    """Measure what a module of the course costs: print it, and write its page with its pictures."""
+    from analyses import running
+    from tinytorch.ir.errors import TinyTorchError
+
+    try:
+        names = running.chosen(modules)
+    except TinyTorchError as error:
+        raise _fail(str(error)) from None
+    for name in names:
+        analysis = running.analyze(name, quick)
+        analysis.show()
+        page = analysis.write(out or running.default_folder(), running.page_name(name))
+        typer.echo(f"\nwritten to {page}\n")
+
+
 MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}
 
 

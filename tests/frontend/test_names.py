@@ -36,8 +36,9 @@ FUNCTIONS = [
 LAYERS = [layers, losses, spatial, embeddings, recurrent, attention, transformers]
 INSIDE = {  # for other files of the frontend
     "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "checked_rows",
-    "class_ignored", "counted", "largest", "length", "limit_rows", "old_arguments", "padding_row", "paddings", "pair",
-    "read_counts", "reduced", "side_by_side", "tiled_mean",
+    "affine", "class_ignored", "counted", "InPlaceActivation", "largest", "length", "limit_rows", "old_arguments",
+    "padding_row", "paddings", "pair", "picked",
+    "read_counts", "reduced", "side_by_side", "soft_losses", "tiled_mean",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Module 02: activations, as functions under the names of torch.nn.functional, and as modules.
 
 `backward(grad)` of a module is the derivative at the input of the last `forward`, times `grad`, in closed form: what
-autograd does by itself, in reach of the hand. Formulas are those of the ops.
+autograd does by itself, in reach of the hand.
 
 | activation | saturates | gradient at 0 | cost per element |
 | --- | --- | --- | --- |
@@ -15,8 +15,7 @@ autograd does by itself, in reach of the hand. Formulas are those of the ops.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
@@ -25,11 +24,8 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
-from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.op import Attrs, Op, apply
-from tinytorch.ir.operators import normalize_axis
 from tinytorch.ir.types import dtype_of, f32
 
 __all__ = [
@@ -138,66 +134,61 @@ def _cast(input: Tensor, dtype: object) -> Tensor:
 
 
 # Modules.
-@dataclass(frozen=True)
-class _Application:
-    """An op at an input, as its vjp reads it; the output is computed only where the rule needs it."""
-
-    op: Op
-    inputs: tuple[Tensor, ...]
-    attrs: Attrs
-
-    @property
-    def output(self) -> Tensor:
-        return apply(self.op, *self.inputs, **self.attrs)
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        return (self.output,)
-
-
 class Activation(Module):
-    """One op of one operand, applied elementwise or along an axis. Results have the shape and dtype of the input
-    (f32 for integers)."""
+    """A function of one tensor, and its derivative in closed form. Results have the shape and dtype of the input (f32
+    for integers).
+
+    Each class says what the function is, and what `gradient(x, grad)`: the cotangent of x, for that of the result.
+    """
 
     __slots__ = ("_last",)  # beside the attributes, so that a compiled function does not take it for a setting
-    op: ClassVar[Op]
-    _last: _Application
+    _last: Tensor
 
-    def attrs(self, x: Tensor) -> dict[str, Any]:
-        """The attributes that `op` takes."""
-        return {}
+    def function(self, x: Tensor) -> Tensor:
+        raise TinyTorchError(f"{type(self).__name__} has no function()", user_loc())
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        raise TinyTorchError(f"{type(self).__name__} has no gradient()", user_loc())
 
     def forward(self, x: Tensor) -> Tensor:
         x = require_tensor(type(self).__name__, x)
         x = x if x.dtype.is_float else x.cast(f32)
-        attrs = self.attrs(x)
-        object.__setattr__(self, "_last", _Application(self.op, (x.detach(),), attrs))
-        return apply(self.op, x, **attrs)
+        object.__setattr__(self, "_last", x.detach())
+        return self.function(x)
 
     def backward(self, grad: Tensor) -> Tensor:
         """The cotangent of the last input, for the cotangent `grad` of its result."""
-        last = getattr(self, "_last", None)
-        if last is None:
+        x = getattr(self, "_last", None)
+        if x is None:
             raise TinyTorchError(f"{type(self).__name__}.backward: forward has not been called", user_loc())
-        (x,) = last.inputs
         if require_tensor(f"{type(self).__name__}.backward", grad).shape != x.shape:
             raise ShapeError(f"{type(self).__name__}.backward: {grad.type} does not fit {x.type}", user_loc())
-        return self.op.cotangent((grad.cast(x.dtype),), last, 0)
+        return self.gradient(x, grad.cast(x.dtype))
 
 
 class Sigmoid(Activation):
     """1 / (1 + exp(-x)), without overflow; s' = s (1 - s)."""
 
-    op = ops.elementwise.sigmoid
+    def function(self, x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        s = x.sigmoid()
+        return grad * s * (1.0 - s)
 
 
 class Tanh(Activation):
     """tanh(x); t' = 1 - t**2."""
 
-    op = ops.elementwise.tanh
+    def function(self, x: Tensor) -> Tensor:
+        return x.tanh()
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        t = x.tanh()
+        return grad * (1.0 - t * t)
 
 
-class _InPlace(Activation):
+class InPlaceActivation(Activation):
     """An activation that may write its result over its input."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -213,16 +204,25 @@ class _InPlace(Activation):
         return "inplace=True" if self.inplace else ""
 
 
-class ReLU(_InPlace):
+class ReLU(InPlaceActivation):
     """max(x, 0); its derivative is 1 above 0, and 0 at and below it."""
 
-    op = ops.composite.relu
+    def function(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        return where(x <= 0.0, 0.0, grad)
 
 
-class SiLU(_InPlace):
+class SiLU(InPlaceActivation):
     """x sigmoid(x) (Elfwing, Uchibe & Doya 2017)."""
 
-    op = ops.composite.silu
+    def function(self, x: Tensor) -> Tensor:
+        return x.silu()
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        s = x.sigmoid()
+        return grad * (s + x.silu() * (1.0 - s))
 
 
 class GELU(Activation):
@@ -231,14 +231,21 @@ class GELU(Activation):
     `approximate`: "none" computes Phi by erf, "tanh" by 0.5 (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))).
     """
 
-    op = ops.composite.gelu
-
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = arguments.choice("GELU", "approximate", approximate, "none", "tanh")
 
-    def attrs(self, x: Tensor) -> dict[str, Any]:
-        return {"approximate": self.approximate == "tanh"}
+    def function(self, x: Tensor) -> Tensor:
+        return x.gelu(self.approximate)
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        if self.approximate == "tanh":
+            scale, cubic = math.sqrt(2 / math.pi), 0.044715
+            t = (x * (x * x * (cubic * scale) + scale)).tanh()
+            slope = (1.0 - t * t) * (x * x * (3 * cubic) + 1.0) * scale
+            return grad * ((t + 1.0) * 0.5 + x * 0.5 * slope)
+        density = (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return grad * (((x * math.sqrt(0.5)).erf() + 1.0) * 0.5 + x * density)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -251,9 +258,6 @@ class _Along(Activation):
         super().__init__()
         self.dim = arguments.integer(type(self).__name__, "dim", dim)
 
-    def attrs(self, x: Tensor) -> dict[str, Any]:
-        return {"axis": normalize_axis(type(self).__name__, self.dim, x.ndim)}
-
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
 
@@ -261,10 +265,20 @@ class _Along(Activation):
 class Softmax(_Along):
     """exp(x) / sum(exp(x)) along `dim`, shifted by the maximum."""
 
-    op = ops.composite.softmax
+    def function(self, x: Tensor) -> Tensor:
+        return x.softmax(self.dim)
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        y = x.softmax(self.dim)
+        weighted = grad * y
+        return weighted - y * weighted.sum(self.dim, True)
 
 
 class LogSoftmax(_Along):
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum."""
 
-    op = ops.composite.log_softmax
+    def function(self, x: Tensor) -> Tensor:
+        return x.log_softmax(self.dim)
+
+    def gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        return grad - x.log_softmax(self.dim).exp() * grad.sum(self.dim, True)

@@ -41,20 +41,23 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.T + bias, with x [..., in], weight [out, in], bias [out]; or of a vector of weights [in], without a
     bias or with one that is a number, [...]."""
     x = input
-    if weight.ndim == 1 and x.ndim and x.shape[-1] == weight.shape[0] and (bias is None or not bias.ndim):
-        return x.matmul(weight) if bias is None else x.matmul(weight) + bias
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    fits = weight.ndim in (1, 2) and x.ndim > 0 and x.shape[-1] == weight.shape[-1]
+    if not fits or (weight.ndim == 1 and bias is not None and bias.ndim):
         raise ShapeError(
             f"linear: x {x.type} does not fit weights {weight.type}, which are [out_features, in_features]"
             f"{_unflattened(x, weight)}",
             user_loc(),
         )
-    out = x.matmul(weight.T)
-    if bias is None:
-        return out
-    if broadcast_shapes("linear", out.shape, bias.shape) != out.shape:
+    shape = (*x.shape[:-1], *weight.shape[:-1])
+    if bias is not None and broadcast_shapes("linear", shape, bias.shape) != shape:
         raise ShapeError(f"linear: bias is [{weight.shape[0]}], one for each feature, got {bias.type}", user_loc())
-    return out + bias
+    return affine(x, weight, bias)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x @ weight.T + bias: x [..., in] to [..., out], of weights [out, in] and a bias [out] or none."""
+    out = x @ weight.T
+    return out if bias is None else out + bias
 
 
 @spelled("bilinear", space="nn.functional")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.layers.functions import one_hot
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import high
@@ -75,14 +76,14 @@ def cross_entropy(
         ignored = class_ignored("cross_entropy", ignore_index)
         if ignored is not None and ignored >= 0:
             raise TinyTorchError("cross_entropy: ignore_index is for targets that are class indices", user_loc())
-        losses = _soft_losses(rows, _classes_last(targets, axis), weight, label_smoothing)
+        losses = soft_losses(rows, _classes_last(targets, axis), weight, label_smoothing)
         return reduced("cross_entropy", losses, reduction)
 
     def of_classes(indices: Tensor) -> tuple[Tensor, Tensor | None]:
         if weight is None:
             return apply(ops.composite.cross_entropy, rows, indices, smoothing=float(label_smoothing)), None
         log_probabilities, share = rows.log_softmax(-1), weight[indices]
-        losses = _picked(log_probabilities, indices) * share
+        losses = picked(log_probabilities, indices) * share
         if not label_smoothing:  # a product with 0 would be NaN where a logit is -inf
             return losses, share
         spread = -(log_probabilities * weight).sum(-1) * (label_smoothing / rows.shape[-1])
@@ -91,7 +92,7 @@ def cross_entropy(
     return _over_classes("cross_entropy", of_classes, targets, ignore_index, reduction)
 
 
-def _soft_losses(rows: Tensor, targets: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+def soft_losses(rows: Tensor, targets: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
     """The cross entropy of probabilities along the last axis."""
     if smoothing:
         targets = targets * (1 - smoothing) + smoothing / rows.shape[-1]
@@ -122,15 +123,15 @@ def nll_loss(
 
     def of_classes(indices: Tensor) -> tuple[Tensor, Tensor | None]:
         share = None if weight is None else weight[indices]
-        picked = _picked(rows, indices)
-        return picked if share is None else picked * share, share
+        chosen = picked(rows, indices)
+        return chosen if share is None else chosen * share, share
 
     return _over_classes("nll_loss", of_classes, targets, ignore_index, reduction)
 
 
-def _picked(rows: Tensor, indices: Tensor) -> Tensor:
+def picked(rows: Tensor, indices: Tensor) -> Tensor:
     """Minus the entry of each row that its index names."""
-    chosen = apply(ops.composite.one_hot, indices, size=rows.shape[-1], dtype=bool_)
+    chosen = one_hot(indices, rows.shape[-1], bool_)
     return -where(chosen, rows, 0.0).sum(-1)
 
 

@@ -116,26 +116,45 @@ class _Outputs(Sequence[Any]):
         return _as_met(TapeInput(tensor, self.node.result(index), 0, tensor.dtype.is_float), self.node.op)
 
 
+def topological(root: Any, operands: Callable[[Any], Sequence[Any]], key: Callable[[Any], Hashable]) -> list[Any]:
+    """`root` and all that it depends on, each once, behind its operands; `key` tells which are the same.
+
+    `operands(x)` are what x was made of. Without recursion, as a tape may be longer than Python's stack is deep.
+    """
+    order: list[Any] = []
+    seen: set[Hashable] = set()
+    stack = [(root, False)]
+    while stack:
+        made, operands_done = stack.pop()
+        if operands_done:
+            order.append(made)
+        elif key(made) not in seen:
+            seen.add(key(made))
+            stack.append((made, True))
+            stack.extend((x, False) for x in operands(made))
+    return order
+
+
 def records(root: TapeInput) -> list[Record]:
     """What `root` depends on, in topological order."""
-    order: list[Record] = []
-    seen: set[int] = set()
-    stack: list[tuple[TapeInput, bool]] = [(root, False)]
-    while stack:
-        made, done = stack.pop()
-        node = made.node
-        node = node if node is None or node.of is None else node.of
-        if node is None or (not done and id(node) in seen):
-            continue
-        if node.operands is None:
-            raise TinyTorchError(FREED, user_loc())
-        if done:
-            order.append(_record(node, made.tensor))
-            continue
-        seen.add(id(node))
-        stack.append((made, True))
-        stack.extend((x, False) for x in node.operands if x.requires_grad)
-    return order
+    if root.node is None:
+        return []
+    made = topological(root, _recorded_operands, lambda x: id(_application(x)))
+    return [_record(_application(x), x.tensor) for x in made]
+
+
+def _application(made: TapeInput) -> TapeNode:
+    """The node of the op that made a tensor."""
+    assert made.node is not None
+    return made.node if made.node.of is None else made.node.of
+
+
+def _recorded_operands(made: TapeInput) -> list[TapeInput]:
+    """The operands on the tape; an error if it has been freed."""
+    operands = _application(made).operands
+    if operands is None:
+        raise TinyTorchError(FREED, user_loc())
+    return [x for x in operands if x.requires_grad and x.node is not None]
 
 
 def _record(node: TapeNode, made: Any) -> Record:

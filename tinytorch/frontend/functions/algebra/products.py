@@ -99,7 +99,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     _one_dtype("inner", input=input, other=other)
     if input.shape[-1] != other.shape[-1]:
         raise ShapeError(f"inner: the last axes of input {input.type} and other {other.type} differ", user_loc())
-    return _contracted(input, other, [input.ndim - 1], [other.ndim - 1])
+    return contracted(input, other, [input.ndim - 1], [other.ndim - 1])
 
 
 @spelled(method=False)
@@ -130,10 +130,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     b = b.sum(summed_b, True).cast(b.dtype) if summed_b else b
     if [a.shape[i] for i in rows] != [b.shape[i] for i in columns]:
         raise ShapeError(f"tensordot: dims {rows} of a {a.type} and {columns} of b {b.type} differ", user_loc())
-    return _contracted(a, b, rows, columns)
+    return contracted(a, b, rows, columns)
 
 
-def _contracted(a: Tensor, b: Tensor, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
+def contracted(a: Tensor, b: Tensor, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
     """Sums of products over `rows` of `a` and `columns` of `b`, as one matrix product."""
     left = [i for i in range(a.ndim) if i not in rows]
     right = [i for i in range(b.ndim) if i not in columns]

@@ -1,0 +1,140 @@
+"""What an analysis is made of: questions, measured tables and pictures, and what can be read from them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinytorch.frontend.profiling.tables import in_columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under the names of columns. Cells are numbers as measured (the column's name has the unit), strings, or None
+    where nothing was measured."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def text(self) -> str:
+        """For the terminal."""
+        return in_columns(self.columns, [[shown(cell) for cell in row] for row in self.rows])
+
+    def markdown(self) -> str:
+        """Numbers stand on the right."""
+        texts = [i for i in range(len(self.columns)) if any(isinstance(row[i], str) for row in self.rows)]
+        rules = ["---" if i in texts else "---:" for i in range(len(self.columns))]
+        rows = [self.columns, rules, *([shown(cell) for cell in row] for row in self.rows)]
+        return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is asked; the measurement; and what it shows, in one to three sentences computed from its numbers."""
+
+    question: str
+    reading: str
+    table: Table | None = None
+    picture: Figure | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The analysis of a module. `background`: the mathematics, in a few lines of Markdown. `questions`: to think
+    about."""
+
+    title: str
+    background: str
+    sections: Sequence[Section]
+    questions: Sequence[str]
+
+    def show(self) -> None:
+        """Print it; pictures are shown in notebooks."""
+        print(self.title, "=" * len(self.title), sep="\n")
+        for section in self.sections:
+            print(f"\n{section.question}\n")
+            if section.table is not None:
+                print(section.table.text(), end="\n\n")
+            if section.picture is not None:
+                _display(section.picture)
+            print(section.reading)
+
+    def write(self, folder: Path | str, name: str) -> Path:
+        """Write the page `name`.md into `folder`, with its pictures beside it; the page's path."""
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        parts = [f"# {self.title}", self.background.strip()]
+        for i, section in enumerate(self.sections, 1):
+            parts.append(f"## {section.question}")
+            if section.picture is not None:
+                picture = f"{name}_{i}.svg"
+                _save(section.picture, place / picture)
+                parts.append(f"![{section.question}]({picture})")
+            if section.table is not None:
+                parts.append(section.table.markdown())
+            parts.append(section.reading)
+        parts.append("## Questions")
+        parts.append("\n".join(f"{i}. {question}" for i, question in enumerate(self.questions, 1)))
+        parts.append(f"---\nMeasured on {machine()}.")
+        page = place / f"{name}.md"
+        page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        return page
+
+
+def shown(cell: Any) -> str:
+    """Whole numbers in full, others with three digits."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+        return str(cell)
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if not cell or not math.isfinite(cell):
+        return f"{cell:g}"
+    if 0.001 <= abs(cell) < 1e6:
+        return f"{cell:,.{max(0, 2 - math.floor(math.log10(abs(cell))))}f}"
+    return f"{cell:.2e}"
+
+
+def machine() -> str:
+    """CPU, threads, versions and the day, in one line."""
+    from benchmarks.machine import cpu_name, versions
+    from tinytorch.runtime.thread_count import get_num_threads
+
+    found = versions()
+    names = [f"{name} {found[name]}" for name in ("tinytorch", "numpy", "torch") if name in found]
+    threads = get_num_threads()
+    python = ".".join(map(str, sys.version_info[:3]))
+    return (
+        f"{cpu_name()}, {threads} thread{'s' * (threads > 1)}, Python {python}, {', '.join(names)}, {date.today():%F}"
+    )
+
+
+def _display(picture: Figure) -> None:
+    """In a notebook, as the output of its cell."""
+    ipython: Any = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        return
+    from io import StringIO
+
+    from IPython.display import SVG, display
+
+    buffer = StringIO()
+    _save(picture, buffer)
+    display(SVG(buffer.getvalue()))
+
+
+def _save(picture: Figure, target: Any) -> None:
+    """As SVG, the same bytes for the same picture."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "tinytorch"}):
+        picture.savefig(target, format="svg", metadata={"Date": None})
