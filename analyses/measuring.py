@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinytorch.frontend.profiling.memory import peak_bytes
+from tinytorch.frontend.profiling import memory
 from tinytorch.runtime.thread_count import get_num_threads
 
 __all__ = ["medians", "peak_bytes", "torch_if_installed"]
@@ -43,6 +43,13 @@ def _seconds(call: Callable[[], Any], count: int) -> float:
     for _ in range(count):
         call()
     return (time.perf_counter() - start) / count
+
+
+def peak_bytes(call: Callable[[], Any]) -> int:
+    """The most bytes that Python and numpy held at one time during `call`, beyond what they held before; of a second
+    call, so that nothing is compiled in it."""
+    call()
+    return memory.peak_bytes(call)
 
 
 def torch_if_installed() -> Any:
