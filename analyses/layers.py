@@ -80,7 +80,7 @@ def _signal(Linear: Any, xavier: Fill, he: Fill, quick: bool) -> Section:
             sizes: list[float] = []
             for layer in layers:
                 h = activation(layer(h))
-                sizes.append(max(float(h.std()), 1e-30))
+                sizes.append(max(float(h.numpy().std(dtype=np.float64)), 1e-30))
             h.backward(tt.randn(batch, width))
             assert x.grad is not None
             rows.append([name, fill, sizes[0], sizes[depth // 2], sizes[-1], float(x.grad.std())])

@@ -165,7 +165,7 @@ def _entropy(cross_entropy: Any) -> Section:
         given = tt.Tensor(np.tile(targets, (len(logits), 1)).astype(np.float32))
         loss = cross_entropy(tt.Tensor(x), given, reduction="none").numpy()
         nonzero = targets > 0
-        entropy = float(-(targets[nonzero] * np.log(targets[nonzero])).sum())
+        entropy = abs(float((targets[nonzero] * np.log(targets[nonzero])).sum()))
         divergence = (targets[nonzero] * np.log(targets[nonzero] / p[:, nonzero])).sum(-1)
         rows.append(
             [

@@ -13,27 +13,28 @@ from tinytorch.runtime.thread_count import get_num_threads
 
 __all__ = ["medians", "peak_bytes", "torch_if_installed"]
 
-_TICK = 5e-4  # seconds: calls that are quicker are timed several at a time
+_ROUNDS = 7
+_PAUSE = 0.005  # seconds for the threads of another library to fall asleep: some spin for a while after a call
 
 
 def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 0.2) -> dict[str, float]:
-    """The median seconds of each call, all called in turns for about `seconds` each.
+    """The median seconds of each call over rounds in which all have their turn, about `seconds` for each in all.
 
-    Each is called twice before: the first call may compile, the second says how many of them make a round.
+    Each is called twice before: the first call may compile, the second says how many make a turn.
     """
     counts: dict[str, int] = {}
-    estimates: dict[str, float] = {}
     for name, call in calls.items():
         call()
-        estimates[name] = _seconds(call, 1)
-        counts[name] = max(1, round(_TICK / max(estimates[name], 1e-7)))
-    slowest = max(estimates[name] * counts[name] for name in calls)
-    rounds = min(max(3, round(seconds / max(slowest, 1e-6))), 200)
+        counts[name] = max(1, round(seconds / _ROUNDS / max(_seconds(call, 1), 1e-7)))
+    slow = any(count == 1 for count in counts.values())
     times: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
-    for i in range(rounds):
+    for i in range(3 if slow else _ROUNDS):
         first = i % len(names)
         for name in names[first:] + names[:first]:
+            time.sleep(_PAUSE)
+            if counts[name] > 1:
+                calls[name]()
             times[name].append(_seconds(calls[name], counts[name]))
     return {name: statistics.median(found) for name, found in times.items()}
 
