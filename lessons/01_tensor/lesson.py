@@ -6,11 +6,11 @@
 # `[batch, position, feature]`. Such an array is called a tensor. This module is about what it is inside: one row of
 # memory and a rule to find an element in it.
 #
-# From that one idea follow three that you will meet for the rest of the course: transposing costs nothing, broadcasting
-# copies nothing, and every contraction of tensors, however many axes they have, is one matrix product.
+# From that one idea follow three that you will meet for the rest of the course: transposing costs nothing,
+# broadcasting copies nothing, and every contraction of tensors, however many axes they have, is one matrix product.
 #
-# You will compute strides, work out which shapes broadcast, multiply matrices in two ways, and write `contracted`, the
-# function on which the package's `tensordot` and `inner` run. That last one will be yours in the framework.
+# You will compute strides, work out which shapes broadcast, multiply matrices in two ways, and write `contracted`,
+# the function on which the package's `tensordot` and `inner` run. That last one will be yours in the framework.
 #
 # *Time: about 90 minutes. You need Python and a little linear algebra.*
 
@@ -27,8 +27,8 @@ from tinytorch.ir.errors import ShapeError
 # %% [markdown]
 # ## 1. A row of memory and strides
 #
-# Memory has one axis. A matrix `[3, 4]` lies in it row after row: element `(i, j)` is number `4 i + j`. In general, the
-# element at indices $(i_0, \dots, i_{k-1})$ lies at the offset
+# Memory has one axis. A matrix `[3, 4]` lies in it row after row: element `(i, j)` is number `4 i + j`. In general,
+# the element at indices $(i_0, \dots, i_{k-1})$ lies at the offset
 #
 # $$i_0 s_0 + i_1 s_1 + \dots + i_{k-1} s_{k-1},$$
 #
@@ -47,6 +47,7 @@ print(x.T.shape, x.T.stride(), "contiguous:", x.T.is_contiguous())
 # shares the memory of another one is a *view*; writing into one changes both.
 #
 # **Exercise 1.** Write `strides`.
+
 
 # %% exercise="strides"
 # Hint: walk the shape from its end, and keep the product of the sizes that you have passed.
@@ -69,7 +70,7 @@ for shape in ((3, 4), (2, 3, 4), (5,), (1, 1, 7), (2, 5, 1, 3), ()):
     assert found == expected, f"strides of {shape} are {expected}, got {found}"
 y = np.arange(24).reshape(2, 3, 4)
 s = strides(y.shape)
-assert y[1, 2, 3] == y.ravel()[1 * s[0] + 2 * s[1] + 3 * s[2]], "an offset computed from the strides finds another element"
+assert y[1, 2, 3] == y.ravel()[1 * s[0] + 2 * s[1] + 3 * s[2]], "the offset leads to another element"
 print("strides: every element is where they say")
 
 # %% [markdown]
@@ -91,6 +92,7 @@ print("strides: every element is where they say")
 #
 # **Exercise 2.** Write `broadcast_shape`. Raise a `ShapeError` with a message for shapes that do not fit.
 
+
 # %% exercise="broadcast_shape"
 # Hint: pad the shorter shape with ones in front, then decide axis by axis. Mind the size 0: [0] and [1] give [0].
 def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
@@ -106,8 +108,8 @@ def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
 
 
 # %% test="broadcast_shape"
-cases = [((3, 4), (4,)), ((8, 1, 6, 1), (7, 1, 5)), ((), (2, 3)), ((2, 1), (1, 2)), ((5, 4), (1,)), ((0,), (1,)), ((3,), (3,))]
-for a, b in cases:
+cases = [((3, 4), (4,)), ((8, 1, 6, 1), (7, 1, 5)), ((), (2, 3)), ((2, 1), (1, 2)), ((5, 4), (1,)), ((0,), (1,))]
+for a, b in [*cases, ((3,), (3,))]:
     assert broadcast_shape(a, b) == np.broadcast_shapes(a, b), f"{a} and {b} give {np.broadcast_shapes(a, b)}"
     assert broadcast_shape(b, a) == np.broadcast_shapes(a, b), f"{b} and {a} give the same as the other way around"
 for a, b in (((3, 4), (3,)), ((2, 3), (3, 2)), ((0,), (2,))):
@@ -128,6 +130,7 @@ print("broadcast_shape: agrees with numpy, and refuses what it refuses")
 # this formula.
 #
 # **Exercise 3.** Write it as it stands: three loops over Python numbers. `x.tolist()` gives nested lists.
+
 
 # %% exercise="naive_matmul"
 # Hint: take the lists once, before the loops; an index into a tensor makes a new tensor every time.
@@ -159,12 +162,14 @@ print("naive_matmul: right, and slow")
 # arithmetic unit that waits for memory does nothing.
 #
 # The way out is to use what has been read. Cut the matrices into blocks of $s \times s$. A block product reads $2s^2$
-# numbers and does $2s^3$ operations with them: every number that came from memory is used $s$ times while it is in cache.
-# Blocks are multiplied as if they were numbers:
+# numbers and does $2s^3$ operations with them: every number that came from memory is used $s$ times while it is in
+# cache. Blocks are multiplied as if they were numbers:
 #
 # $$C_{IJ} = \sum_K A_{IK} B_{KJ}$$
 #
-# **Exercise 4.** Write `blocked_matmul` with `@` for the block products. The sizes need not be multiples of the block.
+# **Exercise 4.** Write `blocked_matmul` with `@` for the block products. The sizes need not be multiples of the
+# block.
+
 
 # %% exercise="blocked_matmul"
 # Hint: `a[i : i + s, k : k + s]` is a view of a block, shorter at the edge by itself; `out[…] += …` adds in place.
@@ -191,8 +196,8 @@ print("blocked_matmul: right for every block")
 # %% [markdown]
 # ## 4. Every contraction is a matrix product
 #
-# A *contraction* multiplies two tensors and sums over axes that they share. `x[b, i, j]` and `w[j, i, o]`, summed over
-# `i` and `j`, give `[b, o]`:
+# A *contraction* multiplies two tensors and sums over axes that they share. `x[b, i, j]` and `w[j, i, o]`, summed
+# over `i` and `j`, give `[b, o]`:
 #
 # $$y_{bo} = \sum_{ij} x_{bij} \, w_{jio}$$
 #
@@ -206,7 +211,8 @@ print("blocked_matmul: right for every block")
 #
 # Attention, convolution and linear layers are all this recipe with different axes.
 #
-# **Exercise 5.** Write `contracted`. `rows` are the axes of `a` that are summed, and `columns` those of `b`, in pairs.
+# **Exercise 5.** Write `contracted`. `rows` are the axes of `a` that are summed, and `columns` those of `b`, in
+# pairs.
 
 # %% exercise="contracted"
 # Hint: `left` are the axes of a that are not in rows. a.permute([*left, *rows]) has them first.
@@ -228,14 +234,16 @@ for x, y, rows, columns in (
 ):
     a, b = rng.normal(size=x), rng.normal(size=y)
     found, expected = contracted(Tensor(a), Tensor(b), rows, columns), np.tensordot(a, b, (rows, columns))
-    assert found.shape == expected.shape and np.allclose(found.numpy(), expected), f"{x} over {rows}, {y} over {columns}"
+    assert found.shape == expected.shape and np.allclose(found.numpy(), expected), (
+        f"{x} over {rows}, {y} over {columns}"
+    )
 print("contracted: one matrix product for all of them")
 
 # %% [markdown]
 # ## 5. Your recipe as a graph
 #
-# `tt.compile` calls your function once with tensors that have shapes but no numbers, and notes each operation. Here is
-# what it saw, and what became of it.
+# `tt.compile` calls your function once with tensors that have shapes but no numbers, and notes each operation. Here
+# is what it saw, and what became of it.
 
 # %%
 compiled = tt.compile(lambda x, w: contracted(x, w, [1, 2], [1, 0]))
@@ -247,7 +255,8 @@ print(compiled.graph)
 compiled
 
 # %% [markdown]
-# `permute` is a view. Where the product can read the elements through their strides, no transposed copy is ever written.
+# `permute` is a view. Where the product can read the elements through their strides, no transposed copy is ever
+# written.
 
 # %% [markdown]
 # ## 6. Systems analysis
@@ -265,8 +274,8 @@ tensor.analyze(naive_matmul=naive_matmul, blocked_matmul=blocked_matmul, quick=T
 #
 # A PyTorch tensor is the same thing: a storage, an offset, a shape, strides. `x.stride()`, `x.T`, `x.expand`,
 # `x.is_contiguous()` and `torch.tensordot` mean what they mean here. `view` refuses where `reshape` copies. One
-# difference: shapes inside a TinyTorch graph never broadcast by themselves; the operators insert a `broadcast` node, so
-# that you see it.
+# difference: shapes inside a TinyTorch graph never broadcast by themselves; the operators insert a `broadcast` node,
+# so that you see it.
 
 # %%
 try:
@@ -285,12 +294,12 @@ else:
 # ## 7. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table of the analysis the time of an element grows with the stride and then grows less. At which stride is
-# the bend, how many bytes is that, and what does the processor fetch?
+# In the first table of the analysis the time of an element grows with the stride and then grows less. At which stride
+# is the bend, how many bytes is that, and what does the processor fetch?
 
 # %% [markdown] question="q2" points=2
-# Your blocked product with blocks of 32 is far slower than `a @ b`, although it reads less than the naive one. What does
-# its time consist of? Estimate it from the number of block products.
+# Your blocked product with blocks of 32 is far slower than `a @ b`, although it reads less than the naive one. What
+# does its time consist of? Estimate it from the number of block products.
 
 # %% [markdown] question="q3" points=1
 # You want the squared distances between 10,000 points and 10,000 others, with 64 numbers each, in f32. How many bytes
@@ -301,7 +310,8 @@ else:
 #
 # - A tensor is memory with a shape and strides. Transposing and broadcasting change those two and touch no element.
 # - What broadcasting makes has the full size: count its bytes before you write it.
-# - A product of matrices is $2n^3$ operations. Fast ones are fast because each number that is read is used many times.
+# - A product of matrices is $2n^3$ operations. Fast ones are fast because each number that is read is used many
+#   times.
 # - Every contraction is permute, reshape, product, reshape. `tensordot` and `inner` now run on your function.
 #
 # In module 02 you put something between two products that makes them more than one.

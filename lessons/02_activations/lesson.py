@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Module 02: Activations
 #
-# A stack of linear layers is one linear layer: `(x W₁) W₂ = x (W₁ W₂)`. What makes depth worth having is a bend between
-# the layers, a function applied to each number by itself. It is called an activation.
+# A stack of linear layers is one linear layer: `(x W₁) W₂ = x (W₁ W₂)`. What makes depth worth having is a bend
+# between the layers, a function applied to each number by itself. It is called an activation.
 #
-# You will write three: the sigmoid, which is history and still the gate of every recurrent cell; ReLU, which made deep
-# networks trainable; and GELU, which stands in the transformers of today. Each is one line of mathematics. The work lies
-# in two places that the line does not show: what happens at large inputs, where `exp` leaves the range of 32-bit floats,
-# and the derivative, without which nothing learns.
+# You will write three: the sigmoid, which is history and still the gate of every recurrent cell; ReLU, which made
+# deep networks trainable; and GELU, which stands in the transformers of today. Each is one line of mathematics. The
+# work lies in two places that the line does not show: what happens at large inputs, where `exp` leaves the range of
+# 32-bit floats, and the derivative, without which nothing learns.
 #
-# Your classes become part of the framework: `tito export` puts them in the place of the package's own, and from then on
-# every model in the course runs on them.
+# Your classes become part of the framework: `tito export` puts them in the place of the package's own, and from then
+# on every model in the course runs on them.
 #
 # *Time: about 75 minutes. You need module 01.*
 
@@ -30,9 +30,9 @@ from tinytorch.frontend.tensor import Tensor
 #
 # $$\sigma(x) = \frac{1}{1 + e^{-x}}$$
 #
-# It maps every number into (0, 1), so its result can be read as a probability. Type the formula and it works, until `x`
-# is about -89: then `exp(89)` is larger than 3.4e38, the largest f32, and becomes infinite. Dividing by infinity gives 0,
-# which is nearly right. The derivative of what you typed is not: it multiplies that 0 by an infinity.
+# It maps every number into (0, 1), so its result can be read as a probability. Type the formula and it works, until
+# `x` is about -89: then `exp(89)` is larger than 3.4e38, the largest f32, and becomes infinite. Dividing by infinity
+# gives 0, which is nearly right. The derivative of what you typed is not: it multiplies that 0 by an infinity.
 
 # %%
 x = Tensor([-100.0, -20.0, 0.0, 20.0, 100.0], requires_grad=True)
@@ -53,6 +53,7 @@ print("gradient ", x.grad.tolist())
 #
 # **Exercise 1.** Write `stable_sigmoid` with `exp`, `abs` and `where`. `where(condition, a, b)` takes `a` where the
 # condition holds and `b` elsewhere.
+
 
 # %% exercise="stable_sigmoid"
 # Hint: compute z once. The two cases differ only in the numerator.
@@ -82,12 +83,14 @@ print("stable_sigmoid: right at every size")
 # $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \cdot f'(x),$$
 #
 # element by element. That product is what `gradient(x, grad)` computes in each of your classes. The base class
-# `Activation` keeps the last input, checks what users pass, and gives `forward` and `backward`; you give the mathematics.
+# `Activation` keeps the last input, checks what users pass, and gives `forward` and `backward`; you give the
+# mathematics.
 #
 # A derivative is easy to get wrong and easy to check: compare it with a difference,
 # $f'(x) \approx (f(x + h) - f(x - h)) / 2h$.
 #
 # **Exercise 2.** Write `slope`. Work in f64, where `h = 1e-5` is off by about 1e-10.
+
 
 # %% exercise="slope"
 # Hint: `Tensor(array)` keeps the dtype of the array, and `.numpy()` gives it back.
@@ -116,8 +119,8 @@ print("slope: ready to check what comes next")
 # derivative is written by hand for a reason: autograd would find that of `where` and `abs` at 0 exactly, where `|x|`
 # has a corner, and the corner's slope is 0. The sigmoid's slope at 0 is 1/4.
 #
-# **Exercise 3.** Write the class. `function(x)` is the sigmoid, `gradient(x, grad)` is `grad` times the slope. Then check
-# yourself: `slope(Sigmoid(), points)` should be what `gradient` gives for a `grad` of ones.
+# **Exercise 3.** Write the class. `function(x)` is the sigmoid, `gradient(x, grad)` is `grad` times the slope. Then
+# check yourself: `slope(Sigmoid(), points)` should be what `gradient` gives for a `grad` of ones.
 
 # %% exercise="sigmoid"
 # Hint: compute σ once in `gradient`. The order of the three factors is yours.
@@ -141,11 +144,11 @@ print("Sigmoid: values and derivative are right")
 # $$\mathrm{ReLU}(x) = \max(x, 0) \qquad \mathrm{ReLU}'(x) = \begin{cases} 1 & x > 0 \\ 0 & x \le 0 \end{cases}$$
 #
 # At 0 there is no derivative; any number between 0 and 1 would do. Frameworks agree on 0. `x.relu()` is the package's
-# operation. `x.maximum(0)` has the same values, but between two equal numbers it parts the gradient in halves: try what
-# its derivative is at 0.
+# operation. `x.maximum(0)` has the same values, but between two equal numbers it parts the gradient in halves: try
+# what its derivative is at 0.
 #
-# A second edge: what is ReLU of NaN? A NaN must stay a NaN, or an error upstream is hidden. `max` keeps it, and so should
-# your gradient let `grad` through there, so that the NaN is seen.
+# A second edge: what is ReLU of NaN? A NaN must stay a NaN, or an error upstream is hidden. `max` keeps it, and so
+# should your gradient let `grad` through there, so that the NaN is seen.
 #
 # **Exercise 4.** Write the class. Its base, `InPlaceActivation`, adds the option to write over the input.
 
@@ -168,8 +171,8 @@ print("ReLU: right, also at its corner")
 # %% [markdown]
 # ## 5. `GELU`
 #
-# ReLU gates by the sign: it multiplies `x` by 0 or 1. GELU gates by chance: it multiplies `x` by the probability that a
-# normally distributed number is smaller than `x`,
+# ReLU gates by the sign: it multiplies `x` by 0 or 1. GELU gates by chance: it multiplies `x` by the probability that
+# a normally distributed number is smaller than `x`,
 #
 # $$\mathrm{GELU}(x) = x\,\Phi(x) = \tfrac{x}{2}\left(1 + \operatorname{erf}\tfrac{x}{\sqrt 2}\right)$$
 #
@@ -185,8 +188,8 @@ print("ReLU: right, also at its corner")
 #
 # Weights that were trained with one form must be used with that form, so the class has both.
 #
-# **Exercise 5.** Write `function` and `gradient` for both forms. `self.approximate` is `"none"` or `"tanh"`. `x.erf()`,
-# `x.tanh()` and `x.exp()` are there, and `x.gelu(approximate)` is the package's operation for the values.
+# **Exercise 5.** Write `function` and `gradient` for both forms. `self.approximate` is `"none"` or `"tanh"`.
+# `x.erf()`, `x.tanh()` and `x.exp()` are there, and `x.gelu(approximate)` is the package's operation for the values.
 
 # %% exercise="gelu"
 # Hint: write the derivative by erf first and run the test; then the other branch.
@@ -203,7 +206,8 @@ for approximate, tolerance in (("none", 1e-12), ("tanh", 5e-4)):
     gelu(Tensor(points))
     found = gelu.backward(Tensor(grad)).numpy()
     assert np.allclose(found, grad * difference, atol=1e-8), f"gradient of GELU({approximate!r})"
-assert abs(GELU("tanh")(Tensor(points)) - GELU()(Tensor(points))).max() > 1e-4, "the two forms are not the same function"
+apart = abs(GELU("tanh")(Tensor(points)) - GELU()(Tensor(points))).max()
+assert apart > 1e-4, "the two forms are not the same function"
 print("GELU: both forms, with their derivatives")
 
 # %% [markdown]
@@ -237,9 +241,10 @@ activations.analyze(Sigmoid=Sigmoid, ReLU=ReLU, GELU=GELU, quick=True).show()
 # %% [markdown]
 # ### Beside PyTorch
 #
-# PyTorch has the same three under the same names, as modules (`torch.nn.GELU`) and functions (`torch.nn.functional.gelu`).
-# Its eager mode has a kernel written by hand for each; a formula that nobody wrote a kernel for runs as a chain of
-# operations, one pass over memory each. The conventions agree: 0 for ReLU's slope at 0, `approximate="none"` by default.
+# PyTorch has the same three under the same names, as modules (`torch.nn.GELU`) and functions
+# (`torch.nn.functional.gelu`). Its eager mode has a kernel written by hand for each; a formula that nobody wrote a
+# kernel for runs as a chain of operations, one pass over memory each. The conventions agree: 0 for ReLU's slope at 0,
+# `approximate="none"` by default.
 
 # %%
 try:
@@ -263,8 +268,8 @@ else:
 # Which operation of the backward pass makes the NaN, and of which two numbers?
 
 # %% [markdown] question="q2" points=2
-# Half of the results of ReLU are zeros, yet the product that reads them is not faster. Say why, and what a machine or a
-# format would need to make use of them.
+# Half of the results of ReLU are zeros, yet the product that reads them is not faster. Say why, and what a machine or
+# a format would need to make use of them.
 
 # %% [markdown] question="q3" points=1
 # You are given weights of GPT-2 and a framework that has only GELU by erf. How large is the mistake for each
@@ -278,7 +283,7 @@ else:
 # - The formula is not the program: `exp` overflows in f32 at 88.7, and a form that keeps its argument below 0 costs
 #   nothing.
 # - Corners and NaN need a decision, and every layer of a framework must make the same one.
-# - ReLU saves no time by its zeros; GELU by tanh is off by less than 5e-4; compiled into the kernel of a product, all of
-#   them are nearly free.
+# - ReLU saves no time by its zeros; GELU by tanh is off by less than 5e-4; compiled into the kernel of a product, all
+#   of them are nearly free.
 #
 # In module 03 you put weights between them.

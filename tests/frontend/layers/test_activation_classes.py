@@ -16,11 +16,12 @@ PHI = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in X])
 DENSITY = np.exp(-X * X / 2) / math.sqrt(2 * math.pi)
 C, K = 0.044715, math.sqrt(2 / math.pi)
 T = np.tanh(K * (X + C * X**3))
+TANH_SLOPE = (1 + T) / 2 + X / 2 * (1 - T * T) * K * (1 + 3 * C * X * X)
 CASES: list[tuple[str, Any, Any, Any]] = [
     ("sigmoid", tt.Sigmoid, S, S * (1 - S)),
     ("relu", tt.ReLU, np.maximum(X, 0), (X > 0) * 1.0),
     ("gelu", tt.GELU, X * PHI, PHI + X * DENSITY),
-    ("gelu by tanh", lambda: tt.GELU("tanh"), X / 2 * (1 + T), (1 + T) / 2 + X / 2 * (1 - T * T) * K * (1 + 3 * C * X * X)),
+    ("gelu by tanh", lambda: tt.GELU("tanh"), X / 2 * (1 + T), TANH_SLOPE),
 ]  # fmt: skip
 
 
