@@ -51,9 +51,10 @@ def fans(weight: Tensor) -> tuple[int, int]:
     return weight.shape[1] * window, weight.shape[0] * window
 
 
-def _he_std(weight: Tensor, fan: str, nonlinearity: str, slope: float) -> float:
-    arguments.choice("kaiming", "mode", fan, "fan_in", "fan_out")
-    size = fans(weight)[fan == "fan_out"]
+def he_std(weight: Tensor, mode: str, nonlinearity: str, slope: float) -> float:
+    """He's standard deviation, gain / sqrt(fan): `mode` says which fan, `slope` is that of leaky_relu."""
+    arguments.choice("kaiming", "mode", mode, "fan_in", "fan_out")
+    size = fans(weight)[mode == "fan_out"]
     return calculate_gain(nonlinearity, slope) / math.sqrt(max(size, 1))
 
 
@@ -65,7 +66,7 @@ def kaiming_uniform_(
     generator: Generator | None = None,
 ) -> Tensor:
     """He: uniform with variance gain**2 / fan; `a` is the slope of leaky_relu."""
-    bound = math.sqrt(3) * _he_std(tensor, mode, nonlinearity, a)
+    bound = math.sqrt(3) * he_std(tensor, mode, nonlinearity, a)
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -77,23 +78,24 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """He: normal with variance gain**2 / fan."""
-    return normal_(tensor, 0.0, _he_std(tensor, mode, nonlinearity, a), generator)
+    return normal_(tensor, 0.0, he_std(tensor, mode, nonlinearity, a), generator)
 
 
-def _xavier_std(weight: Tensor, scale: float) -> float:
-    arguments.finite("xavier", "gain", scale)
-    return scale * math.sqrt(2 / max(sum(fans(weight)), 1))
+def xavier_std(weight: Tensor, gain: float) -> float:
+    """Xavier's standard deviation, gain * sqrt(2 / (fan_in + fan_out))."""
+    arguments.finite("xavier", "gain", gain)
+    return gain * math.sqrt(2 / max(sum(fans(weight)), 1))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Xavier: uniform with variance gain**2 * 2 / (fan_in + fan_out)."""
-    bound = math.sqrt(3) * _xavier_std(tensor, gain)
+    bound = math.sqrt(3) * xavier_std(tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Xavier: normal with variance gain**2 * 2 / (fan_in + fan_out)."""
-    return normal_(tensor, 0.0, _xavier_std(tensor, gain), generator)
+    return normal_(tensor, 0.0, xavier_std(tensor, gain), generator)
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:

@@ -1,0 +1,332 @@
+# %% [markdown]
+# # Module 03: Layers
+#
+# A layer is a function with numbers of its own: the parameters, which training changes. The linear layer is the one
+# that matters most. In a GPT, nearly all operations and most parameters are those of linear layers; what stands
+# between them is small.
+#
+# The formula is short. Two things around it decide whether a network of many layers learns at all: the gradients of
+# its parameters, which you will derive by hand once, and the size of the first random weights. Too large, and the
+# signal explodes from layer to layer; too small, and it dies out. You will compute the size that does neither, and
+# see both failures on a plot.
+#
+# At the end, `tt.Linear`, `tt.Sequential` and all initialisations of the package run on your code.
+#
+# *Time: about 90 minutes. You need modules 01 and 02.*
+
+# %%
+import math
+from typing import Any
+
+import numpy as np
+
+import tinytorch as tt
+from tinytorch.frontend import arguments
+from tinytorch.frontend.module.init import calculate_gain, uniform_
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.loc import user_loc
+
+# %% [markdown]
+# ## 1. The affine map
+#
+# $$y = x W^{\top} + b$$
+#
+# `x` is `[batch, in]`, one row for each example. `W` is `[out, in]`: row $o$ holds the weights of output $o$. The
+# bias `b` is `[out]`, and broadcasting adds it to every row. The convention of `[out, in]`, with a transpose in the
+# formula, is PyTorch's; the transpose is a view and costs nothing.
+#
+# `x` may have more axes, `[batch, position, in]`; the last one is multiplied.
+#
+# **Exercise 1.** Write `affine`. The bias may be `None`.
+
+# %% exercise="affine"
+# Hint: `weight.T` is a view. `@` leaves the leading axes of x alone.
+#| solution
+
+
+# %% test="affine"
+rng = np.random.default_rng(0)
+x, w, b = rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)
+found = affine(Tensor(x), Tensor(w), Tensor(b))
+assert found.shape == (5, 4), f"[5, 3] by weights [4, 3] is [5, 4], got {found.shape}"
+assert np.allclose(found.numpy(), x @ w.T + b), "the numbers are not x @ W.T + b"
+assert np.allclose(affine(Tensor(x), Tensor(w), None).numpy(), x @ w.T), "without a bias nothing is added"
+batch = affine(tt.ones(2, 7, 3), tt.ones(4, 3), tt.zeros(4))
+assert batch.shape == (2, 7, 4) and float(batch.min()) == 3.0, "leading axes stay as they are"
+print("affine: right")
+
+# %% [markdown]
+# ## 2. Its gradients
+#
+# Let $G = \partial L / \partial y$, `[batch, out]`: how the loss answers to each output. From
+# $y_{no} = \sum_i x_{ni} W_{oi} + b_o$ it follows, one letter at a time:
+#
+# $$\frac{\partial L}{\partial x_{ni}} = \sum_o G_{no} W_{oi} \qquad
+# \frac{\partial L}{\partial W_{oi}} = \sum_n G_{no} x_{ni} \qquad
+# \frac{\partial L}{\partial b_o} = \sum_n G_{no}$$
+#
+# Read them as matrices: $\partial L / \partial x = G W$, $\partial L / \partial W = G^{\top} x$, and for the bias the
+# sum over the batch. Broadcasting repeated the bias on the way forward, so its gradients add up on the way back. That
+# is a rule for every broadcast: *the gradient of a repetition is a sum.*
+#
+# Two more products of the same size: a training step costs three times a forward pass. And $x$ is needed for
+# $\partial L / \partial W$, so it must be kept until then. Remember both; you will measure them.
+#
+# **Exercise 2.** Write the three gradients.
+
+
+# %% exercise="affine_gradients"
+# Hint: check each shape. The gradient of a tensor has the shape of the tensor.
+def affine_gradients(x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x [n, in], of the weight [out, in] and of the bias [out], for `grad` [n, out] of the result."""
+    ### BEGIN SOLUTION
+    return grad @ weight, grad.T @ x, grad.sum(0)
+    ### END SOLUTION
+
+
+# %% test="affine_gradients"
+x, w, b = (Tensor(rng.normal(size=shape), requires_grad=True) for shape in ((6, 3), (4, 3), (4,)))
+g = Tensor(rng.normal(size=(6, 4)))
+(x @ w.T + b).backward(g)
+found = affine_gradients(x.detach(), w.detach(), g)
+for name, own, leaf in zip(("x", "the weight", "the bias"), found, (x, w, b), strict=True):
+    assert own.shape == leaf.shape, f"the gradient of {name} is {leaf.shape}, got {own.shape}"
+    assert np.allclose(own.numpy(), leaf.grad.numpy()), f"the gradient of {name} differs from autograd's"
+print("affine_gradients: the same as autograd finds")
+
+# %% [markdown]
+# ## 3. The first weights
+#
+# Suppose inputs with mean 0 and variance 1, and independent weights with mean 0. Each output is a sum of `in`
+# products:
+#
+# $$\operatorname{Var}(y) = n_{\text{in}} \cdot \operatorname{Var}(w) \cdot \operatorname{E}[x^2]$$
+#
+# A factor of 1.1 for each layer is $1.1^{50} = 117$ after fifty, and a factor of 0.9 is 0.005. The variance has to be
+# kept *exactly*, on average. The same holds for the gradient on its way back, where the sum runs over the outputs:
+# $n_{\text{out}}$ stands for $n_{\text{in}}$.
+#
+# - **Xavier** (Glorot and Bengio 2010) splits the difference:
+#   $\sigma = g \sqrt{2 / (n_{\text{in}} + n_{\text{out}})}$.
+# - **He** (2015) looks at ReLU, which zeroes half of a symmetric signal, so that $\operatorname{E}[x^2]$ is half the
+#   variance of what went in: $\sigma = g / \sqrt{n}$ with a gain of $g = \sqrt 2$, where $n$ is the fan that is
+#   chosen.
+#
+# The numbers $n_{\text{in}}$ and $n_{\text{out}}$ are called *fans*. Of a weight `[out, in]` they are its sizes. A
+# convolution has weights `[out, in, height, width]`, and each output sums over the whole window: both fans are
+# multiplied by its size.
+#
+# `calculate_gain(nonlinearity, param)` knows the gains; for `"leaky_relu"`, `param` is its slope.
+#
+# **Exercises 3 to 5.** Write `fans`, `xavier_std` and `he_std`. Guard the root against a fan of 0.
+
+# %% exercise="fans"
+# Hint: `math.prod(())` is 1, so that a matrix needs no case of its own. Raise a ShapeError for fewer than two axes.
+#| solution
+
+
+# %% exercise="xavier_std"
+# Hint: one line, with the `fans` above.
+#| solution
+
+
+# %% exercise="he_std"
+# Hint: fans(weight) is a pair; `mode` is "fan_in" or "fan_out" and chooses one of them.
+#| solution
+
+
+# %% test="fans"
+assert fans(tt.zeros(4, 3)) == (3, 4), "of a weight [out, in] the fans are (in, out)"
+assert fans(tt.zeros(8, 3, 5, 5)) == (75, 200), "a window multiplies both fans"
+try:
+    fans(tt.zeros(3))
+except ShapeError:
+    print("fans: right")
+else:
+    raise AssertionError("a vector has no fans: raise a ShapeError")
+
+# %% test="xavier_std"
+assert math.isclose(xavier_std(tt.zeros(100, 300), 1.0), math.sqrt(2 / 400)), "sqrt(2 / (in + out))"
+assert math.isclose(xavier_std(tt.zeros(100, 300), 5 / 3), 5 / 3 * math.sqrt(2 / 400)), "times the gain"
+assert math.isfinite(xavier_std(tt.zeros(0, 0), 1.0)), "fans of 0 must not divide by 0"
+print("xavier_std: right")
+
+# %% test="he_std"
+w = tt.zeros(100, 300)
+assert math.isclose(he_std(w, "fan_in", "relu", 0.0), math.sqrt(2 / 300)), "for ReLU it is sqrt(2 / in)"
+assert math.isclose(he_std(w, "fan_out", "relu", 0.0), math.sqrt(2 / 100)), "with fan_out it is sqrt(2 / out)"
+assert math.isclose(he_std(w, "fan_in", "linear", 0.0), math.sqrt(1 / 300)), "the gain of a linear layer is 1"
+assert math.isclose(he_std(w, "fan_in", "leaky_relu", 1.0), math.sqrt(1 / 300)), "a slope of 1 is linear"
+print("he_std: right")
+
+# %% [markdown]
+# Weights are drawn uniformly from $[-a, a]$, which has the standard deviation $a / \sqrt 3$. So
+# $a = \sqrt 3\, \sigma$. Here is a layer made of your parts, for the experiments below.
+
+
+# %%
+class MyLinear(tt.Module):
+    """A linear layer with He's weights, on `affine` and `he_std` from above."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = tt.Parameter(tt.zeros(out_features, in_features))
+        self.bias = tt.Parameter(tt.zeros(out_features)) if bias else None
+        he_uniform(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return affine(x, self.weight, self.bias)
+
+
+def he_uniform(weight: Tensor) -> Tensor:
+    bound = math.sqrt(3) * he_std(weight, "fan_in", "relu", 0.0)
+    return uniform_(weight, -bound, bound)
+
+
+def xavier_uniform(weight: Tensor) -> Tensor:
+    bound = math.sqrt(3) * xavier_std(weight, 1.0)
+    return uniform_(weight, -bound, bound)
+
+
+# %% [markdown]
+# ## 4. Layers in a row
+#
+# `Sequential` holds layers and applies each to the result of the one before. Iterating over it gives its layers.
+#
+# **Exercise 6.** Write its method `forward`.
+
+# %% exercise="forward"
+# Hint: a loop of two lines. Call each layer; do not call its forward, or hooks would not run.
+#| solution
+
+
+# %% test="forward"
+class Times(tt.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor + 1
+
+
+assert forward(tt.Sequential(Times(2), Times(10)), tt.ones(1)).tolist() == [31.0], "first 2x + 1, then 10x + 1"
+assert forward(tt.Sequential(), tt.ones(1)).tolist() == [1.0], "no layers give the input"
+print("forward: in order")
+
+# %% [markdown]
+# ## 5. Dropout
+#
+# In training, each number is set to 0 with probability $p$, drawn anew in every step. No unit can rely on one other;
+# Srivastava and others (2014) read it as training an ensemble of thinned networks that share their weights.
+#
+# The expectation must stay what it was, or the next layer would see smaller inputs in training than in use. So those
+# that are kept are divided by $1 - p$:
+#
+# $$\operatorname{E}[y] = p \cdot 0 + (1 - p) \cdot \frac{x}{1 - p} = x$$
+#
+# At inference nothing is dropped, and nothing needs to be scaled.
+#
+# **Exercise 7.** Write `dropped`. `drawn` are numbers that are uniform in [0, 1).
+
+
+# %% exercise="dropped"
+# Hint: `tt.where(condition, a, b)`. With p = 1 everything is 0, and 1 - p must not be divided by.
+def dropped(x: Tensor, p: float, drawn: Tensor) -> Tensor:
+    """0 where `drawn`, of the shape of x, is below p, else x / (1 - p)."""
+    ### BEGIN SOLUTION
+    if p == 1:
+        return x * 0.0
+    return tt.where(drawn < p, 0.0, x * (1 / (1 - p)))
+    ### END SOLUTION
+
+
+# %% test="dropped"
+tt.manual_seed(0)
+x = tt.ones(100_000)
+y = dropped(x, 0.25, tt.rand(100_000)).numpy()
+assert abs((y == 0).mean() - 0.25) < 0.01, f"a quarter is dropped, got {(y == 0).mean():.3f}"
+assert abs(y.mean() - 1) < 0.01, f"the mean stays 1, got {y.mean():.3f}: are those that are kept scaled?"
+assert np.allclose(y[y > 0], 4 / 3), "those that are kept are divided by 1 - p"
+assert dropped(tt.ones(3), 0.0, tt.rand(3)).tolist() == [1, 1, 1], "with p = 0 nothing changes"
+assert dropped(tt.ones(3), 1.0, tt.rand(3)).tolist() == [0, 0, 0], "with p = 1 all is 0"
+print("dropped: a quarter gone, the mean kept")
+
+# %% [markdown]
+# The package's `tt.Dropout` is one operation that draws inside of its kernel: the mask is never in memory, and the
+# backward pass draws the same numbers again. What it computes is what you wrote.
+
+# %% [markdown]
+# ## 6. Your network as a graph
+
+# %%
+tt.manual_seed(0)
+model = tt.Sequential(MyLinear(784, 128), tt.ReLU(), MyLinear(128, 10))
+compiled = tt.compile(model)
+compiled(tt.randn(64, 784))
+print(compiled.graph)
+
+# %%
+compiled
+
+# %% [markdown]
+# Bias and ReLU became the epilogue of the first product: they happen while the sums are still in registers.
+#
+# ## 7. Systems analysis
+#
+# The signal through your layers with four sorts of first weights, what a training step keeps in memory, what a layer
+# costs, and what dropout averages.
+
+# %%
+from analyses import layers
+
+layers.analyze(Linear=MyLinear, kaiming_uniform_=he_uniform, xavier_uniform_=xavier_uniform, quick=True).show()
+
+# %% [markdown]
+# ### Beside PyTorch
+#
+# `torch.nn.Linear` has the same parameters in the same order, and `torch.nn.init` the same names. PyTorch's default
+# is neither Xavier nor He: for historical reasons it is uniform with bound $1 / \sqrt{n_{\text{in}}}$, a variance of
+# $1 / (3 n_{\text{in}})$. `tt.Linear` does the same, so that models behave alike; `initialization="he"` asks for
+# yours.
+
+# %%
+try:
+    import torch
+except ImportError:
+    print("PyTorch is not installed; nothing to compare with")
+else:
+    theirs = torch.nn.Linear(20, 10)
+    x = rng.normal(size=(4, 20)).astype(np.float32)
+    ours = affine(Tensor(x), *(Tensor(p.detach().numpy()) for p in (theirs.weight, theirs.bias)))
+    print(f"results differ by at most {abs(ours.numpy() - theirs(torch.tensor(x)).detach().numpy()).max():.1e}")
+    torch.nn.init.kaiming_uniform_(theirs.weight, nonlinearity="relu")
+    bound = math.sqrt(3) * he_std(tt.zeros(10, 20), "fan_in", "relu", 0.0)
+    print(f"your bound {bound:.4f}; the largest of PyTorch's weights {float(abs(theirs.weight).max()):.4f}")
+
+# %% [markdown]
+# ## 8. Questions
+
+# %% [markdown] question="q1" points=2
+# In the first plot, tanh with N(0, 1) weights keeps a standard deviation near 1, yet the gradient at the input is
+# enormous or useless. Explain both from the shape of tanh.
+
+# %% [markdown] question="q2" points=2
+# For a network with 535,818 parameters in f32, how many bytes are weights, gradients and the two moments of AdamW? At
+# which batch do the activations of widths 512, 256 and 10 outgrow the weights alone?
+
+# %% [markdown] question="q3" points=1
+# With more masks the average of one layer behind dropout comes arbitrarily near to the layer at inference, that of
+# three layers with ReLU does not. Which step of the argument "the expectation stays the same" fails there?
+
+# %% [markdown]
+# ## Summary
+#
+# - A linear layer is one product. Its gradients are two more, and the sum over the batch for the bias.
+# - The size of the first weights decides whether depth works: $2 / n_{\text{in}}$ as variance keeps a signal through
+#   ReLU, and you saw what anything else does in twenty layers.
+# - Training keeps weights, gradients and activations; from some batch on the activations are the most.
+# - Dropout keeps the expectation, layer by layer, not that of the network.
+#
+# In module 04 you tell a network how wrong it is.
