@@ -1,0 +1,395 @@
+# %% [markdown]
+# # Module 05: Autograd
+#
+# In module 03 you derived the gradients of one layer by hand, and in module 04 those of the loss. A network of a
+# hundred layers is a hundred such rules in a row, and nobody derives that by hand. The chain rule is mechanical; a
+# program can apply it. That program is what turned deep learning from a craft of derivations into one of
+# architectures.
+#
+# It has three parts. While the network computes, each operation is written on a *tape*. Then the tape is put into an
+# order in which every result stands behind what it was made of. Then it is read backwards, and each operation turns
+# the gradient of its result into those of its operands.
+#
+# You will write the order, which becomes the package's own, and the reading backwards, on the package's real tape.
+# Then two things that autograd makes possible: a derivative that you invent, and memory traded for time.
+#
+# *Time: about 110 minutes. You need modules 01 to 04.*
+
+# %%
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+import tinytorch as tt
+from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.backward import key_of, tape_of
+
+# %% [markdown]
+# ## 1. The chain rule, backwards
+#
+# Let $L$ be a number computed through $y = f(x)$. If $\bar y = \partial L / \partial y$ is known, then
+#
+# $$\bar x = \bar y \, \frac{\partial y}{\partial x}$$
+#
+# $\bar y$ is called the *cotangent* of $y$; it has the shape of $y$. Each operation knows its own rule: given
+# $\bar y$, it gives the cotangents of its operands. For $y = a \cdot b$ they are $\bar a = \bar y\, b$ and
+# $\bar b = \bar y\, a$; for $Y = X W$ the two products of module 03. No Jacobian is ever written down.
+#
+# Going backwards, one pass gives the derivatives of *one* number with respect to *all* parameters. Going forwards,
+# one pass would give the derivatives of all results with respect to one parameter. A loss is one number, and there
+# are millions of parameters: hence backwards.
+#
+# The tape of a small computation, as the package records it:
+
+# %%
+x = Tensor([[1.0, 2.0]], requires_grad=True)
+w = Tensor([[0.5], [-0.25]], requires_grad=True)
+output = ((x @ w).tanh() * 3.0).sum()
+for record in tape_of(output):
+    print(f"{record.op.name:10} of {[t.type for t in record.inputs]}")
+
+# %% [markdown]
+# ## 2. The order
+#
+# The tape is a graph: a result may be used several times, and meets itself again further on. If $x$ is used twice,
+# its cotangent is the *sum* of what both uses send back (that is the chain rule for several arguments). So an
+# operation may be read only after all the uses of its result have been read. Reading backwards, that is: the order
+# must have each result behind all that it depends on. Such an order is called topological.
+#
+# ```
+#        ┌─ a ─┐
+#   x ───┤     ├── sum          x, a, b, sum   and   x, b, a, sum   are both right
+#        └─ b ─┘                x, a, sum, b   is wrong: b would come too late
+# ```
+#
+# Depth first: to place a result, first place what it was made of, then the result. Each only once, however many ways
+# lead to it. Without the memory of what has been seen, a chain of $n$ diamonds would be walked $2^n$ times.
+#
+# And without recursion: Python's stack is about a thousand calls deep, a tape may be a million operations long. Keep
+# a stack of your own, and push each result twice: once to visit it, and again, below its operands, to place it when
+# they are done.
+#
+# **Exercise 1.** Write `topological`. `operands(x)` gives what `x` was made of; two entries with the same `key` are
+# the same result.
+
+# %% exercise="topological"
+# Hint: entries of the stack are pairs (entry, whether its operands have been pushed already).
+#| solution
+
+
+# %% test="topological"
+def order_of(made_of: dict[str, list[str]], root: str) -> list[str]:
+    order = topological(root, lambda x: made_of.get(x, []), lambda x: x)
+    assert len(order) == len(set(order)), f"{order} has something twice"
+    place = {x: i for i, x in enumerate(order)}
+    for x in order:
+        for operand in made_of.get(x, []):
+            assert operand in place, f"{operand} is missing in {order}"
+            assert place[operand] < place[x], f"{x} stands before {operand}, of which it is made: {order}"
+    assert order[-1] == root, f"the root comes last, got {order}"
+    return order
+
+
+assert order_of({}, "x") == ["x"], "a leaf is an order of one"
+assert len(order_of({"sum": ["a", "b"], "a": ["x"], "b": ["x"]}, "sum")) == 4, "a diamond"
+assert len(order_of({"y": ["x", "x"]}, "y")) == 2, "x * x uses x twice"
+assert len(order_of({"d": ["a", "c"], "c": ["b"], "b": ["a"], "a": []}, "d")) == 4, "a way around"
+assert len(order_of({"d": ["c", "a"], "c": ["b"], "b": ["a"], "a": []}, "d")) == 4, "the same, the other way around"
+chain = {str(i): [str(i - 1)] for i in range(1, 20_000)}
+assert len(order_of(chain, "19999")) == 20_000, "a long tape"
+ladder = {str(i): [str(i - 1), str(i - 1)] for i in range(1, 200)}
+assert len(order_of(ladder, "199")) == 200, "many ways lead to the same result"
+pairs = topological((0, "a"), lambda x: [(1, "b"), (1, "c")] if x[0] == 0 else [], lambda x: x[0])
+assert len(pairs) == 2, "entries with the same key are the same result"
+print("topological: each once, behind its operands, at any length")
+
+# %% [markdown]
+# ## 3. Reading backwards
+#
+# Now the heart. Begin with the cotangent of the output, and go through the tape from its end. For each record, take
+# the cotangent of its result, ask the rule of its operation for the contributions to its operands, and *add* each to
+# what the operand has so far.
+#
+# `tape_of(output)` are the records in order (after the export, in your order). `record.names[0]` is the key of the
+# record's result and `key_of(tensor)` that of an operand. This function asks the rule:
+
+
+# %%
+def contributions(record: Any, cotangent: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The operands that gradients flow to, each with what this record adds to its cotangent."""
+    wanted = tuple(i for i, operand in enumerate(record.inputs) if operand.requires_grad)
+    for i, found in zip(wanted, record.op.cotangents([cotangent], record, wanted), strict=True):
+        if found is not None:
+            yield record.inputs[i], found
+
+
+# %% [markdown]
+# **Exercise 2.** Write `pull_back`.
+
+
+# %% exercise="pull_back"
+# Hint: a dict from key to cotangent, and a loop over reversed(tape_of(output)). Add with +, not +=: an array may be
+# shared with another cotangent.
+def pull_back(output: Tensor, seed: Tensor) -> dict[Hashable, Tensor]:
+    """The cotangents, by key, of all that `output` depends on, for the cotangent `seed` of `output`."""
+    ### BEGIN SOLUTION
+    cotangents: dict[Hashable, Tensor] = {key_of(output): seed}
+    for record in reversed(tape_of(output)):
+        cotangent = cotangents.get(record.names[0])
+        if cotangent is None:
+            continue
+        for operand, found in contributions(record, cotangent):
+            known = cotangents.get(key_of(operand))
+            cotangents[key_of(operand)] = found if known is None else known + found
+    return cotangents
+    ### END SOLUTION
+
+
+# %% test="pull_back"
+def compared(function: Callable[..., Tensor], *shapes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    leaves = [Tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes]
+    output = function(*leaves)
+    seed = Tensor(rng.normal(size=output.shape))
+    with tt.no_grad():
+        found = pull_back(output, seed)
+    output.backward(seed)
+    for i, leaf in enumerate(leaves):
+        assert key_of(leaf) in found, f"there is no cotangent of leaf {i}"
+        own = found[key_of(leaf)].numpy()
+        assert own.shape == leaf.shape, f"the cotangent of leaf {i} is {own.shape}, the leaf {leaf.shape}"
+        assert np.allclose(own, leaf.grad.numpy()), f"the cotangent of leaf {i} differs from backward()'s"
+
+
+compared(lambda x: x.exp(), (3,))
+compared(lambda x, w: (x @ w).tanh(), (4, 3), (3, 2))
+compared(lambda x: x * x + x.sin() * x, (5,))
+compared(lambda x, b: ((x + b).sigmoid() * x).sum(0), (4, 3), (3,))
+compared(lambda x: (lambda y: (y * y).sum() + (y.exp() * x).mean())(x.tanh()), (2, 3))
+compared(lambda x, w: tt.cross_entropy((x @ w).relu(), Tensor([0, 2, 1])), (3, 4), (4, 3))
+print("pull_back: the same gradients as backward()")
+
+# %% [markdown]
+# That loop is all of backpropagation. What the package adds is bookkeeping: it frees the tape as it goes, leaves
+# results in `.grad`, calls hooks, and follows tensors that were changed in place. The rules are written in the same
+# operations as everything else, so the gradients have a tape too, if one asks for it, and can be differentiated
+# again.
+#
+# ## 4. A derivative of your own
+#
+# Some functions have a derivative that is of no use. The sign is flat on both sides of its step: its derivative is 0,
+# and nothing in front of it would ever learn. Binary networks (Hubara and others 2016) go forward with the sign and
+# backward with a lie, the *straight-through estimator*: they let the gradient pass as if the function were the
+# identity, where the input is small,
+#
+# $$y = \operatorname{sign}(x) \qquad \bar x = \bar y \cdot [\,|x| \le 1\,]$$
+#
+# `tt.Function` is how one tells. `forward` computes without recording and keeps what the derivative needs by
+# `self.save_for_backward(…)`; `backward` finds it in `self.saved_tensors`. A class is called through an instance:
+# `StraightThrough()(x)`.
+#
+# **Exercise 3.** Write the class.
+
+
+# %% exercise="straight_through"
+# Hint: `tt.where(abs(x) <= 1, …, …)`. saved_tensors is a tuple, also of one.
+class StraightThrough(tt.Function):
+    """sign(x), with the derivative of the identity where |x| <= 1, and 0 elsewhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        ### BEGIN SOLUTION
+        self.save_for_backward(x)
+        return x.sign()
+        ### END SOLUTION
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        ### BEGIN SOLUTION
+        (x,) = self.saved_tensors
+        return tt.where(abs(x) <= 1, grad_output, 0.0)
+        ### END SOLUTION
+
+
+# %% test="straight_through"
+x = Tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], requires_grad=True)
+y = StraightThrough()(x)
+assert y.tolist() == [-1, -1, -1, 0, 1, 1, 1], "forward is the sign"
+y.backward(Tensor([1.0, 2, 3, 4, 5, 6, 7]))
+assert x.grad.tolist() == [0, 2, 3, 4, 5, 6, 0], "backward passes the gradient where |x| <= 1, and scales nothing"
+
+
+def both(x: Tensor) -> Tensor:
+    return tt.grad(lambda x: (StraightThrough()(x) * x).sum())(x)
+
+
+points = Tensor([-2.0, -0.5, 0.25, 4.0])
+assert tt.compile(both)(points).tolist() == both(points).tolist() == [-1.0, -1.5, 1.25, 1.0], "also inside of a product"
+print("straight_through: a useful lie, eager and compiled")
+
+# %% [markdown]
+# ## 5. Memory for time
+#
+# The tape keeps what the rules will read. For $y = \tanh(x W + b)$ that is `x` and `y`, for each layer, until
+# backward reaches it: memory grows with depth. A *checkpoint* keeps only the input of a piece of the network and
+# throws the rest away. When backward arrives, it computes the piece again, this time with a tape, and reads that.
+#
+# With pieces of $k$ layers out of $n$, at any time there are $n / k$ inputs of pieces and one tape of $k$ layers. The
+# sum is least at $k = \sqrt n$. The price is one more forward pass.
+#
+# It is a function with a derivative of its own. `tt.Function` runs `forward` without recording, which is just what is
+# wanted; in `backward`, recording has to be switched on: `with tt.enable_grad():`. There, calling `backward` on the
+# result of the second run also leaves the gradients of the parameters where they belong.
+#
+# **Exercise 4.** Write the two methods.
+
+
+# %% exercise="checkpointed"
+# Hint: in backward, make a leaf of the saved input, `x.detach().requires_grad_()`; its `grad` is what to return.
+class Checkpointed(tt.Function):
+    """A function of one tensor of which only the input is kept; called as Checkpointed(function)(x)."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        ### BEGIN SOLUTION
+        self.save_for_backward(x)
+        return self.function(x)
+        ### END SOLUTION
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        ### BEGIN SOLUTION
+        (x,) = self.saved_tensors
+        leaf = x.detach().requires_grad_()
+        with tt.enable_grad():
+            again = self.function(leaf)
+            again.backward(grad_output)
+        return leaf.grad
+        ### END SOLUTION
+
+
+# %% test="checkpointed"
+from tinytorch.frontend.profiling.memory import peak_bytes
+
+tt.manual_seed(0)
+layers = [tt.Linear(64, 64) for _ in range(16)]
+
+
+def run(first: int, last: int, x: Tensor) -> Tensor:
+    for layer in layers[first:last]:
+        x = layer(x).tanh()
+    return x
+
+
+def training(checkpoints: bool) -> list[np.ndarray]:
+    x = tt.ones(256, 64, requires_grad=True)
+    h = x
+    for first in range(0, 16, 4):
+        piece = lambda h, first=first: run(first, first + 4, h)  # noqa: E731
+        h = Checkpointed(piece)(h) if checkpoints else piece(h)
+    h.sum().backward()
+    found = [x.grad.numpy(), *(p.grad.numpy() for layer in layers for p in layer.parameters())]
+    for layer in layers:
+        for p in layer.parameters():
+            p.grad = None
+    return found
+
+
+for own, expected in zip(training(True), training(False), strict=True):
+    assert np.allclose(own, expected, atol=1e-5), "the gradients differ from those without checkpoints"
+whole, pieces = peak_bytes(lambda: training(False)), peak_bytes(lambda: training(True))
+assert pieces < 0.7 * whole, f"it should need much less memory: {pieces:,} bytes instead of {whole:,}"
+print(f"checkpointed: the same gradients with {pieces / whole:.0%} of the memory")
+
+# %% [markdown]
+# The package's `tt.checkpoint` is this, for any number of arguments, with random numbers drawn again as they were.
+#
+# ## 6. The tape as a graph
+#
+# Under `tt.compile` there is no tape. The function is traced; where it asks for a gradient, your loop runs over the
+# *graph* instead, at compile time, and appends the nodes of the backward pass to it. One graph, forward and backward,
+# which the passes then fuse as a whole.
+
+
+# %%
+def step(x: Tensor, w: Tensor) -> Tensor:
+    return tt.grad(lambda w: (x @ w).tanh().square().sum())(w)
+
+
+compiled = tt.compile(step)
+compiled(tt.randn(32, 16), tt.randn(16, 8))
+print(compiled.traced_graph)
+
+# %%
+compiled
+
+# %% [markdown]
+# Every line behind the loss is one call of a rule. You can read off what backward needs of the forward pass: the
+# result of `tanh`, and `x`.
+#
+# ## 7. Systems analysis
+#
+# The tape by depth, your checkpoints by the size of the pieces, the price of recording, and your `pull_back` against
+# finite differences.
+
+
+# %%
+def gradient(output: Tensor, leaf: Tensor) -> Tensor:
+    return pull_back(output, tt.ones_like(output))[key_of(leaf)]
+
+
+def checkpoint(function: Any, layers: Any, h: Tensor) -> Tensor:
+    return Checkpointed(lambda x: function(layers, x))(h)
+
+
+# %%
+from analyses import autograd
+
+autograd.analyze(checkpoint=checkpoint, gradient=gradient, quick=True).show()
+
+# %% [markdown]
+# ### Beside PyTorch
+#
+# PyTorch's tape is the same structure: `grad_fn` of a tensor is a node, and its `next_functions` are the operands.
+# Both accumulate into `.grad`, both free the tape after `backward()`, both have `Function`, `no_grad` and
+# `checkpoint` under these names. PyTorch's rules are mostly C++ kernels and not differentiated themselves unless
+# `create_graph=True`; here, too. JAX traces, as `tt.compile` does, and has no tape.
+
+# %%
+try:
+    import torch
+except ImportError:
+    print("PyTorch is not installed; nothing to compare with")
+else:
+    values = np.random.default_rng(0).normal(size=(4, 3))
+    ours, theirs = Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    (ours * ours.tanh()).exp().sum().backward()
+    (theirs * theirs.tanh()).exp().sum().backward()
+    print(f"gradients differ by at most {abs(ours.grad.numpy() - theirs.grad.numpy()).max():.1e}")
+    print("our node:", (ours * 2).grad_fn, " theirs:", (theirs * 2).grad_fn)
+
+# %% [markdown]
+# ## 8. Questions
+
+# %% [markdown] question="q1" points=2
+# In the first table the tape keeps about three results for each layer `tanh(x W + b)`, though the derivatives need
+# only two tensors of that size. Which is the third, and how could a compiler avoid keeping it?
+
+# %% [markdown] question="q2" points=2
+# For 64 layers, compute the memory in units of one layer's tape for pieces of 1, 8 and 64, by n/k + k with a boundary
+# counted as a third of a layer's tape. Compare with the measured curve. Where does it differ, and why?
+
+# %% [markdown] question="q3" points=1
+# Why does a finite difference get worse when its step gets smaller, and why does autograd have no such trade-off?
+
+# %% [markdown]
+# ## Summary
+#
+# - Reverse mode is a tape, a topological order, and a loop that adds up cotangents. You wrote both of the latter, and
+#   the package's eager gradients now follow your order.
+# - A value that is used twice gets the sum of two cotangents. Most bugs of homemade autograd are here.
+# - A derivative may be chosen: straight-through estimators and checkpoints are functions with rules of their own.
+# - The cost is memory by depth; $\sqrt n$ checkpoints bring it down for one more forward pass.
+#
+# Gradients are there. In module 06 something is done with them.
