@@ -209,7 +209,7 @@ def collate(samples: Sequence[Any]) -> Batch:
     if kind is tuple:
         rows = cast(Sequence[Sequence[Any]], samples)
         return tuple(collate(column) for column in zip(*rows, strict=True))
-    arrays = [_as_array(sample) for sample in samples]
+    arrays = [array_of(sample) for sample in samples]
     for position, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise ShapeError(
@@ -244,7 +244,9 @@ def _kind_of(sample: Any) -> type | None:
     return Mapping if isinstance(sample, Mapping) else tuple if isinstance(sample, (tuple, list)) else None
 
 
-def _as_array(value: Any) -> Array:
+def array_of(value: Any) -> Array:
+    """A part of a sample as an array: of a tensor, its own memory; of a Python float, f32. TypeError for anything that
+    is neither an array nor a number."""
     if isinstance(value, Tensor):
         return value.numpy()
     if isinstance(value, float) and not isinstance(value, np.generic):

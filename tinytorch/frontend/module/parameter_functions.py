@@ -54,14 +54,15 @@ def _total_norm(what: str, tensors: list[Tensor], order: float, error_if_nonfini
     arguments.flag(what, "error_if_nonfinite", error_if_nonfinite)
     _refuse_foreach(what, foreach)
     with grad_mode(False):
-        norm = _norm(tensors, float(order))
+        norm = joint_norm(tensors, float(order))
     if error_if_nonfinite:
         _require_finite(what, norm)
     return norm
 
 
-def _norm(tensors: list[Tensor], order: float) -> Tensor:
-    """The norm of all elements together."""
+def joint_norm(tensors: list[Tensor], order: float) -> Tensor:
+    """The norm of the elements of all tensors together: the 2-norm, that of another `order`, or with math.inf the
+    largest absolute value. 0-d, 0 without tensors; 16-bit floats are added up in f32."""
     if not tensors:
         return Tensor(np.zeros((), np.float32))
     wide = [t.detach() if t.dtype.bits >= 32 else t.detach().cast(f32) for t in tensors]
@@ -99,7 +100,7 @@ def clip_grad_norm(
     with grad_mode(False):
         gradients = [g for g in (p.grad for p in given) if g is not None]
         norm = _total_norm(what, gradients, norm_type, error_if_nonfinite, foreach)
-        _scale(gradients, max_norm, norm)
+        scale_to_norm(gradients, max_norm, norm)
     return norm
 
 
@@ -107,7 +108,8 @@ def _check_most(what: str, name: str, value: Any) -> None:
     arguments.number(what, name, value, lambda x: x >= 0, "a number that is not negative")
 
 
-def _scale(gradients: list[Tensor], max_norm: float, norm: Tensor) -> None:
+def scale_to_norm(gradients: list[Tensor], max_norm: float, norm: Tensor) -> None:
+    """Multiply gradients, whose norm is `norm`, in place by min(1, max_norm / (norm + 1e-6))."""
     factor = (max_norm / (norm + 1e-6)).minimum(1.0)
     for gradient in gradients:
         gradient.mul_(factor.cast(gradient.dtype))
@@ -122,7 +124,7 @@ def clip_grads_with_norm_(
     _refuse_foreach(what, foreach)
     arguments.instance(what, "total_norm", total_norm, Tensor)
     with grad_mode(False):
-        _scale([g for g in (p.grad for p in _listed(what, parameters)) if g is not None], max_norm, total_norm)
+        scale_to_norm([g for g in (p.grad for p in _listed(what, parameters)) if g is not None], max_norm, total_norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:

@@ -83,15 +83,28 @@ class SGD(Optimizer):
 
     def _direction(self, group: ParamGroup, g: Tensor, state: dict[str, Tensor]) -> Tensor:
         """The gradient with its momentum, which is updated."""
-        momentum, dampening = group.number("momentum"), group["dampening"]
+        momentum = group.number("momentum")
         if "momentum_buffer" not in state:
             if isinstance(momentum, Tensor) or momentum:
                 raise TinyTorchError("SGD: momentum must be set when the optimizer is made", user_loc())
             return g
-        moment, momentum = state["momentum_buffer"], as_dtype(momentum, g.dtype)
-        new = moment * momentum + (g * (1 - dampening) if dampening else g)
-        if "started" in state:  # without dampening, a moment of zeros gives the same
-            new = where(state["started"], new, g)
-            state["started"].fill_(True)
-        moment.copy_(new)
-        return g + new * momentum if group["nesterov"] else new
+        given = as_dtype(momentum, g.dtype), group["dampening"], group["nesterov"]
+        return with_momentum(state["momentum_buffer"], g, *given, state.get("started"))
+
+
+def with_momentum(
+    moment: Tensor,
+    g: Tensor,
+    momentum: float | Tensor,
+    dampening: float = 0.0,
+    nesterov: bool = False,
+    started: Tensor | None = None,
+) -> Tensor:
+    """Move `moment` on by a gradient, in place; the direction of the step. `started`, a bool that is set here, says
+    whether there was a step before: the first makes the moment g, whatever the dampening."""
+    new = moment * momentum + (g * (1 - dampening) if dampening else g)
+    if started is not None:  # without dampening, a moment of zeros gives the same
+        new = where(started, new, g)
+        started.fill_(True)
+    moment.copy_(new)
+    return g + new * momentum if nesterov else new

@@ -327,7 +327,7 @@ def batch_norm(
     if training:
         out = _normalized(last, weight, bias, eps)
         if running_mean is not None and running_var is not None and input.numel():
-            _update(last.detach(), running_mean, running_var, momentum)
+            update_statistics(last.detach(), running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise error("batch_norm: needs running_mean and running_var unless training")
     else:
@@ -370,7 +370,7 @@ def _normalized(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: floa
     return apply(ops.normalization.batchnorm, x, weight, bias, eps=eps)
 
 
-def _update(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float | Tensor) -> None:
+def update_statistics(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float | Tensor) -> None:
     """Move the running statistics towards those of x, whose channels come last. In a compiled step these are the very
     sums that the normalisation takes."""
     size = math.prod(x.shape[:-1])
