@@ -103,25 +103,25 @@ def _storage(ArrayDataset: Any, quick: bool) -> Section:
 
 def _ahead(ArrayDataset: Any, quick: bool) -> Section:
     """Epochs whose batches are made in the loop and by a thread that works ahead."""
-    samples, batch = (768, 64) if quick else (3072, 128)
+    samples, batch = (768, 64) if quick else (1536, 128)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (samples, 3, 32, 32), np.uint8)
     data = _Images(ArrayDataset(images, rng.integers(0, 10, samples)))
     transform = tt.Compose([tt.RandomCrop(32, 4), tt.RandomHorizontalFlip()])
     weight = tt.Tensor((rng.standard_normal((3072, 64)) / 60).astype(np.float32))
-    step = tt.compile(lambda x, rounds: _work(x, weight, rounds))
     rows: list[list[Any]] = []
-    for rounds in (1, 4) if quick else (1, 2, 4, 8):
+    for rounds in (1, 4) if quick else (1, 2, 4):
+        step = tt.compile(lambda x, rounds=rounds: _work(x, weight, rounds))
 
-        def epoch(prefetch: int, work: bool = True, rounds: int = rounds) -> None:
+        def epoch(prefetch: int, work: bool = True, step: Any = step) -> None:
             for x, _ in tt.DataLoader(data, batch, shuffle=True, prefetch=prefetch, transform=transform):
                 if work:
-                    step(x.reshape(x.shape[0], -1), rounds)
+                    step(x.reshape(x.shape[0], -1))
 
         some = tt.Tensor(np.zeros((batch, 3072), np.float32))
         calls: dict[str, Callable[[], Any]] = {
             "loading": lambda: epoch(0, False),
-            "steps": lambda r=rounds, x=some: [step(x, r) for _ in range(samples // batch)],
+            "steps": lambda f=step, x=some: [f(x) for _ in range(samples // batch)],
             "in turns": lambda: epoch(0),
             "ahead": lambda: epoch(2),
         }
@@ -188,7 +188,7 @@ class _Slow(tt.Dataset[Any]):
 
 def _workers(DataLoader: Any, quick: bool) -> Section:
     """Processes for samples that are Python code."""
-    count, work = (256, 2_000) if quick else (1024, 10_000)
+    count, work = (256, 2_000) if quick else (1024, 4_000)
     data = _Slow(count, work)
     numbers = (0, 1, 2) if quick else (0, 1, 2, 4)
     times: dict[int, float] = {}

@@ -52,7 +52,7 @@ def points(count: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, count)
     radius = rng.uniform(0.1, 1, count)
-    angle = 4 * radius + labels * 2 * math.pi / 3 + rng.normal(0, 0.15, count)
+    angle = 4 * radius + labels * 2 * math.pi / 3 + rng.normal(0, 0.35, count)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).astype(np.float32) * 2, labels
 
 
@@ -92,7 +92,7 @@ def _memory(quick: bool) -> Section:
 
 def _convergence(quick: bool) -> Section:
     """Loss against samples and against updates, at one rate."""
-    count, epochs = (768, 6) if quick else (3072, 20)
+    count, epochs = (768, 6) if quick else (2048, 12)
     batches = (16, 256) if quick else (8, 32, 128, 512)
     inputs, labels = points(count)
     figure, pair = charts(2, share_y=True)
@@ -115,7 +115,7 @@ def _convergence(quick: bool) -> Section:
     best = min(finals, key=finals.__getitem__)
     reading = (
         f"At the same rate and after the same {epochs} epochs, batches of {batches[0]} end at a loss of "
-        f"{finals[batches[0]]:.3f} after {rows[0][1]:,} updates, batches of {batches[-1]} at {finals[batches[-1]]:.3f} "
+        f"{finals[batches[0]]:.2g} after {rows[0][1]:,} updates, batches of {batches[-1]} at {finals[batches[-1]]:.2g} "
         f"after {rows[-1][1]:,}. The lowest loss is that of batch {best}."
     )
     columns = ["batch", "updates", "loss, first epoch", "loss, last epoch", "accuracy, last epoch"]
@@ -183,45 +183,51 @@ def _run(step: Any, model: Any, batches: Sequence[tuple[Any, Any]]) -> None:
 
 
 def _warm_up(clip_grad_norm: Any, Schedule: Any, quick: bool) -> Section:
-    """A deep network at a large rate: as it is, with clipping, with warm-up, and with both."""
-    epochs, count = (8, 512) if quick else (24, 2048)
+    """A deep network at several rates: as it is, with clipping, with warm-up, and with both."""
+    epochs, count, seeds = (4, 512, 1) if quick else (16, 1024, 3)
+    largest = (0.01, 0.1) if quick else (0.003, 0.01, 0.03, 0.1)
     make = Schedule or tt.CosineSchedule
     inputs, labels = points(count)
     warm = epochs // 4
-    runs = {
-        "neither": (None, 0),
-        "clipped at norm 1": (1.0, 0),
-        f"warm-up over {warm} epochs": (None, warm),
-        "both": (1.0, warm),
-    }
-    figure, pair = charts(2)
-    style(pair[0], "epoch", "training loss", log_y=True)
-    style(pair[1], "epoch", "learning rate")
-    rows: list[list[Any]] = []
+    runs = {"neither": (None, 0), "clipped at 1": (1.0, 0), "warm-up": (None, warm), "both": (1.0, warm)}
+    losses: dict[str, list[float]] = {}
+    norms: dict[str, list[float]] = {}
     for name, (most, first) in runs.items():
-        schedule = make(max_lr=0.03, min_lr=0.0003, total_epochs=epochs, warmup_epochs=first)
-        losses, norms = _train(schedule, most, clip_grad_norm, inputs, labels, epochs)
-        pair[0].plot(range(1, epochs + 1), losses, label=name)
-        if most is None:
-            rates = [schedule.get_lr(at) for at in np.arange(0, epochs, 0.1)]
-            pair[1].plot(np.arange(0, epochs, 0.1), rates, label="warm-up" if first else "none")
-        rows.append([name, max(norms[: len(norms) // epochs]), max(norms), losses[0], losses[-1]])
+        losses[name], norms[name] = [], []
+        for rate in largest:
+            schedule = make(max_lr=rate, min_lr=rate / 100, total_epochs=epochs, warmup_epochs=first)
+            found = [_train(schedule, most, clip_grad_norm, inputs, labels, epochs, seed) for seed in range(seeds)]
+            losses[name].append(float(np.median([loss for loss, _ in found])))
+            norms[name].append(float(np.median([norm for _, norm in found])))
+    figure, pair = charts(2)
+    style(pair[0], "largest learning rate", f"loss of epoch {epochs}", log_x=True, log_y=True)
+    style(pair[1], "epoch", "learning rate, of the largest")
+    for name in runs:
+        pair[0].plot(largest, losses[name], "o-", label=name)
+    at = np.arange(0, epochs, 0.1)
+    for name, first in (("none", 0), ("warm-up", warm)):
+        schedule = make(max_lr=1.0, min_lr=0.01, total_epochs=epochs, warmup_epochs=first)
+        pair[1].plot(at, [schedule.get_lr(float(epoch)) for epoch in at], label=name)
     pair[0].legend(fontsize=8)
     pair[1].legend(fontsize=8)
-    ends = {str(row[0]): float(row[4]) for row in rows}
-    best, worst = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+    rows = [[rate, *(losses[name][i] for name in runs), *(norms[n][i] for n in ("neither", "warm-up"))]
+            for i, rate in enumerate(largest)]  # fmt: skip
+    lost = {name: sum(loss > 0.5 for loss in found) for name, found in losses.items()}
     reading = (
-        f"The lowest loss at the end, {ends[best]:.3f}, is with {best}, the highest, {ends[worst]:.3f}, with {worst}."
+        f"Of {len(largest)} rates, the loss stays above 0.5 for "
+        + ", ".join(f"{count} with {name}" for name, count in lost.items())
+        + f". At the largest rate the norm of the gradients reached {norms['neither'][-1]:.1f} in the first epoch, "
+        f"{norms['warm-up'][-1]:.1f} with warm-up (medians of {seeds} runs)."
     )
-    columns = ["", "largest norm, first epoch", "largest norm of all", "loss, first epoch", "loss, last epoch"]
-    return Section("What does warm-up do at a large rate?", reading, Table(columns, rows), figure)
+    columns = ["largest rate", *(f"loss, {name}" for name in runs), "norm, first epoch", "norm, with warm-up"]
+    return Section("What do warm-up and clipping do at a large rate?", reading, Table(columns, rows), figure)
 
 
 def _train(
-    schedule: Any, most: float | None, clip_grad_norm: Any, inputs: Any, labels: Any, epochs: int
-) -> tuple[list[float], list[float]]:
-    """Mean losses of epochs, and norms of all gradients, of AdamW on eight layers."""
-    generator = tt.Generator().manual_seed(1)
+    schedule: Any, most: float | None, clip_grad_norm: Any, inputs: Any, labels: Any, epochs: int, seed: int
+) -> tuple[float, float]:
+    """The mean loss of the last epoch, and the largest norm in the first, of AdamW on eight layers."""
+    generator = tt.Generator().manual_seed(seed)
     sizes = [2, *[48] * 7, 3]
     layers = [tt.Linear(a, b, generator=generator) for a, b in pairwise(sizes)]
     model = tt.Sequential(*(m for layer in layers[:-1] for m in (layer, tt.ReLU())), layers[-1])
@@ -236,16 +242,14 @@ def _train(
         optimizer.step()
         return loss, norm
 
-    losses: list[float] = []
-    norms: list[float] = []
+    rng = np.random.default_rng(seed)
+    found: list[tuple[float, float]] = []
     for epoch in range(epochs):
-        order = np.random.default_rng(epoch).permutation(len(labels))
-        found: list[float] = []
-        for number, at in enumerate(range(0, len(order), 64)):
-            optimizer.lr = schedule.get_lr(epoch + number * 64 / len(order))
+        order = rng.permutation(len(labels))
+        for at in range(0, len(order), 64):
+            optimizer.lr = schedule.get_lr(epoch + at / len(order))
             rows = order[at : at + 64]
             loss, norm = step(tt.Tensor(inputs[rows]), tt.Tensor(labels[rows]))
-            found.append(float(loss))
-            norms.append(float(norm))
-        losses.append(float(np.mean(found)))
-    return losses, norms
+            found.append((float(loss), float(norm)))
+    steps = len(found) // epochs
+    return float(np.mean([loss for loss, _ in found[-steps:]])), max(norm for _, norm in found[:steps])

@@ -26,8 +26,8 @@
 #
 # - The optimizer's state is often the largest thing in memory. With AdamW a model trains in four times the bytes of its
 #   parameters, before the first activation. That number decides which models fit.
-# - A step of an optimizer does two or three operations for each number that it reads. It is bound by memory, and that is
-#   why frameworks fuse it into one pass.
+# - A step of an optimizer does two or three operations for each number that it reads. It is bound by memory, and that
+#   is why frameworks fuse it into one pass.
 # - Three lines of arithmetic decide whether a network trains in one hour or in ten.
 
 # %%
@@ -86,6 +86,7 @@ where = tt.where
 # **Hint.** Make new arrays (`x = x - …`) rather than changing one in place (`x -= …`), or all rows of your list will be
 # the same array.
 
+
 # %% exercise="descend"
 def descend(gradient: Any, start: Any, lr: float, momentum: float, steps: int) -> Any:
     """The places that gradient descent with momentum visits: [steps + 1, len(start)]."""
@@ -122,21 +123,24 @@ first, second = np.meshgrid(np.linspace(-1, 10.5, 100), np.linspace(-1.4, 1.4, 8
 axes.contour(first, second, valley[0] * first**2 + valley[1] * second**2, 12, colors="#cccccc", linewidths=0.8)
 for beta in (0.0, 0.6):
     visited = descend(lambda x: valley * x, [10.0, 1.2], 1.5, beta, 30)
-    axes.plot(visited[:, 0], visited[:, 1], "o-", markersize=3, label=f"momentum {beta}, ends at x₁ = {visited[-1, 0]:.2f}")
+    axes.plot(
+        visited[:, 0], visited[:, 1], "o-", markersize=3, label=f"momentum {beta}, ends at x₁ = {visited[-1, 0]:.2f}"
+    )
 axes.legend(fontsize=8)
 figure
 
 # %% [markdown]
 # ## Step 2: momentum on tensors
 #
-# Now for the real thing. In the package, the moment of a parameter is a tensor that lives as long as the optimizer does.
-# Your function gets it, changes it **in place**, and returns the direction of the step.
+# Now for the real thing. In the package, the moment of a parameter is a tensor that lives as long as the optimizer
+# does. Your function gets it, changes it **in place**, and returns the direction of the step.
 #
 # - *In place* matters: a compiled step writes into the storage of the moment. `moment.copy_(new)` does that;
 #   `moment = new` only renames a Python variable.
 # - *Dampening* weighs the gradient with `1 - dampening`. PyTorch has a special rule, which is worth knowing: the first
 #   moment of all is `g` itself, undamped. `started` is a tensor of one bool that says whether there was a step before.
-#   A compiled function cannot branch on it, so choose with `where(started, new, g)` and set it with `started.fill_(True)`.
+#   A compiled function cannot branch on it, so choose with `where(started, new, g)` and set it with
+#   `started.fill_(True)`.
 # - *Nesterov's* form looks ahead: the direction is `g + momentum * m` instead of `m`.
 #
 # 1. Compute the new moment, `momentum * moment + (1 - dampening) * g`.
@@ -220,8 +224,9 @@ assert narrow.dtype == tt.bfloat16 and float(narrow[0]) == 0.5, "a bf16 paramete
 # %% [markdown]
 # ### Your graph
 #
-# Compile a step of training: forward, backward and your update become one graph. Look for your formula near the end. The
-# lines that multiply by 0.9 are `with_momentum`; parameters and moments are *state*, which the call changes in place.
+# Compile a step of training: forward, backward and your update become one graph. Look for your formula near the end.
+# The lines that multiply by 0.9 are `with_momentum`; parameters and moments are *state*, which the call changes in
+# place.
 
 # %%
 layer = tt.Linear(3, 2)
@@ -337,7 +342,9 @@ assert with_decay(0.5, True) == (7.5, 3.0), "decoupled: p * (1 - lr * decay), an
 first = train(lambda ps: Adam(ps, lr=0.1), [[1e-3, -5.0, 200.0]], np.zeros(3))
 assert np.allclose(first, [-0.1, 0.1, -0.1], rtol=1e-4), "the first step has length lr, whatever the gradient's size"
 tiny = train(lambda ps: Adam(ps, lr=0.1, eps=1e-8), [[1e-8]], [0.0])
-assert np.allclose(tiny, [-0.05]), "eps is added to the root of v / (1 - beta2**t): here both are 1e-8, so the step is half"
+assert np.allclose(tiny, [-0.05]), (
+    "eps is added to the root of v / (1 - beta2**t): here both are 1e-8, so the step is half"
+)
 by_hand, m, v = start.copy(), np.zeros(4), np.zeros(4)
 for t, g in enumerate(steps, 1):
     by_hand = by_hand * (1 - 0.01 * 0.3)
@@ -382,9 +389,9 @@ optimizers.analyze(SGD=SGD, Adam=Adam, AdamW=AdamW, quick=True).show()
 # %% [markdown]
 # ## Beside PyTorch
 #
-# `torch.optim` has the same formulas, and the same state under the same names; state dicts can be exchanged. Three things
-# differ. PyTorch runs a Python loop over parameters, or a *foreach* or *fused* variant that you ask for; here the
-# compiler fuses. A rate changed in PyTorch is a Python number; here it is a tensor that compiled steps read. And
+# `torch.optim` has the same formulas, and the same state under the same names; state dicts can be exchanged. Three
+# things differ. PyTorch runs a Python loop over parameters, or a *foreach* or *fused* variant that you ask for; here
+# the compiler fuses. A rate changed in PyTorch is a Python number; here it is a tensor that compiled steps read. And
 # `tt.SGD` begins with a momentum of 0.9, which PyTorch leaves at 0.
 
 # %%
@@ -402,16 +409,16 @@ else:
     print("PyTorch is not installed; the numbers above stand for themselves.")
 
 # %% [markdown] question="q1" points=1
-# **Question 1.** A model has 7 billion parameters in bf16; gradients are bf16, AdamW's two moments f32. How many GB does
-# training keep before the first activation? Which of the parts would you shrink first, and what could go wrong?
+# **Question 1.** A model has 7 billion parameters in bf16; gradients are bf16, AdamW's two moments f32. How many GB
+# does training keep before the first activation? Which of the parts would you shrink first, and what could go wrong?
 
 # %% [markdown] question="q2" points=1
 # **Question 2.** In the table of curvatures, the steps of SGD grow by about the same factor as κ, those of momentum by
 # far less. Explain the difference with the shrinking factor $|1 - \eta h_i|$ of the flattest coordinate.
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** Adam needs the same number of steps for every κ as long as the axes are aligned, and more once they are
-# rotated. Why? Name a layer whose gradients differ in size along the axes.
+# **Question 3.** Adam needs the same number of steps for every κ as long as the axes are aligned, and more once they
+# are rotated. Why? Name a layer whose gradients differ in size along the axes.
 
 # %% [markdown] question="q4" points=1
 # **Question 4.** Someone trains with `Adam(weight_decay=0.1)` and finds that it hardly regularises. Which weights decay

@@ -14,8 +14,8 @@
 # # 07 Training
 #
 # You have layers, losses, gradients and optimizers. Training is the loop that ties them together, and the dozen small
-# decisions in it: how large a batch, which rate at which epoch, what to do with a gradient that is far too long, when to
-# stop.
+# decisions in it: how large a batch, which rate at which epoch, what to do with a gradient that is far too long, when
+# to stop.
 #
 # You will write that loop, first by hand and then as the step that `tt.Trainer` compiles: forward, backward, clipping
 # and update as one native call.
@@ -26,7 +26,8 @@
 #
 # - Most bugs of training are in these lines: gradients that were not forgotten, a mean of means, a schedule that is off
 #   by one. They raise no error. The model is just worse.
-# - The batch is the knob that trades memory for time. Knowing what each sample costs tells you what fits before you try.
+# - The batch is the knob that trades memory for time. Knowing what each sample costs tells you what fits before you
+#   try.
 # - Warm-up, cosine and clipping are in the recipe of every large model. Here you see each of them do its work.
 
 # %%
@@ -48,6 +49,8 @@ from tinytorch.frontend.training.schedule import Metrics
 from tinytorch.frontend.training.steps import Hits, LossFunction, Precision, Step, Totals, class_hits, zero_grad
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
+
+stack = tt.stack
 
 # %% [markdown]
 # ## The data and the model
@@ -75,13 +78,13 @@ print(batches(64)[0][0].type, batches(64)[0][1].type, len(batches(64)), "batches
 # ## The mathematics
 #
 # The loss of a model is a mean over all $N$ samples, $\mathcal L = \frac1N \sum_i \ell_i$. A batch $B$ of $b$ samples
-# gives an estimate of its gradient, $\frac1b \sum_{i \in B} \nabla \ell_i$: right on average, with a variance that falls
-# as $1/b$.
+# gives an estimate of its gradient, $\frac1b \sum_{i \in B} \nabla \ell_i$: right on average, with a variance that
+# falls as $1/b$.
 #
 # Two consequences, which you will need below:
 #
-# - The mean loss of an epoch is *not* the mean of the means of its batches, unless all have the same size. Weigh each by
-#   its samples.
+# - The mean loss of an epoch is *not* the mean of the means of its batches, unless all have the same size. Weigh each
+#   by its samples.
 # - Gradients add up. Split a batch of $N$ into parts of $n_k$ samples, and
 #   $\nabla \mathcal L = \sum_k \frac{n_k}{N} \nabla \mathcal L_k$. So the gradient of a large batch can be had in the
 #   memory of a small one.
@@ -93,8 +96,9 @@ print(batches(64)[0][0].type, batches(64)[0][1].type, len(batches(64)), "batches
 # 2. Add up the loss times the number of samples, and the samples.
 # 3. Return the mean over samples, as a float.
 #
-# **Hint.** `float(loss)` reads the number out of a tensor. Which line would you forget, and what would happen? Gradients
-# would pile up from batch to batch, and every step would follow the sum of all earlier ones.
+# **Hint.** `float(loss)` reads the number out of a tensor. Which line would you forget, and what would happen?
+# Gradients would pile up from batch to batch, and every step would follow the sum of all earlier ones.
+
 
 # %% exercise="epoch"
 def train_epoch(model: Any, optimizer: Any, loss_fn: Any, batches: Any) -> float:
@@ -126,7 +130,9 @@ class Probe:
 probe = Probe()
 uneven = [(Tensor(np.array([1.0, 1.0, 1.0])), None), (Tensor(np.array([5.0])), None)]
 mean = train_epoch(probe, tt.SGD([probe.w], lr=0.1, momentum=0.0), lambda out, _: out.mean(), uneven)
-assert np.isclose(float(probe.w.detach()), 1 - 0.1 * 1 - 0.1 * 5), "each step follows the gradient of its own batch alone"
+assert np.isclose(float(probe.w.detach()), 1 - 0.1 * 1 - 0.1 * 5), (
+    "each step follows the gradient of its own batch alone"
+)
 assert np.isclose(mean, (3 * 1.0 + 1 * 0.9 * 5) / 4), "the mean is over samples: the batch of three counts three times"
 model = network()
 optimizer = tt.SGD(model.parameters(), lr=0.1)
@@ -152,16 +158,10 @@ print("losses:", " ".join(f"{loss:.3f}" for loss in history))
 # 3. One number for each tensor: `(t * t).sum()`, or `t.abs().pow(order).sum()`, or `t.abs().amax()`.
 # 4. `tt.stack(list)` makes a vector of these; sum it (or take its largest), and take the root.
 #
-# **Hint.** `t.detach()` first: a norm is not part of the model. Everything stays in tensors; a `float()` here could not be
-# compiled.
-
-# %% [markdown]
-# The cell below also has the names that the function uses.
+# **Hint.** `t.detach()` first: a norm is not part of the model. Everything stays in tensors; a `float()` here could not
+# be compiled.
 
 # %% exercise="norm"
-stack = tt.stack
-
-
 #| solution
 
 
@@ -214,9 +214,9 @@ def clip_grad_norm(parameters: Any, max_norm: float) -> Tensor:
 # %% [markdown]
 # ## Step 4: a learning rate over time
 #
-# Early on, a large rate is dangerous: the moments of the optimizer are young and the activations not yet settled. Late, a
-# large rate is noise: the model circles around the minimum. So the rate rises in a straight line for
-# `warmup_epochs`, then falls along half a cosine:
+# Early on, a large rate is dangerous: the moments of the optimizer are young and the activations not yet settled. Late,
+# a large rate is noise: the model circles around the minimum. So the rate rises in a straight line for `warmup_epochs`,
+# then falls along half a cosine:
 #
 # $$\eta(e) = \begin{cases}
 #   \eta_{\max}\,\dfrac{e + 1}{w + 1} & e < w\\[1ex]
@@ -258,8 +258,8 @@ figure
 # - `self.forward(inputs, targets)` computes the loss and adds it, and the hits, to totals that live in a tensor. So an
 #   epoch's mean needs no `float()` in the loop: nothing leaves the compiled code until the epoch is over.
 # - `zero_grad(self.optimizers)` forgets the gradients of all optimizers.
-# - `self.precision.scaled(loss)` is what `backward()` begins with: here the loss itself. Mixed precision (module 16) will
-#   scale it.
+# - `self.precision.scaled(loss)` is what `backward()` begins with: here the loss itself. Mixed precision (module 16)
+#   will scale it.
 # - `self.precision.update(self.optimizers, self.max_norm)` clips, steps, and returns how many updates that was.
 # - `self.counts.add(batches=1, updates=…)` counts the batch, **last of all**: whatever interrupts the step, the count
 #   says whether it is done.
@@ -324,8 +324,9 @@ print(whole.explain())
 #    them.
 # 3. Leave the sums in `p.grad`. Forget what was there before you begin.
 #
-# **Hint.** A mean of the gradients with equal weights is right only if all parts have the same size. The test has a small
-# last part, as every real epoch does.
+# **Hint.** A mean of the gradients with equal weights is right only if all parts have the same size. The test has a
+# small last part, as every real epoch does.
+
 
 # %% exercise="accumulate"
 def accumulate(model: Any, loss_fn: Any, batches: Any) -> None:
@@ -348,8 +349,10 @@ def gradients_of(parts: Sequence[tuple[Tensor, Tensor]]) -> list[Any]:
     return [p.grad.numpy() for p in model.parameters()]
 
 
-whole_batch = gradients_of(batches(960))
-for size in (480, 100, 37):
+direct = network()
+tt.CrossEntropyLoss()(direct(Tensor(inputs)), Tensor(labels)).backward()
+whole_batch = [p.grad.numpy() for p in direct.parameters()]
+for size in (960, 480, 100, 37):
     parts = gradients_of(batches(size))
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(parts, whole_batch, strict=True)), (
         f"micro-batches of {size} (the last has {960 % size or size}) should make the gradient of the whole"
@@ -360,15 +363,15 @@ for size in (480, 100, 37):
 #
 # ## Step 7: when to stop
 #
-# A model that still gets better on what it trains on may already get worse on what it does not. Early stopping watches a
-# number of the validation set, and gives up after `patience` epochs without progress.
+# A model that still gets better on what it trains on may already get worse on what it does not. Early stopping watches
+# a number of the validation set, and gives up after `patience` epochs without progress.
 #
 # Write `update(metrics, epoch)`:
 #
 # 1. The value is `metrics.loss` or `metrics.accuracy`, by `self.monitor`; without an accuracy to monitor, raise a
 #    TinyTorchError.
-# 2. The gain is how much better it is than `self.best`. Less loss is better, more accuracy is better; the first value is
-#    always a gain.
+# 2. The gain is how much better it is than `self.best`. Less loss is better, more accuracy is better; the first value
+#    is always a gain.
 # 3. More than `self.min_delta` of gain: note `best`, `best_epoch`, and wait from 0 again; return True.
 # 4. Else one more epoch was waited; return False.
 
@@ -382,7 +385,9 @@ found = [watch.update(Metrics(loss, None), epoch) for epoch, loss in enumerate([
 assert found == [True, False, True, False, False], "0.95 is better than 1.0 by less than min_delta: no progress"
 assert (watch.best, watch.best_epoch, watch.waited, watch.stopped) == (0.8, 2, 2, True)
 watch = EarlyStopping(patience=1, monitor="accuracy")
-assert [watch.update(Metrics(0.0, a), 0) for a in (0.5, 0.6, 0.6)] == [True, True, False], "accuracy is better when larger"
+assert [watch.update(Metrics(0.0, a), 0) for a in (0.5, 0.6, 0.6)] == [True, True, False], (
+    "accuracy is better when larger"
+)
 try:
     watch.update(Metrics(0.5, None), 4)
 except TinyTorchError:
@@ -407,8 +412,10 @@ for epoch in range(30):
         optimizer.lr = schedule.get_lr(epoch + number / 15)
         compiled(x, y)
     if epoch % 6 == 5:
-        print(f"epoch {epoch + 1}: rate {optimizer.lr:.5f}, loss {step.totals.loss:.4f}, "
-              f"accuracy {step.totals.accuracy:.1%}")
+        print(
+            f"epoch {epoch + 1}: rate {optimizer.lr:.5f}, loss {step.totals.loss:.4f}, "
+            f"accuracy {step.totals.accuracy:.1%}"
+        )
 
 # %%
 grid = np.stack(np.meshgrid(np.linspace(-2.2, 2.2, 160), np.linspace(-2.2, 2.2, 160)), -1).astype(np.float32)
@@ -433,8 +440,8 @@ training.analyze(clip_grad_norm=clip_grad_norm, Schedule=CosineSchedule, quick=T
 # %% [markdown]
 # ## Beside PyTorch
 #
-# PyTorch has the parts, `torch.nn.utils.clip_grad_norm_` and `torch.optim.lr_scheduler.CosineAnnealingLR`, and leaves the
-# loop to you. Its schedules are objects that step along with the epochs; `get_lr(epoch)` here is a function of the
+# PyTorch has the parts, `torch.nn.utils.clip_grad_norm_` and `torch.optim.lr_scheduler.CosineAnnealingLR`, and leaves
+# the loop to you. Its schedules are objects that step along with the epochs; `get_lr(epoch)` here is a function of the
 # epoch alone, so a run that is taken up again has the right rate without a state.
 
 # %%
@@ -460,12 +467,12 @@ else:
     print("PyTorch is not installed; the tests above stand for themselves.")
 
 # %% [markdown] question="q1" points=1
-# **Question 1.** From your table of memory: how many bytes does one more sample in the batch cost, and how many does the
-# model cost without any? At which batch are both equal?
+# **Question 1.** From your table of memory: how many bytes does one more sample in the batch cost, and how many does
+# the model cost without any? At which batch are both equal?
 
 # %% [markdown] question="q2" points=1
-# **Question 2.** At the same rate, small batches reached a lower loss in the same number of epochs. Say why, and what you
-# would change so that the large batch catches up.
+# **Question 2.** At the same rate, small batches reached a lower loss in the same number of epochs. Say why, and what
+# you would change so that the large batch catches up.
 
 # %% [markdown] question="q3" points=1
 # **Question 3.** Accumulation over eight micro-batches gives the gradient of the large batch. What does it cost in time
@@ -487,5 +494,5 @@ else:
 # - Clipping keeps the direction of all gradients together. It needs one number from all of them, before any update.
 # - Warm-up and cosine are a function of the epoch, and nothing else.
 # - Memory is a constant plus a number of bytes for each sample: you can predict what fits.
-# - Your `TrainStep`, `CosineSchedule`, `EarlyStopping` and clipping now drive `tt.Trainer`, and milestone 2 trains MNIST
-#   with them.
+# - Your `TrainStep`, `CosineSchedule`, `EarlyStopping` and clipping now drive `tt.Trainer`, and milestone 2 trains
+#   MNIST with them.
