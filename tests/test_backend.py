@@ -156,7 +156,10 @@ def test_memory_that_is_shared_read_only_or_not_in_order(backend: NumpyBackend) 
         add(fixed, tt.ones(4, dtype=tt.f64))
 
 
-def test_nan_checks_are_the_interpreters(backend: NumpyBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_checks_are_the_interpreters(
+    backend: NumpyBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the reproducer goes there
     monkeypatch.setenv("TT_NANS", "1")
     compiled = tt.compile(lambda x: x.log(), backend=backend)
     with pytest.raises(TinyTorchError, match="log made the first NaN"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_a_wrong_lowering_is_named_with_its_line(tmp_path: Path, monkeypatch: py
         with pytest.raises(VerifyError, match=r"first node that differs is .* = sqrt") as error:
             tt.verify(lambda x: ((x * 2.0 + 1.0).sqrt() - 1.0).sum(), tt.rand(5, 7), folder=str(tmp_path / "found"))
         assert error.value.loc is not None and error.value.loc.file == __file__
+        assert re.search(r"\n  at \[.*\]: expected \S+, got \S+\n  operand 0: f32\[5,7\] from \S+ to", str(error.value))
     finally:
         object.__setattr__(sqrt, "scalar", right)
     graph: Graph = parse_graph((tmp_path / "found" / "graph.ir").read_text())

@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch import backend_names
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
+from tinytorch.ir.array_words import described, first_place, number, operands_in_words
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
@@ -137,9 +138,8 @@ def reproduce(
     """Check the graph of a reproducer again, with all but its first `arguments` inputs frozen if that is given, on a
     backend (by default, machine code for this machine), with a limit of its arena; VerifyError where it still differs.
     """
-    graph = parse_graph((folder / "graph.ir").read_text())
+    graph, arrays = _read(folder)
     with np.load(folder / "arrays.npz") as saved:
-        arrays = [saved[f"input{i}"].view(v.type.dtype.numpy) for i, v in enumerate(graph.inputs)]
         eager = [
             saved[f"expected{i}"].view(v.type.dtype.numpy) if f"expected{i}" in saved else None
             for i, v in enumerate(graph.outputs)
@@ -148,6 +148,26 @@ def reproduce(
     return Check(graph, arrays, names, None, backend or backend_names.llvm(), arguments, memory_limit, precision).run(
         eager
     )
+
+
+def _read(folder: Path) -> tuple[Graph, list[Array]]:
+    """The graph of a reproducer, and its inputs."""
+    graph = parse_graph((folder / "graph.ir").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz") as saved:
+        return graph, [saved[f"input{i}"].view(v.type.dtype.numpy) for i, v in enumerate(graph.inputs)]
+
+
+def reproduce_nan(folder: Path) -> str:
+    """Run the op that made a NaN again, as TT_NANS=1 left it in `folder`: what it makes, by the reference and as
+    machine code."""
+    graph, arrays = _read(folder)
+    (node,) = graph.nodes
+    backend = backend_names.llvm()
+    compiled, _ = run_passes(graph, kernel_passes(backend.costs, backend.families))
+    results = {"the reference": evaluate(graph, arrays), backend.name: run_kernels(compiled, arrays, backend)}
+    lines = [_text(node), *([node.loc.describe()] if node.loc else []), operands_in_words(arrays)]
+    lines += [f"  {way}: {', '.join(map(described, made))}" for way, made in results.items()]
+    return "\n".join(lines)
 
 
 def run_kernels(graph: Graph, inputs: Sequence[Array], backend: Backend) -> list[Array]:
@@ -218,9 +238,9 @@ class Check:
         """Raise unless the graphs before and after a pass give the same."""
 
         def blame(bad: Comparison) -> _Difference:
-            node = _first_changed(before, after, bad.index)
-            what = f"the pass {name} (number {number}) changed {bad.output}"
-            return _Difference(f"{what}: the first node that differs is {_text(node)}", node, self.graph, self.inputs)
+            node, words = _first_changed(before, after, bad.index)
+            what = f"the pass {name} (number {number}) changed {bad.output}: the first node that differs is"
+            return _Difference(f"{what} {_text(node)}{words}", node, self.graph, self.inputs)
 
         self._expect(f"before and after {name}", before.results, after.results, blame)
 
@@ -314,16 +334,17 @@ def _all_values(graph: Graph, inputs: Sequence[Array]) -> dict[Value, Array]:
     return dict(zip(values, evaluate(everything, inputs), strict=True))
 
 
-def _first_changed(before: _Ran, after: _Ran, index: int) -> Node | None:
+def _first_changed(before: _Ran, after: _Ran, index: int) -> tuple[Node | None, str]:
     """The first node of the graph after a pass, on the way to output `index`, that gives other numbers than it did
-    before. Values that the pass left standing are compared, and outputs in their places."""
+    before, and what these are. Values that the pass left standing are compared, and outputs in their places."""
     was, now = _all_values(before.graph, before.inputs), _all_values(after.graph, after.inputs)
     was[after.graph.outputs[index]] = before.results[index]
     for node in dce(Graph("way", after.graph.inputs, after.graph.nodes, (after.graph.outputs[index],))).nodes:
         for inner in _inside(node, now):
-            if any(v in was and error_of(was[v], now[v]) > _tolerance(now[v]) for v in inner.outputs):
-                return inner
-    return None
+            for v in inner.outputs:
+                if v in was and error_of(was[v], now[v]) > _tolerance(now[v]):
+                    return inner, _in_words(was[v], now[v], [now[u] for u in inner.inputs])
+    return None, ""
 
 
 def _inside(node: Node, now: dict[Value, Array]) -> Sequence[Node]:
@@ -349,11 +370,28 @@ def _first_node(
     for i, node in enumerate(body.nodes):
         prefix = Graph("prefix", body.inputs, body.nodes[: i + 1], node.outputs)
         compiled, _ = run_passes(prefix, (dce, *to_kernels(backend.families)))
-        if _differs(compiled, operands, evaluate(prefix, operands), backend):
-            small = dce(prefix)
-            return _Difference(f"the first node that differs is {_text(node)}", node, small, operands, whole=False)
+        expected, got = evaluate(prefix, operands), run_kernels(compiled, operands, backend)
+        bad = _first_bad(compare("", [""] * len(expected), expected, got))
+        if bad is not None:
+            known = _all_values(body, operands)
+            words = _in_words(expected[bad.index], got[bad.index], [known[v] for v in node.inputs])
+            reason = f"the first node that differs is {_text(node)}{words}"
+            return _Difference(reason, node, dce(prefix), operands, whole=False)
     reason = f"its nodes are right one by one, but not fused into the {kernel.attrs['family']} kernel {_text(kernel)}"
     return _Difference(reason, kernel, own, own_inputs, whole=False)
+
+
+def _in_words(expected: Array, got: Array, operands: Sequence[Array]) -> str:
+    """Both results of a node where they are farthest apart, and its operands."""
+    if expected.shape != got.shape or not got.size:
+        return f"\n  expected {described(expected)}, got {described(got)}\n{operands_in_words(operands)}"
+    a, b = expected.astype(np.float64), got.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        far = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    far = np.where(np.isnan(far), np.inf, far)
+    place = first_place(far == far.max())
+    numbers = f"expected {number(expected[place].item())}, got {number(got[place].item())}"
+    return f"\n  at {list(place)}: {numbers}\n{operands_in_words(operands, place)}"
 
 
 def _text(node: Node | None) -> str:

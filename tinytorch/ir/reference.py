@@ -7,20 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import Loc
-from tinytorch.ir.op import Array, Op
-from tinytorch.ir.types import dtype_of
-
-
-def refuse_new_nans(op: Op, operands: Sequence[Array], results: Sequence[Array], loc: Loc | None) -> None:
-    """TinyTorchError if `op` made a NaN of operands that hold none."""
-    if any(map(_has_nan, results)) and not any(map(_has_nan, operands)):
-        raise TinyTorchError(f"{op.name} made the first NaN, from operands without any", loc)
-
-
-def _has_nan(array: Array) -> bool:
-    return dtype_of(array.dtype).is_float and bool(np.isnan(array).any())
+from tinytorch.ir.nans import refuse_new_nans
+from tinytorch.ir.op import Array
 
 
 def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> tuple[Array, ...]:
@@ -38,7 +26,7 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
             except (IndexError, FloatingPointError) as error:
                 raise type(error)(f"{error}\n  {node.loc.describe()}" if node.loc else str(error)) from None
             if check_nans:
-                refuse_new_nans(node.op, [known[v] for v in node.inputs], results, node.loc)
+                refuse_new_nans(node.op, [known[v] for v in node.inputs], node.attrs, results, node.loc)
             known.update(zip(node.outputs, results, strict=True))
             for value in (*node.inputs, *node.outputs):
                 if last[value] is node and value not in outputs:

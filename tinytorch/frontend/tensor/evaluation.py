@@ -18,8 +18,8 @@ from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import NumberError, RangeError, ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.nans import refuse_new_nans
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.reference import refuse_new_nans
 from tinytorch.ir.types import TensorType
 
 Wrap = Callable[[Array], Any]
@@ -54,7 +54,7 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
     except (ShapeError, IndexError, FloatingPointError) as error:
         raise located(error, "" if op.kind == "elementwise" else f"{op.name}: ") from None
     if not is_view and wants_nan_checks():
-        refuse_new_nans(op, arrays, [np.asarray(result)], user_loc())
+        refuse_new_nans(op, arrays, attrs, [np.asarray(result)], user_loc())
     out = wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
     if is_view and owner(out._data) is owner(arrays[0]):
         out._storage = storage_of(operands[0])

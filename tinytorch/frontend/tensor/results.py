@@ -12,8 +12,8 @@ import numpy as np
 from tinytorch.frontend.tensor.storage import storage_of, version_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, data_as_met
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.nans import refuse_new_nans
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.reference import refuse_new_nans
 
 
 def apart(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
@@ -81,7 +81,10 @@ class Several(Sequence[Any]):
     def _result(self, index: int) -> Any:
         results, made = self._results, self._results[index]
         if self._check_nans:
-            refuse_new_nans(results.op, [x.tensor._data for x in results.operands], [made._data], user_loc())
+            known: list[Array | None] = [None] * len(results)
+            known[index] = made._data
+            operands = [x.tensor._data for x in results.operands]
+            refuse_new_nans(results.op, operands, results.attrs, known, user_loc())
         out = results.wrap(made._data)
         out._storage = storage_of(made)
         if self._node is not None and out.dtype.is_float:
