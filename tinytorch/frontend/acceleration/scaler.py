@@ -176,13 +176,11 @@ class GradScaler(Tracked):
                 seen.within = None
 
     def _adapt(self, overflow: Tensor) -> None:
-        good = self._good + 1
-        grows = good >= self._growth_interval
-        larger = self._scale * self._growth_factor
-        larger = where(larger.isfinite(), larger, self._scale)
-        kept = where(grows, larger, self._scale)
-        self._scale.copy_(where(overflow, self._scale * self._backoff_factor, kept))
-        self._good.copy_(where(overflow | grows, 0, good))
+        scale, good = next_scale(
+            self._scale, self._good, overflow, self._growth_factor, self._backoff_factor, self._growth_interval
+        )
+        self._scale.copy_(scale)
+        self._good.copy_(good)
 
     def _of(self, what: str, optimizer: Any) -> _Seen:
         """The record of an optimizer."""
@@ -213,7 +211,7 @@ class GradScaler(Tracked):
                 factor = where(seen.progress > 0, 1.0, factor)
             for g in gradients:
                 g.mul_(factor.cast(g.dtype))
-            seen.overflow.copy_(where(_finite(gradients), seen.overflow, 1.0))
+            seen.overflow.copy_(where(all_finite(gradients), seen.overflow, 1.0))
             seen.progress.copy_(seen.progress.maximum(_UNSCALED))
         seen.within = None if mode.trace is None else weakref.ref(mode.trace)
 
@@ -263,13 +261,31 @@ class GradScaler(Tracked):
         self._good.copy_(np.asarray(good))
 
 
-def _finite(gradients: Sequence[Tensor]) -> Tensor:
-    """Whether all elements are, by the largest and the smallest, which are NaN where one is."""
+def all_finite(gradients: Sequence[Tensor]) -> Tensor:
+    """Whether all elements of all gradients are finite, as a bool tensor: by the largest and the smallest, which are
+    NaN where one is."""
     some = [g for g in gradients if g.numel()]
     if not some:
         return Tensor(True)
     largest, smallest = (stack([f(g).cast(f32) for g in some]) for f in (Tensor.amax, Tensor.amin))
     return (largest.amax() < np.inf) & (smallest.amin() > -np.inf)
+
+
+def next_scale(
+    scale: Tensor, good: Tensor, overflow: Tensor, growth_factor: float, backoff_factor: float, growth_interval: int
+) -> tuple[Tensor, Tensor]:
+    """The loss scale f32[] and the number of good steps in a row i64[] for the next step, behind one with these.
+
+    `overflow` (bool[]): a gradient of this step was not finite. The scale is then multiplied by `backoff_factor`, and
+    counting begins again. Else the step was good; after `growth_interval` of them the scale is multiplied by
+    `growth_factor`, unless that is infinite, and counting begins again.
+    """
+    good = good + 1
+    grows = good >= growth_interval
+    larger = scale * growth_factor
+    larger = where(larger.isfinite(), larger, scale)
+    kept = where(grows, larger, scale)
+    return where(overflow, scale * backoff_factor, kept), where(overflow | grows, 0, good)
 
 
 def _is_scale(x: float) -> bool:

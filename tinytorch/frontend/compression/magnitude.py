@@ -100,7 +100,7 @@ def prune_n_of_m(
     for name, weight in weights.items():
         if weight.ndim < 2:
             raise TinyTorchError(f"{what}: {name} is {weight.type}, which has no axis of inputs", user_loc())
-    masks = {name: _n_of_m(weight, n, m, axes.get(id(weight), 1)) for name, weight in weights.items()}
+    masks = {name: n_of_m_mask(magnitudes(weight), n, m, axes.get(id(weight), 1)) for name, weight in weights.items()}
     _put(weights, masks)
     return model
 
@@ -134,6 +134,20 @@ def _put(weights: Mapping[str, Tensor], masks: Mapping[str, Array]) -> None:
 
 
 # Scores of weights or blocks of them, and which of these are kept.
+def kept_blocks(scores: Array, sizes: Array, spared: Sequence[int], share: float) -> Array:
+    """Which of n blocks stay, bool[n], when those of smallest score go, as many as have together no more than `share`
+    of all weights, rounded to a whole number of them.
+
+    scores: f64[n]; of equal ones the first go first. sizes: i64[n], weights of each block. spared: blocks that stay.
+    """
+    order = np.argsort(scores, kind="stable")
+    order = order[~np.isin(order, spared)]
+    goes = np.cumsum(sizes[order]) <= round(share * int(sizes.sum()))
+    kept = np.ones(len(scores), np.bool_)
+    kept[order[goes]] = False
+    return kept
+
+
 def _matrix(array: Array) -> Array:
     """[outputs, inputs · window]; of a vector, one row."""
     return array.reshape(array.shape[0] if array.ndim > 1 else 1, -1)
@@ -169,12 +183,7 @@ def _largest(scores: Mapping[str, Array], sizes: Mapping[str, Array], share: flo
     ends = np.cumsum([x.size for x in scores.values()])
     starts = [0, *ends[:-1]]
     largest = [start + int(np.argmax(flat[start:end])) for start, end in zip(starts, ends, strict=True)]
-    order = np.argsort(flat, kind="stable")
-    order = order[~np.isin(order, largest)]
-    goes = np.cumsum(size[order]) <= round(share * int(size.sum()))
-    kept = np.ones(len(flat), np.bool_)
-    kept[order[goes]] = False
-    parts = np.split(kept, ends[:-1])
+    parts = np.split(kept_blocks(flat, size, largest, share), ends[:-1])
     return {name: part.reshape(x.shape) for (name, x), part in zip(scores.items(), parts, strict=True)}
 
 
@@ -184,9 +193,10 @@ def _repeated(kept: Array, weight: Tensor, rows: int, columns: int) -> Array:
     return kept.repeat(rows, 0)[:height].repeat(columns, 1)[:, :width].reshape(weight.shape)
 
 
-def _n_of_m(weight: Tensor, n: int, m: int, axis: int) -> Array:
-    """The mask that keeps the n largest of each m along an axis, of equal ones the last."""
-    values = np.moveaxis(magnitudes(weight), axis, -1)
+def n_of_m_mask(values: Array, n: int, m: int, axis: int) -> Array:
+    """True for the n largest of each m `values` along an axis, of equal ones the last; a bool array of that shape. The
+    last group is shorter where m does not divide the length."""
+    values = np.moveaxis(values, axis, -1)
     length = values.shape[-1]
     missing = -length % m
     padded = np.concatenate([values, np.full((*values.shape[:-1], missing), -1.0)], -1)
