@@ -1,4 +1,4 @@
-"""Module 16: what reuse is worth in a product, where bandwidth ends and arithmetic begins, and what 16 bits can hold."""
+"""Module 16: what reuse is worth, where bandwidth ends and arithmetic begins, and what 16 bits can hold."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def _roofline(matmul: Callable[[tt.Tensor, tt.Tensor], tt.Tensor], best: Peaks, 
     corner = best.flops / memory
     last = sizes[-1]
     reading = (
-        f"The corner of this machine lies at {corner:.1f} operations for a byte of memory: square products pass it from "
+        f"The corner of this machine lies at {corner:.1f} operations for a byte of memory: square products pass it "
+        "from "
         f"n = {6 * corner:.0f} on, a sum of two arrays (1/12) never does. At n = {last} the product reaches "
         f"{2 * last**3 / times[f'matmul {last}'] / 1e9:.0f} GFLOP/s and the sum "
         f"{last**2 / times[f'add {last}'] / 1e9:.2f}."
@@ -169,7 +170,8 @@ def _batches(matmul: Callable[[tt.Tensor, tt.Tensor], tt.Tensor], best: Peaks, q
     last = batches[-1]
     reading = (
         f"A row alone takes {each[1] * 1e6:.1f} µs, one of {last} takes {each[last] * 1e6:.2f} µs: "
-        f"{each[1] / each[last]:.1f} times less. The {4 * width**2 / 2**20:.2g} MiB of weights are read for one row as for "
+        f"{each[1] / each[last]:.1f} times less. The {4 * width**2 / 2**20:.2g} MiB of weights are read for one row "
+        "as for "
         f"{last}, which use each of them {last} times."
     )
     columns = ["rows", "operations", "bytes", "time, µs", "time for a row, µs", "roofline for a row, µs"]
@@ -235,7 +237,8 @@ def _scales(next_scale: Callable[..., tuple[tt.Tensor, tt.Tensor]], quick: bool)
     first = next(i for i, (s, limit) in enumerate(zip(used, limits, strict=True)) if s <= limit)
     late = left_out - first
     reading = (
-        f"From 2^24 the scale came below the limit after {first} steps that were left out. Of the {steps - first} steps "
+        f"From 2^24 the scale came below the limit after {first} steps that were left out. Of the {steps - first} "
+        "steps "
         f"after them {late} were, with a growth interval of {interval}: the rule finds the limit by passing it."
     )
     columns = ["steps", "left out at the beginning", "left out later", "share of steps used"]

@@ -89,10 +89,19 @@ def _rounding(quantize_int8: Callable[[tt.Tensor], tuple[tt.Tensor, tt.Tensor, t
     axes.legend(fontsize=8, loc="lower center")
     reading = (
         f"No error is above {worst:.4f} scales; that of uniform numbers has the deviation {rows[0][3]:.3f}, "
-        f"1/√12 being {12**-0.5:.3f}. What differs is the scale: the relative error is {rows[0][5]:.2%} of uniform numbers, "
-        f"{rows[1][5]:.2%} of normal ones, and {rows[4][5]:.1%} with one outlier, where {rows[4][4]} of 256 integers are used."
+        f"1/√12 being {12**-0.5:.3f}. What differs is the scale: the relative error is {rows[0][5]:.2%} of uniform "
+        "numbers, "
+        f"{rows[1][5]:.2%} of normal ones, and {rows[4][5]:.1%} with one outlier, where {rows[4][4]} of 256 integers "
+        "are used."
     )
-    columns = ["numbers", "scale", "largest error / scale", "deviation of the error / scale", "integers used", "relative error"]
+    columns = [
+        "numbers",
+        "scale",
+        "largest error / scale",
+        "deviation of the error / scale",
+        "integers used",
+        "relative error",
+    ]
     return Section("How large is the error of one rounding?", reading, Table(columns, rows), figure)
 
 
@@ -116,8 +125,10 @@ def _outliers(quantize_int8: Callable[[tt.Tensor], tuple[tt.Tensor, tt.Tensor, t
     axes.plot(factors, each, "o-", markersize=4, label="a scale for each row")
     axes.legend(fontsize=8)
     reading = (
-        f"A row that is {factors[-1]} times as large as the others leaves these an error of {whole[-1]:.0%} under one scale, "
-        f"and of {each[-1]:.2%} with a scale for each row, which is {each[-1] / each[0]:.2f} times that without the large "
+        f"A row that is {factors[-1]} times as large as the others leaves these an error of {whole[-1]:.0%} under "
+        "one scale, "
+        f"and of {each[-1]:.2%} with a scale for each row, which is {each[-1] / each[0]:.2f} times that without the "
+        "large "
         f"row. It costs {4 * len(matrix)} bytes for {matrix.size:,} weights."
     )
     columns = ["factor", "error, one scale", "error, a scale for each row", "bytes of one scale", "bytes of scales"]
@@ -153,8 +164,10 @@ def _depth(QuantizedLinear: Any, quick: bool) -> Section:
     growth = np.polyfit(np.log(at), np.log(errors["both"]), 1)[0]
     first = {name: values[0] for name, values in errors.items()}
     reading = (
-        f"One layer is off by {first['both']:.2%}: {first['weights']:.2%} by its weights alone, {first['activations']:.2%} by "
-        f"its activations alone. Behind {depth} layers it is {errors['both'][-1]:.2%}; the error grows as the number of "
+        f"One layer is off by {first['both']:.2%}: {first['weights']:.2%} by its weights alone, "
+        f"{first['activations']:.2%} by "
+        f"its activations alone. Behind {depth} layers it is {errors['both'][-1]:.2%}; the error grows as the number "
+        "of "
         f"layers to the power of {growth:.2f}, where independent errors would give 0.5."
     )
     columns = ["layers", *(f"error by {name}" for name in errors)]
@@ -204,7 +217,8 @@ def _bytes(QuantizedLinear: Any, quick: bool) -> Section:
     if torch:
         same = torch.nn.Linear(width, width)
         for n, x in inputs.items():
-            calls[f"torch f32 {n}"] = lambda x=torch.from_numpy(x.numpy().copy()): same(x)
+            same_x = torch.from_numpy(x.numpy().copy())
+            calls[f"torch f32 {n}"] = lambda same_x=same_x: same(same_x)
     with tt.no_grad():
         right = layer(inputs[64]).numpy()
         results = {"f32": right, "int8": int8(inputs[64]).numpy(),
@@ -224,8 +238,10 @@ def _bytes(QuantizedLinear: Any, quick: bool) -> Section:
     axes.legend(fontsize=8)
     gains = [times[f"f32 {n}"] / times[f"int8 {n}"] for n in batches]
     reading = (
-        f"int8 takes {forms['f32'][1] / forms['int8'][1]:.2f} times fewer bytes than f32 and was {gains[0]:.2f} times as fast "
-        f"for a batch of 1, {gains[1]:.2f} times for 64; its error is {_relative(results['int8'], right):.2%}, that of bf16 "
+        f"int8 takes {forms['f32'][1] / forms['int8'][1]:.2f} times fewer bytes than f32 and was {gains[0]:.2f} "
+        "times as fast "
+        f"for a batch of 1, {gains[1]:.2f} times for 64; its error is {_relative(results['int8'], right):.2%}, that "
+        "of bf16 "
         f"{_relative(results['bf16'], right):.2%}."
     )
     columns = ["form", "bytes of the layer", "relative error", *(f"batch {n}, µs" for n in batches)]

@@ -77,3 +77,45 @@ def test_analyses_run_and_are_whole(name: str) -> None:
         if section.table is not None:
             assert section.table.rows
             assert all(len(row) == len(section.table.columns) for row in section.table.rows)
+
+
+# What is exact in the readings: counts of operations, bytes and integers, and bounds that hold on any machine.
+def test_a_product_is_counted() -> None:
+    analysis = running.analyze("acceleration", quick=True)
+    roofline, batches, underflow, scales = (s.table for s in analysis.sections[1:])
+    assert roofline and batches and underflow and scales
+    assert roofline.rows[2][:4] == ["matmul 256", 2 * 256**3, 3 * 4 * 256**2, 256 / 6]
+    assert batches.rows[1][:3] == [8, 2 * 8 * 256**2, 4 * (256**2 + 2 * 8 * 256)]
+    zero, infinite = ([row[i] for row in underflow.rows] for i in (1, 2))
+    assert zero == sorted(zero, reverse=True) and infinite == sorted(infinite) and zero[0] > 0.01 and infinite[-1] > 0.5
+    assert all(row[4] == 0 for row in underflow.rows)  # bf16 has the exponents of f32
+    assert scales.rows[0][:2] == [60, 8]
+
+
+def test_bytes_and_errors_of_integers_are_counted() -> None:
+    rounding, scales, depth, layers = (s.table for s in running.analyze("quantization", quick=True).sections)
+    assert rounding and scales and depth and layers
+    assert all(0.45 < row[2] <= 0.501 for row in rounding.rows)  # in units of the scale
+    assert scales.rows[-1][2] < 1.05 * scales.rows[0][2] and scales.rows[-1][1] > 50 * scales.rows[0][1]
+    assert [row[1] for row in layers.rows[:3]] == [4 * 256 * 257, 2 * 256 * 257, 256 * (256 + 4 + 4 + 4)]
+    assert depth.rows[0][3] < depth.rows[-1][3] < 0.1
+
+
+def test_zeros_and_neurons_that_go_are_counted() -> None:
+    time, accuracy, layers, structure, tickets = (s.table for s in running.analyze("compression", quick=True).sections)
+    assert time and accuracy and layers and structure and tickets
+    dense = 4 * (2 * 256 * 257 + 10 * 257)
+    assert [row[1] for row in time.rows] == [dense] * 3
+    kept = 256 - round(0.9 * 256)
+    assert time.rows[-1][2] == 4 * (kept * (257 + kept + 1) + 10 * (kept + 1))
+    assert [round(row[0], 3) for row in accuracy.rows] == [0, 0.8, 0.95] and accuracy.rows[0][1] > 0.8
+    assert layers.rows[1][2:5] == pytest.approx([0.9] * 3, abs=1e-3)
+    assert [row[0] for row in tickets.rows] == pytest.approx([1, 0.5, 0.25], abs=1e-3)
+
+
+def test_statistics_hold_what_they_claim() -> None:
+    noise, alike, batches, frontier, energy = (s.table for s in running.analyze("benchmarking", quick=True).sections)
+    assert noise and alike and batches and frontier and energy
+    assert all(row[2] < row[1] and row[4] > 0.8 for row in noise.rows)  # medians differ less than means
+    assert alike.rows[0][1] <= 0.05 < alike.rows[0][2] and alike.rows[-1][1] > 0.9
+    assert {row[3] for row in frontier.rows} <= {"yes", "no"} and energy.rows[0][1] == 2 * 64 * 256 * (64 + 256 + 10)
