@@ -29,11 +29,11 @@ def vectorized_matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     require_tensor("vectorized_matmul", a)
     require_tensor("vectorized_matmul", b)
-    return _product(a.type, b.type)(a, b)
+    return compiled_product(a.type, b.type)(a, b)
 
 
 @functools.lru_cache(_KEPT)
-def _product(a: TensorType, b: TensorType) -> Any:
+def compiled_product(a: TensorType, b: TensorType) -> Any:
     """The compiled product of operands of these types."""
 
     def matmul(a: Tensor, b: Tensor) -> Tensor:

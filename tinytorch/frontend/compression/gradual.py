@@ -13,6 +13,15 @@ from tinytorch.frontend.module import Module
 __all__ = ["GradualPruning"]
 
 
+def sparsity_at(epoch: float, begin: int, end: int, start: float, sparsity: float) -> float:
+    """The share of zeros in an epoch: 0 before `begin`, from `start` there to `sparsity` from `end` on, by the cube of
+    what is left to do."""
+    if epoch < begin:
+        return 0.0
+    done = 1.0 if epoch >= end else (epoch - begin) / (end - begin)
+    return sparsity + (start - sparsity) * (1 - done) ** 3
+
+
 class GradualPruning:
     """Prunes a model by magnitude before each epoch, from a sparsity of `start` to `sparsity`, so that training makes
     up for each step; for `Trainer.fit(before_epoch=GradualPruning(model, …))`.
@@ -52,10 +61,7 @@ class GradualPruning:
 
     def sparsity_at(self, epoch: float) -> float:
         """The share of zeros in an epoch; 0 before `begin`."""
-        if epoch < self.begin:
-            return 0.0
-        done = 1.0 if epoch >= self.end else (epoch - self.begin) / (self.end - self.begin)
-        return self.sparsity + (self.start - self.sparsity) * (1 - done) ** 3
+        return sparsity_at(epoch, self.begin, self.end, self.start, self.sparsity)
 
     def __call__(self, epoch: int) -> None:
         """Prune as far as this epoch asks for."""

@@ -75,8 +75,9 @@ def measure_sparsity(model: Module) -> Sparsity:
     arguments.instance("measure_sparsity", "model", model, Module)
     quantized = {name: b for name, b in model.named_buffers() if b.dtype == i8 and b.ndim >= 2}
     tensors = {**dict(model.named_parameters()), **quantized}
-    return Sparsity({name: _zeros(t) for name, t in tensors.items()}, (*prunable(model), *quantized))
+    return Sparsity({name: zeros_of(t) for name, t in tensors.items()}, (*prunable(model), *quantized))
 
 
-def _zeros(tensor: Tensor) -> Zeros:
+def zeros_of(tensor: Tensor) -> Zeros:
+    """How many elements of a tensor are 0 or -0.0, and how many there are; NaN is no zero."""
     return Zeros(tensor.numel() - int(np.count_nonzero(tensor.numpy().astype(np.float64))), tensor.numel())

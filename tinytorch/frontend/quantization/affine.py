@@ -55,13 +55,19 @@ def quantize_int8(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     0 stands for itself exactly, and no element is off by more than scale / 2 (and what f32 rounds off). Elements that
     are all equal to 0, or none, have the scale 1. TinyTorchError for integers, and for NaNs and infinities.
     """
-    if not require_tensor("quantize_int8", tensor).dtype.is_float:
-        raise arguments.wrong_type("quantize_int8", "tensor", "a tensor of floats", tensor)
-    x = as_array(tensor).astype(np.float32)
-    require_numbers("quantize_int8", "tensor", x)
+    x = floats_of("quantize_int8", tensor)
     scale, zero_point = affine_parameters(float(x.min(initial=0.0)), float(x.max(initial=0.0)), 8)
     q = np.clip(np.rint(x / np.float32(scale)) + zero_point, 0, 255) - 128
     return Tensor(q.astype(np.int8)), Tensor(np.float32(scale)), Tensor(np.int32(zero_point - 128))
+
+
+def floats_of(what: str, tensor: Tensor) -> Array:
+    """The elements of a tensor in f32; TinyTorchError for integers, and for NaNs and infinities."""
+    if not require_tensor(what, tensor).dtype.is_float:
+        raise arguments.wrong_type(what, "tensor", "a tensor of floats", tensor)
+    x = as_array(tensor).astype(np.float32)
+    require_numbers(what, "tensor", x)
+    return x
 
 
 def affine_parameters(low: float, high: float, bits: int) -> tuple[float, int]:

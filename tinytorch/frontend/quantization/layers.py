@@ -78,7 +78,7 @@ class QuantizedWeights(Module):
         return self.weight_int8.cast(f32) * scale
 
 
-class _Products(QuantizedWeights):
+class QuantizedProducts(QuantizedWeights):
     """What layers of products share: the scale of their activations, and a bias."""
 
     bias: Tensor | None
@@ -138,7 +138,7 @@ class _Products(QuantizedWeights):
         return f"{kind}, weights of {self.weight_bits} bits, activations of {self.activation_bits}, {self.scheme}"
 
 
-class QuantizedLinear(_Products):
+class QuantizedLinear(QuantizedProducts):
     """x @ weight.T + bias with products of bytes: x [..., in_features] to [..., out_features].
 
     Activations are quantized for each row of x, or by `input_scale`; sums of products are exact in i32, and turned
@@ -198,7 +198,7 @@ class QuantizedLinear(_Products):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}, {self._described()}"
 
 
-class QuantizedConv2d(_Products):
+class QuantizedConv2d(QuantizedProducts):
     """`Conv2d` with products of bytes: [batch, in_channels, height, width] to [batch, out_channels, …].
 
     Activations are quantized for each image, or by `input_scale`. Zeros around the image are the integer zero point.
