@@ -130,8 +130,9 @@ class _Task:
     `trained` those after."""
 
     def __init__(self, quick: bool) -> None:
-        self.steps = 60 if quick else 300
-        self.shares = (0.0, 0.8, 0.95) if quick else (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+        self.quick = quick
+        self.steps = 120 if quick else 300
+        self.shares = (0.0, 0.5, 0.8, 0.9) if quick else (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
         rng = np.random.default_rng(0)
         centres = rng.standard_normal((60, _INPUTS))
         self.train, self.test = (self._points(rng, centres, n) for n in (8192, 4096))
@@ -243,8 +244,7 @@ def _structure(task: _Task, magnitude_prune: Callable[..., Any]) -> Section:
     task.put(task.trained)
     whole = sum(p.numel() for p in task.model.parameters() if p.ndim > 1)
     rows: list[tuple[float, int, float, float, float]] = []
-    patterns = task.shares[1:-1] or task.shares[1:]
-    for share in (0.1, 0.25, 0.5, 0.75) if len(patterns) > 2 else (0.25, 0.5):
+    for share in (0.25, 0.5) if task.quick else (0.1, 0.25, 0.5, 0.75):
         task.put(task.trained)
         smaller = _shrunk(task.model, task.test[0][:2], share)
         left = sum(p.numel() for p in smaller.parameters() if p.ndim > 1)
@@ -269,7 +269,7 @@ def _tickets(task: _Task, magnitude_prune: Callable[..., Any], measure_sparsity:
     rng = np.random.default_rng(1)
     rows: list[tuple[float, float, float]] = []
     task.put(task.trained)
-    for number in range(3 if len(task.shares) < 4 else 7):
+    for number in range(3 if task.quick else 7):
         magnitude_prune(task.model, 1 - 0.5**number)
         left = 1 - float(measure_sparsity(task.model))
         task.model.load_state_dict(_others(task.start, rng))  # under the masks: what is pruned stays 0
