@@ -1,36 +1,29 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 16 Acceleration
+# # Module 16: Acceleration
 #
 # Two programs do the same 268 million operations. One takes ten seconds, the other two milliseconds. Nothing in the
-# mathematics tells them apart. What does is how often a number that has been loaded is used again, how many operations
-# one instruction does, and how many bytes a number takes.
+# mathematics tells them apart. What does is how often a number that has been loaded is used again, how many
+# operations one instruction does, and how many bytes a number takes.
 #
 # In this lesson you build both of the levers that a framework has:
 #
-# 1. **Reuse.** You write a product of matrices in blocks, count what it loads, and then hand the product to the compiler.
-# 2. **Fewer bits.** Products can be computed in 16-bit floats, if small gradients are kept from vanishing. You write the
-#    two functions that do this, and train with them.
+# 1. **Reuse.** You write a product of matrices in blocks, count what it loads, and then hand the product to the
+#    compiler.
+# 2. **Fewer bits.** Products can be computed in 16-bit floats, if small gradients are kept from vanishing. You
+#    write the two functions that do this, and train with them.
 #
-# You need modules 01 to 15. The lesson takes about 90 minutes.
+# *Time: about 90 minutes. You need modules 01 to 15.*
 
 # %%
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 import tinytorch as tt
+from tinytorch import Tensor, f32, stack, where
+from tinytorch.frontend.acceleration.products import compiled_product
+from tinytorch.frontend.tensor.gradients import require_tensor
 
 rng = np.random.default_rng(0)
 
@@ -38,8 +31,8 @@ rng = np.random.default_rng(0)
 # ## The mathematics: operations for a byte
 #
 # A product of matrices [m, k] @ [k, n] needs, for each of its mn results, k multiplications and k additions: 2mkn
-# operations. Its operands and its result are mk + kn + mn numbers. Divide the operations by the bytes that are moved, and
-# you have the **intensity**. For square matrices of f32, each moved once,
+# operations. Its operands and its result are mk + kn + mn numbers. Divide the operations by the bytes that are
+# moved, and you have the **intensity**. For square matrices of f32, each moved once,
 #
 # $$\frac{2n^3}{4 \cdot 3n^2} = \frac{n}{6} \text{ operations for a byte.}$$
 #
@@ -47,27 +40,29 @@ rng = np.random.default_rng(0)
 #
 # $$\text{time} \ge \max\left(\frac{\text{operations}}{P}, \frac{\text{bytes}}{B}\right),$$
 #
-# so it does at most min(P, I B) operations a second. This is the **roofline**. Left of the corner I = P/B, memory is the
-# limit; right of it, arithmetic is. A product of large matrices lies far to the right, *if* every number is moved once.
-# Three plain loops are not so kind: they move a number each time they use it.
+# so it does at most min(P, I B) operations a second. This is the **roofline**. Left of the corner I = P/B, memory
+# is the limit; right of it, arithmetic is. A product of large matrices lies far to the right, *if* every number is
+# moved once. Three plain loops are not so kind: they move a number each time they use it.
 
 # %% [markdown]
 # ## Part 1: reuse
 #
-# Let the caches hold three blocks of b by b numbers, one of each matrix. Cut all three matrices into such blocks. A block of
-# the result is a sum of products of blocks:
+# Let the caches hold three blocks of b by b numbers, one of each matrix. Cut all three matrices into such blocks. A
+# block of the result is a sum of products of blocks:
 #
 # $$C_{IJ} = \sum_K A_{IK} B_{KJ}$$
 #
-# Each product of two blocks loads 2b² numbers and does 2b³ operations. There are (n/b)³ of them, so all together load
-# 2n³/b numbers: b times fewer than the plain loops, which load 2n³.
+# Each product of two blocks loads 2b² numbers and does 2b³ operations. There are (n/b)³ of them, so all together
+# load 2n³/b numbers: b times fewer than the plain loops, which load 2n³.
 #
 # ### Exercise 1: a product in blocks
 #
 # 1. Make the result, zeros of shape [m, n], f32.
 # 2. Go through the blocks of rows i, of columns j, and of the inner axis k, in steps of `block`.
-# 3. Add the product of the block of `a` at (i, k) and the block of `b` at (k, j) to the block of the result at (i, j).
+# 3. Add the product of the block of `a` at (i, k) and the block of `b` at (k, j) to the block of the result at (i,
+#    j).
 # 4. The last block of an axis may be smaller. Slices of numpy end at the end of the array by themselves.
+
 
 # %% exercise="blocked_matmul"
 # Hint: three loops of the form `for i in range(0, m, block):`; a block of a is `a[i : i + block, k : k + block]`.
@@ -85,6 +80,7 @@ def blocked_matmul(a, b, block=32):
                 out[rows, columns] += a[rows, terms] @ b[terms, columns]
     return out
     ### END SOLUTION
+
 
 # %% test="blocked_matmul"
 for m, k, n, block in ((64, 64, 64, 32), (10, 7, 5, 4), (33, 65, 17, 16), (1, 9, 1, 2), (5, 5, 5, 100)):
@@ -115,6 +111,7 @@ assert max(max(sizes) for sizes in seen) == 8 and len(seen) == 27, "no block is 
 # %% [markdown]
 # The same operations, loaded three ways. Look at the column of numbers that were loaded, and at the times.
 
+
 # %%
 def loaded(n, block):
     """Numbers that a product of [n, n] matrices loads, in blocks."""
@@ -130,24 +127,20 @@ for block in (4, 16, 64, 256):
     print(f"{block:5} {loaded(n, block):16,} {(time.perf_counter() - start) * 1e3:10.2f}")
 
 # %% [markdown]
-# Part of that time is Python's, which runs (n/b)³ steps. A compiled kernel has no such cost and still wants blocks, in
-# three sizes at once: a block of sums that fits into the registers, one of operands that fits into the first cache, one
-# for the second. Beside this it uses vectors (16 f32 in one AVX-512 instruction), fused multiply-adds (two operations in
-# one), and a thread for each core.
+# Part of that time is Python's, which runs (n/b)³ steps. A compiled kernel has no such cost and still wants blocks,
+# in three sizes at once: a block of sums that fits into the registers, one of operands that fits into the first
+# cache, one for the second. Beside this it uses vectors (16 f32 in one AVX-512 instruction), fused multiply-adds
+# (two operations in one), and a thread for each core.
 #
 # ### Exercise 2: the product, compiled
 #
-# `compiled_product(type_a, type_b)` gives a compiled function for operands of these very types, and keeps it. With it,
-# `vectorized_matmul` is short:
+# `compiled_product(type_a, type_b)` gives a compiled function for operands of these very types, and keeps it. With
+# it, `vectorized_matmul` is short:
 #
 # 1. Check both operands with `require_tensor(what, operand)`. It raises an error that names the caller, `what`.
 # 2. Ask for the product of the types of `a` and `b`, and call it.
 
 # %% exercise="vectorized_matmul"
-from tinytorch import Tensor
-from tinytorch.frontend.acceleration.products import compiled_product
-from tinytorch.frontend.tensor.gradients import require_tensor
-
 # Hint: a tensor knows its type: `a.type` prints as f32[64,128].
 #| solution
 
@@ -179,8 +172,8 @@ compiled
 # %% [markdown]
 # ## Part 2: sixteen bits
 #
-# A number in half the bytes moves twice as fast, and many processors multiply 16-bit floats at twice the rate or more.
-# There are two kinds:
+# A number in half the bytes moves twice as fast, and many processors multiply 16-bit floats at twice the rate or
+# more. There are two kinds:
 #
 # | | exponent | fraction | smallest positive | largest | step at 1 |
 # | --- | --- | --- | --- | --- | --- |
@@ -188,7 +181,8 @@ compiled
 # | bf16 | 8 bits | 7 bits | 9.2e-41 | 3.4e38 | 7.8e-3 |
 # | f16 | 5 bits | 10 bits | 6.0e-8 | 65504 | 9.8e-4 |
 #
-# bf16 has the range of f32 and three digits less. f16 is finer, but gradients are often below 6e-8, and there they are 0.
+# bf16 has the range of f32 and three digits less. f16 is finer, but gradients are often below 6e-8, and there they
+# are 0.
 
 # %%
 tiny = tt.Tensor([1e-2, 1e-5, 1e-7, 1e-9])
@@ -200,19 +194,19 @@ print("bf16:", tiny.cast(tt.bf16).cast(tt.f32))
 #
 # $$\nabla (s L) = s \, \nabla L.$$
 #
-# Multiply the loss by s, and all gradients are s times as large, now inside the range of f16. Parameters are kept in f32
-# (**master weights**), and there the gradients are divided by s again.
+# Multiply the loss by s, and all gradients are s times as large, now inside the range of f16. Parameters are kept
+# in f32 (**master weights**), and there the gradients are divided by s again.
 #
-# Which s? As large as possible, but not so large that a gradient overflows. That is not known beforehand, and it changes
-# while the model learns. So the rule finds it by trying:
+# Which s? As large as possible, but not so large that a gradient overflows. That is not known beforehand, and it
+# changes while the model learns. So the rule finds it by trying:
 #
 # - If a gradient is infinite or NaN, the step is left out, and the scale is halved.
 # - After so many good steps in a row, the scale is doubled.
 #
 # ### Exercise 3: is everything finite?
 #
-# A single infinity in a single gradient spoils the step, and must be found in all of them. Return a *tensor* of one bool:
-# a Python `if` on it would end the trace of a compiled step.
+# A single infinity in a single gradient spoils the step, and must be found in all of them. Return a *tensor* of one
+# bool: a Python `if` on it would end the trace of a compiled step.
 #
 # 1. Leave out gradients without elements (`g.numel()`); if none is left, the answer is `Tensor(True)`.
 # 2. Find the largest and the smallest element of each, cast to f32. Both are NaN where an element is NaN.
@@ -220,12 +214,6 @@ print("bf16:", tiny.cast(tt.bf16).cast(tt.f32))
 # 4. All are finite if the one is below infinity and the other above minus infinity. A comparison with NaN is false.
 
 # %% exercise="all_finite"
-from collections.abc import Sequence
-
-import numpy as np
-
-from tinytorch import Tensor, f32, stack
-
 # Hint: `g.amax()`, `g.amin()`, `stack([...]).amax()`; combine two bool tensors with `&`.
 #| solution
 
@@ -252,8 +240,8 @@ assert not bool(compiled_all_finite(tt.Tensor([1.0, -np.inf, 1.0]), tt.ones(2, 2
 # %% [markdown]
 # ### Exercise 4: the next scale
 #
-# The rule in tensors, again without `if`, so that it is a part of the compiled step. `where(condition, a, b)` takes `a`
-# where the condition is true.
+# The rule in tensors, again without `if`, so that it is a part of the compiled step. `where(condition, a, b)` takes
+# `a` where the condition is true.
 #
 # 1. Count the step: `good + 1`.
 # 2. The scale grows if there are now `growth_interval` good steps in a row or more.
@@ -262,10 +250,9 @@ assert not bool(compiled_all_finite(tt.Tensor([1.0, -np.inf, 1.0]), tt.ones(2, 2
 # 5. The count starts again from 0 after an overflow and after a growth.
 
 # %% exercise="next_scale"
-from tinytorch import Tensor, where
-
 # Hint: write the result for a good step first, then choose: `where(overflow, …, …)`. `|` is "or" of two bool tensors.
 #| solution
+
 
 # %% test="next_scale"
 def step_of(scale, good, overflow, interval=3):
@@ -276,7 +263,9 @@ def step_of(scale, good, overflow, interval=3):
 
 assert step_of(1024, 0, False) == (1024, 1), "a good step is counted, and changes no scale"
 assert step_of(1024, 1, False) == (1024, 2), "two good steps are not three"
-assert step_of(1024, 2, False) == (2048, 0), "the third good step in a row doubles the scale, and the count begins again"
+assert step_of(1024, 2, False) == (2048, 0), (
+    "the third good step in a row doubles the scale, and the count begins again"
+)
 assert step_of(1024, 0, True) == (512, 0), "an overflow halves the scale"
 assert step_of(1024, 2, True) == (512, 0), "an overflow halves the scale also where it would have grown"
 assert step_of(2.0**127, 2, False) == (2.0**127, 0), "a scale that would be infinite stays"
@@ -304,8 +293,8 @@ rule
 # %% [markdown]
 # ## A step of training in mixed precision
 #
-# Everything together, by hand: the loss is scaled, products run in f16 (`tt.autocast`), gradients are looked at, divided
-# by the scale, and used only if they are finite. The last column says whether the step was left out.
+# Everything together, by hand: the loss is scaled, products run in f16 (`tt.autocast`), gradients are looked at,
+# divided by the scale, and used only if they are finite. The last column says whether the step was left out.
 
 # %%
 tt.manual_seed(0)
@@ -334,8 +323,9 @@ for step in range(24):
         print(f"{step:4} {used:11,.0f} {float(loss):8.4f}   {'' if finite else 'yes'}")
 
 # %% [markdown]
-# The framework's `MixedPrecisionTrainer` does this for you, in one compiled step, with the very functions that you wrote.
-# The final losses in f32, bf16 and f16 should agree to about two digits.
+# The framework's `MixedPrecisionTrainer` does this for you, in one compiled step, with the very functions that you
+# wrote. The final losses in f32, bf16 and f16 should agree to about two digits.
+
 
 # %%
 def trained(dtype):
@@ -365,24 +355,25 @@ from analyses import acceleration
 acceleration.analyze(vectorized_matmul=vectorized_matmul, next_scale=next_scale, quick=True).show()
 
 # %% [markdown] question="q1" points=2
-# **Question 1.** Take the corner P/B of the roofline from the second table's reading. Which batch does a Linear layer of
-# 1024 inputs and 1024 outputs need, so that arithmetic is the limit? Show the calculation. Compare it with the batch at
-# which the measured time of a row stops falling, and say what the difference may come from.
+# **Question 1.** Take the corner P/B of the roofline from the second table's reading. Which batch does a Linear
+# layer of 1024 inputs and 1024 outputs need, so that arithmetic is the limit? Show the calculation. Compare it with
+# the batch at which the measured time of a row stops falling, and say what the difference may come from.
 
 # %% [markdown] question="q2" points=2
-# **Question 2.** From the table of loss scales: which range of scales loses fewer than one gradient in a thousand and makes
-# none infinite? Why does the rule try a larger scale from time to time, although each try that fails costs a step?
+# **Question 2.** From the table of loss scales: which range of scales loses fewer than one gradient in a thousand
+# and makes none infinite? Why does the rule try a larger scale from time to time, although each try that fails
+# costs a step?
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** Your step by hand asked `bool(all_finite(gradients))` in Python. Why can a compiled step not do this, and
-# what does the trainer do instead, so that a step with infinite gradients changes nothing?
+# **Question 3.** Your step by hand asked `bool(all_finite(gradients))` in Python. Why can a compiled step not do
+# this, and what does the trainer do instead, so that a step with infinite gradients changes nothing?
 
 # %% [markdown]
 # ## What PyTorch does
 #
-# PyTorch has the same two parts: `torch.autocast` chooses the dtype of each op, `torch.amp.GradScaler` scales. Its scaler
-# reads the flag back to Python in each step; the step here stays one graph, and leaves its update out by `where`. The rule is
-# the same, and the numbers should be the same.
+# PyTorch has the same two parts: `torch.autocast` chooses the dtype of each op, `torch.amp.GradScaler` scales. Its
+# scaler reads the flag back to Python in each step; the step here stays one graph, and leaves its update out by
+# `where`. The rule is the same, and the numbers should be the same.
 
 # %%
 try:

@@ -1,21 +1,9 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 17 Quantization
+# # Module 17: Quantization
 #
-# A trained network is a list of numbers, each of 32 bits. Most of these bits say nothing that the network needs. Keep 8 of
-# them, and the model takes a fourth of the memory; multiply integers instead of floats, and a processor does four times as
-# many multiplications with one instruction.
+# A trained network is a list of numbers, each of 32 bits. Most of these bits say nothing that the network needs.
+# Keep 8 of them, and the model takes a fourth of the memory; multiply integers instead of floats, and a processor
+# does four times as many multiplications with one instruction.
 #
 # The difficulty is to lose bits where they do not matter. In this lesson you write
 #
@@ -23,12 +11,28 @@
 # 2. `quantize_int8`, which makes integers of a tensor,
 # 3. a **layer whose product is one of integers**, `QuantizedLinear`. It does not turn its weights back into floats.
 #
-# You need modules 01 to 16. The lesson takes about 100 minutes.
+# *Time: about 100 minutes. You need modules 01 to 16.*
 
 # %%
+import math
+from typing import Self
+
 import numpy as np
 
 import tinytorch as tt
+from tinytorch import Linear, ShapeError, Tensor, f32, i32
+from tinytorch.frontend import arguments
+from tinytorch.frontend.quantization.affine import (
+    LEAST_RANGE,
+    Activations,
+    QuantizedRows,
+    floats_of,
+    largest_activation,
+    quantize_on_the_fly,
+)
+from tinytorch.frontend.quantization.layers import QuantizedProducts, Range
+from tinytorch.frontend.quantization.settings import Settings
+from tinytorch.ir.loc import user_loc
 
 rng = np.random.default_rng(0)
 
@@ -39,31 +43,27 @@ rng = np.random.default_rng(0)
 #
 # $$x \approx s \, (q - z)$$
 #
-# s is the **scale**, the width of one step. z is the **zero point**, the integer that stands for 0. With 8 bits, q is one of
-# 0 … 255. To cover a range [low, high],
+# s is the **scale**, the width of one step. z is the **zero point**, the integer that stands for 0. With 8 bits, q
+# is one of 0 … 255. To cover a range [low, high],
 #
 # $$s = \frac{\text{high} - \text{low}}{255}, \qquad z = \text{round}\left(\frac{-\text{low}}{s}\right), \qquad
 # q = \text{clip}\left(\text{round}\left(\frac{x}{s}\right) + z,\ 0,\ 255\right).$$
 #
 # Rounding is off by at most half a step, s/2. Two demands make the details:
 #
-# - **0 must be exact.** A padded image, a ReLU, a mask: networks are full of zeros, and a zero that became 0.003 would add up.
-#   So z is an *integer*, and the range is widened until it holds 0.
+# - **0 must be exact.** A padded image, a ReLU, a mask: networks are full of zeros, and a zero that became 0.003
+#   would add up. So z is an *integer*, and the range is widened until it holds 0.
 # - **A range of width 0 must not divide by 0.** A tensor of zeros has the scale 1.
 #
 # ### Exercise 1: scale and zero point
 #
 # 1. Widen the range so that it holds 0.
 # 2. If it is narrower than `LEAST_RANGE`, return a scale of 1.0 and a zero point of 0.
-# 3. The scale is the width over the largest integer, rounded to f32: `float(np.float32(...))`. Rounded once here, it is the
-#    same number in all later calculations.
+# 3. The scale is the width over the largest integer, rounded to f32: `float(np.float32(...))`. Rounded once here,
+#    it is the same number in all later calculations.
 # 4. The zero point is `-low / scale`, rounded, and clipped to 0 … the largest integer.
 
 # %% exercise="affine_parameters"
-import numpy as np
-
-from tinytorch.frontend.quantization.affine import LEAST_RANGE, largest_activation
-
 # Hint: `largest_activation(bits)` is 2**bits - 1. `round` of Python rounds halves to even, which is what we want.
 #| solution
 
@@ -81,8 +81,8 @@ assert affine_parameters(-1.0, 1.0, 7)[0] == np.float32(2 / 127), "7 bits have t
 # %% [markdown]
 # ### Exercise 2: a tensor as integers
 #
-# `quantize_int8` returns q as i8, the scale as an f32 tensor, and the zero point as an i32 tensor. i8 goes from -128 to 127,
-# so both q and z are moved by 128: their difference stays the same.
+# `quantize_int8` returns q as i8, the scale as an f32 tensor, and the zero point as an i32 tensor. i8 goes from
+# -128 to 127, so both q and z are moved by 128: their difference stays the same.
 #
 # 1. `floats_of("quantize_int8", tensor)` gives the elements as an array of f32, or an error for NaN and infinities.
 # 2. Find scale and zero point for the least and the largest element, with 8 bits.
@@ -91,11 +91,6 @@ assert affine_parameters(-1.0, 1.0, 7)[0] == np.float32(2 / 127), "7 bits have t
 # 5. Return the three tensors.
 
 # %% exercise="quantize_int8"
-import numpy as np
-
-from tinytorch import Tensor
-from tinytorch.frontend.quantization.affine import floats_of
-
 # Hint: `x.min(initial=0.0)` is also defined for an empty array. `np.rint` rounds halves to even.
 #| solution
 
@@ -118,7 +113,9 @@ assert quantize_int8(tt.zeros(3))[0].tolist() == [-128] * 3 and float(quantize_i
 for low, high in ((0.5, 9.0), (-4.0, -0.25), (-1e-3, 1e4), (0.0, 1e-20)):
     x = rng.uniform(low, high, 500).astype(np.float32)
     theirs, ours = tt.quantize_int8(tt.Tensor(x)), quantize_int8(tt.Tensor(x))
-    assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(theirs, ours)), f"a range of [{low}, {high}]"
+    assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(theirs, ours, strict=True)), (
+        f"a range of [{low}, {high}]"
+    )
 for bad in (tt.Tensor([1.0, np.nan]), tt.Tensor([np.inf]), tt.Tensor([1, 2])):
     try:
         quantize_int8(bad)
@@ -129,7 +126,8 @@ assert quantize_int8(tt.ones(0, 3))[0].shape == (0, 3)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How good is it? 8 bits keep about two digits. One outlier spoils this for all others, since the steps must reach it.
+# How good is it? 8 bits keep about two digits. One outlier spoils this for all others, since the steps must reach
+# it.
 
 # %%
 x = rng.standard_normal(10_000).astype(np.float32)
@@ -141,40 +139,39 @@ for outlier in (3, 10, 100, 1000):
     print(f"{max(outlier, x.max()):14.4g} {np.sqrt((error**2).mean() / (x**2).mean()):30.2%} {len(np.unique(q)):24}")
 
 # %% [markdown]
-# This is why weights get a scale for each *row* (each output), and activations one for each row of the batch: an outlier then
-# spoils its own row alone.
+# This is why weights get a scale for each *row* (each output), and activations one for each row of the batch: an
+# outlier then spoils its own row alone.
 #
 # ## A product of integers
 #
-# Take a row of activations, x ≈ s_x (q_x - z), and a row of weights, w ≈ s_w q_w (symmetric: their zero point is 0). Then
+# Take a row of activations, x ≈ s_x (q_x - z), and a row of weights, w ≈ s_w q_w (symmetric: their zero point is
+# 0). Then
 #
-# $$\sum_k x_k w_k \approx s_x s_w \sum_k (q_{x,k} - z) \, q_{w,k} = s_x s_w \left(\sum_k q_{x,k} \, q_{w,k} - z \sum_k q_{w,k}\right).$$
+# $$\sum_k x_k w_k \approx s_x s_w \sum_k (q_{x,k} - z) \, q_{w,k}
+# = s_x s_w \left(\sum_k q_{x,k} \, q_{w,k} - z \sum_k q_{w,k}\right).$$
 #
-# The first sum is a product of matrices of *bytes*, added up in i32: this is the work, and it is exact. The second depends on
-# the weights alone, so it is computed once, when the layer is made (`weight_sums`). The rest is one multiplication for each
-# result.
+# The first sum is a product of matrices of *bytes*, added up in i32: this is the work, and it is exact. The second
+# depends on the weights alone, so it is computed once, when the layer is made (`weight_sums`). The rest is one
+# multiplication for each result.
 #
-# Notice what does *not* happen: nobody makes floats of the weights and multiplies those. That would save memory but no time.
+# Notice what does *not* happen: nobody makes floats of the weights and multiplies those. That would save memory but
+# no time.
 #
 # ### Exercise 3: from sums back to floats
 #
-# `sums` is i32[rows, outputs]. `x` holds the activations: `x.scale` and `x.zero_point` broadcast to it (a zero point of None
-# stands for 0). `weight_sums` and `weight_scale` have one number for each output.
+# `sums` is i32[rows, outputs]. `x` holds the activations: `x.scale` and `x.zero_point` broadcast to it (a zero
+# point of None stands for 0). `weight_sums` and `weight_scale` have one number for each output.
 #
 # 1. Subtract `x.zero_point * weight_sums` from the sums, in integers, if there is a zero point.
-# 2. Cast to f32, and multiply by both scales. The scale of the weights may have been given another dtype: cast it, too.
+# 2. Cast to f32, and multiply by both scales. The scale of the weights may have been given another dtype: cast it,
+#    too.
 # 3. Add the bias, in f32, if there is one.
 
 # %% exercise="dequantize"
-from tinytorch import Tensor, f32
-from tinytorch.frontend.quantization.affine import Activations
-
 # Hint: in which order you multiply the scales does not matter here. The framework takes the one with fewer operations.
 #| solution
 
 # %% test="dequantize"
-from tinytorch.frontend.quantization.affine import quantize_on_the_fly
-
 x = tt.Tensor(rng.standard_normal((5, 8)).astype(np.float32) + 0.5)
 given = quantize_on_the_fly(x, (-1,), 8, symmetric=False)
 weights = rng.integers(-127, 128, (3, 8)).astype(np.int8)
@@ -199,26 +196,17 @@ np.testing.assert_allclose(
 # %% [markdown]
 # ### Exercise 4: the layer
 #
-# Its parts are there: `_require_floats` checks the input, `_activations(rows, axes)` makes bytes of it (a scale for each row),
-# `weight_int8` holds the weights [out_features, in_features]. Write `forward`:
+# Its parts are there: `_require_floats` checks the input, `_activations(rows, axes)` makes bytes of it (a scale for
+# each row), `weight_int8` holds the weights [out_features, in_features]. Write `forward`:
 #
 # 1. Check the input, and that its last axis is `in_features`: else a `ShapeError`.
 # 2. Bring it into the shape [rows, in_features], in f32.
 # 3. Make bytes of it, along the last axis.
-# 4. The sums are the product of the bytes with the transposed weights, *with `dtype=i32`*: `a.matmul(b, dtype=i32)`.
+# 4. The sums are the product of the bytes with the transposed weights, *with `dtype=i32`*: `a.matmul(b,
+#    dtype=i32)`.
 # 5. `dequantize` them, cast to the input's dtype, and give them the shape [..., out_features].
 
 # %% exercise="quantized_linear"
-import math
-from typing import Self
-
-from tinytorch import Linear, ShapeError, Tensor, f32, i32
-from tinytorch.frontend import arguments
-from tinytorch.frontend.quantization.affine import QuantizedRows
-from tinytorch.frontend.quantization.layers import QuantizedProducts, Range
-from tinytorch.frontend.quantization.settings import Settings
-from tinytorch.ir.loc import user_loc
-
 # Hint: the number of rows is `math.prod(x.shape[:-1])`, which is 1 for a vector.
 #| solution
 
@@ -233,7 +221,9 @@ for shape in ((10, 64), (64,), (2, 3, 64), (0, 64)):
     if x.numel():
         error = float(((found - right) ** 2).mean().sqrt() / (right**2).mean().sqrt())
         assert error < 0.02, f"the error of the layer is {error:.1%}, and should be below 2 %"
-    assert np.array_equal(found.numpy(), tt.QuantizedLinear.from_float(layer)(x).numpy()), "the very bits of the framework's"
+    assert np.array_equal(found.numpy(), tt.QuantizedLinear.from_float(layer)(x).numpy()), (
+        "the very bits of the framework's"
+    )
 try:
     quantized(tt.ones(2, 63))
 except tt.ShapeError as error:
@@ -256,8 +246,8 @@ assert np.array_equal(static(x).numpy(), tt.QuantizedLinear.from_float(layer, in
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Your layer as a graph. Follow the types: f32 comes in, becomes u8, the product is i32, and f32 goes out. Behind the passes,
-# rounding is one kernel, and the product with everything behind it another.
+# Your layer as a graph. Follow the types: f32 comes in, becomes u8, the product is i32, and f32 goes out. Behind
+# the passes, rounding is one kernel, and the product with everything behind it another.
 
 # %%
 tt.manual_seed(0)
@@ -271,8 +261,8 @@ compiled
 # %% [markdown]
 # ## A whole model
 #
-# `tt.quantize` replaces the layers of a trained model, here dynamically: each call finds the scales of its activations. We
-# train a small network on points in a plane, and compare answers.
+# `tt.quantize` replaces the layers of a trained model, here dynamically: each call finds the scales of its
+# activations. We train a small network on points in a plane, and compare answers.
 
 # %%
 tt.manual_seed(0)
@@ -297,8 +287,8 @@ print(small.sensitivity)
 # %% [markdown]
 # ## Systems analysis
 #
-# Measured on *your* `quantize_int8` and `QuantizedLinear`: errors of one rounding, how errors add up through layers, whose
-# they are, and what is saved. The full measurements are written by `tinytorch analyze 17`.
+# Measured on *your* `quantize_int8` and `QuantizedLinear`: errors of one rounding, how errors add up through
+# layers, whose they are, and what is saved. The full measurements are written by `tinytorch analyze 17`.
 
 # %%
 from analyses import quantization
@@ -306,24 +296,25 @@ from analyses import quantization
 quantization.analyze(quantize_int8=quantize_int8, QuantizedLinear=QuantizedLinear, quick=True).show()
 
 # %% [markdown] question="q1" points=2
-# **Question 1.** The table of depth shows the errors by weights, by activations, and by both. Is "both" the sum of the two, or
-# the root of the sum of their squares? Check it with the numbers of one row, and say which property of rounding errors
-# explains it.
+# **Question 1.** The table of depth shows the errors by weights, by activations, and by both. Is "both" the sum of
+# the two, or the root of the sum of their squares? Check it with the numbers of one row, and say which property of
+# rounding errors explains it.
 
 # %% [markdown] question="q2" points=2
-# **Question 2.** For the layer in the last table, write down the bytes in f32 and in int8, and where each of them comes from.
-# Why is the quotient not 4? For which sizes does it come close?
+# **Question 2.** For the layer in the last table, write down the bytes in f32 and in int8, and where each of them
+# comes from. Why is the quotient not 4? For which sizes does it come close?
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** int8 or bf16: for each, name a case from the measurements where you would choose it, with the numbers.
+# **Question 3.** int8 or bf16: for each, name a case from the measurements where you would choose it, with the
+# numbers.
 
 # %% [markdown]
 # ## What PyTorch does
 #
-# PyTorch's classic dynamic layers (`torch.ao.quantization.quantize_dynamic`) find one scale for the whole batch, and keep
-# quantized tensors as types of their own. Here a quantized layer is ordinary arithmetic in the graph, so that all passes work
-# on it, and each row has its own scale. The map itself is the same: given your scale and zero point, PyTorch must round to the
-# numbers that your integers stand for.
+# PyTorch's classic dynamic layers (`torch.ao.quantization.quantize_dynamic`) find one scale for the whole batch,
+# and keep quantized tensors as types of their own. Here a quantized layer is ordinary arithmetic in the graph, so
+# that all passes work on it, and each row has its own scale. The map itself is the same: given your scale and zero
+# point, PyTorch must round to the numbers that your integers stand for.
 
 # %%
 try:
@@ -333,25 +324,32 @@ except ImportError:
 else:
     x = rng.standard_normal(10_000).astype(np.float32)
     q, scale, zero_point = quantize_int8(tt.Tensor(x))
-    theirs = torch.fake_quantize_per_tensor_affine(torch.from_numpy(x), float(scale), int(zero_point), -128, 127).numpy()
+    theirs = torch.fake_quantize_per_tensor_affine(
+        torch.from_numpy(x), float(scale), int(zero_point), -128, 127
+    ).numpy()
     steps = np.rint((theirs - float(scale) * (q.numpy().astype(np.float32) - int(zero_point))) / float(scale))
-    print(f"{(steps != 0).sum()} of {len(x):,} numbers are rounded to another step, at most {np.abs(steps).max():.0f} away")
+    print(f"{(steps != 0).sum()} of {len(x):,} numbers go to another step, at most {np.abs(steps).max():.0f} away")
 
 # %% [markdown]
-# If there are any, they are 1 step away: PyTorch multiplies by the reciprocal of the scale where you divided, and a number in
-# the middle between two integers may then fall to the other side.
+# If there are any, they are 1 step away: PyTorch multiplies by the reciprocal of the scale where you divided, and a
+# number in the middle between two integers may then fall to the other side.
 #
 # ## Questions to think about
 #
 # 1. Why must 0 be exact, and what would happen at the borders of a convolution if it were not?
-# 2. Static scales come from calibration data. What happens to an input that is larger than all that calibration saw?
+# 2. Static scales come from calibration data. What happens to an input that is larger than all that calibration
+#    saw?
 # 3. Sums of 65,793 products of bytes fit into i32. Where does this number come from?
-# 4. Weights of four bits have 16 values. Why do they need a scale for every 32 weights, where 8 bits need one for a row?
-# 5. Rounding has the derivative 0 almost everywhere. How can a network be trained with it? (Look at `tt.prepare_qat`.)
+# 4. Weights of four bits have 16 values. Why do they need a scale for every 32 weights, where 8 bits need one for a
+#    row?
+# 5. Rounding has the derivative 0 almost everywhere. How can a network be trained with it? (Look at
+#    `tt.prepare_qat`.)
 #
 # ## What you have now
 #
-# - You wrote the map between floats and bytes, with the two details on which everything rests: an exact 0, and no division by 0.
-# - Your `QuantizedLinear` multiplies integers and is exact up to its roundings; the framework's `tt.quantize` runs on it.
+# - You wrote the map between floats and bytes, with the two details on which everything rests: an exact 0, and no
+#   division by 0.
+# - Your `QuantizedLinear` multiplies integers and is exact up to its roundings; the framework's `tt.quantize` runs
+#   on it.
 # - You measured where the error comes from, how it grows with depth, and what it buys.
 # - Next, in module 18, weights do not shrink: they go.
