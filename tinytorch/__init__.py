@@ -4,8 +4,16 @@ Functions, layers and losses are listed where they are defined, in `__all__` of 
 from the beginning (namespaces, data, training, the compiler …) is loaded when it first asks for it.
 """
 
+import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
+
+if "TT_OVERLAY" in _os.environ:
+    from pathlib import Path as _Path
+
+    from tinytorch.overlay import install as _install
+
+    _install(_Path(_os.environ["TT_OVERLAY"]).absolute())
 
 from tinytorch import protocols as protocols
 from tinytorch.compile import compile, verify

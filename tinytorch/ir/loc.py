@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+_FOLDERS = tuple(folder + os.sep for folder in (_PACKAGE, os.path.abspath(os.environ.get("TT_OVERLAY") or _PACKAGE)))
 _BACKGROUND = ("threading", "multiprocessing.process")  # modules that call what runs beside the program
 _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
 
@@ -35,8 +36,8 @@ class Loc:
 
 @functools.lru_cache(maxsize=4096)
 def is_package_file(path: str) -> bool:
-    """Whether code is of this package; its samples stand for the user's."""
-    return path.startswith(_PACKAGE + os.sep) and path != _SAMPLES
+    """Whether code is of this package, or stands in the place of some; its samples stand for the user's."""
+    return path.startswith(_FOLDERS) and path != _SAMPLES
 
 
 def _is_generated(frame: FrameType) -> bool:

@@ -1,0 +1,80 @@
+"""A checkpoint: the framework's own tests of a module, on the learner's code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tito.errors import CourseError
+from tito.manifest import CourseModule, root
+from tito.runs import environment
+
+LIMIT = 600.0  # seconds that the tests of a module may take
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How many tests passed, failed and were skipped, and the first lines of the failures."""
+
+    passed: int
+    failed: int
+    skipped: int
+    failures: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.failed == 0 and self.passed > 0
+
+
+def run_checkpoint(modules: list[CourseModule], overlay: Path, limit: float = LIMIT) -> Checkpoint:
+    """Run the tests of these modules once, all of them on the overlay."""
+    files = list(dict.fromkeys(test for module in modules for test in module.tests))
+    missing = [file for file in files if not (root() / file).exists()]
+    if missing:
+        raise CourseError(f"the tests of the course are not installed: {root() / missing[0]} is missing")
+    with tempfile.TemporaryDirectory() as temporary:
+        report = Path(temporary, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-c", "NUL"]
+        command[-1] = str(_settings(Path(temporary)))
+        command += ["--rootdir", str(root()), f"--junitxml={report}", *(str(root() / file) for file in files)]
+        try:
+            ended = subprocess.run(
+                command, cwd=root(), env=environment(overlay), capture_output=True, text=True, timeout=limit,
+                stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise CourseError(
+                f"the tests ran for more than {limit:g} seconds; is there a loop that does not end?"
+            ) from None
+        if not report.is_file():
+            raise CourseError(f"the tests could not be started:\n{_tail(ended.stdout + ended.stderr)}")
+        return _read(report)
+
+
+def _settings(folder: Path) -> Path:
+    """An empty configuration: that of a folder above the learner's means nothing here."""
+    path = folder / "pytest.ini"
+    path.write_text("[pytest]\n", encoding="utf-8")
+    return path
+
+
+def _read(report: Path) -> Checkpoint:
+    suite = next(ElementTree.parse(report).iter("testsuite"))
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    failures: list[str] = []
+    for case in suite.iter("testcase"):
+        for found in (*case.findall("failure"), *case.findall("error")):
+            message = (found.get("message") or found.text or "").strip().splitlines()
+            failures.append(f"{case.get('name')}: {message[0] if message else 'failed'}")
+    return Checkpoint(total - failed - skipped, failed, skipped, tuple(failures), float(suite.get("time", 0)))
+
+
+def _tail(text: str) -> str:
+    return "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", text).strip().splitlines()[-20:])

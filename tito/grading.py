@@ -1,0 +1,121 @@
+"""Drives nbgrader in a teacher's folder: assignments from the lessons, their release, grades and feedback.
+
+The folder is one of nbgrader's: `source/`, `release/`, `submitted/STUDENT/`, `autograded/STUDENT/`,
+`feedback/STUDENT/`, `exchange/` and `gradebook.db`, with an assignment for each module, named as the lesson.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from tito.errors import CourseError
+from tito.lesson import left_solutions, solved
+from tito.manifest import CourseModule
+from tito.runs import environment
+
+COURSE = "tinytorch"
+_CELL_SECONDS = 300
+_CONFIG = """\
+c = get_config()
+c.CourseDirectory.course_id = "{course}"
+c.Exchange.root = "exchange"
+c.ExecutePreprocessor.timeout = {seconds}
+c.ClearSolutions.enforce_metadata = True
+"""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Of a student's assignment, in points; `needs_grading`: answers are still to be read."""
+
+    student: str
+    assignment: str
+    score: float
+    most: float
+    needs_grading: bool
+
+
+def set_up(folder: Path) -> None:
+    """Make a folder for nbgrader, if it is none yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "nbgrader_config.py"
+    if not config.exists():
+        config.write_text(_CONFIG.format(course=COURSE, seconds=_CELL_SECONDS), encoding="utf-8")
+    (folder / "exchange").mkdir(exist_ok=True)
+
+
+def generate(module: CourseModule, folder: Path) -> Path:
+    """Write the assignment with its solutions to `source/` and without them to `release/`; the released notebook."""
+    set_up(folder)
+    source = folder / "source" / module.folder / f"{module.folder}.ipynb"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(solved(module), source)
+    _nbgrader(folder, "generate_assignment", module.folder, "--create", "--force")
+    return checked_release(module, folder)
+
+
+def checked_release(module: CourseModule, folder: Path) -> Path:
+    """The notebook in `release/`; CourseError if it shows a solution."""
+    path = folder / "release" / module.folder / f"{module.folder}.ipynb"
+    if not path.is_file():
+        raise CourseError(f"{path} is not there; `tito nbgrader generate {module.number:02}` makes it")
+    shown = left_solutions(module, nbformat.read(path, as_version=4))
+    if shown:
+        raise CourseError(f"{path} shows the solution of {', '.join(shown)}: it is not released")
+    return path
+
+
+def release(module: CourseModule, folder: Path) -> None:
+    """Put the assignment into the exchange, from which students fetch it."""
+    checked_release(module, folder)
+    _nbgrader(folder, "release_assignment", module.folder, "--force")
+
+
+def collect(module: CourseModule, folder: Path) -> None:
+    """Take what students have submitted out of the exchange."""
+    _nbgrader(folder, "collect", module.folder, "--update")
+
+
+def autograde(module: CourseModule, folder: Path) -> None:
+    """Run all submissions of an assignment, and put their points into the gradebook."""
+    if not list(folder.glob(f"submitted/*/{module.folder}/{module.folder}.ipynb")):
+        raise CourseError(f"nobody has submitted {module.folder}: {folder}/submitted/STUDENT/{module.folder}/ is empty")
+    _nbgrader(folder, "autograde", module.folder, "--create", "--force")
+
+
+def feedback(module: CourseModule, folder: Path) -> None:
+    """Write a page for each student: the notebook, with points and comments."""
+    _nbgrader(folder, "generate_feedback", module.folder, "--force")
+
+
+def grades(folder: Path) -> list[Grade]:
+    """All of the gradebook."""
+    from nbgrader.api import Gradebook
+
+    database = folder / "gradebook.db"
+    if not database.is_file():
+        raise CourseError(f"{folder} has no gradebook yet; `tito nbgrader autograde NN` makes it")
+    with Gradebook(f"sqlite:///{database}", course_id=COURSE) as book:
+        return [
+            Grade(str(s.student.id), str(a.name), s.score, s.max_score, s.needs_manual_grade)
+            for a in book.assignments
+            for s in a.submissions
+        ]
+
+
+def _nbgrader(folder: Path, command: str, *arguments: str) -> None:
+    if not (folder / "nbgrader_config.py").is_file():
+        raise CourseError(f"{folder} is no folder of a teacher; `tito nbgrader generate NN` makes it one")
+    asked: Sequence[str] = [sys.executable, "-m", "nbgrader", command, *arguments]
+    ended = subprocess.run(
+        asked, cwd=folder, env=environment(None), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )  # fmt: skip
+    if ended.returncode:
+        said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-15:])
+        raise CourseError(f"nbgrader {command} ended with status {ended.returncode}:\n{said}")
