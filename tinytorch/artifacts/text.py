@@ -29,7 +29,7 @@ from tinytorch.frontend.tree import Fields, Slot
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.loc import Loc, user_loc
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.parser import parse_graph
@@ -122,7 +122,7 @@ def _without_constants(graph: Graph, tensors: dict[str, Any]) -> tuple[Graph, li
             names.append(name)
             inputs.append(node.output)
         else:
-            loc = node.loc and Loc(PurePath(node.loc.file).name, node.loc.line, node.loc.scope)
+            loc = node.loc and replace(node.loc, file=PurePath(node.loc.file).name)
             nodes.append(replace(node, loc=loc))
     return Graph(graph.name, tuple(inputs), tuple(nodes), graph.outputs, graph.state), names
 

@@ -29,7 +29,7 @@ def fingerprint(graph: Body) -> str | None:
             attributes = [f"{name}={_text(value)}" for name, value in node.attrs.items()]
             results = [types[v.type] for v in node.outputs]
             loc = node.loc
-            place = "" if loc is None else f"{loc.file!r}:{loc.line}:{loc.scope!r}"
+            place = "" if loc is None else f"{loc.file!r}:{loc.line}:{loc.scope!r}:{loc.phase}:{loc.part_of}"
             lines.append(f"{node.op.name} {operands} {attributes} {results} {place}")
     except _UnknownError:
         return None

@@ -6,7 +6,7 @@ import functools
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -18,20 +18,40 @@ _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
 
 @dataclass(frozen=True)
 class Loc:
-    """A line of the user's program; `scope` is the path of the module that ran it, such as `model.layers.0`."""
+    """A line of the user's program, and what a node that comes from it is for.
+
+    `scope` is the path of the module that ran the line, such as `model.layers.0`. `phase` is "backward" for a node of
+    gradients, "update" for one of an optimizer's step, and empty for all others, which are forward. `part_of` names the
+    op that the node is a part of: a composite that was spelled out, the op whose gradient it is, or the optimizer.
+    """
 
     file: str
     line: int
     scope: str = ""
+    phase: str = ""
+    part_of: str = ""
 
     def __str__(self) -> str:
         return f"{Path(self.file).name}:{self.line}"
+
+    def during(self, phase: str, part_of: str = "") -> Loc:
+        """The same line in another phase, for a part of an op."""
+        return _during(self, phase, part_of)
+
+    def inside(self, composite: str) -> Loc:
+        """The same line for a node of a composite's definition. The outermost composite has the name."""
+        return self if self.part_of else _during(self, self.phase, composite)
 
     def describe(self) -> str:
         """`model.py:14: h = x @ self.w1`, with the source text where it can be read."""
         readable = self.file in linecache.cache or os.path.isfile(self.file)  # a name in text may be a device
         text = linecache.getline(self.file, self.line).strip() if readable else ""
         return f"{self}: {text}" if text else str(self)
+
+
+@functools.lru_cache(maxsize=4096)  # equal ones are one object, as the nodes of a line are many
+def _during(loc: Loc, phase: str, part_of: str) -> Loc:
+    return replace(loc, phase=phase, part_of=part_of)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -45,13 +65,13 @@ def _is_generated(frame: FrameType) -> bool:
     return frame.f_code.co_filename == "<string>" and frame.f_globals.get("__name__", "").startswith("tinytorch.")
 
 
-def user_loc(scope: str = "") -> Loc | None:
+def user_loc(scope: str = "", phase: str = "", part_of: str = "") -> Loc | None:
     """The first frame outside the package, or None where there is none: in threads and processes of the package."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         if not (is_package_file(frame.f_code.co_filename) or _is_generated(frame)):
             if frame.f_globals.get("__name__") in _BACKGROUND:
                 return None
-            return Loc(frame.f_code.co_filename, frame.f_lineno, scope)
+            return Loc(frame.f_code.co_filename, frame.f_lineno, scope, phase, part_of)
         frame = frame.f_back
     return None

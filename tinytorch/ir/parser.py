@@ -238,8 +238,9 @@ class _Parser:
         line = self.token.line
         self.mark("(")
         found = self.items(")", self.literal)
-        if [type(f) for f in found] not in ([str, int], [str, int, str]) or "\0" in found[0]:
-            self.fail("a location is loc('file', line) or loc('file', line, 'scope')", line)
+        types = [type(f) for f in found]
+        if types[:2] != [str, int] or not set(types[2:]) <= {str} or len(types) > 5 or "\0" in found[0]:
+            self.fail("a location is loc('file', line), and behind that 'scope', 'phase', 'part_of'", line)
         return Loc(*found)
 
     def type(self) -> TensorType:

@@ -76,7 +76,10 @@ def print_node(node: Node, names: Names, *, locs: bool = False, elide: bool = Tr
 
 
 def _loc(loc: Loc) -> str:
-    return f"loc({loc.file!r}, {loc.line}{f', {loc.scope!r}' if loc.scope else ''})"
+    texts = [loc.scope, loc.phase, loc.part_of]
+    while texts and not texts[-1]:
+        texts.pop()
+    return f"loc({', '.join([repr(loc.file), str(loc.line), *map(repr, texts)])})"
 
 
 def _literal(value: Any, locs: bool, elide: bool, indent: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from tinytorch.ir.errors import PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import zeros_like
 from tinytorch.ir.vjp import pullback
@@ -43,8 +44,8 @@ def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequen
     """Append the backward nodes of what `builder` holds so far: the cotangent of each value in `wrt`, given those of
     the values in `seeds`; None where the seeds do not depend on it.
 
-    Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node. What it
-    reads of a region (`tt.checkpoint`) is computed again, unless the region is still open.
+    Only values on a path from `wrt` to the seeds get one. A backward node has the loc of its forward node,
+    in the phase "backward". What it reads of a region (`tt.checkpoint`) is computed again, unless that is still open.
     """
     active = _dependents(builder.nodes, wrt)
     again = Recomputed(builder)
@@ -55,7 +56,7 @@ def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequen
     def enter(record: _Record) -> None:
         first = next(ct for value in record.names if (ct := cotangents.get(value)) is not None)
         again.enter(record.node.region, first.value)
-        builder.loc = record.node.loc
+        builder.loc = _backward(record.node)
 
     pullback(
         records,
@@ -68,6 +69,15 @@ def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequen
     builder.loc = before
     found = [cotangents.get(value) for value in wrt]
     return [None if expr is None else expr.value for expr in found]
+
+
+def _backward(node: Node) -> Loc | None:
+    """The loc of the backward nodes of `node`. Those of products and of what moves elements are such ops themselves,
+    and need no name of another one."""
+    if node.loc is None:
+        return None
+    own = node.op.name if node.op.kind in ("elementwise", "reduce", "composite") else ""
+    return node.loc.during("backward", node.loc.part_of or own)
 
 
 def _dependents(nodes: Sequence[Node], wrt: Sequence[Value]) -> set[Value]:

@@ -14,7 +14,7 @@ def expand(graph: Graph, *, keep: Collection[Op] = ()) -> Graph:
 
         %1 = silu(%x)  -->  %2 = sigmoid(%x); %1 = mul(%x, %2)
 
-    The new nodes have the loc of the composite.
+    The new nodes have the loc of the composite, as parts of it.
     """
     if not any(_expands(node, keep) for node in graph.nodes):
         return graph
@@ -36,7 +36,7 @@ def _expand_into(nodes: list[Node], known: dict[Value, Value], source: Iterable[
             nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.outputs, node.loc))
             continue
         assert node.op.expand is not None
-        builder = Builder(loc=node.loc)
+        builder = Builder(loc=None if node.loc is None else node.loc.inside(node.op.name))
         results: tuple[Expr, ...] = as_tuple(node.op.expand(*(Expr(builder, v) for v in inputs), **node.attrs))
         own = _name_results(builder.nodes, dict(zip((x.value for x in results), node.outputs, strict=True)))
         _expand_into(nodes, known, builder.nodes, keep)

@@ -13,6 +13,7 @@ from tinytorch.ir.listening import listener
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order
+from tinytorch.ir.titles import main_node
 from tinytorch.passes.fuse_groups import (
     IN_A_CIRCLE,
     MAX_OPERANDS,
@@ -43,7 +44,8 @@ def fuse(graph: Graph, families: Families) -> Graph:
     from the group through another one back to the node, so that the groups can still be put in an order, and if the
     kernel does not get too large to compile (`fuse_groups.MAX_WEIGHT`). Pooling whose windows tile what a convolution
     gives, where nothing else reads that, is a part of the convolution's kernel, which goes on with the smaller domain.
-    Of several results of a node, a kernel has those that something reads. PassError for a graph that has kernels
+    Of several results of a node, a kernel has those that something reads. It has the loc of the node that it is
+    mainly for. PassError for a graph that has kernels
     already.
     """
     there = next((node for node in graph.nodes if node.op is kernel), None)
@@ -291,7 +293,7 @@ class Fusion:
             outputs = [v for n in nodes for v in n.outputs if v in demanded]
             operands = [self._emit(builder, known, v) for v in inputs]
             body = self._body(group, nodes, inputs, outputs)
-            builder.loc = nodes[-1].loc
+            builder.loc = main_node(nodes).loc
             made = builder.append(
                 kernel, operands, {"family": group.family.name, "body": body}, [v.name for v in outputs]
             )
@@ -342,7 +344,7 @@ class Fusion:
 
     def _body(self, group: Group, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         builder = Builder()
-        known = {v: builder.input(v.type, v.name) for v in inputs}
+        known = {v: builder.input(v.type, v.name or self._base(v)[0].name) for v in inputs}
         for node in nodes:
             self._append(node, group, builder, known)
         return builder.build([known[v] for v in outputs])

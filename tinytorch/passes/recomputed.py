@@ -46,7 +46,7 @@ class Recomputed:
             for value in node.inputs:
                 if value not in own and value not in copies:
                     copies[value] = self._behind(self.seen(value, region.outer), first, value)
-            self.builder.loc = node.loc
+            self.builder.loc = None if node.loc is None else node.loc.during("backward", node.loc.part_of)
             made = self.builder.append(
                 node.op, [copies.get(v, v) for v in node.inputs], node.attrs, [v.name for v in node.outputs]
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.module.masks import keep_masks
+from tinytorch.frontend.module.scopes import during
 from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
 from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
 from tinytorch.frontend.tensor import Tensor
@@ -130,7 +131,7 @@ class Optimizer(Tracked):
         self._follow_dtypes()
         if mode.trace is None:
             self._watch_gradients()
-        with grad_mode(False):
+        with grad_mode(False), during("update", type(self).__name__):
             at = 0
             for group in self.param_groups:
                 states = self.state[at : at + len(group.params)]

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from tinytorch.frontend.module.masks import note_masks
-from tinytorch.frontend.module.scopes import scope
+from tinytorch.frontend.module.scopes import during, scope, scopes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.mode import Consumed, mode
@@ -37,6 +37,7 @@ from tinytorch.ir.graph import Builder, Region, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
+from tinytorch.ir.titles import phase_of
 from tinytorch.ir.types import dtype_of
 
 
@@ -220,9 +221,20 @@ class Trace:
 
     def apply(self, op: Op, operands: Sequence[Tensor], attrs: Attrs) -> Any:
         exprs = [self.lift(o) for o in operands]
-        self.builder.loc = user_loc(scope())
+        self.builder.loc = user_loc(scope(), self._phase(operands, exprs), scopes.part_of)
         made = self.builder.append(op, [e.value for e in exprs], attrs)
         return unpacked([self._result(Expr(self.builder, value), op, operands, exprs, attrs) for value in made.outputs])
+
+    def _phase(self, operands: Sequence[Tensor], exprs: Sequence[Expr]) -> str:
+        """What a new node is for. An update that users write themselves is told by what it reads: gradients, or what
+        was made of them, where no gradients are recorded."""
+        recorded = mode.grad and any(o.requires_grad for o in operands)
+        if scopes.phase or scope() or recorded:
+            return scopes.phase
+        if self.went_backward and not mode.grad:
+            return "update"
+        makers = (self.builder.maker(e.value) for e in exprs)
+        return "update" if any(m is not None and m.inputs and phase_of(m) != "forward" for m in makers) else ""
 
     def _result(self, expr: Expr, op: Op, operands: Sequence[Tensor], exprs: Sequence[Expr], attrs: Attrs) -> Tensor:
         """A result of an application as a tensor; `exprs` are the operands as they are now."""
@@ -297,7 +309,7 @@ class Trace:
         """Write `value` over a tensor: a new value of its root, and of the memory that the root lies in."""
         tracked = mode.grad and (tensor.requires_grad or value.requires_grad)
         new = self.lift(value)
-        self.builder.loc = user_loc()
+        self.builder.loc = user_loc("", self._phase([value], [new]), scopes.part_of)
         base, steps = self._base(tensor)
         root = self.root(base)
         old = self.value(root)
@@ -350,7 +362,7 @@ class Trace:
         """d(output)/d(wrt) in the direction of `seed`, as traced tensors, with a history if `create_graph`."""
         values = [self._history(t).value for t in wrt]
         outputs = {self.lift(output).value: self.lift(seed).value}
-        self.builder.loc = user_loc()
+        self.builder.loc = user_loc(phase="backward")
         with autocast_mode(None):
             found = self.gradients_pass(self.builder, outputs, values)
         return [None if v is None else self._gradient(Expr(self.builder, v), create_graph) for v in found]
@@ -385,7 +397,8 @@ class Trace:
                     "run in eager mode only",
                     user_loc(),
                 )
-            leaf.accumulate_grad(cotangent)
+            with during("backward"):
+                leaf.accumulate_grad(cotangent)
 
     def _spend(self, output: Value, retain: bool) -> None:
         """Refuse what an earlier backward() has freed, as eager mode does, and free what `output` depends on."""
