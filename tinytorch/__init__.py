@@ -144,6 +144,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
         clip_grad_norm,
     )
     from tinytorch.frontend.transformers import GPT, TransformerBlock
+    from tinytorch.insight.compare import compare_reports
     from tinytorch.saving import load, save
 
 _LATER = {  # where the names are that are loaded when they are first asked for
@@ -163,6 +164,7 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch.frontend.profiling": "Profiler",
     "tinytorch.frontend.quantization": "Int4Linear QuantizedConv2d QuantizedEmbedding QuantizedLinear load_quantized"
     " prepare_qat quantize quantize_int8",
+    "tinytorch.insight.compare": "compare_reports",
     "tinytorch.frontend.tokenization": "BPETokenizer CharTokenizer",
     "tinytorch.frontend.training": "CosineSchedule EarlyStopping Metrics Trainer binary_hits class_hits clip_grad_norm",
     "tinytorch.frontend.transformers": "GPT TransformerBlock",
@@ -247,6 +249,7 @@ __all__ = [
     "checkpoint",
     "class_hits",
     "clip_grad_norm",
+    "compare_reports",
     "compile",
     "enable_grad",
     "f16",

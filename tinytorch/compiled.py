@@ -430,8 +430,11 @@ class Compiled(Reported):
         return self._shown.traced.graph
 
     def _for_example(self, args: tuple[Any, ...]) -> Specialization:
-        """What a call with these arguments would run."""
-        return self._ready(Signature(args, {}, self._varying))
+        """What a call with these arguments would run. It is no call."""
+        recent = self._recent
+        item = self._ready(Signature(args, {}, self._varying))
+        self._recent = recent
+        return item
 
     def _subject(self, example: tuple[Any, ...] = ()) -> Subject:
         from tinytorch.insight.subject import Subject

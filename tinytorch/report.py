@@ -70,7 +70,9 @@ def tables(report: Report) -> Group:
     """The whole report."""
     parts: list[RenderableType] = [passes_table(report.passes)]
     if report.kernels:
-        parts += [kernels_table(report.kernels), lines_table(report.lines), memory_table(report.memory)]
+        parts += [kernels_table(report.kernels), memory_table(report.memory)]
+    if report.lines:
+        parts.append(lines_table(report.lines))
     if report.refusals:
         parts.append(refusals_table(report.refusals))
     if report.compilations:

@@ -62,14 +62,13 @@ class Reported:
         that takes the time of every kernel: nothing of the program changes. TinyTorchError where the file cannot be
         written. `tt.compare_reports` takes two of these records.
         """
-        from tinytorch.insight.collect import collect, written
+        from tinytorch.insight.collect import collect
 
         record = collect(self._subject(), measure)
         if path is not None:
             from tinytorch.insight.page import write_page
 
-            with written(path):
-                write_page(record, path)
+            write_page(record, path)
         return record
 
     def trace(self, path: str | PathLike[str]) -> None:
@@ -79,11 +78,9 @@ class Reported:
         It is measured as by `report`. CompileError where kernels cannot be measured; TinyTorchError where the file
         cannot be written.
         """
-        from tinytorch.insight.collect import written
         from tinytorch.insight.trace_events import write_trace
 
-        with written(path):
-            write_trace(self._subject(), path)
+        write_trace(self._subject(), path)
 
     def memory_plan(self, *example: Any) -> MemoryPlan:
         """What a call needs of memory, and what lies where when: of the last call, or of one with arguments like

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tinytorch.insight.history import history
+from tinytorch.insight.history import History, history
 from tinytorch.insight.kernels import kernels
-from tinytorch.insight.lines import lines
+from tinytorch.insight.lines import lines, lines_of_nodes
 from tinytorch.insight.record import KernelRecord, LineCost, Record
 from tinytorch.insight.subject import Subject
 from tinytorch.insight.timeline import MeasuredCall, measured_call
-from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.graph import Graph
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.graph import Graph, Node
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.backend import Inspectable, Listings
 from tinytorch.runtime.roofline import Peaks
@@ -38,11 +35,16 @@ class Ran:
     lines: tuple[LineCost, ...]
 
 
-def ran(subject: Subject, measure: bool, listings: Listings | None = None) -> Ran:
-    """Kernels and lines with their costs; with `measure`, the graph is called a few times, on copies."""
+def ran(
+    subject: Subject, measure: bool, listings: Listings | None = None, names: Mapping[Node, str] | None = None
+) -> Ran:
+    """Kernels and lines with their costs; with `measure`, the graph is called a few times, on copies. `listings` is the
+    code of the kernels, `names` what nodes are called in the last graph."""
     peaks = None if subject.backend is None else subject.backend.peaks()
     call = measured_call(subject) if measure else MeasuredCall("not measured")
-    found = kernels(subject.calls, peaks, listings, call.kernels)
+    found = kernels(subject.calls, peaks, call.kernels, listings, names)
+    if subject.schedule is None:
+        return Ran(peaks, call, (), lines_of_nodes(subject.graph))
     return Ran(peaks, call, found, lines([each for _, each in subject.calls], found))
 
 
@@ -51,7 +53,7 @@ def collect(subject: Subject, measure: bool) -> Record:
     backend, schedule = subject.backend, subject.schedule
     past = history(subject)
     listings = backend.listings(schedule) if isinstance(backend, Inspectable) and schedule is not None else None
-    now = ran(subject, measure, listings)
+    now = ran(subject, measure, listings, _names(subject, past))
     plan = subject.memory
     return Record(
         title=subject.name,
@@ -81,13 +83,11 @@ def collect(subject: Subject, measure: bool) -> Record:
     )
 
 
-@contextlib.contextmanager
-def written(path: str | os.PathLike[str]) -> Generator[None]:
-    """Around what writes a file: TinyTorchError where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error.strerror or error}", user_loc()) from None
+def _names(subject: Subject, past: History) -> dict[Node, str]:
+    """What the kernels that run are called in the last graph, which has the same ones in the same order."""
+    ran = () if subject.executable is None else subject.executable.graph.nodes
+    kernels = [node for node in ran if node.op.kind == "kernel"]
+    return dict(zip(kernels, past.kernels, strict=True)) if len(kernels) == len(past.kernels) else {}
 
 
 def _versions() -> dict[str, str]:

@@ -104,7 +104,7 @@ def difference(before: Sequence[Block], after: Sequence[Block]) -> tuple[DiffLin
     if len(kept) == len(before) == len(after):
         return ()
     marked = list(_marked(before, after, kept))
-    return tuple(_pieces(marked))
+    return tuple(pieces(marked))
 
 
 def _kept(before: Sequence[Block], after: Sequence[Block]) -> list[tuple[int, int]]:
@@ -138,7 +138,7 @@ def _marked(before: Sequence[Block], after: Sequence[Block], kept: Sequence[tupl
         i, j = to_i + 1, to_j + 1
 
 
-def _pieces(lines: Sequence[DiffLine]) -> Iterator[DiffLine]:
+def pieces(lines: Sequence[DiffLine]) -> Iterator[DiffLine]:
     """The changed lines with those around them, each piece behind a head that says which lines of both it shows."""
     wanted = [False] * len(lines)
     for n, (kind, _, _) in enumerate(lines):

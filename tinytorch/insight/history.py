@@ -29,12 +29,13 @@ class _Applied:
 
 @dataclass(frozen=True)
 class History:
-    """What a report has of the passes."""
+    """What a report has of the passes. `kernels` are the names of the kernels in the last graph, in its order."""
 
     passes: tuple[PassStep, ...]
     first_graph: tuple[GraphLine, ...]
     last_graph: tuple[GraphLine, ...]
     refusals: tuple[Refusal, ...]
+    kernels: tuple[str, ...]
 
 
 def refusals(subject: Subject) -> tuple[Refusal, ...]:
@@ -51,7 +52,8 @@ def history(subject: Subject) -> History:
     with _heard(watch):
         subject.run_passes_again(watch.after)
     steps = _timed(watch.steps, subject.made.passes)
-    return History(steps, watch.first, _lines(watch.blocks), tuple(watch.refusals))
+    names = tuple(b.name for b in watch.blocks if b.node is not None and b.node.op.kind == "kernel")
+    return History(steps, watch.first, _lines(watch.blocks), tuple(watch.refusals), names)
 
 
 @contextlib.contextmanager
@@ -122,14 +124,17 @@ class _Watch(_Refusals):
     def rewrote(self, rule: str, node: Node, results: Sequence[Value], producers: Mapping[Value, Node]) -> None:
         found = self.applied.get(rule)
         if found is None:
-            made = [producers.get(v) for v in results[:_EXAMPLES]]
-            after = [
-                self.writer.names[v] if n is None else self.writer.application(n)
-                for v, n in zip(results, made, strict=False)
-            ]
+            after = [self._replacement(node, v, producers) for v in results[:_EXAMPLES]]
             found = self.applied[rule] = _Applied(self.writer.application(node), ", ".join(after))
         found.count += 1
         found.where.setdefault(loc_text(node.loc))
+
+    def _replacement(self, node: Node, value: Value, producers: Mapping[Value, Node]) -> str:
+        """What stands for a result of `node`: a value that was there, or a new node."""
+        names, maker = self.writer.names, producers.get(value)
+        if maker is None or value in node.inputs or names.known(value) is not None:
+            return names[value]
+        return self.writer.application(maker)
 
 
 def _whole(name: str, before: Sequence[Block], after: Sequence[Block]) -> Rewrite:

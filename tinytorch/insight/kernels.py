@@ -10,38 +10,46 @@ from tinytorch.insight.record import KernelRecord
 from tinytorch.insight.work import predicted, work_of
 from tinytorch.ir.graph import Node
 from tinytorch.ir.printer import print_graph
-from tinytorch.runtime.backend import Listings
+from tinytorch.runtime.backend import Listing, Listings
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Call
 
 
 def kernels(
-    calls: Sequence[tuple[int, Call]], peaks: Peaks | None, listings: Listings | None, measured: Mapping[int, float]
+    calls: Sequence[tuple[int, Call]],
+    peaks: Peaks | None,
+    measured: Mapping[int, float],
+    listings: Listings | None = None,
+    names: Mapping[Node, str] | None = None,
 ) -> tuple[KernelRecord, ...]:
-    """The kernels of a schedule, in its order. Without `listings`, kernels whose bodies print alike are alike."""
+    """The kernels of a schedule, in its order. Without `listings`, kernels whose bodies print alike are alike. `names`
+    are those of nodes in the last graph."""
     first: dict[object, int] = {}
     found: list[KernelRecord] = []
     for number, (wave, call) in enumerate(calls):
         key = (call.family, print_graph(call.body)) if listings is None else listings.code_of[number]
         alike = first.setdefault(key, number)
-        found.append(_kernel(number, wave, call, peaks, listings if alike == number else None, measured, alike))
+        name = (names or {}).get(call.node, "")
+        code = None if listings is None or alike < number else listings.codes[listings.code_of[number]]
+        found.append(_kernel(number, name, wave, call, peaks, code, measured.get(number), alike))
     return tuple(found)
 
 
 def _kernel(
     number: int,
+    name: str,
     wave: int,
     call: Call,
     peaks: Peaks | None,
-    listings: Listings | None,
-    measured: Mapping[int, float],
+    code: Listing | None,
+    measured: float | None,
     alike: int,
 ) -> KernelRecord:
     node, work = call.node, work_of(call)
-    code = None if listings is None else listings.codes[listings.code_of[number]]
     own = alike == number
     return KernelRecord(
         id=number,
+        node=name,
         title=kernel_title(node),
         family=call.family,
         wave=wave,
@@ -54,7 +62,7 @@ def _kernel(
         bytes_written=work.bytes_written,
         intensity=work.intensity,
         predicted=None if peaks is None else predicted(call, work, peaks),
-        measured=measured.get(number),
+        measured=measured,
         ir=print_graph(call.body, elide=True) if own else "",
         llvm="" if code is None else code.text,
         assembly="" if code is None else code.assembly,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tinytorch.insight.record import KernelRecord, LineCost
-from tinytorch.ir.graph import Node
+from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.loc import Loc
+from tinytorch.passes.cost import cost
 from tinytorch.runtime.schedule import Call
 
 _Key = tuple[str, int]
@@ -36,6 +37,17 @@ def lines(calls: Sequence[Call], records: Sequence[KernelRecord]) -> tuple[LineC
         for (file, line), x in sums.items()
     ]
     return tuple(sorted(found, key=lambda x: (-(x.seconds or 0.0), -x.flops, x.file, x.line)))
+
+
+def lines_of_nodes(graph: Graph) -> tuple[LineCost, ...]:
+    """The costs of a graph that is run node by node, where there are no kernels."""
+    sums: dict[_Key, _Sum] = {}
+    for row in cost(graph).rows:
+        found = sums.setdefault(_key(row.node.loc), _Sum())
+        found.flops += row.flops
+        found.bytes += row.bytes_read + row.bytes_written
+    ordered = sorted(sums.items(), key=lambda item: -item[1].flops)
+    return tuple(LineCost(*key, None, x.flops, x.bytes, ()) for key, x in ordered)
 
 
 def _seconds(record: KernelRecord) -> float | None:

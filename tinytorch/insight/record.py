@@ -8,16 +8,18 @@ seconds, sizes in bytes; None is what was not measured.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import user_loc
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.specialization import Compilation
 
@@ -64,11 +66,13 @@ class PassStep:
 
 @dataclass(frozen=True)
 class KernelRecord:
-    """One kernel. `ir` is its body, `lines` which lines of that (from 1) come from a line of the user's. `llvm` and
-    `assembly` are what the backend made of it. A kernel that is `alike` to an earlier one shares its code, and has
-    none here. `predicted` is the roofline's time, `measured` the time of one call that it takes."""
+    """One kernel, `node` in the last graph. `ir` is its body, `lines` which lines of that (from 1) come from a line of
+    the user's. `llvm` and `assembly` are what the backend made of it. A kernel that is `alike` to an earlier
+    one shares its code, and has none here. `predicted` is the roofline's time, `measured` the time of one call that it
+    takes."""
 
     id: int
+    node: str
     title: str
     family: str
     wave: int
@@ -159,11 +163,12 @@ class LineCost:
 
 @dataclass(frozen=True)
 class Result:
-    """A result of the measured call, or a new value of state: some of its elements, evenly spread, to compare."""
+    """A result of the measured call, or a new value of state: some of its elements, evenly spread, to compare. None is
+    what is no finite number."""
 
     name: str
     type: str
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -200,8 +205,18 @@ class Record:
         return dataclasses.asdict(self)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it as JSON, for `load_record` and `tt.compare_reports`."""
-        Path(path).write_text(json.dumps(self.as_dict(), separators=(",", ":")))
+        """Write it as JSON, for `load_record` and `tt.compare_reports`. TinyTorchError where that cannot be done."""
+        with written(path):
+            Path(path).write_text(json.dumps(self.as_dict(), separators=(",", ":")))
+
+
+@contextlib.contextmanager
+def written(path: str | PathLike[str]) -> Generator[None]:
+    """Around what writes a file: TinyTorchError where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise TinyTorchError(f"cannot write {path}: {error.strerror or error}", user_loc()) from None
 
 
 def load_record(path: str | PathLike[str]) -> Record:
@@ -209,7 +224,7 @@ def load_record(path: str | PathLike[str]) -> Record:
     try:
         return record_of(json.loads(Path(path).read_text()))
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise TinyTorchError(f"{path} holds no report: {error}") from None
+        raise TinyTorchError(f"{path} holds no report: {error}", user_loc()) from None
 
 
 def record_of(data: Mapping[str, Any]) -> Record:

@@ -70,9 +70,10 @@ def lines_table(lines: Sequence[LineCost]) -> Table:
     for line in lines[:_LINES]:
         where = f"{place(line.file)}:{line.line}" if line.file else "(no line)"
         text = shortened(linecache.getline(line.file, line.line).strip(), _SOURCE) if line.file else ""
-        seconds = line.seconds or 0.0
-        cells = [count(line.flops), size(line.bytes), str(len(line.kernels)), duration(seconds)]
-        found.add_row(where, text, *cells, f"{seconds / total:.0%}" if total else "")
+        cells = [count(line.flops), size(line.bytes), str(len(line.kernels))]
+        if line.seconds is not None:
+            cells += [duration(line.seconds), f"{line.seconds / total:.0%}" if total else ""]
+        found.add_row(where, text, *cells)
     left = lines[_LINES:]
     if left:
         more(found, f"{len(left)} further lines take {duration(sum(x.seconds or 0.0 for x in left))}; {_ALL}")
@@ -94,10 +95,9 @@ def refusals_table(refusals: Sequence[Refusal]) -> Table:
 
 def compilations_table(compilations: Sequence[Compilation]) -> Table:
     """Why something was compiled, the last times."""
-    found = table("Compilations", ["", "arguments", "because", "code"], ["time"])
+    found = table("Compilations", ["", "arguments", "because", "from disk"], ["time"])
     for each in compilations[-_COMPILATIONS:]:
-        made = "from disk" if each.from_cache else "generated"
-        words = str(each.number), shortened(each.signature, _SOURCE), each.reason, made
+        words = str(each.number), shortened(each.signature, _SOURCE), each.reason, "yes" if each.from_cache else ""
         found.add_row(*words, duration(each.seconds))
     left = len(compilations) - _COMPILATIONS
     if left > 0:

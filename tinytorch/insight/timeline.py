@@ -6,6 +6,7 @@ The graph runs on copies of what it reads and writes, and on made-up arguments, 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -100,7 +101,8 @@ class _Run:
             array: Array = self.buffers[places[i]].ravel()
             some = array[:: max(1, -(-array.size // _SAMPLE))].astype(np.float64)
             name = f"new {names[self.graph.inputs[self.state[i]]]}" if i in self.state else f"result {i}"
-            found.append(Result(name, str(value.type), tuple(some.tolist())))
+            values = tuple(x if math.isfinite(x) else None for x in some.tolist())
+            found.append(Result(name, str(value.type), values))
         return tuple(found)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinytorch.insight.collect import ran
 from tinytorch.insight.memory import MemoryPlan
-from tinytorch.insight.record import Chunk, KernelRecord
+from tinytorch.insight.record import Chunk, KernelRecord, written
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.loc import user_loc
@@ -30,7 +30,8 @@ def write_trace(subject: Subject, path: str | PathLike[str]) -> None:
         raise CompileError(f"{subject.name}: there is no time to trace: {found.call.how}", user_loc())
     events = trace_events(subject.name, found.kernels, found.call.chunks, subject.memory)
     content = {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"how": found.call.how}}
-    Path(path).write_text(json.dumps(content, separators=(",", ":")))
+    with written(path):
+        Path(path).write_text(json.dumps(content, separators=(",", ":")))
 
 
 def trace_events(
