@@ -288,7 +288,8 @@ def test_frozen_saved_and_quantized_functions_have_reports(tmp_path: Path) -> No
     tt.save(frozen, tmp_path / "model.tt")
     loaded = tt.load(tmp_path / "model.tt")
     loaded(tt.ones(2, 32))
-    assert [k.title for k in loaded.report().kernels] == [k.title for k in record.kernels]
+    same = [[(k.family, k.result, k.flops, k.assembly) for k in r.kernels] for r in (loaded.report(), record)]
+    assert same[0] == same[1]
     assert str(loaded.explain()).count("matmul") >= 3
     quantized = tt.compile(tt.quantize(model, tt.ones(2, 32)), freeze=True)
     quantized(tt.ones(2, 32))

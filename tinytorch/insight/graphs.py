@@ -19,6 +19,11 @@ def loc_text(loc: Loc | None) -> str:
     return "" if loc is None else f"{loc.file}:{loc.line}"
 
 
+def module_of(node: Node) -> str:
+    """The path of the module that ran a node, for a kernel its main node; "" outside of modules."""
+    return "" if node.loc is None else node.loc.scope
+
+
 @dataclass(frozen=True)
 class Block:
     """A node, an input or an output as lines of text. No two blocks of a graph have the same text."""

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tinytorch.insight.graphs import Block, Writer, difference, loc_text, members
-from tinytorch.insight.parts import kernel_title, module_of, phase_of
+from tinytorch.insight.graphs import Block, Writer, difference, loc_text, members, module_of
 from tinytorch.insight.record import GraphLine, PassStep, Refusal, Rewrite
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.listening import Listener, listener
+from tinytorch.ir.titles import kernel_title, phase_of
 from tinytorch.passes.pipeline import PassRecord
 
 _EXAMPLES = 3  # nodes that the example of a rewrite shows

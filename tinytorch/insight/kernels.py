@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tinytorch.insight.graphs import loc_text
-from tinytorch.insight.parts import kernel_title, module_of, phase_of
+from tinytorch.insight.graphs import loc_text, module_of
 from tinytorch.insight.record import KernelRecord
 from tinytorch.insight.work import predicted, work_of
 from tinytorch.ir.graph import Node
 from tinytorch.ir.printer import print_graph
+from tinytorch.ir.titles import kernel_title, phase_of
 from tinytorch.runtime.backend import Listing, Listings
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Call

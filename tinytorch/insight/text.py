@@ -45,7 +45,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", collapse_padding=True)
     for name in left:
         table.add_column(name)
     for name in right:
@@ -55,7 +55,7 @@ def table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
 
 def more(table: Table, text: str) -> None:
     """Say below a table what it leaves out."""
-    table.caption, table.caption_justify, table.caption_style = f"  {text}", "left", "dim"
+    table.caption, table.caption_justify, table.caption_style = f"  {text}\n", "left", "dim"
 
 
 def as_text(shown: RenderableType, width: int = WIDTH) -> str:
