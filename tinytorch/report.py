@@ -14,6 +14,7 @@ from tinytorch.insight.tables import (
     compilations_table,
     kernels_table,
     lines_table,
+    modules_table,
     passes_table,
     refusals_table,
     sparsity_table,
@@ -70,9 +71,11 @@ def tables(report: Report) -> Group:
     """The whole report."""
     parts: list[RenderableType] = [passes_table(report.passes)]
     if report.kernels:
-        parts += [kernels_table(report.kernels), memory_table(report.memory)]
+        parts += [kernels_table(report.kernels), modules_table(report.kernels)]
     if report.lines:
         parts.append(lines_table(report.lines))
+    if report.kernels:
+        parts.append(memory_table(report.memory))
     if report.refusals:
         parts.append(refusals_table(report.refusals))
     if report.compilations:

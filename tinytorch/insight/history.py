@@ -43,7 +43,7 @@ def refusals(subject: Subject) -> tuple[Refusal, ...]:
     found = _Refusals()
     with _heard(found):
         subject.run_passes_again(found.after)
-    return tuple(found.refusals)
+    return found.refusals
 
 
 def history(subject: Subject) -> History:
@@ -53,7 +53,7 @@ def history(subject: Subject) -> History:
         subject.run_passes_again(watch.after)
     steps = _timed(watch.steps, subject.made.passes)
     names = tuple(b.name for b in watch.blocks if b.node is not None and b.node.op.kind == "kernel")
-    return History(steps, watch.first, _lines(watch.blocks), tuple(watch.refusals), names)
+    return History(steps, watch.first, _lines(watch.blocks), watch.refusals, names)
 
 
 @contextlib.contextmanager
@@ -76,18 +76,25 @@ class _Refusals:
     """Is told of refused fusions."""
 
     def __init__(self) -> None:
-        self.refusals: dict[Refusal, None] = {}
+        self._told: dict[tuple[str, str, str, str], list[int]] = {}  # bytes of each time
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What was told, what costs most first."""
+        found = [Refusal(*what, sum(sizes), len(sizes)) for what, sizes in self._told.items()]
+        return tuple(sorted(found, key=lambda each: -each.bytes))
 
     def after(self, name: str, number: int, before: Graph, after: Graph) -> None:
         if number == 1:  # the passes may run again, with less memory
-            self.refusals = {}
+            self._told = {}
 
     def rewrote(self, rule: str, node: Node, results: Sequence[Value], producers: Mapping[Value, Node]) -> None:
         pass
 
     def refused(self, producer: Node, consumer: Node, reason: str) -> None:
-        titles = f"{kernel_title(producer)} {producer.outputs[0].type}", kernel_title(consumer)
-        self.refusals.setdefault(Refusal(*titles, reason, loc_text(consumer.loc)))
+        type = producer.outputs[0].type
+        what = f"{kernel_title(producer)} {type}", kernel_title(consumer), reason, loc_text(consumer.loc)
+        self._told.setdefault(what, []).append(type.bytes)
 
 
 class _Watch(_Refusals):

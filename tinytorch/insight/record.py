@@ -95,12 +95,15 @@ class KernelRecord:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a node that reads the result of another is not in the same kernel; `loc` is that of the reader."""
+    """Why a node that reads the result of another is not in the same kernel; `loc` is that of the reader. `bytes` go
+    through memory for it, all `times` together that it happens to alike nodes."""
 
     producer: str
     consumer: str
     reason: str
     loc: str
+    bytes: int
+    times: int
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -14,8 +13,8 @@ from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 from tinytorch.specialization import Compilation
 
-_KERNELS, _LINES, _REFUSALS, _COMPILATIONS = 40, 15, 8, 8  # rows
-_TITLE, _RESULT, _SOURCE = 40, 20, 60  # characters
+_KERNELS, _LINES, _MODULES, _REFUSALS, _COMPILATIONS = 40, 15, 15, 8, 8  # rows
+_TITLE, _RESULT, _SOURCE = 40, 20, 50  # characters
 _ALL = "report(path) shows all"
 
 
@@ -63,6 +62,28 @@ def _kernel_row(kernel: KernelRecord, phases: bool) -> list[str]:
     return [*words, *numbers]
 
 
+def modules_table(kernels: Sequence[KernelRecord]) -> Table:
+    """What the modules cost, as deep as they are few."""
+    paths = [kernel.module.split(".") if kernel.module else [] for kernel in kernels]
+    depth = max(map(len, paths), default=0)
+    while depth > 1 and len({tuple(path[:depth]) for path in paths}) > _MODULES:
+        depth -= 1
+    sums: dict[str, list[KernelRecord]] = {}
+    for kernel, path in zip(kernels, paths, strict=True):
+        sums.setdefault(".".join(path[:depth]) or "(no module)", []).append(kernel)
+    found = table("Time per module", ["module"], ["FLOPs", "bytes", "kernels", "time", "share"])
+    total = sum(map(_seconds, kernels))
+    ordered = sorted(sums.items(), key=lambda item: -sum(map(_seconds, item[1])))
+    for name, inside in ordered[:_MODULES]:
+        moved, seconds = sum(k.bytes_read + k.bytes_written for k in inside), sum(map(_seconds, inside))
+        cells = [count(sum(k.flops for k in inside)), size(moved), str(len(inside)), duration(seconds)]
+        found.add_row(name, *cells, f"{seconds / total:.0%}" if total else "")
+    left = [kernel for _, inside in ordered[_MODULES:] for kernel in inside]
+    if left:
+        more(found, f"{len(ordered) - _MODULES} further ones take {duration(sum(map(_seconds, left)))}; {_ALL}")
+    return found
+
+
 def lines_table(lines: Sequence[LineCost]) -> Table:
     """The lines of the program that cost most."""
     found = table("Time per line", ["line", "source"], ["FLOPs", "bytes", "kernels", "time", "share"])
@@ -81,15 +102,14 @@ def lines_table(lines: Sequence[LineCost]) -> Table:
 
 
 def refusals_table(refusals: Sequence[Refusal]) -> Table:
-    """Why nodes that read each other's results are in two kernels, the most frequent reasons first."""
-    found = table("Not fused", ["result of", "read by", "line", "because"], ["times"])
-    alike = Counter((r.producer, r.consumer, r.loc, r.reason) for r in refusals)
-    by_reason = Counter(r.reason for r in refusals)
-    ordered = sorted(alike.items(), key=lambda item: (-by_reason[item[0][3]], -item[1]))
-    for (producer, consumer, loc, reason), times in ordered[:_REFUSALS]:
-        found.add_row(producer, consumer, place(loc), reason, str(times))
-    if len(ordered) > _REFUSALS:
-        more(found, f"{len(ordered) - _REFUSALS} further ones; {_ALL}")
+    """Why nodes that read each other's results are in two kernels: what most bytes go through memory for."""
+    found = table("Not fused", ["result of", "read by", "line", "because"], ["times", "bytes"])
+    for each in refusals[:_REFUSALS]:
+        words = shortened(each.producer, _TITLE), shortened(each.consumer, _TITLE), place(each.loc), each.reason
+        found.add_row(*words, str(each.times), size(each.bytes))
+    left = refusals[_REFUSALS:]
+    if left:
+        more(found, f"{len(left)} further ones, {size(sum(each.bytes for each in left))}; {_ALL}")
     return found
 
 
