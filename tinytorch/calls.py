@@ -85,7 +85,7 @@ def within(
     after: Watcher | None = None,
 ) -> Made:
     """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again. The weights
-    of a `frozen` graph are constants. With `after` (see `run_passes`), the passes run, whatever the disk cache has."""
+    of a `frozen` graph are constants. `after` is told of passes (see `run_passes`)."""
 
     def make(memory: MemoryLimit | None) -> Made:
         passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
@@ -93,7 +93,7 @@ def within(
         return passed, records, Executable(passed, backend)
 
     if limit is None:
-        return make(None) if frozen or after is not None else kept(graph, backend, precision, lambda: make(None))
+        return make(None) if frozen else kept(graph, backend, precision, lambda: make(None))
     scratch = 0  # what kernels need beside values; known when their code is there, and another for other kernels
     tried: list[Made] = []
     for _ in range(_TRIES):
@@ -116,6 +116,9 @@ def run_again(
     each. With a limit of memory they may run several times, each time from number 1."""
     if backend is None:
         run_passes(graph, DEFAULT_PASSES, after=after)
+    elif limit is None:
+        passes = kernel_passes(backend.costs, backend.families, frozen=frozen, precision=precision)
+        run_passes(graph, passes, after=after)
     else:
         within(limit, graph, backend, frozen, precision, after)
 

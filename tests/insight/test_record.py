@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_measuring_changes_nothing() -> None:
     assert losses[0] == losses[1]
     for a, b in zip(model.parameters(), plain_model.parameters(), strict=True):
         assert np.array_equal(a.numpy(), b.numpy())
+
+
+def test_sources_of_notebooks_are_there() -> None:
+    """Their cells are no files; Python's own `linecache` has them."""
+    name, source = "<cell 3>", "def double(x):\n    return (x + x).sum()\n"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    space: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), space)
+    made = tt.compile(space["double"])
+    made(tt.ones(3))
+    record = made.report(measure=False)
+    assert record.files == {name: ("def double(x):", "    return (x + x).sum()")}
+    assert [(line.file, line.line) for line in record.lines] == [(name, 2)] and "(x + x).sum()" in str(made.explain())
 
 
 # Passes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import platform
 from collections.abc import Mapping
@@ -114,8 +115,10 @@ def _files(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _source(path: str) -> tuple[str, ...] | None:
+    """The lines of a file, or of a notebook's cell, which Python keeps under a name; a name may also be a device."""
     if not os.path.isfile(path):
-        return None
+        kept = linecache.getlines(path) if path in linecache.cache else []
+        return tuple(line.rstrip("\n") for line in kept) or None
     try:
         return tuple(Path(path).read_text(errors="replace").splitlines())
     except OSError:

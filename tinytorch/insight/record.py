@@ -205,7 +205,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON has it, under the names of its fields."""
-        return dataclasses.asdict(self)
+        return _plain(self)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON, for `load_record` and `tt.compare_reports`. TinyTorchError where that cannot be done."""
@@ -233,6 +233,25 @@ def load_record(path: str | PathLike[str]) -> Record:
 def record_of(data: Mapping[str, Any]) -> Record:
     """The record that `as_dict` gave this for."""
     return _read(Record, data)
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}  # of the fields of the dataclasses here
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it. `dataclasses.asdict` would copy every text, which takes seconds for large graphs."""
+    kind: type = type(value)
+    if kind is str or value is None:
+        return value
+    if kind is tuple:
+        return [_plain(x) for x in value]
+    if kind is dict:
+        return {key: _plain(x) for key, x in value.items()}
+    if not dataclasses.is_dataclass(kind):
+        return value
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in dataclasses.fields(kind))
+    return {name: _plain(getattr(value, name)) for name in _NAMES[kind]}
 
 
 def _read(wanted: Any, data: Any) -> Any:
