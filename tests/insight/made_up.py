@@ -116,36 +116,25 @@ def _line(i: int, phase: str, rng: random.Random) -> dict[str, Any]:
     }
 
 
+RULE = {"rule": "x * 1", "count": 3, "where": [f"{FILE}:5"], "before": "mul(x, 1)", "after": "x"}
+PASSES = ["simplify", "fold", "cse", "dce", "expand", "simplify", "fuse", "materialize"]
+
+
 def _passes(graph: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each that changes something makes one line of three."""
+    lines = [line["text"] for line in graph]
     made: list[dict[str, Any]] = []
-    nodes = len(graph)
-    for i, name in enumerate(["simplify", "fold", "cse", "dce", "expand", "simplify", "fuse", "materialize"]):
-        changed = name not in ("fold", "materialize")
-        gone = graph[i * 3 : i * 3 + 4] if changed else []
-        diff = [
-            ["@", f"@@ -{i * 3 + 1},4 +{i * 3 + 1},2 @@", None],
-            *([" ", line["text"], line["node"]] for line in gone[:1]),
-        ]
-        diff += [["-", line["text"], line["node"]] for line in gone[1:]]
-        diff += [["+", f"%new{i} = kernel({name})", None]]
-        rules = (
-            [{"rule": "x * 1", "count": 3, "where": [f"{FILE}:5"], "before": "mul(x, 1)", "after": "x"}]
-            if i == 0
-            else []
-        )
-        after = nodes - 3 if changed else nodes
-        made.append(
-            {
-                "name": name,
-                "seconds": 1e-3 * (i + 1),
-                "nodes_before": nodes,
-                "nodes_after": after,
-                "changed": changed,
-                "rewrites": rules,
-                "diff": diff if changed else [],
-            }
-        )
-        nodes = after
+    for i, name in enumerate(PASSES):
+        changed, at = name not in ("fold", "materialize"), 2 * i
+        step = {"name": name, "seconds": 1e-3 * (i + 1), "nodes_before": len(lines), "changed": changed, "rewrites": []}
+        if changed:
+            step["rewrites"] = [RULE] if name == "simplify" else []
+            new = f"%new{i} = {name}(%0) : f32[64,128]"
+            diff = [["@", f"@@ -{at + 1},4 +{at + 1},2 @@", ""], [" ", lines[at], ""]]
+            diff += [["-", text, ""] for text in lines[at + 1 : at + 4]]
+            step["diff"] = [*diff, ["+", new, ""]]
+            lines[at + 1 : at + 4] = [new]
+        made.append({"diff": []} | step | {"nodes_after": len(lines)})
     return made
 
 

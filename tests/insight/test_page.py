@@ -112,6 +112,14 @@ result.next = $(".step b").textContent;
 await go("#pass=fuse");
 result.fuse = [$(".step b").textContent, $(".steps [aria-current]").textContent];
 result.steps = all(".steps button").length;
+const choose = (name) => all(".step button").find((button) => button.textContent === name).click();
+const rows = () => all(".step .rows .row").map((row) => [...row.children].map((cell) => cell.textContent).join("|"));
+choose("side by side");
+result.pairs = rows();
+choose("whole graph");
+result.graph = [rows()[0], rows().some((row) => row.endsWith("|%new6 = fuse(%0) : f32[64,128]")), rows().length];
+choose("previous");
+result.earlier = [$(".step b").textContent, rows().some((row) => row.includes("%new6"))];
 
 await go("#instant=12");
 result.instant = $("#alive h3").textContent;
@@ -151,6 +159,10 @@ def test_the_page_is_walked_through(tmp_path: Path) -> None:
     assert "self.up(x)" in said["line"] and said["kernels"] > 1
     assert [said["pass"], said["next"], said["steps"]] == ["simplify", "cse", 6]
     assert said["fuse"][0] == "fuse" and said["fuse"][1].startswith("fuse")
+    first = [line["text"] for line in made["first_graph"]]
+    assert said["graph"][1] and said["graph"][0].startswith(f"{first[0]}|{first[0]}") and said["graph"][2] > 20
+    assert len(said["pairs"]) == 5 and said["pairs"][0].startswith("@@ -13,4 +13,2 @@|")
+    assert said["earlier"] == ["simplify", False]
     alive = [b for b in made["buffers"] if b["first"] <= 12 <= b["last"]]
     assert said["instant"].startswith(f"Instant 12: {len(alive)} buffer") and said["alive"] == len(alive)
     assert said["after"].startswith("Instant 13: ") and said["zoomed"] and said["whole"]

@@ -9,7 +9,10 @@ function passesSection(model) {
       "Passes",
       h("p.quiet", {}, `${plural(passes.length, "pass", "passes")} ran and changed nothing.`),
     );
-  const view = new Stepper(changed);
+  const view = new Stepper(
+    changed,
+    (model.data.first_graph || []).map((line) => line.text),
+  );
   const quiet = passes.length - changed.length;
   const spent = passes.reduce((sum, pass) => sum + (pass.seconds || 0), 0);
   const said = `${plural(changed.length, "run")} of passes in ${seconds(spent)}${quiet ? `; ${whole(quiet)} more changed nothing` : ""}; keys ← and →`;
@@ -23,35 +26,62 @@ function passesSection(model) {
 }
 
 class Stepper {
-  constructor(passes) {
-    Object.assign(this, { passes, at: 0, columns: 1 });
-    this.step = h("div.step", { "aria-live": "polite" });
+  // `first` is the text of the graph before the first of the passes, as lines.
+  constructor(passes, first) {
+    Object.assign(this, { passes, at: 0, columns: 1, all: false, before: [first] });
     this.buttons = passes.map((pass, i) => this.buttonOf(pass, i));
     this.names = h(
       "ol.steps",
       {},
       this.buttons.map((button) => h("li", {}, button)),
     );
-    this.element = h("div.stepper", { onkeydown: (event) => this.key(event) }, this.names, this.step);
+    this.previous = h("button", { type: "button", onclick: () => this.go(this.at - 1) }, "previous");
+    this.next = h("button", { type: "button", onclick: () => this.go(this.at + 1) }, "next");
+    this.title = h("span", { "aria-live": "polite" });
+    this.rewrites = h("div");
+    this.diff = h("div");
+    const parts = [
+      [false, "changes"],
+      [true, "whole graph"],
+    ];
+    const columns = [
+      [1, "one column"],
+      [2, "side by side"],
+    ];
+    const change = (name) => (value) => {
+      this[name] = value;
+      this.drawDiff();
+    };
+    const choices = [
+      switchOf("lines shown", parts, false, change("all")),
+      switchOf("columns", columns, 1, change("columns")),
+    ];
+    const bar = h("p.bar", {}, h("span.switch", {}, this.previous, this.next), this.title, choices);
+    const step = h("div.step", {}, bar, this.rewrites, this.diff);
+    this.element = h("div.stepper", { onkeydown: (event) => this.key(event) }, this.names, step);
     this.go(0);
   }
 
   buttonOf(pass, i) {
+    const nodes = `${whole(pass.nodes_before)} → ${whole(pass.nodes_after)}`;
     return h(
       "button",
       { type: "button", onclick: () => this.go(i) },
       h("span", {}, pass.name),
-      h("span.quiet", {}, `${whole(pass.nodes_before)} → ${whole(pass.nodes_after)}`),
+      h("span.quiet", {}, nodes),
     );
   }
 
+  // Arrows go from pass to pass; in a list, those up and down scroll it.
   key(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
     const inList = event.target.closest(".list");
-    if (!step || (inList && event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1, ...(inList ? {} : { ArrowUp: -1, ArrowDown: 1 }) }[event.key];
+    if (!step) return;
+    const inNames = this.names.contains(event.target);
     event.preventDefault();
     this.go(this.at + step);
-    if (!inList) this.buttons[this.at].focus();
+    if (inNames) this.buttons[this.at].focus();
+    if (inList) this.diff.querySelector(".list")?.focus();
   }
 
   go(i) {
@@ -67,45 +97,25 @@ class Stepper {
 
   draw() {
     const pass = this.passes[this.at];
-    const move = (words, by) =>
-      h(
-        "button",
-        { type: "button", disabled: !this.passes[this.at + by], onclick: () => this.go(this.at + by) },
-        words,
-      );
-    const columns = switchOf(
-      "columns",
-      [
-        [1, "one column"],
-        [2, "side by side"],
-      ],
-      this.columns,
-      (value) => {
-        this.columns = value;
-        diff.replaceChildren(this.diff(pass));
-      },
-    );
-    const diff = h("div", {}, this.diff(pass));
-    this.step.replaceChildren(
-      h(
-        "p.bar",
-        {},
-        h("span.switch", {}, move("previous", -1), move("next", 1)),
-        h("b", {}, pass.name),
-        h(
-          "span.quiet",
-          {},
-          `run ${pass.number}, ${seconds(pass.seconds)}, ${whole(pass.nodes_before)} → ${plural(pass.nodes_after, "node")}`,
-        ),
-        columns,
-      ),
-      rewritesTable(pass.rewrites || []),
-      diff,
-    );
+    this.previous.disabled = !this.at;
+    this.next.disabled = this.at === this.passes.length - 1;
+    const said = ` run ${pass.number}, ${seconds(pass.seconds)}, ${whole(pass.nodes_before)} → ${plural(pass.nodes_after, "node")}`;
+    this.title.replaceChildren(h("b", {}, pass.name), h("span.quiet", {}, said));
+    this.rewrites.replaceChildren(rewritesTable(pass.rewrites || []));
+    this.drawDiff();
   }
 
-  diff(pass) {
-    return diffList(pass.diff || [], `what ${pass.name} changed`, this.columns, 520);
+  drawDiff() {
+    const pass = this.passes[this.at];
+    const shown = this.all ? wholeDiff(this.textBefore(this.at), pass.diff) : pass.diff;
+    this.diff.replaceChildren(diffList(shown, `what ${pass.name} changed`, this.columns, 520));
+  }
+
+  // The graph before a pass: what the passes before it made of the first one.
+  textBefore(i) {
+    for (let j = this.before.length; j <= i; j++)
+      this.before.push(textAfter(wholeDiff(this.before[j - 1], this.passes[j - 1].diff)));
+    return this.before[i];
   }
 }
 
