@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tinytorch.cli import app
 from tinytorch.cli_graph import parse_type
+from tinytorch.insight.page import read_page
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import TensorType, f32, i64
 
@@ -50,7 +51,7 @@ def test_help_names_the_commands_and_loads_nothing_that_compiles() -> None:
         "print([m for m in ('llvmlite', 'graphviz', 'torch', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    for command in ("demo", "graph", "bench", "doctor", "milestone"):
+    for command in ("demo", "graph", "report", "bench", "doctor", "milestone"):
         assert command in done.stdout
     assert done.stdout.strip().endswith("[]")
 
@@ -80,6 +81,20 @@ def test_graph_of_a_module_and_of_a_function(tmp_path: Path, monkeypatch: pytest
     assert "f32[64,784]" in refused("graph", "cli_models:double")
     assert "has no 'other'" in refused("graph", "cli_models:other")
     assert "cli_models.py:8" in refused("graph", "cli_models:Net", "--input", "f32[3,5]")
+
+
+def test_report_of_a_module_is_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli_reported.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert "report.html" in run("report", "cli_reported:Net", "--input", "f32[3,4]")
+    found = read_page("report.html")
+    assert [Path(path).name for path in found["files"]] == ["cli_reported.py"] and found["kernels"]
+    assert found["timeline"] and all(kernel["locs"] for kernel in found["kernels"])
+    run("report", "cli_reported:double", "--input", "f64[3]", "--out", "other.html", "--no-measure")
+    assert not read_page("other.html")["timeline"]
+    assert "cannot write" in refused("report", "perceptron", "--out", str(tmp_path / "no" / "r.html"))
+    assert "f32[64,784]" in refused("report", "cli_reported:double")
 
 
 def test_drawings_that_cannot_be_written_are_refused(tmp_path: Path) -> None:

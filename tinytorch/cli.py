@@ -78,6 +78,28 @@ def graph(
         typer.echo(f"drawn in {svg}")
 
 
+@app.command()
+def report(
+    target: Annotated[
+        str, typer.Argument(help="mlp, mlp-forward, perceptron, or module:callable (a function, model or model class).")
+    ],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="Type of an argument, such as f32[64,784]; once for each.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the page is written.")] = Path("report.html"),
+    measure: Annotated[bool, typer.Option(help="Also time the kernels of a call.")] = True,
+) -> None:
+    """Trace and compile something, and write all about it as a page for the browser."""
+    from tinytorch.cli_graph import compiled_target
+    from tinytorch.ir.errors import TinyTorchError
+
+    try:
+        compiled_target(target, inputs or []).report(out, measure=measure)
+    except TinyTorchError as error:
+        raise _fail(f"{type(error).__name__}: {error}") from None
+    typer.echo(f"the report is in {out}")
+
+
 @app.command(context_settings=_FORWARDED)
 def bench(context: typer.Context) -> None:
     """Time workloads against other frameworks: names or patterns, then the options of `python -m benchmarks`."""

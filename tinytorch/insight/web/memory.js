@@ -137,7 +137,7 @@ class Arena {
       }
       if (wide > 60 && high > 13) {
         const shown = fitting(context, b.name, wide - 8);
-        text(context, shown, left + 4, top + high / 2, alive ? "#fff" : ink.quiet);
+        text(context, shown, left + 4, top + high / 2, alive ? ink.paper : ink.quiet);
       }
     }
     this.drawLive(context, width, height, ink);

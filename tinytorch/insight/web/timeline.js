@@ -194,7 +194,7 @@ class Timeline {
       context.beginPath();
       context.rect(Math.max(left, LANE.left), top, right - Math.max(left, LANE.left) - 3, LANE.height);
       context.clip();
-      text(context, this.model.title(each.kernel), Math.max(left, LANE.left) + 4, top + LANE.height / 2, "#fff");
+      text(context, this.model.title(each.kernel), Math.max(left, LANE.left) + 4, top + LANE.height / 2, ink.paper);
       context.restore();
     }
   }
