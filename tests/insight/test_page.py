@@ -137,6 +137,23 @@ result.heat = $("#lines .row.open").textContent;
 result.chips = all("#lines .picked a").length;
 all("#kernels .head button").find((button) => button.textContent === "FLOPs").click();
 result.flops = all("#kernels .rows .row").slice(0, 2).map((row) => row.children[7].textContent);
+const at = (what, kind, x, y) => {
+  const box = $(what).getBoundingClientRect();
+  const [clientX, clientY] = [box.left + x * box.width, box.top + y * box.height];
+  $(what).dispatchEvent(new PointerEvent(kind, { clientX, clientY }));
+};
+at("#memory canvas", "pointermove", 0.5, 0.5);
+result.note = $(".note").textContent;
+at("#memory canvas", "click", 0.5, 0.5);
+await later();
+result.clicked = [location.hash, $("#alive h3").textContent];
+at("#timeline canvas", "pointermove", 0.5, 0.4);
+result.bar = $(".note").textContent;
+at("#timeline canvas", "pointerdown", 0.5, 0.4);
+at("#timeline canvas", "pointerup", 0.5, 0.4);
+result.barHash = location.hash;
+$(".roof circle").dispatchEvent(new MouseEvent("click"));
+result.pointHash = location.hash;
 result.points = all(".roof circle").length;
 all("nav .switch button")[2].click();
 result.theme = [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor];
@@ -167,6 +184,12 @@ def test_the_page_is_walked_through(tmp_path: Path) -> None:
     assert said["instant"].startswith(f"Instant 12: {len(alive)} buffer") and said["alive"] == len(alive)
     assert said["after"].startswith("Instant 13: ") and said["zoomed"] and said["whole"]
     assert "loss.backward()" in said["heat"] and said["chips"] > 0
+    instant = said["clicked"][0].removeprefix("#instant=")
+    assert said["note"].startswith(f"instant {instant}: ") and said["clicked"][1].startswith(f"Instant {instant}: ")
+    number = said["barHash"].removeprefix("#kernel=")
+    assert said["bar"].startswith(f"{number} {made['kernels'][int(number)]['title']}") and "wave" in said["bar"]
+    longest = max(made["kernels"], key=lambda kernel: kernel["measured"] if kernel["flops"] else 0)
+    assert said["pointHash"] == f"#kernel={longest['id']}"
     most = sorted((kernel["flops"] for kernel in made["kernels"]), reverse=True)
     assert said["flops"] == [f"{flops / 1e6:.1f} M" for flops in most[:2]] and said["points"] == 1500
     assert said["theme"][0] == "dark" and said["theme"][1] != "rgb(255, 255, 255)"

@@ -159,7 +159,7 @@ function roundDecades(from, to) {
     for (const factor of [1, 2, 5])
       if (factor * 10 ** power >= from && factor * 10 ** power <= to) found.push(factor * 10 ** power);
   }
-  return found.length > 1 ? found : roundNumbers(from, to, 5);
+  return found.length > 2 ? found : roundNumbers(from, to, 5);
 }
 
 const MEMORY = [
