@@ -269,7 +269,7 @@ const small = (number) =>
   number === null || number === undefined ? "not comparable" : number ? number.toExponential(1) : "0";
 
 function comparedTargetSection({ a, b }, names) {
-  const both = [a, b].map((each) => ({ created: each.created, ...each.target, ...each.versions }));
+  const both = [a, b].map((each) => ({ ...each.target, ...each.versions }));
   const rows = [...new Set(both.flatMap((each) => Object.keys(each)))].map((name) => [
     name,
     ...both.map((each) => String(each[name] ?? "–")),
