@@ -49,7 +49,12 @@ function kernelPanel(model, kernel) {
     "article",
     { "aria-label": kernel.title },
     h("h3", {}, phaseDot(kernel.phase), `${kernel.id}: ${kernel.title}`),
-    h("p.quiet", {}, kernelFacts(model, kernel)),
+    h(
+      "p.quiet",
+      {},
+      kernelFacts(model, kernel),
+      kernel.node && [" · ", link("search", `name:${kernel.node}`, "in the graph")],
+    ),
     h(
       "div.beside",
       {},

@@ -34,6 +34,7 @@ function termOf(word) {
   const field = word.slice(0, colon);
   const wanted = word.slice(colon + 1);
   if (!FIELDS.includes(field) || !wanted) return (one) => one.all.includes(word);
+  if (field === "name" && wanted[0] === "%") return (one) => one.name.split(/[\s,]+/).includes(wanted);
   if (field === "line" && /^\d+$/.test(wanted)) return (one) => one.number === wanted;
   if (field === "op" || field === "dtype")
     return (one) => one[field].split(/[\s,+]+/).some((each) => each.startsWith(wanted));
