@@ -196,6 +196,30 @@ def test_the_page_is_walked_through(tmp_path: Path) -> None:
     assert said["elements"] < 5000
 
 
+ALIKE = """
+const modules = () => all("#graph .module").map((row) => row.textContent.replace(/[^ -~×…]/g, "").trim());
+const folded = modules();
+all("#graph .fold").find((button) => button.textContent.includes("…")).click();
+return [folded, modules()];
+"""
+
+
+@needs_chromium
+def test_modules_that_are_alike_are_folded(tmp_path: Path) -> None:
+    made = record()
+    blocks = [("up", "matmul"), ("up", "relu"), ("down", "matmul")]
+    lines = [(f"net.{i}.{name}", op if i < 4 else "add") for i in range(6) for name, op in blocks]
+    rest = {"loc": "", "phase": "", "shape": "[2]", "dtype": "f32"}
+    made["last_graph"] = [
+        {"text": f"%{i} = {op}()", "node": f"%{i}", "module": module, "op": op} | rest
+        for i, (module, op) in enumerate(lines)
+    ]
+    write_page(made, tmp_path / "report.html")
+    folded, opened = said_by(tmp_path / "report.html", ALIKE, tmp_path)
+    assert folded[:2] == ["net18 lines", "0 … 3× 4 alike, 12 lines"] and folded[2:4] == ["43 lines", "up2 lines"]
+    assert opened[1:4] == ["0 … 3× 4 alike, 12 lines", "03 lines", "13 lines"]
+
+
 @needs_chromium
 def test_an_empty_record_is_a_page_too(tmp_path: Path) -> None:
     write_page({"title": "nothing"}, tmp_path / "report.html")

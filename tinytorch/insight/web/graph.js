@@ -70,6 +70,7 @@ class GraphView {
     this.searched = entries.map(searchable);
     this.opened = new Set(); // nodes of several lines, all of which are shown
     this.tree = moduleTree(nodesOf(entries));
+    groupAlike(this.tree, entries, new Map());
     this.unfoldSome();
   }
 
@@ -80,7 +81,7 @@ class GraphView {
     const waiting = [...this.tree.children.values()];
     for (const module of waiting) {
       const more = module.nodes.length + module.children.size;
-      if (rows + more > UNFOLDED) continue;
+      if (rows + more > UNFOLDED || module.alike) continue;
       rows += more;
       this.folded.delete(module.path);
       waiting.push(...module.children.values());
@@ -148,7 +149,7 @@ class GraphView {
       "div.row.module",
       { style: indent },
       foldMark(!folded, toggle, module.name),
-      h("span.quiet", {}, plural(lines, "line")),
+      h("span.quiet", {}, `${module.alike ? `× ${module.alike} alike, ` : ""}${plural(lines, "line")}`),
     );
   }
 
@@ -236,6 +237,34 @@ function moduleTree(nodes) {
     at.nodes.push(node);
   }
   return root;
+}
+
+// Siblings in a row that compute the same, such as the blocks of a transformer, become one module that holds them.
+// Returns a number that modules have in common if they are alike; `numbers` knows those that were given.
+function groupAlike(module, entries, numbers) {
+  const lines = module.nodes.flatMap((node) => node.lines.map((i) => entries[i]));
+  const runs = [];
+  for (const child of module.children.values()) {
+    const number = groupAlike(child, entries, numbers);
+    const last = runs[runs.length - 1];
+    if (last && last.number === number) last.modules.push(child);
+    else runs.push({ number, modules: [child] });
+  }
+  const grouped = runs.flatMap(({ modules }) => (modules.length > 2 ? [alike(module, modules)] : modules));
+  module.children = new Map(grouped.map((each) => [each.path, each]));
+  const own = lines.map(({ op, shape, dtype, phase }) => [op, shape, dtype, phase]);
+  const below = runs.flatMap(({ number, modules }) =>
+    modules.map((each) => (modules.length > 1 ? number : [each.name, number])),
+  );
+  const words = JSON.stringify([own, below]);
+  if (!numbers.has(words)) numbers.set(words, numbers.size);
+  return numbers.get(words);
+}
+
+function alike(parent, modules) {
+  const name = `${modules[0].name} … ${modules[modules.length - 1].name}`;
+  const children = new Map(modules.map((each) => [each.path, each]));
+  return { name, path: `${parent.path}.${name}`, nodes: [], children, alike: modules.length };
 }
 
 function walkModules(module, act) {
