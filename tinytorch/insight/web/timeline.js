@@ -48,6 +48,11 @@ class Timeline {
     const element = this.canvas.element;
     element.addEventListener("pointerdown", (event) => (this.drag = [this.canvas.at(event)[0], null]));
     element.addEventListener("pointerup", (event) => this.released(...this.canvas.at(event)));
+    element.addEventListener("pointerleave", () => {
+      if (!this.drag) return;
+      this.drag = null;
+      this.canvas.draw();
+    });
     element.addEventListener("dblclick", () => this.whole());
     element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     element.addEventListener("keydown", (event) => this.key(event));
