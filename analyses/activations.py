@@ -92,7 +92,7 @@ def _sparsity(relu: Callable[[tt.Tensor], tt.Tensor], quick: bool) -> Section:
     sparse = {mean: relu(inputs[mean]) for mean in shown}
     product = tt.compile(lambda h: h @ w)
     calls: dict[str, Callable[[], Any]] = {str(mean): lambda h=h: product(h) for mean, h in sparse.items()}
-    times = medians(calls, 0.1 if quick else 0.4)
+    times = medians(calls, 0.03 if quick else 0.4)
     rows = [[mean, zeros[mean], sparse[mean].numel() * 4, times[str(mean)] * 1e6] for mean in shown]
     reading = (
         f"With centred inputs {zeros[0.0]:.1%} of the results are 0; the largest distance from Φ(-μ) is "
@@ -145,7 +145,7 @@ def _cost(Sigmoid: Any, ReLU: Any, GELU: Any, quick: bool) -> Section:
         calls: dict[str, Callable[[], Any]] = {"eager": lambda m=module: m(x), "compiled": lambda c=compiled: c(x)}
         if torch:
             calls["torch eager"] = _torch_call(torch, name, x)
-        times = medians(calls, 0.05 if quick else 0.3)
+        times = medians(calls, 0.02 if quick else 0.3)
         eager[name] = times["eager"] / times["compiled"]
         rows.append([name, *(times[way] / count * 1e9 for way in ways)])
     best = max(eager, key=eager.__getitem__)

@@ -164,7 +164,7 @@ def _work(Linear: Any, quick: bool) -> Section:
         if torch:
             theirs, given = torch.nn.Linear(width, width), torch.from_numpy(x.numpy().copy())
             calls["torch eager"] = lambda theirs=theirs, given=given: theirs(given)
-        times = medians(calls, 0.05 if quick else 0.2)
+        times = medians(calls, 0.02 if quick else 0.2)
         ways = list(calls)
         rows.append([width, 2 * batch * width * width, *(times[name] * 1e6 for name in calls)])
     last = rows[-1]

@@ -117,7 +117,7 @@ def _memory(log_softmax: LogSoftmax, cross_entropy: Any, quick: bool) -> Section
         calls: dict[str, Callable[[], Any]] = {
             name: lambda loss=loss, run=run: run(loss) for name, loss in ways.items()
         }
-        times = medians(calls, 0.05 if quick else 0.2)
+        times = medians(calls, 0.02 if quick else 0.2)
         logits = batch * classes * 4
         rows.append(
             [

@@ -80,7 +80,7 @@ def _strides(quick: bool) -> Section:
     strides = [1, 2, 4, 8, 16, 32, 64]
     x = _random(count * strides[-1])
     views = {s: x[: count * s : s].numpy() for s in strides}
-    times = medians({str(s): lambda v=v: v.sum() for s, v in views.items()}, 0.05 if quick else 0.3)
+    times = medians({str(s): lambda v=v: v.sum() for s, v in views.items()}, 0.02 if quick else 0.3)
     rows = [[s, s * 4, count * min(s * 4, 64), times[str(s)] / count * 1e9] for s in strides]
     figure, axes = chart("stride, elements of 4 bytes", "time to sum, ns per element", log_x=True)
     axes.plot(strides, [row[3] for row in rows], "o-")
@@ -107,7 +107,7 @@ def _broadcasting(quick: bool) -> Section:
             "broadcast": lambda x=x, b=b: x + b,
             "repeated": lambda x=x, b=b, n=n: x + b.expand(n, n).contiguous(),
         }
-        times = medians(ways, 0.05 if quick else 0.2)
+        times = medians(ways, 0.02 if quick else 0.2)
         peaks = {name: peak_bytes(call) for name, call in ways.items()}
         rows.append([n, b.numel() * 4, n * n * 4, *peaks.values(), *(times[name] * 1e6 for name in ways)])
     n, own, repeated, first, second = rows[-1][:5]
@@ -135,7 +135,7 @@ def _distances(quick: bool) -> Section:
             "product": lambda a=a, b=b: a.square().sum(-1, True) + b.square().sum(-1) - 2 * (a @ b.T),
         }
         peaks = {name: peak_bytes(call) for name, call in ways.items()}
-        times = medians(ways, 0.05 if quick else 0.2)
+        times = medians(ways, 0.02 if quick else 0.2)
         apart = float(abs(ways["broadcasting"]() - ways["product"]()).max())
         rows.append([n, n * n * 4, *peaks.values(), *(times[way] * 1e6 for way in ways), apart])
     figure, axes = chart("points n", "peak memory, MiB", log_x=True, log_y=True)
@@ -209,7 +209,7 @@ def _blocks(blocked: Any, quick: bool) -> Section:
     n = 128 if quick else 512
     sizes = [size for size in (32, 64, 128, 256, 512) if size <= n]
     a, b = _random(n, n), _random(n, n)
-    times = medians({str(size): lambda size=size: blocked(a, b, size) for size in sizes}, 0.1 if quick else 0.6)
+    times = medians({str(size): lambda size=size: blocked(a, b, size) for size in sizes}, 0.03 if quick else 0.6)
     whole = medians({"whole": lambda: a @ b}, 0.1)["whole"]
     exact = a.numpy().astype(np.float64) @ b.numpy().astype(np.float64)
     rows: list[list[Any]] = []

@@ -17,6 +17,7 @@
 
 # %%
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -286,7 +287,7 @@ def training(checkpoints: bool) -> list[np.ndarray]:
     x = tt.ones(256, 64, requires_grad=True)
     h = x
     for first in range(0, 16, 4):
-        piece = lambda h, first=first: run(first, first + 4, h)  # noqa: E731
+        piece = partial(run, first, first + 4)
         h = Checkpointed(piece)(h) if checkpoints else piece(h)
     h.sum().backward()
     found = [x.grad.numpy(), *(p.grad.numpy() for layer in layers for p in layer.parameters())]
