@@ -175,7 +175,8 @@ def _overhead(quick: bool) -> Section:
     reading = (
         f"On one element an op takes {first[1]:.1f} µs; recorded {first[2]:.1f} µs, with its backward "
         f"{first[3]:.1f} µs. On {last[0]:,} elements forward with backward takes {last[3] / last[1]:.1f} times as "
-        f"long as forward alone. Compiled, the gradient of as many takes {last[4]:.2f} µs per op, eagerly {last[3]:.1f} µs."
+        f"long as forward alone. Compiled, the gradient of as many takes {last[4]:.2f} µs per op, eagerly "
+        f"{last[3]:.1f} µs."
     )
     columns = ["elements", *(f"{name}, µs per op" for name in ways)]
     return Section("What does recording cost?", reading, Table(columns, rows))

@@ -136,6 +136,9 @@ assert np.allclose(sigmoid(Tensor(points)).numpy(), s), "the values are not thos
 assert np.allclose(sigmoid.backward(Tensor(grad)).numpy(), grad * s * (1 - s)), "backward is not grad · σ'"
 sigmoid(Tensor([-1000.0, 0.0, 1000.0]))
 assert sigmoid.backward(tt.ones(3)).tolist() == [0.0, 0.25, 0.0], "σ' is 1/4 at 0, and 0 far away"
+x = Tensor([-1000.0, 0.0, 1000.0], requires_grad=True)
+sigmoid(x).sum().backward()
+assert x.grad.tolist() == [0.0, 0.25, 0.0], "autograd finds another derivative: does an exp in `function` overflow?"
 print("Sigmoid: values and derivative are right")
 
 # %% [markdown]
