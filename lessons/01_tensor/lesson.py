@@ -24,6 +24,8 @@ import tinytorch as tt
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 
+rng = np.random.default_rng(0)
+
 # %% [markdown]
 # ## 1. A row of memory and strides
 #
@@ -149,7 +151,6 @@ def naive_matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 # %% test="naive_matmul"
-rng = np.random.default_rng(0)
 a, b = rng.normal(size=(4, 6)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
 found = naive_matmul(Tensor(a), Tensor(b))
 assert found.shape == (4, 5), f"[4, 6] @ [6, 5] is [4, 5], got {found.shape}"

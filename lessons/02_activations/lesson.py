@@ -25,6 +25,8 @@ from tinytorch.frontend.activations.activations import Activation, InPlaceActiva
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.tensor import Tensor
 
+rng = np.random.default_rng(0)
+
 # %% [markdown]
 # ## 1. The sigmoid, and why the formula is not the program
 #
@@ -128,7 +130,6 @@ print("slope: ready to check what comes next")
 
 
 # %% test="sigmoid"
-rng = np.random.default_rng(0)
 points, grad = rng.normal(size=50) * 3, rng.normal(size=50)
 s = 1 / (1 + np.exp(-points))
 sigmoid = Sigmoid()

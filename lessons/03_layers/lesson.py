@@ -27,6 +27,8 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 
+rng = np.random.default_rng(0)
+
 # %% [markdown]
 # ## 1. The affine map
 #
@@ -46,7 +48,6 @@ from tinytorch.ir.loc import user_loc
 
 
 # %% test="affine"
-rng = np.random.default_rng(0)
 x, w, b = rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)
 found = affine(Tensor(x), Tensor(w), Tensor(b))
 assert found.shape == (5, 4), f"[5, 3] by weights [4, 3] is [5, 4], got {found.shape}"
