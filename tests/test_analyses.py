@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ from tinytorch.cli import app
 from tinytorch.ir.errors import TinyTorchError
 
 WRITTEN = [name for name in MODULES if (Path(running.__file__).parent / f"{name}.py").is_file()]
+
+
+@cache
+def quick(name: str) -> Analysis:
+    """Each analysis runs once for all tests."""
+    return running.analyze(name, quick=True)
+
+
+def tables(name: str) -> list[Table]:
+    """Those of all its sections, each of which has one."""
+    found = [section.table for section in quick(name).sections]
+    return [table for table in found if table is not None]
 
 
 def test_pages_have_the_numbers_as_measured_and_pictures_that_are_the_same_bytes(tmp_path: Path) -> None:
@@ -61,7 +74,8 @@ def test_modules_by_number_and_name() -> None:
     assert CliRunner().invoke(app, ["analyze", "20"]).exit_code == 2
 
 
-def test_the_command_prints_and_writes(tmp_path: Path) -> None:
+def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "analyze", lambda name, only_quick: quick(name) if only_quick else None)
     result = CliRunner().invoke(app, ["analyze", "02", "--quick", "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0 and "How sparse is ReLU" in result.output
     assert (tmp_path / "02_activations.md").is_file() and (tmp_path / "02_activations_1.svg").is_file()
@@ -69,7 +83,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_analyses_run_and_are_whole(name: str) -> None:
-    analysis = running.analyze(name, quick=True)
+    analysis = quick(name)
     assert analysis.title and analysis.background.strip() and analysis.questions
     for section in analysis.sections:
         assert section.question.endswith("?") and section.reading.endswith(".")
@@ -80,8 +94,64 @@ def test_analyses_run_and_are_whole(name: str) -> None:
 
 
 # What is exact in the readings: counts of operations, bytes and integers, and bounds that hold on any machine.
+def test_layout_and_products_are_counted() -> None:
+    strides, broadcasting, distances, products, blocks = tables("tensor")
+    count = strides.rows[0][2] // 4
+    assert [row[2] for row in strides.rows] == [count * 4 * min(s, 16) for s in (1, 2, 4, 8, 16, 32, 64)]
+    for n, own, repeated, first, second, *_ in broadcasting.rows:
+        assert (own, repeated) == (4 * n, 4 * n * n) and repeated <= first < repeated * 1.3 < second
+    assert all(row[2] > 64 * row[1] > 8 * row[3] and row[6] < 1e-3 for row in distances.rows)
+    assert all(row[2] == 2 * row[1] ** 3 for row in products.rows)
+    assert [row[1:3] for row in blocks.rows] == [[64, 2 * 128**3 // 32], [8, 2 * 128**3 // 64], [1, 2 * 128**3 // 128]]
+    assert all(row[5] < 1e-4 for row in blocks.rows)
+
+
+def test_activations_overflow_where_they_should_and_nowhere_else() -> None:
+    overflow, sparsity, approximations, cost = tables("activations")
+    first, second, own = (overflow.rows[0][i] for i in (4, 5, 6))
+    assert math.isnan(first) and second == own > 0 and math.isnan(overflow.rows[-1][5])
+    assert all(math.isfinite(row[3]) and math.isfinite(row[6]) for row in overflow.rows)
+    for mean, zeros, *_ in sparsity.rows:
+        assert abs(zeros - 0.5 * math.erfc(mean / math.sqrt(2))) < 0.02
+    erf, tanh, sigmoid = (row[1] for row in approximations.rows)
+    assert erf < 2e-6 < 1e-4 < tanh < 5e-4 < 0.01 < sigmoid < 0.03
+    assert len(cost.rows) == 4
+
+
+def test_parameters_signals_and_dropout_are_what_the_formulas_say() -> None:
+    signal, memory, work, dropout = tables("layers")
+    last = {(row[0], row[1]): row[4] for row in signal.rows}
+    assert 0.2 < last["ReLU", "He"] < 5 and last["ReLU", "N(0, 1)"] > 1e6 and last["ReLU", "N(0, 0.01²)"] < 1e-6
+    parameters = sum(o * (i + 1) for i, o in ((784, 256), (256, 128), (128, 10)))
+    for batch, weights, gradients, results, peak in memory.rows:
+        assert weights == gradients == 4 * parameters and results == 4 * batch * (256 + 128 + 10) < peak
+    assert [row[1] for row in work.rows] == [2 * 64 * 64**2, 2 * 64 * 256**2]
+    single, deep = dropout.rows[:4], dropout.rows[4:]
+    assert single[-1][2] < single[0][2] / 4 and deep[-1][2] < deep[0][2]
+
+
+def test_losses_are_finite_and_end_at_the_entropy() -> None:
+    sizes, memory, least, gradient = tables("losses")
+    assert all(row[3] == 0 and row[4] < 1e-6 for row in sizes.rows) and sizes.rows[-1][1] > 0.9
+    assert all(row[1] == 4 * 32 * row[0] and row[2] > row[3] > row[4] > 1 for row in memory.rows)
+    for smoothing, entropy, smallest, _, apart in least.rows:
+        kinds = [1 - smoothing + smoothing / 10, *[smoothing / 10] * 9]
+        assert entropy == pytest.approx(-sum(t * math.log(t) for t in kinds if t), abs=1e-12)
+        assert entropy - 1e-6 <= smallest < entropy + 1e-3 and apart < 1e-5
+    assert all(row[2] < 1e-6 and row[3] < 1e-6 for row in gradient.rows)
+
+
+def test_the_tape_grows_with_depth_and_checkpoints_keep_less() -> None:
+    tape, pieces, recording, differences = tables("autograd")
+    assert all(2.9 < row[3] < 3.3 for row in tape.rows) and tape.rows[-1][2] < 1.2 * tape.rows[0][2]
+    kept, *others = (row[1] for row in pieces.rows)
+    assert min(others) < 0.7 * kept and len(recording.rows) == 2
+    assert min(row[1] for row in differences.rows) < 1e-3 and min(row[2] for row in differences.rows) < 1e-9
+    assert differences.rows[-1][1] > 0.1
+
+
 def test_a_product_is_counted() -> None:
-    analysis = running.analyze("acceleration", quick=True)
+    analysis = quick("acceleration")
     roofline, batches, underflow, scales = (s.table for s in analysis.sections[1:])
     assert roofline and batches and underflow and scales
     assert roofline.rows[2][:4] == ["matmul 256", 2 * 256**3, 3 * 4 * 256**2, 256 / 6]
@@ -93,7 +163,7 @@ def test_a_product_is_counted() -> None:
 
 
 def test_bytes_and_errors_of_integers_are_counted() -> None:
-    rounding, scales, depth, layers = (s.table for s in running.analyze("quantization", quick=True).sections)
+    rounding, scales, depth, layers = (s.table for s in quick("quantization").sections)
     assert rounding and scales and depth and layers
     assert all(0.45 < row[2] <= 0.501 for row in rounding.rows)  # in units of the scale
     assert scales.rows[-1][2] < 1.05 * scales.rows[0][2] and scales.rows[-1][1] > 50 * scales.rows[0][1]
@@ -102,7 +172,7 @@ def test_bytes_and_errors_of_integers_are_counted() -> None:
 
 
 def test_zeros_and_neurons_that_go_are_counted() -> None:
-    time, accuracy, layers, structure, tickets = (s.table for s in running.analyze("compression", quick=True).sections)
+    time, accuracy, layers, structure, tickets = (s.table for s in quick("compression").sections)
     assert time and accuracy and layers and structure and tickets
     dense = 4 * (2 * 256 * 257 + 10 * 257)
     assert [row[1] for row in time.rows] == [dense] * 3
@@ -114,7 +184,7 @@ def test_zeros_and_neurons_that_go_are_counted() -> None:
 
 
 def test_statistics_hold_what_they_claim() -> None:
-    noise, alike, batches, frontier, energy = (s.table for s in running.analyze("benchmarking", quick=True).sections)
+    noise, alike, batches, frontier, energy = (s.table for s in quick("benchmarking").sections)
     assert noise and alike and batches and frontier and energy
     assert all(row[2] < row[1] and row[4] > 0.8 for row in noise.rows)  # medians differ less than means
     assert alike.rows[0][1] <= 0.05 < alike.rows[0][2] and alike.rows[-1][1] > 0.9
