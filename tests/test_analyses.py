@@ -20,14 +20,14 @@ WRITTEN = [name for name in MODULES if (Path(running.__file__).parent / f"{name}
 
 
 @cache
-def quick(name: str) -> Analysis:
+def analyzed(name: str) -> Analysis:
     """Each analysis runs once for all tests."""
     return running.analyze(name, quick=True)
 
 
 def tables(name: str) -> list[Table]:
     """Those of all its sections, each of which has one."""
-    found = [section.table for section in quick(name).sections]
+    found = [section.table for section in analyzed(name).sections]
     return [table for table in found if table is not None]
 
 
@@ -75,7 +75,7 @@ def test_modules_by_number_and_name() -> None:
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "analyze", lambda name, only_quick: quick(name) if only_quick else None)
+    monkeypatch.setattr(running, "analyze", lambda name, quick: analyzed(name) if quick else None)
     result = CliRunner().invoke(app, ["analyze", "02", "--quick", "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0 and "How sparse is ReLU" in result.output
     assert (tmp_path / "02_activations.md").is_file() and (tmp_path / "02_activations_1.svg").is_file()
@@ -83,7 +83,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_analyses_run_and_are_whole(name: str) -> None:
-    analysis = quick(name)
+    analysis = analyzed(name)
     assert analysis.title and analysis.background.strip() and analysis.questions
     for section in analysis.sections:
         assert section.question.endswith("?") and section.reading.endswith(".")
@@ -151,7 +151,7 @@ def test_the_tape_grows_with_depth_and_checkpoints_keep_less() -> None:
 
 
 def test_a_product_is_counted() -> None:
-    analysis = quick("acceleration")
+    analysis = analyzed("acceleration")
     roofline, batches, underflow, scales = (s.table for s in analysis.sections[1:])
     assert roofline and batches and underflow and scales
     assert roofline.rows[2][:4] == ["matmul 256", 2 * 256**3, 3 * 4 * 256**2, 256 / 6]
@@ -163,7 +163,7 @@ def test_a_product_is_counted() -> None:
 
 
 def test_bytes_and_errors_of_integers_are_counted() -> None:
-    rounding, scales, depth, layers = (s.table for s in quick("quantization").sections)
+    rounding, scales, depth, layers = (s.table for s in analyzed("quantization").sections)
     assert rounding and scales and depth and layers
     assert all(0.45 < row[2] <= 0.501 for row in rounding.rows)  # in units of the scale
     assert scales.rows[-1][2] < 1.05 * scales.rows[0][2] and scales.rows[-1][1] > 50 * scales.rows[0][1]
@@ -172,7 +172,7 @@ def test_bytes_and_errors_of_integers_are_counted() -> None:
 
 
 def test_zeros_and_neurons_that_go_are_counted() -> None:
-    time, accuracy, layers, structure, tickets = (s.table for s in quick("compression").sections)
+    time, accuracy, layers, structure, tickets = (s.table for s in analyzed("compression").sections)
     assert time and accuracy and layers and structure and tickets
     dense = 4 * (2 * 256 * 257 + 10 * 257)
     assert [row[1] for row in time.rows] == [dense] * 3
@@ -184,7 +184,7 @@ def test_zeros_and_neurons_that_go_are_counted() -> None:
 
 
 def test_statistics_hold_what_they_claim() -> None:
-    noise, alike, batches, frontier, energy = (s.table for s in quick("benchmarking").sections)
+    noise, alike, batches, frontier, energy = (s.table for s in analyzed("benchmarking").sections)
     assert noise and alike and batches and frontier and energy
     assert all(row[2] < row[1] and row[4] > 0.8 for row in noise.rows)  # medians differ less than means
     assert alike.rows[0][1] <= 0.05 < alike.rows[0][2] and alike.rows[-1][1] > 0.9
