@@ -75,7 +75,8 @@ def test_modules_by_number_and_name() -> None:
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "analyze", lambda name, quick: analyzed(name) if quick else None)
+    known = {"activations": analyzed("activations")}
+    monkeypatch.setattr(running, "analyze", lambda name, quick: known[name] if quick else None)
     result = CliRunner().invoke(app, ["analyze", "02", "--quick", "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0 and "How sparse is ReLU" in result.output
     assert (tmp_path / "02_activations.md").is_file() and (tmp_path / "02_activations_1.svg").is_file()
