@@ -119,8 +119,8 @@ def _checkpoints(checkpoint: Any, quick: bool) -> Section:
     ]
     figure, (left, right) = charts(2)
     for axes, column, label in (
-        (left, 2, "peak memory, share of all kept"),
-        (right, 3, "time, times that of all kept"),
+        (left, 2, "peak memory / all kept"),
+        (right, 3, "time / all kept"),
     ):
         style(axes, "layers in a piece", label, log_x=True)
         axes.plot(pieces, [row[column] for row in rows[1:]], "o-")
@@ -189,7 +189,7 @@ def _finite_differences(gradient: Callable[[tt.Tensor, tt.Tensor], tt.Tensor]) -
     def function(x: Any) -> Any:
         return (x * x).sin() * (-x).exp()
 
-    figure, axes = chart("step h", "relative error of (f(x + h) - f(x - h)) / 2h", log_x=True, log_y=True)
+    figure, axes = chart("step h", "relative error", log_x=True, log_y=True)
     rows: list[list[Any]] = [[h] for h in steps]
     exact = (2 * at * math.cos(at * at) - math.sin(at * at)) * math.exp(-at)
     own: dict[str, float] = {}

@@ -34,6 +34,7 @@ def style(axes: Axes, x: str, y: str, *, log_x: bool = False, log_y: bool = Fals
     axes.set_ylabel(y)
     if log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")  # labels between those that are set would overlap them
     if log_y:
         axes.set_yscale("log")
     axes.set_prop_cycle(color=COLOURS)

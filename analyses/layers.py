@@ -70,7 +70,7 @@ def _signal(Linear: Any, xavier: Fill, he: Fill, quick: bool) -> Section:
     rows: list[list[Any]] = []
     figure, both = charts(2, share_y=True)
     for axes, (name, activation) in zip(both, {"ReLU": tt.relu, "tanh": tt.tanh}.items(), strict=True):
-        style(axes, "layer", f"standard deviation behind {name}" if name == "ReLU" else f"… behind {name}", log_y=True)
+        style(axes, "layer", f"standard deviation, {name}", log_y=True)
         for fill, put in fills.items():
             tt.manual_seed(0)
             layers = [Linear(width, width, bias=False) for _ in range(depth)]
@@ -188,7 +188,7 @@ def _dropout(Linear: Any, Dropout: Any, quick: bool) -> Section:
         "one layer behind dropout": lambda training: third(drop(x, training)),
         "three layers, ReLU": lambda training: third(drop(second(drop(first(x).relu(), training)).relu(), training)),
     }
-    figure, axes = chart("masks averaged", "distance from the network at inference, RMS", log_x=True, log_y=True)
+    figure, axes = chart("masks averaged", "RMS distance from inference", log_x=True, log_y=True)
     rows: list[list[Any]] = []
     with tt.no_grad():
         for name, network in networks.items():

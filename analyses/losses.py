@@ -127,7 +127,7 @@ def _memory(log_softmax: LogSoftmax, cross_entropy: Any, quick: bool) -> Section
                 *(times[name] * 1e6 for name in calls),
             ]
         )
-    figure, axes = chart("classes", "peak of loss and gradient, in units of the logits", log_x=True)
+    figure, axes = chart("classes", "peak memory / bytes of the logits", log_x=True)
     for column, name in enumerate(ways, 2):
         axes.plot([row[0] for row in rows], [row[column] for row in rows], "o-", label=name)
     axes.set_ylim(bottom=0)

@@ -219,7 +219,7 @@ def _blocks(blocked: Any, quick: bool) -> Section:
             [size, (n // size) ** 3, 2 * n**3 // size, times[str(size)] * 1e3, 2 * n**3 / times[str(size)] / 1e9, error]
         )
     figure, (left, right) = charts(2)
-    style(left, "block s", "numbers read from memory, 2n³ / s", log_x=True, log_y=True)
+    style(left, "block s", "reads from memory, 2n³ / s", log_x=True, log_y=True)
     left.plot(sizes, [row[2] for row in rows], "o-")
     style(right, "block s", "GFLOP/s", log_x=True)
     right.plot(sizes, [row[4] for row in rows], "o-", label="in blocks")

@@ -145,7 +145,11 @@ def analyze(
     for name in names:
         analysis = running.analyze(name, quick)
         analysis.show()
-        page = analysis.write(out or running.default_folder(), running.page_name(name))
+        folder = out or running.default_folder()
+        try:
+            page = analysis.write(folder, running.page_name(name))
+        except OSError as error:
+            raise _fail(f"cannot write to {folder}: {error.strerror}") from None
         typer.echo(f"\nwritten to {page}\n")
 
 

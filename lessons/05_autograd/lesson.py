@@ -379,7 +379,8 @@ else:
 
 # %% [markdown] question="q2" points=2
 # For 64 layers, compute the memory in units of one layer's tape for pieces of 1, 8 and 64, by n/k + k with a boundary
-# counted as a third of a layer's tape. Compare with the measured curve. Where does it differ, and why?
+# counted as a third of a layer's tape. Compare with the curve on the page `docs/analysis/05_autograd.md`. Where does it
+# differ, and why?
 
 # %% [markdown] question="q3" points=1
 # Why does a finite difference get worse when its step gets smaller, and why does autograd have no such trade-off?
