@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from analyses import MODULES, running
+from analyses import MODULES, running, spatial
 from analyses.drawing import chart
 from analyses.measuring import medians
 from analyses.record import Analysis, Section, Table, shown
@@ -59,7 +61,7 @@ def test_cells(cell: object, text: str) -> None:
     assert shown(cell) == text
 
 
-def test_medians_call_all_and_tell_slow_from_quick() -> None:
+def test_medians_call_all_and_tell_slow_from_analyzed() -> None:
     calls: list[str] = []
     found = medians({"quick": lambda: calls.append("q"), "slow": lambda: sum(range(200_000))}, seconds=0.02)
     assert calls and 0 < found["quick"] < found["slow"]
@@ -80,6 +82,11 @@ def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.Monke
     result = CliRunner().invoke(app, ["analyze", "02", "--quick", "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0 and "How sparse is ReLU" in result.output
     assert (tmp_path / "02_activations.md").is_file() and (tmp_path / "02_activations_1.svg").is_file()
+
+
+def rows_of(name: str) -> list[list[Any]]:
+    """The rows of the tables of an analysis, section by section."""
+    return [[list(row) for row in section.table.rows] for section in analyzed(name).sections if section.table]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -190,3 +197,59 @@ def test_statistics_hold_what_they_claim() -> None:
     assert all(row[2] < row[1] and row[4] > 0.8 for row in noise.rows)  # medians differ less than means
     assert alike.rows[0][1] <= 0.05 < alike.rows[0][2] and alike.rows[-1][1] > 0.9
     assert {row[3] for row in frontier.rows} <= {"yes", "no"} and energy.rows[0][1] == 2 * 64 * 256 * (64 + 256 + 10)
+
+
+def test_state_curvature_and_decay_of_optimizers() -> None:
+    memory, curvature, decay, cost = rows_of("optimizers")
+    count = 784 * 256 + 256 + 256 * 10 + 10
+    assert [row[1:3] for row in memory] == [[4 * count] * 2] * 3
+    assert [row[3] for row in memory] == [0, 4 * count, 8 * count + 8]  # and Adam's count of steps
+    assert all(heavy < plain for _, plain, heavy, *_ in curvature[1:])
+    assert len({row[3] for row in curvature}) == 1 and curvature[-1][4] > curvature[-1][3]  # aligned, and rotated
+    assert [row[1] for row in decay] == pytest.approx([0.999**100] * len(decay), abs=5e-3)
+    assert decay[-1][2] > 0.98 and [row[1] for row in cost] == [12, 20, 28]
+
+
+def test_memory_and_gradients_of_batches() -> None:
+    memory, convergence, accumulated, _ = rows_of("training")
+    count = 784 * 256 + 256 + 256 * 256 + 256 + 256 * 10 + 10
+    assert {row[1] for row in memory} == {4 * 4 * count + 8}  # parameters, gradients, two moments, a count of steps
+    assert all(row[3] == row[1] + row[2] and row[2] >= 4 * row[0] * 784 for row in memory)
+    assert [row[1] for row in convergence] == [6 * 48, 6 * 3]
+    assert all(row[2] < 1e-5 for row in accumulated) and accumulated[-1][3] < accumulated[0][3] / 2
+
+
+def test_bytes_of_stored_images() -> None:
+    storage, ahead, workers, changes = rows_of("data")
+    size = 2_000 * 3072
+    assert size <= storage[0][1] < 1.05 * size and storage[1][1] < 0.05 * size  # read, and mapped
+    assert [row[0] for row in ahead] == [1, 4] and [row[0] for row in workers] == [0, 1, 2]
+    assert all(row[2] == pytest.approx(row[1] * 1e3 / (64 * 3072)) for row in changes)
+
+
+def test_windows_products_and_weights_of_convolutions() -> None:
+    columns, products, times, separable = rows_of("spatial")
+    assert [row[1] for row in columns] == [4 * 2 * 8 * k * k * 24 * 24 for k in (1, 3, 5, 7)]
+    assert all(row[2] >= row[1] and row[-1] < 1e-5 for row in columns) and columns[-1][3] < columns[-1][1] / 5
+    assert [row[1:4] for row in products[1:]] == [[36, 16, 2.25], [144, 36, 4.0], [324, 64, 81 / 16]]
+    assert [row[5] for row in products] == sorted(row[5] for row in products) and products[-1][5] < 1e-5
+    assert all(0 <= row[1] <= 3 and row[-1] < 1e-4 for row in times)
+    assert [row[1:4:2] for row in separable] == [[9 * c * c, 1 / c + 1 / 9] for c in (16, 64)]
+
+
+def test_transforms_of_winograd_give_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    for m in (2, 4, 6):
+        a, g, b = spatial.transforms(m)
+        window, line = rng.standard_normal(3), rng.standard_normal(m + 2)
+        assert np.allclose(a.T @ ((g @ window) * (b.T @ line)), np.convolve(line, window[::-1], "valid"))
+
+
+def test_tokens_are_counted() -> None:
+    vocabulary, scripts, units, merging = rows_of("tokenization")
+    assert [row[0] for row in vocabulary] == [256, 512, 1024] and vocabulary[0][1] >= 1000
+    assert vocabulary[0][1] > vocabulary[1][1] > vocabulary[2][1]
+    assert [row[4] for row in vocabulary] == [4 * 256 * row[0] for row in vocabulary]
+    assert [row[2] for row in scripts if row[0] in ("English", "Chinese", "emoji")] == [1, 3, 3.75]
+    assert all(row[3] <= row[2] for row in scripts)  # merging makes tokens fewer than bytes
+    assert units[0][3] == units[2][3] == 0 and units[3][3] > 0 and merging[-1][1] > merging[-1][2]

@@ -320,7 +320,7 @@ figure
 # %% [markdown]
 # ### The graph
 #
-# Where should bytes become floats: in the loader, or in the model? A compiled model can take the bytes themselves. Below
+# Where should bytes become floats: in the loader, or in the model? A compiled model can take the bytes themselves. Here
 # is your formula with its conversion, as one function. numpy makes a pass over memory for each of its four operations;
 # look at the one kernel that is left, which reads a byte and writes a float for each pixel.
 
@@ -377,8 +377,8 @@ for name, seconds in medians(calls, 0.2).items():
 # hide? Why is it not all of it on your machine?
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** Processes are for samples that are Python code; for arrays in memory they lose. What do they have to do
-# that a thread does not? From how many ms for a sample on would you use them here?
+# **Question 3.** Processes are for samples that are Python code; for arrays in memory they lose. What do they have to
+# do that a thread does not? From how many ms for a sample on would you use them here?
 
 # %% [markdown] question="q4" points=1
 # **Question 4.** By how much did augmenting take longer on f32 than on bytes? Explain the factor.
