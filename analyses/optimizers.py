@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from analyses.drawing import chart, charts, style
+from analyses.drawing import COLOURS, chart, charts, style
 from analyses.measuring import medians, torch_if_installed
 from analyses.record import Analysis, Section, Table
 
@@ -68,7 +68,7 @@ def _memory(SGD: Any, AdamW: Any) -> Section:
         kept = sum(t.numel() * t.dtype.size for t in state.values())
         rows.append([name, 4 * count, 4 * count, kept, (8 * count + kept) / (4 * count)])
         for low, height, colour in ((0, 4, 0), (4, 4, 1), (8, kept / count, 2)):
-            axes.bar(name, height, 0.6, bottom=low, color=f"C{colour}")
+            axes.bar(name, height, 0.6, bottom=low, color=COLOURS[colour])
     axes.legend(["parameters", "gradients", "optimizer state"], fontsize=8, loc="upper left")
     names = ["parameters, bytes", "gradients, bytes", "state, bytes", "all, in parameters"]
     last = rows[-1]

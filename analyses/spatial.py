@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from analyses.drawing import chart, charts, style
+from analyses.drawing import COLOURS, chart, charts, style
 from analyses.measuring import medians, peak_bytes, torch_if_installed
 from analyses.record import Analysis, Section, Table
 
@@ -58,7 +58,7 @@ def _images(*shape: int) -> tt.Tensor:
 
 def _im2col(Conv2d: Any, unfold: Any, quick: bool) -> Section:
     """The same convolution by a matrix of windows and in place, by window."""
-    batch, channels, size, out = (2, 8, 24, 8) if quick else (8, 32, 56, 32)
+    batch, channels, size, out = (2, 8, 24, 8) if quick else (4, 32, 56, 32)
     x = _images(batch, channels, size, size)
     torch = torch_if_installed()
     rows: list[list[Any]] = []
@@ -155,7 +155,7 @@ def _winograd_errors(quick: bool) -> Section:
     style(pair[0], "outputs m per axis of a tile", "products saved, ×")
     style(pair[1], "outputs m per axis of a tile", "relative error in f32", log_y=True)
     pair[0].plot([row[0] for row in rows], [row[3] for row in rows], "o-")
-    pair[1].plot([row[0] for row in rows], [row[5] for row in rows], "o-", color="C1")
+    pair[1].plot([row[0] for row in rows], [row[5] for row in rows], "o-", color=COLOURS[1])
     for axes in pair:
         axes.set_xticks([1, 2, 4, 6])
     pair[0].set_ylim(0, None)
@@ -235,7 +235,7 @@ def _separable(Conv2d: Any, quick: bool) -> Section:
             [channels, *weights, flops[1] / flops[0], expected, *(seconds * 1e3 for seconds in times.values()), share]
         )
     figure, axes = chart("channels in and out", "separable, as a share of the full one", log_x=True)
-    axes.plot(counts, [row[4] for row in rows], ":", color="#888888", label="1 / o + 1 / k²")
+    axes.plot(counts, [row[4] for row in rows], color="#bbbbbb", linewidth=5, label="1 / o + 1 / k²")
     axes.plot(counts, [row[3] for row in rows], "o-", label="operations")
     axes.plot(counts, [row[7] for row in rows], "o-", label="time")
     axes.set_xticks(counts, [str(n) for n in counts])

@@ -92,6 +92,9 @@ def _vocabulary(quick: bool) -> Section:
     style(pair[1], "vocabulary V", "cost, against V = 256", log_x=True, log_y=True)
     pair[0].plot([row[0] for row in rows], [row[1] for row in rows], "o-")
     pair[0].set_ylim(0, None)
+    for axes in pair:
+        axes.set_xticks([row[0] for row in rows], [f"{row[0]}" for row in rows], fontsize=7)
+        axes.minorticks_off()
     for column, name in ((3, "attention scores, n²"), (4, "table of embeddings, V d")):
         pair[1].plot([row[0] for row in rows], [row[column] / rows[0][column] for row in rows], "o-", label=name)
     pair[1].legend(fontsize=8)
@@ -152,12 +155,13 @@ def _units(CharTokenizer: Any, quick: bool) -> Section:
     ]
     rows = [[name, size, count / thousands, unknown, size * 256 * 4] for name, size, count, unknown in units]
     figure, axes = chart("vocabulary V", "tokens per 1,000 characters", log_x=True, log_y=True)
-    for name, size, count, unknown in units:
+    for i, (name, size, count, unknown) in enumerate(units):
         axes.plot([size], [count / thousands], "o")
+        above = 10 if i % 2 else -16  # bytes and characters lie side by side
         note = f"{name}: {unknown:.2%} unknown"
-        axes.annotate(note, (size, count / thousands), textcoords="offset points", xytext=(6, 6), fontsize=8)
+        axes.annotate(note, (size, count / thousands), textcoords="offset points", xytext=(-8, above), fontsize=8)
     axes.set_xlim(50, 60_000)
-    axes.set_ylim(150, 2_000)
+    axes.set_ylim(100, 2_000)
     by = {row[0]: row for row in rows}
     reading = (
         f"Words make {by['words'][2]:,.0f} tokens of 1,000 characters with a vocabulary of {by['words'][1]:,}, and "
