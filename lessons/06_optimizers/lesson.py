@@ -1,17 +1,5 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 06 Optimizers
+# # Module 06: Optimizers
 #
 # Autograd tells you, for every parameter, in which direction the loss grows. An optimizer decides what to do about it:
 # how far to step, whether to remember earlier gradients, and whether all parameters deserve the same step.

@@ -1,17 +1,5 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 07 Training
+# # Module 07: Training
 #
 # You have layers, losses, gradients and optimizers. Training is the loop that ties them together, and the dozen small
 # decisions in it: how large a batch, which rate at which epoch, what to do with a gradient that is far too long, when

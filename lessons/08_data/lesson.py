@@ -1,17 +1,5 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 08 Data
+# # Module 08: Data
 #
 # A model sees a stream of batches. Between the files on disk and that stream lie four jobs: find a sample by its
 # number, choose an order, put samples together, and change images a little so that the model cannot learn them by

@@ -1,17 +1,5 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 09 Convolutions
+# # Module 09: Convolutions
 #
 # An image of 3 × 224 × 224 has 150,000 numbers. A `Linear` from one such image to another would have 22 billion
 # weights, and would have to learn that a cat is a cat once for every place where a cat can be. A convolution takes two

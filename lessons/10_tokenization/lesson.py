@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10 Tokenization
+# # Module 10: Tokenization
 #
 # A network multiplies numbers. A text is characters. The tokenizer stands between them, and it is part of the model: it
 # decides how long a sequence is, how large the first and the last layer are, what the model can never see, and what it
