@@ -144,7 +144,7 @@ print("losses:", " ".join(f"{loss:.3f}" for loss in history))
 # 1. Of no tensors, the norm is an f32 zero without axes.
 # 2. Tensors of fewer than 32 bits are added up in f32: cast them (`t.dtype.bits`, `t.cast(f32)`).
 # 3. One number for each tensor: `(t * t).sum()`, or `t.abs().pow(order).sum()`, or `t.abs().amax()`.
-# 4. `tt.stack(list)` makes a vector of these; sum it (or take its largest), and take the root.
+# 4. `stack(list)` makes a vector of these; sum it (or take its largest), and take the root.
 #
 # **Hint.** `t.detach()` first: a norm is not part of the model. Everything stays in tensors; a `float()` here could not
 # be compiled.
@@ -234,7 +234,7 @@ assert np.isclose(warm.get_lr(1.5), 0.5), "fractions of epochs are allowed"
 from analyses.drawing import chart
 
 figure, axes = chart("epoch", "learning rate")
-for schedule in (flat, warm):
+for schedule in (CosineSchedule(1.0, 0.2, 10), CosineSchedule(1.0, 0.0, 12, warmup_epochs=4)):
     axes.plot(np.linspace(0, 14, 200), [schedule.get_lr(e) for e in np.linspace(0, 14, 200)])
 figure
 
@@ -445,9 +445,9 @@ if torch:
     print("largest difference from torch's clipping:", abs(ours.numpy() - theirs.grad.numpy()).max())
     rate = torch.optim.SGD([theirs], lr=1.0)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(rate, T_max=10, eta_min=0.2)
-    pairs = []
+    cosine, pairs = CosineSchedule(max_lr=1.0, min_lr=0.2, total_epochs=10), []
     for epoch in range(10):
-        pairs.append((flat.get_lr(epoch), rate.param_groups[0]["lr"]))
+        pairs.append((cosine.get_lr(epoch), rate.param_groups[0]["lr"]))
         rate.step()
         annealing.step()
     print("largest difference from torch's cosine:", max(abs(a - b) for a, b in pairs))
