@@ -189,7 +189,7 @@ def _merging(apply_merges: Any, quick: bool) -> Section:
     """The time to encode one piece, by its length."""
     from tinytorch.frontend.tokenization.merging import Merges
 
-    lengths = (16, 64, 256) if quick else (16, 64, 256, 1024, 4096)
+    lengths = (16, 64, 256) if quick else (16, 64, 256, 1024, 2048)
     merges = [(a, b, 256 + 16 * a + b) for a in range(16) for b in range(16)]
     ways: dict[str, Callable[[list[int]], list[int]]] = {
         "looking at all pairs": lambda tokens: (apply_merges or by_looking)(tokens, merges),
