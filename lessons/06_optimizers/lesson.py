@@ -16,7 +16,8 @@
 #   parameters, before the first activation. That number decides which models fit.
 # - A step of an optimizer does two or three operations for each number that it reads. It is bound by memory, and that
 #   is why frameworks fuse it into one pass.
-# - Three lines of arithmetic decide whether a network trains in one hour or in ten.
+# - On one and the same valley, with κ about 1,000, the analysis of this module counts 2,200 steps for one optimizer,
+#   161 for another and 24 for a third. They differ in three lines of arithmetic.
 
 # %%
 import math
@@ -355,7 +356,8 @@ print(update.graph)
 
 # %% [markdown]
 # One kernel reads the parameter, its gradient and both moments, and writes three of them back: 28 bytes for each
-# parameter in f32. Written with one numpy call for each operation, the same formula moves about five times as much.
+# parameter in f32. Written with one numpy call for each operation, each of the
+# dozen and more operations would read its operands from memory and write its result back.
 
 # %% [markdown]
 # ## Systems analysis

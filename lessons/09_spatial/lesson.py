@@ -15,7 +15,8 @@
 #
 # - Convolutions and matrix products are where the time goes. The same sums can be had at very different prices: written
 #   out, read in place, or with fewer products than the definition has.
-# - The sizes are where the errors are. Half of all first convolutional networks fail at `(n + 2p - k) / s + 1`.
+# - Sizes are where errors are made: `(n + 2p - k) / s + 1` rounded down, and the number of features that follows from
+#   it.
 # - Milestone 3 trains a network of three convolutions on CIFAR-10 to more than 75 %, and sets it beside a network of
 #   `Linear` layers with more weights.
 
