@@ -16,9 +16,9 @@ changes nothing there; `truncate(lengths)` drops it, and each row goes on at its
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinytorch.frontend import arguments
+from tinytorch.frontend.attention.functions import attention_at
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.creation import arange, zeros
 from tinytorch.frontend.module import Module
@@ -29,7 +29,6 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.ops.attention import Attention
 from tinytorch.ir.types import dtype_of, f32, i64
 
 __all__ = ["KVCache", "attention_with_cache"]
@@ -160,7 +159,7 @@ class KVCache(Module):
         if mode.autocast is not None:
             key, value = (require_tensor("KVCache.update", x).cast(self.dtype) for x in (key, value))
         heads, length = self._check(key, value)
-        most, rows = self.max_seq_len, self.max_batch_size
+        most = self.max_seq_len
         if length > most:
             raise arguments.ArgumentIndexError(
                 f"KVCache of {most} tokens is full: {length} tokens are more than it can have", user_loc()
@@ -168,12 +167,11 @@ class KVCache(Module):
         object.__setattr__(self, "_last", heads)
         with grad_mode(False):
             first = self._first(layer, length)
-            at = first.unsqueeze(1) + arange(length) + arange(0, rows * most, most).unsqueeze(1)
-            for kept, new in ((self.keys[layer], key), (self.values[layer], value)):
-                flat = kept.view(rows * most, self.width)
-                flat.index_copy_(0, at.reshape(-1), _joined(new.detach()).reshape(-1, self.width))
+            places = places_of(first, length, most)
+            write(self.keys[layer], joined(key.detach()), places)
+            write(self.values[layer], joined(value.detach()), places)
             self.pending[layer] += length
-            keys, values = (_split(kept.detach(), heads) for kept in (self.keys[layer], self.values[layer]))
+            keys, values = (split_heads(kept.detach(), heads) for kept in (self.keys[layer], self.values[layer]))
         return keys, values, first
 
     def _first(self, layer: int, length: int) -> Tensor:
@@ -197,7 +195,7 @@ class KVCache(Module):
             longest = int(lengths.max().item())
             valid = (arange(longest) < lengths.unsqueeze(1)).unsqueeze(2)
             found = [where(valid, x[layer][:, :longest], 0.0) for x in (self.keys, self.values)]
-            return _split(found[0], self._last), _split(found[1], self._last)
+            return split_heads(found[0], self._last), split_heads(found[1], self._last)
 
     def _layer(self, what: str, layer_idx: int) -> int:
         layer = arguments.integer(f"KVCache.{what}", "layer_idx", layer_idx, 0)
@@ -230,13 +228,27 @@ class KVCache(Module):
         return f"{self.max_batch_size}, {self.max_seq_len}, {self.num_layers}, {self.embed_dim}{heads}"
 
 
-def _joined(x: Tensor) -> Tensor:
-    """[batch, heads, length, head_dim] as [batch, length, heads · head_dim]."""
+def places_of(first: Tensor, length: int, most: int) -> Tensor:
+    """Where `length` tokens of each row go, which begin at `first` i64[batch], if the rows, each with room for `most`,
+    stand one behind another: i64[batch, length]."""
+    rows = arange(0, first.shape[0] * most, most).unsqueeze(1)
+    return rows + first.unsqueeze(1) + arange(length)
+
+
+def write(kept: Tensor, new: Tensor, places: Tensor) -> None:
+    """Put the tokens of `new` [batch, length, width] at `places` i64[batch, length] of `kept` [batch, most, width],
+    whose rows count as one behind another, in place."""
+    flat = kept.view(-1, kept.shape[-1])
+    flat.index_copy_(0, places.flatten(), new.reshape(-1, new.shape[-1]))
+
+
+def joined(x: Tensor) -> Tensor:
+    """[batch, heads, length, head_dim] as [batch, length, heads · head_dim]; what has three axes is that already."""
     return x if x.ndim == 3 else x.transpose(1, 2).reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3])
 
 
-def _split(x: Tensor, heads: int | None) -> Tensor:
-    """The reverse, of so many heads."""
+def split_heads(x: Tensor, heads: int | None) -> Tensor:
+    """The reverse, of so many heads; None: without that axis, so x itself."""
     batch, length, width = x.shape
     return x if heads is None else x.view(batch, length, heads, width // heads).transpose(1, 2)
 
@@ -260,10 +272,15 @@ def attention_with_cache(
         raise ShapeError(
             f"attention_with_cache: Q {Q.type}, K {K.type} and V {V.type} do not fit each other", user_loc()
         )
-    if scale is None:
-        scale = 1 / math.sqrt(Q.shape[-1])
+    return attend_to_cache(Q, K, V, cache, layer_idx, scale)
+
+
+def attend_to_cache(
+    Q: Tensor, K: Tensor, V: Tensor, cache: KVCache, layer_idx: int, scale: float | None = None
+) -> Tensor:
+    """`attention_with_cache` of operands that fit each other."""
     keys, values, positions = cache.update(layer_idx, K, V)
-    how = Attention(scale=float(scale), causal=True, extras=("positions",))
-    four: list[Any] = [x if heads else x.unsqueeze(1) for x in (Q, keys, values)]
-    out = apply(ops.attention.attention, *four, positions, **how.attrs)[0]
-    return out if heads else out.squeeze(1)
+    if Q.ndim == 4:
+        return attention_at(Q, keys, values, positions, scale)
+    q, k, v = (x.unsqueeze(1) for x in (Q, keys, values))
+    return attention_at(q, k, v, positions, scale).squeeze(1)

@@ -145,18 +145,21 @@ class MultiHeadAttention(Module):
         values [..., heads, keys, head_dim], for `first_value` of the layers behind.
         """
         self._check(x, key, value, cache, mask)
-        if key is None:
-            q, k, v = side_by_side(x, self.query, self.key, self.value)
-        elif value is None:
-            (q,), (k, v) = side_by_side(x, self.query), side_by_side(key, self.key, self.value)
-        else:
-            q, k, v = self.query(x), self.key(key), self.value(value)
-        q, k, v = (_in_heads(part, self.head_dim) for part in (q, k, v))
+        q, k, v = (in_heads(part, self.head_dim) for part in self.projected(x, key, value))
         v = self._mixed(v, first_value)
         q, k = self._placed(q, k, cache, layer_idx)
         out = self._attended(q, k, v, mask, cache, layer_idx)
-        out = self.output(out.transpose(-3, -2).flatten(-2))
+        out = self.output(of_heads(out))
         return (out, v) if return_value else out
+
+    def projected(self, x: Tensor, key: Tensor | None = None, value: Tensor | None = None) -> list[Tensor]:
+        """Queries of x; keys of `key`, by default x; values of `value`, by default what the keys are of: three tensors
+        [..., length, heads * head_dim]."""
+        if key is None:
+            return side_by_side(x, self.query, self.key, self.value)
+        if value is None:
+            return [self.query(x), *side_by_side(key, self.key, self.value)]
+        return [self.query(x), self.key(key), self.value(value)]
 
     def _placed(self, q: Tensor, k: Tensor, cache: Cache | None, layer_idx: int) -> tuple[Tensor, Tensor]:
         """Queries and keys, normalised and turned."""
@@ -215,6 +218,11 @@ class MultiHeadAttention(Module):
         return f"{self.embed_dim}, num_heads={self.num_heads}{groups}, causal={self.causal}, dropout={self.dropout}"
 
 
-def _in_heads(x: Tensor, size: int) -> Tensor:
+def in_heads(x: Tensor, size: int) -> Tensor:
     """[..., length, heads * size] as [..., heads, length, size]."""
     return x.reshape(*x.shape[:-1], x.shape[-1] // size, size).transpose(-3, -2)
+
+
+def of_heads(x: Tensor) -> Tensor:
+    """The reverse: [..., heads, length, size] as [..., length, heads * size]."""
+    return x.transpose(-3, -2).flatten(-2)

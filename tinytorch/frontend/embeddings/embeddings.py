@@ -102,22 +102,24 @@ class PositionalEncoding(Module):
             self.weight = Parameter(zeros(max_seq_len, embed_dim, dtype=dtype))
             normal_(self.weight, 0.0, 0.02, generator)
         else:
-            table = _sinusoids(max_seq_len, embed_dim).astype(dtype_of(dtype).numpy)
+            table = sinusoids(max_seq_len, embed_dim).astype(dtype_of(dtype).numpy)
             self.register_buffer("weight", Tensor(table), persistent=False)
 
     def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """`positions` [..., length] of integers say where the elements of x stand; by default at 0, 1, …"""
         if x.ndim < 2 or x.shape[-1] != self.embed_dim:
             raise ShapeError(f"PositionalEncoding: x is [..., length, {self.embed_dim}], got {x.type}", user_loc())
-        x = x + _rows("PositionalEncoding", self.weight, x.shape[-2], positions)
+        x = x + table_rows("PositionalEncoding", self.weight, x.shape[-2], positions)
         return dropout(x, self.dropout, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         return f"{self.max_seq_len}, {self.embed_dim}, kind={self.kind!r}, dropout={self.dropout}"
 
 
-def _rows(what: str, table: Tensor, length: int, positions: Tensor | None) -> Tensor:
-    """The rows of a table [most, d] for `length` positions: [length, d], or [..., length, d] at `positions`."""
+def table_rows(what: str, table: Tensor, length: int, positions: Tensor | None) -> Tensor:
+    """The rows of a table [most, d] for `length` positions: the first ones, [length, d], or those at `positions`
+    [..., length], which gives [..., length, d]. ShapeError, which `what` begins, for more positions than the table has
+    and for `positions` of another length."""
     if length > table.shape[0]:
         raise ShapeError(f"{what}: {length} positions are more than the {table.shape[0]} that there are", user_loc())
     if positions is None:
@@ -127,13 +129,14 @@ def _rows(what: str, table: Tensor, length: int, positions: Tensor | None) -> Te
     return embedding(positions, table)
 
 
-def _angles(length: int, dim: int, base: float) -> Array:
+def angles_of(length: int, dim: int, base: float) -> Array:
     """t · base**(-2 i / dim) for t < length and i < dim / 2, f64[length, ceil(dim / 2)]."""
     return np.arange(length)[:, None] * base ** (-np.arange(0, dim, 2) / dim)
 
 
-def _sinusoids(length: int, dim: int) -> Array:
-    angles = _angles(length, dim, 10000.0)
+def sinusoids(length: int, dim: int) -> Array:
+    """The sinusoidal table of `PositionalEncoding`, f64[length, dim]: sines in the even columns, cosines in the odd."""
+    angles = angles_of(length, dim, 10000.0)
     pairs = np.stack([np.sin(angles), np.cos(angles)], -1)
     return pairs.reshape(length, -1)[:, :dim]
 
@@ -185,7 +188,7 @@ class RotaryEmbedding(Module):
             raise arguments.wrong_value("RotaryEmbedding", "head_dim", "an even number", head_dim)
         self.max_seq_len = arguments.integer("RotaryEmbedding", "max_seq_len", max_seq_len, 1)
         self.base = float(arguments.positive("RotaryEmbedding", "base", base))
-        angles = _angles(max_seq_len, head_dim, self.base)
+        angles = angles_of(max_seq_len, head_dim, self.base)
         cos = np.concatenate([np.cos(angles), np.cos(angles)], -1)
         sin = np.concatenate([-np.sin(angles), np.sin(angles)], -1)
         self.register_buffer("cos", Tensor(cos.astype(dtype_of(dtype).numpy)), persistent=False)
@@ -197,7 +200,7 @@ class RotaryEmbedding(Module):
         where positions are."""
         if x.ndim < 2 or x.shape[-1] != self.head_dim or not x.dtype.is_float:
             raise ShapeError(f"RotaryEmbedding: x is floats [..., length, {self.head_dim}], got {x.type}", user_loc())
-        cos, sin = (_rows("RotaryEmbedding", table, x.shape[-2], positions) for table in (self.cos, self.sin))
+        cos, sin = (table_rows("RotaryEmbedding", table, x.shape[-2], positions) for table in (self.cos, self.sin))
         if cos.ndim == 3:  # of [batch, length] positions, the same for all heads
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
         return _turned("RotaryEmbedding", x, cos, sin)

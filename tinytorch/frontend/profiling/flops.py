@@ -51,19 +51,24 @@ def _share(part: int, whole: int) -> str:
 
 def count_flops(model: Model, inputs: tuple[Any, ...]) -> Flops:
     """Trace `model` in evaluation mode, and count."""
-    graph = _traced(model, inputs)
+    scopes, ops = counted(_traced(model, inputs))
     found = plain(model)
-    scopes: Counter[str] = Counter()
-    ops: Counter[str] = Counter()
-    for node in graph.nodes:
-        flops = node.flops
-        scopes[node.loc.scope if node.loc else ""] += flops
-        if flops:
-            ops[node.op.name] += flops
     names = [name for name, _ in found.named_modules()] if isinstance(found, Module) else [""]
     paths = {name: f"{type(found).__name__}.{name}" for name in names if name}
     modules = {name: sum(n for scope, n in scopes.items() if _within(scope, path)) for name, path in paths.items()}
     return Flops({"": sum(ops.values()), **modules}, dict(ops.most_common()))
+
+
+def counted(graph: Graph) -> tuple[Counter[str], Counter[str]]:
+    """The operations of the nodes: by the scope in which each was made ("" where that is not known), and by the name
+    of its op, of which those that cost nothing are left out."""
+    scopes: Counter[str] = Counter()
+    ops: Counter[str] = Counter()
+    for node in graph.nodes:
+        scopes[node.loc.scope if node.loc else ""] += node.flops
+        if node.flops:
+            ops[node.op.name] += node.flops
+    return scopes, ops
 
 
 def _within(scope: str, path: str) -> bool:
