@@ -61,7 +61,7 @@ def test_cells(cell: object, text: str) -> None:
     assert shown(cell) == text
 
 
-def test_medians_call_all_and_tell_slow_from_analyzed() -> None:
+def test_medians_call_all_and_tell_slow_from_quick() -> None:
     calls: list[str] = []
     found = medians({"quick": lambda: calls.append("q"), "slow": lambda: sum(range(200_000))}, seconds=0.02)
     assert calls and 0 < found["quick"] < found["slow"]
@@ -156,6 +156,59 @@ def test_the_tape_grows_with_depth_and_checkpoints_keep_less() -> None:
     assert min(others) < 0.7 * kept and len(recording.rows) == 2
     assert min(row[1] for row in differences.rows) < 1e-3 and min(row[2] for row in differences.rows) < 1e-9
     assert differences.rows[-1][1] > 0.1
+
+
+def test_tables_and_positions_are_counted() -> None:
+    memory, cost, positions, dimensions = (s.table for s in analyzed("embeddings").sections)
+    assert memory and cost and positions and dimensions
+    assert [row[:4] for row in memory.rows] == [[v, v * 64, v * 256, v * 1024] for v in (256, 8192, 50257)]
+    assert memory.rows[0][5] > 0.9 > 0.1 > memory.rows[-1][5]
+    assert cost.rows[1][1:3] == [2 * 256 * 1024 * 64, 256 * 1024 * 4]
+    known, learned = positions.rows
+    assert known[1] == 0 and max(known[2:]) < 1e-10 and learned[1] == 512 * 64 and min(learned[2:]) > 0.05
+    assert all(abs(row[2] / row[3] - 1) < 0.02 for row in dimensions.rows)
+
+
+def test_scores_are_counted() -> None:
+    memory, cost, patterns, scale = (s.table for s in analyzed("attention").sections)
+    assert memory and cost and patterns and scale
+    last = memory.rows[-1]
+    assert last[:2] == [256, 4 * 4 * 256**2] and last[2] > 2 * last[1] and last[4] < last[1]
+    assert cost.rows[-1][:2] == [256, 4 * 4 * 256**2 * 32]
+    full, causal, mask, blocks = (row[2] for row in patterns.rows)
+    assert full == mask == 8 * blocks and 0.5 < causal / full < 0.51
+    assert all(row[4] > 5 for row in scale.rows) and scale.rows[-1][2] < 0.5
+
+
+def test_parameters_operations_and_parts_of_a_batch_are_counted() -> None:
+    sections = analyzed("transformers").sections
+    parameters, operations, depth, parts = (s.table for s in sections)
+    assert parameters and operations and depth and parts
+    assert all(row[1] == row[2] for row in parameters.rows)
+    assert [row[1] for row in operations.rows] == [24 * 64**2 * row[0] for row in operations.rows]
+    assert operations.rows[0][3] < operations.rows[-1][3]
+    recorded, silent = ([row[i] for row in depth.rows] for i in (2, 3))
+    assert recorded == sorted(recorded) and recorded[-1] > 2.5 * recorded[0] and silent[-1] < 1.5 * silent[0]
+    assert parts.rows[-1][2] < 0.6 * parts.rows[0][2] and parts.rows[-1][4] < 1e-5
+
+
+def test_kept_keys_and_values_are_counted() -> None:
+    size, cost, counts, groups = (s.table for s in analyzed("kv_cache").sections)
+    assert size and cost and counts and groups
+    assert all(row[3] == row[4] for row in size.rows) and size.rows[0][3] == 4 * 2 * 2 * 64 * 64
+    assert all(row[4] < 1e-4 for row in cost.rows)
+    assert counts.rows[0][2] == counts.rows[0][3] and counts.rows[-1][4] > 100
+    assert [row[1] for row in groups.rows[:4]] == [4 * 2 * 512 * kept * 64 for kept in (8, 4, 2, 1)]
+
+
+def test_operations_of_different_work_are_equal() -> None:
+    work, bandwidth, roofline, times = (s.table for s in analyzed("profiling").sections)
+    assert work and bandwidth and roofline and times
+    assert work.rows[0][1:4] == [2 * 128**3, 128**3, 2 * 4 * 128**2]
+    assert max(row[1] for row in work.rows) < 1.02 * min(row[1] for row in work.rows)
+    assert all(row[1] == 12 * row[0] for row in bandwidth.rows) and roofline.rows[0][3] == 1 / 12
+    least, median, mean, percentile, largest = (row[1] for row in times.rows[1:])
+    assert least <= median <= percentile <= largest and least <= mean <= largest
 
 
 def test_a_product_is_counted() -> None:
