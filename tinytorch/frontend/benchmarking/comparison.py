@@ -134,7 +134,9 @@ class Comparison:
 
 
 def pareto_front(results: Sequence[Result], x: Metric, y: Metric) -> tuple[Result, ...]:
-    """See `Comparison.front`; models without one of the figures are left out."""
+    """The Pareto frontier: the results that no other one is at least as good as in both metrics and better in one. Of
+    results with equal figures, all are in it. Sorted by x, the worst first; results without one of the figures are left
+    out."""
 
     def place(result: Result) -> tuple[float, float] | None:
         """Both figures, more of each being better."""
