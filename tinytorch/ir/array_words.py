@@ -18,6 +18,8 @@ def described(array: Array, place: Place | None = None) -> str:
     text = str(TensorType(dtype_of(array.dtype), array.shape))
     if array.size < 2:
         return f"{text} of {number(array.item())}" if array.size else text
+    if array.dtype == np.bool_:
+        return f"{text}, {np.count_nonzero(array)} True"
     values = array.astype(np.float64)
     finite, infinite, nans = values[np.isfinite(values)], np.isinf(values).sum(), np.isnan(values).sum()
     if finite.size:

@@ -418,6 +418,11 @@ class Module(Tracked):
             lines.append(f"({path}): {child!r}{note}".replace("\n", "\n  "))
         return "\n  ".join(lines) + "\n)"
 
+    def _repr_html_(self) -> str | None:
+        from tinytorch.frontend.module.display import as_html  # only notebooks need it
+
+        return as_html(self)
+
 
 def _count(module: Module) -> str:
     number = sum(p.numel() for p in module.parameters())

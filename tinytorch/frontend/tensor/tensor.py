@@ -144,11 +144,17 @@ class Tensor(Views, TableMethods):
         notes = [] if self.dtype in (f32, i64, bool_) else [f"dtype={self.dtype}"]
         if not self.numel() and self.shape != (0,):
             notes.insert(0, f"size={self.shape}")
+        return f"tensor({', '.join([text_of(self._data, len('tensor(')), *notes, *self._gradient_notes()])})"
+
+    def _gradient_notes(self) -> list[str]:
         if self.grad_fn is not None:
-            notes.append(f"grad_fn={self.grad_fn}")
-        elif self.requires_grad:
-            notes.append("requires_grad=True")
-        return f"tensor({', '.join([text_of(self._data, len('tensor(')), *notes])})"
+            return [f"grad_fn={self.grad_fn}"]
+        return ["requires_grad=True"] if self.requires_grad else []
+
+    def _repr_html_(self) -> str | None:
+        from tinytorch.frontend.tensor.display import as_html  # only notebooks need it
+
+        return None if self._expr is not None else as_html(self._data, ", ".join(self._gradient_notes()))
 
     def __str__(self) -> str:
         if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
