@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,9 @@ from tinytorch.frontend.profiling.tables import in_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_WIDTH = 100  # of sentences that are printed
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Analysis:
                 print(section.table.text(), end="\n\n")
             if section.picture is not None:
                 _display(section.picture)
-            print(section.reading)
+            print(textwrap.fill(section.reading, _WIDTH))
 
     def write(self, folder: Path | str, name: str) -> Path:
         """Write the page `name`.md into `folder`, with its pictures beside it; the page's path."""

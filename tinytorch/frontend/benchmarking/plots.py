@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +114,20 @@ def _plain(name: str) -> str:
 
 
 def _figure() -> tuple[Figure, Any]:
+    figure = _picture()(figsize=_SIZE, layout="constrained")
+    return figure, figure.subplots()
+
+
+@functools.cache
+def _picture() -> type[Figure]:
+    """A figure that shows itself in a notebook, where pyplot is not used."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    return figure, figure.subplots()
+    class Picture(Figure):
+        def _repr_svg_(self) -> str:
+            return as_svg(self)
+
+    return Picture
 
 
 def as_svg(figure: Figure) -> str:
