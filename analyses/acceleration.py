@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def analyze(
     vectorized_matmul: Callable[[tt.Tensor, tt.Tensor], tt.Tensor] = tt.vectorized_matmul,
     next_scale: Callable[..., tuple[tt.Tensor, tt.Tensor]] = real_next_scale,
 ) -> Analysis:
-    """Measure this product, and this rule of loss scales."""
-    best = peaks()
+    """Measure this product, and this rule of loss scales. `quick` leaves out the training."""
+    best = peaks(again=not quick)
     return Analysis(
         "Acceleration: reuse, rooflines, and 16 bits",
         _BACKGROUND,
@@ -52,6 +53,7 @@ def analyze(
             _batches(vectorized_matmul, best, quick),
             _underflow(quick),
             _scales(next_scale, quick),
+            *([] if quick else [_training()]),
         ],
         _QUESTIONS,
     )
@@ -113,11 +115,11 @@ def _roofline(matmul: Callable[[tt.Tensor, tt.Tensor], tt.Tensor], best: Peaks, 
     rng = np.random.default_rng(0)
     sizes = (16, 64, 256) if quick else (16, 32, 64, 128, 256, 512, 1024)
     operands = {n: [tt.Tensor(rng.standard_normal((n, n)).astype(np.float32)) for _ in range(2)] for n in sizes}
-    add = tt.compile(lambda a, b: a + b)
     calls: dict[str, Callable[[], Any]] = {}
     for n, (a, b) in operands.items():
         calls[f"matmul {n}"] = lambda a=a, b=b: matmul(a, b)
-        calls[f"add {n}"] = lambda a=a, b=b: add(a, b)
+        add = tt.compile(lambda a, b: a + b)
+        calls[f"add {n}"] = lambda a=a, b=b, add=add: add(a, b)
     times = medians(calls, 0.03 if quick else 0.15)
     points = {f"matmul {n}": (2 * n**3, 12 * n**2) for n in sizes} | {f"add {n}": (n**2, 12 * n**2) for n in sizes}
     rows = [
@@ -244,3 +246,43 @@ def _scales(next_scale: Callable[..., tuple[tt.Tensor, tt.Tensor]], quick: bool)
     columns = ["steps", "left out at the beginning", "left out later", "share of steps used"]
     table = Table(columns, [[steps, first, late, 1 - left_out / steps]])
     return Section("How does the loss scale find its place?", reading, table, figure)
+
+
+def _training(steps: int = 130) -> Section:
+    """A deep network of sigmoids, whose first layers get tiny gradients, in several precisions."""
+    rng = np.random.default_rng(0)
+    x = tt.Tensor(rng.standard_normal((1024, 16)).astype(np.float32))
+    y = tt.Tensor((x.numpy()[:, :4].sum(1) > 0).astype(np.int64))
+    ways = {"f32": (None, 1), "bf16, scale 1": (tt.bfloat16, 1), "f16, scale 1": (tt.float16, 1),
+            "f16, scale 2^16": (tt.float16, 2**16)}  # fmt: skip
+    losses: dict[str, list[float]] = {}
+    for name, (dtype, scale) in ways.items():
+        trainer = _trainer(dtype, scale)
+        losses[name] = [trainer.train_epoch([(x, y)]).loss for _ in range(steps)]
+    figure, axes = chart("step", "loss", log_y=True)
+    for name, style in zip(losses, ("-", "--", "-", ":"), strict=True):
+        axes.plot(losses[name], style, label=name)
+    axes.legend(fontsize=8)
+    first = {name: next((i for i, loss in enumerate(found) if loss < 0.1), None) for name, found in losses.items()}
+    late = first["f16, scale 1"]
+    told = f"needs {late} steps" if late is not None else f"is not there after {steps} steps"
+    reading = (
+        f"f32 brings the loss below 0.1 in {first['f32']} steps, bf16 in {first['bf16, scale 1']}, f16 with a scale "
+        "of 2^16 "
+        f"in {first['f16, scale 2^16']}; f16 without a scale {told}."
+    )
+    rows = [[name, first[name], found[steps // 2], found[-1]] for name, found in losses.items()]
+    columns = ["precision", "steps to a loss of 0.1", f"loss after {steps // 2} steps", f"loss after {steps}"]
+    return Section("What does a vanished gradient cost in training?", reading, Table(columns, rows), figure)
+
+
+def _trainer(dtype: Any, scale: float) -> tt.Trainer:
+    """For six layers of sigmoids."""
+    tt.manual_seed(0)
+    sizes = [16, 64, 64, 64, 64, 64]
+    hidden = [part for i, o in pairwise(sizes) for part in (tt.Linear(i, o), tt.Sigmoid())]
+    model = tt.Sequential(*hidden, tt.Linear(64, 2))
+    optimizer = tt.Adam(model.parameters(), lr=3e-3, eps=1e-12)
+    if dtype is None:
+        return tt.Trainer(model, optimizer, tt.CrossEntropyLoss(), progress=False)
+    return tt.MixedPrecisionTrainer(model, optimizer, scale, dtype=dtype, growth_interval=10**6, progress=False)
