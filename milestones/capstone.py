@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import tinytorch as tt
+from milestones import cnn
 from milestones.capstone_decoding import POSITION, decode_step
 from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, WeightsError, cnn_subject, gpt_subject
 from milestones.capstone_variants import FP32, Recipe, variants_of
-from milestones.common import Criterion, Report, console, with_folder
+from milestones.common import Criterion, Report, add_smoke, console, with_folder
 from tinytorch.frontend.benchmarking import Comparison
 from tinytorch.frontend.benchmarking.reports import write
 from tinytorch.frontend.data import DataError
@@ -42,6 +43,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpt", type=Path, help="tinygpt.safetensors of milestone 4, instead of a short training")
     parser.add_argument("--quick", action="store_true", help="train and measure less: minutes, and worse models")
     parser.add_argument("--eager", action="store_true", help="train without the compiler; what is timed is compiled")
+    add_smoke(parser)
     return with_folder(parser.parse_args(argv), "capstone")
 
 
@@ -51,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report("capstone", options.out)
     report.figures |= {"quick": options.quick, "threads": tt.get_num_threads()}
     try:
+        if options.smoke:
+            return smoke_of_cnn()
         gpt = gpt_subject(options.gpt, scale, compile) if options.gpt else None  # a wrong file before any training
         cnn = cnn_subject(options.cnn, scale, compile)
         report.criteria += study(cnn, compare_cnn, recipe_of_cnn(cnn), scale, report)
@@ -63,6 +67,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"No weights: {error}")
         return 2
     return report.finish()
+
+
+def smoke_of_cnn() -> int:
+    """All forms of a small CNN that was not trained, timed once: whether they run, and give numbers."""
+    images, _ = tt.CIFAR10(train=False, normalize=True)[:64]
+    subject = Subject("CNN", cnn.make_cnn((8, 16, 32)).eval(), [], images, lambda changed: None)
+    models = {name: tt.compile(m, freeze=True) for name, m in variants_of(subject, recipe_of_cnn(subject)).items()}
+    show(
+        "a small CNN: no criterion", tt.Benchmark(example=images, rounds=3).compare_models(models, ["latency", "size"])
+    )
+    with tt.no_grad():
+        return int(not all(bool(model(images).isfinite().all()) for model in models.values()))
 
 
 def recipe_of_cnn(subject: Subject) -> Recipe:

@@ -30,6 +30,7 @@ from milestones.common import (
     argument_parser,
     console,
     show_profiles,
+    smoke,
     table,
     with_folder,
 )
@@ -187,6 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
+    if options.smoke:
+        return smoke("CNN", make_trainer(RECIPES[0], 3, not options.eager), training, BATCH, transform=AUGMENTATION)
     console.print(f"Training: {training}\nHeld out: {test}")
     if options.recipe == "whitened":
         return whitened.run(training, test, options)

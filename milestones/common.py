@@ -25,6 +25,7 @@ from tinytorch.runtime.llvm.backend import LlvmBackend
 matplotlib.use("Agg")
 
 console = Console(highlight=False)
+SMOKE_BATCHES, SMOKE_EPOCHS = 4, 3
 
 
 def argument_parser(name: str, about: str, epochs: int) -> argparse.ArgumentParser:
@@ -33,7 +34,23 @@ def argument_parser(name: str, about: str, epochs: int) -> argparse.ArgumentPars
     parser.add_argument("--out", type=Path, help=f"folder for pictures and figures, out/{name} by default")
     parser.add_argument("--eager", action="store_true", help="run every step eagerly, without the compiler")
     parser.add_argument("--epochs", type=int, default=epochs, help=f"epochs at most, {epochs} by default")
+    add_smoke(parser)
     return parser
+
+
+def add_smoke(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--smoke", action="store_true", help="a few steps, to see that all of it runs: no criterion")
+
+
+def smoke(name: str, trainer: tt.Trainer, data: tt.Dataset, batch: int, **loading: Any) -> int:
+    """Train on the first few batches of the data, over and over; the exit status says whether the loss is finite and
+    falls, which is no criterion of a milestone."""
+    loader = tt.DataLoader(tt.Subset(data, range(SMOKE_BATCHES * batch)), batch, prefetch=0, **loading)
+    losses = [record["train_loss"] for record in trainer.fit(loader, epochs=SMOKE_EPOCHS)]
+    falls = bool(np.isfinite(losses).all()) and losses[-1] < losses[0]
+    shown = ", ".join(f"{loss:.4f}" for loss in losses)
+    console.print(f"{name}: a few steps, no criterion: loss {shown}: {'falls' if falls else 'does NOT fall'}")
+    return 0 if falls else 1
 
 
 def arguments(name: str, about: str, epochs: int, argv: Sequence[str] | None) -> argparse.Namespace:

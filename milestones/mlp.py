@@ -23,6 +23,7 @@ from milestones.common import (
     draw_memory,
     profile_step,
     show_profiles,
+    smoke,
     table,
 )
 from tinytorch.frontend.data import DataError
@@ -145,6 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         console.print(f"No data: {error}")
         return 2
+    if options.smoke:
+        return smoke("MLP", make_trainer(HIDDEN, RATE, 2, not options.eager), training, BATCH)
     report = Report("mlp", options.out)
     parts = tt.random_split(training, [len(training) - VALIDATION, VALIDATION], seed=SEED)
     compile = not options.eager

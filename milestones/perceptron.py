@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from milestones.common import Criterion, Report, arguments, console, draw_memory, profile_step, show_profiles, table
+from milestones.common import (
+    Criterion,
+    Report,
+    arguments,
+    console,
+    draw_memory,
+    profile_step,
+    show_profiles,
+    smoke,
+    table,
+)
 
 SEEDS = range(5)
 POINTS, BATCH, RATE, GOAL = 512, 64, 0.1, 0.95
@@ -108,6 +118,10 @@ def profile(batch: int) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments("perceptron", "Milestone 1: a perceptron on separable points", 30, argv)
+    if options.smoke:
+        points, labels = separable(POINTS, SEEDS[0])
+        trainer = make_trainer(MAIN, SEEDS[0], not options.eager)
+        return smoke("perceptron", trainer, tt.TensorDataset(points, labels), BATCH)
     report = Report("perceptron", options.out)
     start = time.perf_counter()
     runs: dict[str, list[dict[str, Any]]] = {}

@@ -31,11 +31,13 @@ from milestones.common import (
     Criterion,
     LinearSchedule,
     Report,
+    add_smoke,
     bound,
     bound_rows,
     console,
     multiply_add_rate,
     muon_operations,
+    smoke,
     table,
 )
 from tinytorch.frontend.data import DataError
@@ -43,7 +45,7 @@ from tinytorch.frontend.data import DataError
 CONTEXT, BATCH, SEED = 1024, 4, 0
 PIECES = 8  # parts of the training, after each of which the held-out text is looked at, for the curve
 WARMUP, ADAM_RATE = 0.02, 6e-3
-GENERATED = 1000  # characters
+GENERATED, SMOKE_CHARACTERS = 1000, 20
 WORD = re.compile(r"[A-Za-z']+")
 PUBLISHED = 1.4697  # nats: nanoGPT with 10.7 M parameters (Karpathy 2022)
 
@@ -184,6 +186,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--eager", action="store_true", help="run every step eagerly, without the compiler")
     parser.add_argument("--steps", type=int, help="steps of training, fewer than the size allows, to try things out")
     parser.add_argument("--restart", action="store_true", help="train from the start, whatever checkpoint is there")
+    add_smoke(parser)
     options = parser.parse_args(argv)
     options.out = options.out or Path("out") / f"tinygpt-{options.size}"
     options.out.mkdir(parents=True, exist_ok=True)
@@ -239,6 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer = make_trainer(size, tokenizer.vocab_size, compile)
     model = trainer.model
     assert isinstance(model, tt.GPT)
+    if options.smoke:
+        status = smoke("GPT", trainer, Windows(tokenizer.encode(text.train)), BATCH)
+        _, generated = profiles.generate(model, tokenizer, "\n", SMOKE_CHARACTERS)
+        return status or int(len(generated) < SMOKE_CHARACTERS)
     parameters = sum(p.numel() for p in model.parameters())
     console.print(f"{text}; {size.layers} layers, {size.dim} wide: {parameters:,} parameters")
     limit = multiply_add_rate()

@@ -45,6 +45,8 @@ def findings(console: Console) -> bool:
     drawing, draws = _drawing()
     table.add_row("drawing", drawing)
     table.add_row("data", _data())
+    if "TT_OVERLAY" in os.environ:
+        table.add_row("overlay", _overlay(Path(os.environ["TT_OVERLAY"])))
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     table.add_row("packages", _versions(_PACKAGES))
     table.add_row("peers", _versions(_PEERS) or "none installed")
@@ -87,6 +89,13 @@ def _drawing() -> tuple[str, bool]:
         return renderer(), True
     except TinyTorchError as error:
         return f"[red]{error}[/]", False
+
+
+def _overlay(folder: Path) -> str:
+    """The definitions that are a learner's."""
+    from tinytorch.overlay import read
+
+    return f"{folder}: " + ", ".join(piece.path for piece in read(folder))
 
 
 def _data() -> str:

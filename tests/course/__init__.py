@@ -1,0 +1,1 @@
+"""The course: needs the extra `course`, which the extra `test` brings."""
