@@ -7,13 +7,10 @@ import contextlib
 import copy
 import functools
 import logging
-import os
 import sys
 import threading
 import types
-import warnings
 import weakref
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tinytorch import backend_names
 from tinytorch.backend_names import Choice
 from tinytorch.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
+from tinytorch.compilations import Compilations
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
@@ -49,7 +47,6 @@ from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Form, Signature, Varying
 from tinytorch.specialization import (
-    Compilation,
     Specialization,
     is_single,
     release_gradients,
@@ -62,8 +59,6 @@ if TYPE_CHECKING:
     from tinytorch.insight.subject import Subject
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
-TOLERATED = 3  # compilations for one reason; then a warning names it, once
-KEPT = 64  # compilations, the last ones, that reports know of
 _CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
@@ -97,8 +92,7 @@ class Compiled(Reported):
         self._hot: tuple[Specialization, Form | None] | None = None  # for calls of that form; None: tensors by position
         self._last: Specialization | None = None
         self._varying = Varying()
-        self._reasons: Counter[str] = Counter()  # of compilations
-        self._compilations = deque[Compilation](maxlen=KEPT)
+        self._compilations = Compilations(self._name)
         self.forget_parent()
         locks.renew_in_child(self)
         if isinstance(function, types.FunctionType):
@@ -200,17 +194,15 @@ class Compiled(Reported):
             with self._lock:
                 found = self._find(call, apart)
                 if isinstance(found, str):
-                    self._announce(found)
                     found = self._compiled_for(call, found)
         return found
 
     def _compiled_for(self, call: Signature, reason: str) -> Specialization:
         """A new specialization; why it was needed is kept for reports."""
+        self._compilations.announce(reason, again=bool(self._known))
         start = perf_counter()
         made = self._specialize(call)
-        number = self._compilations[-1].number + 1 if self._compilations else 1
-        seconds, cached = perf_counter() - start, getattr(made.calls.executable, "from_cache", False)
-        self._compilations.append(Compilation(number, made.signature, reason, seconds, cached))
+        self._compilations.keep(made, reason, start)
         return made
 
     def _find(self, call: Signature, apart: bool) -> Specialization | str:
@@ -234,16 +226,6 @@ class Compiled(Reported):
                 return item
             reason = changed
         return reason
-
-    def _announce(self, reason: str) -> None:
-        """Log a compilation, and warn where there are many for one reason."""
-        if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
-            print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
-        self._reasons[reason] += bool(self._known)
-        loc = user_loc()
-        if self._reasons[reason] == TOLERATED and loc is not None:
-            text = f"{self._name} is compiled for the {TOLERATED}rd time for one reason: {reason}"
-            warnings.warn_explicit(text, RuntimeWarning, loc.file, loc.line)
 
     def _specialize(self, call: Signature) -> Specialization:
         watch = Watch()
@@ -444,7 +426,7 @@ class Compiled(Reported):
         if self.freezes:
             graph, captured = frozen_graph(item.traced), ()
         how = self.freezes, self.memory_limit, self.precision
-        return Subject(self._name, graph, captured, item.calls, *how, tuple(self._compilations))
+        return Subject(self._name, graph, captured, item.calls, *how, tuple(self._compilations.kept))
 
     def save_svg(self, path: str) -> None:
         """Draw the graph of the last call."""

@@ -24,7 +24,6 @@ _OWN = frozenset(
         "_form",
         "_last",
         "_varying",
-        "_reasons",
         "_compilations",
         "_lock",
     }

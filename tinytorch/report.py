@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tinytorch.compilations import Compilation
 from tinytorch.insight.memory import MemoryPlan, memory_summary, memory_table
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.tables import (
@@ -22,7 +23,6 @@ from tinytorch.insight.tables import (
 from tinytorch.insight.text import as_text, count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
-from tinytorch.specialization import Compilation
 
 if TYPE_CHECKING:
     from tinytorch.runtime.roofline import Peaks

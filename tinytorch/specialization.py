@@ -29,18 +29,6 @@ _NODE_BYTES, _CODE_BYTES = 2048, 128 << 10
 _LONGEST_STATIC = 40  # characters of a static argument in the text of a signature
 
 
-@dataclass(frozen=True)
-class Compilation:
-    """One compilation of a function, counted from 1: for which arguments, why it was needed, how long it took, from the
-    trace to code that is loaded, and whether the code came from the disk cache."""
-
-    number: int
-    signature: str
-    reason: str
-    seconds: float
-    from_cache: bool
-
-
 class Owner(Protocol):
     """Who has specializations."""
 

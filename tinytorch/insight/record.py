@@ -18,10 +18,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from tinytorch.compilations import Compilation
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.runtime.roofline import Peaks
-from tinytorch.specialization import Compilation
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.calls import Calls, run_again
+from tinytorch.compilations import Compilation
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.insight.memory import MemoryPlan, memory_plan
 from tinytorch.ir.costs import Precision
@@ -13,7 +14,6 @@ from tinytorch.ir.graph import Graph
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.schedule import Call, Schedule
-from tinytorch.specialization import Compilation
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.text import count, duration, more, place, shortened, size, table
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
-from tinytorch.specialization import Compilation
 
 _KERNELS, _LINES, _MODULES, _REFUSALS, _COMPILATIONS = 40, 15, 15, 8, 8  # rows
 _TITLE, _RESULT, _SOURCE = 40, 20, 50  # characters
