@@ -78,10 +78,11 @@ class GraphTimer:
         whole, rows = self._log[_ENTRY_ROW], self._log[_ENTRY_ROW + 1 : int(self._log[0]["call"])]
         rows = rows[np.argsort(rows["begin"], kind="stable")]
         threads = _threads(rows["frame"], int(whole["frame"]))
-        begin, end = ((rows[name] - whole["begin"]) / self._rate for name in ("begin", "end"))
+        length = whole["end"] - whole["begin"]  # counters of two cores may differ a little
+        begin, end = (np.clip(rows[name] - whole["begin"], 0, length) / self._rate for name in ("begin", "end"))
         columns = rows["call"].tolist(), threads, begin.tolist(), end.tolist()
         chunks = tuple(TimedChunk(*row) for row in zip(*columns, strict=True))
-        return TimedCall(float(whole["end"] - whole["begin"]) / self._rate, chunks, int(status[0]))
+        return TimedCall(float(length) / self._rate, chunks, int(status[0]))
 
 
 def _threads(frames: Array, own: int) -> list[int]:
