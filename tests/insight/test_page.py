@@ -13,6 +13,7 @@ from tests.insight.browser import needs_chromium, said_by
 from tests.insight.made_up import FILE, record
 from tinytorch.insight.page import SCRIPTS, embedded, page_of, read_page, write_page
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.titles import PHASE_COLORS
 
 
 @pytest.mark.parametrize("size", [12, 3000])
@@ -70,6 +71,12 @@ def test_other_files_are_no_pages(text: str, tmp_path: Path) -> None:
         read_page(tmp_path / "other.html")
     with pytest.raises(TinyTorchError, match=r"cannot write[\s\S]*test_page.py"):
         write_page({"title": "x"}, tmp_path / "nofolder" / "x.html")
+
+
+def test_phases_have_the_colours_of_pictures() -> None:
+    style = page_of("report", {}).split("</style>")[0]
+    for phase, (light, dark) in PHASE_COLORS.items():
+        assert style.count(f"--{phase}: {light};") == 1 and style.count(f"--{phase}: {dark};") == 2
 
 
 def test_every_script_is_of_some_page() -> None:

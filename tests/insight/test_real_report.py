@@ -80,6 +80,12 @@ while (!$(".step button:disabled") || $(".step button:disabled").textContent !==
 result.last = all(".step .rows .row:not(.gone)").map((row) => row.lastChild.textContent);
 await write("#search", "op:kernel");
 result.found = $("#found").textContent;
+$("#graph .body a").click();
+await later();
+result.opened = $("#kernel h3").textContent;
+all("#kernel a").find((a) => a.textContent === "in the graph").click();
+await later();
+result.back = all("#graph .line").map((line) => line.textContent);
 return result;
 """
 
@@ -94,3 +100,5 @@ def test_a_kernel_of_a_real_report_opens_with_its_code(page: Path, tmp_path: Pat
     assert len(said["figures"]) == 5 and not any(figure in ("–", "0 s") for figure in said["figures"])
     assert len(said["last"]) > 20 and set(said["last"]) <= {line["text"] for line in made["last_graph"]}
     assert said["found"].split(" of ")[0] != "0"
+    number = int(said["opened"].split(":")[0])
+    assert len(said["back"]) >= 1 and made["kernels"][number]["node"] in said["back"][0]

@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeGuard
 
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.titles import PHASE_COLORS
 
 _WEB = Path(__file__).parent / "web"
 _SHARED = ("units", "dom", "list", "table", "diff")
@@ -100,7 +101,7 @@ def page_of(kind: str, data: Mapping[str, Any]) -> str:
     """The page as text: `kind` is a key of `SCRIPTS`."""
     parts = {
         "title": html.escape(str(data.get("title") or "TinyTorch")),
-        "style": "\n".join(map(_read, STYLES)),
+        "style": "\n".join([_phase_colors(), *map(_read, STYLES)]),
         "data": embedded(data),
         "script": "\n".join(_read(f"{name}.js") for name in SCRIPTS[kind]),
         "kind": kind,
@@ -138,6 +139,13 @@ def _without_nan(data: Any) -> Any:
 
 def _is_list(data: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(data, list | tuple)
+
+
+def _phase_colors() -> str:
+    """The variables `--forward` and so on, with the colours that pictures of graphs have too."""
+    light, dark = (" ".join(f"--{name}: {both[i]};" for name, both in PHASE_COLORS.items()) for i in (0, 1))
+    system = f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
+    return f':root {{ {light} }}\n{system}\n:root[data-theme="dark"] {{ {dark} }}'
 
 
 def _read(name: str) -> str:
