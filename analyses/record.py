@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +62,28 @@ class Analysis:
     questions: Sequence[str]
 
     def show(self) -> None:
-        """Print it; pictures are shown in notebooks."""
+        """Print it; in a notebook, as the output of its cell, with the pictures."""
+        if _in_notebook():
+            self._display()
+            return
         print(self.title, "=" * len(self.title), sep="\n")
         for section in self.sections:
             print(f"\n{section.question}\n")
             if section.table is not None:
                 print(section.table.text(), end="\n\n")
-            if section.picture is not None:
-                _display(section.picture)
             print(textwrap.fill(section.reading, _WIDTH))
+
+    def _display(self) -> None:
+        from IPython.display import SVG, Markdown, display
+
+        for section in self.sections:
+            table = [] if section.table is None else [section.table.markdown()]
+            display(Markdown("\n\n".join([f"### {section.question}", *table])))
+            if section.picture is not None:
+                buffer = StringIO()
+                _save(section.picture, buffer)
+                display(SVG(buffer.getvalue()))
+            display(Markdown(section.reading))
 
     def write(self, folder: Path | str, name: str) -> Path:
         """Write the page `name`.md into `folder`, with its pictures beside it; the page's path."""
@@ -122,18 +136,9 @@ def machine() -> str:
     )
 
 
-def _display(picture: Figure) -> None:
-    """In a notebook, as the output of its cell."""
+def _in_notebook() -> bool:
     ipython: Any = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
-        return
-    from io import StringIO
-
-    from IPython.display import SVG, display
-
-    buffer = StringIO()
-    _save(picture, buffer)
-    display(SVG(buffer.getvalue()))
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def _save(picture: Figure, target: Any) -> None:

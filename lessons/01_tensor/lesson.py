@@ -128,8 +128,8 @@ print("broadcast_shape: agrees with numpy, and refuses what it refuses")
 # $$C_{ij} = \sum_{k} A_{ik} B_{kj}$$
 #
 # For $[m, k]$ by $[k, n]$ that is $m n k$ multiplications and as many additions: $2mnk$ operations, $2n^3$ for square
-# matrices. Twice the size takes eight times the work. Training and running networks is, to more than nine tenths,
-# this formula.
+# matrices. Twice the size takes eight times the work. Training and running networks is, for the most part, this
+# formula.
 #
 # **Exercise 3.** Write it as it stands: three loops over Python numbers. `x.tolist()` gives nested lists.
 

@@ -10,7 +10,7 @@
 # signal explodes from layer to layer; too small, and it dies out. You will compute the size that does neither, and
 # see both failures on a plot.
 #
-# At the end, `tt.Linear`, `tt.Sequential` and all initialisations of the package run on your code.
+# At the end, `tt.Linear`, `tt.Sequential` and the package's Xavier and He run on your code.
 #
 # *Time: about 90 minutes. You need modules 01 and 02.*
 

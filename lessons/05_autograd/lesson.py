@@ -308,8 +308,8 @@ print(f"checkpointed: the same gradients with {pieces / whole:.0%} of the memory
 #
 # ## 6. The tape as a graph
 #
-# Under `tt.compile` there is no tape. The function is traced; where it asks for a gradient, your loop runs over the
-# *graph* instead, at compile time, and appends the nodes of the backward pass to it. One graph, forward and backward,
+# Under `tt.compile` there is no tape. The function is traced; where it asks for a gradient, the same loop runs over
+# the *graph* instead, at compile time, and appends the nodes of the backward pass to it. One graph, forward and backward,
 # which the passes then fuse as a whole.
 
 
@@ -374,8 +374,8 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table the tape keeps about three results for each layer `tanh(x W + b)`, though the derivatives need
-# only two tensors of that size. Which is the third, and how could a compiler avoid keeping it?
+# In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the product, of the sum
+# and of tanh. Which of them do the derivatives read, and how could a compiler avoid keeping the others?
 
 # %% [markdown] question="q2" points=2
 # For 64 layers, compute the memory in units of one layer's tape for pieces of 1, 8 and 64, by n/k + k with a boundary
