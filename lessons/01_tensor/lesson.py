@@ -251,8 +251,6 @@ compiled = tt.compile(lambda x, w: contracted(x, w, [1, 2], [1, 0]))
 compiled(tt.randn(32, 8, 16), tt.randn(16, 8, 10))
 print(compiled.traced_graph)
 print(compiled.graph)
-
-# %%
 compiled
 
 # %% [markdown]

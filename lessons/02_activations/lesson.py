@@ -225,8 +225,6 @@ print("GELU: both forms, with their derivatives")
 compiled = tt.compile(lambda x, w: GELU("tanh")(x @ w))
 compiled(tt.randn(64, 128), tt.randn(128, 32))
 print(compiled.graph)
-
-# %%
 compiled
 
 # %% [markdown]

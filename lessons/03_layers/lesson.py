@@ -267,8 +267,6 @@ model = tt.Sequential(MyLinear(784, 128), tt.ReLU(), MyLinear(128, 10))
 compiled = tt.compile(model)
 compiled(tt.randn(64, 784))
 print(compiled.graph)
-
-# %%
 compiled
 
 # %% [markdown]

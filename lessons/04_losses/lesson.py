@@ -242,8 +242,6 @@ compiled = tt.compile(tt.grad(loss))
 apart = abs(compiled(logits, targets) - cross_entropy_gradient(logits, targets)).max()
 print(f"compiled differs from your formula by at most {float(apart):.1e}")
 print(compiled.graph)
-
-# %%
 compiled
 
 # %% [markdown]

@@ -309,8 +309,8 @@ print(f"checkpointed: the same gradients with {pieces / whole:.0%} of the memory
 # ## 6. The tape as a graph
 #
 # Under `tt.compile` there is no tape. The function is traced; where it asks for a gradient, the same loop runs over
-# the *graph* instead, at compile time, and appends the nodes of the backward pass to it. One graph, forward and backward,
-# which the passes then fuse as a whole.
+# the *graph* instead, at compile time, and appends the nodes of the backward pass to it. One graph, forward and
+# backward, which the passes then fuse as a whole.
 
 
 # %%
@@ -321,8 +321,6 @@ def step(x: Tensor, w: Tensor) -> Tensor:
 compiled = tt.compile(step)
 compiled(tt.randn(32, 16), tt.randn(16, 8))
 print(compiled.traced_graph)
-
-# %%
 compiled
 
 # %% [markdown]
@@ -374,13 +372,13 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the product, of the sum
-# and of tanh. Which of them do the derivatives read, and how could a compiler avoid keeping the others?
+# In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the product, of the
+# sum and of tanh. Which of them do the derivatives read, and how could a compiler avoid keeping the others?
 
 # %% [markdown] question="q2" points=2
 # For 64 layers, compute the memory in units of one layer's tape for pieces of 1, 8 and 64, by n/k + k with a boundary
-# counted as a third of a layer's tape. Compare with the curve on the page `docs/analysis/05_autograd.md`. Where does it
-# differ, and why?
+# counted as a third of a layer's tape. Compare with the curve on the page `docs/analysis/05_autograd.md`. Where does
+# it differ, and why?
 
 # %% [markdown] question="q3" points=1
 # Why does a finite difference get worse when its step gets smaller, and why does autograd have no such trade-off?
