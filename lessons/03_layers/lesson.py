@@ -120,10 +120,12 @@ print("affine_gradients: the same as autograd finds")
 #
 # `calculate_gain(nonlinearity, param)` knows the gains; for `"leaky_relu"`, `param` is its slope.
 #
-# **Exercises 3 to 5.** Write `fans`, `xavier_std` and `he_std`. Guard the root against a fan of 0.
+# **Exercises 3 to 5.** Write `fans`, `xavier_std` and `he_std`. Guard the root against a fan of 0. Two mistakes of
+# users get an error: weights of fewer than two axes, `ShapeError(message, user_loc())` with "at least two axes" in
+# the message; and a mode that does not exist, by `arguments.choice("kaiming", "mode", mode, "fan_in", "fan_out")`.
 
 # %% exercise="fans"
-# Hint: `math.prod(())` is 1, so that a matrix needs no case of its own. Raise a ShapeError for fewer than two axes.
+# Hint: `math.prod(())` is 1, so that a matrix needs no case of its own.
 #| solution
 
 
@@ -142,7 +144,8 @@ assert fans(tt.zeros(4, 3)) == (3, 4), "of a weight [out, in] the fans are (in, 
 assert fans(tt.zeros(8, 3, 5, 5)) == (75, 200), "a window multiplies both fans"
 try:
     fans(tt.zeros(3))
-except ShapeError:
+except ShapeError as error:
+    assert "two axes" in str(error), f"the message should say what is wrong, not {str(error)!r}"
     print("fans: right")
 else:
     raise AssertionError("a vector has no fans: raise a ShapeError")
@@ -159,7 +162,12 @@ assert math.isclose(he_std(w, "fan_in", "relu", 0.0), math.sqrt(2 / 300)), "for 
 assert math.isclose(he_std(w, "fan_out", "relu", 0.0), math.sqrt(2 / 100)), "with fan_out it is sqrt(2 / out)"
 assert math.isclose(he_std(w, "fan_in", "linear", 0.0), math.sqrt(1 / 300)), "the gain of a linear layer is 1"
 assert math.isclose(he_std(w, "fan_in", "leaky_relu", 1.0), math.sqrt(1 / 300)), "a slope of 1 is linear"
-print("he_std: right")
+try:
+    he_std(w, "fan", "relu", 0.0)
+except tt.TinyTorchError:
+    print("he_std: right")
+else:
+    raise AssertionError('the mode "fan" does not exist: an error should say so')
 
 # %% [markdown]
 # Weights are drawn uniformly from $[-a, a]$, which has the standard deviation $a / \sqrt 3$. So
