@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,6 +48,18 @@ def style(axes: Axes, x: str, y: str, *, log_x: bool = False, log_y: bool = Fals
 
 def _figure(width: float, height: float) -> Figure:
     """Without pyplot, so that nothing is kept and no window opens."""
+    return _picture()(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+@functools.cache
+def _picture() -> type[Figure]:
+    """A figure that shows itself in a notebook."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    class Picture(Figure):
+        def _repr_svg_(self) -> str:
+            buffer = io.StringIO()
+            self.savefig(buffer, format="svg")
+            return buffer.getvalue()
+
+    return Picture

@@ -356,8 +356,8 @@ print(update.graph)
 
 # %% [markdown]
 # One kernel reads the parameter, its gradient and both moments, and writes three of them back: 28 bytes for each
-# parameter in f32. Written with one numpy call for each operation, each of the
-# dozen and more operations would read its operands from memory and write its result back.
+# parameter in f32. Written with one numpy call for each operation, each of the dozen and more operations would read its
+# operands from memory and write its result back.
 
 # %% [markdown]
 # ## Systems analysis

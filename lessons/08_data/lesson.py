@@ -12,8 +12,8 @@
 #
 # ## Why it matters
 #
-# - A model that trains in 5 ms a batch and waits 8 ms for the next one is a data problem, not a model problem. It is
-#   the most common way to waste a fast machine.
+# - A model that trains in 5 ms a batch and waits 8 ms for the next one is a data problem, not a model problem. It
+#   wastes a fast machine, and raises no error.
 # - Images stored as bytes take a quarter of the memory of floats. Where the conversion happens decides how many bytes
 #   move.
 # - A run that cannot be repeated cannot be debugged. The order of samples and every random crop must follow from a

@@ -347,8 +347,8 @@ assert not mean.requires_grad
 # %% [markdown]
 # ## A network
 #
-# Your layer between the package's, on a task that no `Linear` of its size would learn from 256 images: is there a
-# vertical or a horizontal bar, anywhere?
+# Your layer between the package's, on a question whose answer does not depend on the place: is there a vertical or a
+# horizontal bar, anywhere in the picture?
 
 
 # %%
