@@ -167,7 +167,7 @@ def _patterns(quick: bool) -> Section:
     reading = (
         f"Causal attention took {causal[4]:.2f} of the time of all pairs; a mask that hides all but {mask[1]:.0%} took "
         f"{mask[4]:.2f}, and {length // window} blocks of their own, {block[1]:.0%} of the pairs, {block[4]:.2f}. "
-        f"The operations that run are {full[2]:,}, {causal[2]:,}, {mask[2]:,} and {block[2]:,}."
+        f"The operations counted are {full[2]:,}, {causal[2]:,}, {mask[2]:,} and {block[2]:,}."
     )
     columns = ["pattern", "pairs seen", "operations", "time, µs", "of all pairs"]
     return Section(f"What does sparsity save, at T = {length}?", reading, Table(columns, rows), figure)
