@@ -3,6 +3,7 @@ and writes a reproducer."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,16 @@ def test_an_op_of_several_results_says_which_one(folder: Path) -> None:
         x = tt.Tensor(np.full((1, 1, 2, 4), np.inf, np.float32))
         tt.scaled_dot_product_attention(x, x, x)
     assert "result 0: f32[1,1,2,4]" in str(error.value) and "operand 2: f32[1,1,2,4]" in str(error.value)
+
+
+def test_a_gradient_names_the_op_that_it_is_of(folder: Path) -> None:
+    x = tt.zeros(2, requires_grad=True)
+    y = (x * 2.0).sqrt()
+    loss = (y * 0.0).sum()
+    with pytest.raises(tt.TinyTorchError, match="div made the first NaN") as error:
+        loss.backward()
+    assert re.search(r"in the gradient of sqrt, test_nans\.py:\d+: y = \(x \* 2\.0\)\.sqrt\(\)", str(error.value))
+    assert str(error.value).endswith(": loss.backward()")
 
 
 def test_where_no_file_can_be_written_the_error_is_the_same(folder: Path) -> None:

@@ -27,15 +27,19 @@ print(reproduce_nan(Path(__file__).parent))
 '''
 
 
+class NewNanError(TinyTorchError):
+    """An op made a NaN of operands that hold none."""
+
+
 def refuse_new_nans(
     op: Op, operands: Sequence[Array], attrs: Attrs, results: Sequence[Array | None], loc: Loc | None
 ) -> None:
-    """TinyTorchError if `op` made a NaN of operands that hold none; the folder `tt-nans` then holds a reproducer.
+    """NewNanError if `op` made a NaN of operands that hold none; the folder `tt-nans` then holds a reproducer.
     `results` that are not known are None."""
     if any(map(_has_nan, results)) and not any(map(_has_nan, operands)):
         text = f"{op.name} made the first NaN, from operands without any\n{nans_in_words(operands, results)}"
         script = _write(op, operands, attrs, loc)
-        raise TinyTorchError(text if script is None else f"{text}\n  reproduce with: python {script}", loc)
+        raise NewNanError(text if script is None else f"{text}\n  reproduce with: python {script}", loc)
 
 
 def nans_in_words(operands: Sequence[Array], results: Sequence[Array | None]) -> str:

@@ -3,15 +3,18 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.frontend.tensor import kernels
 from tinytorch.frontend.tensor.autocasting import autocast_mode
+from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradient_hooks import apply_hooks
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.frontend.tensor.tape import Record, TapeInput, history_of, hooked, records
+from tinytorch.ir.nans import NewNanError
 from tinytorch.ir.vjp import pullback
 
 
@@ -36,10 +39,14 @@ def leaf_gradients(root: Any, seed: Any, retain: bool, record: bool) -> list[tup
     tape = tape_of(root)
     cotangents: dict[Any, Any] = {key_of(root): seed}
     before, mode.grad = mode.grad, record
+    entered = _Entered()
     try:
-        enter = hooked(tape, cotangents)
+        entered.enter = hooked(tape, cotangents)
+        enter = entered if wants_nan_checks() else entered.enter
         with autocast_mode(None):  # cotangents are in the dtypes that values were computed in
             pullback(tape, cotangents, active=lambda x: x.requires_grad, key=key_of, at_once=at_once, enter=enter)
+    except NewNanError as error:
+        raise entered.told(error) from None
     finally:
         mode.grad = before
     leaves = {key_of(x): leaf_of(x) for r in tape for x in r.inputs if x.requires_grad and x.is_leaf}
@@ -50,6 +57,27 @@ def leaf_gradients(root: Any, seed: Any, retain: bool, record: bool) -> list[tup
         for r in tape:
             r.node.free()
     return [(leaf, cotangents[key]) for key, leaf in leaves.items() if key in cotangents]
+
+
+@dataclass
+class _Entered:
+    """Knows which record's rules run, for an error in them."""
+
+    enter: Callable[[Record], None] | None = None
+    record: Record | None = None
+
+    def __call__(self, record: Record) -> None:
+        self.record = record
+        if self.enter is not None:
+            self.enter(record)
+
+    def told(self, error: NewNanError) -> NewNanError:
+        """The error with the op whose gradient it is, and its line."""
+        if self.record is None:
+            return error
+        node = self.record.node
+        line = "" if node.loc is None else f", {node.loc.describe()}"
+        return NewNanError(f"{error.message}\n  in the gradient of {node.op.name}{line}", error.loc)
 
 
 def at_once(cts: Sequence[Any], record: Record, indices: tuple[int, ...]) -> Sequence[Any] | None:

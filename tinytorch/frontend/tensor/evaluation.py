@@ -53,7 +53,8 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
         raise ArgumentMemoryError(f"{op.name}: {sizes} does not fit into memory", user_loc()) from None
     except (ShapeError, IndexError, FloatingPointError) as error:
         raise located(error, "" if op.kind == "elementwise" else f"{op.name}: ") from None
-    if not is_view and wants_nan_checks():
+    check_nans = wants_nan_checks()
+    if check_nans and not is_view:
         refuse_new_nans(op, arrays, attrs, [np.asarray(result)], user_loc())
     out = wrap(result if isinstance(result, np.ndarray) else np.asarray(result))
     if is_view and owner(out._data) is owner(arrays[0]):
@@ -61,6 +62,8 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
         out._alias = cut_alias(operands[0]) if is_cut(op) else alias_of(operands[0], op, attrs)
     if mode.grad and op is not ops.core.detach and _any_requires_grad(operands):
         record(op, operands, attrs, out)
+        if check_nans:
+            out._node.loc = user_loc()
     return out
 
 
@@ -113,8 +116,10 @@ def _several(
         made = [wrap(a) for a in found]
     results = Results(op, _met(operands), attrs, made, wrap)
     recorded = mode.grad and _any_requires_grad(operands)
-    node = TapeNode(op, results.operands, attrs, results=results) if recorded else None
-    several = Several(results, node, wants_nan_checks())
+    node, check_nans = TapeNode(op, results.operands, attrs, results=results) if recorded else None, wants_nan_checks()
+    if node is not None and check_nans:
+        node.loc = user_loc()
+    several = Several(results, node, check_nans)
     return several if isinstance(op.fast, tuple) else tuple(several)
 
 

@@ -15,7 +15,7 @@ from tinytorch.frontend.tensor.gradient_hooks import Hooks, apply_hooks
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Node, Value
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import Loc, user_loc
 from tinytorch.ir.op import Array, Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import custom_grad
 
@@ -38,6 +38,7 @@ class TapeNode:
     index: int = 0
     results: Sequence[Any] | None = None
     hooks: Hooks | None = None  # of the results, by their keys
+    loc: Loc | None = None  # the user's line, where NaNs are looked for
 
     @property
     def key(self) -> Hashable:
