@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OUTPUTS = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-SWITCHES = {"TT_LOGS", "TT_DUMP", "TT_VERIFY", "TT_BACKEND", "TT_NANS", "TT_CACHE_DIR", "TT_NUM_THREADS"}
+SWITCHES = {"TT_LOGS", "TT_DUMP", "TT_VERIFY", "TT_BACKEND", "TT_NANS", "TT_CACHE_DIR", "TT_NUM_THREADS", "TT_OVERLAY"}
 
 
 def output_of(example: str, folder: Path) -> str:

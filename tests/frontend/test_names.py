@@ -38,7 +38,7 @@ INSIDE = {  # for other files of the frontend
     "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "checked_rows",
     "affine", "class_ignored", "counted", "InPlaceActivation", "largest", "length", "limit_rows", "old_arguments",
     "padding_row", "paddings", "pair", "picked",
-    "read_counts", "reduced", "side_by_side", "soft_losses", "tiled_mean",
+    "read_counts", "reduced", "side_by_side", "soft_losses", "tiled_mean", "update_statistics",
 }  # fmt: skip
 
 
