@@ -70,6 +70,7 @@ def test_json_holds_a_record(record: Record, tmp_path: Path) -> None:
     record.save(tmp_path / "record.json")
     assert load_record(tmp_path / "record.json") == record
     assert record_of(json.loads(json.dumps(record.as_dict()))) == record
+    assert repr(record).startswith("Record(step: ") and len(repr(record)) < 200 and "kernels on llvm" in repr(record)
     (tmp_path / "other.json").write_text('{"title": 1}')
     for name in ("other.json", "none.json"):
         with pytest.raises(TinyTorchError, match="holds no report"):

@@ -37,6 +37,9 @@ class MemoryPlan:
     def __str__(self) -> str:
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return str(self)
+
     @property
     def allocated(self) -> int:
         """The bytes that a call takes for the arena and the scratch of kernels."""

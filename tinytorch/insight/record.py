@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytorch.compilations import Compilation
+from tinytorch.insight.text import count, duration, size
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.runtime.roofline import Peaks
@@ -202,6 +203,14 @@ class Record:
     lines: tuple[LineCost, ...] = ()
     arguments: str = ""  # identifies what the measured call was given
     results: tuple[Result, ...] = ()
+
+    def __repr__(self) -> str:
+        """In a line: all of it would fill a screen for each kernel."""
+        facts = [f"{len(self.first_graph)} lines traced", f"{len(self.kernels)} kernels on {self.backend}"]
+        if self.call_seconds is not None:
+            facts.append(f"{duration(self.call_seconds)} a call")
+        facts.append(f"{count(self.flops)} FLOPs, arena {size(self.arena_bytes)}")
+        return f"Record({self.title}: {', '.join(facts)})"
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON has it, under the names of its fields."""
