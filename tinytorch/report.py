@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from tinytorch.compilations import Compilation
@@ -57,21 +58,21 @@ class Report:
     sparsity: tuple[Choice, ...] = ()
     call_seconds: float | None = None
 
-    def __rich__(self) -> Group:
-        return tables(self)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        return iter(tables(self, options.max_width))
 
     def __str__(self) -> str:
-        return as_text(tables(self))
+        return as_text(self)
 
     def __repr__(self) -> str:
         return str(self)
 
 
-def tables(report: Report) -> Group:
-    """The whole report."""
+def tables(report: Report, width: int) -> list[RenderableType]:
+    """The whole report, for so many characters in a line."""
     parts: list[RenderableType] = [passes_table(report.passes)]
     if report.kernels:
-        parts += [kernels_table(report.kernels), modules_table(report.kernels)]
+        parts += [kernels_table(report.kernels, width), modules_table(report.kernels)]
     if report.lines:
         parts.append(lines_table(report.lines))
     if report.kernels:
@@ -82,7 +83,7 @@ def tables(report: Report) -> Group:
         parts.append(compilations_table(report.compilations))
     if report.sparsity:
         parts.append(sparsity_table(report.sparsity))
-    return Group(*parts, Text(summary(report)))
+    return [*parts, Text(summary(report))]
 
 
 def summary(report: Report) -> str:

@@ -33,6 +33,15 @@ def test_many_kernels_are_the_dearest_in_order() -> None:
     assert "measured" in measured and "50%" in measured and "shorter" not in measured
 
 
+def test_columns_that_are_needed_least_go_first() -> None:
+    found = [kernel(i, 1e-5) for i in range(3)]
+    wide, narrow = (as_text(kernels_table(found, width), width) for width in (120, 60))
+    for name in ("wave", "kernel", "phase", "family", "result", "FLOPs", "FLOP/B", "roofline", "measured", "of it"):
+        assert name in wide
+    assert "family" not in narrow and "FLOP/B" not in narrow
+    assert "measured" in narrow and "title2" in narrow and all(len(line) <= 60 for line in narrow.split("\n"))
+
+
 def test_modules_are_as_deep_as_they_are_few() -> None:
     few = [kernel(i, module=f"net.blocks.{i}.norm") for i in range(3)] + [kernel(3)]
     text = as_text(modules_table(few))

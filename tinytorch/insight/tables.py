@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
 from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
-from tinytorch.insight.text import count, duration, more, place, shortened, size, table
+from tinytorch.insight.text import WIDTH, count, duration, more, place, shortened, size, table
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 
 _KERNELS, _LINES, _MODULES, _REFUSALS, _COMPILATIONS = 40, 15, 15, 8, 8  # rows
 _TITLE, _RESULT, _SOURCE = 40, 20, 50  # characters
+_NARROW = 28  # of a kernel's title, which may go on in a second line
 _ALL = "report(path) shows all"
 
 
@@ -29,19 +30,22 @@ def passes_table(passes: Sequence[PassRecord]) -> Table:
     return found
 
 
-def kernels_table(kernels: Sequence[KernelRecord]) -> Table:
-    """One row for each kernel, in the order of the schedule; where they are many, the dearest ones."""
-    measured = any(k.measured is not None for k in kernels)
-    columns = ["FLOPs", "bytes", "FLOP/B", "roofline", *(["measured", "of it"] if measured else [])]
-    phases = any(k.phase for k in kernels)
-    words = ["wave", "kernel", *(["phase"] if phases else []), "family", "result"]
-    found = table("Kernels", words, columns)
-    dearest = sorted(kernels, key=_seconds, reverse=True)[:_KERNELS]
-    shown = {kernel.id for kernel in dearest}
-    for kernel in kernels:
-        if kernel.id in shown:
-            found.add_row(*_kernel_row(kernel, phases))
-    left = [_seconds(kernel) for kernel in kernels if kernel.id not in shown]
+def kernels_table(kernels: Sequence[KernelRecord], width: int = WIDTH) -> Table:
+    """One row for each kernel, in the order of the schedule; where they are many, the dearest ones. Columns that are
+    needed least are left out where there is no room for them."""
+    dearest = {kernel.id for kernel in sorted(kernels, key=_seconds, reverse=True)[:_KERNELS]}
+    shown = [kernel for kernel in kernels if kernel.id in dearest]
+    columns = {name: [cell(kernel) for kernel in shown] for name, cell in _COLUMNS.items()}
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    wide = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
+    wide["kernel"] = min(wide["kernel"], _NARROW)
+    for name in _LEAST:
+        if sum(wide.values()) + 2 * len(wide) + 2 > width:
+            wide.pop(name, None)
+    found = table("Kernels", [x for x in wide if x in _WORDS], [x for x in wide if x not in _WORDS])
+    for row in zip(*(columns[name] for name in wide), strict=True):
+        found.add_row(*row)
+    left = [_seconds(kernel) for kernel in kernels if kernel.id not in dearest]
     if left:
         more(found, f"{len(left)} shorter ones take {duration(sum(left))}; {_ALL}")
     return found
@@ -51,15 +55,25 @@ def _seconds(kernel: KernelRecord) -> float:
     return (kernel.predicted or 0.0) if kernel.measured is None else kernel.measured
 
 
-def _kernel_row(kernel: KernelRecord, phases: bool) -> list[str]:
-    moved, predicted = kernel.bytes_read + kernel.bytes_written, kernel.predicted or 0.0
-    words = [str(kernel.wave), shortened(kernel.title, _TITLE), *([kernel.phase] if phases else [])]
-    words += [kernel.family, shortened(kernel.result, _RESULT)]
-    numbers = [count(kernel.flops), size(moved), f"{kernel.intensity:.2f}", duration(predicted)]
-    if kernel.measured is not None:
-        share = f"{predicted / kernel.measured:.0%}" if kernel.measured else ""
-        numbers += [duration(kernel.measured), share]
-    return [*words, *numbers]
+def _share(kernel: KernelRecord) -> str:
+    return f"{(kernel.predicted or 0.0) / kernel.measured:.0%}" if kernel.measured else ""
+
+
+_COLUMNS: dict[str, Callable[[KernelRecord], str]] = {
+    "wave": lambda k: str(k.wave),
+    "kernel": lambda k: shortened(k.title, _TITLE),
+    "phase": lambda k: k.phase,
+    "family": lambda k: k.family,
+    "result": lambda k: shortened(k.result, _RESULT),
+    "FLOPs": lambda k: count(k.flops),
+    "bytes": lambda k: size(k.bytes_read + k.bytes_written),
+    "FLOP/B": lambda k: f"{k.intensity:.2f}",
+    "roofline": lambda k: duration(k.predicted or 0.0),
+    "measured": lambda k: "" if k.measured is None else duration(k.measured),
+    "of it": _share,
+}
+_WORDS = ("wave", "kernel", "phase", "family", "result")  # the other columns are numbers
+_LEAST = ("family", "FLOP/B", "wave", "result", "phase", "bytes")  # the first to go
 
 
 def modules_table(kernels: Sequence[KernelRecord]) -> Table:
