@@ -15,7 +15,7 @@ from tinytorch.passes.sparsity import Choice
 
 _KERNELS, _LINES, _MODULES, _REFUSALS, _COMPILATIONS = 40, 15, 15, 8, 8  # rows
 _TITLE, _RESULT, _SOURCE = 40, 20, 50  # characters
-_NARROW = 28  # of a kernel's title, which may go on in a second line
+_NARROW = {"kernel": 28, "result": 12}  # of what may go on in a second line
 _ALL = "report(path) shows all"
 
 
@@ -37,8 +37,7 @@ def kernels_table(kernels: Sequence[KernelRecord], width: int = WIDTH) -> Table:
     shown = [kernel for kernel in kernels if kernel.id in dearest]
     columns = {name: [cell(kernel) for kernel in shown] for name, cell in _COLUMNS.items()}
     columns = {name: cells for name, cells in columns.items() if any(cells)}
-    wide = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
-    wide["kernel"] = min(wide["kernel"], _NARROW)
+    wide = {name: min(max(map(len, (name, *cells))), _NARROW.get(name, width)) for name, cells in columns.items()}
     for name in _LEAST:
         if sum(wide.values()) + 2 * len(wide) + 2 > width:
             wide.pop(name, None)
