@@ -153,7 +153,14 @@ def _buffer(kernel: dict[str, Any], kernels: int, rng: random.Random) -> dict[st
 
 def _refusal(i: int) -> dict[str, Any]:
     reasons = ["it reads another domain: [64,784], not [64,10]", "a path leads through another kernel"]
-    return {"producer": f"matmul %{i}", "consumer": f"sum %{i + 1}", "reason": reasons[i % 3 // 2], "loc": f"{FILE}:9"}
+    return {
+        "producer": f"matmul %{i}",
+        "consumer": f"sum %{i + 1}",
+        "reason": reasons[i % 3 // 2],
+        "loc": f"{FILE}:9",
+        "bytes": 64 * i,
+        "times": 1 + i % 2,
+    }
 
 
 def _timeline(kernels: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -72,6 +72,8 @@ tab("IR");
 $("#kernel [aria-label='code of this kernel'] .row.click").click();
 result.line = $("#kernel .source .row.open").textContent;
 result.rows = all("#kernels > .long .rows .row").length;
+const outer = all("#modules .rows .row").filter((row) => row.querySelector("span > span").style.paddingLeft === "0rem");
+result.modules = outer.map((row) => [row.children[0].textContent.slice(2), Number(row.children[4].textContent)]);
 result.heat = all("#lines .cost").filter((cost) => cost.textContent).length;
 result.figures = all(".tile .figure").map((figure) => figure.textContent);
 const choose = (name) => all(".step button").find((button) => button.textContent === name).click();
@@ -100,5 +102,6 @@ def test_a_kernel_of_a_real_report_opens_with_its_code(page: Path, tmp_path: Pat
     assert len(said["figures"]) == 5 and not any(figure in ("–", "0 s") for figure in said["figures"])
     assert len(said["last"]) > 20 and set(said["last"]) <= {line["text"] for line in made["last_graph"]}
     assert said["found"].split(" of ")[0] != "0"
+    assert "Sequential" in dict(said["modules"]) and sum(dict(said["modules"]).values()) == len(made["kernels"])
     number = int(said["opened"].split(":")[0])
     assert len(said["back"]) >= 1 and made["kernels"][number]["node"] in said["back"][0]

@@ -31,6 +31,7 @@ _REPORT = (
     "source",
     "head",
     "lines",
+    "modules",
     "kernels",
     "kernel",
     "roofline",

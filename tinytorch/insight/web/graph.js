@@ -1,7 +1,6 @@
 // The graph, folded by the modules that its nodes come from, with a search.
 
 const UNFOLDED = 60; // rows up to which modules are open at first
-const OUTSIDE = "outside of modules";
 
 function graphSection(model) {
   const graphs = { last: model.data.last_graph || [], first: model.data.first_graph || [] };
@@ -157,8 +156,8 @@ class GraphView {
     const entry = this.entries[node.lines[0]];
     if (node.lines.length === 1) return lineRow(entry, indent, "");
     const open = this.opened.has(node);
-    const title = kernelTitle(node.lines.map((i) => this.entries[i]));
     const kernel = this.model.byNode.get(entry.node);
+    const title = kernel ? kernel.title : kernelTitle(node.lines.map((i) => this.entries[i]));
     const shown = { ...entry, text: open ? entry.text : entry.text.split(" {", 1)[0] };
     const name = kernel ? link("kernel", kernel.id, title) : title;
     return lineRow(
@@ -217,6 +216,7 @@ function nodesOf(entries) {
       nodes.push({
         name: entry.op === "input" || entry.op === "output" ? null : entry.node,
         module: entry.module,
+        phase: entry.phase,
         lines: [i],
       });
   });
@@ -228,7 +228,9 @@ function moduleTree(nodes) {
   const root = { name: "", path: "", nodes: [], children: new Map() };
   for (const node of nodes) {
     let at = root;
-    for (const name of (node.module || OUTSIDE).split(".").filter(Boolean)) {
+    for (const name of (node.module || (node.phase ? `${OUTSIDE}.${node.phase}` : OUTSIDE))
+      .split(".")
+      .filter(Boolean)) {
       if (!at.children.has(name)) {
         at.children.set(name, { name, path: at.path ? `${at.path}.${name}` : name, nodes: [], children: new Map() });
       }

@@ -1,5 +1,7 @@
 // The record, with what the sections look up in it.
 
+const OUTSIDE = "outside of modules";
+
 class Model {
   constructor(data) {
     this.data = data;

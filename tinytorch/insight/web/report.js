@@ -6,6 +6,7 @@ function draw(data) {
     reportHead(model),
     kernelsSection(model),
     linesSection(model),
+    moduleTimesSection(model),
     timelineSection(model),
     rooflineSection(model),
     memorySection(model),
