@@ -16,7 +16,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 _QUIET = ("gpu", "quic", "background-networking", "component-update", "sync")
 _FLAGS = ["--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in _QUIET)]
-_FLAGS += ["--window-size=1400,1000", "--virtual-time-budget=6000", "--dump-dom"]
+_FLAGS += ["--window-size=1400,1000", "--virtual-time-budget=30000", "--dump-dom"]
 _FLAGS += ["--enable-logging=stderr", "--log-level=0"]  # with what pages write to the console
 # Runs the steps one after the other when the page is drawn, and leaves what they returned where the DOM is printed.
 _STEPS = """<script>
@@ -51,7 +51,7 @@ def said_by(page: Path, steps: str, folder: Path) -> Any:
     probed.write_text(page.read_text().replace("</body>", _STEPS.format(steps=steps) + "</body>"))
     assert CHROMIUM is not None
     command = [CHROMIUM, *_FLAGS, f"--user-data-dir={folder / 'profile'}", probed.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     found = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.S)
     assert found is not None, done.stderr[-2000:]

@@ -1,10 +1,19 @@
 // Reads the data, draws the page, and goes to the address in it.
 
 async function dataOf(element) {
-  if (!element.dataset.packed) return JSON.parse(element.textContent);
+  const how = element.dataset.packed;
+  if (!how) return JSON.parse(element.textContent);
   const packed = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream(element.dataset.packed));
-  return new Response(stream).json();
+  const given = new ReadableStream({
+    start(stream) {
+      stream.enqueue(packed);
+      stream.close();
+    },
+  });
+  const reader = given.pipeThrough(new DecompressionStream(how)).pipeThrough(new TextDecoderStream()).getReader();
+  const pieces = [];
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) pieces.push(piece.value);
+  return JSON.parse(pieces.join(""));
 }
 
 function bar(sections) {
