@@ -80,7 +80,7 @@ class GraphView {
     const waiting = [...this.tree.children.values()];
     for (const module of waiting) {
       const more = module.nodes.length + module.children.size;
-      if (rows + more > UNFOLDED || module.alike) continue;
+      if (rows + more > UNFOLDED || module.alike || Object.values(ENDS).includes(module.path)) continue;
       rows += more;
       this.folded.delete(module.path);
       waiting.push(...module.children.values());
@@ -204,23 +204,23 @@ function kernelTitle([, ...body]) {
   return [...counts].map(([op, times]) => (times > 1 ? `${op} ×${times}` : op)).join(" + ");
 }
 
+const ENDS = { input: "inputs", output: "outputs" };
+
 // Lines of the same node, which follow each other: a kernel's body lies in several.
 function nodesOf(entries) {
   const nodes = [];
   entries.forEach((entry, i) => {
     const last = nodes[nodes.length - 1];
-    const goesOn =
-      last && entry.node !== null && entry.node === last.name && entry.op !== "input" && entry.op !== "output";
-    if (goesOn) last.lines.push(i);
-    else
-      nodes.push({
-        name: entry.op === "input" || entry.op === "output" ? null : entry.node,
-        module: entry.module,
-        phase: entry.phase,
-        lines: [i],
-      });
+    const name = ENDS[entry.op] ? null : entry.node;
+    if (last && name !== null && name === last.name) last.lines.push(i);
+    else nodes.push({ name, module: homeOf(entry), lines: [i] });
   });
   return nodes;
+}
+
+// Where a line stands: in its module, or with others that have none.
+function homeOf({ op, module, phase }) {
+  return ENDS[op] || module || (phase ? `${OUTSIDE}.${phase}` : OUTSIDE);
 }
 
 // Modules in the order in which they first run; a node belongs to the module of its path.
@@ -228,9 +228,7 @@ function moduleTree(nodes) {
   const root = { name: "", path: "", nodes: [], children: new Map() };
   for (const node of nodes) {
     let at = root;
-    for (const name of (node.module || (node.phase ? `${OUTSIDE}.${node.phase}` : OUTSIDE))
-      .split(".")
-      .filter(Boolean)) {
+    for (const name of node.module.split(".").filter(Boolean)) {
       if (!at.children.has(name)) {
         at.children.set(name, { name, path: at.path ? `${at.path}.${name}` : name, nodes: [], children: new Map() });
       }
