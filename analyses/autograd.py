@@ -24,7 +24,8 @@ A finite difference (f(x + h) - f(x - h)) / 2h is off by O(h²), and by the roun
 _QUESTIONS = (
     "The tape grows with depth, and no_grad() does not. Which tensors are alive at the deepest point of each?",
     "With pieces of √L layers, which share of the memory is boundaries, and which is the piece that is computed again?",
-    "Backward took about twice as long as forward for products. Which two products are those?",
+    "On many elements, forward with backward takes far more than two or three times the time of forward alone. Which "
+    "arrays does the recorded chain write and read that the other does not?",
     "A finite difference has its least error at some step h. Which two errors meet there, and why elsewhere in f64?",
     "Compiled steps have no tape at all. What plays its part, and when is it decided what is kept?",
 )

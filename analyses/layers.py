@@ -24,7 +24,7 @@ y = x Wᵀ + b with x [b, i] and W [o, i]: 2 b i o operations; i o + o parameter
 """
 _QUESTIONS = (
     "With a depth of 20, which standard deviation does a factor of 0.9 for each layer leave? And one of 1.1?",
-    "Which of the two would you initialise a tanh network with, and what does its curve say about depth?",
+    "With which of these weights would you begin a tanh network, and what does its curve say about depth?",
     "At which batch size do the activations of your last model outgrow its weights?",
     "The average of many dropout networks differs from the one at inference even for many masks. Why not for one "
     "layer?",
@@ -83,7 +83,9 @@ def _signal(Linear: Any, xavier: Fill, he: Fill, quick: bool) -> Section:
                 sizes.append(max(float(h.numpy().std(dtype=np.float64)), 1e-30))
             h.backward(tt.randn(batch, width))
             assert x.grad is not None
-            rows.append([name, fill, sizes[0], sizes[depth // 2], sizes[-1], float(x.grad.std())])
+            rows.append(
+                [name, fill, sizes[0], sizes[depth // 2], sizes[-1], float(x.grad.numpy().std(dtype=np.float64))]
+            )
             axes.plot(range(1, depth + 1), sizes, "o-", markersize=3, label=fill)
     both[0].legend(fontsize=8)
     found = {(row[0], row[1]): row for row in rows}

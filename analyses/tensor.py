@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -25,12 +24,13 @@ A product [n, n] @ [n, n] takes 2n³ operations. With three plain loops, each mu
 reads. In blocks of s × s that stay in cache, each number that is read is used s times: 2n³ / s reads from memory.
 """
 _QUESTIONS = (
-    "At which stride does the time of an element stop growing, and which size of the machine does that tell?",
+    "From which stride on does each element need a line of its own? What may make it dearer still further on, where "
+    "the number of lines stays the same?",
     "x + b and x + b repeated give the same numbers. Where are the bytes of the second one, and when are they freed?",
-    "Pairwise distances by broadcasting keep n² d numbers. How do |a - b|² = |a|² + |b|² - 2 a·b and one matrix "
-    "product "
+    "Pairwise distances by broadcasting keep n² d numbers. How do |a - b|² = |a|² + |b|² - 2 a·b and one matrix product "
     "avoid them, and which digits may that cost?",
-    "The product in blocks is slow for small blocks and for the largest one. What dominates at either end?",
+    "The product in small blocks is slow, although it reads far less than three loops. What does its time consist "
+    "of? And why is a @ b fast, which is a single block here?",
     "A compiled x.T @ y never writes x.T to memory. How can that be, and when would writing it pay?",
 )
 Product = Callable[[tt.Tensor, tt.Tensor], tt.Tensor]
@@ -87,11 +87,9 @@ def _strides(quick: bool) -> Section:
     axes.set_xticks(strides, [str(s) for s in strides])
     axes.set_ylim(bottom=0)
     reading = (
-        f"Each of the {count:,} elements takes {rows[0][3]:.2f} ns where they are neighbours and {rows[-1][3]:.2f} ns "
-        "where "
-        f"they are {strides[-1] * 4} bytes apart, {rows[-1][3] / rows[0][3]:.1f} times as long. Up to a stride of 16 "
-        "every "
-        "line of 64 bytes serves several elements; beyond that, each element needs a line of its own."
+        f"Each of the {count:,} elements takes {rows[0][3]:.2f} ns where they are neighbours, {rows[4][3]:.2f} ns at a "
+        f"stride of 16, from which on each needs a line of its own, {rows[4][2] // rows[0][2]} times the bytes; and "
+        f"{rows[-1][3]:.2f} ns where they are {strides[-1] * 4} bytes apart."
     )
     columns = ["stride, elements", "stride, bytes", "bytes of the lines that are read", "ns per element"]
     return Section("What does it cost to read elements that are not neighbours?", reading, Table(columns, rows), figure)
@@ -188,13 +186,13 @@ def _products(naive: Product, quick: bool) -> Section:
                 given = [torch.from_numpy(x.numpy().copy()) for x in given]
             seconds.append(medians({name: lambda w=way, g=given: w(*g)}, 0.02 if quick else 0.1)[name])
             rows.append([name, n, 2 * n**3, seconds[-1] * 1e6, 2 * n**3 / seconds[-1] / 1e9])
-        exponents[name] = math.log(seconds[-1] / seconds[-2]) / math.log(sizes[-1] / sizes[-2])
+        exponents[name] = float(np.polyfit(np.log(sizes[-3:]), np.log(seconds[-3:]), 1)[0])
         axes.plot(sizes, seconds, "o-", label=name)
     axes.legend(fontsize=8)
     loops = next(row for row in reversed(rows) if row[0] == "three loops in Python")
     compiled = next(row for row in reversed(rows) if row[0] == "a @ b, compiled")
     reading = (
-        "Between their two largest sizes the loops grow with n to the power of "
+        "Over their three largest sizes the loops grow with n to the power of "
         f"{exponents['three loops in Python']:.2f}, the "
         f"compiled product with {exponents['a @ b, compiled']:.2f}; both do 2n³ operations. The loops reach "
         f"{loops[4] * 1000:.0f} MFLOP/s, the compiled product {compiled[4]:.0f} GFLOP/s: "

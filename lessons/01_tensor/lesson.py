@@ -293,8 +293,9 @@ else:
 # ## 7. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table of the analysis the time of an element grows with the stride and then grows less. At which stride
-# is the bend, how many bytes is that, and what does the processor fetch?
+# In the first table of the analysis, from which stride on does every element need a line of memory of its own, and
+# how many bytes is a line? Compare the times there with those of neighbours: what does the processor do with the rest
+# of a line that it has fetched?
 
 # %% [markdown] question="q2" points=2
 # Your blocked product with blocks of 32 is far slower than `a @ b`, although it reads less than the naive one. What

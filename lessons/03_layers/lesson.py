@@ -310,7 +310,7 @@ else:
     print(f"results differ by at most {abs(ours.numpy() - theirs(torch.tensor(x)).detach().numpy()).max():.1e}")
     torch.nn.init.kaiming_uniform_(theirs.weight, nonlinearity="relu")
     bound = math.sqrt(3) * he_std(tt.zeros(10, 20), "fan_in", "relu", 0.0)
-    print(f"your bound {bound:.4f}; the largest of PyTorch's weights {float(abs(theirs.weight).max()):.4f}")
+    print(f"your bound {bound:.4f}; the largest of PyTorch's weights {float(abs(theirs.weight.detach()).max()):.4f}")
 
 # %% [markdown]
 # ## 8. Questions
