@@ -26,9 +26,9 @@ reads. In blocks of s × s that stay in cache, each number that is read is used 
 _QUESTIONS = (
     "From which stride on does each element need a line of its own? What may make it dearer still further on, where "
     "the number of lines stays the same?",
-    "x + b and x + b repeated give the same numbers. Where are the bytes of the second one, and when are they freed?",
-    "Pairwise distances by broadcasting keep n² d numbers. How do |a - b|² = |a|² + |b|² - 2 a·b and one matrix product "
-    "avoid them, and which digits may that cost?",
+    "x + b and x + b repeated give the same numbers. Where are the bytes of the second, and when are they freed?",
+    "Pairwise distances by broadcasting keep n² d numbers. How do |a - b|² = |a|² + |b|² - 2 a·b and one matrix "
+    "product avoid them, and which digits may that cost?",
     "The product in small blocks is slow, although it reads far less than three loops. What does its time consist "
     "of? And why is a @ b fast, which is a single block here?",
     "A compiled x.T @ y never writes x.T to memory. How can that be, and when would writing it pay?",
