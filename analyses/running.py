@@ -1,38 +1,28 @@
-"""Analyses by number or name, as `tinytorch analyze` runs them."""
+"""Analyses by number or name of their module, as `tinytorch analyze` runs them."""
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyses import MODULES
 from analyses.record import Analysis
-from tinytorch.ir.errors import TinyTorchError
+from tito.errors import CourseError
+from tito.manifest import CourseModule, manifest
 
 
-def chosen(given: Sequence[str]) -> list[str]:
-    """The names of modules: of numbers (`2`, `02`), names, or `all`; TinyTorchError for anything else."""
-    return list(MODULES) if list(given) == ["all"] else [_module(text) for text in given]
+def chosen(given: Sequence[str]) -> list[CourseModule]:
+    """Modules by number (`2`, `02`) or name, or `all`; CourseError for anything else."""
+    course = manifest()
+    return list(course.modules) if list(given) == ["all"] else [course.module(text) for text in given]
 
 
-def _module(text: str) -> str:
-    if text.isdecimal() and 1 <= int(text) <= len(MODULES):
-        return MODULES[int(text) - 1]
-    if text in MODULES:
-        return text
-    raise TinyTorchError(f"{text!r} is no module: give a number from 1 to {len(MODULES)}, all, or a name such as "
-                         f"{MODULES[0]}; the names are {', '.join(MODULES)}")  # fmt: skip
-
-
-def analyze(module: str, quick: bool = False) -> Analysis:
-    """The analysis of the module of that name."""
-    return importlib.import_module(f"analyses.{module}").analyze(quick=quick)
-
-
-def page_name(module: str) -> str:
-    """`02_activations`."""
-    return f"{MODULES.index(module) + 1:02}_{module}"
+def analyze(module: CourseModule, quick: bool = False) -> Analysis:
+    """The analysis of a module; CourseError where there is none yet."""
+    name = f"analyses.{module.name}"
+    if importlib.util.find_spec(name) is None:
+        raise CourseError(f"there is no analysis of module {module.folder} yet")
+    return importlib.import_module(name).analyze(quick=quick)
 
 
 def default_folder() -> Path:

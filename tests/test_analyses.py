@@ -11,20 +11,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from analyses import MODULES, running, spatial
+from analyses import running, spatial
 from analyses.drawing import chart
 from analyses.measuring import medians
 from analyses.record import Analysis, Section, Table, shown
 from tinytorch.cli import app
-from tinytorch.ir.errors import TinyTorchError
+from tito.errors import CourseError
+from tito.manifest import manifest
 
-WRITTEN = [name for name in MODULES if (Path(running.__file__).parent / f"{name}.py").is_file()]
+WRITTEN = [m.name for m in manifest().modules if (Path(running.__file__).parent / f"{m.name}.py").is_file()]
 
 
 @cache
 def analyzed(name: str) -> Analysis:
     """Each analysis runs once for all tests."""
-    return running.analyze(name, quick=True)
+    return running.analyze(manifest().module(name), quick=True)
 
 
 def tables(name: str) -> list[Table]:
@@ -68,17 +69,18 @@ def test_medians_call_all_and_tell_slow_from_quick() -> None:
 
 
 def test_modules_by_number_and_name() -> None:
-    assert running.chosen(["2", "03", "autograd"]) == ["activations", "layers", "autograd"]
-    assert running.chosen(["all"]) == list(MODULES) and running.page_name("activations") == "02_activations"
+    assert [m.folder for m in running.chosen(["2", "03", "autograd"])] == ["02_activations", "03_layers", "05_autograd"]
+    assert running.chosen(["all"]) == list(manifest().modules)
     for bad in ("0", "20", "tensors", "-1"):
-        with pytest.raises(TinyTorchError, match="is no module"):
+        with pytest.raises(CourseError, match="there is no module"):
             running.chosen([bad])
-    assert CliRunner().invoke(app, ["analyze", "20"]).exit_code == 2
+    refused = CliRunner().invoke(app, ["analyze", "20"])
+    assert refused.exit_code == 2 and "there is no module '20'" in refused.output
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"activations": analyzed("activations")}
-    monkeypatch.setattr(running, "analyze", lambda name, quick: known[name] if quick else None)
+    known = {manifest().module("activations"): analyzed("activations")}
+    monkeypatch.setattr(running, "analyze", lambda module, quick: known[module] if quick else None)
     result = CliRunner().invoke(app, ["analyze", "02", "--quick", "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0 and "How sparse is ReLU" in result.output
     assert (tmp_path / "02_activations.md").is_file() and (tmp_path / "02_activations_1.svg").is_file()

@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analyses.record import Analysis
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -136,21 +138,23 @@ def analyze(
 ) -> None:
     """Measure what a module of the course costs: print it, and write its page with its pictures."""
     from analyses import running
-    from tinytorch.ir.errors import TinyTorchError
+    from tito.errors import CourseError
 
+    folder = out or running.default_folder()
     try:
-        names = running.chosen(modules)
-    except TinyTorchError as error:
+        for module in running.chosen(modules):
+            analysis = running.analyze(module, quick)
+            analysis.show()
+            typer.echo(f"\nwritten to {_written(analysis, folder, module.folder)}\n")
+    except CourseError as error:
         raise _fail(str(error)) from None
-    for name in names:
-        analysis = running.analyze(name, quick)
-        analysis.show()
-        folder = out or running.default_folder()
-        try:
-            page = analysis.write(folder, running.page_name(name))
-        except OSError as error:
-            raise _fail(f"cannot write to {folder}: {error.strerror}") from None
-        typer.echo(f"\nwritten to {page}\n")
+
+
+def _written(analysis: Analysis, folder: Path, name: str) -> Path:
+    try:
+        return analysis.write(folder, name)
+    except OSError as error:
+        raise _fail(f"cannot write to {folder}: {error.strerror}") from None
 
 
 MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}
