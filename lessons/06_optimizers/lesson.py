@@ -33,6 +33,8 @@ from tinytorch.frontend.optimizers.base import Entries, Optimizer, Unsupported, 
 from tinytorch.frontend.optimizers.counted import Counted, State, check_betas, check_flags
 from tinytorch.frontend.optimizers.formulas import as_dtype, fraction, with_penalty
 from tinytorch.frontend.optimizers.groups import ParamGroup, named, working_dtype
+from tinytorch.insight.tables import kernels_table
+from tinytorch.insight.text import as_text
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f64
 
@@ -216,6 +218,9 @@ assert narrow.dtype == tt.bfloat16 and float(narrow[0]) == 0.5, "a bf16 paramete
 # Compile a step of training: forward, backward and your update become one graph. Look for your formula near the end.
 # The lines that multiply by 0.9 are `with_momentum`; parameters and moments are *state*, which the call changes in
 # place.
+#
+# Below it are the kernels that are left after the passes, as a table and as a picture. Where did the update of the
+# weight go? It is the end of the kernel that computes its gradient: that gradient never reaches memory.
 
 # %%
 layer = tt.Linear(3, 2)
@@ -235,7 +240,8 @@ x, y = Tensor(rng.standard_normal((4, 3)).astype(np.float32)), Tensor(rng.standa
 losses = [float(step(x, y)) for _ in range(20)]
 print(f"the loss falls from {losses[0]:.3f} to {losses[-1]:.3f}\n")
 print(step.traced_graph)
-print(step.explain())
+print(as_text(kernels_table(step.explain().kernels)))
+step
 
 # %% [markdown]
 # ## Step 4: the two moments of Adam
@@ -352,6 +358,7 @@ p.grad = Tensor(np.ones(6, np.float32))
 adam = AdamW([p])
 update = tt.compile(lambda: adam.step())
 update()
+print(as_text(kernels_table(update.explain().kernels)))
 print(update.graph)
 
 # %% [markdown]

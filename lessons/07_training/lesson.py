@@ -35,6 +35,8 @@ from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.training.position import Counts
 from tinytorch.frontend.training.schedule import Metrics
 from tinytorch.frontend.training.steps import Hits, LossFunction, Precision, Step, Totals, class_hits, zero_grad
+from tinytorch.insight.tables import kernels_table
+from tinytorch.insight.text import as_text
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import f32
 
@@ -300,7 +302,8 @@ assert 0 < moved < 0.1 * 1e-3 * (1 + 1.9 + 2.71 + 3.44) * 1.01, "with max_norm e
 model = network()
 whole = tt.compile(step_for(model, tt.SGD(model.parameters(), lr=0.1), 1.0))
 whole(*batches(64)[0])
-print(whole.explain())
+print(as_text(kernels_table(whole.explain().kernels)))
+whole
 
 # %% [markdown]
 # ## Step 6: the gradient of a large batch, in the memory of a small one

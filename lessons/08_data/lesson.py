@@ -322,7 +322,6 @@ def normalized(images: Tensor) -> Tensor:
 some = Tensor(rng.integers(0, 256, (32, 3, 32, 32), np.uint8))
 normalized(some)
 print(normalized.graph)
-print(normalized.explain())
 
 # %% [markdown]
 # ## Systems analysis

@@ -31,6 +31,8 @@ from tinytorch import Tensor
 from tinytorch.frontend.spatial.arguments import Ints, Size, error, sizes
 from tinytorch.frontend.spatial.conv_layers import _Direct
 from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.insight.tables import kernels_table
+from tinytorch.insight.text import as_text
 from tinytorch.ir import ops
 from tinytorch.ir.types import f32
 
@@ -203,7 +205,8 @@ weights, biases = Tensor(rng.standard_normal((16, 16, 3, 3)).astype(np.float32))
 for name, function in (("by product", conv_by_product), ("in place", conv2d)):
     compiled = tt.compile(lambda x, function=function: function(x, weights, biases, padding=1))
     compiled(images)
-    print(f"{name}:\n{compiled.explain()}\n")
+    report = compiled.explain()
+    print(f"{name}, {report.arena_bytes:,} bytes between kernels\n{as_text(kernels_table(report.kernels))}\n")
 
 # %% [markdown]
 # That is why the real one is not your form, and both are tested equal. What you export below are the parts around it.
