@@ -100,11 +100,15 @@ def _im2col(Conv2d: Any, unfold: Any, quick: bool) -> Section:
         f"For windows of 7 × 7 the matrix has {last[1] / image:.0f} times the bytes of the image, and the most held at "
         "a "
         f"time was {last[2] / image:.0f} images; the kernel that reads windows in place held {last[3] / image:.1f}. "
-        f"The results differ by at most {max(float(row[-1]) for row in rows):.0e} of the largest."
+        f"{_difference(max(row[-1] for row in rows))}"
     )
     ways = ["im2col, ms", "in place, ms", *(["torch, ms"] if torch else [])]
     columns = ["k", "matrix, bytes", "held with im2col, bytes", "held in place, bytes", *ways, "difference"]
     return Section("What does im2col write out?", reading, Table(columns, rows), figure)
+
+
+def _difference(largest: float) -> str:
+    return f"The results differ by at most {largest:.0e} of the largest." if largest else "Their results are equal."
 
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
@@ -183,8 +187,8 @@ def _winograd_times(Conv2d: Any, quick: bool) -> Section:
             error = float(abs(fast(x).numpy() - right).max() / abs(right).max())
             calls = {"exact": lambda e=exact, x=x: e(x), "fast": lambda f=fast, x=x: f(x)}
             times = medians(calls, 0.05 if quick else 0.4)
-        taken = sum("winograd" in node.op.name for kernel in fast.graph.nodes for node in _inside(kernel))
-        rows.append([channels, taken, times["exact"] * 1e3, times["fast"] * 1e3, times["exact"] / times["fast"], error])
+        count = sum("winograd" in node.op.name for kernel in fast.graph.nodes for node in _inside(kernel))
+        rows.append([channels, count, times["exact"] * 1e3, times["fast"] * 1e3, times["exact"] / times["fast"], error])
     figure, axes = chart("channels in and out", "gain against the definition, ×", log_x=True)
     axes.plot([row[0] for row in rows], [row[4] for row in rows], "o-")
     axes.axhline(1, color="#888888", linewidth=1)
@@ -192,9 +196,9 @@ def _winograd_times(Conv2d: Any, quick: bool) -> Section:
     axes.minorticks_off()
     axes.set_ylim(0, None)
     best = max(rows, key=lambda row: row[4])
+    taken = ", ".join(f"{row[1]} at {row[0]} channels" for row in rows)
     reading = (
-        f"Of three layers, the compiler takes Winograd for {', '.join(str(row[1]) for row in rows)} at "
-        f"{', '.join(str(row[0]) for row in rows)} channels (the first reads channels that lie apart). The gain is "
+        f"Of three layers, the compiler takes Winograd for {taken}. The gain is "
         f'largest at {best[0]} channels, {best[4]:.2f} times against precision="exact", and the results differ by '
         f"{best[5]:.0e} of the largest."
     )

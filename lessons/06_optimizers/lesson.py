@@ -212,6 +212,15 @@ narrow.grad = Tensor(np.full(2, 0.5, np.float32)).to(tt.bfloat16)
 SGD([narrow], lr=1.0, momentum=0.0).step()
 assert narrow.dtype == tt.bfloat16 and float(narrow[0]) == 0.5, "a bf16 parameter is computed in f32 and stays bf16"
 
+# %% test="sgd" hidden=true
+by_hand, m = start.copy(), np.zeros(4)
+for number, g in enumerate(steps):
+    g = -g + 0.2 * by_hand
+    m = 0.8 * m + g if number else g
+    by_hand = by_hand - 0.03 * (g + 0.8 * m)
+found = train(lambda ps: SGD(ps, 0.03, 0.8, nesterov=True, weight_decay=0.2, maximize=True), steps, start)
+assert np.allclose(found, by_hand, rtol=1e-12), "Nesterov, a penalty and maximize together"
+
 # %% [markdown]
 # ### Your graph
 #

@@ -232,6 +232,12 @@ assert np.allclose([warm.get_lr(e) for e in range(5)], [0.2, 0.4, 0.6, 0.8, 1.0]
 assert np.isclose(warm.get_lr(8), 0.5), "the cosine runs over what is left: 8 is the middle of 4 to 12"
 assert np.isclose(warm.get_lr(1.5), 0.5), "fractions of epochs are allowed"
 
+# %% test="cosine" hidden=true
+for low, high, length, first in ((0.001, 0.3, 7, 2), (0.0, 5.0, 31, 0)):
+    schedule = CosineSchedule(high, low, length, first)
+    rates = [schedule.get_lr(first + (length - first) * part) for part in (0, 1 / 3, 2 / 3, 1)]
+    assert np.allclose(rates, [high, low + 0.75 * (high - low), low + 0.25 * (high - low), low]), "a quarter at a third"
+
 # %%
 from analyses.drawing import chart
 

@@ -130,6 +130,12 @@ except ShapeError as error:
 else:
     raise AssertionError("samples of different shapes are an error")
 
+# %% test="collate" hidden=true
+nested = [{"a": (i, [i * 0.5, np.full((2, 1), i)]), "b": Tensor(np.array(i))} for i in range(3)]
+batch = collate(nested)
+assert batch["a"][0].dtype == np.int64 and batch["a"][1][0].dtype == np.float32 and batch["a"][1][1].shape == (3, 2, 1)
+assert np.array_equal(batch["b"], [0, 1, 2])
+
 # %% [markdown]
 # ## Step 3: an order, in batches
 #

@@ -146,6 +146,12 @@ for k, p, s in ((3, 1, 1), (2, 0, 2), (3, 2, 2), (1, 0, 3)):
         unfold(x, k, p, s).numpy(), expected.numpy()
     ), f"kernel {k}, padding {p}, stride {s} should be those of nn.functional.unfold"
 
+# %% test="unfold" hidden=true
+x = random(1, 2, 5, 11)
+for k, p, s in ((4, 1, 3), (5, 0, 1), (2, 2, 1)):
+    expected = tt.nn.functional.unfold(x, k, padding=p, stride=s).numpy()
+    assert np.array_equal(unfold(x, k, p, s).numpy(), expected), f"kernel {k}, padding {p}, stride {s}"
+
 # %% [markdown]
 # ## Step 3: one product
 #

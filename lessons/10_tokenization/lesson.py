@@ -168,6 +168,10 @@ assert learn(Counter({b"ab": 1, b"ba": 9}), bytes_only, 257) == [(b, a, 256)], "
 assert learn(few, bytes_only, 356) == merges, "the package learns the same merges, in the same order"
 print(f"{len(merges)} merges from {sum(map(len, few.elements())):,} bytes")
 
+# %% test="learn" hidden=true
+other = counted(held_out[:2000])
+assert learn(other, bytes_only, 300, 3) == learn_merges(other, bytes_only, 300, 3), "another text, another bound"
+
 # %% [markdown]
 # The package learns the same merges with counts that are kept up to date: a merge touches only the places where its
 # pair stands. Yours counts everything anew for each merge, which is why a vocabulary of 50,000 would take it days.
