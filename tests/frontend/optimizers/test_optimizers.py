@@ -56,6 +56,42 @@ def test_50_steps_match_torch(ours, theirs, options):
         np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-6, atol=1e-6)
 
 
+def defined(kind: type[Optimizer], start: np.ndarray, gradients: list[np.ndarray], options: dict) -> np.ndarray:
+    """A parameter after steps, in numpy as the formulas stand in the docstrings."""
+    lr, decay = options["lr"], options.get("weight_decay", 0.01 if kind is AdamW else 0.0)
+    beta1, beta2 = options.get("betas", (0.9, 0.999))
+    p, m, v = start.astype(np.float64), np.zeros(start.shape), np.zeros(start.shape)
+    for t, g in enumerate(np.asarray(gradients, np.float64), 1):
+        if kind is AdamW:
+            p = p * (1 - lr * decay)
+        else:
+            g = g + decay * p
+        if kind is SGD:
+            m = g if t == 1 else options["momentum"] * m + (1 - options.get("dampening", 0)) * g
+            p = p - lr * (g + options["momentum"] * m if options.get("nesterov") else m)
+        else:
+            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+            root = np.sqrt(v / (1 - beta2**t))
+            p = p - lr * (m / (1 - beta1**t)) / (root + options.get("eps", 1e-8))
+    return p
+
+
+@pytest.mark.parametrize(("ours", "theirs", "options"), CASES)
+def test_50_steps_are_those_of_the_formulas(ours, theirs, options):
+    params = parameters()
+    run(ours(params, **options), params, range(50))
+    for i, p in enumerate(params):
+        expected = defined(ours, STARTS[i], [g[i] for g in GRADS], options)
+        np.testing.assert_allclose(p.numpy(), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_a_gradient_as_small_as_eps_makes_half_a_step():
+    p = Tensor(np.zeros(1), requires_grad=True)
+    p.grad = Tensor(np.full(1, 1e-8))
+    Adam([p], lr=0.1).step()
+    assert p.tolist() == pytest.approx([-0.05])
+
+
 def test_sgd_by_hand():
     p = Tensor([1.0, -2.0], requires_grad=True)
     optimizer = SGD([p], lr=0.5, momentum=0.5)
