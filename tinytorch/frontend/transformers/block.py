@@ -49,14 +49,17 @@ class FeedForward(Module):
         self.down = Linear(hidden, embed_dim, bias, dtype=dtype, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.widened(x))
+
+    def widened(self, x: Tensor) -> Tensor:
+        """What `down` reads, [..., hidden]: activation(up(x)), or silu(gate(x)) up(x)."""
         if self.gate is not None:
             gate, up = side_by_side(x, self.gate, self.up)
-            return self.down(gate.silu() * up)
-        h = self.up(x)
+            return gate.silu() * up
+        up = self.up(x)
         if self.activation.startswith("gelu"):
-            return self.down(h.gelu("tanh" if self.activation == "gelu_tanh" else "none"))
-        h = h.relu()
-        return self.down(h.square() if self.activation == "relu2" else h)
+            return up.gelu("tanh" if self.activation == "gelu_tanh" else "none")
+        return up.relu().square() if self.activation == "relu2" else up.relu()
 
     def extra_repr(self) -> str:
         return f"activation={self.activation!r}"
