@@ -158,6 +158,7 @@ print("widened: five activations, right")
 # %% test="forward"
 tt.manual_seed(0)
 block = tt.TransformerBlock(16, 4, causal=True)
+tt.nn.init.normal_(block.norm2.weight)  # so that the two norms differ
 x = Tensor(rng.standard_normal((2, 6, 16)).astype(np.float32))
 middle = x + block.attention(block.norm1(x))
 expected = middle + block.feed_forward(block.norm2(middle))
@@ -177,6 +178,16 @@ assert not np.allclose(a, b), "first_value is handed through"
 cache = tt.KVCache(2, 6, 2, 16)
 forward(block, x, cache=cache, layer_idx=1)
 assert cache.pending.tolist() == [0, 6], "cache and layer_idx are handed through"
+
+
+class Dropping(tt.TransformerBlock):
+    """A block that drops everything."""
+
+    def _dropped(self, x):
+        return x * 0.0
+
+
+assert np.array_equal(forward(Dropping(16, 4), x).numpy(), x.numpy()), "what each part adds goes through _dropped"
 print("forward: right")
 
 # %% test="forward" hidden=true
@@ -276,6 +287,7 @@ def shares(logits, temperature=1.0, k=None):
 logits = np.log(np.array([[0.5, 0.3, 0.15, 0.05]]))
 assert np.allclose(shares(logits), [[0.5, 0.3, 0.15, 0.05]]), "at temperature 1 it is softmax"
 assert np.allclose(shares(logits, k=2), [[0.625, 0.375, 0, 0]]), "of the best two: 0.5 and 0.3, over 0.8"
+assert np.allclose(shares(logits, k=3), np.array([[0.5, 0.3, 0.15, 0]]) / 0.95), "of the best three, over 0.95"
 cold, hot = shares(logits, 0.5), shares(logits, 2.0)
 assert cold[0, 0] > 0.5 > hot[0, 0] > 0.25, "a temperature below 1 sharpens, above 1 it flattens"
 assert np.allclose(cold, np.array([[0.25, 0.09, 0.0225, 0.0025]]) / 0.365), "logits are divided by the temperature"
