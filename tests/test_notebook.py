@@ -39,6 +39,7 @@ def test_it_runs_and_each_cell_shows_what_it_should(tmp_path: Path, monkeypatch:
     texts = "\n".join(each.get("text/plain", "") for each in shown.values())
     for words in ("loss ", "kernels", "parameters", "agree in", "log made the first NaN", "scores.log()", "frozen"):
         assert words in texts, words
+    assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<svg" in shown['bench.plot_results()["memory-throughput"]']["image/svg+xml"]
 
 
