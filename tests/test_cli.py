@@ -48,7 +48,7 @@ def test_help_names_the_commands_and_loads_nothing_that_compiles() -> None:
     code = (
         "import sys\nfrom tinytorch.cli import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([m for m in ('llvmlite', 'graphviz', 'torch', 'matplotlib') if m in sys.modules])"
+        "print([m for m in ('llvmlite', 'torch', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     for command in ("demo", "graph", "report", "bench", "doctor", "milestone"):
@@ -70,6 +70,9 @@ def test_graph_draws_and_explains(tmp_path: Path) -> None:
     output = run("graph", "perceptron", "--svg", str(drawing), "--explain")
     assert ET.parse(drawing).getroot().tag.endswith("svg")
     assert "Kernels" in output and str(drawing.name) in output
+    run("graph", "perceptron", "--svg", str(drawing), "--depth", "1", "--color", "time")
+    assert ">Linear, " in drawing.read_text() and "0 to " in drawing.read_text()
+    assert "depth is" in refused("graph", "perceptron", "--svg", str(drawing), "--depth", "layers")
 
 
 def test_graph_of_a_module_and_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +84,18 @@ def test_graph_of_a_module_and_of_a_function(tmp_path: Path, monkeypatch: pytest
     assert "f32[64,784]" in refused("graph", "cli_models:double")
     assert "has no 'other'" in refused("graph", "cli_models:other")
     assert "cli_models.py:8" in refused("graph", "cli_models:Net", "--input", "f32[3,5]")
+
+
+def test_what_makes_a_model_is_called_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class, or a function without arguments; a function that computes something is not taken for one."""
+    (tmp_path / "cli_makers.py").write_text(MODELS + MAKERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for target in ("make", "wide", "ready"):
+        output = run("graph", f"cli_makers:{target}", "--input", "f32[3,4]")
+        assert "matmul" in output and "random" not in output, target
+    assert "ones" not in refused("graph", "cli_makers:make")
+    assert "add" in run("graph", "cli_makers:constant")
 
 
 def test_report_of_a_module_is_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

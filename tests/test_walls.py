@@ -56,7 +56,7 @@ COMPILES = [
     *COURSE[COURSE.index("profiling") :],
 ]  # the modules that may use the compiler
 LEAVES = ["tinytorch.insight.page"]  # what any room may use, since it uses none but `ir`
-HEAVY = ["llvmlite", "networkx", "matplotlib", "rich", "typer", "graphviz", "torch"]
+HEAVY = ["llvmlite", "networkx", "matplotlib", "rich", "typer", "torch"]
 
 
 def files(room: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -50,9 +50,14 @@ def demo(
 @app.command()
 def graph(
     target: Annotated[
-        str, typer.Argument(help="mlp, mlp-forward, perceptron, or module:callable (a function, model or model class).")
+        str,
+        typer.Argument(help="mlp, mlp-forward, perceptron, or module:callable: a function, a model, or what makes it."),
     ],
     svg: Annotated[Path | None, typer.Option(help="Draw the graph after the passes to this file.")] = None,
+    depth: Annotated[
+        str, typer.Option(help="What a box of the drawing is: kernels, ops, or a number: modules at that depth.")
+    ] = "kernels",
+    color: Annotated[str, typer.Option(help="What its colours say: phase or time.")] = "phase",
     inputs: Annotated[
         list[str] | None, typer.Option("--input", help="Type of an argument, such as f32[64,784]; once for each.")
     ] = None,
@@ -74,9 +79,10 @@ def graph(
         _console().print(compiled.explain(measure=measure))
     if svg is not None:
         try:
-            compiled.save_svg(str(svg))
-        except OSError as error:
-            raise _fail(f"cannot write {svg}: {error.strerror}") from None
+            level: Any = int(depth) if depth.isdigit() else depth
+            compiled.save_svg(svg, level, cast("Any", color), measure)
+        except TinyTorchError as error:
+            raise _fail(f"{type(error).__name__}: {error}") from None
         typer.echo(f"drawn in {svg}")
 
 
@@ -120,7 +126,7 @@ def _leading_names(arguments: list[str]) -> list[str]:
 
 @app.command()
 def doctor() -> None:
-    """What TinyTorch finds on this machine: CPU, threads, cache, Graphviz, versions, and what it can do at best."""
+    """What TinyTorch finds on this machine: CPU, threads, cache, versions, and what it can do at best."""
     from tinytorch.doctor import findings
 
     if not findings(_console()):

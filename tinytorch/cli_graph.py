@@ -14,6 +14,7 @@ import numpy as np
 
 from tinytorch.compile import compile
 from tinytorch.compiled import Compiled
+from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import DTYPES, TensorType
@@ -51,7 +52,7 @@ def _example(type: TensorType) -> Tensor:
 
 
 def _load(target: str) -> Any:
-    """The callable that `module:name` names; a class is instantiated."""
+    """The callable that `module:name` names. A class is instantiated, and what makes a model is called for it."""
     module_name, _, path = target.partition(":")
     if not path:
         raise TinyTorchError(f"{target!r} is neither one of {', '.join(SAMPLES)} nor of the form module:callable")
@@ -67,7 +68,19 @@ def _load(target: str) -> Any:
     found = found() if isinstance(found, type) else found
     if not callable(found):
         raise TinyTorchError(f"{target} is a {type(found).__name__}, which cannot be called")
-    return found
+    return _model_of(found)
+
+
+def _model_of(found: Any) -> Any:
+    """The model that a function without arguments makes, or else the callable itself."""
+    if isinstance(found, Module | Compiled) or not inspect.isroutine(found):
+        return found
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):  # it needs arguments, or nobody knows
+        return found
+    made: Any = found()
+    return made if isinstance(made, Module | Compiled) else found
 
 
 def _check_count(target: str, function: Any, count: int) -> None:

@@ -395,11 +395,11 @@ class Compiled(Reported):
     def _shown(self) -> Specialization:
         if self._last is None:
             why = (
-                "has not been called yet"
+                "has not been called yet; call it once with example tensors"
                 if self._recent is None
                 else "was dropped to make room for others; call it again"
             )
-            raise CompileError(f"{self._name} {why}, so there is no graph to show")
+            raise CompileError(f"{self._name} {why}, so that there is a graph to show", user_loc())
         return self._last
 
     @property
@@ -427,17 +427,6 @@ class Compiled(Reported):
             graph, captured = frozen_graph(item.traced), ()
         how = self.freezes, self.memory_limit, self.precision
         return Subject(self._name, graph, captured, item.calls, *how, tuple(self._compilations.kept))
-
-    def save_svg(self, path: str) -> None:
-        """Draw the graph of the last call."""
-        from tinytorch.ir.dot import save_svg
-
-        save_svg(self.graph, path)
-
-    def _repr_svg_(self) -> str:
-        from tinytorch.ir.dot import to_svg
-
-        return to_svg(self.graph)
 
     def __repr__(self) -> str:
         return f"Compiled({self._name}, backend={self.backend!r}, signatures={len(self._known)})"

@@ -74,9 +74,5 @@ class CompiledModule(Compiled, Module):
         tensors = (*self._module.named_parameters(), *self._module.named_buffers())
         return {id(tensor): name for name, tensor in tensors}
 
-    def _repr_html_(self) -> str | None:
-        """None: a notebook shows the graph, not the tree of modules."""
-        return None
-
     def __repr__(self) -> str:
         return f"Compiled({self._module!r}, backend={self.backend!r}, signatures={len(self._known)})"

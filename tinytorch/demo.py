@@ -25,9 +25,8 @@ from tinytorch.backend_names import BackendName
 from tinytorch.compile import compile
 from tinytorch.compiled import Compiled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.dot import save_svg
 from tinytorch.ir.printer import print_graph
-from tinytorch.report import duration, size
+from tinytorch.ir.units import duration, size
 from tinytorch.samples import BATCH, FEATURES, HIDDEN, LEARNING_RATE, MOMENTUM, Array, digits, mlp_model, training_step
 
 STEPS = 30  # of training, after which the runs are compared
@@ -80,7 +79,7 @@ def _show_graph(compiled: Compiled, console: Console, drawing: Path) -> None:
     console.print(print_graph(compiled.graph, elide=True), markup=False, highlight=False, soft_wrap=True)
     console.print()
     console.print(compiled.explain())
-    save_svg(compiled.graph, drawing)
+    compiled.save_svg(drawing)
     console.print(f"\nDrawn in {drawing}\n", markup=False, highlight=False, soft_wrap=True)
 
 

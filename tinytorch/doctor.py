@@ -16,16 +16,15 @@ from rich.table import Table
 
 from tinytorch.compile import compile
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.dot import renderer
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import f32
-from tinytorch.report import size
+from tinytorch.ir.units import size
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads.peaks import peaks
 from tinytorch.runtime.thread_count import get_num_threads
 
-_PACKAGES = ("tinytorch", "numpy", "llvmlite", "networkx", "graphviz", "graphviz-pure", "matplotlib", "safetensors")
+_PACKAGES = ("tinytorch", "numpy", "llvmlite", "networkx", "matplotlib", "safetensors")
 _PEERS = ("torch", "jax", "onnxruntime")
 
 
@@ -42,8 +41,6 @@ def findings(console: Console) -> bool:
     table.add_row("threads", f"{get_num_threads()} (TT_NUM_THREADS={os.environ.get('TT_NUM_THREADS', 'not set')})")
     cached, cache_works = _cache()
     table.add_row("disk cache", cached)
-    drawing, draws = _drawing()
-    table.add_row("drawing", drawing)
     table.add_row("data", _data())
     if "TT_OVERLAY" in os.environ:
         table.add_row("overlay", _overlay(Path(os.environ["TT_OVERLAY"])))
@@ -54,7 +51,7 @@ def findings(console: Console) -> bool:
     table.add_row("compiling", compiled)
     table.add_row("at best", _peaks())
     console.print(table)
-    return cache_works and draws and compiles
+    return cache_works and compiles
 
 
 def _cpu_name() -> str:
@@ -82,13 +79,6 @@ def _cache() -> tuple[str, bool]:
     except OSError as error:
         return f"[red]{cache.folder()}: not writable ({error}): every process compiles anew[/]", False
     return f"{code.path}: {len(sizes)} entries, {size(sum(sizes))}; writable", True
-
-
-def _drawing() -> tuple[str, bool]:
-    try:
-        return renderer(), True
-    except TinyTorchError as error:
-        return f"[red]{error}[/]", False
 
 
 def _overlay(folder: Path) -> str:

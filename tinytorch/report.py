@@ -21,7 +21,8 @@ from tinytorch.insight.tables import (
     refusals_table,
     sparsity_table,
 )
-from tinytorch.insight.text import as_text, count, duration, size
+from tinytorch.insight.text import as_text
+from tinytorch.ir.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 

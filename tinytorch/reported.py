@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from html import escape
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinytorch.calls import Calls
+from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.loc import user_loc
 from tinytorch.passes.pipeline import PassRecord
 
 if TYPE_CHECKING:
@@ -53,6 +57,47 @@ class Reported:
         from tinytorch.explain import explain
 
         return explain(self._subject(), measure)
+
+    def save_svg(
+        self,
+        path: str | PathLike[str],
+        depth: int | Literal["kernels", "ops"] | None = "kernels",
+        color: Literal["phase", "time"] = "phase",
+        measure: bool = False,
+    ) -> None:
+        """Draw the graph of the last call to an SVG file.
+
+        A box is a kernel, with its time: predicted by the roofline, or measured with `measure`, as by `explain`. Rows
+        are the waves of the schedule. Boxes are coloured by `color`: the phase (forward, backward, update) or the time.
+        Blocks of modules that have the same kernels are drawn once (`× 6`), and parameters are named in the boxes that
+        read them. `depth=1` has one box for each module below the outermost one, `depth=2` one level more, and so on;
+        "ops" (or None) shows the ops inside of kernels. TinyTorchError where the file cannot be written.
+        """
+        from tinytorch.insight.drawing import svg_of
+
+        drawing = svg_of(self._subject(), depth, color, measure)
+        try:
+            Path(path).write_text(drawing, encoding="utf-8")
+        except OSError as error:
+            raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows: the drawing."""
+        from tinytorch.insight.drawing import svg_of
+
+        try:
+            subject = self._subject()
+        except CompileError:
+            return None
+        return svg_of(subject)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows where there is nothing to draw: why."""
+        try:
+            self._subject()
+        except CompileError as error:
+            return f"<p>{escape(error.message)}</p>"
+        return None
 
     def report(self, path: str | PathLike[str] | None = None, measure: bool = True) -> Record:
         """All that is known of the last call: what each pass rewrote, the kernels with their code, why nodes were not

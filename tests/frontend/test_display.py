@@ -86,4 +86,7 @@ def test_traced_tensors_and_compiled_modules_leave_it_to_others() -> None:
         return y
 
     assert tt.compile(look)(tt.ones(2)).tolist() == [2, 2]
-    assert tt.compile(tt.Linear(2, 2))._repr_html_() is None
+    compiled = tt.compile(tt.Linear(2, 2))
+    assert "has not been called yet" in (compiled._repr_html_() or "")
+    compiled(tt.ones(1, 2))
+    assert compiled._repr_html_() is None  # it is drawn

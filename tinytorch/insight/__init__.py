@@ -4,5 +4,6 @@ To read, in this order: `text` (numbers and tables as text), `record` (what a re
 `work` (what a kernel computes and moves), `graphs` (graphs as lines of text, and their differences), `memory` (the
 arena over time), `subject` (what a report is about), `history` (what each pass did), `timeline` (one measured call),
 `kernels` (each kernel with its code), `lines` (time per line of the user's program), `collect` (all of it, as a
-record), `trace_events` (a call as a file for Perfetto), `page` (a record as a page), `compare` (two records).
+record), `drawing` (the graph as a picture), `trace_events` (a call as a file for Perfetto), `page` (a record as a
+page), `compare` (two records).
 """

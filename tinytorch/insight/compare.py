@@ -18,9 +18,10 @@ from rich.text import Text
 from tinytorch.insight.graphs import DiffLine, pieces
 from tinytorch.insight.page import read_page, write_comparison
 from tinytorch.insight.record import GraphLine, KernelRecord, Record, Result, load_record, record_of
-from tinytorch.insight.text import as_text, count, duration, more, shortened, size, table
+from tinytorch.insight.text import as_text, more, shortened, table
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.units import count, duration, size
 
 _KERNELS, _RESULTS = 20, 12  # rows
 _TITLE = 48  # characters

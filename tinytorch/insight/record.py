@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tinytorch.compilations import Compilation
-from tinytorch.insight.text import count, duration, size
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.units import count, duration, size
 from tinytorch.runtime.roofline import Peaks
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
-from tinytorch.insight.text import WIDTH, count, duration, more, place, shortened, size, table
+from tinytorch.insight.text import WIDTH, more, place, shortened, table
+from tinytorch.ir.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 

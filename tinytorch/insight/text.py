@@ -1,8 +1,7 @@
-"""Numbers with their units, and tables as text: how all that is printed looks."""
+"""Tables as text, and names shortened: how all that is printed looks."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 
@@ -10,28 +9,7 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-_PREFIXES = ("", "k", "M", "G", "T")
 WIDTH = 120  # of tables as text
-
-
-def count(number: float) -> str:
-    """1234567 as `1.23 M`, with three digits."""
-    power = min(int(math.log10(number) // 3), len(_PREFIXES) - 1) if number >= 1 else 0
-    return f"{number / 1000**power:.3g} {_PREFIXES[power]}".strip()
-
-
-def size(number: float) -> str:
-    """A number of bytes: `1.46 MiB`."""
-    power = min(int(math.log2(number) // 10), 4) if number >= 1 else 0
-    return f"{number / 1024**power:.4g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds with the unit that fits: `57.3 µs`."""
-    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= factor:
-            return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 def place(loc: str) -> str:

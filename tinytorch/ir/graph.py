@@ -50,9 +50,9 @@ class Graph(Body):
         return print_graph(self, elide=True)
 
     def _repr_svg_(self) -> str:
-        from tinytorch.ir.dot import to_svg  # graphviz takes its time
+        from tinytorch.ir.pictures.drawing import draw  # most programs draw nothing
 
-        return to_svg(self)
+        return draw(self)
 
 
 @dataclass

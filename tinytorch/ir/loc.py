@@ -13,6 +13,7 @@ from types import FrameType
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _FOLDERS = tuple(folder + os.sep for folder in (_PACKAGE, os.path.abspath(os.environ.get("TT_OVERLAY") or _PACKAGE)))
 _BACKGROUND = ("threading", "multiprocessing.process")  # modules that call what runs beside the program
+GRADIENT = "′"  # behind the name of the op whose gradient a node is a part of
 _SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
 
 
@@ -22,7 +23,8 @@ class Loc:
 
     `scope` is the path of the module that ran the line, such as `model.layers.0`. `phase` is "backward" for a node of
     gradients, "update" for one of an optimizer's step, and empty for all others, which are forward. `part_of` names the
-    op that the node is a part of: a composite that was spelled out, the op whose gradient it is, or the optimizer.
+    op that the node is a part of: a composite that was spelled out, `relu′` if it is the gradient of relu, or the
+    optimizer.
     """
 
     file: str

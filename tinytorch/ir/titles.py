@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tinytorch.ir.body import Body, Node
+from tinytorch.ir.loc import GRADIENT
 from tinytorch.ir.ops.core import constant
 
 PHASES = ("forward", "backward", "update")
@@ -63,7 +64,7 @@ def kernel_title(node: Node) -> str:
 def _word(node: Node) -> tuple[str, bool]:
     """How a title names a node, and whether it names more than that node so."""
     part_of = node.loc.part_of if node.loc is not None else ""
-    if node.op.kind not in _BETWEEN or not part_of or part_of == node.op.name:
+    if node.op.kind not in _BETWEEN or part_of.removesuffix(GRADIENT) in ("", node.op.name):
         biased = node.op.name == "add" and any(v.name.rsplit(".")[-1] == "bias" for v in node.inputs)
         return ("bias" if biased else node.op.name), False
-    return (f"{part_of}′" if phase_of(node) == "backward" else part_of), True
+    return part_of, True

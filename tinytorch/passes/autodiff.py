@@ -11,7 +11,7 @@ import numpy as np
 from tinytorch.ir.errors import PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.loc import Loc
+from tinytorch.ir.loc import GRADIENT, Loc
 from tinytorch.ir.op import Attrs, Nondiff, Op
 from tinytorch.ir.ops.core import zeros_like
 from tinytorch.ir.vjp import pullback
@@ -76,8 +76,8 @@ def _backward(node: Node) -> Loc | None:
     and need no name of another one."""
     if node.loc is None:
         return None
-    own = node.op.name if node.op.kind in ("elementwise", "reduce", "composite") else ""
-    return node.loc.during("backward", node.loc.part_of or own)
+    named = node.loc.part_of or node.op.kind in ("elementwise", "reduce", "composite")
+    return node.loc.during("backward", f"{node.loc.part_of or node.op.name}{GRADIENT}" if named else "")
 
 
 def _dependents(nodes: Sequence[Node], wrt: Sequence[Value]) -> set[Value]:

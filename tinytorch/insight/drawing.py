@@ -1,0 +1,30 @@
+"""What a compiled function draws: the graph that ran, in the waves of its schedule, with the time of each kernel."""
+
+from __future__ import annotations
+
+from tinytorch.insight.collect import ran
+from tinytorch.insight.subject import Subject
+from tinytorch.ir.pictures.boxes import Cost, Facts
+from tinytorch.ir.pictures.drawing import Depth, draw
+from tinytorch.ir.pictures.svg import Paint
+
+
+def svg_of(subject: Subject, depth: Depth = "kernels", color: Paint = "phase", measure: bool = False) -> str:
+    """The drawing of a signature; see `Compiled.save_svg`."""
+    arguments = len(subject.traced.inputs) - len(subject.captured)
+    schedule = subject.schedule
+    if schedule is None:  # the interpreter: there are no kernels
+        return draw(subject.graph, depth, color, Facts(arguments))
+    known = set(schedule.graph.nodes)
+    costs = {
+        call.node: Cost(
+            kernel.predicted if kernel.measured is None else kernel.measured,
+            kernel.flops,
+            kernel.bytes_read + kernel.bytes_written,
+        )
+        for (_, call), kernel in zip(subject.calls, ran(subject, measure).kernels, strict=True)
+    }
+    waves = {call.node: wave for wave, call in subject.calls}
+    added = tuple(call.node for _, call in subject.calls if call.node not in known)
+    how = "measured" if measure else "predicted by the roofline"
+    return draw(schedule.graph, depth, color, Facts(arguments, waves, costs, added, how))
