@@ -160,3 +160,13 @@ def test_what_was_never_called_says_so(tmp_path: Path) -> None:
     assert "matmul + bias" in (compiled._repr_svg_() or "")
     with pytest.raises(TinyTorchError, match="depth"):
         compiled.save_svg(tmp_path / "x.svg", depth="layers")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_folded_convolution_stays_in_the_box_of_its_module(tmp_path: Path) -> None:
+    """Frozen, batch normalization becomes weights of the convolution in front of it."""
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU()).eval()
+    compiled = tt.compile(model, freeze=True)
+    with tt.no_grad():
+        compiled(tt.ones(1, 2, 5, 5))
+    layers = plain(drawn(compiled, tmp_path, depth=1))
+    assert ("Sequential.0", "forward") in layers and not any("Sequential.1" in title for title, _ in layers)

@@ -74,10 +74,12 @@ def _affine(rewriter: Rewriter, value: Value) -> _Affine | None:
 
 
 def _write(rewriter: Rewriter, found: _Affine, weights: Array, shift: Array | None) -> Term:
-    """The product by `weights`, plus `shift`."""
+    """The product by `weights`, which stays that of its own line and module, plus `shift`."""
     x, node = rewriter.term(found.product.inputs[0]), found.product
     scaled = node.inputs[1] if weights is found.weights else rewriter.constant(weights)
+    behind, rewriter.loc = rewriter.loc, node.loc
     out = x.apply_op(node.op, [x, rewriter.term(scaled)], node.attrs)
+    rewriter.loc = behind
     return out if shift is None else out + x.constant(shift).broadcast_to(out.shape)
 
 

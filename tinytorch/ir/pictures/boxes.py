@@ -157,7 +157,7 @@ class _Boxes:
             return True
         known = [table for table in (self.named, self.literals) if node.inputs and node.inputs[0] in table]
         silent = node.op in (broadcast, detach, after) or (node.op is reshape and node.inputs[0] in self.literals)
-        if node.op.kind != "view" or not (self.fused or silent):
+        if not silent and not (self.fused and node.op.kind == "view"):
             return False
         for table in known:
             table[node.output] = table[node.inputs[0]]
