@@ -102,6 +102,25 @@ def test_a_training_step_goes_on(path):
     assert losses == [step(x, y).item() for _ in range(5)] and losses[-1] < first
 
 
+def test_a_recurrent_training_step_goes_on_and_is_drawn(path):
+    model, x = nn.LSTM(3, 4, batch_first=True), tt.randn(2, 5, 3)
+    optimizer = tt.SGD(model.parameters(), lr=0.1)
+
+    @tt.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x)[0].square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(x)
+    loaded = again(step, path)
+    assert loaded(x).item() == step(x).item()
+    drawn = loaded._repr_svg_()
+    assert "lstm, " in drawn and "SGD" in drawn and "test_files.py:" in drawn
+
+
 def test_a_cache_of_keys_and_values_is_kept(path):
     tt.manual_seed(1)
     model = tt.GPT(vocab_size=11, embed_dim=8, num_layers=2, num_heads=2, context_length=16).eval()

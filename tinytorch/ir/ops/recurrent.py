@@ -284,7 +284,7 @@ def _weight_grad(g: Any, hidden: Any, initial: Any, reverse: bool) -> Any:
     first = apply(matmul, transposed(_at(g, steps - 1 if reverse else 0)), initial)
     if steps == 1:
         return first
-    later, earlier = (_steps(x, bool(cut), steps - 1 + bool(cut)) for x, cut in ((g, not reverse), (hidden, reverse)))
+    later, earlier = (_steps(x, int(cut), steps - 1 + int(cut)) for x, cut in ((g, not reverse), (hidden, reverse)))
     return apply(matmul, transposed(_rows(later)), _rows(earlier)) + first
 
 

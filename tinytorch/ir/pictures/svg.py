@@ -314,8 +314,8 @@ class _Writer:
                 more = i == _MOST_TAGS - 1 and len(lines) > _MOST_TAGS
                 text = f"+{len(lines) - i}" if more else str(numbers[line.source])
                 title = f"from {shapes[line.source].title}"
-                x = point.x - point.width / 2 + 18 + 26 * i
-                parts += _tag(x, point.y, text, title, self.color(shapes[line.source].box))
+                x = point.x - point.width / 2 + 5 + 24 * i
+                parts += _tag(x, point.y - 2, text, title, self.color(shapes[line.source].box))
         return parts
 
 
