@@ -32,6 +32,7 @@ class Point:
     x: float = 0.0
     y: float = 0.0
     row: int = 0
+    floor: float = 0.0  # the lower end of its row
     above: list[tuple[Point, float]] = field(default_factory=list["tuple[Point, float]"])  # neighbours, with weights
     below: list[tuple[Point, float]] = field(default_factory=list["tuple[Point, float]"])
     at: float = 0.0  # in its row, from 0 to 1
@@ -245,8 +246,8 @@ def _settle(rows: list[list[Point]]) -> tuple[float, float]:
         height = max(p.height for p in row)
         for point in row:
             point.x -= left
-            point.y = top + (height - point.height) / 2
+            point.y, point.floor = top, top + height
             if point.is_bend:
-                point.y, point.height = top, height
+                point.height = height
         top += height + ROW_GAP
     return right - left, top - ROW_GAP if rows else 0.0

@@ -69,9 +69,8 @@ def write(picture: Picture, head: Head, paint: Paint) -> str:
 
 
 def _longest(picture: Picture) -> float:
-    """The longest time of a box, also of those in frames."""
-    times = [box.cost.seconds or 0.0 for box in picture.boxes]
-    return max([*times, *(_longest(b.inside) for b in picture.boxes if b.inside is not None)], default=0.0)
+    """The longest time of a box; frames are no boxes, but what is in them."""
+    return max((b.cost.seconds or 0.0 for b in everything(picture) if b.inside is None), default=0.0)
 
 
 def text_width(text: str, points: float) -> float:
@@ -186,7 +185,7 @@ class _Writer:
         for shapes in rows.values():
             wave = shapes[0].box.wave
             if wave != known and all(s.box.wave == wave for s in shapes):
-                y = min(s.point.y + s.point.height / 2 for s in shapes) + 4
+                y = min(s.point.y for s in shapes) + 19
                 parts.append(f'<text class="label" x="{x:.1f}" y="{y:.1f}">wave {wave}</text>')
             known = wave
         return parts
@@ -231,6 +230,9 @@ class _Writer:
     def link(self, line: Line, edges: Sequence[Edge], ends: tuple[float, float]) -> list[str]:
         x, y = ends[0], line.source.y + line.source.height
         path = [f"M{x:.1f} {y:.1f}"]
+        if line.source.floor > y + _PAD:  # past a higher neighbour
+            y = line.source.floor
+            path.append(f"V{y:.1f}")
         for bend in line.through:
             path.append(_curve(x, y, bend.x, bend.y))
             x, y = bend.x, bend.y + bend.height
