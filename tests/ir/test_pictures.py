@@ -21,8 +21,8 @@ from tinytorch.ir.pictures.boxes import Facts, Picture, boxes
 from tinytorch.ir.pictures.drawing import draw
 from tinytorch.ir.pictures.folding import fold
 from tinytorch.ir.pictures.grouping import group, level
+from tinytorch.ir.pictures.labels import text_width
 from tinytorch.ir.pictures.layered import GAP, Line, Point, lay_out
-from tinytorch.ir.pictures.svg import text_width
 from tinytorch.ir.types import TensorType, f32
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,8 +1,8 @@
 """Graphs drawn as SVG: what runs, in which order, and what it costs.
 
 To read, in this order: `boxes` (what is drawn: boxes and edges, made of a graph's kernels or ops), `grouping` (one box
-a module), `folding` (alike blocks drawn once), `layered` (where everything goes), `svg` (the file), `drawing` (all in
-one).
+a module), `folding` (alike blocks drawn once), `layered` (where everything goes), `labels` (what is written where),
+`svg` (the file), `drawing` (all in one).
 
 No Graphviz: ranks are known from the schedule, and the packaged one takes 6 s for 100 boxes and over a minute for 300.
 """

@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from tinytorch.ir.pictures.boxes import Box, Cost, Edge, Picture, everything, short_path
+from tinytorch.ir.pictures.boxes import Box, Cost, Edge, Picture, everything
+from tinytorch.ir.pictures.labels import captions, operations, shortened, text_width, tooltip
 from tinytorch.ir.pictures.layered import Line, Point, lay_out
 from tinytorch.ir.titles import PHASE_COLORS
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.units import duration
 
 Paint = Literal["phase", "time"]
 
 _MARGIN = 20.0
 _PAD = 11.0  # inside of boxes
 _TITLE, _SMALL = 12.0, 10.5  # sizes of text
-_LONGEST = 56  # characters of a line
-_MOST_NAMES = 3
 _MOST_TAGS = 5
-_NARROW, _WIDE = frozenset("ijlftrI.,:;|'′()[]! ·"), frozenset("mwMW@%…→")
 _HEAT = ("#e8590c", "#c2571a")
 _THEME = {  # class and property: light, dark
     ".ground": ("fill", "#ffffff", "#0d1117"),
@@ -71,16 +69,6 @@ def write(picture: Picture, head: Head, paint: Paint) -> str:
 def _longest(picture: Picture) -> float:
     """The longest time of a box; frames are no boxes, but what is in them."""
     return max((b.cost.seconds or 0.0 for b in everything(picture) if b.inside is None), default=0.0)
-
-
-def text_width(text: str, points: float) -> float:
-    """About how wide a text is, and rather too much, as fonts differ."""
-    units = sum(0.34 if c in _NARROW else 0.92 if c in _WIDE else 0.70 if c.isupper() else 0.585 for c in text)
-    return units * points
-
-
-def shortened(text: str, most: int = _LONGEST) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(eq=False)
@@ -139,7 +127,7 @@ class _Writer:
         head, total = self.head, self.head.total
         found = f"{head.nodes:,} node{'s' * (head.nodes != 1)}"
         found += f" in {head.kernels:,} kernel{'s' * (head.kernels != 1)}" if head.kernels else ""
-        found += f" · {_operations(total.flops)}"
+        found += f" · {operations(total.flops)}"
         return found if total.seconds is None else f"{found} · {duration(total.seconds)} {head.how}".rstrip()
 
     def header(self, picture: Picture) -> tuple[float, list[str], float]:
@@ -207,7 +195,7 @@ class _Writer:
             title += f"  × {box.count}"
         if box.cost.seconds is not None and box.kind != "input":
             title += f", {duration(box.cost.seconds)}"
-        lines = [shortened(line) for line in _captions(box) if line]
+        lines = [shortened(line) for line in captions(box) if line]
         wide = max(
             [
                 1.16 * text_width(title, _TITLE),  # bold
@@ -266,7 +254,7 @@ class _Writer:
         box, point = shape.box, shape.point
         x, y = point.x - point.width / 2, point.y
         at = f'x="{x:.1f}" y="{y:.1f}" width="{point.width:.1f}" height="{point.height:.1f}" rx="7"'
-        parts = [f"<g><title>{escape(_tooltip(box))}</title>"]
+        parts = [f"<g><title>{escape(tooltip(box))}</title>"]
         if box.count > 1:
             behind = f'x="{x + 4:.1f}" y="{y + 4:.1f}" width="{point.width:.1f}" height="{point.height:.1f}" rx="7"'
             parts.append(f'<rect class="box {self.color(box)}" {behind}/>')
@@ -388,48 +376,6 @@ def _tag(x: float, y: float, text: str, title: str, color: str) -> list[str]:
 
 def _heat(share: float) -> str:
     return f'fill-opacity="{0.03 + 0.62 * math.sqrt(share):.3f}"'  # the eye sees small shares too
-
-
-def _captions(box: Box) -> list[str]:
-    """The lines under the title."""
-    if box.kind in ("input", "output"):
-        return list(box.types)
-    own = short_path(box.module)
-    found = ["" if box.title.startswith(own) else own]
-    if box.kind == "group":
-        what = "kernel" if box.nodes[0].op.kind == "kernel" else "op"
-        many = f"{len(box.nodes):,} {what}{'s' if len(box.nodes) > 1 else ''}"
-        return [*found, f"{many} · {_operations(box.cost.flops)} · {size(box.cost.bytes)}"]
-    if box.renews:
-        types = f": {box.types[0]}" if len(box.types) == 1 else ""
-        return [*found, f"renews {_listed(box.renews)}{types}"]
-    return [*found, _listed(box.reads)]
-
-
-def _operations(number: int) -> str:
-    text = count(number)
-    return f"{text}{'' if text[-1].isalpha() else ' '}FLOP"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
-
-
-def _tooltip(box: Box) -> str:
-    cost = box.cost
-    if box.kind in ("input", "output"):
-        return f"{box.title}: {', '.join(box.types)}"
-    lines = [box.title + (f" × {box.count}" if box.count > 1 else "")]
-    lines.append(", ".join(box.types))
-    time = f", {duration(cost.seconds)}" if cost.seconds is not None else ""
-    lines.append(f"{count(cost.flops)} FLOPs, {size(cost.bytes)}{time}")
-    lines.append(f"{box.phase}, wave {box.wave}" + (f", {box.module}" if box.module else ""))
-    lines += [f"reads {', '.join(box.reads)}"] if box.reads else []
-    lines += [f"renews {', '.join(box.renews)}"] if box.renews else []
-    found = box.lines
-    lines += found[:8] + ([f"and {len(found) - 8} more lines"] if len(found) > 8 else [])
-    return "\n".join(line for line in lines if line)
 
 
 def _style() -> str:
