@@ -23,6 +23,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training import (
     CosineSchedule,
     EarlyStopping,
+    Metrics,
     Trainer,
     binary_hits,
     clip_grad_norm,
@@ -210,6 +211,29 @@ def test_clipping_equals_torch(compiled, norm_type, gradients):
         np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-6)
 
 
+@BOTH
+@pytest.mark.parametrize(("norm_type", "norm"), [(2.0, 13.0), (1.0, 19.0), (3.0, 1819 ** (1 / 3)), (math.inf, 12.0)])
+def test_clipping_keeps_the_direction_and_lengthens_nothing(compiled, norm_type, norm):
+    arrays = [np.array([[3.0, 0.0]], np.float32), np.array([4.0, -12.0], np.float32)]
+    clip = compile(clip_grad_norm) if compiled else clip_grad_norm
+    for most, factor in ((norm / 4, 0.25), (2 * norm, 1.0)):
+        params = [Tensor(np.zeros_like(a), requires_grad=True) for a in arrays]
+        for p, a in zip(params, arrays, strict=True):
+            p.grad = Tensor(a.copy())
+        held = [p.grad for p in params]
+        assert clip(params, most, norm_type).item() == pytest.approx(norm, rel=1e-6)
+        for grad, a in zip(held, arrays, strict=True):  # in place
+            np.testing.assert_allclose(grad.numpy(), factor * a, rtol=1e-5)
+
+
+def test_the_norm_of_narrow_gradients_is_added_up_in_f32():
+    p = Tensor(np.zeros(4096), requires_grad=True, dtype="bf16")
+    p.grad = Tensor(np.ones(4096), dtype="bf16")
+    norm = clip_grad_norm([p], 32.0)
+    assert norm.item() == 64.0 and str(norm.dtype) == "f32"
+    assert p.grad.float().tolist() == [0.5] * 4096
+
+
 def test_clipping_refuses_what_makes_no_sense():
     p = Tensor([1.0, 2.0], requires_grad=True)
     assert clip_grad_norm(p, 1.0).item() == 0
@@ -259,6 +283,25 @@ def test_early_stopping_restores_the_best_weights():
     assert stopping.stopped and stopping.best_epoch == best + 1 and stopping.best == losses[best]
     assert_same(values(model), seen[best])
     assert trainer.evaluate(DataLoader(points(60, 1), 60)).loss == losses[best]
+
+
+def test_early_stopping_waits_for_more_than_min_delta():
+    losses = EarlyStopping(patience=2, min_delta=0.1)
+    found = [losses.update(Metrics(loss, None), epoch) for epoch, loss in enumerate([1.0, 0.95, 0.8, 0.85, 0.75])]
+    assert found == [True, False, True, False, False]
+    assert (losses.best, losses.best_epoch, losses.waited, losses.stopped) == (0.8, 2, 2, True)
+    hits = EarlyStopping(patience=1, monitor="accuracy")
+    assert [hits.update(Metrics(0.0, a), 0) for a in (0.5, 0.6, 0.6)] == [True, True, False]
+
+
+@BOTH
+def test_gradients_left_behind_do_not_count_in_a_step(compiled):
+    models = network(), network()
+    for p in models[1].parameters():
+        p.grad = Tensor(np.full(p.shape, 100.0, np.float32))
+    for model in models:
+        trainer_of(model, compile=compiled).train_epoch(DataLoader(points(), 8))
+    assert_same(values(models[0]), values(models[1]))
 
 
 def test_early_stopping_on_accuracy_needs_one():
