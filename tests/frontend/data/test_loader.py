@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from tests.frontend.data.sets import flat, own_folders, write_mnist
 from tinytorch.frontend.data import (
     MNIST,
+    BatchSampler,
     DataLoader,
     Dataset,
     Subset,
@@ -337,3 +339,11 @@ def test_transform_sees_stored_arrays_and_its_own_generator(tmp_path):
     assert images.numpy().dtype == np.float32
     assert {dtype for dtype, _ in seen} == {np.dtype(np.uint8)}
     assert len({number for _, number in seen}) == len(seen)
+
+
+def test_batches_of_indices_are_lists_and_only_a_smaller_last_one_is_dropped():
+    assert list(BatchSampler(range(7), 3, False)) == [[0, 1, 2], [3, 4, 5], [6]]
+    for count in (6, 7, 8):
+        assert list(BatchSampler(range(count), 3, True)) == [[0, 1, 2], [3, 4, 5]]
+    endless = iter(BatchSampler(itertools.count(), 2, True))
+    assert [next(endless), next(endless)] == [[0, 1], [2, 3]]

@@ -365,3 +365,20 @@ def test_frozen_models_have_no_normalisation_left(backend: str) -> None:
         close(frozen(x), wanted)
     bodies = [n.attrs["body"].nodes if n.op.name == "kernel" else [n] for n in frozen.graph.nodes]
     assert "rsqrt" not in {n.op.name for body in bodies for n in body}
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "dilation", "mode"),
+    [
+        ({"kernel_size": 4, "padding": "same"}, (1, 2), 1, "constant"),  # of an odd number, the larger half after
+        ({"kernel_size": 3, "padding": "same", "dilation": 2}, (2, 2), 2, "constant"),
+        ({"kernel_size": 3, "padding": 2, "padding_mode": "reflect"}, (2, 2), 1, "reflect"),
+        ({"kernel_size": 3, "padding": 1, "padding_mode": "circular"}, (1, 1), 1, "wrap"),
+    ],
+)
+def test_layers_put_around_an_image_what_their_padding_says(settings, width, dilation, mode):
+    layer = tt.Conv2d(2, 3, bias=False, **settings)
+    x = normal(0, 1, 2, 6, 7)
+    around = np.pad(x, [(0, 0), (0, 0), width, width], mode=mode)
+    wanted = naive_convolution(around, layer.weight.numpy(), (1, 1), (0, 0), (dilation, dilation), 1)
+    close(layer(Tensor(x)).detach(), wanted)
