@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -170,3 +172,19 @@ def test_a_folded_convolution_stays_in_the_box_of_its_module(tmp_path: Path) -> 
         compiled(tt.ones(1, 2, 5, 5))
     layers = plain(drawn(compiled, tmp_path, depth=1))
     assert ("Sequential.0", "forward") in layers and not any("Sequential.1" in title for title, _ in layers)
+
+
+def test_the_same_picture_for_graphviz(tmp_path: Path) -> None:
+    model = tt.Sequential(tt.Linear(8, 16), tt.ReLU(), tt.Linear(16, 4))
+    compiled = tt.compile(model)
+    compiled(tt.ones(2, 8))
+    compiled.save_dot(tmp_path / "kernels.dot")
+    text = (tmp_path / "kernels.dot").read_text(encoding="utf-8")
+    assert text.startswith('digraph "') and text.count("matmul + bias") == 2 and "f32[2,16]" in text
+    compiled.save_dot(tmp_path / "ops.dot", depth="ops")
+    inner = (tmp_path / "ops.dot").read_text(encoding="utf-8")
+    assert inner.count("subgraph cluster_") == 2 and "maximum" in inner
+    for file in ("kernels.dot", "ops.dot"):
+        if shutil.which("dot"):
+            drawn = subprocess.run(["dot", "-Tsvg", file], cwd=tmp_path, capture_output=True, text=True, check=True)
+            assert drawn.stdout.count('class="node"') >= 4 and not drawn.stderr

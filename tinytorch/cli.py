@@ -54,6 +54,7 @@ def graph(
         typer.Argument(help="mlp, mlp-forward, perceptron, or module:callable: a function, a model, or what makes it."),
     ],
     svg: Annotated[Path | None, typer.Option(help="Draw the graph after the passes to this file.")] = None,
+    dot: Annotated[Path | None, typer.Option(help="Write the same picture for Graphviz to this file.")] = None,
     depth: Annotated[
         str, typer.Option(help="What a box of the drawing is: kernels, ops, or a number: modules at that depth.")
     ] = "kernels",
@@ -77,13 +78,16 @@ def graph(
         typer.echo(f"# {title}\n{print_graph(shown, elide=True)}\n")
     if explain or measure:
         _console().print(compiled.explain(measure=measure))
-    if svg is not None:
-        try:
-            level: Any = int(depth) if depth.isdigit() else depth
+    level: Any = int(depth) if depth.isdigit() else depth
+    try:
+        if svg is not None:
             compiled.save_svg(svg, level, cast("Any", color), measure)
-        except TinyTorchError as error:
-            raise _fail(f"{type(error).__name__}: {error}") from None
-        typer.echo(f"drawn in {svg}")
+            typer.echo(f"drawn in {svg}")
+        if dot is not None:
+            compiled.save_dot(dot, level, measure)
+            typer.echo(f"written to {dot}")
+    except TinyTorchError as error:
+        raise _fail(f"{type(error).__name__}: {error}") from None
 
 
 @app.command()

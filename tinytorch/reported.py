@@ -75,11 +75,18 @@ class Reported:
         """
         from tinytorch.insight.drawing import svg_of
 
-        drawing = svg_of(self._subject(), depth, color, measure)
-        try:
-            Path(path).write_text(drawing, encoding="utf-8")
-        except OSError as error:
-            raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None
+        _write(path, svg_of(self._subject(), depth, color, measure))
+
+    def save_dot(
+        self,
+        path: str | PathLike[str],
+        depth: int | Literal["kernels", "ops"] | None = "kernels",
+        measure: bool = False,
+    ) -> None:
+        """Write the same picture in the language of Graphviz: `dot -Tpdf graph.dot`; arguments as for `save_svg`."""
+        from tinytorch.insight.drawing import dot_of
+
+        _write(path, dot_of(self._subject(), depth, measure))
 
     def _repr_svg_(self) -> str | None:
         """What a notebook shows: the drawing."""
@@ -131,3 +138,10 @@ class Reported:
         """What a call needs of memory, and what lies where when: of the last call, or of one with arguments like
         `example`, which is compiled and not run."""
         return self._subject(example).memory
+
+
+def _write(path: str | PathLike[str], text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None

@@ -2,7 +2,8 @@
 
 To read, in this order: `boxes` (what is drawn: boxes and edges, made of a graph's kernels or ops), `grouping` (one box
 a module), `folding` (alike blocks drawn once), `layered` (where everything goes), `labels` (what is written where),
-`svg` (the file), `drawing` (all in one).
+`svg` (the file), `dot` (the same for Graphviz), `drawing` (all in one).
 
-No Graphviz: ranks are known from the schedule, and the packaged one takes 6 s for 100 boxes and over a minute for 300.
+Graphviz itself lays nothing out: ranks are known from the schedule, and the packaged one takes 6 s for 100 boxes and
+over a minute for 300.
 """

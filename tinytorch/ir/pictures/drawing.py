@@ -8,6 +8,7 @@ from tinytorch.ir.body import Body
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.pictures.boxes import Box, Cost, Facts, Picture, boxes, everything
+from tinytorch.ir.pictures.dot import write_dot
 from tinytorch.ir.pictures.folding import fold, fold_updates, fold_waves
 from tinytorch.ir.pictures.grouping import group
 from tinytorch.ir.pictures.svg import Head, Paint, write
@@ -20,7 +21,18 @@ _FEWEST = 8  # that a picture by modules must have, to be shown for a larger one
 def draw(graph: Body, depth: Depth = "kernels", color: Paint = "phase", facts: Facts | None = None) -> str:
     """The drawing as SVG; see `Compiled.save_svg`."""
     _check(depth, color)
-    facts = facts or Facts()
+    shown, head = _picture(graph, depth, facts or Facts())
+    return write(shown, head, color)
+
+
+def describe(graph: Body, depth: Depth = "kernels", facts: Facts | None = None) -> str:
+    """The same picture in the language of Graphviz."""
+    _check(depth, "phase")
+    shown, head = _picture(graph, depth, facts or Facts())
+    return write_dot(shown, head.name)
+
+
+def _picture(graph: Body, depth: Depth, facts: Facts) -> tuple[Picture, Head]:
     picture = boxes(graph, facts)
     head = _head(graph, picture, facts.how)
     level = depth if isinstance(depth, int) else None
@@ -29,7 +41,7 @@ def draw(graph: Body, depth: Depth = "kernels", color: Paint = "phase", facts: F
     shown = _bounded(picture, shown, head, level)
     if depth in ("ops", None):
         _open(shown)
-    return write(shown, head, color)
+    return shown, head
 
 
 def _bounded(picture: Picture, shown: Picture, head: Head, level: int | None) -> Picture:
