@@ -17,6 +17,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, TextIO
 
+_LONGEST = 2000  # characters of an error
+
 
 def main() -> None:
     notebook, results = sys.argv[1:3]
@@ -42,7 +44,7 @@ def _run(cell: dict[str, Any], names: dict[str, Any], out: TextIO) -> None:
         _evaluate(source, f"<cell {id}>", names)
     except BaseException as raised:  # also sys.exit() and the recursion that has no end
         missing = isinstance(raised, NotImplementedError)
-        error = "".join(traceback.format_exception_only(raised)).strip()
+        error = "".join(traceback.format_exception_only(raised)).strip()[:_LONGEST]
         line = _line(raised, source, f"<cell {id}>")
     _say(out, {"id": id, "seconds": time.perf_counter() - start, "error": error, "line": line, "missing": missing})
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from xml.etree import ElementTree
 
 from tito.errors import CourseError
 from tito.manifest import CourseModule, root
-from tito.runs import environment
+from tito.runs import run_python
 
 LIMIT = 600.0  # seconds that the tests of a module may take
 
@@ -40,20 +38,11 @@ def run_checkpoint(modules: list[CourseModule], overlay: Path, limit: float = LI
         raise CourseError(f"the tests of the course are not installed: {root() / missing[0]} is missing")
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-c", "NUL"]
-        command[-1] = str(_settings(Path(temporary)))
+        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-c", str(_settings(Path(temporary)))]
         command += ["--rootdir", str(root()), f"--junitxml={report}", *(str(root() / file) for file in files)]
-        try:
-            ended = subprocess.run(
-                command, cwd=root(), env=environment(overlay), capture_output=True, text=True, timeout=limit,
-                stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise CourseError(
-                f"the tests ran for more than {limit:g} seconds; is there a loop that does not end?"
-            ) from None
+        ended = run_python(command, root(), overlay, limit)
         if not report.is_file():
-            raise CourseError(f"the tests could not be started:\n{_tail(ended.stdout + ended.stderr)}")
+            raise CourseError(f"the tests were not run to their end: {ended.stopped}\n{_tail(ended.printed)}")
         return _read(report)
 
 

@@ -6,39 +6,51 @@ import ast
 import builtins
 import importlib
 import symtable
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tito.definitions import Definition, Function, find
 from tito.errors import CourseError
 from tito.manifest import CourseModule, Exercise, framework, manifest
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
-def check(module: CourseModule, exercise: Exercise, source: str) -> None:
-    """CourseError where the code of an exercise cannot be put in the place of the framework's own, or reaches for a
-    later module of the course."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise CourseError(
-            f"exercise {exercise.id!r}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
-        ) from None
+
+def check(exercise: Exercise, source: str) -> None:
+    """CourseError where the code of an exercise cannot be put in the place of the framework's own."""
+    tree = _parsed(exercise, source)
     written = find(tree, exercise.name)
     if written is None:
         raise CourseError(f"exercise {exercise.id!r}: its cell must define {exercise.name}, under just this name")
     real = find(ast.parse((framework() / exercise.file).read_text(encoding="utf-8")), exercise.path)
     assert real is not None, "the manifest was checked when the lesson was built"
     _same_form(exercise, written, real)
-    for line, name, later in later_modules(tree, module):
-        raise CourseError(
-            f"exercise {exercise.id!r}, line {line}: {name} comes with module {later.folder}, which is later than "
-            f"{module.folder}; write it with what there is so far"
-        )
     for name in _unknown(tree, source, exercise):
         raise CourseError(
             f"exercise {exercise.id!r}: {name} is not known in {exercise.file}, where {exercise.name} will stand; "
             "define or import it in the same cell"
         )
+
+
+def check_order(module: CourseModule, exercise: Exercise, source: str) -> None:
+    """CourseError where the code of an exercise is no Python, or reaches for a later module of the course."""
+    for line, name, later in later_modules(_parsed(exercise, source), module):
+        raise CourseError(
+            f"exercise {exercise.id!r}, line {line}: {name} comes with module {later.folder}, which is later than "
+            f"{module.folder}; write it with what there is so far"
+        )
+
+
+def _parsed(exercise: Exercise, source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise CourseError(
+            f"exercise {exercise.id!r}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
+        ) from None
 
 
 def _same_form(exercise: Exercise, written: Definition, real: Definition) -> None:
@@ -83,30 +95,50 @@ def _parameters(function: Function) -> str:
 
 def later_modules(tree: ast.AST, module: CourseModule) -> Iterator[tuple[int, str, CourseModule]]:
     """What code takes from modules of the course that come later: (line, name, module)."""
+    known = _names_of_the_framework(tree)
     for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinytorch"):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.startswith("tinytorch")]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tt":
-            names = [f"tinytorch.{node.attr}"]
-        for name in names:
+        for name in _taken(node, known):
             later = _module_of(name)
             if later is not None and later.number > module.number:
                 yield getattr(node, "lineno", 0), name, later
+
+
+def _names_of_the_framework(tree: ast.AST) -> dict[str, str]:
+    """What the package and parts of it are called in this code: {"tt": "tinytorch", …}."""
+    known = {"tt": "tinytorch", "tinytorch": "tinytorch"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            for alias in node.names:
+                name = inside + alias.name
+                if name.startswith("tinytorch") and (inside or alias.asname):
+                    known[alias.asname or alias.name] = name
+    return known
+
+
+def _taken(node: ast.AST, known: Mapping[str, str]) -> list[str]:
+    """The dotted names of the framework that a node takes."""
+    match node:
+        case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "tinytorch":
+            return [f"{module}.{alias.name}" for alias in node.names]
+        case ast.Import():
+            return [alias.name for alias in node.names if alias.name.startswith("tinytorch.")]
+        case ast.Attribute():
+            first, _, rest = ast.unparse(node).partition(".")
+            return [f"{known[first]}.{rest}"] if first in known else []
+        case _:
+            return []
 
 
 def _module_of(name: str) -> CourseModule | None:
     """The module of the course that a dotted name of the framework comes with."""
     import tinytorch
 
-    parts = name.split(".")
-    if parts[:2] != ["tinytorch", "frontend"] and len(parts) > 1:
-        if parts[1] in {m.name for m in manifest().modules}:
-            return None  # `tt.data` is a namespace; what is taken of it has a name of its own
-        found = getattr(tinytorch, parts[1], None)
-        parts = (getattr(found, "__module__", None) or "").split(".")
+    found: object = tinytorch
+    for part in name.split(".")[1:]:
+        found = getattr(found, part, None)
+    home = found.__name__ if isinstance(found, ModuleType) else getattr(found, "__module__", None)
+    parts = str(home or name).split(".")
     if parts[:2] != ["tinytorch", "frontend"] or len(parts) < 3:
         return None
     return next((m for m in manifest().modules if m.name == parts[2]), None)
@@ -150,16 +182,20 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
     return found
 
 
-def read_notebook(path: Path) -> dict[str, str]:
-    """The code of a learner's notebook by the ids of cells; CourseError where it is none."""
+def open_notebook(path: Path) -> NotebookNode:
+    """A learner's notebook; CourseError where it is none."""
     import nbformat
 
     try:
-        notebook = nbformat.read(path, as_version=4)
-    except (OSError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        return nbformat.read(path, as_version=4)
+    except (OSError, UnicodeDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise CourseError(f"{path} is no notebook that can be read: {error}") from None
+
+
+def read_notebook(path: Path) -> dict[str, str]:
+    """The code of a learner's notebook by the ids of cells."""
     return {
         cell.metadata["nbgrader"]["grade_id"]: cell.source
-        for cell in notebook.cells
+        for cell in open_notebook(path).cells
         if cell.cell_type == "code" and "nbgrader" in cell.metadata
     }

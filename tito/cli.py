@@ -162,15 +162,22 @@ def view(number: Number) -> None:
 def test(number: Number) -> None:
     """Run the notebook and count its points."""
     module, work = manifest().module(number), _workspace()
-    result = _run(module, work)
+    result = _run(module, work, hidden=False)
     if not _print_points(module, result):
         raise typer.Exit(1)
 
 
-def _run(module: CourseModule, work: Workspace) -> NotebookResult:
+def _run(module: CourseModule, work: Workspace, *, hidden: bool) -> NotebookResult:
+    """The notebook, with the lesson's own tests in it, on what was exported of the modules before it."""
+    from tito.checks import open_notebook
+    from tito.exporting import prepare
+    from tito.lesson import restore
     from tito.runs import run_notebook
 
-    return run_notebook(work.started(module), work.folder, work.overlay if work.overlay.is_dir() else None)
+    notebook = open_notebook(work.started(module))
+    for id in restore(module, notebook, hidden=hidden):
+        typer.echo(f"{id} is not as it was given to you: the lesson's own test runs instead")
+    return run_notebook(notebook, work.folder, prepare(module, work))
 
 
 def _print_points(module: CourseModule, result: NotebookResult) -> bool:
@@ -199,25 +206,21 @@ def _print_points(module: CourseModule, result: NotebookResult) -> bool:
 def complete(number: Number) -> None:
     """Test the notebook, put its definitions into the framework, and run the framework's own tests on them."""
     from tito.checkpoint import run_checkpoint
+    from tito.exporting import accept, try_out
 
     module, work = manifest().module(number), _workspace()
-    result = _run(module, work)
+    result = _run(module, work, hidden=True)
     if not _print_points(module, result):
         raise CourseError("nothing was exported: some tests fail")
-    names = _export(module, work)
-    typer.echo(f"exported: {', '.join(names) or 'nothing, this module has forms of its own'}")
-    done = run_checkpoint([module], work.overlay)
-    typer.echo(
-        f"checkpoint: {done.passed} passed, {done.failed} failed, {done.skipped} skipped in {done.seconds:.0f} s"
-    )
-    for failure in done.failures[:_MOST_FAILURES]:
-        typer.echo(f"  {failure}")
+    names = try_out(module, work)
+    done = _print_checkpoint(run_checkpoint([module], work.trial))
     if not done.ok:
         raise CourseError(
-            f"your code is in {work.overlay}, but the framework's tests fail on it, so the module is not complete"
+            f"the framework's tests fail on your code, so nothing was exported; what ran is in {work.trial}"
         )
+    accept(module, work)
     work.complete(module, sum(result.points(module).values()), done.passed)
-    typer.echo(f"module {module.folder} is complete")
+    typer.echo(f"exported: {', '.join(names)}\nmodule {module.folder} is complete")
 
 
 def _print_checkpoint(done: Checkpoint) -> Checkpoint:
@@ -226,12 +229,6 @@ def _print_checkpoint(done: Checkpoint) -> Checkpoint:
     for failure in done.failures[:_MOST_FAILURES]:
         typer.echo(f"  {failure}")
     return done
-
-
-def _export(module: CourseModule, work: Workspace) -> list[str]:
-    from tito.exporting import export as write
-
-    return write(module, work.started(module), work.overlay)
 
 
 @module_app.command()
@@ -262,9 +259,11 @@ def reset(number: Number) -> None:
 @_told
 def export(number: Number) -> None:
     """Put your definitions of a module into the framework, as the commands of `tito` run it."""
+    from tito.exporting import accept, try_out
+
     module, work = manifest().module(number), _workspace()
-    names = _export(module, work)
-    typer.echo(f"{work.overlay / module.folder}.py: {', '.join(names) or 'no definitions'}")
+    names = try_out(module, work)
+    typer.echo(f"{accept(module, work)}: {', '.join(names)}")
 
 
 @checkpoint_app.command("run")

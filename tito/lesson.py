@@ -128,6 +128,32 @@ def stripped(module: CourseModule) -> NotebookNode:
     return notebook
 
 
+def restore(module: CourseModule, notebook: NotebookNode, *, hidden: bool) -> list[str]:
+    """Put the lesson's text back into the locked cells of a learner's notebook, as nbgrader does when it grades, and
+    tests that were taken out behind all else. With `hidden`, the hidden tests are among them. The ids of tests that
+    are not as the learner got them."""
+    given, run = ({_id(c): c for c in lesson.cells} for lesson in _both(module, hidden))
+    changed: list[str] = []
+    found: set[str | None] = set()
+    for cell in notebook.cells:
+        found.add(id := _id(cell))
+        if id in run and run[id].metadata.nbgrader["locked"]:
+            changed += [str(id)] if _is_test(run[id]) and cell.source != given[id].source else []
+            cell.cell_type, cell.source = run[id].cell_type, run[id].source
+    lost = [cell for id, cell in run.items() if _is_test(cell) and id not in found]
+    notebook.cells += lost
+    return changed + [str(_id(cell)) for cell in lost]
+
+
+def _both(module: CourseModule, hidden: bool) -> tuple[NotebookNode, NotebookNode]:
+    given = stripped(module)
+    return given, solved(module) if hidden else given
+
+
+def _is_test(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and cell.metadata.nbgrader["grade"]
+
+
 def left_solutions(module: CourseModule, notebook: NotebookNode) -> list[str]:
     """The ids of exercises of which the notebook shows a solution, by its marks or by its lines."""
     stubs = {c.metadata.nbgrader["grade_id"]: c.source for c in stripped(module).cells}

@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nbformat import NotebookNode
 
@@ -18,7 +19,7 @@ from tito.errors import CourseError
 from tito.manifest import CourseModule, framework
 
 LIMIT = 240.0  # seconds that a lesson may take
-_SHOWN = 4000  # characters of what a process printed
+_SHOWN = 4000  # bytes of what a process printed
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class NotebookResult:
 
     def points(self, module: CourseModule) -> dict[str, float]:
         """Of each exercise: all of its points, or none."""
-        passed = {cell.id for cell in self.cells if cell.error is None}
+        passed = {cell.id for cell in self.cells} - {cell.id for cell in self.failed()}
         return {e.id: e.points if f"test_{e.id}" in passed else 0.0 for e in module.exercises}
 
 
@@ -60,49 +61,71 @@ def environment(overlay: Path | None) -> dict[str, str]:
     return made if overlay is None else {**made, "TT_OVERLAY": str(overlay)}
 
 
+@dataclass(frozen=True)
+class Ended:
+    """Why a process ended before its time, or None, and the last of what it printed."""
+
+    stopped: str | None
+    printed: str
+
+
+class _Printed(threading.Thread):
+    """Reads what a process prints, however much that is, and keeps the end of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)  # a process that outlives its parent may hold the stream open
+        self._stream, self._end = stream, b""
+        self.start()
+
+    def run(self) -> None:
+        while part := os.read(self._stream.fileno(), 1 << 16):
+            self._end = (self._end + part)[-_SHOWN:]
+
+    def text(self) -> str:
+        self.join(1.0)
+        return self._end.decode("utf-8", errors="replace")
+
+
+def run_python(arguments: Sequence[str], folder: Path, overlay: Path | None, limit: float) -> Ended:
+    """`python arguments…` in a process of its own, which is stopped after `limit` seconds."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env=environment(overlay),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    printed = _Printed(process.stdout)
+    try:
+        status = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        stopped = f"it ran for more than {limit:g} seconds; is there a loop or a recursion that does not end?"
+    else:
+        crashed = " (a recursion that does not end may do that)" if status < 0 else ""
+        stopped = f"the process ended with status {status}{crashed}" if status else None
+    finally:
+        process.kill()  # nothing, if it has ended
+        process.wait()
+    return Ended(stopped, printed.text())
+
+
 def run_notebook(
-    notebook: NotebookNode | Path, folder: Path, overlay: Path | None = None, limit: float = LIMIT
+    notebook: NotebookNode, folder: Path, overlay: Path | None = None, limit: float = LIMIT
 ) -> NotebookResult:
     """Run all cells of a notebook in `folder`, on the framework with that overlay."""
     with tempfile.TemporaryDirectory() as temporary:
-        path = notebook if isinstance(notebook, Path) else Path(temporary, "lesson.ipynb")
-        if not isinstance(notebook, Path):
-            path.write_text(json.dumps(notebook), encoding="utf-8")
-        results, printed = Path(temporary, "results"), Path(temporary, "printed")
-        with printed.open("wb") as out:
-            stopped = _run(
-                [sys.executable, "-m", "tito.cells", str(path.resolve()), str(results)], folder, overlay, limit, out
-            )
+        path, results = Path(temporary, "lesson.ipynb"), Path(temporary, "results")
+        path.write_text(json.dumps(notebook), encoding="utf-8")
+        ended = run_python(["-m", "tito.cells", str(path), str(results)], folder, overlay, limit)
         lines = results.read_text(encoding="utf-8").splitlines() if results.is_file() else []
-        text = printed.read_text(encoding="utf-8", errors="replace")
-    return _result([json.loads(line) for line in lines], stopped, text)
+    return _result([json.loads(line) for line in lines], ended)
 
 
-def _run(command: Sequence[str], folder: Path, overlay: Path | None, limit: float, out: Any) -> str | None:
-    """Why the process ended before its time, or None."""
-    try:
-        ended = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment(overlay),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"it ran for more than {limit:g} seconds; is there a loop or a recursion that does not end?"
-    return None if ended.returncode == 0 else f"the process ended with status {ended.returncode}"
-
-
-def _result(said: Sequence[Mapping[str, Any]], stopped: str | None, printed: str) -> NotebookResult:
+def _result(said: Sequence[Mapping[str, Any]], ended: Ended) -> NotebookResult:
     cells = [CellResult(s["id"], s["seconds"], s["error"], s["line"], s["missing"]) for s in said if not s.get("began")]
-    if stopped is not None and said and said[-1].get("began"):
-        cells.append(CellResult(said[-1]["id"], 0.0, stopped, None, False))
-    if stopped is not None and not said:
-        raise CourseError(f"the notebook could not be started: {stopped}\n{printed[-_SHOWN:]}")
-    return NotebookResult(tuple(cells), stopped, printed[-_SHOWN:])
+    if ended.stopped is not None and said and said[-1].get("began"):
+        cells.append(CellResult(said[-1]["id"], 0.0, ended.stopped, None, False))
+    if ended.stopped is not None and not said:
+        raise CourseError(f"the notebook could not be started: {ended.stopped}\n{ended.printed}")
+    return NotebookResult(tuple(cells), ended.stopped, ended.printed)
 
 
 def run_module(name: str, arguments: Sequence[str], folder: Path, overlay: Path | None, limit: float) -> int:

@@ -3,6 +3,7 @@
 tito.toml                      marks the folder
 notebooks/02_activations.ipynb
 exported/02_activations.py     the overlay
+trial/                         what is being tried, with copies of the modules before it
 progress.json                  points and dates
 """
 
@@ -48,6 +49,10 @@ class Workspace:
     @property
     def overlay(self) -> Path:
         return self.folder / "exported"
+
+    @property
+    def trial(self) -> Path:
+        return self.folder / "trial"
 
     def notebook(self, module: CourseModule) -> Path:
         return self.folder / "notebooks" / f"{module.folder}.ipynb"
