@@ -8,8 +8,7 @@ import os
 import pytest
 
 from tests.course.learner import MODULES, solutions, tito, with_code
-from tito.checkpoint import run_checkpoint
-from tito.lesson import left_solutions, solved, stripped
+from tito.lesson import left_solutions, stripped
 from tito.manifest import CourseModule, manifest
 from tito.runs import run_module, run_notebook
 from tito.workspace import Workspace
@@ -18,10 +17,16 @@ _NEEDS_DATA = pytest.mark.skipif("TINYTORCH_DATA" not in os.environ, reason="nee
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_solved_it_earns_all_points(module: CourseModule, everything: Workspace) -> None:
-    result = run_notebook(solved(module), everything.folder, everything.overlay)
-    assert not result.stopped and not result.failed(), result.failed()
-    assert result.points(module) == {e.id: e.points for e in module.exercises}
+def test_solved_it_earns_all_points_and_the_frameworks_own_tests_pass_on_it(
+    module: CourseModule, everything: Workspace
+) -> None:
+    assert module.exported, "nothing of this module becomes part of the framework"
+    said = tito(everything.folder, "module", "complete", f"{module.number}")
+    assert said.status == 0, said.text
+    for exercise in module.exercises:
+        assert f"{exercise.points:4g} of {exercise.points:g}  {exercise.id}\n" in said.text
+    assert f"{module.implementation:g} of {module.implementation:g} points" in said.text
+    assert f"exported: {', '.join(e.path for e in module.exported)}\n" in said.text and " 0 failed" in said.text
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -34,13 +39,6 @@ def test_to_be_solved_it_fails_at_its_exercises_alone(module: CourseModule, ever
     defined = {e.id for e in module.exercises}
     assert not [cell for cell in result.failed() if cell.id in defined], "an exercise fails before it is tested"
     assert left_solutions(module, notebook) == []
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_the_exported_solution_passes_the_frameworks_own_tests(module: CourseModule, everything: Workspace) -> None:
-    assert module.exported, "nothing of this module becomes part of the framework"
-    done = run_checkpoint([module], everything.overlay)
-    assert done.ok, done.failures
 
 
 @_NEEDS_DATA
