@@ -344,8 +344,13 @@ def autograde(number: Number, folder: Folder = HERE) -> None:
     from tito import grading
 
     module = manifest().module(number)
-    grading.autograde(module, folder.resolve())
+    failed = grading.autograde(module, folder.resolve())
     _print_grades(folder.resolve(), module)
+    if failed:
+        raise CourseError(
+            f"could not be run, and have no points of this run: {', '.join(failed)} (no notebook, or one that ends its "
+            f"own process); `nbgrader autograde {module.folder} --student STUDENT` says more"
+        )
 
 
 @grading_app.command()

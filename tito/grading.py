@@ -82,11 +82,18 @@ def collect(module: CourseModule, folder: Path) -> None:
     _nbgrader(folder, "collect", module.folder, "--update")
 
 
-def autograde(module: CourseModule, folder: Path) -> None:
-    """Run all submissions of an assignment, and put their points into the gradebook."""
-    if not list(folder.glob(f"submitted/*/{module.folder}/{module.folder}.ipynb")):
+def autograde(module: CourseModule, folder: Path) -> list[str]:
+    """Run all submissions of an assignment, and put their points into the gradebook; the students whose submission
+    could not be run: it is no notebook, or it ended the process that ran it."""
+    submitted = sorted(folder.glob(f"submitted/*/{module.folder}/{module.folder}.ipynb"))
+    if not submitted:
         raise CourseError(f"nobody has submitted {module.folder}: {folder}/submitted/STUDENT/{module.folder}/ is empty")
-    _nbgrader(folder, "autograde", module.folder, "--create", "--force")
+    failed = _failure(folder, "autograde", module.folder, "--create", "--force")
+    students = [path.parent.parent.name for path in submitted]
+    graded = [s for s in students if Path(folder, "autograded", s, module.folder, f"{module.folder}.ipynb").is_file()]
+    if failed and (not graded or len(graded) == len(students)):
+        raise CourseError(failed)
+    return [student for student in students if student not in graded]
 
 
 def feedback(module: CourseModule, folder: Path) -> None:
@@ -110,12 +117,17 @@ def grades(folder: Path) -> list[Grade]:
 
 
 def _nbgrader(folder: Path, command: str, *arguments: str) -> None:
+    if failed := _failure(folder, command, *arguments):
+        raise CourseError(failed)
+
+
+def _failure(folder: Path, command: str, *arguments: str) -> str:
+    """Run a command of nbgrader; what it said, if it failed."""
     if not (folder / "nbgrader_config.py").is_file():
         raise CourseError(f"{folder} is no folder of a teacher; `tito nbgrader generate NN` makes it one")
     asked: Sequence[str] = [sys.executable, "-m", "nbgrader", command, *arguments]
     ended = subprocess.run(
         asked, cwd=folder, env=environment(None), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )  # fmt: skip
-    if ended.returncode:
-        said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-15:])
-        raise CourseError(f"nbgrader {command} ended with status {ended.returncode}:\n{said}")
+    said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-15:])
+    return f"nbgrader {command} ended with status {ended.returncode}:\n{said}" if ended.returncode else ""

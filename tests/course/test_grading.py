@@ -23,13 +23,17 @@ def test_submissions_are_graded(tmp_path: Path) -> None:
         folder = tmp_path / "submitted" / student / module.folder
         folder.mkdir(parents=True)
         nbformat.write(with_code(nbformat.from_dict(released), code), folder / f"{module.folder}.ipynb")
+    torn = tmp_path / "submitted" / "eve" / module.folder / f"{module.folder}.ipynb"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("{")
     graded = tito(tmp_path, "nbgrader", "autograde", "02")
-    assert graded.status == 0, graded.text
+    assert graded.status == 2 and "could not be run, and have no points of this run: eve (" in graded.text
     assert grades(tmp_path) == [
         Grade("ada", module.folder, 15.0, 20.0, True),
         Grade("bob", module.folder, 0.0, 20.0, False),  # with nothing to read
+        Grade("eve", module.folder, 0.0, 20.0, True),  # no notebook
     ]
-    assert tito(tmp_path, "nbgrader", "report").text.count("questions to be graded by hand") == 1
+    assert tito(tmp_path, "nbgrader", "report").text.count("questions to be graded by hand") == 2
     assert tito(tmp_path, "nbgrader", "feedback", "02").status == 0
     assert (tmp_path / "feedback" / "ada" / module.folder / f"{module.folder}.html").is_file()
 
