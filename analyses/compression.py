@@ -140,7 +140,7 @@ class _Task:
         self.optimizer = tt.Adam(self.model.parameters(), lr=3e-3)
         self._fresh = copy.deepcopy(self.optimizer.state_dict())
         tt.magnitude_prune(self.model, 0.0)  # masks from the beginning, so that a step is compiled once
-        self._step = tt.compile(self._update)
+        self._step = tt.compile(_step_of(self.model, self.optimizer))
         self.start = self.weights()
         self.learn(self.steps)
         self.trained = self.weights()
@@ -149,12 +149,6 @@ class _Task:
         which = rng.integers(0, len(centres), count)
         x = centres[which] + 0.75 * rng.standard_normal((count, _INPUTS))
         return tt.Tensor(x.astype(np.float32)), tt.Tensor(which % _CLASSES)
-
-    def _update(self, x: tt.Tensor, y: tt.Tensor) -> None:
-        loss = tt.CrossEntropyLoss()(self.model(x), y)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
 
     def weights(self) -> dict[str, Any]:
         """Copies, masks left out."""
@@ -180,6 +174,18 @@ class _Task:
         with tt.no_grad():
             found = (model or self.model)(x).numpy().argmax(1)
         return float((found == y.numpy()).mean())
+
+
+def _step_of(model: tt.Sequential, optimizer: tt.Adam) -> Callable[[tt.Tensor, tt.Tensor], None]:
+    """Not a method of a task: the step watches what it uses, and nothing else."""
+
+    def step(x: tt.Tensor, y: tt.Tensor) -> None:
+        loss = tt.CrossEntropyLoss()(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
 
 
 def _accuracy(task: _Task, magnitude_prune: Callable[..., Any], measure_sparsity: Callable[..., float]) -> Section:

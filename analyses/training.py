@@ -232,16 +232,8 @@ class _Run:
         self.model, self.loss_fn = _deep(0), tt.CrossEntropyLoss()
         self.optimizer = tt.AdamW(self.model.parameters())
         self.fresh = copy.deepcopy(self.optimizer.state_dict())
-        self.most, self.clip_grad_norm = math.inf if most is None else most, clip_grad_norm
-        self.step = tt.compile(self._step)
-
-    def _step(self, x: tt.Tensor, y: tt.Tensor) -> tuple[tt.Tensor, tt.Tensor]:
-        self.optimizer.zero_grad()
-        loss = self.loss_fn(self.model(x), y)
-        loss.backward()
-        norm = self.clip_grad_norm(self.model.parameters(), self.most)
-        self.optimizer.step()
-        return loss, norm
+        most = math.inf if most is None else most
+        self.step = tt.compile(_step_of(self.model, self.loss_fn, self.optimizer, most, clip_grad_norm))
 
     def train(self, schedule: Any, inputs: Any, labels: Any, epochs: int, seed: int) -> tuple[float, float]:
         """The mean loss of the last epoch, and the largest norm in the first, from new weights."""
@@ -258,6 +250,20 @@ class _Run:
                 found.append((float(loss), float(norm)))
         steps = len(found) // epochs
         return float(np.mean([loss for loss, _ in found[-steps:]])), max(norm for _, norm in found[:steps])
+
+
+def _step_of(model: tt.Sequential, loss_fn: Any, optimizer: tt.AdamW, most: float, clip_grad_norm: Any) -> Any:
+    """Not a method of a run: the step watches what it uses, and nothing else."""
+
+    def step(x: tt.Tensor, y: tt.Tensor) -> tuple[tt.Tensor, tt.Tensor]:
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        norm = clip_grad_norm(model.parameters(), most)
+        optimizer.step()
+        return loss, norm
+
+    return step
 
 
 def _deep(seed: int) -> tt.Sequential:
