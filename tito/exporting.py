@@ -37,13 +37,14 @@ def export(module: CourseModule, notebook: Path, overlay: Path) -> list[str]:
 def prepare(module: CourseModule, work: Workspace) -> Path:
     """The folder for trying, with what was exported of the modules before this one: a lesson runs on it, so that no
     mistake in what was exported of the module itself, or later, stops it."""
-    shutil.rmtree(work.trial, ignore_errors=True)
-    work.trial.mkdir()
+    trial = work.trial(module)
+    shutil.rmtree(trial, ignore_errors=True)
+    trial.mkdir(parents=True)
     for earlier in manifest().modules:
         file = work.overlay / f"{earlier.folder}.py"
         if earlier.number < module.number and file.is_file():
-            shutil.copyfile(file, work.trial / file.name)
-    return work.trial
+            shutil.copyfile(file, trial / file.name)
+    return trial
 
 
 def try_out(module: CourseModule, work: Workspace) -> list[str]:
@@ -51,7 +52,7 @@ def try_out(module: CourseModule, work: Workspace) -> list[str]:
     learner is to mend."""
     names = export(module, work.started(module), prepare(module, work))
     files = sorted({e.file.removesuffix(".py").replace("/", ".") for e in module.exported})
-    ended = run_python(["-m", "tito.imports", "tinytorch", *files], work.folder, work.trial, _SECONDS)
+    ended = run_python(["-m", "tito.imports", "tinytorch", *files], work.folder, work.trial(module), _SECONDS)
     if ended.stopped is not None:
         said = (ended.printed.strip().splitlines() or [""])[-1]
         raise CourseError(f"the framework cannot be loaded with your code: {said or ended.stopped}")
@@ -62,4 +63,4 @@ def accept(module: CourseModule, work: Workspace) -> Path:
     """Make what was tried part of the learner's framework; its file."""
     file = work.overlay / f"{module.folder}.py"
     file.parent.mkdir(parents=True, exist_ok=True)
-    return Path(work.trial / file.name).replace(file)
+    return Path(work.trial(module) / file.name).replace(file)

@@ -3,7 +3,7 @@
 tito.toml                      marks the folder
 notebooks/02_activations.ipynb
 exported/02_activations.py     the overlay
-trial/                         what is being tried, with copies of the modules before it
+trial/02_activations/          what is being tried of a module, with copies of those before it
 progress.json                  points and dates
 """
 
@@ -50,9 +50,8 @@ class Workspace:
     def overlay(self) -> Path:
         return self.folder / "exported"
 
-    @property
-    def trial(self) -> Path:
-        return self.folder / "trial"
+    def trial(self, module: CourseModule) -> Path:
+        return self.folder / "trial" / module.folder
 
     def notebook(self, module: CourseModule) -> Path:
         return self.folder / "notebooks" / f"{module.folder}.ipynb"
