@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from benchmarks import accuracy, compile_time, eager, harness, machine, memory, peak_memory, report, startup, workloads
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
@@ -66,9 +67,12 @@ def main(
         str, typer.Option(help="host, or avx2: all keep to those instructions, as on a machine that has no others.")
     ] = "host",
     json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
+    md: Annotated[Path | None, typer.Option(help="Write the tables of workloads to this file, in Markdown.")] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
     console = Console(width=None if sys.stdout.isatty() else 240)
+    if md is not None and suite in ("compile", "accuracy", "memory"):
+        raise typer.BadParameter(f"there is no table of workloads in the suite {suite}", param_hint="--md")
     if suite == "compile":
         _compile_time(console, nodes, only or [], rounds, json)
         return
@@ -99,9 +103,11 @@ def main(
     console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
     console.print(f"unset for all workers, so that numpy takes its best kernels: {', '.join(harness.UNSET)}")
     rows: list[harness.Row] = []
+    tables: list[Table] = []
     for count in counts:
         measured, _ = harness.run(picked, contestants, count, rounds, seconds, console)
-        console.print(report.table(measured, contestants, count))
+        tables.append(report.table(measured, contestants, count))
+        console.print(tables[-1])
         rows += measured
     report.print_peaks(console, rows)
     startups: list[startup.Startup] = []
@@ -112,7 +118,11 @@ def main(
                 console.print(f"[yellow]not timed: {result}")
             else:
                 startups.append(result)
-        console.print(report.startup_table(startups, first))
+        tables.append(report.startup_table(startups, first))
+        console.print(tables[-1])
+    if md is not None:
+        md.write_text("\n".join(map(report.as_markdown, tables)), encoding="utf-8")
+        console.print(f"written to {md}")
     if json is not None:
         options = {
             "suite": suite,

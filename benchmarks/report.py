@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.harness import Row
 from benchmarks.registry import BASELINE, LIMIT, OURS, Targets
@@ -166,6 +167,18 @@ def _row_json(row: Row) -> dict[str, Any]:
         "agrees_with": row.agreed_with,
         "notes": row.notes,
     }
+
+
+def as_markdown(table: Table) -> str:
+    """A table in Markdown, without its colours."""
+    columns = [[str(column.header), *map(_plain, column.cells)] for column in table.columns]
+    head, *rows = (f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
+    rules = (" ---: " if column.justify == "right" else " --- " for column in table.columns)
+    return "\n".join([f"**{table.title}**", "", head, f"|{'|'.join(rules)}|", *rows]) + "\n"
+
+
+def _plain(cell: object) -> str:
+    return Text.from_markup(str(cell)).plain.replace("|", "\\|")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

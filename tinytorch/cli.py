@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Neural networks as graphs, compiled for this machine.",
 )
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_OWN = re.compile(r"[\w.]+:[\w.]+")  # module:callable
 _FILE_WIDTH = 140  # of tables, where the output is not a terminal
 
 
@@ -114,7 +116,12 @@ def report(
 
 @app.command(context_settings=_FORWARDED)
 def bench(context: typer.Context) -> None:
-    """Time workloads against other frameworks: names or patterns, then the options of `python -m benchmarks`."""
+    """Time workloads against other frameworks (names or patterns, and the options of `python -m benchmarks`), or your
+    own module:callable (with --input for each argument) eager, on the interpreter and compiled."""
+    if any(_OWN.fullmatch(argument) for argument in context.args):
+        from tinytorch.cli_bench import app as own
+
+        own(args=context.args, prog_name="tinytorch bench")
     from benchmarks.__main__ import app as benchmarks
 
     names = _leading_names(context.args)

@@ -1,4 +1,4 @@
-"""What `tinytorch graph` is given: a built-in model's name, or `module:callable` with the types of its arguments."""
+"""What commands are given: a built-in model's name, or `module:callable` with the types of its arguments."""
 
 from __future__ import annotations
 
@@ -29,12 +29,18 @@ def compiled_target(target: str, inputs: Sequence[str]) -> Compiled:
         sample = SAMPLES[target]()
         found, args = compile(sample.step), sample.args
     else:
-        function = _load(target)
+        function, args = called_target(target, inputs)
         found = function if isinstance(function, Compiled) else compile(function)
-        args = tuple(_example(parse_type(text)) for text in inputs)
-        _check_count(target, function, len(args))
     found(*args)
     return found
+
+
+def called_target(target: str, inputs: Sequence[str]) -> tuple[Any, tuple[Tensor, ...]]:
+    """What `module:callable` names, and made tensors of the types `inputs` to call it with."""
+    function = _load(target)
+    args = tuple(_example(parse_type(text)) for text in inputs)
+    _check_count(target, function, len(args))
+    return function, args
 
 
 def parse_type(text: str) -> TensorType:

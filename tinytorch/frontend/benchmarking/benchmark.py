@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -105,7 +105,7 @@ class Benchmark:
         names = {metric.name for metric in chosen}
         with ExitStack() as stack:
             for model in found.values():
-                stack.enter_context(evaluating(model))
+                stack.enter_context(self._around(model))
             figures = {name: self._untimed(name, model, chosen, examples[name]) for name, model in found.items()}
             times = self._timed(found, examples) if names.intersection(TIMED) else {}
         samples = {name: samples_in(example) for name, example in examples.items()}
@@ -168,15 +168,26 @@ class Benchmark:
         return right / count
 
     # What is.
+    def _around(self, model: Model) -> AbstractContextManager[None]:
+        """In which mode a model is called: in evaluation, without gradients."""
+        return evaluating(model)
+
+    def _before_turn(self, name: str) -> None:
+        """What is done before the calls of a model, and not timed: nothing here."""
+
     def _timed(self, models: dict[str, Model], examples: dict[str, tuple[Any, ...]]) -> dict[str, list[float]]:
         """Seconds of a call of each model in each round."""
         calls = {name: functools.partial(model, *examples[name]) for name, model in models.items()}
-        counts = {name: _calls_within(call, self.seconds) for name, call in calls.items()}
+        counts: dict[str, int] = {}
+        for name, call in calls.items():
+            self._before_turn(name)
+            counts[name] = _calls_within(call, self.seconds)
         times: dict[str, list[float]] = {name: [] for name in models}
         order = np.random.default_rng(0)
         with collector.paused():
             for _ in range(self.rounds):
                 for name in order.permutation(list(models)):
+                    self._before_turn(name)
                     time.sleep(_PAUSE)
                     times[name].append(_turn(calls[name], counts[name]))
         return times
