@@ -103,9 +103,19 @@ def test_a_run_from_processes_to_table_and_json(tmp_path):
     assert LIMIT in rows[1].timings and LIMIT not in rows[0].timings
     console.print(report.table(rows, ["numpy"], 1))
     assert all(name in console.file.getvalue() for name in names)
+    lines = report.as_markdown(report.table(rows, ["numpy"], 1)).splitlines()
+    assert lines[0].startswith("**1 thread") and [line.split("|")[1].strip() for line in lines[4:]] == names
+    assert {line.count("|") for line in lines[2:]} == {len(report.table(rows, ["numpy"], 1).columns) + 1}
     report.write_json(tmp_path / "out.json", report.as_json({}, {}, rows, []))
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["workloads"][1]["seconds"]["numpy"] == rows[1].timings["numpy"].median
+
+
+def test_markdown_has_the_words_of_a_table_alone():
+    row = timed({OURS: 2.0, "torch": 10.0}, targets=Targets(torch=4.0, best=6.0))
+    row.workload.builders.update({OURS: dict, "torch": dict})
+    *_, line = report.as_markdown(report.table([row], [OURS, "torch"], 1)).splitlines()
+    assert "✓ torch 4.0×" in line and "✗ best 6.0×" in line and "[" not in line and "10 s 5.00×" in line
 
 
 def test_every_workload_has_ours_and_a_peer_to_check_it():

@@ -154,11 +154,22 @@ RESULTS, WINDOW = 2 * 2 * 5 * 6, 3 * 2 * (4 // 2)
 PLACED = {"stride": (2, 1), "low": (1, 0), "dilation": (1, 1), "groups": 2}
 PADDED = {**PLACED, "high": (0, 0)}
 POOLED = {"window": (2, 2), "stride": (2, 2), "low": (0, 0), "dilation": (1, 1)}
-# Images [1,4,6,3] and results [1,4,5,5] in 2 × 3 tiles of 2 × 2: 16 products of channels by columns, with transforms of
-# 32 operations for each channel and 24 for each column (Lavin & Gray, "Fast algorithms for convolutional neural
-# networks", 2015, section 4.1, which has 28 for the weights).
+# Images [1,4,6,3] and results [1,4,5,5] in 2 × 3 tiles of 2 × 2: 16 products of channels by columns. A transform takes
+# the columns of a matrix, then the rows of what that gives, n in all. Of each, with a, b, c and d in it, it makes
+# a - c, b + c, c - b, b - d of images; a + b + c, b - c - d of sums; a, a + b, a - b, -b of gradients; of weights
+# a, h + b / 2, h - b / 2, c with h = (a + c) / 2; of their sums a + h, (b - c) / 2, h + d with h = (b + c) / 2.
 SAME = {"stride": (1, 1), "low": (1, 1), "dilation": (1, 1), "groups": 1}
-TILED = 2 * 3 * (2 * 16 * 3 * 5 + 32 * 3 + 24 * 5)
+TILES, IN_TILE = 2 * 3, 2 * 16 * 3 * 5
+OF_IMAGE, OF_SUMS, OF_GRADIENTS = 4 * (4 + 4), 4 * (4 + 2), 3 * (2 + 4)
+OF_WEIGHTS, OF_WEIGHT_SUMS = 5 * (3 + 4), 6 * (4 + 3)
+# Of tiles of 4 × 4, by multiply-adds (two each): images take even and odd parts for both points, four, then one for
+# each of four results, and two for each of the others; sums, and those of weights, share what two pairs are together
+# and apart.
+IMAGE_4 = 2 * (4 + 4 + 2 * 2) * (6 + 6)
+SUMS_4 = (4 + 2 + 3 + 3 + 4) * (6 + 4)
+GRADIENTS_4 = 2 * (4 + 4) * (4 + 6)
+WEIGHTS_4 = (2 * 3 + 1 + 2 * 4) * (3 + 6)
+WEIGHT_SUMS_4 = (4 + 5 + 3 + 4) * (6 + 3)
 PRODUCTS = {
     "matmul": Counted("f32[2,3,4] f32[2,4,5]", 2 * 2 * 3 * 4 * 5),
     "panel_matmul": Counted("f32[3,7] f32[2,7,4]", 2 * 3 * 7 * 8, {"columns": 8}),
@@ -178,11 +189,14 @@ PRODUCTS = {
          "size": 4, "weights": samples_of(OPS["conv2d_packed"])[0].attrs["weights"], "most": (255, 255), "groups": 1,
          "around": 4},
     ),
-    "winograd_weights": Counted("f32[3,3,3,5]", 28 * 3 * 5, {"side": 2, "panel": 8}),
-    "conv2d_winograd": Counted("f32[1,4,6,3] f32[3,3,3,5] f32[16,1,3,8]", TILED, {**SAME, "high": (1, 0)}),
-    # At the end, 7 vectors of each weight's sums: half of a sum and of a difference, and two additions.
+    "winograd_weights": Counted("f32[3,3,3,5]", OF_WEIGHTS * 3 * 5, {"side": 2, "panel": 8}),
+    "conv2d_winograd": Counted(
+        "f32[1,4,6,3] f32[3,3,3,5] f32[16,1,3,8]", TILES * (IN_TILE + OF_IMAGE * 3 + OF_SUMS * 5),
+        {**SAME, "high": (1, 0)},
+    ),
     "winograd_weight_grad": Counted(
-        "f32[1,4,6,3] f32[1,4,5,5]", TILED + 7 * (2 + 2 + 2) * 3 * 5, {**SAME, "window": (3, 3), "side": 2}
+        "f32[1,4,6,3] f32[1,4,5,5]", TILES * (IN_TILE + OF_IMAGE * 3 + OF_GRADIENTS * 5) + OF_WEIGHT_SUMS * 3 * 5,
+        {**SAME, "window": (3, 3), "side": 2},
     ),
     "max_pool2d": Counted("f32[2,6,6,3]", 2 * 3 * 3 * 3 * (2 * 2 - 1), {**POOLED, "high": (0, 0)}),
     "max_unpool2d": Counted("f32[2,3,3,3] u8[2,3,3,3]", 2 * 3 * 3 * 3, {**POOLED, "size": (6, 6)}),
@@ -255,6 +269,24 @@ VARIANTS = [
         "cross_entropy",
         Counted(f"{ALONG} i64[3]", ROWS * (7 * N + 4 + MEAN + 3), {"smoothing": 0.1}),
     ),  # a mean, mixed in
+    # 1 × 2 tiles of 4 × 4
+    ("winograd_weights", Counted("f32[3,3,3,5]", WEIGHTS_4 * 3 * 5, {"side": 4, "panel": 8})),
+    (
+        "conv2d_winograd",
+        Counted(
+            "f32[1,4,6,3] f32[3,3,3,5] f32[36,1,3,8]",
+            2 * (2 * 36 * 3 * 5 + IMAGE_4 * 3 + SUMS_4 * 5),
+            {**SAME, "high": (1, 0)},
+        ),
+    ),
+    (
+        "winograd_weight_grad",
+        Counted(
+            "f32[1,4,6,3] f32[1,4,5,5]",
+            2 * (2 * 36 * 3 * 5 + IMAGE_4 * 3 + GRADIENTS_4 * 5) + WEIGHT_SUMS_4 * 3 * 5,
+            {**SAME, "window": (3, 3), "side": 4},
+        ),
+    ),
     ("sum", Counted("f32[3,0]", 0, REDUCED)),
     ("matmul", Counted("f32[3,0] f32[0,4]", 0)),
 ]

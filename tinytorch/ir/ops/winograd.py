@@ -38,8 +38,9 @@ G = {  # by the side of a tile: what weights are multiplied with
     ),
 }
 SIDES = tuple(G)
-_TRANSFORM_FLOPS = {2: (32, 24), 4: (288, 220)}  # of a tile of one channel: of the image, of the sums or gradients
-_LAST_FLOPS = {2: 42, 4: 189}  # of the sums of one weight gradient
+# Operations of one vector's product with each matrix, by the side of a tile: what results share is computed once.
+_IMAGE, _SUMS = {2: 4, 4: 24}, {2: 4, 4: 16}  # by Bᵀ, by Aᵀ
+_WEIGHTS, _GRADIENTS, _WEIGHT_SUMS = {2: 5, 4: 15}, {2: 3, 4: 16}, {2: 6, 4: 16}  # by G, by A, by Gᵀ
 
 
 def products_of(side: int) -> int:
@@ -52,12 +53,22 @@ def side_of(u: TensorType) -> int:
     return next(side for side in SIDES if products_of(side) == u.shape[0])
 
 
+def _transform_flops(of_vector: dict[int, int], side: int, before: int, after: int) -> int:
+    """Of a matrix [before, before] to one [after, after]: each column is transformed, and then each row."""
+    return of_vector[side] * (before + after)
+
+
 def _weights_type(w: TensorType, *, side: int, panel: int) -> TensorType:
     if w.rank != 4 or w.shape[:2] != (3, 3) or not w.dtype.is_float:
         raise ShapeError(f"winograd_weights: needs floats in windows of 3 × 3, got {w}")
     if side not in SIDES or panel < 1:
         raise ShapeError(f"winograd_weights: tiles have sides of 2 or 4 and panels columns, got {side} and {panel}")
     return TensorType(w.dtype, (products_of(side), -(-w.shape[3] // panel), w.shape[2], panel))
+
+
+def _weights_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
+    side, (*_, channels, columns) = attrs["side"], types[0].shape
+    return _transform_flops(_WEIGHTS, side, 3, side + 2) * channels * columns
 
 
 def _transformed(w: Array, *, side: int, panel: int) -> Array:
@@ -73,7 +84,7 @@ def _transformed(w: Array, *, side: int, panel: int) -> Array:
 winograd_weights = define(Op(
     name="winograd_weights", kind="index", infer=_weights_type, eval=computed_in_f32(_transformed), vjp=NONDIFF,
     doc="G w Gᵀ of weights [3, 3, in, out], for tiles of `side`²: matrices [in, out] in panels of columns, then zeros.",
-    flops=lambda types, out, attrs: (28 if attrs["side"] == 2 else 90) * types[0].shape[2] * types[0].shape[3],
+    flops=_weights_flops,
 ))  # fmt: skip
 
 
@@ -93,7 +104,8 @@ def _winograd_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) 
     side, (batch, height, width, columns) = side_of(types[2]), out.shape
     channels = types[0].shape[3]
     tiles = batch * -(-height // side) * -(-width // side)
-    image, sums = _TRANSFORM_FLOPS[side]
+    image = _transform_flops(_IMAGE, side, side + 2, side + 2)
+    sums = _transform_flops(_SUMS, side, side + 2, side)
     return tiles * (2 * products_of(side) * channels * columns + image * channels + sums * columns)
 
 
@@ -120,9 +132,11 @@ def _weight_grad_flops(types: Sequence[TensorType], out: TensorType, attrs: Attr
     (x, g), side = types, attrs["side"]
     batch, height, width, columns = g.shape
     tiles = batch * -(-height // side) * -(-width // side)
-    image, sums = _TRANSFORM_FLOPS[side]
+    image = _transform_flops(_IMAGE, side, side + 2, side + 2)
+    gradients = _transform_flops(_GRADIENTS, side, side, side + 2)
     products = 2 * products_of(side) * x.shape[3] * columns
-    return tiles * (products + image * x.shape[3] + sums * columns) + _LAST_FLOPS[side] * x.shape[3] * columns
+    last = _transform_flops(_WEIGHT_SUMS, side, side + 2, 3) * x.shape[3] * columns
+    return tiles * (products + image * x.shape[3] + gradients * columns) + last
 
 
 winograd_weight_grad = define(Op(
