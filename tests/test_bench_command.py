@@ -34,12 +34,17 @@ def step(x):
     optimizer.step()
     return loss
 
+weight = tt.ones(3)
+
 @tt.compile
 def product(a, b):
     return a @ b
 
 def nothing():
-    return tt.ones(3) + 1.0
+    return weight + 1.0
+
+def double(x):
+    return x * 2.0
 """
 # A product of [4, 6] @ [6, 16], biases, ReLU, a product of [4, 16] @ [16, 3], biases.
 FLOPS = 2 * 4 * 6 * 16 + 4 * 16 + 4 * 16 + 2 * 4 * 16 * 3 + 4 * 3
@@ -93,6 +98,13 @@ def test_a_training_step_and_what_is_compiled_already() -> None:
     assert json.loads(Path("product.json").read_text())["flops"] == 2 * 2 * 4 * 3
 
 
+def test_without_arguments_and_with_a_number() -> None:
+    for target, inputs, count in (("nothing", (), 3), ("double", ("--input", "f32[]"), 1)):
+        run(f"benched:{target}", *inputs, *QUICK, "--json", "r.json")
+        found = json.loads(Path("r.json").read_text())
+        assert found["flops"] == count and found["comparison"]["samples"] == 1
+
+
 def test_the_interpreter_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_bench, "_LONG", 0.0)
     output = run("benched:Net", "--input", "f32[4,6]", *QUICK)
@@ -106,7 +118,6 @@ def test_the_interpreter_is_left_out_where_it_takes_long(monkeypatch: pytest.Mon
         (("no_such:f",), "cannot import 'no_such'"),
         (("benched:Net",), "give the type of each with --input"),
         (("benched:Net", "--input", "f32[4,5]"), "ShapeError"),
-        (("benched:nothing",), "takes no arguments"),
         (("benched:product", "--input", "f32[1,1]", "--input", "f32[1,1]", "--md", "no/r.md"), "cannot write no/r.md"),
     ],
 )
@@ -131,6 +142,9 @@ def test_all_count_alike() -> None:
     assert set(counts) == {FLOPS}, counts
     names = [[kernel.title for kernel in each.kernels] for each in (explained, record)]
     assert names == [benched["kernels"]] * 2 and len(names[0]) == 2
+    modules = [[kernel.module for kernel in each.kernels] for each in (explained, record)]
+    assert modules == [[f"Net.{each.name}" for each in profile.modules if each.name]] * 2
+    assert {explained.name, record.title, profile.as_dict()["title"]} == {"Net"}
     # The two products with what is fused to them: operands, weights, biases, results.
     moved = 4 * (4 * 6 + 6 * 16 + 16 + 4 * 16) + 4 * (4 * 16 + 16 * 3 + 3 + 4 * 3)
     for each in (explained, record):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,11 +94,11 @@ class Measured:
     @property
     def facts(self) -> list[str]:
         """What a call computes, moves and holds, and what the limit stands on."""
-        found, rounds = self.report, self.comparison.rounds
+        found, kernels = self.report, _several(len(self.report.kernels), "kernel")
         lines = [
-            f"{count(found.flops)} FLOPs, {size(self.bytes)} read and written by {len(found.kernels)} kernels; "
+            f"{count(found.flops)} FLOPs, {size(self.bytes)} read and written by {kernels}; "
             f"arena {size(found.arena_bytes)}",
-            f"medians of {rounds} interleaved rounds",
+            f"medians of {_several(self.comparison.rounds, 'interleaved round')}",
         ]
         for threads, each in self.reports.items():
             if each.peaks is not None:
@@ -150,17 +150,30 @@ def _seconds(result: Result) -> float:
 
 
 def _threads(number: int) -> str:
-    return f"{number} thread{'s' * (number > 1)}"
+    return _several(number, "thread")
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 class _InTurns(Benchmark):
     """Each compiled model on its number of threads; `begin` is told whose turn begins."""
 
     def __init__(
-        self, threads: Mapping[str, int], trains: bool, begin: Callable[[str], None], example: Any, **options: Any
+        self,
+        args: tuple[Tensor, ...],
+        threads: Mapping[str, int],
+        trains: bool,
+        begin: Callable[[str], None],
+        rounds: int,
+        seconds: float,
     ) -> None:
-        super().__init__(example=example, **options)
-        self._threads, self._trains, self._begin = threads, trains, begin
+        super().__init__(rounds=rounds, seconds=seconds)
+        self._args, self._threads, self._trains, self._begin = args, threads, trains, begin
+
+    def _examples_of(self, models: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        return dict.fromkeys(models, self._args)
 
     def _around(self, model: Model) -> AbstractContextManager[None]:
         return _mode(model, self._trains)
@@ -181,8 +194,6 @@ def measure(
 ) -> Measured:
     """Run what `target` names in all ways, in turns; `begin(name, turns)` is told whose turn begins, of how many."""
     function, args = called_target(target, inputs)
-    if not args:
-        raise TinyTorchError(f"{target} takes no arguments; wrap what is to be timed in a function of tensors")
     made = function if isinstance(function, Compiled) else compile(function)
     trains = _trains(made, args)
     eager = plain(function)
@@ -192,7 +203,7 @@ def measure(
         notes = _too_long(models, args, trains)
         models |= dict.fromkeys(threads, made)
         turns = len(models) * (rounds + 1)
-        bench = _InTurns(threads, trains, lambda name: begin(name, turns), args, rounds=rounds, seconds=seconds)
+        bench = _InTurns(args, threads, trains, lambda name: begin(name, turns), rounds, seconds)
         compared = bench.compare_models(models, ["latency", "memory"], _EAGER)
         return Measured(target, inputs, compared, threads, dict(_reports(made, threads)), notes)
 
@@ -209,7 +220,7 @@ def _too_long(models: dict[str, Any], args: tuple[Tensor, ...], trains: bool) ->
     """Leave the interpreter out where a call takes long; a line that says so."""
     model = models[_INTERPRETER]
     with _mode(model, trains):
-        (once,) = time_calls(lambda: model(*args), 1, 0, _LONG)
+        once = min(time_calls(lambda: model(*args), 2, 0, _LONG))  # the first call traces, too
     if once <= _LONG:
         return ()
     del models[_INTERPRETER]

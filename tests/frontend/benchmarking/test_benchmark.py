@@ -106,6 +106,10 @@ def test_several_inputs() -> None:
         {"product": lambda a, b: a @ b}, ["latency", "flops", "memory"]
     )
     assert found["product"].figures["flops"] == 2 * 4 * 4 * 3 and found.samples == 4
+    number = tt.Benchmark(example=tt.tensor(2.0), rounds=2, seconds=1e-4).compare_models(
+        [lambda x: x * x], ["throughput"]
+    )
+    assert number.samples == 1
     batches = [((tt.tensor(x), tt.ones(3, 2)), tt.tensor([0, 0, 0, 0]))]
     assert quick(batches).compare_models([lambda a, b: a @ b], ["accuracy"]).results[0].figures["accuracy"] == 1
 

@@ -108,7 +108,7 @@ class Benchmark:
                 stack.enter_context(self._around(model))
             figures = {name: self._untimed(name, model, chosen, examples[name]) for name, model in found.items()}
             times = self._timed(found, examples) if names.intersection(TIMED) else {}
-        samples = {name: samples_in(example) for name, example in examples.items()}
+        samples = {name: _samples_in(example) for name, example in examples.items()}
         results = [self._result(name, figures[name], times, first, samples[name], names) for name in found]
         notes = ["energy: this machine shows no counter that can be read, so none was measured"]
         absent = "energy" in names and all(r.figures["energy"] is None for r in results)
@@ -249,6 +249,11 @@ def _inputs(example: Any) -> tuple[Any, ...]:
     if not made or not isinstance(made[0], Tensor):
         raise arguments.wrong_type(_WHAT, "example", "a tensor, an array, or a tuple of inputs", example)
     return made
+
+
+def _samples_in(example: tuple[Any, ...]) -> int:
+    """One, where there is no axis of samples."""
+    return samples_in(example) if example and getattr(example[0], "shape", ()) else 1
 
 
 def _parameters(model: Model) -> int | None:
