@@ -28,6 +28,7 @@ from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.profiling.latency import time_calls
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.titles import phase_of
 from tinytorch.ir.units import count, duration, size
 from tinytorch.report import Report
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
@@ -194,7 +195,7 @@ def measure(
 ) -> Measured:
     """Run what `target` names in all ways, in turns; `begin(name, turns)` is told whose turn begins, of how many."""
     function, args = called_target(target, inputs)
-    made = function if isinstance(function, Compiled) else compile(function)
+    made = function if isinstance(function, Compiled) else compile(function, backend="llvm")
     trains = _trains(made, args)
     eager = plain(function)
     with _kept_threads() as most:
@@ -213,7 +214,7 @@ def _trains(made: Compiled, args: tuple[Tensor, ...]) -> bool:
     if isinstance(plain(made), Module):
         return False
     made(*args)
-    return any(kernel.phase in ("backward", "update") for kernel in made.explain().kernels)
+    return any(phase_of(node) != "forward" for node in made.traced_graph.nodes)
 
 
 def _too_long(models: dict[str, Any], args: tuple[Tensor, ...], trains: bool) -> tuple[str, ...]:
