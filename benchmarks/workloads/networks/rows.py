@@ -17,9 +17,8 @@ from benchmarks.workloads.networks.inference import (
     torch_compile_infer,
     torch_infer,
 )
-from benchmarks.workloads.networks.training import CHECKED, Training
+from benchmarks.workloads.networks.training import ATOL, CHECKED, RTOL, Training
 
-RTOL, ATOL = 5e-3, 0.1  # of how far parameters have moved, as shares of that
 _AIM = Targets(best=1.5, done=0.85)
 
 INFERENCE = {

@@ -25,6 +25,7 @@ from benchmarks.workloads.networks.shapes import Shapes, Size, parameters, shape
 from benchmarks.workloads.networks.torch_layers import TorchLayers
 
 Array = NDArray[Any]
+RTOL, ATOL = 5e-3, 0.1  # of how far parameters have moved, as shares of that
 CHECKED = 2  # steps behind which the contestants are compared
 BATCHES = 2  # different ones, in turn
 SHADOWS = 4
@@ -69,6 +70,12 @@ class Training:
 
 
 def moved(start: Sequence[Array], now: Sequence[Array], losses: Sequence[float]) -> Arrays:
+    """How far parameters have moved, with the losses on the way."""
+    return shadows(start, now) | {"losses": np.array(losses[:CHECKED])}
+
+
+def shadows(start: Sequence[Array], now: Sequence[Array]) -> Arrays:
+    """How far parameters have moved: for each, the change on a few random directions, as shares of its length."""
     changes = [np.asarray(b) - a for a, b in zip(start, now, strict=True)]
     lengths = [float(np.sqrt(np.mean(change.astype(np.float64) ** 2))) for change in changes]
     generator = np.random.default_rng(11)
@@ -76,7 +83,7 @@ def moved(start: Sequence[Array], now: Sequence[Array], losses: Sequence[float])
     for i, (change, length) in enumerate(zip(changes, lengths, strict=True)):
         signs = generator.integers(0, 2, (SHADOWS, change.size), np.int8) * 2 - 1
         found[f"{i}"] = signs @ (change.reshape(-1) / (length * change.size**0.5))
-    return found | {"lengths": np.log(np.array(lengths)), "losses": np.array(losses[:CHECKED])}
+    return found | {"lengths": np.log(np.array(lengths))}
 
 
 def tinytorch_train(what: Training, compiled: bool = True) -> Case:
