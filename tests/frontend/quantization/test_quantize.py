@@ -137,10 +137,10 @@ def test_choices_by_layer_and_the_table() -> None:
     )
     table = tt.quantize(model, layers={"0": None, "2": {"weight_bits": 7}}).sensitivity
     assert [(row.name, row.form, row.reason) for row in table] == [
-        ("0", "fp32", "as asked for"), ("2", "int8, dynamic", ""), ("3", "fp32", "no integer form"),
+        ("0", "fp32", "as asked for"), ("2", "int8, dynamic, W7A8", ""), ("3", "fp32", "no integer form"),
         ("5", "int8, dynamic", ""),
     ]  # fmt: skip
-    assert table["2"].bytes_before == 4 * 72 and table["2"].bytes_after == 64 + 3 * 4 * 8
+    assert table["2"].bytes_before == 4 * 72 and table["2"].bytes_after == 64 + 3 * 4 * 8 + 2
     text = str(table)
     assert "as asked for" in text and "Conv1d" in text and text.count("\n") == 7
     assert tt.quantize(model, layers={"2": {"weight_bits": 7}})[2].weight_int8.numpy().max() <= 63
@@ -166,6 +166,52 @@ def test_measured_times_decide() -> None:
         assert (row.form == "fp32") == (row.seconds_int8 > row.seconds_fp32)
         assert (row.reason == "int8 is slower") == (row.form == "fp32")
     assert "µs" in str(quantized.sensitivity)
+
+
+AUTO = {"weight_bits": "auto", "activation_bits": "auto", "measure": True}
+FORMS = ("W8A8", "W8A7", "W7A8", "W7A7")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "max_error", "form"),
+    [
+        ((9, 8, 7, 5, 6), 0.1, "int8, static, W7A8"),
+        ((9, 5.2, 7, 5, 6), 0.1, "int8, static"),  # nearly as fast, and more precise
+        ((9, 8, 7, 5, 6), 0.011, "int8, static"),  # the others round too much
+        ((4, 8, 7, 5, 6), 0.1, "fp32"),
+    ],
+)
+def test_the_fastest_numbers_of_bits(
+    monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, ...], max_error: float, form: str
+) -> None:
+    def seconds_of(layers: tuple[tt.Module, ...], x: tt.Tensor) -> list[float]:
+        known = dict(zip(FORMS, seconds[1:], strict=True))
+        return [known.get(getattr(layer, "precision", ""), seconds[0]) for layer in layers]
+
+    monkeypatch.setattr("tinytorch.frontend.quantization.conversion.seconds_of", seconds_of)
+    model, x = tt.Sequential(tt.Linear(12, 30, generator=tt.Generator(0))), numbers(50, 12)
+    row = tt.quantize(model, x, **AUTO, max_error=max_error).sensitivity["0"]
+    assert (row.form, row.seconds_fp32) == (form, seconds[0])
+    assert row.error is not None and row.error <= max_error
+    fixed = tt.quantize(model, x, measure=True, layers={"0": {"weight_bits": 7, "activation_bits": 7}}).sensitivity["0"]
+    assert fixed.seconds_int8 == 6  # what is asked for is not tried in other forms
+
+
+def test_numbers_of_bits_are_measured_and_kept_in_files(tmp_path: Path) -> None:
+    model, x = mlp(), numbers(50, 12)
+    automatic = tt.quantize(model, x, **AUTO, layers={"0": {"activation_bits": 7}})
+    assert all(row.seconds_fp32 is not None for row in automatic.sensitivity)
+    for data in (x, None):
+        layers = {"0": {"activation_bits": 7}, "2": {"weight_bits": 7}}
+        quantized = tt.quantize(model, data, scheme="symmetric", layers=layers)
+        tt.save(quantized.state_dict(), tmp_path / "q")
+        restored = tt.load_quantized(model, tt.load(tmp_path / "q"))
+        assert [restored[i].precision for i in (0, 2)] == ["W8A7", "W7A8"] and restored[0].scheme == "symmetric"
+        assert np.array_equal(restored(10 * x).numpy(), quantized(10 * x).numpy())
+    state = quantized.state_dict()
+    del state["0.input_bits"]
+    with pytest.raises(tt.TinyTorchError, match=r"no number 0\.input_bits"):
+        tt.load_quantized(model, state)
 
 
 def test_what_calibration_does_not_reach_is_named() -> None:
@@ -250,6 +296,8 @@ BAD = {
     "no such layer": (lambda m: tt.quantize(m, layers={"7": None}), "no layer '7'"),
     "no such setting": (lambda m: tt.quantize(m, layers={"0": {"bits": 3}}), "setting of layer '0'"),
     "bits": (lambda m: tt.quantize(m, weight_bits=5), "8 or 7"),
+    "automatic bits without time": (lambda m: tt.quantize(m, weight_bits="auto"), "needs measure=True"),
+    "automatic bits of training": (lambda m: tt.prepare_qat(m, weight_bits="auto"), "weight_bits is an integer"),
     "method": (lambda m: tt.quantize(m, method="kl"), "method is"),
     "percentile": (lambda m: tt.quantize(m, percentile=40), "above 50"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,14 @@ from tinytorch.frontend.quantization.sensitivity import (
     relative_error,
     seconds_of,
 )
-from tinytorch.frontend.quantization.settings import Settings
+from tinytorch.frontend.quantization.settings import Settings, choices
 from tinytorch.frontend.spatial import Conv2d
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 _BOUND, _BOUND_INT4 = 0.1, 0.2  # of errors, where the user names none
+_NEARLY = 1.05  # times the shortest time: among such forms the most precise is taken
 RESULT = " (result)"  # behind the name of a module whose results are meant
 
 
@@ -55,8 +57,8 @@ def quantize(
     calibration_data: Any = None,
     *,
     mode: str | None = None,
-    weight_bits: int = 8,
-    activation_bits: int = 8,
+    weight_bits: int | str = 8,
+    activation_bits: int | str = 8,
     scheme: str = "affine",
     method: str = "minmax",
     percentile: float = 99.99,
@@ -76,7 +78,8 @@ def quantize(
 
     - `calibration_data`: a tensor, or batches one after the other, as of a `DataLoader`. Of a batch that is a tuple or
       a list, the first item is given to the model; `forward(model, batch)` calls it in another way.
-    - `weight_bits`, `activation_bits`: 8, or 7, which some machines multiply faster (see `affine`).
+    - `weight_bits`, `activation_bits`: 8, or 7, which some machines multiply faster (see `affine`), or "auto": for each
+      layer what is fastest within `max_error`, which needs `measure`.
     - `scheme` of activations: "affine", from their least to their largest, or "symmetric" around 0.
     - `method`, `percentile`: which range static activations have: "minmax", "percentile" or "mse" (see `ranges`). With
       "mse" the ranges of weights are those of least error, too.
@@ -87,7 +90,7 @@ def quantize(
       the range that they have on `calibration_data`): sums beside layers then read bytes instead of floats.
     - `max_error`: a layer whose error, relative to its results, is larger stays in floats. By default 0.1, and 0.2 for
       weights of four bits; with math.inf none does.
-    - `measure`: time each layer as machine code in both forms; one that is slower in int8 stays in floats.
+    - `measure`: time each layer as machine code in each form; one that is slower in int8 stays in floats.
 
     Batch normalisation behind a layer in a `Sequential` is multiplied into its weights first. What became of each layer
     and why stands in `sensitivity` of the result, a table when printed. Layers of weights that have no integer form
@@ -99,23 +102,29 @@ def quantize(
     _check(model, mode, calibration_data, measure)
     if outputs and calibration_data is None:
         raise TinyTorchError("quantize: outputs need calibration_data, which show their ranges", user_loc())
-    settings = Settings(weight_bits, activation_bits, scheme, method, percentile, weight_only, group_size)
+    values = {
+        "weight_bits": weight_bits, "activation_bits": activation_bits, "scheme": scheme, "method": method,
+        "percentile": percentile, "weight_only": weight_only, "group_size": group_size,
+    }  # fmt: skip
     if max_error is not None:
         arguments.positive("quantize", "max_error", max_error)
     made = copy.deepcopy(model).eval()
     separate_projections(made)
     fold_norms(made)
     found = quantizable_layers(made)
-    choices = choices_of("quantize", found, settings, layers or {})
+    chosen = choices_of("quantize", found, partial(choices, values), layers or {})
+    if not measure and any(each is not None and len(each) > 1 for each in chosen.values()):
+        raise TinyTorchError('quantize: "auto" needs measure=True, which finds the fastest numbers of bits', user_loc())
     blocks = named_outputs(made, outputs)
     seen, given = {}, {}
     if calibration_data is not None:
         seen, given = calibrate(made, found, blocks, calibration_data, forward)
     static = (calibration_data is not None) if mode is None else mode == "static"
     converter = _Converter(static, seen, max_error, measure)
-    rows = [converter.convert(name, layer, choices[name]) for name, layer in found.items()]
+    rows = [converter.convert(name, layer, chosen[name]) for name, layer in found.items()]
     rows += [_kept(name, module, "no integer form") for name, module in made.named_modules() if is_other(module, found)]
-    rows += [converter.round_output(name, module, settings, given.get(name)) for name, module in blocks.items()]
+    first = choices(values, "", {})[0]
+    rows += [converter.round_output(name, module, first, given.get(name)) for name, module in blocks.items()]
     places = {name: i for i, (name, _) in enumerate(made.named_modules())}
     result = replaced(made, converter.made)
     result.sensitivity = Sensitivity(tuple(sorted(rows, key=lambda row: places[row.name.removesuffix(RESULT)])))
@@ -158,10 +167,12 @@ class _Converter:
         self.made: dict[int, Module] = {}
         self._known: dict[tuple[int, int], QuantizedWeights] = {}  # by weights that layers share
 
-    def convert(self, name: str, layer: Any, settings: Settings | None) -> LayerSensitivity:
-        """Enter the quantized form of a layer, unless it stays as it is; what there is to say of it."""
-        if settings is None:
+    def convert(self, name: str, layer: Any, choices: tuple[Settings, ...] | None) -> LayerSensitivity:
+        """Enter the quantized form of a layer, of these the fastest, unless it stays as it is; what there is to say of
+        it."""
+        if choices is None:
             return _kept(name, layer, "as asked for")
+        settings = choices[0]
         weight = as_array(layer.weight).astype(np.float32)
         require_numbers("quantize", f"weight of {name or 'the model'}", weight)
         if settings.weight_only and isinstance(layer, Conv2d):
@@ -171,29 +182,35 @@ class _Converter:
             return _kept(name, layer, f"sums of {products:,} products may not fit into i32")
         seen = self.seen.get(name)
         if isinstance(layer, QuantizationAware):
-            settings = layer.settings
+            choices = (layer.settings,)
         elif self.static and not settings.weight_only and not isinstance(layer, Embedding):
             if seen is None:
                 return _kept(name, layer, "calibration did not reach it")
             if not seen.range.varies:
                 return _kept(name, layer, "its input was 0 throughout calibration")
-        new = self._quantized(layer, settings, seen)
         first = None if seen is None else seen.first
-        error = relative_error(as_array(new.weight), weight) if first is None else error_on(layer, new, first)
-        bound = self.max_error or (_BOUND_INT4 if isinstance(new, Int4Linear) else _BOUND)
-        if not error <= bound:
-            return _kept(name, layer, f"its error is above {bound:.2%}", error=error)
-        times: list[Any] = [None, None]
+        if first is None or settings.weight_only or isinstance(layer, Embedding):
+            choices = choices[:1]  # nothing to time, or nothing that is faster
+        forms = [self._quantized(layer, each, seen) for each in choices]
+        errors = [
+            relative_error(as_array(new.weight), weight) if first is None else error_on(layer, new, first)
+            for new in forms
+        ]
+        bound = self.max_error or (_BOUND_INT4 if isinstance(forms[0], Int4Linear) else _BOUND)
+        fit = [(new, error) for new, error in zip(forms, errors, strict=True) if error <= bound]
+        if not fit:
+            return _kept(name, layer, f"its error is above {bound:.2%}", error=errors[0])
+        at, times = 0, {}
         if self.measure and first is not None:
-            times = seconds_of((layer, new), first)
-            if times[1] > times[0]:
-                known = {"error": error, "seconds_fp32": times[0], "seconds_int8": times[1]}
-                return _kept(name, layer, "int8 is slower", **known)
+            fp32, *int8 = seconds_of((layer, *(new for new, _ in fit)), first)
+            at = next(i for i, seconds in enumerate(int8) if seconds <= _NEARLY * min(int8))
+            times = {"seconds_fp32": fp32, "seconds_int8": int8[at]}
+            if int8[at] > fp32:
+                return _kept(name, layer, "int8 is slower", error=fit[at][1], **times)
+        new, error = fit[at]
         new.take_hooks(layer)
         self.made[id(layer)] = new
-        return LayerSensitivity(
-            name, type(layer).__name__, new.form, "", error, _bytes(layer), _bytes(new), times[0], times[1]
-        )
+        return LayerSensitivity(name, type(layer).__name__, new.form, "", error, _bytes(layer), _bytes(new), **times)
 
     def round_output(self, name: str, module: Module, settings: Settings, given: Seen | None) -> LayerSensitivity:
         """Have a module round its results to bytes, unless that hurts; what there is to say of it."""

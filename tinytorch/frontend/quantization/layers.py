@@ -88,6 +88,8 @@ class QuantizedProducts(QuantizedWeights):
     def _set_up(self, shape: tuple[int, ...], bias: bool, settings: Settings) -> None:
         self._hold_weights(shape, settings.weight_bits)
         self.activation_bits, self.scheme = settings.activation_bits, settings.scheme
+        self.register_buffer("input_bits", Tensor(np.uint8(settings.activation_bits)))  # for `load_quantized`, as is
+        self.register_buffer("input_symmetric", Tensor(np.bool_(settings.symmetric)))
         self.register_buffer("bias", zeros(shape[0]) if bias else None)
         self.register_buffer("input_scale", None)
         self.register_buffer("input_zero_point", None)
@@ -117,7 +119,13 @@ class QuantizedProducts(QuantizedWeights):
     @property
     def form(self) -> str:
         """Of the layer, as tables name it."""
-        return f"int8, {'static' if self.is_static else 'dynamic'}"
+        form = f"int8, {'static' if self.is_static else 'dynamic'}"
+        return form if self.precision == "W8A8" else f"{form}, {self.precision}"
+
+    @property
+    def precision(self) -> str:
+        """The numbers of bits, as tables name them: "W7A8" is weights of 7 bits by activations of 8."""
+        return f"W{self.weight_bits}A{self.activation_bits}"
 
     def _activations(self, x: Tensor, axes: tuple[int, ...]) -> Activations:
         """x as integers: by the scale that is given, or on the fly by one for each part along `axes`."""

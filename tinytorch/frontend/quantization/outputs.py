@@ -31,6 +31,7 @@ class QuantizedOutput(Module):
     def __init__(self, activation_bits: int = 8, shifted: bool = False) -> None:
         super().__init__()
         self.activation_bits = activation_bits
+        self.register_buffer("bits", Tensor(np.uint8(activation_bits)))  # for `load_quantized`
         self.register_buffer("scale", zeros(()))
         self.register_buffer("zero_point", zeros((), dtype="i32") if shifted else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from tinytorch.frontend.attention.pytorch import MultiheadAttention
@@ -12,7 +12,6 @@ from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.tracked import attributes_of
 from tinytorch.frontend.quantization.aware import QuantizationAwareConv2d, QuantizationAwareLinear
-from tinytorch.frontend.quantization.settings import Settings
 from tinytorch.frontend.spatial import Conv2d
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -44,20 +43,21 @@ def is_other(module: Module, found: Mapping[str, Module]) -> bool:
     return own and not any(module is layer for layer in found.values())
 
 
-def choices_of(
-    what: str, found: Mapping[str, Module], settings: Settings, layers: Mapping[str, Mapping[str, Any] | None]
-) -> dict[str, Settings | None]:
+def choices_of[T](
+    what: str,
+    found: Mapping[str, Module],
+    chosen: Callable[[str, Mapping[str, Any]], T],
+    layers: Mapping[str, Mapping[str, Any] | None],
+) -> dict[str, T | None]:
+    """For each layer, what is `chosen` for its name and the changes that `layers` has for it; None is None."""
     unknown = [name for name in layers if name not in found]
     if unknown:
         known = ", ".join(map(repr, found)) or "none"
         raise TinyTorchError(
             f"{what}: the model has no layer {unknown[0]!r} with an integer form; it has {known}", user_loc()
         )
-    chosen: dict[str, Settings | None] = {}
-    for name in found:
-        changes = layers.get(name, {})
-        chosen[name] = None if changes is None else settings.changed(name, changes)
-    return chosen
+    changes = {name: layers.get(name, {}) for name in found}
+    return {name: None if each is None else chosen(name, each) for name, each in changes.items()}
 
 
 def replaced(model: Module, made: Mapping[int, Module]) -> Any:

@@ -46,7 +46,7 @@ def prepare_qat(
     known = (Embedding, QuantizationAware)
     found = {name: layer for name, layer in quantizable_layers(made).items() if not isinstance(layer, known)}
     aware: dict[int, Module] = {}
-    for name, chosen in choices_of("prepare_qat", found, settings, layers or {}).items():
+    for name, chosen in choices_of("prepare_qat", found, settings.changed, layers or {}).items():
         layer = found[name]
         if chosen is not None:
             kind = QuantizationAwareLinear if isinstance(layer, Linear) else QuantizationAwareConv2d

@@ -28,19 +28,17 @@ from tinytorch.ir.ops.int4 import RUN
 State = Mapping[str, Any]
 
 
-def load_quantized(model: Module, state_dict: State, *, activation_bits: int = 8, scheme: str = "affine") -> Any:
+def load_quantized(model: Module, state_dict: State) -> Any:
     """A copy of `model`, which is one of floats, quantized as the model was whose `state_dict()` this is, with its
-    values. Which layers are quantized, how, and which norms are in their weights, is what names the state has.
+    values. Which layers are quantized, how, and which norms are in their weights, is what the state has.
 
-    `activation_bits` and `scheme` are those that `quantize` was given; a state does not have them. `model` stays as it
-    is. TinyTorchError if it is not the model that was quantized.
+    `model` stays as it is. TinyTorchError if it is not the model that was quantized.
 
         tt.save(tt.quantize(model, data).state_dict(), "model.st")
         quantized = tt.load_quantized(model, tt.load("model.st"))
     """
     arguments.instance("load_quantized", "model", model, Module)
     arguments.instance("load_quantized", "state_dict", state_dict, Mapping)
-    settings = Settings(8, activation_bits, scheme)
     made = copy.deepcopy(model).eval()
     separate_projections(made)
     for container, path, layer_name, name in foldable_norms(made):
@@ -49,15 +47,16 @@ def load_quantized(model: Module, state_dict: State, *, activation_bits: int = 8
             setattr(container, name, Identity())
     new: dict[int, Module] = {}
     for name, layer in quantizable_layers(made).items():
-        form = _form(layer, name, state_dict, settings)
+        form = _form(layer, name, state_dict)
         if form is not None:
             new[id(layer)] = form.eval()
     if not new:
         raise TinyTorchError("load_quantized: the state has no quantized layer of the model", user_loc())
     for name, module in list(made.named_modules()):
-        if join(name, f"{NAME}.scale") in state_dict:
-            shifted = join(name, f"{NAME}.zero_point") in state_dict
-            attach(module, QuantizedOutput(activation_bits, shifted).eval())
+        output = join(name, NAME)
+        if join(output, "scale") in state_dict:
+            bits = _number(state_dict, join(output, "bits"))
+            attach(module, QuantizedOutput(bits, join(output, "zero_point") in state_dict).eval())
     result = replaced(made, new)
     result.load_state_dict(state_dict)
     return result
@@ -69,7 +68,7 @@ def _give_bias(layer: Any) -> None:
         layer.bias = Parameter(Tensor(np.zeros(layer.weight.shape[0], as_array(layer.weight).dtype)))
 
 
-def _form(layer: Any, name: str, state: State, settings: Settings) -> Any:
+def _form(layer: Any, name: str, state: State) -> Any:
     """A layer of the kind that the state has under this name, its values still to come; None for one of floats."""
     packed = state.get(join(name, "weight_int4"))
     if packed is not None and isinstance(layer, Linear):
@@ -81,9 +80,10 @@ def _form(layer: Any, name: str, state: State, settings: Settings) -> Any:
     if integers is None:
         return None
     bits = 7 if np.abs(as_array(integers).astype(np.int16)).max(initial=0) < 64 else 8
-    settings = settings.changed(name, {"weight_bits": bits})
     if isinstance(layer, Embedding):
-        return QuantizedEmbedding.like(layer, settings)
+        return QuantizedEmbedding.like(layer, Settings(bits))
+    scheme = "symmetric" if _number(state, join(name, "input_symmetric")) else "affine"
+    settings = Settings(bits, _number(state, join(name, "input_bits")), scheme)
     kind: Any = QuantizedLinear if isinstance(layer, Linear) else QuantizedConv2d
     made = kind.like(layer, settings, join(name, "bias") in state)
     if join(name, "input_scale") in state:
@@ -91,6 +91,14 @@ def _form(layer: Any, name: str, state: State, settings: Settings) -> Any:
     if join(name, "input_zero_point") in state:
         made.input_zero_point = Tensor(np.int32(0))
     return made
+
+
+def _number(state: State, name: str) -> int:
+    """The only element of what the state has under this name."""
+    value = None if name not in state else as_array(state[name])
+    if value is None or value.size != 1:
+        raise TinyTorchError(f"load_quantized: the state has no number {name}", user_loc())
+    return int(value.item())
 
 
 def _group_size(name: str, packed: Any, state: State) -> int:

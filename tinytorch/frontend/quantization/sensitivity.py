@@ -22,7 +22,8 @@ _ROUNDS, _LEAST_SECONDS = 7, 0.002  # interleaved rounds, each of so long at lea
 
 @dataclass(frozen=True)
 class LayerSensitivity:
-    """A layer: its name and class, its form afterwards ("int8, static", "fp32", …), and why, where that is fp32.
+    """A layer: its name and class, its form afterwards ("int8, static", "fp32", …; "W7A8": weights of 7 bits by
+    activations of 8), and why, where that is fp32.
 
     `error` is that of the quantized layer's results relative to those of the layer, both as root mean squares, on the
     first batch of calibration; without calibration data that of its weights. `bytes` are those of its parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any, Self
 
 from tinytorch.frontend import arguments
@@ -11,6 +12,8 @@ from tinytorch.frontend.quantization.int4 import checked_group_size
 from tinytorch.frontend.quantization.ranges import METHODS
 
 SCHEMES = ("affine", "symmetric")
+AUTO = "auto"  # for numbers of bits: that which is fastest
+_BITS = ("weight_bits", "activation_bits")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Settings:
     group_size: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("weight_bits", "activation_bits"):
+        for name in _BITS:
             bits = arguments.integer("quantize", name, getattr(self, name))
             if bits not in (7, 8):
                 raise arguments.wrong_value("quantize", name, "8 or 7", bits)
@@ -46,10 +49,20 @@ class Settings:
 
     def changed(self, name: str, changes: Mapping[str, Any]) -> Self:
         """The same with other values of some fields, as they are given for the layer `name`."""
-        known = [field.name for field in fields(self)]
-        for key in changes:
-            if key not in known:
-                raise arguments.wrong_value(
-                    "quantize", f"a setting of layer {name!r}", f"one of {', '.join(known)}", key
-                )
-        return replace(self, **changes)
+        return replace(self, **_known(name, changes))
+
+
+def choices(values: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> tuple[Settings, ...]:
+    """Settings of these values, with changes for the layer `name`: one for each number of bits that "auto" leaves open,
+    the most precise first."""
+    values = {**values, **_known(name, changes)}
+    bits = [(8, 7) if values[key] == AUTO else (values[key],) for key in _BITS]
+    return tuple(Settings(**{**values, **dict(zip(_BITS, chosen, strict=True))}) for chosen in product(*bits))
+
+
+def _known(name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = [field.name for field in fields(Settings)]
+    for key in changes:
+        if key not in known:
+            raise arguments.wrong_value("quantize", f"a setting of layer {name!r}", f"one of {', '.join(known)}", key)
+    return changes
