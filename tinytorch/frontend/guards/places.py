@@ -9,15 +9,42 @@ import types
 from pathlib import Path
 from typing import Any
 
+_NAME = __name__.partition(".")[0]
 PACKAGE = str(Path(__file__).resolve().parent.parent.parent)
+_SITES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
 _FOREIGN = tuple(path + os.sep for path in _INSTALLED)
 _NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Python's, but with the user's attributes
+_unused: dict[str, int] = {}  # by an installed package: how many modules were loaded when none used this one, or 0
 
 
 def is_foreign_file(path: str) -> bool:
-    """Whether a file is not the user's. Code of notebooks and `exec` stands in no file and is."""
+    """Whether a file is not the user's. Code of notebooks and `exec` stands in no file and is; so is that of an
+    installed package that uses this one, as a package of models does."""
+    if path.startswith(PACKAGE + os.sep):
+        return True
+    for site in _SITES:
+        if site in path:
+            return not _uses_tensors(path.rpartition(site)[2].partition(os.sep)[0].removesuffix(".py"))
     return path.startswith((*_FOREIGN, "<frozen"))
+
+
+def _uses_tensors(package: str) -> bool:
+    """Whether a module of a package that was loaded has something of this package among its variables."""
+    loaded = len(sys.modules)
+    if _unused.get(package) not in (0, loaded):
+        modules = [module for name, module in tuple(sys.modules.items()) if name.partition(".")[0] == package]
+        items = (item for module in modules for item in tuple(getattr(module, "__dict__", {}).values()))
+        _unused[package] = 0 if any(map(_is_ours, items)) else loaded
+    return not _unused[package]
+
+
+def _is_ours(item: Any) -> bool:
+    if isinstance(item, types.ModuleType):
+        name = item.__name__
+    else:
+        name = item.__module__ if isinstance(item, (type, types.FunctionType)) else None
+    return isinstance(name, str) and name.partition(".")[0] == _NAME
 
 
 def is_package_code(code: types.CodeType) -> bool:
@@ -44,7 +71,7 @@ def _is_foreign_module(module: types.ModuleType) -> bool:
 
 def is_package(kind: type) -> bool:
     """Whether a class is of this package."""
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0] and is_foreign(kind)
+    return kind.__module__.partition(".")[0] == _NAME and is_foreign(kind)
 
 
 def is_namespace(kind: type) -> bool:
