@@ -1,4 +1,4 @@
-"""The whole course, as a learner goes through it: `python tests/course/walk.py [FOLDER] [--modules 01 02] [--smoke]`.
+"""The whole course, as a learner goes through it: `python tests/course/walk.py [FOLDER] [--milestones 1] [--smoke]`.
 
 In an empty folder (a temporary one by default) it makes a virtual environment, installs the checkout with its extra
 `course`, and there starts, solves (the solution is pasted into the notebook) and completes each module; then it runs
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -29,21 +30,21 @@ def main() -> int:
         paste(*options.paste)
         return 0
     if options.folder:
-        return walk(options.folder.resolve(), options.modules, options.smoke)
+        return walk(options.folder.resolve(), options.milestones, options.smoke)
     with tempfile.TemporaryDirectory() as folder:
-        return walk(Path(folder), options.modules, options.smoke)
+        return walk(Path(folder), options.milestones, options.smoke)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The whole course, as a learner goes through it.")
     parser.add_argument("folder", type=Path, nargs="?", help="an empty folder, a temporary one by default")
-    parser.add_argument("--modules", nargs="+", help="numbers of modules, instead of all and the milestones")
+    parser.add_argument("--milestones", nargs="*", choices=MILESTONES, default=MILESTONES, help="1 and 2 by default")
     parser.add_argument("--smoke", action="store_true", help="a few steps of the milestones, and no criterion")
     parser.add_argument("--paste", nargs=2, metavar=("NUMBER", "NOTEBOOK"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def walk(folder: Path, chosen: list[str] | None, smoke: bool) -> int:
+def walk(folder: Path, milestones: Sequence[str], smoke: bool) -> int:
     start = time.monotonic()
     work = folder / "work"
     work.mkdir(parents=True)  # fails where there is one: a walk begins with nothing
@@ -60,13 +61,13 @@ def walk(folder: Path, chosen: list[str] | None, smoke: bool) -> int:
         python, tito = programs / "python", programs / "tito"
         run(python, "-m", "pip", "install", "--quiet", f"{CHECKOUT}[course]")
         run(tito, "setup")
-        for number, name in modules(chosen):
+        for number, name in modules():
             run(tito, "module", "start", number)
             run(python, __file__, "--paste", number, work / "notebooks" / f"{name}.ipynb")
             run(tito, "module", "complete", number)
         run(tito, "module", "status")
         run(tito, "checkpoint", "run", "all")
-        for milestone in () if chosen else MILESTONES:
+        for milestone in milestones:
             run(tito, "milestone", "run", milestone, *(["--smoke"] if smoke else []))
     except subprocess.CalledProcessError as error:
         print(f"\nended with status {error.returncode}: {' '.join(map(str, error.cmd))}", file=sys.stderr)
@@ -75,11 +76,10 @@ def walk(folder: Path, chosen: list[str] | None, smoke: bool) -> int:
     return 0
 
 
-def modules(chosen: list[str] | None) -> list[tuple[str, str]]:
+def modules() -> list[tuple[str, str]]:
     """Numbers and names of notebooks, in order."""
     course = tomllib.loads((CHECKOUT / "lessons" / "course.toml").read_text(encoding="utf-8"))
-    all_ = [(f"{m['number']:02}", f"{m['number']:02}_{m['name']}") for m in course["module"]]
-    return [entry for entry in all_ if chosen is None or entry[0] in chosen]
+    return [(f"{m['number']:02}", f"{m['number']:02}_{m['name']}") for m in course["module"]]
 
 
 def paste(number: str, notebook: str) -> None:

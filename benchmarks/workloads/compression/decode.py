@@ -95,7 +95,10 @@ def _held(shape: Shape) -> list[NDArray[np.float32]]:
 # Bytes of a weight; four bits have a scale of 16 for 32 of them.
 _BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5 + 2 / 32}
 _FASTER = {"bf16": 1.5, "int8": 3.3, "int4": 4.95}  # aimed at, out of cache, over f32; four bits 1.5 × over bytes
-_TOLERANCE = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.1, "int4": 0.5}  # logits have a spread of about 1
+# Logits have a spread of about 1. Rounding normal weights to four bits, 32 to a scale, makes an error of 9 % in each
+# product; those of the ten products of the wide model's five layers add up to a spread of 0.2, the largest of 65 to 4.5
+# times as much.
+_TOLERANCE = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.1, "int4": 0.9}
 
 
 def _register(name: str, shape: Shape, form: Form) -> None:

@@ -52,7 +52,7 @@ def test_training_then_integers(compiled: bool) -> None:
     quantized = tt.quantize(model)
     assert quantized[0].is_static and quantized[0].weight_bits == 7
     assert difference(quantized(tt.tensor(x)), model(tt.tensor(x))) < 1e-2
-    assert [row.form for row in quantized.sensitivity] == ["int8, static"] * 2
+    assert [row.form for row in quantized.sensitivity] == ["int8, static, W7A8"] * 2
 
 
 def test_norms_behind_prepared_layers_are_folded() -> None:

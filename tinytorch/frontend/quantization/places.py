@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tinytorch.frontend.attention.pytorch import MultiheadAttention
 from tinytorch.frontend.embeddings import Embedding
@@ -16,6 +16,7 @@ from tinytorch.frontend.spatial import Conv2d
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
+T = TypeVar("T")
 _KINDS = (Linear, Conv2d, Embedding, QuantizationAwareLinear, QuantizationAwareConv2d)
 
 
@@ -43,7 +44,7 @@ def is_other(module: Module, found: Mapping[str, Module]) -> bool:
     return own and not any(module is layer for layer in found.values())
 
 
-def choices_of[T](
+def choices_of(
     what: str,
     found: Mapping[str, Module],
     chosen: Callable[[str, Mapping[str, Any]], T],

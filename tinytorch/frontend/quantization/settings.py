@@ -56,8 +56,10 @@ def choices(values: Mapping[str, Any], name: str, changes: Mapping[str, Any]) ->
     """Settings of these values, with changes for the layer `name`: one for each number of bits that "auto" leaves open,
     the most precise first."""
     values = {**values, **_known(name, changes)}
-    bits = [(8, 7) if values[key] == AUTO else (values[key],) for key in _BITS]
-    return tuple(Settings(**{**values, **dict(zip(_BITS, chosen, strict=True))}) for chosen in product(*bits))
+    given = (values[key] for key in _BITS)
+    weights, activations = ((8, 7) if isinstance(bits, str) and bits == AUTO else (bits,) for bits in given)
+    others = {key: value for key, value in values.items() if key not in _BITS}
+    return tuple(Settings(*bits, **others) for bits in product(weights, activations))
 
 
 def _known(name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
