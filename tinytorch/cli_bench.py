@@ -273,7 +273,7 @@ def main(
         for path, text in ((json_file, json.dumps(found.as_json(), indent=1) + "\n"), (md_file, found.markdown())):
             if path is not None:
                 _write(path, text)
-                console.print(f"written to {path}")
+                typer.echo(f"written to {path}")
     except TinyTorchError as error:
         typer.echo(f"tinytorch: {type(error).__name__}: {error}", err=True)
         raise typer.Exit(2) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinytorch.compile import compile
@@ -77,22 +78,22 @@ def _cache() -> tuple[str, bool]:
         with tempfile.TemporaryFile(dir=code.path):
             pass
     except OSError as error:
-        return f"[red]{cache.folder()}: not writable ({error}): every process compiles anew[/]", False
-    return f"{code.path}: {len(sizes)} entries, {size(sum(sizes))}; writable", True
+        return f"[red]{escape(f'{cache.folder()}: not writable ({error})')}: every process compiles anew[/]", False
+    return f"{escape(str(code.path))}: {len(sizes)} entries, {size(sum(sizes))}; writable", True
 
 
 def _overlay(folder: Path) -> str:
     """The definitions that are a learner's."""
     from tinytorch.overlay import read
 
-    return f"{folder}: " + ", ".join(piece.path for piece in read(folder))
+    return escape(f"{folder}: ") + ", ".join(piece.path for piece in read(folder))
 
 
 def _data() -> str:
     chosen = os.environ.get("TINYTORCH_DATA")
     if not chosen:
         return "TINYTORCH_DATA is not set: data sets are downloaded to the cache folder"
-    return chosen if Path(chosen).is_dir() else f"[yellow]TINYTORCH_DATA={chosen} is no folder[/]"
+    return escape(chosen) if Path(chosen).is_dir() else f"[yellow]TINYTORCH_DATA={escape(chosen)} is no folder[/]"
 
 
 def _versions(names: tuple[str, ...]) -> str:
@@ -111,7 +112,7 @@ def _compiles() -> tuple[str, bool]:
     try:
         result = compile(lambda a: (a @ a.T).relu())(Tensor(x))
     except TinyTorchError as error:
-        return f"[red]fails: {error}[/]", False
+        return f"[red]fails: {escape(str(error))}[/]", False
     right = np.array_equal(result.numpy(), x @ x.T)
     return ("works", True) if right else ("[red]gives wrong numbers[/]", False)
 

@@ -39,7 +39,7 @@ HERE = Path()
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True, highlight=False)
+    return Console(soft_wrap=True, highlight=False, markup=False)
 
 
 def _told(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tinytorch.compilations import Compilation
@@ -51,6 +53,15 @@ def test_modules_are_as_deep_as_they_are_few() -> None:
     assert rows(text, "net.part") == 4 and "layer" not in text and "27%" in text
     flat = as_text(modules_table([kernel(i, module=f"layer{i}") for i in range(20)]))
     assert rows(flat, "layer") == 15 and "5 further ones take 15 µs" in flat
+
+
+def test_brackets_are_no_markup(tmp_path: Path) -> None:
+    file = tmp_path / "model.py"
+    file.write_text('h = layers[i](x, "[/INST]")\n')
+    whole = as_text(lines_table([LineCost(str(file), 1, 1e-6, 1, 1, (0,))]))
+    assert 'h = layers[i](x, "[/INST]")' in whole
+    assert "%[/b]" in as_text(refusals_table([Refusal("%[/b]", "[bold]sum", "[i]", "a.py:1", 8, 1)]))
+    assert "mode='[/x]'" in as_text(compilations_table([Compilation(1, "mode='[/x]'", "first call", 1.0, False)]))
 
 
 def test_lines_say_their_source_and_share() -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 from tinytorch.insight.graphs import DiffLine, pieces
 from tinytorch.insight.page import read_page, write_comparison
 from tinytorch.insight.record import GraphLine, KernelRecord, Record, Result, load_record, record_of
-from tinytorch.insight.text import as_text, more, shortened, table
+from tinytorch.insight.text import add, as_text, more, shortened, table
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.units import count, duration, size
@@ -165,7 +165,7 @@ def _totals_table(both: Comparison) -> Table:
     rows = [_totals(record) for record in (both.a, both.b)]
     for (name, x, show), (_, y, _) in zip(*rows, strict=True):
         ratio = f"{y / x:.2f}" if x and y is not None else ""
-        found.add_row(name, *("" if v is None else show(v) for v in (x, y)), ratio)
+        add(found, name, *("" if v is None else show(v) for v in (x, y)), ratio)
     return found
 
 
@@ -202,7 +202,7 @@ def _kernels_table(both: Comparison) -> Table:
         kernel = both.b.kernels[pair.b or 0] if pair.a is None else both.a.kernels[pair.a]
         cells = ["" if pair.a is None else duration(x), "" if pair.b is None else duration(y)]
         sign = "+" if y >= x else "−"
-        found.add_row(shortened(pair.title, _TITLE), kernel.result, *cells, f"{sign}{duration(abs(y - x))}")
+        add(found, shortened(pair.title, _TITLE), kernel.result, *cells, f"{sign}{duration(abs(y - x))}")
     if len(ordered) > _KERNELS:
         more(found, f"{len(ordered) - _KERNELS} that differ less; save_html(path) shows all")
     return found
@@ -212,7 +212,7 @@ def _numerics_table(numerics: Sequence[Difference]) -> Table:
     found = table("Results on the same arguments", ["result"], ["largest difference", "relative"])
     ordered = sorted(numerics, key=lambda each: -each.relative)
     for each in ordered[:_RESULTS]:
-        found.add_row(each.name, f"{each.largest:.3g}", f"{each.relative:.1e}")
+        add(found, each.name, f"{each.largest:.3g}", f"{each.relative:.1e}")
     if len(ordered) > _RESULTS:
         more(found, f"{len(ordered) - _RESULTS} that differ less; save_html(path) shows all")
     return found

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tinytorch.insight.graphs import loc_text
 from tinytorch.insight.record import Lifetime, Outside, Peak
-from tinytorch.insight.text import as_text, more, place, shortened, table
+from tinytorch.insight.text import add, as_text, more, place, shortened, table
 from tinytorch.ir.titles import kernel_title
 from tinytorch.ir.units import size
 from tinytorch.runtime.schedule import Schedule
@@ -134,7 +134,7 @@ def memory_table(plan: MemoryPlan) -> Table:
         name, line = ("", "") if largest is None else (shortened(largest.name, _NAME), place(largest.loc))
         bar = "█" * round(_BAR * in_use[instant] / most) if most else ""
         marked = "bold" if instant in peak else ""
-        found.add_row(str(instant), size(in_use[instant]), bar, name, line, style=marked)
+        add(found, str(instant), size(in_use[instant]), bar, name, line, style=marked)
     if len(rows) < plan.instants:
         more(found, f"{plan.instants - len(rows)} further ones; memory_plan().alive(instant) lists what is there")
     return found

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
-from tinytorch.insight.text import WIDTH, more, place, shortened, table
+from tinytorch.insight.text import WIDTH, add, more, place, shortened, table
 from tinytorch.ir.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
@@ -25,9 +25,9 @@ def passes_table(passes: Sequence[PassRecord]) -> Table:
     found = table("Passes", ["pass"], ["nodes before", "after", "time"])
     kept = [record for record in passes if record.nodes_before != record.nodes_after]
     for record in kept:
-        found.add_row(record.name, str(record.nodes_before), str(record.nodes_after), duration(record.seconds))
+        add(found, record.name, str(record.nodes_before), str(record.nodes_after), duration(record.seconds))
     rest = sum(record.seconds for record in passes if record not in kept)
-    found.add_row(f"{len(passes) - len(kept)} runs that kept the number", "", "", duration(rest), style="dim")
+    add(found, f"{len(passes) - len(kept)} runs that kept the number", "", "", duration(rest), style="dim")
     return found
 
 
@@ -44,7 +44,7 @@ def kernels_table(kernels: Sequence[KernelRecord], width: int = WIDTH) -> Table:
             wide.pop(name, None)
     found = table("Kernels", [x for x in wide if x in _WORDS], [x for x in wide if x not in _WORDS])
     for row in zip(*(columns[name] for name in wide), strict=True):
-        found.add_row(*row)
+        add(found, *row)
     left = [_seconds(kernel) for kernel in kernels if kernel.id not in dearest]
     if left:
         more(found, f"{len(left)} shorter ones take {duration(sum(left))}; {_ALL}")
@@ -91,7 +91,7 @@ def modules_table(kernels: Sequence[KernelRecord]) -> Table:
     for name, inside in ordered[:_MODULES]:
         moved, seconds = sum(k.bytes_read + k.bytes_written for k in inside), sum(map(_seconds, inside))
         cells = [count(sum(k.flops for k in inside)), size(moved), str(len(inside)), duration(seconds)]
-        found.add_row(name, *cells, f"{seconds / total:.0%}" if total else "")
+        add(found, name, *cells, f"{seconds / total:.0%}" if total else "")
     left = [kernel for _, inside in ordered[_MODULES:] for kernel in inside]
     if left:
         more(found, f"{len(ordered) - _MODULES} further ones take {duration(sum(map(_seconds, left)))}; {_ALL}")
@@ -108,7 +108,7 @@ def lines_table(lines: Sequence[LineCost]) -> Table:
         cells = [count(line.flops), size(line.bytes), str(len(line.kernels))]
         if line.seconds is not None:
             cells += [duration(line.seconds), f"{line.seconds / total:.0%}" if total else ""]
-        found.add_row(where, text, *cells)
+        add(found, where, text, *cells)
     left = lines[_LINES:]
     if left:
         more(found, f"{len(left)} further lines take {duration(sum(x.seconds or 0.0 for x in left))}; {_ALL}")
@@ -120,7 +120,7 @@ def refusals_table(refusals: Sequence[Refusal]) -> Table:
     found = table("Not fused", ["result of", "read by", "line", "because"], ["times", "bytes"])
     for each in refusals[:_REFUSALS]:
         words = shortened(each.producer, _TITLE), shortened(each.consumer, _TITLE), place(each.loc), each.reason
-        found.add_row(*words, str(each.times), size(each.bytes))
+        add(found, *words, str(each.times), size(each.bytes))
     left = refusals[_REFUSALS:]
     if left:
         more(found, f"{len(left)} further ones, {size(sum(each.bytes for each in left))}; {_ALL}")
@@ -132,7 +132,7 @@ def compilations_table(compilations: Sequence[Compilation]) -> Table:
     found = table("Compilations", ["", "arguments", "because", "from disk"], ["time"])
     for each in compilations[-_COMPILATIONS:]:
         words = str(each.number), shortened(each.signature, _SOURCE), each.reason, "yes" if each.from_cache else ""
-        found.add_row(*words, duration(each.seconds))
+        add(found, *words, duration(each.seconds))
     left = len(compilations) - _COMPILATIONS
     if left > 0:
         more(found, f"{left} earlier ones; {_ALL}")
@@ -147,5 +147,5 @@ def sparsity_table(choices: Sequence[Choice]) -> Table:
         weight = f"[{choice.depth},{choice.columns}]"
         dense = "dense: that is faster" if choice.ratio >= 1 else "dense: sparse gains too little"
         chosen = "sparse" if choice.form is not None else dense
-        found.add_row(weight, str(choice.best), chosen, str(choice.rows), f"{choice.zeros:.0%}", f"{choice.ratio:.0%}")
+        add(found, weight, str(choice.best), chosen, str(choice.rows), f"{choice.zeros:.0%}", f"{choice.ratio:.0%}")
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 120  # of tables as text
 
@@ -29,6 +30,11 @@ def table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def add(table: Table, *cells: str, style: str = "") -> None:
+    """Add a row. Brackets in a line of the program, or in a name, are no markup of rich's."""
+    table.add_row(*map(Text, cells), style=style)
 
 
 def more(table: Table, text: str) -> None:
