@@ -120,12 +120,14 @@ def test_report_of_a_module_is_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["timeline"] and all(kernel["locs"] for kernel in found["kernels"])
     run("report", "cli_reported:double", "--input", "f64[3]", "--out", "other.html", "--no-measure")
     assert not read_page("other.html")["timeline"]
-    assert "cannot write" in refused("report", "perceptron", "--out", str(tmp_path / "no" / "r.html"))
+    said = refused("report", "perceptron", "--out", str(tmp_path / "no" / "r.html"))
+    assert "cannot write" in said and "callback" not in said  # no line of the command's own
     assert "f32[64,784]" in refused("report", "cli_reported:double")
 
 
 def test_drawings_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     assert "cannot write" in refused("graph", "perceptron", "--svg", str(tmp_path / "no" / "p.svg"))
+    assert "got '²'" in refused("graph", "perceptron", "--depth", "²", "--svg", str(tmp_path / "p.svg"))
     assert "nofolder" in re.sub(r"[\s│]", "", refused("demo", "--folder", str(tmp_path / "nofolder")))  # it is wrapped
 
 

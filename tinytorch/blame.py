@@ -401,7 +401,7 @@ def _text(node: Node | None) -> str:
 def _write(folder: Path, difference: _Difference, check: Check | None) -> None:
     """The files of a reproducer; one of a whole graph runs the passes that `check` did."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "graph.ir").write_text(print_graph(difference.graph, locs=True) + "\n")
+    (folder / "graph.ir").write_text(print_graph(difference.graph, locs=True) + "\n", encoding="utf-8")
     arrays: dict[str, Any] = {f"input{i}": array for i, array in enumerate(difference.inputs)}
     arrays |= {f"expected{i}": array for i, array in enumerate(difference.expected) if array is not None}
     np.savez(folder / "arrays.npz", **arrays)
@@ -410,4 +410,4 @@ def _write(folder: Path, difference: _Difference, check: Check | None) -> None:
         options = {name: getattr(check, name) for name in ("arguments", "memory_limit")}
         options["precision"] = None if check.precision == "fast" else check.precision
     given = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
-    (folder / "reproduce.py").write_text(_SCRIPT.replace("{arguments}", given))
+    (folder / "reproduce.py").write_text(_SCRIPT.replace("{arguments}", given), encoding="utf-8")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from tinytorch.cli_errors import fail, told
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,11 +31,6 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
-
-
-def _fail(message: str) -> typer.Exit:
-    typer.echo(f"tinytorch: {message}", err=True)
-    return typer.Exit(2)
 
 
 @app.command()
@@ -69,27 +66,22 @@ def graph(
 ) -> None:
     """Trace and compile something, and print its graph before and after the passes."""
     from tinytorch.cli_graph import compiled_target
-    from tinytorch.ir.errors import TinyTorchError
     from tinytorch.ir.printer import print_graph
 
-    try:
+    with told():
         compiled = compiled_target(target, inputs or [])
-    except TinyTorchError as error:
-        raise _fail(f"{type(error).__name__}: {error}") from None
     for title, shown in (("as traced", compiled.traced_graph), ("after the passes", compiled.graph)):
         typer.echo(f"# {title}\n{print_graph(shown, elide=True)}\n")
     if explain or measure:
         _console().print(compiled.explain(measure=measure))
-    level: Any = int(depth) if depth.isdigit() else depth
-    try:
+    level: Any = int(depth) if depth.isdecimal() else depth
+    with told():
         if svg is not None:
             compiled.save_svg(svg, level, cast("Any", color), measure)
             typer.echo(f"drawn in {svg}")
         if dot is not None:
             compiled.save_dot(dot, level, measure)
             typer.echo(f"written to {dot}")
-    except TinyTorchError as error:
-        raise _fail(f"{type(error).__name__}: {error}") from None
 
 
 @app.command()
@@ -105,12 +97,9 @@ def report(
 ) -> None:
     """Trace and compile something, and write all about it as a page for the browser."""
     from tinytorch.cli_graph import compiled_target
-    from tinytorch.ir.errors import TinyTorchError
 
-    try:
+    with told():
         compiled_target(target, inputs or []).report(out, measure=measure)
-    except TinyTorchError as error:
-        raise _fail(f"{type(error).__name__}: {error}") from None
     typer.echo(f"the report is in {out}")
 
 
@@ -164,14 +153,14 @@ def analyze(
             analysis.show()
             typer.echo(f"\nwritten to {_written(analysis, folder, module.folder)}\n")
     except CourseError as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
 
 
 def _written(analysis: Analysis, folder: Path, name: str) -> Path:
     try:
         return analysis.write(folder, name)
     except OSError as error:
-        raise _fail(f"cannot write to {folder}: {error.strerror}") from None
+        raise fail(f"cannot write to {folder}: {error.strerror}") from None
 
 
 MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}

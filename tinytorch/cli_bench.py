@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.machine import describe
+from tinytorch.cli_errors import told
 from tinytorch.cli_graph import called_target
 from tinytorch.compile import compile
 from tinytorch.compiled import Compiled
@@ -27,7 +28,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.profiling.latency import time_calls
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.files import write_text
 from tinytorch.ir.titles import phase_of
 from tinytorch.ir.units import count, duration, size
 from tinytorch.report import Report
@@ -257,7 +258,7 @@ def main(
 ) -> None:
     """Time your own model or function: eager, on the interpreter, and compiled with one thread and with all."""
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
-    try:
+    with told():
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("compiling", total=None)
             found = measure(
@@ -272,15 +273,5 @@ def main(
             console.print(fact, highlight=False)
         for path, text in ((json_file, json.dumps(found.as_json(), indent=1) + "\n"), (md_file, found.markdown())):
             if path is not None:
-                _write(path, text)
+                write_text(path, text)
                 typer.echo(f"written to {path}")
-    except TinyTorchError as error:
-        typer.echo(f"tinytorch: {type(error).__name__}: {error}", err=True)
-        raise typer.Exit(2) from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error.strerror}") from None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from html import escape
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinytorch.calls import Calls
-from tinytorch.ir.errors import CompileError, TinyTorchError
+from tinytorch.ir.errors import CompileError
+from tinytorch.ir.files import write_text
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.loc import user_loc
 from tinytorch.passes.pipeline import PassRecord
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Reported:
         """
         from tinytorch.insight.drawing import svg_of
 
-        _write(path, svg_of(self._subject(), depth, color, measure))
+        write_text(path, svg_of(self._subject(), depth, color, measure))
 
     def save_dot(
         self,
@@ -86,7 +85,7 @@ class Reported:
         """Write the same picture in the language of Graphviz: `dot -Tpdf graph.dot`; arguments as for `save_svg`."""
         from tinytorch.insight.drawing import dot_of
 
-        _write(path, dot_of(self._subject(), depth, measure))
+        write_text(path, dot_of(self._subject(), depth, measure))
 
     def _repr_svg_(self) -> str | None:
         """What a notebook shows: the drawing."""
@@ -138,10 +137,3 @@ class Reported:
         """What a call needs of memory, and what lies where when: of the last call, or of one with arguments like
         `example`, which is compiled and not run."""
         return self._subject(example).memory
-
-
-def _write(path: str | PathLike[str], text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None

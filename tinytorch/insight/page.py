@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.titles import PHASE_COLORS
 
@@ -78,11 +79,7 @@ def write_profile(profile: Recorded | Mapping[str, Any], path: str | PathLike[st
 
 def _write(kind: str, shown: Recorded | Mapping[str, Any], path: str | PathLike[str]) -> None:
     data = shown if isinstance(shown, Mapping) else shown.as_dict()
-    page = page_of(kind, data).encode("utf-8", "replace")  # a title may have any characters
-    try:
-        Path(path).write_bytes(page)
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error.strerror}", user_loc()) from None
+    write_text(path, page_of(kind, data))
 
 
 def read_page(path: str | PathLike[str]) -> dict[str, Any]:

@@ -8,11 +8,10 @@ seconds, sizes in bytes; None is what was not measured.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import typing
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from tinytorch.compilations import Compilation
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.units import count, duration, size
 from tinytorch.runtime.roofline import Peaks
@@ -218,17 +218,7 @@ class Record:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON, for `load_record` and `tt.compare_reports`. TinyTorchError where that cannot be done."""
-        with written(path):
-            Path(path).write_text(json.dumps(self.as_dict(), separators=(",", ":")))
-
-
-@contextlib.contextmanager
-def written(path: str | PathLike[str]) -> Generator[None]:
-    """Around what writes a file: TinyTorchError where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error.strerror or error}", user_loc()) from None
+        write_text(path, json.dumps(self.as_dict(), separators=(",", ":")))
 
 
 def load_record(path: str | PathLike[str]) -> Record:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from tinytorch.insight.collect import ran
 from tinytorch.insight.memory import MemoryPlan
-from tinytorch.insight.record import Chunk, KernelRecord, written
+from tinytorch.insight.record import Chunk, KernelRecord
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.errors import CompileError
+from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
 
 _PROCESS = 1
@@ -30,8 +30,7 @@ def write_trace(subject: Subject, path: str | PathLike[str]) -> None:
         raise CompileError(f"{subject.name}: there is no time to trace: {found.call.how}", user_loc())
     events = trace_events(subject.name, found.kernels, found.call.chunks, subject.memory)
     content = {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"how": found.call.how}}
-    with written(path):
-        Path(path).write_text(json.dumps(content, separators=(",", ":")))
+    write_text(path, json.dumps(content, separators=(",", ":")))
 
 
 def trace_events(

@@ -163,4 +163,4 @@ class _Run:
         if self.dump is not None:
             self.dump.mkdir(parents=True, exist_ok=True)
             file = self.dump / f"{self.name}.{len(self.records):02d}.{name}.ir"
-            file.write_text(print_graph(graph, locs=True, elide=True) + "\n")
+            file.write_text(print_graph(graph, locs=True, elide=True) + "\n", encoding="utf-8")
