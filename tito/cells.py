@@ -14,8 +14,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, TextIO
+
+from tito.pieces import lines_of
 
 _LONGEST = 2000  # characters of an error
 
@@ -26,11 +28,11 @@ def main() -> None:
 
     matplotlib.use("agg")
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    names: dict[str, Any] = {"__name__": "__main__"}
+    main = sys.modules["__main__"] = ModuleType("__main__")  # where pickle looks for the classes of cells
     with open(results, "w", encoding="utf-8") as out:
         for cell in cells:
             if cell["cell_type"] == "code":
-                _run(cell, names, out)
+                _run(cell, vars(main), out)
 
 
 def _run(cell: dict[str, Any], names: dict[str, Any], out: TextIO) -> None:
@@ -51,7 +53,7 @@ def _run(cell: dict[str, Any], names: dict[str, Any], out: TextIO) -> None:
 
 def _evaluate(source: str, name: str, names: dict[str, Any]) -> None:
     """Run the code; what the last line gives is made as text, as a notebook would."""
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    linecache.cache[name] = (len(source), None, [f"{line}\n" for line in lines_of(source)], name)
     tree = ast.parse(source, name)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, name, "exec"), names)

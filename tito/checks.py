@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tito.definitions import Definition, Function, find
 from tito.errors import CourseError
+from tito.lesson import cell_id
 from tito.manifest import CourseModule, Exercise, framework, manifest
 
 if TYPE_CHECKING:
@@ -187,15 +188,14 @@ def open_notebook(path: Path) -> NotebookNode:
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, UnicodeDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise CourseError(f"{path} is no notebook that can be read: {error}") from None
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook, relax_add_props=True)
+    except (OSError, ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        raise CourseError(f"{path} is no notebook that can be read: {str(error).splitlines()[0]}") from None
+    return notebook
 
 
 def read_notebook(path: Path) -> dict[str, str]:
     """The code of a learner's notebook by the ids of cells."""
-    return {
-        cell.metadata["nbgrader"]["grade_id"]: cell.source
-        for cell in open_notebook(path).cells
-        if cell.cell_type == "code" and "nbgrader" in cell.metadata
-    }
+    code = [cell for cell in open_notebook(path).cells if cell.cell_type == "code"]
+    return {id: cell.source for cell in code if (id := cell_id(cell)) is not None}

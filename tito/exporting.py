@@ -8,7 +8,7 @@ from pathlib import Path
 from tito.checks import check, check_order, read_notebook
 from tito.errors import CourseError
 from tito.manifest import CourseModule, manifest
-from tito.pieces import alone, needed, together
+from tito.pieces import alone, lines_of, needed, together
 from tito.runs import run_python
 from tito.workspace import Workspace
 
@@ -23,7 +23,7 @@ def export(module: CourseModule, notebook: Path, overlay: Path) -> list[str]:
         source = cells.get(exercise.id)
         if source is None:
             raise CourseError(f"{notebook} has no cell {exercise.id!r} any more; `tito module reset` makes a new copy")
-        code = "\n".join("" if line.startswith("#|") else line for line in source.splitlines())
+        code = "\n".join("" if line.startswith("#|") else line for line in lines_of(source))
         check_order(module, exercise, code)
         if exercise.definition is not None:
             lines = needed(code, exercise.name)

@@ -28,7 +28,7 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
     for frame in reversed(traceback.extract_tb(trace)):
         file, line = place(folder, Path(frame.filename), frame.lineno or 0)
         if file.parent == folder:
-            text = file.read_text(encoding="utf-8").splitlines()[line - 1].strip()
+            text = file.read_text(encoding="utf-8").split("\n")[line - 1].strip()
             said = f"{file.name}, line {line}: {text}: {said}"
             break
     print(said, file=sys.stderr)

@@ -132,17 +132,17 @@ def restore(module: CourseModule, notebook: NotebookNode, *, hidden: bool) -> li
     """Put the lesson's text back into the locked cells of a learner's notebook, as nbgrader does when it grades, and
     tests that were taken out behind all else. With `hidden`, the hidden tests are among them. The ids of tests that
     are not as the learner got them."""
-    given, run = ({_id(c): c for c in lesson.cells} for lesson in _both(module, hidden))
+    given, run = ({cell_id(c): c for c in lesson.cells} for lesson in _both(module, hidden))
     changed: list[str] = []
     found: set[str | None] = set()
     for cell in notebook.cells:
-        found.add(id := _id(cell))
+        found.add(id := cell_id(cell))
         if id in run and run[id].metadata.nbgrader["locked"]:
             changed += [str(id)] if _is_test(run[id]) and cell.source != given[id].source else []
             cell.cell_type, cell.source = run[id].cell_type, run[id].source
     lost = [cell for id, cell in run.items() if _is_test(cell) and id not in found]
     notebook.cells += lost
-    return changed + [str(_id(cell)) for cell in lost]
+    return changed + [str(cell_id(cell)) for cell in lost]
 
 
 def _both(module: CourseModule, hidden: bool) -> tuple[NotebookNode, NotebookNode]:
@@ -160,7 +160,7 @@ def left_solutions(module: CourseModule, notebook: NotebookNode) -> list[str]:
     found: list[str] = []
     for cell in solved(module).cells:
         mark = cell.metadata.nbgrader
-        other = next((c for c in notebook.cells if _id(c) == mark["grade_id"]), None)
+        other = next((c for c in notebook.cells if cell_id(c) == mark["grade_id"]), None)
         if cell.cell_type != "code" or not mark["solution"] or other is None:
             continue
         stub = set(map(str.strip, stubs[mark["grade_id"]].splitlines()))
@@ -168,9 +168,11 @@ def left_solutions(module: CourseModule, notebook: NotebookNode) -> list[str]:
         shown = lines & set(map(str.strip, other.source.splitlines()))
         if BEGIN in other.source or any(not line.startswith("#") for line in shown):
             found.append(mark["grade_id"])
-    hidden = [_id(c) for c in notebook.cells if _HIDDEN[0] in c.source]
+    hidden = [cell_id(c) for c in notebook.cells if _HIDDEN[0] in c.source]
     return found + [id for id in hidden if id]
 
 
-def _id(cell: NotebookNode) -> str | None:
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
+def cell_id(cell: NotebookNode) -> str | None:
+    """The id by which nbgrader knows a cell; None for a cell of the learner's own."""
+    mark = cell.metadata.get("nbgrader")
+    return mark.get("grade_id") if isinstance(mark, dict) else None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+
+
+def lines_of(source: str) -> list[str]:
+    """The lines as Python counts them: a form feed and the like, which `splitlines` splits at, end none."""
+    return re.split("\r\n?|\n", source)
 
 
 def needed(source: str, name: str) -> list[range]:
     """The lines, from 1, of the definition `name` and of all at the top of the cell that it uses; not what was tried
     out beside it, and what prints."""
-    tree, lines = ast.parse(source), source.splitlines()
+    tree, lines = ast.parse(source), lines_of(source)
     kept: list[ast.stmt] = []
     wanted, seen = [name], set[str]()
     while wanted:
@@ -24,12 +30,12 @@ def needed(source: str, name: str) -> list[range]:
 def alone(source: str, parts: list[range]) -> str:
     """The cell with empty lines for all other ones, so that lines keep their numbers."""
     numbers = {number for part in parts for number in part}
-    return "\n".join(line if number in numbers else "" for number, line in enumerate(source.splitlines(), 1))
+    return "\n".join(line if number in numbers else "" for number, line in enumerate(lines_of(source), 1))
 
 
 def together(source: str, parts: list[range]) -> str:
     """These parts of a cell, one behind the other."""
-    lines = source.splitlines()
+    lines = lines_of(source)
     return "\n\n".join("\n".join(lines[number - 1] for number in part) for part in parts)
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from tito.errors import CourseError
 from tito.lesson import stripped
 from tito.manifest import CourseModule
 
 _MARK = "tito.toml"
+_NOTED = {"points", "of", "tests", "date"}  # of a module that is complete
 
 
 @dataclass(frozen=True)
@@ -66,32 +68,33 @@ class Workspace:
     def start(self, module: CourseModule) -> bool:
         """Write the notebook; False if there is one, which is left as it is."""
         path = self.notebook(module)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                nbformat.write(stripped(module), file)
-        except FileExistsError:
+        if path.exists():
             return False
+        _write_new(path, stripped(module))
         return True
 
     def reset(self, module: CourseModule) -> Path:
         """A new notebook; where the old one went."""
-        path = self.started(module)
+        path, new = self.started(module), stripped(module)
         kept = path.with_name(f"{path.stem}_{time.strftime('%Y%m%d_%H%M%S')}.ipynb")
         number = 1
         while kept.exists():
             kept = kept.with_name(f"{kept.stem}_{number}.ipynb")
             number += 1
         path.rename(kept)
-        self.start(module)
+        _write_new(path, new)
         return kept
 
     def progress(self) -> dict[str, Any]:
+        """What was noted of each module that is done, by its number as text."""
         path = self.folder / "progress.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except json.JSONDecodeError as error:
+            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            if not all(number.isdecimal() and done.keys() >= _NOTED for number, done in found.items()):
+                raise ValueError("something else is in it")
+        except (OSError, ValueError, AttributeError) as error:
             raise CourseError(f"{path} cannot be read ({error}); remove it and complete the modules again") from None
+        return found
 
     def completed(self) -> set[int]:
         return {int(number) for number in self.progress()}
@@ -103,3 +106,10 @@ class Workspace:
         path = self.folder / "progress.json"
         path.with_suffix(".tmp").write_text(text, encoding="utf-8")
         path.with_suffix(".tmp").replace(path)
+
+
+def _write_new(path: Path, notebook: NotebookNode) -> None:
+    """Write a file that is not there yet; FileExistsError where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        nbformat.write(notebook, file)

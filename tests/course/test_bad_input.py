@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.course.learner import solutions, stripped, tito, with_code, write
+from tito.checks import open_notebook, read_notebook
 from tito.errors import CourseError
 from tito.exporting import export
+from tito.lesson import restore
 from tito.manifest import manifest, parse
+from tito.pieces import needed, together
 from tito.runs import run_notebook
 from tito.workspace import Workspace
 
@@ -83,6 +88,59 @@ def test_work_is_never_overwritten(work: Workspace) -> None:
     tito(work.folder, "module", "reset", "02")
     kept = [p for p in path.parent.iterdir() if p != path]
     assert [p.read_text() for p in kept] == ["mine"] and "nbformat" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "null", "{}", '{"nbformat": 4, "nbformat_minor": 5, "cells": [3], "metadata": {}}',
+     '{"nbformat": 4, "nbformat_minor": 5, "cells": [{"cell_type": "code", "metadata": {}}], "metadata": {}}',
+     '{"nbformat": 99, "nbformat_minor": 0, "cells": [], "metadata": {}}'],
+)  # fmt: skip
+def test_other_files_are_no_notebooks(work: Workspace, text: str) -> None:
+    work.notebook(ACTIVATIONS).write_text(text)
+    with pytest.raises(CourseError, match="is no notebook that can be read"):
+        open_notebook(work.notebook(ACTIVATIONS))
+
+
+def test_cells_of_the_learners_own_have_no_exercise(work: Workspace) -> None:
+    write(work, ACTIVATIONS, solutions(ACTIVATIONS))
+    path = work.notebook(ACTIVATIONS)
+    notebook = open_notebook(path)
+    for mark in ({}, {"nbgrader": {}}, {"nbgrader": None}):
+        notebook.cells.append(nbformat.v4.new_code_cell("x = 1", metadata=mark))
+    nbformat.write(notebook, path)
+    assert read_notebook(path)["relu"] == RELU
+    restore(ACTIVATIONS, open_notebook(path), hidden=False)
+
+
+def test_a_lesson_that_cannot_be_made_leaves_no_empty_notebook(work: Workspace) -> None:
+    lost = replace(ACTIVATIONS, name="lost")  # there is no such folder
+    with pytest.raises(CourseError, match="is not there"):
+        work.start(lost)
+    assert not work.notebook(lost).exists()
+    work.notebook(lost).write_text("mine")
+    with pytest.raises(CourseError, match="is not there"):
+        work.reset(lost)
+    assert work.notebook(lost).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", "3", '{"02": {}}', '{"x": {"points": 1, "of": 1, "tests": 1, "date": ""}}']
+)
+def test_progress_that_was_written_by_hand_is_refused(work: Workspace, text: str) -> None:
+    Path(work.folder, "progress.json").write_text(text)
+    assert "remove it and complete the modules again" in tito(work.folder, "module", "status").text
+
+
+def test_lines_are_counted_as_python_counts_them() -> None:
+    source = '"""A\x0cB\u2028C."""\r\nx = 1\n\ndef f():\n    return x\n'
+    assert together(source, needed(source, "f")) == "x = 1\n\ndef f():\n    return x"
+
+
+def test_classes_of_cells_can_be_pickled(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell("class Sample:\n    pass\nimport pickle\npickle.loads(pickle.dumps(Sample()))")]
+    result = run_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path, limit=60)
+    assert not result.failed()
 
 
 def test_commands_at_the_wrong_place_or_for_nothing(tmp_path: Path) -> None:
