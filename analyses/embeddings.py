@@ -55,7 +55,8 @@ def _memory(Embedding: Any, quick: bool) -> Section:
     rows: list[list[Any]] = []
     for vocab in (256, 8192, 50257):
         drawn = _zipf(rng, vocab, max(counts))
-        axes.plot(counts, [len(np.unique(drawn[:n])) / vocab for n in counts], "o-", markersize=3, label=f"V = {vocab}")
+        shares = [len(np.unique(drawn[:n])) / vocab for n in counts]
+        axes.plot(counts, shares, "o-", markersize=3, label=f"V = {vocab:,}")
         table = Embedding(vocab, dim).weight
         read = len(np.unique(drawn[:tokens]))
         rows.append([vocab, table.numel(), table.numel() * 4, table.numel() * 4 * 4, read, read / vocab])

@@ -5,10 +5,10 @@
 # "more" than token 16. So each token gets a vector of its own, a row of a table, and the rows are learned. Words that
 # are used alike end up as vectors that point alike, because the gradient pushes them the same way.
 #
-# Looking a row up computes nothing and seems too small for a lesson. But the table of a small language model holds
+# Looking a row up computes nothing and seems too small for a lesson. But the table of a small language model can hold
 # most of its parameters, its gradient has a shape that surprises, and a second question hides behind it: attention,
 # which comes next, does not see the order of its inputs at all. Position must be written into the vectors. You will
-# write the two formulas that do so.
+# write two ways to do so.
 #
 # At the end, `tt.PositionalEncoding` and `tt.RotaryEmbedding` of the package run on your code.
 #
@@ -68,10 +68,10 @@ print("looked_up: the same rows twice")
 #
 # $$\frac{\partial L}{\partial E_v} = \sum_{i:\, t_i = v} G_i$$
 #
-# It is the rule of module 03 again: *what was read several times gets a sum.* Rows that nobody read get zeros. The
+# It is the rule of module 03 again: *the gradient of a repetition is a sum.* Rows that nobody read get zeros. The
 # gradient has the shape of the table, `[V, d]`, even if the batch named three of fifty thousand rows.
 #
-# One trap: `grad[indices] += G` of numpy writes each row once, so a token that occurs twice counts once.
+# One trap: numpy's `out[indices] += G` writes each row once, so a token that occurs twice counts once.
 #
 # **Exercise 2.** Write `table_gradient` in numpy.
 
@@ -108,24 +108,26 @@ assert np.allclose(table_gradient(named, arriving, 50), expected)
 # %% [markdown]
 # ## 3. Positions by a formula
 #
-# The sum over a bag of vectors is the same in every order. To tell "dog bites man" from "man bites dog", each vector
-# must say where it stands. The simplest way is to add a vector of the position:
+# A sum of vectors is the same in every order. To tell "dog bites man" from "man bites dog", each vector must say where
+# it stands. The simplest way is to add a vector of the position:
 #
-# - **learned**: a second table with a row for each position. It has T d parameters, and no row behind T.
+# - **learned**: a second table with a row for each of T positions. It has T d parameters, and no row for a position
+#   behind these.
 # - **sinusoidal** (Vaswani and others 2017): a formula. Pair $i$ of the elements turns with the position, like the
 #   hand of a clock, at a speed of its own:
 #
 # $$p_t[2i] = \sin(t\,\omega_i) \qquad p_t[2i+1] = \cos(t\,\omega_i) \qquad \omega_i = 10000^{-2i/d}$$
 #
-# The first pair makes a turn in 6 positions, the last in about 60,000. Two facts follow from the addition theorems:
+# The first pair makes a turn in 6 positions; the last, if d is large, in about 60,000. Two facts follow, for an even d,
+# from the formulas for the sine and the cosine of a sum:
 #
 # $$p_{t+k} = R(k)\, p_t \qquad p_t \cdot p_{t+k} = \sum_i \cos(k\,\omega_i)$$
 #
 # with one matrix $R(k)$ for *all* $t$: it turns pair $i$ by the angle $k\,\omega_i$. A layer can learn "three places
 # back" once. And the product of two positions depends on their distance alone.
 #
-# **Exercises 3 and 4.** Write the angles $t\,\omega_i$, then the table. The dimension may be odd: then there is a
-# last sine without its cosine.
+# **Exercises 3 and 4.** Write the angles $t\,\omega_i$, with `base` in place of 10000, then the table. The dimension
+# may be odd: then there is a last sine without its cosine.
 
 # %% exercise="angles_of"
 # Hint: `np.arange(0, dim, 2)` are the numbers 2i. Positions [length, 1] times speeds [dim / 2] broadcast to a matrix.
@@ -137,6 +139,7 @@ found = angles_of(5, 4, 10000.0)
 assert found.shape == (5, 2), f"five positions and two pairs make [5, 2], got {list(found.shape)}"
 assert np.allclose(found[:, 0], [0, 1, 2, 3, 4]), "the first pair turns by one radian for each position"
 assert np.allclose(found[:, 1], np.arange(5) / 100), "of 4 elements the second pair has the speed 10000^(-2/4) = 1/100"
+assert np.allclose(angles_of(5, 4, 100.0)[:, 1], np.arange(5) / 10), "with the base 100 its speed is 100^(-2/4) = 1/10"
 assert angles_of(3, 5, 10000.0).shape == (3, 3), "five elements are two pairs and a half: three angles"
 print("angles_of: right")
 
@@ -157,14 +160,16 @@ assert np.allclose(np.diagonal(products, 7), products[0, 7]), "products depend o
 print("sinusoids: right")
 
 # %% [markdown]
-# Look at the table: fast turns on the left, slow ones on the right. Every row is different, and near rows are alike.
+# Look at the table: fast turns on the left, slow ones on the right. Every row is different, and rows that are near
+# each other are alike.
 
 # %%
 from analyses.drawing import chart
 
 figure, axes = chart("element", "position", height=3.0)
-axes.imshow(sinusoids(60, 64), aspect="auto", cmap="RdBu")
+image = axes.imshow(sinusoids(60, 64), aspect="auto", cmap="RdBu")
 axes.grid(False)
+figure.colorbar(image, label="value")
 figure
 
 # %% [markdown]
@@ -176,14 +181,14 @@ figure
 #
 # **Exercise 5.** Write `table_rows`:
 #
-# 1. Raise a `ShapeError` if there are more positions than the table has. `what` begins its message;
-#    `user_loc()`, the second argument, adds the user's line to it.
-# 2. Without `positions`, give the first rows; all of them need no slice.
-# 3. Raise a `ShapeError` if `positions` has no axis, or the last one has not `length` elements.
-# 4. Else look them up, by `embedding(positions, table)`.
+# 1. Raise a `ShapeError` if `length` is more than the rows of the table. Its message begins with `what` and a colon:
+#    `raise ShapeError(f"{what}: …", user_loc())`. `user_loc()` adds the user's line.
+# 2. Without `positions`, return the first `length` rows; if those are all, the table itself.
+# 3. Raise a `ShapeError` if `positions` is a scalar, or if its last axis has not `length` elements.
+# 4. Else look the positions up, by `embedding(positions, table)`.
 
 # %% exercise="table_rows"
-# Hint: check first, then choose. A message that says what was given saves its reader an hour.
+# Hint: a scalar has `positions.ndim` 0. A message that says what was given saves its reader an hour.
 #| solution
 
 
@@ -193,25 +198,29 @@ assert table_rows("here", table, 3, None).tolist() == [[0, 1], [2, 3], [4, 5]], 
 assert table_rows("here", table, 10, None).shape == (10, 2), "all rows"
 found = table_rows("here", table, 2, Tensor([[7, 8], [0, 1]]))
 assert found.tolist() == [[[14, 15], [16, 17]], [[0, 1], [2, 3]]], "positions name the rows"
-for length, positions in ((11, None), (3, Tensor([1, 2])), (1, Tensor(1))):
+for length, positions, wrong in (
+    (11, None, "11 positions of a table of 10 rows"),
+    (3, Tensor([1, 2]), "a length of 3 with two positions"),
+    (1, Tensor(1), "positions without an axis"),
+):
     try:
         table_rows("here", table, length, positions)
     except ShapeError as error:
-        assert "here" in str(error), "the message begins with `what`"
+        assert str(error).startswith("here"), f"the message begins with `what`, here with 'here'; it is {str(error)!r}"
     else:
-        raise AssertionError(f"{length} positions, given as {positions}, are a ShapeError")
+        raise AssertionError(f"{wrong} should be a ShapeError")
 print("table_rows: right")
 
 # %% [markdown]
 # ## 5. Positions by turning
 #
 # Adding mixes what a token is with where it stands. *Rotary* positions (Su and others 2021) leave the vector's length
-# alone and turn its pairs instead, the very turn $R(t)$ from above. Queries and keys are turned before their product,
-# and since turns add up,
+# alone and turn its pairs instead, pair $i$ of token $t$ by the angle $t\,\omega_i$. Attention (module 12) compares
+# two vectors, a *query* and a *key*, by their product. Both are turned first, and since turns add up,
 #
 # $$(R(s)\, q) \cdot (R(t)\, k) = q \cdot (R(t - s)\, k)$$
 #
-# so the score of two tokens knows their distance and nothing else about their places.
+# so the product knows the distance of two tokens and nothing else about their places.
 #
 # A pair $(a, b)$ turned by the angle $\varphi$ is $(a\cos\varphi - b\sin\varphi,\; a\sin\varphi + b\cos\varphi)$. Here
 # element $i$ is paired with element $i + d/2$: the first half with the second, so that both are plain slices.
@@ -247,17 +256,21 @@ own, real = (
     tt.grad(lambda x, f=f: (f(x) * g).sum())(x.detach())
     for f in (lambda x: turned(x, angles), lambda x: tt.apply_rotary(x, angles.cos(), angles.sin()))
 )
-assert np.allclose(own.numpy(), real.numpy()), "the gradient is g turned back"
+assert np.allclose(own.numpy(), real.numpy()), "the gradient differs; it should be g, turned back by the same angles"
 q, k = (Tensor(np.tile(rng.standard_normal(8), (9, 1))) for _ in range(2))
 scores = (turned(q, angles) @ turned(k, angles).T).numpy()
 assert np.allclose(np.diagonal(scores, 2), scores[0, 2]), "scores depend on the distance alone"
 print("turned: the same as tt.apply_rotary, with its gradient")
 
 # %% [markdown]
+# The framework keeps this as one op, `rotary`, with a gradient that is one too: a turn back. So the compiler makes one
+# pass over x of it, and none of the copies that slices and `cat` make when they run one by one.
+#
 # ## 6. Your embedding as a graph
 #
-# Tokens in, vectors with positions out, in one traced function. `checked_index` makes sure that no index leaves the
-# table; the gather moves rows; the addition is fused into it.
+# Tokens in, vectors with positions out, in one traced function. A *buffer* is a tensor that belongs to a module and is
+# not trained, such as the table of your sinusoids. Three kernels are left: `checked_index` makes sure that no index
+# leaves the table, `gather` moves rows, and `add` is a loop over them.
 
 
 # %%
@@ -296,10 +309,10 @@ embeddings.analyze(sinusoids=sinusoids, quick=True).show()
 # %% [markdown]
 # ### Beside PyTorch
 #
-# `torch.nn.Embedding` is the same table, with the same first numbers, N(0, 1). It offers `sparse=True`, a gradient of
-# only the rows that were read; few optimizers take it. PyTorch has no class for positions: every code base writes its
-# own, and whether sines and cosines alternate or stand in two halves differs between them. Weights trained with one
-# do not work with the other.
+# `torch.nn.Embedding` is the same table, which also begins with normal numbers of variance 1. It offers `sparse=True`,
+# a gradient of only the rows that were read; few optimizers take it. PyTorch has no class for positions: each project
+# writes its own, and whether sines and cosines alternate or stand in two halves differs between them. Weights trained
+# with one do not work with the other.
 
 # %%
 try:
@@ -317,18 +330,19 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# A model has a table of 50,257 rows of 768 in f32. How many bytes are its weights, its gradient and AdamW's two
-# moments? From the first plot: which share of the rows does a step of 4,096 tokens read? Say which of these bytes a
-# step needs and which it only touches because the shapes are what they are.
+# **Question 1.** A model has a table of 50,257 rows of 768 in f32. How many bytes are its weights, its gradient and
+# AdamW's two moments together? From the first plot: which share of the rows does a step of 4,096 tokens read? Which of
+# these bytes does a step need, and which does it read and write only because gradient and moments have the shape of
+# the table?
 
 # %% [markdown] question="q2" points=2
-# The table of shifts shows that one turn of each pair moves all sinusoidal positions, and that learned ones have no
-# such turn at first. Give one advantage of each kind, and say what each does with a text that is longer than any seen
-# in training.
+# **Question 2.** The third table shows that one turn of each pair moves all sinusoidal positions, and that learned ones
+# have no such turn at first. Give one advantage of each kind, and say what each does with a text that is longer than
+# any seen in training.
 
 # %% [markdown] question="q3" points=1
-# The largest cosine between a thousand random vectors falls as d grows. Why does that matter for a model that adds
-# the vectors of a token and of a position, and later wants to tell them apart?
+# **Question 3.** The largest cosine between a thousand random vectors falls as d grows. Why does that matter for a
+# model that adds the vectors of a token and of a position, and later wants to tell them apart?
 
 # %% [markdown]
 # ## Summary
