@@ -2,7 +2,7 @@
 # # Module 12: Attention
 #
 # "The trophy does not fit into the suitcase because it is too large." To know what "it" is, a model has to look at
-# "trophy", six words back; in another sentence at another word, elsewhere. A convolution looks at fixed distances.
+# "trophy", eight words back; in another sentence at another word, elsewhere. A convolution looks at fixed distances.
 # Attention lets each vector choose, by its content, whom it looks at, and it does so with two matrix products.
 #
 # The price is one score for every pair of tokens: T tokens make T² scores. For years that limited the length of
@@ -34,8 +34,8 @@ def normal(*shape: int) -> Tensor:
 # ## 1. A soft look-up
 #
 # A dictionary compares a query with keys and gives the value of the key that is equal. Attention is a dictionary that
-# can be differentiated. Query $q_i$ is compared with every key $k_j$ by a product; softmax makes weights of the
-# scores; the result is the mean of the values under these weights:
+# can be differentiated. Query $q_i$ is compared with every key $k_j$ by a product; softmax makes weights of these
+# *scores*; the result is the mean of the values under the weights:
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt d} \qquad w_{ij} = \frac{e^{s_{ij}}}{\sum_{j'} e^{s_{ij'}}} \qquad
 # o_i = \sum_j w_{ij} v_j$$
@@ -43,9 +43,9 @@ def normal(*shape: int) -> Tensor:
 # As matrices, with a row for each token: $W = \operatorname{softmax}(Q K^{\top} / \sqrt d)$ along the *last* axis,
 # which is that of the keys, and $O = W V$.
 #
-# Why $\sqrt d$? A product of two vectors with d independent elements of variance 1 has the variance d. Without the
-# division, scores of wide vectors are large, softmax gives all weight to one key, and its gradient vanishes. The
-# systems analysis shows it.
+# Why $\sqrt d$? A product of two vectors with d independent elements of mean 0 and variance 1 has the variance d.
+# Without the division, scores of wide vectors are large, softmax gives nearly all weight to one key, and its gradient
+# vanishes. The systems analysis shows it.
 #
 # A *mask* says which keys a query may see: its scores become $-\infty$, their weights 0.
 #
@@ -80,7 +80,9 @@ seen = Tensor(rng.random((5, 7)) < 0.6) | Tensor(np.eye(5, 7, dtype=bool))
 hidden = attention_weights(Q, K, seen)
 assert np.all(hidden.numpy()[..., ~seen.numpy()] == 0), "a key that is not seen has the weight 0"
 assert np.allclose(hidden.sum(-1).numpy(), 1), "the others still add up to 1: mask before softmax, not behind it"
-assert np.allclose((hidden @ V).numpy(), tt.scaled_dot_product_attention(Q, K, V, seen).numpy())
+assert np.allclose((hidden @ V).numpy(), tt.scaled_dot_product_attention(Q, K, V, seen).numpy()), (
+    "with a mask it differs from the kernel of the framework"
+)
 large = attention_weights(Q * 1000, K * 1000)
 assert np.isfinite(large.numpy()).all(), "large scores must not overflow"
 print("attention_weights: the same as the kernel of the framework")
@@ -100,7 +102,7 @@ for own, real in zip(
 # ## 2. No looking ahead
 #
 # A language model predicts each token from those before it. In training all positions are computed at once, so the
-# mask must hide the future: query i sees keys 0 to i.
+# mask must hide the future: query i sees keys 0 to i. Such attention is called *causal*.
 #
 # When text is continued, there are fewer queries than keys: the new tokens stand at the *end* of the keys. Then the
 # first query is at position keys − queries.
@@ -126,7 +128,9 @@ assert causal_mask(1, 4).tolist() == [[True] * 4], "one new token sees all keys,
 assert causal_mask(2, 4).tolist() == [[True, True, True, False], [True] * 4], "the last query stands at the last key"
 Q, K, V = (normal(2, 6, 8) for _ in range(3))
 own = attention_weights(Q, K, causal_mask(6, 6)) @ V
-assert np.allclose(own.numpy(), tt.scaled_dot_product_attention(Q, K, V, is_causal=True).numpy())
+assert np.allclose(own.numpy(), tt.scaled_dot_product_attention(Q, K, V, is_causal=True).numpy()), (
+    "with your mask it differs from the causal kernel of the framework"
+)
 changed = V.numpy().copy()
 changed[:, 4:] = 99.0
 later = attention_weights(Q, K, causal_mask(6, 6)) @ Tensor(changed)
@@ -140,16 +144,17 @@ print("causal_mask: the future is hidden")
 from analyses.drawing import chart
 
 figure, axes = chart("key", "query", width=3.6, height=3.2)
-axes.imshow(attention_weights(normal(8, 16), normal(8, 16), causal_mask(8, 8)).numpy(), cmap="Blues")
+image = axes.imshow(attention_weights(normal(8, 16), normal(8, 16), causal_mask(8, 8)).numpy(), cmap="Blues")
 axes.grid(False)
+figure.colorbar(image, label="weight")
 figure
 
 # %% [markdown]
 # ## 3. Several heads
 #
-# One set of weights can look at one thing at a time. So the vector is cut into h *heads* of d/h elements, each with
-# queries, keys and values of its own, each with weights of its own. The products cost the same in all: h times
-# $T^2 d/h$. Then the heads are put beside each other again, and a last linear layer mixes them.
+# One set of weights can look at one thing at a time. So the vector is cut into H *heads* of d/H elements, each with
+# queries, keys and values of its own, each with weights of its own. A product costs the same in all: H times
+# $2\, T^2 d/H$ operations. Then the heads are put beside each other again, and a last linear layer mixes them.
 #
 # $$\operatorname{head}_h = \operatorname{attention}(x W^Q_h, x W^K_h, x W^V_h) \qquad
 # y = [\operatorname{head}_1 \dots \operatorname{head}_H]\, W^O$$
@@ -159,16 +164,11 @@ figure
 #
 # `[..., length, heads * size]` → `[..., length, heads, size]` → `[..., heads, length, size]`
 #
-# **Exercises 3 and 4.** Write this and its reverse. A reshape straight to `[..., heads, length, size]` has the right
-# shape and the wrong numbers: it would cut along the length.
+# **Exercises 3 and 4.** Write this, `in_heads`, and its reverse, `of_heads`. A reshape straight to
+# `[..., heads, length, size]` has the right shape and the wrong numbers: it would cut along the length.
 
 # %% exercise="in_heads"
-# Hint: reshape, then swap the axes -3 and -2.
-#| solution
-
-
-# %% exercise="of_heads"
-# Hint: swap first, then `flatten(-2)` joins the last two axes.
+# Hint: reshape, then swap the axes -3 and -2. `size` is the width of a head; how many heads are there?
 #| solution
 
 
@@ -181,6 +181,11 @@ assert heads[0, 1, 2].tolist() == [20, 21, 22, 23], "head 1 of token 2 is its la
 assert in_heads(tt.zeros(5, 12), 3).shape == (4, 5, 3), "no leading axes are fine, too"
 print("in_heads: right")
 
+# %% exercise="of_heads"
+# Hint: swap first, then `flatten(-2)` joins the last two axes.
+#| solution
+
+
 # %% test="of_heads"
 x = normal(2, 5, 12)
 assert of_heads(in_heads(x, 3)).shape == x.shape, "the reverse gives the shape back"
@@ -191,14 +196,15 @@ print("of_heads: the reverse")
 # %% [markdown]
 # ## 4. Whose queries, whose keys
 #
-# In *self-attention* queries, keys and values are all made of the same x. In *cross-attention*, a decoder's queries
-# look at what an encoder has made: keys and values are of `key`, another sequence. Rarely, values are of a third.
+# In *self-attention* queries, keys and values are all made of the same x. In *cross-attention* one sequence looks at
+# another, such as a translation at the original: queries are of x, keys and values of `key`. Rarely, values are of a
+# third, `value`.
 #
 # The module has three linear layers, `self.query`, `self.key` and `self.value`. Three products of the same x can be
-# one, with the three weights beside each other; then x is read once. `side_by_side(x, layer, …)` does this and gives
-# a list with the result of each layer. `layer(x)` alone gives the same numbers.
+# one, with the three weights beside each other; then x is read once. `side_by_side(x, layer, …)` does this for an x of
+# many rows, where it pays, and gives a list with the result of each layer. `layer(x)` alone gives the same numbers.
 #
-# **Exercise 5.** Write the method `projected`.
+# **Exercise 5.** Write the method `projected` of `MultiHeadAttention`. It returns a list: queries, keys, values.
 
 # %% exercise="projected"
 # Hint: three cases. Begin with the one where neither `key` nor `value` is given.
@@ -247,16 +253,19 @@ for causal in (False, True):
     print(f"causal={causal}: differs from tt.MultiHeadAttention by at most {off:.1e}")
 
 # %% [markdown]
-# As a graph. The compiler knows your lines when it sees them: of scores, mask, softmax and product one kernel of the
-# family `attention` is left, with `causal=True`. Section 5 shows how it works inside.
+# As a graph. The compiler knows your lines when it sees them: of scores, mask, softmax and product one op is left,
+# `attention` with `causal=True`, in a kernel of its own. Section 5 shows how it works inside.
+
 
 # %%
-compiled = tt.compile(lambda x: multi_head(layer, x, True))
-compiled(x)
-print(compiled.graph)
+@tt.compile
+def self_attention(x: Tensor) -> Tensor:
+    return multi_head(layer, x, causal=True)
 
-# %%
-compiled
+
+self_attention(x)
+print(*(line.strip() for line in str(self_attention.graph).splitlines() if "= attention(" in line), sep="\n")
+self_attention
 
 # %% [markdown]
 # ## 5. Without the scores
@@ -318,7 +327,8 @@ for queries, keys, block in ((5, 64, 16), (7, 50, 16), (3, 5, 32), (4, 9, 1)):
     assert np.allclose(found, expected), f"{keys} keys in blocks of {block}: differs from softmax over all keys"
 rising = np.linspace(0, 900, 40)[:, None]
 found = attention_in_blocks(np.full((1, 1), 10.0), rising, rising, 8)
-assert np.isfinite(found).all() and np.allclose(found, 900), "when the maximum rises, what is kept must be corrected"
+assert np.isfinite(found).all(), "large scores must not overflow: take the largest so far off before exp"
+assert np.allclose(found, 900), "when the maximum rises, what is kept must be corrected"
 print("attention_in_blocks: exact, without ever having all scores")
 
 # %% test="attention_in_blocks" hidden=true
@@ -342,8 +352,8 @@ assert Watched.most <= 16, "no more than a block of scores at a time"
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The framework's kernel does this in registers and caches, with tiles of queries as well, and keeps m and l for the
-# backward pass, which computes the weights of a tile again when it needs them.
+# The framework's kernel does this in registers and caches, with blocks of queries as well, and keeps m and l for the
+# backward pass, which computes the weights of a block again when it needs them.
 #
 # ## 6. Systems analysis
 #
@@ -382,22 +392,23 @@ else:
 # ## 7. Questions
 
 # %% [markdown] question="q1" points=2
-# From the first table: how does the peak of your plain form grow when T doubles, and how does the kernel's? At which T
-# do the scores of 12 heads in f32 fill 16 GiB?
+# **Question 1.** From the last two rows of the first table: how does the peak of your plain form grow when T doubles,
+# and how does the kernel's? At which T do the scores of 12 heads in f32 fill 16 GiB?
 
 # %% [markdown] question="q2" points=2
-# Compare the operations and the times of "all pairs", "causal", the mask of a window and the blocks. Which of them do
-# less work, which only hide it? What would a kernel need to know to skip what a mask hides?
+# **Question 2.** Compare the operations and the times of "all pairs", "causal", the mask of a window and the blocks. Of
+# which patterns can fewer operations be counted before anything runs, and why not of the mask? When and how could a
+# kernel skip what a mask hides?
 
 # %% [markdown] question="q3" points=1
-# `attention_in_blocks` does slightly more arithmetic than the plain form, and kernels built like it are faster. Where
-# is the time that they save?
+# **Question 3.** `attention_in_blocks` does slightly more arithmetic than the plain form, and kernels built like it are
+# faster. Where is the time that they save?
 
 # %% [markdown]
 # ## Summary
 #
 # - Attention is a soft look-up: scores by a product, softmax over the keys, a weighted mean of the values.
-# - Heads are a reshape and a swap of axes. They cost nothing, and each looks at something else.
+# - Heads are a reshape and a swap of axes. They add no operations, and each can look at something else.
 # - T² scores need not exist: a maximum and a sum for each row, corrected block by block, give the same result exactly.
 # - Your `in_heads`, `of_heads` and `projected` now carry every attention module of the framework.
 #
