@@ -32,17 +32,18 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## 1. The norm of a layer
 #
-# A sum of many branches grows. A norm brings each *position's* vector back to mean 0 and variance 1, and then lets
-# the model choose scale and shift, one of each for every element (Ba, Kiros and Hinton 2016):
+# Each part of a transformer adds its result to what came in, so numbers grow from part to part. A norm brings each
+# *position's* vector back to mean 0 and variance 1, and then lets the model choose scale and shift, one of each for
+# every element (Ba, Kiros and Hinton 2016):
 #
 # $$\mu = \frac1d \sum_i x_i \qquad \sigma^2 = \frac1d \sum_i (x_i - \mu)^2 \qquad
-# y = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
+# y_i = \gamma_i\, \frac{x_i - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta_i$$
 #
 # The mean runs over the elements of one vector, the last axis. No other position and no other example takes part, so
 # the norm is the same in training and in use, and a token never learns of a later one through it. The $\varepsilon$
 # keeps a constant vector from being divided by 0. The variance is divided by d, not by d − 1.
 #
-# **Exercise 1.** Write `normalized`.
+# **Exercise 1.** Write `normalized`. `weight` is $\gamma$, `bias` is $\beta$.
 
 
 # %% exercise="normalized"
@@ -64,7 +65,7 @@ assert found.shape == x.shape, "the shape stays"
 assert np.allclose(plain.mean(-1), 0), "the mean of each vector, along the last axis, is 0"
 assert np.allclose(plain.var(-1), 1, atol=1e-4), "its variance is 1; is it divided by d, not by d - 1?"
 assert np.allclose(found.numpy(), tt.nn.functional.layer_norm(x, (8,), weight, bias).numpy()), (
-    "differs from the real one"
+    "differs from tt.nn.functional.layer_norm: weight times the normalized vector, plus bias"
 )
 assert np.isfinite(normalized(tt.ones(2, 8), tt.ones(8), tt.zeros(8)).numpy()).all(), "a constant vector: 0 / sqrt(eps)"
 g = Tensor(rng.standard_normal(x.shape))
@@ -76,21 +77,26 @@ assert np.allclose(own, real), "the gradients differ"
 print("normalized: the same as the framework's layer norm, with its gradient")
 
 # %% [markdown]
+# The framework keeps a layer norm as one op: a compiled step computes it in one kernel, and its gradient needs x alone,
+# none of the vectors in between.
+#
 # ## 2. The network of each position
 #
 # Two linear layers with an activation between, `up` to a wider vector (four times, by custom) and `down` again:
 #
 # $$\operatorname{FFN}(x) = W_{\text{down}}\; a(W_{\text{up}}\, x)$$
 #
-# Two thirds of a block's parameters are here. The framework's module offers five activations:
+# Two thirds of a block's parameters are here. The framework's module, `FeedForward`, offers five activations. With
+# $u = W_{\text{up}}\, x$ plus its bias, which is `self.up(x)`, they are
 #
-# | `self.activation` | |
-# | --- | --- |
-# | `"gelu"`, `"gelu_tanh"` | $\operatorname{gelu}(u)$; the method `gelu` takes `"none"` or `"tanh"` |
-# | `"relu"`, `"relu2"` | $\max(u, 0)$, and its square |
-# | `"swiglu"` | $\operatorname{silu}(W_{\text{gate}}\, x) \cdot W_{\text{up}}\, x$, with `self.gate` as a gate |
+# | `self.activation` | what `down` reads | methods of tensors |
+# | --- | --- | --- |
+# | `"gelu"`, `"gelu_tanh"` | $\operatorname{gelu}(u)$, exact or by tanh (module 02) | `gelu("none")`, `gelu("tanh")` |
+# | `"relu"`, `"relu2"` | $\max(u, 0)$, or its square | `relu()`, `square()` |
+# | `"swiglu"` | $\operatorname{silu}(g) \cdot u$, where $\operatorname{silu}(g) = g\, \sigma(g)$ | `silu()` |
 #
-# `self.gate` is None in the first four.
+# In the last, `self.gate(x)` is $g$: a third layer, which opens or closes each element of $u$. In the others
+# `self.gate` is None.
 #
 # The module's `forward` is `self.down(self.widened(x))`.
 #
@@ -105,24 +111,22 @@ print("normalized: the same as the framework's layer norm, with its gradient")
 x = Tensor(rng.standard_normal((2, 3, 8)).astype(np.float32))
 
 
-def by_hand(layer, x):
-    up = layer.up(x)
-    if layer.activation == "swiglu":
-        return layer.gate(x).silu() * up
-    inner = {
-        "gelu": lambda: up.gelu("none"),
-        "gelu_tanh": lambda: up.gelu("tanh"),
-        "relu": lambda: up.relu(),
-        "relu2": lambda: up.relu() * up.relu(),
-    }
-    return inner[layer.activation]()
-
-
-for activation in ("gelu", "gelu_tanh", "relu", "relu2", "swiglu"):
+curves = {
+    "gelu": lambda u: u * (1 + np.vectorize(math.erf)(u / math.sqrt(2))) / 2,
+    "gelu_tanh": lambda u: u * (1 + np.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3))) / 2,
+    "relu": lambda u: np.maximum(u, 0),
+    "relu2": lambda u: np.maximum(u, 0) ** 2,
+    "swiglu": lambda u: u,
+}
+for activation, curve in curves.items():
     layer = FeedForward(8, 16, activation)
     found = widened(layer, x)
     assert found is not None and found.shape == (2, 3, 16), f"{activation}: [2, 3, 8] is widened to [2, 3, 16]"
-    assert np.allclose(found.numpy(), by_hand(layer, x).numpy(), atol=1e-6), f"{activation}: wrong numbers"
+    expected = curve(layer.up(x).numpy())
+    if activation == "swiglu":
+        gate = layer.gate(x).numpy()
+        expected = expected * gate / (1 + np.exp(-gate))
+    assert np.allclose(found.numpy(), expected, atol=1e-6), f"{activation}: wrong numbers"
 print("widened: five activations, right")
 
 # %% [markdown]
@@ -131,17 +135,17 @@ print("widened: five activations, right")
 # $$x \leftarrow x + \operatorname{attention}(\operatorname{norm}_1(x)) \qquad
 # x \leftarrow x + \operatorname{FFN}(\operatorname{norm}_2(x))$$
 #
-# Each part *adds* to what is there. Read it from the end: the gradient of the sum goes both into the branch and, as it
-# is, around it. Through 48 blocks there is a path of nothing but additions, so the gradient at the first layer is not
-# a product of 48 matrices. The norm stands inside the branch (*pre-norm*), where it cannot disturb that path. The
-# original paper put it behind the sum; such models of many layers train only with a careful warm-up (Xiong and others
-# 2020).
+# Each part, or *branch*, adds to what is there; such a sum is called a *residual*. Read it from the end: the gradient
+# of the sum goes both into the branch and, as it is, around it. Through 48 blocks there is a path of nothing but
+# additions, so the gradient reaches the first layer without being multiplied by 48 matrices. The norm stands inside the
+# branch (*pre-norm*), where it cannot disturb that path. The original paper put it behind the sum; such models of many
+# layers train only with a careful warm-up (Xiong and others 2020).
 #
 # The block of the framework hands some more things through to its attention:
 #
 # - `mask`, `cache` (module 14) and `layer_idx`, as attention takes them;
-# - `first_value`: some models mix in the values of the first block. With `return_value=True` attention returns a pair,
-#   its result and its values, and so does the block.
+# - `first_value`: some models mix the values that the first block's attention computed into those of all others. To get
+#   at them, attention returns a pair with `return_value=True`, its result and its values, and so does the block.
 #
 # **Exercise 3.** Write the method `forward` of `TransformerBlock`:
 #
@@ -216,10 +220,15 @@ assert np.allclose(forward(dropping, x).numpy(), forward(dropping, x).numpy())
 # As a graph, compiled. Bias, activation and residual have become parts of the products; the norms are kernels of
 # their own; attention is one.
 
+
 # %%
-compiled = tt.compile(lambda x: forward(block, x))
-assert np.allclose(compiled(x).numpy(), expected.numpy(), atol=1e-5)
-compiled
+@tt.compile
+def one_block(x: Tensor) -> Tensor:
+    return forward(block, x)
+
+
+assert np.allclose(one_block(x).numpy(), expected.numpy(), atol=1e-5), "compiled and eager agree"
+one_block
 
 # %% [markdown]
 # ## 4. How large is it?
@@ -243,15 +252,15 @@ def block_parameters(d: int) -> int:
 for d in (8, 16, 64):
     counted = sum(p.numel() for p in tt.TransformerBlock(d, 4).parameters())
     assert block_parameters(d) == counted, (
-        f"width {d} has {counted} parameters, your formula gives {block_parameters(d)}"
+        f"a block of width {d} has {counted:,} parameters, your formula gives {block_parameters(d):,}"
     )
 print(f"a block of GPT-2, width 768: {block_parameters(768):,} parameters; twelve: {12 * block_parameters(768):,}")
 
 # %% [markdown]
 # ## 5. The next token
 #
-# The last position's vector, multiplied by the rows of the table, gives a *logit* for each token, and softmax makes
-# probabilities of them. Which token is next?
+# The last position's vector, multiplied by the rows of the table of embeddings, gives a *logit* for each token, and
+# softmax makes probabilities of them. Which token is next?
 #
 # - **Greedy**: the most probable one. Good for answers that are right or wrong; stories go round in circles.
 # - **Drawn**: each with its probability. With a *temperature* t the logits are divided by t first: below 1 the likely
@@ -259,14 +268,8 @@ print(f"a block of GPT-2, width 768: {block_parameters(768):,} parameters; twelv
 # - **Top k**: only the k most probable tokens take part. The tail of a distribution is long, and each of its tokens is
 #   a chance to derail.
 #
-# A NaN in the logits must not become a token that looks fine: `most_probable` answers −1 for such a row, and the loop
-# around it raises an error.
-#
-# **Exercises 5 and 6.** Write `most_probable` for tensors, as it is part of a compiled step, and `shares` in numpy:
-#
-# 1. Divide the logits by the temperature.
-# 2. All but the k largest become $-\infty$. (What is as large as the k-th takes part.)
-# 3. Softmax, with the largest taken off first.
+# **Exercise 5.** Write `most_probable` for tensors, as it is part of a compiled step. A NaN in the logits must not
+# become a token that looks fine: `most_probable` answers −1 for such a row, and the loop around it raises an error.
 
 # %% exercise="most_probable"
 # Hint: the largest of a row with a NaN is NaN. `argmax(-1)`, `amax(-1)`, and `where(condition, -1, …)`.
@@ -279,9 +282,16 @@ assert most_probable(Tensor([[0.0, math.nan, 9.0], [1.0, 2.0, 0.0]])).tolist() =
 assert most_probable(Tensor([[-math.inf, -5.0]])).tolist() == [1], "an infinity is no NaN"
 print("most_probable: right")
 
+# %% [markdown]
+# **Exercise 6.** Write `shares` in numpy, the probabilities from which a token is drawn:
+#
+# 1. Divide the logits by the temperature.
+# 2. If `k` is given, all but the k largest become $-\infty$. (What is as large as the k-th takes part.)
+# 3. Softmax, with the largest taken off first.
+
 
 # %% exercise="shares"
-# Hint: `np.sort(logits)[..., -k]` is the k-th largest; `[..., None]` makes a column of it.
+# Hint: `np.sort(x)[..., -k]` is the k-th largest of a row; `[..., None]` makes a column of it.
 def shares(logits, temperature=1.0, k=None):
     """Probabilities [..., tokens] from which the next token is drawn; `k`: of so many most probable ones."""
     ### BEGIN SOLUTION
@@ -309,9 +319,9 @@ print("shares: right")
 # %% [markdown]
 # ## 6. A model that spells
 #
-# Now all of it: a small GPT on a small text, trained with the compiled step of module 07, then a continuation drawn by
-# your `shares`. The text is a counting rhyme, so that a few seconds are enough. Watch the loss: at first it is
-# $\ln V$, as all characters are equally likely.
+# Now all of it: a small GPT on a small text, trained by a compiled step as in module 07, then a continuation drawn by
+# your `shares`. The text is a counting rhyme, so that a few seconds are enough. Watch the loss: at first it is about
+# $\ln V$, as all characters are about equally likely.
 
 # %%
 TEXT = "one for sorrow, two for joy, three for a girl, four for a boy, five for silver, six for gold, "
@@ -374,9 +384,9 @@ transformers.analyze(Block=MyBlock, quick=True).show()
 # %% [markdown]
 # ### Beside PyTorch
 #
-# `torch.nn.TransformerEncoderLayer` is a block; it is post-norm unless `norm_first=True`, uses ReLU unless told
-# otherwise, and drops with 0.1 by default: three differences from a GPT before the first line of training. Below, its
-# weights are put into yours.
+# `torch.nn.TransformerEncoderLayer` is a block; its norms stand behind the sums unless `norm_first=True`, it uses ReLU
+# unless told otherwise, and drops with 0.1 by default: three differences from a GPT before the first line of training.
+# Below, its weights are put into yours.
 
 # %%
 try:
@@ -404,24 +414,25 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# GPT-2 has 12 blocks of width 768, a table of 50,257 tokens that its head shares, and 1,024 learned positions. Compute
-# its parameters with your formula, and the share of the table. From which width on are the blocks the larger part?
+# **Question 1.** GPT-2 has 12 blocks of width 768, a table of 50,257 tokens that its head shares, 1,024 learned
+# positions, and one more norm at the end. Compute its parameters with your formula, and the share of the table. From
+# which width on do 12 blocks have more parameters than the table?
 
 # %% [markdown] question="q2" points=2
-# From the third table: what does one more layer add to the memory of a training step, and what to a forward without
-# gradients? From the fourth: what do you get for the time that accumulation costs?
+# **Question 2.** From the third table: what does one more layer add to the memory of a training step, and what to a
+# forward without gradients? From the fourth: what does accumulation save, and what does it cost?
 
 # %% [markdown] question="q3" points=1
-# Delete `x +` in both lines of the block, in your head. What is then the gradient at the first of 48 blocks a product
-# of, and what has module 03 taught you about such products?
+# **Question 3.** Delete `x +` in both lines of the block, in your head. What is then the gradient at the first of 48
+# blocks a product of, and what has module 03 taught you about such products?
 
 # %% [markdown]
 # ## Summary
 #
 # - A transformer alternates attention, which moves information, and a network, which works on it.
 # - Residuals give the gradient a path of additions; norms inside the branches keep the scale.
-# - A block has 12 d² + 13 d parameters, and each costs 2 operations a token forward. Attention's own part grows with
-#   the length.
+# - A block has 12 d² + 13 d parameters, and each of a matrix costs 2 operations a token forward. Attention's own part
+#   grows with the length.
 # - Your `forward` of the block, `widened` and `most_probable` now run in every GPT of the framework.
 #
 # In module 14 a further token costs the work of one token.
