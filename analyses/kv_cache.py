@@ -61,6 +61,7 @@ def _bytes(KVCache: Any, quick: bool) -> Section:
     for kept in (8, 4, 2, 1):
         sizes = [4 * 2 * layers * n * kept * (dim // heads) / 2**20 for n in lengths]
         axes.plot(lengths, sizes, "o-", label=f"{kept} of {heads} heads")
+    axes.set_xticks(lengths)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
     reading = (
@@ -75,7 +76,7 @@ def _bytes(KVCache: Any, quick: bool) -> Section:
 def _reuse(KVCache: Any, quick: bool) -> Section:
     """The time of a further token, by how many stand before it: a forward of all, or of one beside a cache."""
     dim, layers, heads = (64, 2, 4) if quick else (128, 4, 4)
-    lengths = (16, 64) if quick else (16, 64, 256, 1024)
+    lengths = (16, 64, 256) if quick else (16, 64, 256, 1024)
     model = tt.GPT(65, dim, layers, heads, context_length=lengths[-1])
     model.eval()
     rng = np.random.default_rng(0)
@@ -131,21 +132,23 @@ def _counts() -> Section:
     a = forwards[0] - b
     rows: list[list[Any]] = []
     for n in lengths:
+        one, step = forwards[lengths.index(n)], round(a + b * (2 * n - 1))
         again = sum(a * t + b * t * t for t in range(1, n + 1))
         kept = sum(a + b * (2 * t - 1) for t in range(1, n + 1))
-        rows.append([n, forwards[lengths.index(n)], round(again), round(kept), again / kept])
+        rows.append([n, one, step, one / step, round(again), round(kept), again / kept])
     figure, axes = chart("tokens generated", "operations in all", log_x=True, log_y=True)
-    for column, name in ((2, "all computed again"), (3, "with the cache")):
+    for column, name in ((4, "all computed again"), (5, "with the cache")):
         axes.plot(lengths, [row[column] for row in rows], "o-", label=name)
     axes.set_xticks(lengths, [str(n) for n in lengths])
     axes.legend(fontsize=8)
     off = max(abs(a * n + b * n * n - f) for n, f in zip(lengths, forwards, strict=True))
     reading = (
-        f"A forward of n tokens costs {a:,.0f} n + {b:,.0f} n² operations, {off:.0f} beside what was counted; "
-        f"{weights:,} of a token are products with weights. Of {lengths[-1]} tokens, computing again costs "
-        f"{rows[-1][4]:.0f} times the operations."
+        f"A forward of n tokens costs {a:,.0f} n + {b:,.0f} n² operations (the counts differ from that by {off:.0f}); "
+        f"{weights:,} of a token are products with weights. Computed again, token {lengths[-1]} costs "
+        f"{rows[-1][3]:.0f} times the operations, and all {lengths[-1]} together {rows[-1][6]:.0f} times."
     )
-    columns = ["tokens n", "one forward of n", "n tokens, again", "n tokens, with cache", "ratio"]
+    columns = ["n", "token n, again", "token n, with cache", "their ratio", "n tokens, again", "n tokens, with cache",
+               "their ratio"]  # fmt: skip
     return Section("How many operations does it save?", reading, Table(columns, rows), figure)
 
 
