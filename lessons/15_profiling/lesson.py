@@ -6,8 +6,8 @@
 #
 # *Counting* needs no machine: operations and bytes follow from shapes, before anything runs. *Measuring* needs care,
 # for a time is a sample, and the sample is biased by everything else that the machine does. Between the two stands a
-# model of one line, the roofline, that says how fast the work could have been. Where measured and possible differ by
-# ten, there is something to find; where they agree, leave it alone.
+# model of one line, the roofline, that says how fast the work could have been. Where measured and possible differ by a
+# factor of ten, there is something to find; where they agree, leave it alone.
 #
 # At the end, `tt.Profiler` of the package runs on your code.
 #
@@ -37,13 +37,13 @@ _FEWEST = 5  # calls that are timed, however long they take
 # A product `[m, k] @ [k, n]` has mn results, each a sum of k products: 2mnk operations. Some count a multiply-add as
 # one, a *MAC*; their numbers are half of these. Papers mix both, so always ask.
 #
-# A convolution is a product in disguise (module 09). Each of the results
-# `[batch, out, height', width']` is a sum over the window and over the channels of its group:
+# A convolution is a product in disguise (module 09). Each of the results `[batch, out, height', width']` is a sum over
+# a window of k × k elements and over the channels of its group. With stride s and padding p:
 #
-# $$\text{FLOPs} = 2 \cdot \text{results} \cdot \text{window} \cdot \frac{\text{channels in}}{\text{groups}}
+# $$\text{FLOPs} = 2 \cdot \text{results} \cdot k^2 \cdot \frac{\text{channels in}}{\text{groups}}
 # \qquad h' = \left\lfloor \frac{h + 2p - k}{s} \right\rfloor + 1$$
 #
-# **Exercise 1.** Write this for square windows, without the bias.
+# **Exercise 1.** Write this as a function, without the bias.
 
 
 # %% exercise="convolution_flops"
@@ -80,7 +80,7 @@ print("convolution_flops: as the framework counts")
 #
 # No formula for each model is needed. The framework traces a model into a graph; each node knows its op and its
 # types, so it knows its operations: `node.flops`. It also knows where it was made: `node.loc.scope` is the path of
-# the module, such as `Sequential.0`. (`node.loc` may be None: then nobody knows.)
+# the module, such as `Sequential.0`. (`node.loc` may be None: then the place is not known.)
 #
 # **Exercise 2.** Write `counted`: two counters, of operations by scope and of operations by `node.op.name`.
 #
@@ -101,8 +101,8 @@ compiled(tt.zeros(8, 20))
 graph = compiled.traced_graph
 scopes, ops = counted(graph)
 assert ops["matmul"] == 2 * 8 * (20 * 30 + 30 * 10), f"two products of 8 rows; got {ops['matmul']}"
-assert ops["add"] == 8 * 30 + 8 * 10, "a bias is one addition for each result"
-assert "permute" not in ops, "what costs nothing is not named"
+assert ops["add"] == 8 * 30 + 8 * 10, f"a bias is one addition for each result: 320; got {ops['add']}"
+assert "permute" not in ops, "ops that cost nothing are left out"
 assert sum(scopes.values()) == sum(ops.values()) == sum(node.flops for node in graph.nodes), "each node counts once"
 assert scopes["Sequential.0"] == 2 * 8 * 20 * 30 + 8 * 30, f"the first layer by its path; got {dict(scopes)}"
 print(dict(scopes))
@@ -131,7 +131,7 @@ assert dict(scopes) == {"": 7} and dict(ops) == {"add": 7}
 # **Exercise 3.** Write `bytes_of`, for any iterable of tensors.
 
 # %% exercise="bytes_of"
-# Hint: a dictionary with `id(t)` as its keys has each tensor once.
+# Hint: a dictionary that leads from `id(t)` to `t` has each tensor once.
 #| solution
 
 
@@ -146,15 +146,16 @@ print("bytes_of: right")
 # %% [markdown]
 # ## 4. Seconds
 #
-# Times have a long tail: an interrupt, another program, a collection of garbage may add to one call, and nothing ever
-# takes away. So
+# Times have a long tail: an interrupt, another program, or Python's garbage collector adds to some calls, and nothing
+# takes away from any. So
 #
 # 1. *Warm up*. The first call may compile, and caches are cold: make some calls that are not timed.
 # 2. *Time each call alone*, with `time.perf_counter`, the finest clock. A mean over all hides the tail.
 # 3. *Keep Python's garbage collector from running* in between: `with collector.paused():`.
-# 4. *Stop in time*. After `seconds` in all there are enough calls, but `_FEWEST` are made in any case.
+# 4. *Stop in time*. When `seconds` of timing are over there are enough calls, but `_FEWEST` are made in any case (if
+#    `repeats` asks for so many).
 #
-# **Exercise 4.** Write `time_calls`. It gives the seconds of each timed call.
+# **Exercise 4.** Write `time_calls`. It returns a list of the seconds of each timed call.
 
 # %% exercise="time_calls"
 # Hint: a loop that ends when there are `repeats` times, or when both _FEWEST are there and the clock is past the end.
@@ -165,14 +166,14 @@ print("bytes_of: right")
 calls = []
 times = time_calls(lambda: calls.append(0), 20, 3, 10.0)
 assert len(times) == 20, f"20 calls are timed, got {len(times)}"
-assert len(calls) == 23, f"behind 3 that are not: 23 calls in all, got {len(calls)}"
+assert len(calls) == 23, f"3 calls that are not timed come first: 23 in all, got {len(calls)}"
 assert all(0 <= t < 1 for t in times), "seconds of each call"
 slow = time_calls(lambda: time.sleep(0.01), 1000, 0, 0.001)
 assert len(slow) == _FEWEST, f"a slow call is timed {_FEWEST} times, however little time there is; got {len(slow)}"
 assert all(t >= 0.009 for t in slow), "each is timed alone"
 assert len(time_calls(lambda: None, 2, 0, 0.0)) == 2, "never more than `repeats`"
 few = time_calls(lambda: time.sleep(0.004), 10_000, 0, 0.1)
-assert 5 <= len(few) <= 30, "when `seconds` are over, it ends"
+assert 5 <= len(few) <= 30, f"calls of 4 ms for a tenth of a second are about 25, got {len(few)}"
 print("time_calls: right")
 
 # %% [markdown]
@@ -187,7 +188,8 @@ print("time_calls: right")
 # Drawn over I, with both axes logarithmic, that is a slope and a flat line: the *roofline* (Williams, Waterman and
 # Patterson 2009). The corner, I = P/B, parts work that is bound by memory from work that is bound by arithmetic.
 #
-# **Exercise 5.** Write `attainable`: the least time of work, its rate at that time, and what bounds it.
+# **Exercise 5.** Write `attainable`. It returns three things: the least time of the work, its operations a second at
+# that time, and what bounds it, as a string.
 
 
 # %% exercise="attainable"
@@ -213,8 +215,8 @@ print("attainable: right")
 # %% [markdown]
 # ## 6. All of it at once
 #
-# Your four functions on a model: what each layer costs, how long a call takes, and how far it is from the roof of
-# *this* machine, which the framework measures.
+# Your functions on a model: what it costs, how long a call takes, and how far that is from the roof of *this* machine,
+# which the framework measures.
 
 # %%
 best = peaks()
@@ -231,16 +233,20 @@ for batch in (1, 16, 256):
     least, rate, bound = attainable(flops, traffic, best.flops, best.bandwidth(traffic))
     median = float(np.median(times))
     print(
-        f"batch {batch:3}: {flops:11,} operations, {traffic:9,} bytes, bound by {bound:10}; {median * 1e6:7.1f} µs, "
-        f"at least {least * 1e6:6.1f} µs, {least / median:4.0%} of the roof"
+        f"batch {batch:3}: {flops:11,} operations, {traffic:9,} bytes: {median * 1e6:7.1f} µs; at least "
+        f"{least * 1e6:6.1f} µs for its {bound}, so {least / median:.0%} of the roof"
     )
 
 # %% [markdown]
-# The framework's own tools say the same in more detail. `explain` lists the kernels of a compiled function, and
-# colours in its picture show where time goes.
+# `tt.Profiler` says the same in more detail, layer by layer. (The *arena* is the memory in which a compiled function
+# keeps what it computes on the way. p50 is the median; of a hundred times, 90 are at most p90.)
 
 # %%
 print(tt.Profiler(repeats=20, seconds=0.2).profile(mlp, (16, 784), optimizer=tt.AdamW))
+
+# %% [markdown]
+# A picture has the roofline in it, too: the time in each kernel is the least that its operations and bytes allow, and
+# the bar shows where it goes. Here for the batch of 256:
 
 # %%
 compiled
@@ -260,8 +266,8 @@ profiling.analyze(time_calls=time_calls, quick=True).show()
 # ### Beside PyTorch
 #
 # `torch.utils.flop_counter.FlopCounterMode` counts while a model runs, `torch.utils.benchmark` takes times with the
-# care of section 4, and `torch.profiler` records events. Its counts are of products and convolutions only, so yours,
-# which include biases and activations, are a little larger.
+# care of section 4, and `torch.profiler` records events. The first counts products and convolutions only, so your
+# counts, which include biases and activations, are a little larger.
 
 # %%
 try:
@@ -277,23 +283,26 @@ else:
     compiled(tt.zeros(16, 784))
     ops = counted(compiled.traced_graph)[1]
     print(
-        f"PyTorch counts {counter.get_total_flops():,}; you count {ops['matmul']:,} of products, {sum(ops.values()):,}"
+        f"PyTorch counts {counter.get_total_flops():,} operations; you count {ops['matmul']:,} of products, "
+        f"{sum(ops.values()):,} in all"
     )
 
 # %% [markdown]
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# From the first table: four pieces of work have nearly the same number of operations. Order them by time, and give for
-# each of the three slower ones the reason: bytes, too small inner loops, or something else that you can name.
+# **Question 1.** From the first table: four pieces of work have nearly the same number of operations. Order them by
+# time. The product reads each number into a register and uses it many times (module 01), with a multiply-add at a time.
+# Which of this does each of the other three lack?
 
 # %% [markdown] question="q2" points=2
-# From the output of section 6: at which batch does the limit change from bytes to operations, and why does the batch
-# change it? What would weights in 16 bits do to the time at batch 1, and at batch 256?
+# **Question 2.** From the output of section 6: between which batches does the limit change from bytes to operations,
+# and why does the batch change it? What would weights in 16 bits do to the least time at batch 1, and at batch 256, if
+# the arithmetic stays as it is?
 
 # %% [markdown] question="q3" points=1
-# From the last table: which of mean, median and least would you report to compare two kernels, and which to promise a
-# response time to users? Use the differences between the halves.
+# **Question 3.** From the last table: which row would you report to compare two kernels, and from which would you
+# promise users a response time? Use the differences between the halves.
 
 # %% [markdown]
 # ## Summary
