@@ -62,7 +62,7 @@ def _lengths(attend: Attend, quick: bool) -> tuple[Section, Section]:
     heads, dim = 4, 32
     torch = torch_if_installed()
     memory, time, ways = list[list[Any]](), list[list[Any]](), list[str]()
-    for length in (64, 128, 256) if quick else (64, 128, 256, 512, 1024, 2048):
+    for length in (128, 256, 512) if quick else (64, 128, 256, 512, 1024, 2048):
         operands = _operands(heads, length, dim)
         kernel = tt.compile(lambda q, k, v: scaled_dot_product_attention(q, k, v))
         with tt.no_grad():
@@ -92,7 +92,7 @@ def _lengths(attend: Attend, quick: bool) -> tuple[Section, Section]:
     growth = math.log2(memory[-1][2] / memory[-2][2])
     first = Section(
         "How does memory grow with the length?",
-        f"From {lengths[-2]} to {lengths[-1]} tokens the three ops grow as T^{growth:.2f}, to "
+        f"From {lengths[-2]:,} to {lengths[-1]:,} tokens the three ops grow as T^{growth:.2f}, to "
         f"{memory[-1][2] / memory[-1][1]:.1f} times one set of scores; the kernel grows as "
         f"T^{math.log2(memory[-1][4] / memory[-2][4]):.2f} and needs {memory[-1][2] / memory[-1][4]:.0f} times less.",
         Table(["T", "one set of scores, bytes", "three ops, peak bytes", "Q, K, V and result, bytes",
@@ -107,8 +107,8 @@ def _lengths(attend: Attend, quick: bool) -> tuple[Section, Section]:
     last = time[-1]
     second = Section(
         "And the time?",
-        f"At {last[0]} tokens the kernel takes {last[3]:,.0f} µs, the three ops {last[2] / last[3]:.1f} times as long. "
-        f"From {lengths[-2]} tokens on, the kernel's time grows as T^{math.log2(last[3] / time[-2][3]):.2f}.",
+        f"At {last[0]:,} tokens the kernel takes {last[3]:,.0f} µs, the three ops {last[2] / last[3]:.1f} times as "
+        f"long. From {lengths[-2]:,} tokens on, the kernel's time grows as T^{math.log2(last[3] / time[-2][3]):.2f}.",
         Table(["T", "operations of the products", *(f"{way}, µs" for way in ways)], time),
         figure,
     )
@@ -127,7 +127,7 @@ def _torch_attention(torch: Any, operands: list[tt.Tensor]) -> Callable[[], Any]
 
 def _patterns(quick: bool) -> Section:
     """Which pairs are seen, which are counted, and what each pattern takes."""
-    heads, length, dim = 4, 128 if quick else 1024, 32
+    heads, length, dim = 4, 512 if quick else 1024, 32
     window = length // 8
     operands = _operands(heads, length, dim)
     at = np.arange(length)

@@ -58,7 +58,7 @@ def _equal_operations(quick: bool) -> Section:
     wide = flops // 4096
     work: dict[str, tuple[Callable[..., tt.Tensor], list[tt.Tensor]]] = {
         f"product [{n}, {n}] @ [{n}, {n}]": (lambda a, b: a @ b, [_random(n, n), _random(n, n)]),
-        f"{n} rows, one after another": (lambda a, b: (a @ b).sum(1), [_random(n, 1, n), _random(n, n, n)]),
+        f"{n} rows, each @ a matrix of its own": (lambda a, b: (a @ b).sum(1), [_random(n, 1, n), _random(n, n, n)]),
         f"depthwise 3×3, {channels} channels of {side}²": (
             lambda x, w: conv2d(x, w, padding=1, groups=channels),
             [_random(1, channels, side, side), _random(channels, 1, 3, 3)],
@@ -86,7 +86,7 @@ def _equal_operations(quick: bool) -> Section:
     reading = (
         f"The counts lie within a factor of {max(counts) / min(counts):.2f}, the times within one of "
         f"{max(times_found) / min(times_found):.0f}: from {max(row[5] for row in rows):.1f} down to "
-        f"{min(row[5] for row in rows):.2f} operations a nanosecond."
+        f"{min(row[5] for row in rows):.1f} GFLOP/s."
     )
     columns = ["work", "FLOPs", "MACs", "bytes of operands", "compiled, µs", "GFLOP/s", "torch, µs"]
     return Section("Do operations predict time?", reading, Table(columns, rows), figure)
@@ -104,7 +104,7 @@ def _additions(a: tt.Tensor, b: tt.Tensor) -> tt.Tensor:
 
 def _bandwidth(best: Peaks, quick: bool) -> Section:
     """Bytes a second of a compiled addition by the size of its operands."""
-    sizes = [1 << i for i in ((12, 15, 18) if quick else range(11, 24))]
+    sizes = [1 << i for i in ((12, 15, 18, 22) if quick else range(11, 24))]
     torch = torch_if_installed()
     rows: list[list[Any]] = []
     for n in sizes:
@@ -123,9 +123,9 @@ def _bandwidth(best: Peaks, quick: bool) -> Section:
     axes.legend(fontsize=8)
     top = max(rows, key=lambda row: row[2])
     reading = (
-        f"An addition does one operation for 12 bytes. It moved most at {top[1]:,} bytes, {top[2]:.1f} GB/s, and "
-        f"{rows[-1][2]:.1f} GB/s at {rows[-1][1]:,}; of {rows[0][1]:,} bytes, where a call costs more than its bytes, "
-        f"{rows[0][2]:.2f} GB/s."
+        f"An addition does one operation for 12 bytes. Of {rows[0][1]:,} bytes, where the call costs more, "
+        f"it moved {rows[0][2]:.1f} GB/s; of {top[1]:,} bytes most, {top[2]:.1f} GB/s; of {rows[-1][1]:,} bytes "
+        f"{rows[-1][2]:.1f} GB/s."
     )
     columns = ["elements", "bytes", "compiled, GB/s", *(["torch, GB/s"] if torch else [])]
     return Section("How many bytes a second?", reading, Table(columns, rows), figure)
@@ -159,9 +159,8 @@ def _roofline(best: Peaks, quick: bool) -> Section:
     figure, axes = chart("intensity, operations for a byte", "GFLOP/s", log_x=True, log_y=True)
     roof = [attainable(i, best.flops, best.bandwidth(moved)) / 1e9 for i in intensities]
     axes.plot(intensities, roof, color="#555555", label="roof")
-    for row in rows:
-        axes.plot(row[3], row[5], "o")
-        axes.annotate(row[0], (row[3], row[5]), (5, -9), textcoords="offset points", fontsize=8)
+    for row, marker in zip(rows, "os^Dv*", strict=True):
+        axes.plot(row[3], row[5], marker, markersize=8, markerfacecolor="none", markeredgewidth=1.6, label=row[0])
     axes.legend(fontsize=8)
     left = [row[0] for row in rows if row[3] < corner]
     reading = (
@@ -188,7 +187,9 @@ def _times(time_calls: Callable[..., list[float]], quick: bool) -> Section:
     first = time.perf_counter() - start
     times = np.array(time_calls(lambda: function(a, b), 200 if quick else 2000, 5, 1.0 if quick else 5.0))
     figure, axes = chart("time of a call, µs", "calls", log_x=True, log_y=True)
-    axes.hist(times * 1e6, bins=[float(edge) for edge in np.geomspace(times.min(), times.max() * 1.01, 40) * 1e6])
+    edges = [float(edge) for edge in np.geomspace(times.min(), times.max() * 1.01, 41) * 1e6]
+    axes.hist(times * 1e6, bins=edges)
+    axes.set_xticks(edges[::8], [f"{edge:.3g}" for edge in edges[::8]])
     statistics = _statistics(times)
     for (name, value), colour in zip(list(statistics.items())[1:4], ("#D55E00", "#009E73", "#CC79A7"), strict=True):
         axes.axvline(value * 1e6, color=colour, linestyle="--", label=name)

@@ -36,7 +36,7 @@ def analyze(*, quick: bool = False, Block: Any = tt.TransformerBlock, GPT: Any =
     return Analysis(
         "Transformers: parameters, operations, activations",
         _BACKGROUND,
-        [_parameters(Block, quick), _operations(Block, quick), _depth(GPT, quick), _accumulation(GPT, quick)],
+        [_parameters(Block), _operations(Block, quick), _depth(GPT, quick), _accumulation(GPT, quick)],
         _QUESTIONS,
     )
 
@@ -45,9 +45,9 @@ def _tokens(batch: int, length: int, vocab: int = 65) -> tt.Tensor:
     return tt.Tensor(np.random.default_rng(0).integers(0, vocab, (batch, length)))
 
 
-def _parameters(Block: Any, quick: bool) -> Section:
+def _parameters(Block: Any) -> Section:
     """Counted parameters of a block beside the formula, and the share of a table in a model of 12 layers."""
-    widths = (32, 64, 128) if quick else (32, 64, 128, 256, 512, 768)
+    widths = (32, 64, 128, 256, 512, 768)
     layers, vocab = 12, 50257
     rows: list[list[Any]] = []
     for dim in widths:
@@ -92,6 +92,7 @@ def _operations(Block: Any, quick: bool) -> Section:
     axes.axhline(24 * dim * dim, linestyle="--", color="#555555", label="24 d²")
     axes.set_xticks(lengths, [str(n) for n in lengths])
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.legend(fontsize=8)
     first, last = rows[0], rows[-1]
     reading = (
@@ -149,6 +150,7 @@ def _depth(GPT: Any, quick: bool) -> Section:
     figure, axes = chart("layers", "MiB")
     for column, name in ((2, "training keeps"), (3, "forward under no_grad()"), (1, "parameters")):
         axes.plot(depths, [row[column] / 2**20 for row in rows], "o-", label=name)
+    axes.set_xticks(depths)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
     unit = 4 * batch * (length - 1) * dim
@@ -192,9 +194,9 @@ def _accumulation(GPT: Any, quick: bool) -> Section:
         axes.set_ylim(bottom=0)
     last = rows[-1]
     reading = (
-        f"{last[0]} parts of {last[1]} need {last[2] / rows[0][2]:.0%} of the memory of the whole batch and "
-        f"{last[3] / rows[0][3]:.1f} times its time, eagerly; their gradients differ by {max(r[4] for r in rows):.1e} "
-        "of the largest element at most."
+        f"Run eagerly, {last[0]} parts need {last[2] / rows[0][2]:.0%} of the memory of the whole batch and "
+        f"{last[3] / rows[0][3]:.1f} times its time; their gradients differ by {max(r[4] for r in rows):.1e} of the "
+        "largest element at most."
     )
     columns = ["parts", "examples in a part", "peak, bytes", "time, ms", "difference of gradients"]
     return Section("What does gradient accumulation trade?", reading, Table(columns, rows), figure)

@@ -80,7 +80,7 @@ class Memory:
 
 
 def bytes_of(tensors: Any) -> int:
-    """Of tensors, each counted once."""
+    """The bytes of tensors, each counted once."""
     return sum(t.numel() * t.dtype.size for t in {id(t): t for t in tensors}.values())
 
 

@@ -20,6 +20,7 @@ _MARGIN = 20.0
 _PAD = 11.0  # inside of boxes
 _TITLE, _SMALL = 12.0, 10.5  # sizes of text
 _MOST_TAGS = 5
+_BEHIND = 4.0  # how far the second of several like boxes stands out
 _HEAT = ("#e8590c", "#c2571a")
 _THEME = {  # class and property: light, dark
     ".ground": ("fill", "#ffffff", "#0d1117"),
@@ -246,7 +247,8 @@ class _Writer:
             seen.update((e.source, e.type) for e in fresh)
             row = counts[line.source] = counts.get(line.source, -1) + 1
             more = f" + {len(fresh) - 1}" if len(fresh) > 1 else ""
-            x, y = ends[line][0] + 4, line.source.y + line.source.height + 12 + 11 * (row % 3)
+            end = line.source.y + line.source.height + _BEHIND * (edges[0].source.count > 1)
+            x, y = ends[line][0] + 4, end + 12 + 11 * (row % 3)
             parts.append(f'<text class="label halo" x="{x:.1f}" y="{y:.1f}">{escape(fresh[0].type)}{more}</text>')
         return parts
 
@@ -256,7 +258,8 @@ class _Writer:
         at = f'x="{x:.1f}" y="{y:.1f}" width="{point.width:.1f}" height="{point.height:.1f}" rx="7"'
         parts = [f"<g><title>{escape(tooltip(box))}</title>"]
         if box.count > 1:
-            behind = f'x="{x + 4:.1f}" y="{y + 4:.1f}" width="{point.width:.1f}" height="{point.height:.1f}" rx="7"'
+            x2, y2 = x + _BEHIND, y + _BEHIND
+            behind = f'x="{x2:.1f}" y="{y2:.1f}" width="{point.width:.1f}" height="{point.height:.1f}" rx="7"'
             parts.append(f'<rect class="box {self.color(box)}" {behind}/>')
         parts.append(f'<rect class="under" {at}/>')
         kind = "end" if box.kind in ("input", "output") else "frame" if shape.below is not None else "box"
