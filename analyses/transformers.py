@@ -71,7 +71,7 @@ def _parameters(Block: Any) -> Section:
 def _operations(Block: Any, quick: bool) -> Section:
     """Operations of a block by length: products with weights, and attention; with the time of a forward."""
     dim, heads = 64 if quick else 128, 4
-    lengths = (32, 256) if quick else (32, 128, 512, 2048)
+    lengths = (32, 256, 1024) if quick else (32, 128, 512, 2048)
     torch = torch_if_installed()
     block = Block(dim, heads, causal=True)
     rows: list[list[Any]] = []
@@ -98,7 +98,7 @@ def _operations(Block: Any, quick: bool) -> Section:
     reading = (
         f"Products with weights take {first[1] / first[0] / (24 * dim * dim):.2f} · 24 d² operations a token at any "
         f"length. Attention is {first[3]:.1%} of all operations at {first[0]} tokens and {last[3]:.0%} at "
-        f"{last[0]:,}; the time of a token grew {last[4] / first[4]:.1f} times in between."
+        f"{last[0]:,}, where a token takes {last[4] / first[4]:.1f} times as long."
     )
     ways = ["compiled", *(["torch"] if torch else [])]
     columns = ["T", "operations: products", "attention", "share of attention", *(f"{w}, µs per token" for w in ways)]

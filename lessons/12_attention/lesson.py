@@ -219,7 +219,7 @@ x, other, third = (Tensor(rng.standard_normal((2, n, 8)).astype(np.float32)) for
 
 def same(found, *wanted):
     return len(found) == 3 and all(
-        np.allclose(a.numpy(), b.numpy(), atol=1e-6) for a, b in zip(found, wanted, strict=True)
+        a.shape == b.shape and np.allclose(a.numpy(), b.numpy(), atol=1e-6) for a, b in zip(found, wanted, strict=True)
     )
 
 
@@ -324,7 +324,9 @@ for queries, keys, block in ((5, 64, 16), (7, 50, 16), (3, 5, 32), (4, 9, 1)):
     found = attention_in_blocks(q, k, v, block)
     expected = (attention_weights(Tensor(q), Tensor(k)) @ Tensor(v)).numpy()
     assert found.shape == (queries, 6), f"a row of values for each query, got {list(found.shape)}"
-    assert np.allclose(found, expected), f"{keys} keys in blocks of {block}: differs from softmax over all keys"
+    assert np.allclose(found, expected), (
+        f"{keys} keys in blocks of {block}: differs from softmax over all keys; were l and o corrected?"
+    )
 rising = np.linspace(0, 900, 40)[:, None]
 found = attention_in_blocks(np.full((1, 1), 10.0), rising, rising, 8)
 assert np.isfinite(found).all(), "large scores must not overflow: take the largest so far off before exp"

@@ -187,7 +187,7 @@ whole = tt.scaled_dot_product_attention(Q, K, V, is_causal=True).numpy()
 cache = tt.KVCache(2, 10, 3, 32)
 parts = [attend_to_cache(*(x[:, :, a:b] for x in (Q, K, V)), cache, 1).numpy() for a, b in ((0, 3), (3, 4), (4, 6))]
 assert np.allclose(np.concatenate(parts, 2), whole, atol=1e-5), (
-    "in parts it must give what one causal attention over all tokens gives"
+    "in parts it must give what one causal attention over all tokens gives: a query sees the keys up to its own place"
 )
 assert cache.pending.tolist() == [0, 6, 0], "the keys and values of layer 1 were written, and no others"
 three = [normal(2, 5, 32) for _ in range(3)]
@@ -255,6 +255,7 @@ given = []
 
 def counting(tokens):
     given.append(tokens.shape[1])
+    assert len(given) == 1 or given[-1] == 1, f"behind the prompt, `step` gets one token alone; it got {given[-1]}"
     with tt.no_grad():
         return model(tokens, cache=cache)
 
@@ -264,7 +265,7 @@ found = continued(counting, [5, 1, 7, 7], 12)
 expected = model.generate([5, 1, 7, 7], 16, temperature=0)
 assert found is not None and len(found) == 16, "the prompt of 4 and 12 further tokens are 16"
 assert found == expected, f"without a cache it is {expected}, got {found}"
-assert given == [4] + [1] * 11, f"the prompt once, then one token at a time; the steps had {given} tokens"
+assert given == [4] + [1] * 11, f"the prompt once, then 11 times one token; the steps had {given} tokens"
 assert continued(counting, [5], 0) == [5], "nothing to add"
 print("continued: the same tokens as without a cache")
 
