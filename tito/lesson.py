@@ -26,7 +26,8 @@ from tito.manifest import CourseModule, Exercise
 
 _DIRECTIVE = "#| solution"
 _HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
-ANSWER = "*Your answer:*"
+# Marked in comments, which are not shown: of a cell without marks nbgrader takes out the question, too.
+_ANSWER = f"<!-- {BEGIN} -->\n*Your answer:*\n<!-- {END} -->"
 
 
 def solved(module: CourseModule) -> NotebookNode:
@@ -56,7 +57,7 @@ def _built(module: CourseModule, cell: NotebookNode, number: int) -> NotebookNod
         exercise = module.exercise(kinds["test"])
         return _cell("code", f"test_{exercise.id}", cell.source, locked=True, points=exercise.points)
     if "question" in kinds:
-        source = f"{cell.source}\n\n{ANSWER}"
+        source = f"{cell.source}\n\n{_ANSWER}"
         return _cell("markdown", kinds["question"], source, solution=True, points=float(kinds["points"]))
     return _cell(cell.cell_type, f"cell_{number}", cell.source, locked=True)
 

@@ -39,6 +39,8 @@ def test_to_be_solved_it_fails_at_its_exercises_alone(module: CourseModule, ever
     defined = {e.id for e in module.exercises}
     assert not [cell for cell in result.failed() if cell.id in defined], "an exercise fails before it is tested"
     assert left_solutions(module, notebook) == []
+    graded_by_hand = [c.source for c in notebook.cells if c.cell_type == "markdown" and c.metadata.nbgrader["grade"]]
+    assert all("**Question" in text and "YOUR ANSWER HERE" in text for text in graded_by_hand)
 
 
 @_NEEDS_DATA
