@@ -65,12 +65,12 @@ def _back(quantized: tuple[tt.Tensor, tt.Tensor, tt.Tensor]) -> Any:
 
 def _rounding(quantize_int8: Callable[[tt.Tensor], tuple[tt.Tensor, tt.Tensor, tt.Tensor]], quick: bool) -> Section:
     """Errors of one tensor in units of its scale, for several distributions."""
-    count = 1 << (12 if quick else 18)
+    count = 1 << (15 if quick else 18)
     rng = np.random.default_rng(0)
     drawn = {
         "uniform in [-1, 1]": rng.uniform(-1, 1, count),
         "normal": rng.standard_normal(count),
-        "normal behind ReLU": np.maximum(rng.standard_normal(count), 0),
+        "normal, after ReLU": np.maximum(rng.standard_normal(count), 0),
         "Laplace": rng.laplace(size=count),
         "normal, one outlier of 100": np.append(rng.standard_normal(count - 1), 100),
     }
@@ -85,7 +85,7 @@ def _rounding(quantize_int8: Callable[[tt.Tensor], tuple[tt.Tensor, tt.Tensor, t
         used = len(np.unique(made[0].numpy()))
         rows.append([name, scale, float(np.abs(error).max()), float(error.std()), used, _relative(_back(made), x)])
         if name in ("uniform in [-1, 1]", "normal", "normal, one outlier of 100"):
-            axes.hist(error, bins=40, range=(-0.5, 0.5), density=True, histtype="step", label=name)
+            axes.hist(error, bins=20, range=(-0.5, 0.5), density=True, histtype="step", label=name)
     axes.legend(fontsize=8, loc="lower center")
     reading = (
         f"No error is above {worst:.4f} scales; that of uniform numbers has the deviation {rows[0][3]:.3f}, "
@@ -159,14 +159,16 @@ def _depth(QuantizedLinear: Any, quick: bool) -> Section:
     for name, values in errors.items():
         axes.plot(at, values, "o-", markersize=3, label=name)
     axes.plot(at, [errors["both"][0] * n**0.5 for n in at], ":", color="#000000", label="√layers")
+    marks = [n for n in (1, 2, 4, 8, 16, 32) if n <= depth]
+    axes.set_xticks(marks, [str(n) for n in marks])
     axes.legend(fontsize=8)
-    rows = [[n, *(errors[name][n - 1] for name in errors)] for n in (1, 2, 4, 8, 16, 32) if n <= depth]
+    rows = [[n, *(errors[name][n - 1] for name in errors)] for n in marks]
     growth = np.polyfit(np.log(at), np.log(errors["both"]), 1)[0]
     first = {name: values[0] for name, values in errors.items()}
     reading = (
         f"One layer is off by {first['both']:.2%}: {first['weights']:.2%} by its weights alone, "
         f"{first['activations']:.2%} by "
-        f"its activations alone. Behind {depth} layers it is {errors['both'][-1]:.2%}; the error grows as the number "
+        f"its activations alone. After {depth} layers it is {errors['both'][-1]:.2%}; the error grows as the number "
         "of "
         f"layers to the power of {growth:.2f}, where independent errors would give 0.5."
     )

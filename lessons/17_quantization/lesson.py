@@ -2,8 +2,8 @@
 # # Module 17: Quantization
 #
 # A trained network is a list of numbers, each of 32 bits. Most of these bits say nothing that the network needs.
-# Keep 8 of them, and the model takes a fourth of the memory; multiply integers instead of floats, and a processor
-# does four times as many multiplications with one instruction.
+# Keep 8 of them, and the model takes a fourth of the memory. Multiply integers instead of floats, and many processors
+# do up to four times as many multiplications with one instruction.
 #
 # The difficulty is to lose bits where they do not matter. In this lesson you write
 #
@@ -49,22 +49,22 @@ rng = np.random.default_rng(0)
 # $$s = \frac{\text{high} - \text{low}}{255}, \qquad z = \text{round}\left(\frac{-\text{low}}{s}\right), \qquad
 # q = \text{clip}\left(\text{round}\left(\frac{x}{s}\right) + z,\ 0,\ 255\right).$$
 #
-# Rounding is off by at most half a step, s/2. Two demands make the details:
+# Rounding is off by at most half a step, s/2. Two things need care:
 #
-# - **0 must be exact.** A padded image, a ReLU, a mask: networks are full of zeros, and a zero that became 0.003
-#   would add up. So z is an *integer*, and the range is widened until it holds 0.
-# - **A range of width 0 must not divide by 0.** A tensor of zeros has the scale 1.
+# - **0 must be exact.** A padded image, a ReLU, a mask: networks are full of zeros, and if each became 0.003, these
+#   errors would add up. So z is an *integer*, and the range is widened until it holds 0.
+# - **A range of width 0 must not lead to a division by 0.** A tensor of zeros has the scale 1.
 #
 # ### Exercise 1: scale and zero point
 #
 # 1. Widen the range so that it holds 0.
-# 2. If it is narrower than `LEAST_RANGE`, return a scale of 1.0 and a zero point of 0.
+# 2. If it is narrower than `LEAST_RANGE` (1e-30), return a scale of 1.0 and a zero point of 0.
 # 3. The scale is the width over the largest integer, rounded to f32: `float(np.float32(...))`. Rounded once here,
 #    it is the same number in all later calculations.
 # 4. The zero point is `-low / scale`, rounded, and clipped to 0 … the largest integer.
 
 # %% exercise="affine_parameters"
-# Hint: `largest_activation(bits)` is 2**bits - 1. `round` of Python rounds halves to even, which is what we want.
+# Hint: `largest_activation(bits)` is 2**bits - 1. Python's `round` gives an int, and rounds halves to even, as we want.
 #| solution
 
 # %% test="affine_parameters"
@@ -84,9 +84,10 @@ assert affine_parameters(-1.0, 1.0, 7)[0] == np.float32(2 / 127), "7 bits have t
 # `quantize_int8` returns q as i8, the scale as an f32 tensor, and the zero point as an i32 tensor. i8 goes from
 # -128 to 127, so both q and z are moved by 128: their difference stays the same.
 #
-# 1. `floats_of("quantize_int8", tensor)` gives the elements as an array of f32, or an error for NaN and infinities.
+# 1. `floats_of("quantize_int8", tensor)` gives the elements as an array of f32. It raises an error for tensors of
+#    integers, and for NaN and infinities.
 # 2. Find scale and zero point for the least and the largest element, with 8 bits.
-# 3. Divide by the scale (in f32), round, add the zero point, and clip to 0 … 255.
+# 3. Divide by the scale (as `np.float32`), round, add the zero point, and clip to 0 … 255.
 # 4. Subtract 128 from the integers and from the zero point.
 # 5. Return the three tensors.
 
@@ -98,15 +99,17 @@ assert affine_parameters(-1.0, 1.0, 7)[0] == np.float32(2 / 127), "7 bits have t
 x = tt.Tensor(rng.standard_normal((30, 40)).astype(np.float32) * 3 + 1)
 q, scale, zero_point = quantize_int8(x)
 assert q.dtype is tt.i8 and q.shape == x.shape, "integers i8 of the shape of x"
-assert scale.dtype is tt.f32 and scale.shape == () and zero_point.dtype is tt.i32 and zero_point.shape == ()
+assert scale.dtype is tt.f32 and scale.shape == (), "the scale is f32[]"
+assert zero_point.dtype is tt.i32 and zero_point.shape == (), "the zero point is i32[]"
 back = float(scale) * (q.numpy().astype(np.float64) - int(zero_point))
 assert np.abs(back - x.numpy()).max() <= 0.501 * float(scale), "no element is off by more than half a step"
 assert q.numpy().min() == -128 and q.numpy().max() == 127, "the least and the largest element take the ends"
 zeros = quantize_int8(tt.Tensor([0.0, 5.0, -1.0]))
-assert int(zeros[0].numpy()[0]) == int(zeros[2]), "0 is its own zero point"
+assert int(zeros[0].numpy()[0]) == int(zeros[2]), "0 becomes the zero point itself"
 edge = quantize_int8(tt.Tensor([-101.5, 153.5]))[0].tolist()
 assert edge == [-128, 127], "153.5 and the zero point both round up, to 256: clip before you make bytes"
-assert quantize_int8(tt.zeros(3))[0].tolist() == [-128] * 3 and float(quantize_int8(tt.zeros(3))[1]) == 1.0
+nothing = quantize_int8(tt.zeros(3))
+assert nothing[0].tolist() == [-128] * 3 and float(nothing[1]) == 1.0, "zeros have the scale 1 and the zero point -128"
 
 # %% test="quantize_int8" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -126,8 +129,8 @@ assert quantize_int8(tt.ones(0, 3))[0].shape == (0, 3)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How good is it? 8 bits keep about two digits. One outlier spoils this for all others, since the steps must reach
-# it.
+# How good is it? 8 bits keep about two digits. One outlier spoils this for all others: the steps must reach it, and so
+# become wide.
 
 # %%
 x = rng.standard_normal(10_000).astype(np.float32)
@@ -144,18 +147,18 @@ for outlier in (3, 10, 100, 1000):
 #
 # ## A product of integers
 #
-# Take a row of activations, x ≈ s_x (q_x - z), and a row of weights, w ≈ s_w q_w (symmetric: their zero point is
-# 0). Then
+# Take a row of activations, $x \approx s_x (q_x - z)$, and a row of weights, $w \approx s_w q_w$ (symmetric: their zero
+# point is 0). Then
 #
 # $$\sum_k x_k w_k \approx s_x s_w \sum_k (q_{x,k} - z) \, q_{w,k}
 # = s_x s_w \left(\sum_k q_{x,k} \, q_{w,k} - z \sum_k q_{w,k}\right).$$
 #
 # The first sum is a product of matrices of *bytes*, added up in i32: this is the work, and it is exact. The second
-# depends on the weights alone, so it is computed once, when the layer is made (`weight_sums`). The rest is one
-# multiplication for each result.
+# depends on the weights alone, so it is computed once, when the layer is made (`weight_sums`). The rest is a few
+# operations for each result, however long the sums are.
 #
-# Notice what does *not* happen: nobody makes floats of the weights and multiplies those. That would save memory but
-# no time.
+# Notice what does *not* happen: nobody makes floats of the weights and multiplies those. That would save memory, and
+# time to read it, but not a single multiplication of floats.
 #
 # ### Exercise 3: from sums back to floats
 #
@@ -163,12 +166,12 @@ for outlier in (3, 10, 100, 1000):
 # point of None stands for 0). `weight_sums` and `weight_scale` have one number for each output.
 #
 # 1. Subtract `x.zero_point * weight_sums` from the sums, in integers, if there is a zero point.
-# 2. Cast to f32, and multiply by both scales. The scale of the weights may have been given another dtype: cast it,
-#    too.
-# 3. Add the bias, in f32, if there is one.
+# 2. Cast to f32, and multiply by both scales. `weight_scale` may have another dtype, such as bf16: cast it, too.
+# 3. Add the bias, cast to f32, if there is one.
 
 # %% exercise="dequantize"
-# Hint: in which order you multiply the scales does not matter here. The framework takes the one with fewer operations.
+# Hint: `x.cast(f32)`. The order of the factors changes the last bit at most. If x.scale is a single number, it is
+# cheaper to multiply it by the scales of the weights first.
 #| solution
 
 # %% test="dequantize"
@@ -192,22 +195,26 @@ np.testing.assert_allclose(
     rtol=1e-5,
     err_msg="one scale, and no zero point",
 )
+narrow = dequantize(sums, given, weight_sums, weight_scale.cast(tt.bf16), bias.cast(tt.bf16))
+assert narrow.dtype is tt.f32, "f32 also where the scale of the weights and the bias are bf16"
 
 # %% [markdown]
 # ### Exercise 4: the layer
 #
-# Its parts are there: `_require_floats` checks the input, `_activations(rows, axes)` makes bytes of it (a scale for
-# each row), `weight_int8` holds the weights [out_features, in_features]. Write `forward`:
+# Most of it is there. The base class has two methods: `self._require_floats(input)` gives the input as a tensor of
+# floats, or raises an error; `self._activations(rows, axes)` makes `Activations` with `integers`, `scale` and
+# `zero_point`. `self.weight_int8` holds the weights, i8[out_features, in_features]; `weight_sums`, `weight_scale` and
+# `bias` are beside it. Write `forward`:
 #
-# 1. Check the input, and that its last axis is `in_features`: else a `ShapeError`.
+# 1. Check the input, and that its last axis is `in_features`: else raise a `ShapeError` that names this number.
 # 2. Bring it into the shape [rows, in_features], in f32.
-# 3. Make bytes of it, along the last axis.
-# 4. The sums are the product of the bytes with the transposed weights, *with `dtype=i32`*: `a.matmul(b,
-#    dtype=i32)`.
+# 3. Make bytes of it, along the last axis: the axes are `(-1,)`.
+# 4. The sums are the product of the bytes with the transposed weights, *with `dtype=i32`*: `a.matmul(b, dtype=i32)`.
 # 5. `dequantize` them, cast to the input's dtype, and give them the shape [..., out_features].
 
 # %% exercise="quantized_linear"
-# Hint: the number of rows is `math.prod(x.shape[:-1])`, which is 1 for a vector.
+# Hint: the number of rows is `math.prod(x.shape[:-1])`, which is 1 for a vector. `ShapeError(message, user_loc())` also
+# shows the line of the caller.
 #| solution
 
 # %% test="quantized_linear"
@@ -217,17 +224,17 @@ quantized = QuantizedLinear.from_float(layer)
 for shape in ((10, 64), (64,), (2, 3, 64), (0, 64)):
     x = tt.Tensor(rng.standard_normal(shape).astype(np.float32))
     found, right = quantized(x), layer(x)
-    assert found is not None and found.shape == right.shape and found.dtype is tt.f32, f"an input of {shape}"
+    assert found is not None and found.shape == right.shape, f"an input of {shape} gives the shape {right.shape}"
+    assert found.dtype is tt.f32, "an input of f32 gives f32"
     if x.numel():
         error = float(((found - right) ** 2).mean().sqrt() / (right**2).mean().sqrt())
         assert error < 0.02, f"the error of the layer is {error:.1%}, and should be below 2 %"
-    assert np.array_equal(found.numpy(), tt.QuantizedLinear.from_float(layer)(x).numpy()), (
-        "the very bits of the framework's"
-    )
+    theirs = tt.QuantizedLinear.from_float(layer)(x)
+    np.testing.assert_allclose(found.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6, err_msg="as the framework's own")
 try:
     quantized(tt.ones(2, 63))
 except tt.ShapeError as error:
-    assert "64" in str(error)
+    assert "64" in str(error), "the error says which width the layer takes"
 else:
     raise AssertionError("an input of another width must be refused")
 
@@ -242,27 +249,32 @@ half = quantized(tt.ones(4, 64, dtype=tt.bf16))
 assert half.dtype is tt.bf16, "the result has the dtype of the input"
 static = QuantizedLinear.from_float(layer, input_range=(-3.0, 3.0))
 x = tt.Tensor(rng.standard_normal((6, 64)).astype(np.float32))
-assert np.array_equal(static(x).numpy(), tt.QuantizedLinear.from_float(layer, input_range=(-3.0, 3.0))(x).numpy())
+theirs = tt.QuantizedLinear.from_float(layer, input_range=(-3.0, 3.0))(x)
+np.testing.assert_allclose(static(x).numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6, err_msg="one scale for all rows")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Your layer as a graph. Follow the types: f32 comes in, becomes u8, the product is i32, and f32 goes out. Behind
-# the passes, rounding is one kernel, and the product with everything behind it another.
+# Your layer as a graph, of which only the nodes with integers are printed. Follow the types: f32 comes in, becomes u8,
+# the product is i32, and f32 goes out. In the drawing, after the passes, rounding is one kernel, and the product with
+# all that follows it is another.
 
 # %%
 tt.manual_seed(0)
 layer = tt.Linear(64, 32)
 quantized = QuantizedLinear.from_float(layer)
-compiled = tt.compile(lambda x: quantized(x))
+compiled = tt.compile(quantized)
 compiled(tt.ones(10, 64))
-print(compiled.traced_graph)
+first, *nodes = str(compiled.traced_graph).splitlines()
+print(first, *(node for node in nodes if any(dtype in node for dtype in ("u8[", "i8[", "i32["))), sep="\n")
 compiled
 
 # %% [markdown]
 # ## A whole model
 #
 # `tt.quantize` replaces the layers of a trained model, here dynamically: each call finds the scales of its
-# activations. We train a small network on points in a plane, and compare answers.
+# activations. We train a small network on points in a plane, and compare answers. The table has a row for each layer:
+# how far its results are off, and its bytes before and after. Beside its weights, a layer in int8 keeps 12 bytes for
+# each output. So the first layer, with two weights for an output, has become larger.
 
 # %%
 tt.manual_seed(0)
@@ -296,13 +308,14 @@ from analyses import quantization
 quantization.analyze(quantize_int8=quantize_int8, QuantizedLinear=QuantizedLinear, quick=True).show()
 
 # %% [markdown] question="q1" points=2
-# **Question 1.** The table of depth shows the errors by weights, by activations, and by both. Is "both" the sum of
-# the two, or the root of the sum of their squares? Check it with the numbers of one row, and say which property of
-# rounding errors explains it.
+# **Question 1.** The table of depth shows the errors by weights, by activations, and by both. Is "both" nearer to the
+# sum of the two, or to the root of the sum of their squares? Check it with the numbers of one row, and say which
+# property of rounding errors explains it.
 
 # %% [markdown] question="q2" points=2
-# **Question 2.** For the layer in the last table, write down the bytes in f32 and in int8, and where each of them
-# comes from. Why is the quotient not 4? For which sizes does it come close?
+# **Question 2.** For the layer in the last table, write down the bytes in f32 and in int8, and what they are kept for
+# (the first line of the printed graph names the tensors of an int8 layer). Why is the quotient not 4? For which sizes
+# does it come close?
 
 # %% [markdown] question="q3" points=1
 # **Question 3.** int8 or bf16: for each, name a case from the measurements where you would choose it, with the
@@ -332,7 +345,7 @@ else:
 
 # %% [markdown]
 # If there are any, they are 1 step away: PyTorch multiplies by the reciprocal of the scale where you divided, and a
-# number in the middle between two integers may then fall to the other side.
+# number halfway between two integers may then fall to the other side.
 #
 # ## Questions to think about
 #
@@ -347,9 +360,8 @@ else:
 #
 # ## What you have now
 #
-# - You wrote the map between floats and bytes, with the two details on which everything rests: an exact 0, and no
-#   division by 0.
-# - Your `QuantizedLinear` multiplies integers and is exact up to its roundings; the framework's `tt.quantize` runs
-#   on it.
+# - You wrote the map between floats and bytes, with an exact 0 and no division by 0.
+# - Your `QuantizedLinear` multiplies integers, and its only errors are those of rounding; the framework's `tt.quantize`
+#   runs on it.
 # - You measured where the error comes from, how it grows with depth, and what it buys.
 # - Next, in module 18, weights do not shrink: they go.

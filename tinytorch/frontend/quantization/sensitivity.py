@@ -67,8 +67,9 @@ class Sensitivity:
             )
             for layer in self.layers
         ]  # fmt: skip
-        lines = [head, *rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        told = [i for i in range(len(head)) if any(row[i] for row in rows)]  # no columns of nothing
+        lines = [tuple(line[i] for i in told) for line in (head, *rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = [
             "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
