@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Module 18: Compression
 #
-# Train a network, set nine tenths of its weights to 0, train it a little more: often it answers as well as before.
-# So most weights were not needed, at least not at the end. Which ones? How few are enough? And does a weight that
-# is 0 save anything? The last question has a less pleasant answer than most people expect.
+# Train a large network, set most of its weights to 0, and train it a little more (**fine-tuning**): often it answers
+# nearly as well as before. So these weights were not needed, at least not at the end. Which ones can go? How few are
+# enough? And does a weight that is 0 save anything? The last answer is less pleasant than most people expect.
 #
 # In this lesson you write
 #
@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 #
 # $$\Delta L \approx -w \frac{\partial L}{\partial w} + \frac{1}{2} w^2 \frac{\partial^2 L}{\partial w^2}.$$
 #
-# Behind training the first derivative is near 0. What is left grows with w². If the second derivatives are not too
+# After training the first derivative is near 0. What is left grows with w². If the second derivatives are not too
 # different, the weights of smallest **magnitude** |w| are the cheapest to lose. This is magnitude pruning. It needs
 # no data, and it is hard to beat.
 #
@@ -49,26 +49,27 @@ rng = np.random.default_rng(0)
 #
 # `Zeros(zeros, elements)` holds two counts. `zeros_of` makes one of a tensor.
 #
-# 1. Count the elements that are not zero, `np.count_nonzero`. Convert to f64 before, as numpy cannot count all
-#    dtypes.
-# 2. The others are zeros. -0.0 is one, too; NaN is none.
+# 1. Count the elements that are not zero: `np.count_nonzero` of an array of f64, since numpy does not know all dtypes
+#    of the framework. It takes -0.0 for a zero, and NaN for none, as it should.
+# 2. The other elements are the zeros.
 
 # %% exercise="zeros_of"
-# Hint: `tensor.numel()` is the number of elements.
+# Hint: `tensor.numel()` is the number of elements, `tensor.numpy().astype(np.float64)` the array.
 #| solution
 
 # %% test="zeros_of"
-assert zeros_of(tt.Tensor([0.0, 1.0, -0.0, 2.0])) == Zeros(2, 4)
-assert zeros_of(tt.zeros(3, 5)) == Zeros(15, 15) and zeros_of(tt.ones(3, 5)) == Zeros(0, 15)
+assert zeros_of(tt.Tensor([0.0, 1.0, -0.0, 2.0])) == Zeros(2, 4), "0.0 and -0.0 are two zeros of four elements"
+assert zeros_of(tt.zeros(3, 5)) == Zeros(15, 15), "all 15 elements are zeros"
+assert zeros_of(tt.ones(3, 5)) == Zeros(0, 15), "none of 15 elements is a zero"
 assert zeros_of(tt.Tensor([float("nan"), 0.0])) == Zeros(1, 2), "NaN is no zero"
-assert zeros_of(tt.ones(0)) == Zeros(0, 0)
+assert zeros_of(tt.ones(0)) == Zeros(0, 0), "a tensor without elements has no zeros"
 assert zeros_of(tt.Tensor([0.0, 1e-30]).cast(tt.bf16)) == Zeros(1, 2), "a tiny number is none, in bf16 too"
 
 # %% [markdown]
 # ### Exercise 2: sparsity of a model
 #
 # Pruning is for the weights of products. Biases and norms stay, so they must not count: `prunable(model)` gives the
-# names of the weights that do. Layers quantized to 8 bits keep their weights in buffers, which count as well.
+# weights that do, by name. Layers quantized to 8 bits keep their weights in buffers, which count as well.
 #
 # 1. Check that `model` is a `Module`: `arguments.instance("measure_sparsity", "model", model, Module)`.
 # 2. Collect the buffers of dtype `i8` with two axes or more, by name: `model.named_buffers()`.
@@ -94,7 +95,7 @@ assert measure_sparsity(tt.LayerNorm(8)) == 0, "without weights of products it i
 try:
     measure_sparsity([1, 2])
 except tt.TinyTorchError as error:
-    assert "measure_sparsity" in str(error)
+    assert "measure_sparsity" in str(error), "the error names the function that was called"
 else:
     raise AssertionError("a list is no model")
 
@@ -113,9 +114,10 @@ else:
 # 1. Sort the blocks by their score, the smallest first: `np.argsort(scores, kind="stable")`, so that of equal
 #    scores the first come first.
 # 2. Take the spared ones out of this order. `np.isin` finds them.
-# 3. Add up the sizes in that order: `np.cumsum`. A block goes if this sum, it included, is at most `share` of all
-#    weights (the spared ones counted), rounded to a whole number.
-# 4. Return a bool array, in the order of the *blocks*: True where one stays.
+# 3. So many weights may go: `share` times the sum of all sizes, those of spared blocks included, by Python's `round`.
+# 4. Add up the sizes in your order: `np.cumsum`. A block goes if the sum up to it, its own size included, is at most
+#    the number of step 3.
+# 5. Return a bool array, in the order of the *blocks*: True where one stays.
 
 # %% exercise="kept_blocks"
 # Hint: begin with `kept = np.ones(len(scores), np.bool_)`, and set `kept[order[goes]] = False`.
@@ -125,7 +127,7 @@ else:
 scores, ones = np.array([0.5, 0.1, 0.9, 0.3, 0.2]), np.ones(5, np.int64)
 assert kept_blocks(scores, ones, [], 0.4).tolist() == [True, False, True, True, False], "the two smallest of five go"
 assert kept_blocks(scores, ones, [], 0.0).all(), "a share of 0 takes nothing"
-assert kept_blocks(scores, ones, [], 0.5).sum() == 3, "2.5 weights are rounded to 2"
+assert kept_blocks(scores, ones, [], 0.5).sum() == 3, "half of 5 weights are 2.5, rounded to 2"
 assert kept_blocks(scores, ones, [1], 0.4).tolist() == [True, True, True, False, False], "block 1 is spared"
 assert kept_blocks(scores, ones, [2], 0.99).tolist() == [False, False, True, False, False], "the spared one is left"
 assert kept_blocks(np.zeros(4), np.ones(4, np.int64), [], 0.5).tolist() == [False, False, True, True], (
@@ -180,24 +182,24 @@ print(measure_sparsity(model))
 # %% [markdown]
 # Look at the second layer: 999 of its 1000 weights are gone, and the last one is there because it is spared. This
 # model has learned nothing yet. Its second layer has more inputs, and so began with smaller weights; ranked
-# together, they go first. The ranking means something *behind* training, or where layers begin alike.
+# together, they go first. The ranking means something *after* training, or where layers begin alike.
 
 # %% [markdown]
 # ## Part 3: a pattern for hardware
 #
-# Zeros in any place are hard to use: each weight that is left must bring its place along. A pattern helps. **2:4**
-# keeps the two largest of each four weights in a row along the inputs: half of all, always, with two bits for the
-# place of each. Some processors multiply such matrices at twice the rate.
+# Zeros in any place are hard to use: with each weight that is left, its place must be stored. A pattern helps. **2:4**
+# keeps the two largest of each four neighbouring weights of a row: half of all, always, with two bits for the place of
+# each. Some graphics processors multiply such matrices at twice the rate.
 #
 # ### Exercise 4: the n largest of each m
 #
 # `values` are magnitudes. Along `axis`, in groups of m, the n largest get True.
 #
 # 1. Move the axis to the end: `np.moveaxis(values, axis, -1)`.
-# 2. If m does not divide its length, pad the last group with -1.0: below all magnitudes, so padding is never among
-#    the largest (unless the group has fewer than n elements, which then all stay).
-# 3. Reshape to [..., groups, m], and find the rank of each element in its group: `argsort` of `argsort`, both
-#    stable. Of equal elements the last is then the largest.
+# 2. If m does not divide its length, pad the last group with -1.0. That is below all magnitudes, so a real element
+#    always ranks above the padding.
+# 3. Reshape to [..., groups, m], and find the rank of each element in its group, 0 for the smallest: `argsort` of
+#    `argsort`, both with `kind="stable"`. Of equal elements the last then ranks highest.
 # 4. The ranks m - n and above stay. Undo the reshape, cut the padding off, and move the axis back.
 
 # %% exercise="n_of_m_mask"
@@ -214,9 +216,12 @@ assert (n_of_m_mask(values, 1, 5, 1).reshape(6, 2, 5).sum(2) == 1).all(), "one o
 assert (n_of_m_mask(values, 2, 3, 0).reshape(2, 3, 10).sum(1) == 2).all(), "along axis 0"
 short = n_of_m_mask(np.array([[1.0, 2.0, 3.0, 4.0, 0.0]]), 2, 4, 1)
 assert short.tolist() == [[False, False, True, True, True]], "a last group of one element keeps it, be it 0"
-assert n_of_m_mask(np.zeros((2, 6)), 2, 4, 1).tolist() == [[False, False, True, True, True, True]] * 2
+assert n_of_m_mask(np.zeros((2, 6)), 2, 4, 1).tolist() == [[False, False, True, True, True, True]] * 2, (
+    "zeros are above the padding"
+)
 found = n_of_m_mask(rng.random((4, 8, 3, 3)), 2, 4, 1)
-assert found.shape == (4, 8, 3, 3) and found.dtype == np.bool_ and found.mean() == 0.5, "weights of convolutions"
+assert found.shape == (4, 8, 3, 3) and found.dtype == np.bool_, "a bool array of the shape of the values"
+assert found.mean() == 0.5, "half of the weights of a convolution stay"
 
 # %% test="n_of_m_mask" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -230,8 +235,9 @@ for n, m in ((1, 4), (3, 4), (2, 8), (4, 4)):
 # %% [markdown]
 # ## Part 4: little by little
 #
-# A network that loses nine tenths at once loses its memory, too. If it loses a few weights before each epoch,
-# training can make up for it. Take much at the beginning, when there is much to spare, and little at the end:
+# A network that loses nearly all weights at once also loses what it has learned. If it loses a few before each epoch,
+# training can make up for it. Take many at the beginning, when there are many to spare, and few at the end. From the
+# sparsity `start`, $s_0$, to the last one, `sparsity`, $s_1$ (Zhu and Gupta 2017):
 #
 # $$s(t) = s_1 + (s_0 - s_1) (1 - t)^3, \qquad
 # t = \frac{\text{epoch} - \text{begin}}{\text{end} - \text{begin}} \in [0, 1]$$
@@ -239,15 +245,15 @@ for n, m in ((1, 4), (3, 4), (2, 8), (4, 4)):
 # ### Exercise 5: the schedule
 #
 # 1. Before `begin`, nothing is pruned: 0.
-# 2. From `end` on, the sparsity is reached. Look at this first: `end` may equal `begin`.
+# 2. From `end` on, it is `sparsity`. Ask for this before you divide: `end` may equal `begin`.
 # 3. In between, the formula.
 
 # %% exercise="sparsity_at"
-# Hint: t is 1 from `end` on.
+# Hint: the same formula gives step 2 with t = 1.
 #| solution
 
 # %% test="sparsity_at"
-assert sparsity_at(0, 2, 10, 0.0, 0.9) == 0.0 and sparsity_at(1.9, 2, 10, 0.3, 0.9) == 0.0, "nothing before begin"
+assert sparsity_at(0, 2, 10, 0.0, 0.9) == 0.0 and sparsity_at(1.9, 2, 10, 0.3, 0.9) == 0.0, "nothing goes before begin"
 assert abs(sparsity_at(2, 2, 10, 0.3, 0.9) - 0.3) < 1e-12, "it begins with start"
 assert abs(sparsity_at(6, 2, 10, 0.0, 0.8) - 0.7) < 1e-12, "half way, 7/8 are reached"
 assert sparsity_at(10, 2, 10, 0.0, 0.9) == 0.9 and sparsity_at(50, 2, 10, 0.0, 0.9) == 0.9, "it ends with sparsity"
@@ -256,8 +262,8 @@ assert sparsity_at(3, 3, 3, 0.0, 0.9) == 0.9, "begin and end may be the same epo
 # %% [markdown]
 # ## Pruning a network that has learned something
 #
-# Points around 60 centres, ten classes. The same network is pruned to 95 % at once, or step by step over 12 epochs;
-# in both cases it trains for as long in all.
+# Points around 60 centres, ten classes. The same network is pruned to 95 % at once, at the end or halfway, or step by
+# step over 12 epochs. In each case it trains for 16 epochs in all; what differs is how many are left after pruning.
 
 # %%
 centres = rng.standard_normal((60, 32))
@@ -288,6 +294,7 @@ def run(share_of_epoch, epochs=16):
 for name, shares in (
     ("dense", lambda epoch: 0.0),
     ("at once, at the end", lambda epoch: 0.95 if epoch >= 15 else 0.0),
+    ("at once, halfway", lambda epoch: 0.95 if epoch >= 8 else 0.0),
     ("little by little", lambda epoch: sparsity_at(epoch, 2, 14, 0.0, 0.95)),
 ):
     accuracy, zeros = run(shares)
@@ -297,8 +304,8 @@ for name, shares in (
 # ## Do zeros save anything?
 #
 # In a dense product, no: it multiplies by them. But a compiler that *sees* the weights can leave them out.
-# `freeze=True` makes constants of them, and where it pays, the product becomes a sparse one. Compare the two
-# graphs.
+# `freeze=True` makes constants of them, and where it pays, the product becomes a sparse one. Compare the kinds of
+# kernels (`contract` is a dense product), and look at the graph of the frozen layer.
 
 # %%
 tt.manual_seed(0)
@@ -312,10 +319,22 @@ for name, compiled in (("not frozen", dense), ("frozen", frozen)):
 frozen
 
 # %% [markdown]
+# ## Whole neurons, and lottery tickets
+#
+# Zeros in any place are **unstructured** pruning. **Structured** pruning takes whole neurons: a row of one weight
+# matrix, the column of the next that reads it, and a bias. What is left is a smaller dense network, which is faster
+# everywhere. `tt.prune_channels` does this. With a share s of the neurons gone on both sides of a matrix, (1 - s)² of
+# its weights are left.
+#
+# And why not train the small network from the start? Frankle and Carbin (2019) trained a network, pruned it, set the
+# weights that were left back to *their own* initial values, and trained again: it learned well. With the same zeros
+# and *other* initial values it learned less well. They called the first a **winning ticket**. The last measurement
+# below repeats this experiment, and prunes half of what is left in each round.
+#
 # ## Systems analysis
 #
-# Measured with *your* functions: time and bytes by the share of zeros, accuracy with and without more training,
-# structure, and the lottery ticket experiment. The full measurements are written by `tinytorch analyze 18`.
+# Measured with *your* functions: time and bytes by the share of zeros, accuracy with and without fine-tuning,
+# structure, and lottery tickets. The full measurements are written by `tinytorch analyze 18`.
 
 # %%
 from analyses import compression
@@ -324,16 +343,17 @@ compression.analyze(magnitude_prune=prune, measure_sparsity=measure_sparsity, qu
 
 # %% [markdown] question="q1" points=2
 # **Question 1.** From the first table: with 90 % pruned, how many times as fast as the dense network are zeros in a
-# dense product, zeros that the compiler saw, and fewer neurons? Explain the order of the three from operations and
-# bytes, and say why none of the quotients is 10.
+# dense product, zeros that the compiler saw, and fewer neurons? How many times as fast would operations alone make each
+# of the three? Say what the difference comes from.
 
 # %% [markdown] question="q2" points=2
-# **Question 2.** The lottery ticket table has a row for each round. Describe what is the same in both columns and
-# what is different. Which conclusion does the last row allow, and which would need more measurements (which ones)?
+# **Question 2.** The table of lottery tickets (the last one) has a row for each round. Say what is the same in both
+# columns and what differs. Which conclusion does the last row allow? Which would need more measurements, and which
+# ones?
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** You may remove half of the neurons, or as many single weights. For which machine and which batch
-# would you choose each? Use the measured numbers.
+# **Question 3.** You may remove half of the neurons, or as many single weights. When would you choose each? Use the
+# measured times, bytes and accuracies.
 
 # %% [markdown]
 # ## What PyTorch does
@@ -355,7 +375,7 @@ else:
     torch_prune.l1_unstructured(theirs, "weight", 0.7)
     prune(layer, 0.7)
     same = (theirs.weight.detach().numpy() == layer.weight.numpy()).mean()
-    print(f"{same:.1%} of the weights are the same behind pruning to 70 %")
+    print(f"{same:.1%} of the weights are the same after pruning to 70 %")
 
 # %% [markdown]
 # ## Questions to think about
@@ -365,8 +385,8 @@ else:
 # 2. From which sparsity on is a list of (value, index) smaller than the dense matrix, for indices of 4 bytes and of
 #    1 byte?
 # 3. Why does a 2:4 pattern cost more accuracy than the same number of zeros in any place?
-# 4. Removing a neuron removes a row here and a column there. What else must go along in a network with residuals?
-# 5. If most weights are not needed, why not train the small network from the start?
+# 4. Removing a neuron removes a row here and a column there. What else must go with it in a network with residuals?
+# 5. You know the winning ticket only after training the large network. What is it good for, then?
 #
 # ## What you have now
 #
