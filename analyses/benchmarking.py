@@ -85,6 +85,7 @@ def _noise(median_interval: Callable[..., intervals.Interval], quick: bool) -> S
     figure, axes = chart("measurements", "deviation between experiments, µs", log_x=True, log_y=True)
     for name, values in deviations.items():
         axes.plot(counts, [1e3 * v for v in values], "o-", markersize=4, label=name)
+    axes.set_xticks(counts, [str(n) for n in counts])
     axes.legend(fontsize=8)
     reading = (
         f"Of {experiments} experiments with {counts[1]} measurements each, the means of a 1 ms call differ by "
@@ -156,6 +157,7 @@ def _batches(quick: bool) -> Section:
     axes.plot([row[1] for row in rows], [row[4] for row in rows], "o-", markersize=4)
     for row in rows:
         axes.annotate(f"{row[0]}", (row[1], row[4]), textcoords="offset points", xytext=(4, -11), fontsize=8)
+    axes.margins(0.1)
     axes.set_title("numbers: rows of the batch", fontsize=9)
     first, last = rows[0], rows[-1]
     reading = (
@@ -200,6 +202,7 @@ def _frontier(pareto_front: Callable[..., Sequence[comparison.Result]], quick: b
         axes.plot(*zip(*chosen, strict=True), "o", label=label)
     for name, place in places.items():
         axes.annotate(name.partition(",")[0], place, textcoords="offset points", xytext=(4, -10), fontsize=8)
+    axes.margins(0.1)
     axes.set_title("numbers: width", fontsize=9)
     axes.legend(fontsize=8, loc="lower right")
     eights = sum("int8" in name for name in front)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatterSciNotation
 
 # Okabe and Ito's colours, which people who do not tell red from green can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,7 +37,7 @@ def style(axes: Axes, x: str, y: str, *, log_x: bool = False, log_y: bool = Fals
     axes.set_ylabel(y)
     if log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter("")  # labels between those that are set would overlap them
+        axes.xaxis.set_minor_formatter(_between()())
     if log_y:
         axes.set_yscale("log")
     axes.set_prop_cycle(color=COLOURS)
@@ -44,6 +45,21 @@ def style(axes: Axes, x: str, y: str, *, log_x: bool = False, log_y: bool = Fals
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+@functools.cache
+def _between() -> type[LogFormatterSciNotation]:
+    """Labels between powers of ten, where an axis has few of these; none where the labels of an axis were set, which
+    they would overlap."""
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import FixedLocator, LogFormatterSciNotation
+
+    class Between(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            chosen = isinstance(self.axis, Axis) and isinstance(self.axis.get_major_locator(), FixedLocator)
+            return "" if chosen else str(super().__call__(x, pos))
+
+    return Between
 
 
 def _figure(width: float, height: float) -> Figure:

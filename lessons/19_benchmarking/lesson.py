@@ -2,10 +2,10 @@
 # # Module 19: Benchmarking
 #
 # "Model B is 8 % faster." On which machine, for which batch, how often measured, and compared with what? Run the
-# same program twice, and it differs from itself by more than that: another program woke up, the clock of the
-# processor went down, the memory lay elsewhere. Most speed-ups that do not exist were measured in good faith.
+# same program twice, and the second run may differ by as much: another program woke up, the clock of the processor
+# went down, the memory lay elsewhere. Most speed-ups that do not exist were measured in good faith.
 #
-# This last lesson is about sentences that hold. You write
+# This last lesson is about claims that hold. You write
 #
 # 1. an **interval** for a median, from the measurements alone,
 # 2. the **ratio** of two models, and a **verdict** that says "no difference seen" when none was,
@@ -33,8 +33,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Look at the noise first
 #
-# One call, two hundred times. Nothing about it changes. Look at the distance between the quickest, the median, the
-# mean and the slowest.
+# The same call, two hundred times. Look at the distances between the quickest, the median, the mean and the slowest.
 
 # %%
 x = tt.Tensor(rng.standard_normal((128, 128)).astype(np.float32))
@@ -51,20 +50,20 @@ print(
 )
 
 # %% [markdown]
-# Times have a floor, the work itself, and no ceiling. What is added is never negative, and now and then large. The
-# mean follows the largest of these; the **median** does not. So we report medians.
+# A time has a floor, the work itself, and no ceiling. What comes on top is never negative, and now and then large. The
+# mean follows these large ones; the **median** does not. So we report medians.
 #
 # ## Part 1: how sure is a median?
 #
 # Measure again, and the median is another one. By how much? The honest way would be to repeat the experiment a
 # thousand times. The **bootstrap** (Efron 1979) does this with the n measurements that are there: it draws n of
-# them *with replacement*, takes the median of this sample, and does so many times. The middle 95 % of these medians
-# are an interval for the true one.
+# them *with replacement*, takes the median of this sample, and repeats this many times. The range of the middle 95 % of
+# these medians is an interval for the true one.
 #
 # ### Exercise 1: the interval of a median
 #
 # 1. Make an array of f64 of the values.
-# 2. Draw `RESAMPLES` rows of n indices from 0 to n - 1, all at once. Use `np.random.default_rng(0)`: the same
+# 2. Draw `RESAMPLES` (2000) rows of n indices from 0 to n - 1, all at once. Use `np.random.default_rng(0)`: the same
 #    measurements then give the same interval, on every machine.
 # 3. Take the median of each row of drawn values.
 # 4. The interval goes from the (1 - confidence) / 2 quantile of these medians to the (1 + confidence) / 2 quantile.
@@ -77,7 +76,7 @@ print(
 # %% test="median_interval"
 found = median_interval([3.0, 1.0, 2.0, 100.0, 2.5])
 assert isinstance(found, Interval) and found.median == 2.5, "the median of the values themselves"
-assert found.low <= found.median <= found.high and found.low >= 1 and found.high <= 100
+assert 1 <= found.low <= found.median <= found.high <= 100, "low, median and high in this order, among the values"
 same = median_interval([7.0] * 10)
 assert (same.median, same.low, same.high) == (7, 7, 7), "equal values leave no doubt"
 assert median_interval([4.0]) == Interval(4, 4, 4), "a single value, too"
@@ -98,7 +97,7 @@ for values in (rng.standard_normal(7), rng.exponential(size=41), np.arange(3)):
     for confidence in (0.5, 0.95):
         ours, theirs = median_interval(values, confidence), intervals.median_interval(values, confidence)
         assert np.allclose(list(vars(ours).values()), list(vars(theirs).values()), rtol=1e-12), (
-            "the framework's interval"
+            "another interval than the framework's: are the indices drawn as in step 2?"
         )
 ### END HIDDEN TESTS
 
@@ -112,11 +111,11 @@ for values in (rng.standard_normal(7), rng.exponential(size=41), np.arange(3)):
 #
 # ### Exercise 2: the speed-up
 #
-# How many times as fast is `after` as `before`? Twice as fast means: half the time. Divide round by round, then use
-# what you have. One line.
+# `before` and `after` are times, one of each in every round. How many times as fast is `after`? Twice as fast means:
+# half the time. Divide round by round, then use what you have written, with the same `confidence`. One line is enough.
 
 # %% exercise="speedup"
-# Hint: both as arrays of f64.
+# Hint: lists cannot be divided; make arrays of f64 of both.
 #| solution
 
 # %% test="speedup"
@@ -126,12 +125,15 @@ assert speedup([1.0, 1.0, 1.0], [4.0, 4.0, 4.0]).median == 0.25, "four times the
 noisy = rng.exponential(size=40) + 1
 found = speedup(noisy, noisy / 1.1)
 assert abs(found.median - 1.1) < 1e-9 and found.high - found.low < 1e-9, "by rounds, common noise cancels"
+other = rng.exponential(size=40) + 1
+wide, narrow = speedup(noisy, other), speedup(noisy, other, 0.5)
+assert wide.low < narrow.low and narrow.high < wide.high, "hand the confidence on: half of it, a narrower interval"
 
 # %% [markdown]
 # ### Exercise 3: the verdict
 #
 # A ratio of 1.03 with the interval [0.97, 1.08] says nothing: 1 lies in it. And a difference of 1 % may be real,
-# and still come from where the code happens to lie in memory. So a verdict has a `margin`.
+# but come from where the code happens to lie in memory. So a verdict has a `margin`.
 #
 # 1. "faster", if all of the interval is above 1 + margin.
 # 2. "slower", if all of it is below 1 / (1 + margin). (Not 1 - margin: exchange the models, and the verdict must
@@ -143,24 +145,27 @@ assert abs(found.median - 1.1) < 1e-9 and found.high - found.low < 1e-9, "by rou
 #| solution
 
 # %% test="verdict"
-assert verdict(Interval(1.5, 1.4, 1.6)) == "faster" and verdict(Interval(0.5, 0.4, 0.6)) == "slower"
+assert verdict(Interval(1.5, 1.4, 1.6)) == "faster", "all of [1.4, 1.6] is above 1"
+assert verdict(Interval(0.5, 0.4, 0.6)) == "slower", "all of [0.4, 0.6] is below 1"
 assert verdict(Interval(1.5, 0.9, 1.6)) == "no difference seen", "1 lies in the interval"
 assert verdict(Interval(1.5, 1.0, 1.6)) == "no difference seen", "its end does not count"
 assert verdict(Interval(1.05, 1.04, 1.06), 0.1) == "no difference seen", "less than the margin"
-assert verdict(Interval(1.2, 1.11, 1.3), 0.1) == "faster"
+assert verdict(Interval(1.2, 1.11, 1.3), 0.1) == "faster", "more than the margin"
 assert verdict(Interval(0.905, 0.9, 0.908), 0.1) == "slower", "1 / 1.1 is 0.909"
-assert verdict(Interval(0.905, 0.9, 0.912), 0.1) == "no difference seen"
+assert verdict(Interval(0.905, 0.9, 0.912), 0.1) == "no difference seen", "0.912 is above 1 / 1.1"
 
 # %% [markdown]
-# An A/A test: the same function against itself, ten times. A benchmark that finds differences here is wrong.
+# An A/A test: the same function against itself, ten times. One difference in ten may be chance. A benchmark that finds
+# more of them here is wrong, or runs on a machine that is too busy.
 
 
 # %%
-def rounds_of(calls, count=15):
-    """Seconds of each call in each round, in turns."""
+def rounds_of(calls, pause=0.0, count=15):
+    """Seconds of each call in each round, in turns, with so many seconds of sleep before each turn."""
     times = [[] for _ in calls]
     for _ in range(count):
         for call, seconds in zip(calls, times, strict=True):
+            time.sleep(pause)
             call()
             start = time.perf_counter()
             for _ in range(20):
@@ -169,6 +174,7 @@ def rounds_of(calls, count=15):
     return times
 
 
+print("ratio [interval]      verdict")
 for _ in range(10):
     a, b = rounds_of([lambda: call(x), lambda: call(x)])
     ratio = speedup(a, b)
@@ -177,22 +183,24 @@ for _ in range(10):
 # %% [markdown]
 # ## Part 3: which models are worth having?
 #
-# With one metric, models can be sorted. With two, they cannot: one is quicker, another more accurate. But some are
-# out of the question. Model A **dominates** B if it is at least as good in both metrics and better in one. The
-# models that nobody dominates are the **Pareto frontier**, and a decision is a point on it.
+# By one metric, models can be sorted. By two, they cannot: one is quicker, another more accurate. But some are out of
+# the question. Model A **dominates** B if it is at least as good in both metrics and better in one. The models that no
+# other one dominates are the **Pareto frontier**. What you choose should be one of them.
 #
 # ### Exercise 4: the frontier
 #
-# `results` have `figures`, a dictionary by the name of a metric; a figure may be None. A metric says by
-# `more_is_better` which way is good: more accuracy, but less latency.
+# `x` and `y` are metrics. Each of the `results` has `figures`, a dictionary by the names of metrics, such as `x.name`.
+# A figure may be None. `x.more_is_better` says which way is good: more accuracy, but less latency.
 #
-# 1. For each result make a pair of both figures in which *more is better*: change the sign where less is.
-# 2. Leave out results in which one of both is None.
+# 1. Leave out results of which one of both figures is None.
+# 2. For each other result make a pair of both figures, x first, in which *more is better*: change the sign where less
+#    is.
 # 3. Keep a result if no other pair is at least as large in both and different from its own.
 # 4. Sort by the pair, so that the frontier goes from one end to the other, and return a tuple of results.
 
 # %% exercise="pareto_front"
-# Hint: n results need n² comparisons, which is fast enough. A pair is a tuple; tuples compare and sort.
+# Hint: compare each pair with all others: n² comparisons, which is fast enough. A pair is a tuple, and tuples can be
+# compared and sorted; sort results with `key=`.
 #| solution
 
 # %% test="pareto_front"
@@ -221,7 +229,7 @@ slower = result("slower", 1.5, 0.8)
 assert names(pareto_front([slower, a], latency, accuracy)) == ["a"], "as accurate and slower: dominated"
 unknown = result("unknown", None, 0.99)
 assert names(pareto_front([unknown, a], latency, accuracy)) == ["a"], "without a figure, no place on the frontier"
-assert pareto_front([], latency, accuracy) == ()
+assert pareto_front([], latency, accuracy) == (), "of no results, none are on the frontier"
 
 # %% test="pareto_front" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -239,8 +247,9 @@ for _ in range(20):
 # ## What the course has built, compared
 #
 # A classifier in four forms: f32; with its products in 8 bits (module 17); with 80 % of its weights pruned (module
-# 18); and with half of its neurons gone. All are compiled, with the weights as constants. `Benchmark` times them in
-# turns, and judges them by the very statistics that you wrote.
+# 18); and with half of its neurons gone. Each has trained for eight epochs, three of them after pruning if it was
+# pruned. All are compiled, with the weights as constants. `Benchmark` times them in turns, and judges them by the very
+# statistics that you wrote.
 
 # %%
 centres = rng.standard_normal((60, 32))
@@ -265,12 +274,13 @@ def learn(model, epochs):
 
 tt.manual_seed(0)
 layers = [tt.Linear(32, 256), tt.ReLU(), tt.Linear(256, 256), tt.ReLU(), tt.Linear(256, 10)]
-f32 = learn(tt.Sequential(*layers), 5)
+begun = learn(tt.Sequential(*layers), 5)
+dense = learn(copy.deepcopy(begun), 3)
 models = {
-    "f32": f32,
-    "int8": tt.quantize(f32, train[0][:512]),
-    "pruned 80 %": learn(tt.magnitude_prune(copy.deepcopy(f32), 0.8), 3),
-    "half the neurons": learn(tt.prune_channels(f32, test[0][:2], 0.5), 3),
+    "f32": dense,
+    "int8": tt.quantize(dense, train[0][:512]),
+    "pruned 80 %": learn(tt.magnitude_prune(copy.deepcopy(begun), 0.8), 3),
+    "half the neurons": learn(tt.prune_channels(begun, train[0][:2], 0.5), 3),
 }
 
 bench = tt.Benchmark(test, batch_size=64, rounds=10, seconds=0.005)
@@ -282,7 +292,9 @@ print(comparison)
 print("frontier:", ", ".join(r.name for r in pareto_front(comparison.results, latency, accuracy)))
 
 # %% [markdown]
-# The picture of the comparison, with the frontier. Hollow points are dominated.
+# An accuracy is measured, too. A share p of n samples is uncertain by about $\sqrt{p (1 - p) / n}$: here, by a tenth or
+# two of a percent. Are the accuracies further apart than that? The picture shows the comparison with the frontier, and
+# the intervals of the latencies. Hollow points are dominated.
 
 # %%
 bench.plot_results()["latency-accuracy"]
@@ -291,8 +303,8 @@ bench.plot_results()["latency-accuracy"]
 # ## Systems analysis
 #
 # Measured with *your* functions: what an interval is worth, how often a difference is claimed that is none, latency
-# against throughput, a frontier of twelve models, and energy, if this machine shows it. The full measurements are
-# written by `tinytorch analyze 19`.
+# against throughput, a frontier, and energy. Energy is power times time; processors of Intel and AMD count it (RAPL),
+# but not every machine lets a program read the counter. The full measurements are written by `tinytorch analyze 19`.
 
 # %%
 from analyses import benchmarking
@@ -311,8 +323,8 @@ benchmarking.analyze(
 # twice the latency of one row, and which for a job overnight? Give throughput and latency of both.
 
 # %% [markdown] question="q3" points=1
-# **Question 3.** Write the sentence with which you would report the comparison of int8 with the pruned network to
-# somebody who was not there. It must hold what they need to doubt it.
+# **Question 3.** Write the sentence with which you would report the comparison of int8 with f32 to somebody who was not
+# there. It must tell all that they need to judge it, and to repeat it.
 
 # %% [markdown]
 # ## What PyTorch does
@@ -331,14 +343,15 @@ else:
     x = tt.Tensor(rng.standard_normal((256, 256)).astype(np.float32))
     theirs, product = torch.from_numpy(x.numpy().copy()), tt.compile(lambda x: (x @ x).relu())
     product(x)
-    torch_times, our_times = rounds_of([lambda: (theirs @ theirs).relu(), lambda: product(x)])
-    ratio = speedup(torch_times, our_times)
-    print(f"compiled against torch: {ratio.median:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}] {verdict(ratio, 0.02)}")
+    for pause in (0.0, 0.005):
+        torch_times, our_times = rounds_of([lambda: (theirs @ theirs).relu(), lambda: product(x)], pause)
+        ratio = speedup(torch_times, our_times)
+        shown = f"{ratio.median:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}] {verdict(ratio, 0.02)}"
+        print(f"compiled against torch, {pause * 1e3:.0f} ms of pause: {shown}")
 
 # %% [markdown]
-# Threads of one library may spin for a while behind its call, and disturb the other that runs next. Both directions
-# are possible; this is why `Benchmark` pauses before each turn. A careful reader would ask for the numbers with
-# that pause.
+# The threads of one library may wait actively for a while after its call, and disturb the other, which runs next. So
+# the two lines may differ, and the second is the fair one. `Benchmark` pauses before each turn.
 #
 # ## Questions to think about
 #
@@ -350,8 +363,8 @@ else:
 #
 # ## What you have now
 #
-# - You can say how sure a median is, and compare two programs so that the machine's moods cancel.
+# - You can say how sure a median is, and compare two programs so that what slows both cancels.
 # - "No difference seen" is one of your verdicts. Use it often.
 # - Of many models you can name those worth having. The framework's `Benchmark` decides by your functions.
-# - This was the last module. All that you exported runs below what comes next: the milestones, on your own
-#   framework.
+# - This was the last module. The milestones run on all that you exported: `tito milestone run 5` makes two models
+#   smaller and faster with your own framework.
