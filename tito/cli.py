@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,7 @@ app.add_typer(grading_app, name="nbgrader")
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True}
 _MILESTONE_SECONDS = 4 * 3600.0
 _MOST_FAILURES = 8  # that are printed
+_INDENT = " " * 6
 Number = Annotated[str, typer.Argument(help="The number or name of a module: 02, activations.")]
 Folder = Annotated[Path, typer.Option(help="The teacher's folder.", file_okay=False)]
 HERE = Path()
@@ -101,7 +103,7 @@ def doctor() -> None:
                 table.add_row("overlay", f"{module.folder}: {names}")
     _console().print(table)
     if missing:
-        raise CourseError(f"missing: {', '.join(missing)}; install the package with its extra `course`")
+        raise CourseError(f"missing: {', '.join(missing)}; pip install '/path/of/the/checkout[course]' brings them")
 
 
 @module_app.command("list")
@@ -114,7 +116,7 @@ def list_modules(
         _print_checklist(manifest())
         return
     table = Table(box=None)
-    for title in ("module", "title", "minutes", "points", "needs", "milestone behind it"):
+    for title in ("module", "title", "minutes", "points", "needs", "milestone after it"):
         table.add_column(title)
     behind = {max(m.needs): f"{m.number}: {m.title}" for m in manifest().milestones}
     for m in manifest().modules:
@@ -140,6 +142,11 @@ def start(number: Number) -> None:
     made = work.start(module)
     path = work.notebook(module)
     typer.echo(f"{'written' if made else 'already there, and left as it is'}: {path}")
+    open_ = sorted(set(module.needs) - work.completed())
+    if open_:
+        names = ", ".join(f"{n:02}" for n in open_)
+        typer.echo(f"before it comes {names}, which is not complete: there the framework's own code runs, not yours")
+    typer.echo(f"open it in an editor for notebooks, or with: tito module view {module.number:02}")
 
 
 @module_app.command()
@@ -174,7 +181,9 @@ def _run(module: CourseModule, work: Workspace, *, hidden: bool) -> NotebookResu
     from tito.lesson import restore
     from tito.runs import run_notebook
 
-    notebook = open_notebook(work.started(module))
+    path = work.started(module)
+    notebook = open_notebook(path)
+    typer.echo(f"running {path.name} …")
     for id in restore(module, notebook, hidden=hidden):
         typer.echo(f"{id} is not as it was given to you: the lesson's own test runs instead")
     return run_notebook(notebook, work.folder, prepare(module, work))
@@ -189,9 +198,12 @@ def _print_points(module: CourseModule, result: NotebookResult) -> bool:
         cell = failed.pop(exercise.id, None) or failed.get(f"test_{exercise.id}")
         failed.pop(f"test_{exercise.id}", None)
         if cell is not None:
-            typer.echo("      not written yet" if cell.missing else f"      {cell}")
-    for cell in failed.values():
-        typer.echo(f"      {cell}")
+            typer.echo(indent("not written yet" if cell.missing else str(cell), _INDENT))
+    others = [cell for cell in failed.values() if not cell.missing]
+    if others:
+        typer.echo("other cells that failed, perhaps because of what is said above:")
+    for cell in others:
+        typer.echo(indent(str(cell), _INDENT))
     total = sum(points.values())
     typer.echo(
         f"{total:g} of {module.implementation:g} points; the questions, {module.systems:g} more, are graded by hand"
@@ -211,8 +223,9 @@ def complete(number: Number) -> None:
     module, work = manifest().module(number), _workspace()
     result = _run(module, work, hidden=True)
     if not _print_points(module, result):
-        raise CourseError("nothing was exported: some tests fail")
+        raise CourseError("nothing was exported: mend what is said above, and complete the module again")
     names = try_out(module, work)
+    typer.echo("running the framework's own tests on your code …")
     done = _print_checkpoint(run_checkpoint([module], work.trial(module)))
     if not done.ok:
         raise CourseError(
@@ -263,7 +276,7 @@ def export(number: Number) -> None:
 
     module, work = manifest().module(number), _workspace()
     names = try_out(module, work)
-    typer.echo(f"{accept(module, work)}: {', '.join(names)}")
+    typer.echo(f"exported to {accept(module, work)}: {', '.join(names)}")
 
 
 @checkpoint_app.command("run")
@@ -324,7 +337,7 @@ def release(number: Number, folder: Folder = HERE) -> None:
     from tito import grading
 
     grading.release(manifest().module(number), folder.resolve())
-    typer.echo("released")
+    typer.echo(f"released: students fetch it from {folder.resolve() / 'exchange'}")
 
 
 @grading_app.command()
@@ -334,7 +347,7 @@ def collect(number: Number, folder: Folder = HERE) -> None:
     from tito import grading
 
     grading.collect(manifest().module(number), folder.resolve())
-    typer.echo("collected")
+    typer.echo(f"collected: see {folder.resolve() / 'submitted'}")
 
 
 @grading_app.command()

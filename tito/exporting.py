@@ -22,7 +22,10 @@ def export(module: CourseModule, notebook: Path, overlay: Path) -> list[str]:
     for exercise in module.exercises:
         source = cells.get(exercise.id)
         if source is None:
-            raise CourseError(f"{notebook} has no cell {exercise.id!r} any more; `tito module reset` makes a new copy")
+            raise CourseError(
+                f"{notebook} has no cell {exercise.id!r} any more; `tito module reset {module.number:02}` writes the "
+                "lesson again, and keeps what is there under another name"
+            )
         code = "\n".join("" if line.startswith("#|") else line for line in lines_of(source))
         check_order(module, exercise, code)
         if exercise.definition is not None:
