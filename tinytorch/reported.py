@@ -90,12 +90,13 @@ class Reported:
     def _repr_svg_(self) -> str | None:
         """What a notebook shows: the drawing."""
         from tinytorch.insight.drawing import svg_of
+        from tinytorch.ir.pictures.svg import fitted
 
         try:
             subject = self._subject()
         except CompileError:
             return None
-        return svg_of(subject)
+        return fitted(svg_of(subject))
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows where there is nothing to draw: why."""

@@ -23,6 +23,7 @@ from tinytorch.ir.pictures.folding import fold
 from tinytorch.ir.pictures.grouping import group, level
 from tinytorch.ir.pictures.labels import text_width
 from tinytorch.ir.pictures.layered import GAP, Line, Point, lay_out
+from tinytorch.ir.pictures.svg import fitted
 from tinytorch.ir.types import TensorType, f32
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -232,4 +233,11 @@ def test_texts_fit_their_boxes() -> None:
 
 def test_a_graph_draws_itself_in_a_notebook() -> None:
     graph = step()
-    assert graph._repr_svg_() == draw(graph)
+    assert graph._repr_svg_() == fitted(draw(graph))
+
+
+@pytest.mark.parametrize(("wide", "shown"), [(400, 400), (1400, 980), (4000, 2600)])
+def test_a_drawing_fits_the_page_of_a_notebook_as_long_as_it_can_be_read(wide: int, shown: int) -> None:
+    inside = f'viewBox="0 0 {wide} {2 * wide}"><rect width="9" height="9"/></svg>'
+    found = fitted(f'<svg width="{wide}" height="{2 * wide}" {inside}')
+    assert found == f'<svg width="{shown}" height="{2 * shown}" {inside}'

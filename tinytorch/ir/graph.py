@@ -51,8 +51,9 @@ class Graph(Body):
 
     def _repr_svg_(self) -> str:
         from tinytorch.ir.pictures.drawing import draw  # most programs draw nothing
+        from tinytorch.ir.pictures.svg import fitted
 
-        return draw(self)
+        return fitted(draw(self))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -21,6 +22,7 @@ _PAD = 11.0  # inside of boxes
 _TITLE, _SMALL = 12.0, 10.5  # sizes of text
 _MOST_TAGS = 5
 _BEHIND = 4.0  # how far the second of several like boxes stands out
+_PAGE, _SMALLEST = 980.0, 0.65  # width of a notebook's page; scale below which text cannot be read
 _HEAT = ("#e8590c", "#c2571a")
 _THEME = {  # class and property: light, dark
     ".ground": ("fill", "#ffffff", "#0d1117"),
@@ -65,6 +67,16 @@ class Head:
 def write(picture: Picture, head: Head, paint: Paint) -> str:
     """The file."""
     return _Writer(head, paint, _longest(picture)).file(picture)
+
+
+def fitted(drawing: str) -> str:
+    """The file as a notebook shows it: no wider than the page, unless text would be too small (then it scrolls)."""
+
+    def shrunk(size: re.Match[str]) -> str:
+        scale = max(min(_PAGE / float(size[1]), 1.0), _SMALLEST)
+        return f'width="{float(size[1]) * scale:.0f}" height="{float(size[2]) * scale:.0f}"'
+
+    return re.sub(r'width="(\d+)" height="(\d+)"', shrunk, drawing, count=1)
 
 
 def _longest(picture: Picture) -> float:
