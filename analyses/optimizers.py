@@ -86,7 +86,7 @@ def _curvature(SGD: Any, Adam: Any, quick: bool) -> Section:
     conditions = (4, 16, 64) if quick else (4, 16, 64, 256, 1024)
     most = 600 if quick else 6000
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((10, 10)))[0]
-    figure, axes = chart("condition κ", f"steps until the loss has fallen to {_TOLERANCE:g}", log_x=True, log_y=True)
+    figure, axes = chart("condition κ", f"steps until the loss is {_TOLERANCE:g} of the first", log_x=True, log_y=True)
     rows: list[list[Any]] = []
     for condition in conditions:
         curvatures = np.geomspace(1 / condition, 1, 10)
@@ -106,6 +106,7 @@ def _curvature(SGD: Any, Adam: Any, quick: bool) -> Section:
     names = ["SGD", "SGD with momentum", "Adam, axes aligned", "Adam, axes rotated"]
     for i, name in enumerate(names, 1):
         axes.plot([row[0] for row in rows], [math.nan if row[i] is None else row[i] for row in rows], "o-", label=name)
+    axes.set_xticks(conditions, [f"{condition:,}" for condition in conditions])
     axes.legend(fontsize=8)
     reading = f"From κ = {conditions[0]} to {conditions[-1]} the steps change by " + ", ".join(
         f"{name}: {_ratio(rows[0][i], rows[-1][i])}" for i, name in enumerate(names, 1)
@@ -198,7 +199,7 @@ def _cost(SGD: Any, AdamW: Any, quick: bool) -> Section:
     pair[0].plot([row[1] for row in rows], [row[3] for row in rows], "o-")
     pair[0].set_xlim(0, 30)
     pair[0].set_ylim(0, None)
-    style(pair[1], "", "ns per parameter")
+    style(pair[1], "", "ns per parameter", log_y=True)
     width = 0.8 / len(ways)
     for i, way in enumerate(ways):
         pair[1].bar([j + i * width for j in range(3)], [row[2 + i] for row in rows], width, label=way)

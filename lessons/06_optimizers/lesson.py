@@ -14,10 +14,10 @@
 #
 # - The optimizer's state is often the largest thing in memory. With AdamW a model trains in four times the bytes of its
 #   parameters, before the first activation. That number decides which models fit.
-# - A step of an optimizer does two or three operations for each number that it reads. It is bound by memory, and that
-#   is why frameworks fuse it into one pass.
-# - On one and the same valley, with κ about 1,000, the analysis of this module counts 2,200 steps for one optimizer,
-#   161 for another and 24 for a third. They differ in three lines of arithmetic.
+# - A step of an optimizer does only a few operations for each number that it reads. Memory is its limit, and that is
+#   why frameworks fuse it into one pass.
+# - In one and the same valley, a thousand times as steep across as along, `docs/analysis/06_optimizers.md` counts 2,200
+#   steps for one optimizer, 161 for another and 24 for a third. They differ in three lines of arithmetic.
 
 # %%
 import math
@@ -43,22 +43,23 @@ where = tt.where
 # %% [markdown]
 # ## The mathematics
 #
-# Near a minimum, every smooth loss looks like a quadratic $f(x) = \frac12 \sum_i h_i x_i^2$ (in the right axes). Its
-# gradient is $h_i x_i$, and a step of gradient descent with rate $\eta$ gives
+# Near a minimum, a smooth loss looks like a quadratic: in the right axes, measured from the minimum, and up to a
+# constant, it is $f(x) = \frac12 \sum_i h_i x_i^2$ with curvatures $h_i > 0$. Its gradient is $h_i x_i$, and a step of
+# gradient descent with rate $\eta$ gives
 #
 # $$x_i \leftarrow x_i - \eta h_i x_i = (1 - \eta h_i)\, x_i.$$
 #
 # Each coordinate shrinks by its own factor $|1 - \eta h_i|$.
 #
 # - The steepest coordinate, of curvature $L$, must not explode: $\eta < 2 / L$.
-# - The flattest, of curvature $\mu$, then shrinks by no more than $1 - 2\mu / L$ in a step. With $\kappa = L / \mu$ you
-#   need about $\kappa$ steps.
+# - So the factor of the flattest, of curvature $\mu$, is above $1 - 2\mu / L = 1 - 2 / \kappa$, where
+#   $\kappa = L / \mu$ is the *condition*. To become small it needs a number of steps that grows as $\kappa$.
 #
 # Real losses have $\kappa$ in the thousands. Everything in this lesson is a way to suffer less from it.
 #
-# **Momentum** remembers: $m \leftarrow \beta m + g$ and $x \leftarrow x - \eta m$. Along the flat direction gradients
-# agree and add up, to $1 / (1 - \beta)$ times one of them. Along the steep one they alternate and cancel. The best
-# $\beta$ and $\eta$ need about $\sqrt\kappa$ steps (Polyak 1964).
+# **Momentum** keeps a *moment* $m$ of the gradients $g$: $m \leftarrow \beta m + g$ and $x \leftarrow x - \eta m$.
+# Along the flat direction gradients agree and add up, to $1 / (1 - \beta)$ times one of them. Along the steep one they
+# alternate and cancel. With the best $\beta$ and $\eta$ the steps grow as $\sqrt\kappa$ (Polyak 1964).
 #
 # **Adaptive rates** measure: divide the gradient of each coordinate by its typical size, $\sqrt{v}$ with $v$ a running
 # mean of $g^2$. Then the curvature *along the axes* does not matter at all.
@@ -69,7 +70,7 @@ where = tt.where
 # Begin with plain numpy, without any framework. Write a function that goes down and keeps every place it visits.
 #
 # 1. Start at `start`, with a moment of zeros.
-# 2. In each step ask `gradient(x)` at the current place.
+# 2. In each step take the gradient at the current place: `g = gradient(x)`.
 # 3. Move the moment on: `m = momentum * m + g`.
 # 4. Move the place on: `x = x - lr * m`.
 # 5. Return all places, the first one included: an array of `steps + 1` rows.
@@ -103,7 +104,8 @@ path = descend(lambda x: curvatures * x, [1.0, 1.0], 0.1, 0.5, 2)
 assert np.allclose(path[2, 0], 0.9 - 0.1 * (0.5 * 1.0 + 0.9)), "the second moment is momentum * first + gradient"
 
 # %% [markdown]
-# Look at what you have. Below are the paths on a valley with $\kappa = 25$, with the same rate.
+# Look at what you have. Below are two paths down a valley with $\kappa = 25$, of 30 steps at the same rate; grey lines
+# are of equal height.
 
 # %%
 from analyses.drawing import chart
@@ -129,8 +131,8 @@ figure
 # - *In place* matters: a compiled step writes into the storage of the moment. `moment.copy_(new)` does that;
 #   `moment = new` only renames a Python variable.
 # - *Dampening* weighs the gradient with `1 - dampening`. PyTorch has a special rule, which is worth knowing: the first
-#   moment of all is `g` itself, undamped. `started` is a tensor of one bool that says whether there was a step before.
-#   A compiled function cannot branch on it, so choose with `where(started, new, g)` and set it with
+#   moment of all is `g` itself, undamped. `started`, where it is given, is a tensor of one bool that says whether there
+#   was a step before. A compiled function cannot branch on it, so choose with `where(started, new, g)` and set it with
 #   `started.fill_(True)`.
 # - *Nesterov's* form looks ahead: the direction is `g + momentum * m` instead of `m`.
 #
@@ -138,6 +140,8 @@ figure
 # 2. If `started` is given, choose `g` in its place for the first step, and set `started`.
 # 3. Store it in `moment`.
 # 4. Return the direction.
+#
+# **Hint.** `started` is None in most calls: then a moment of zeros makes the first step as it should be.
 
 # %% exercise="momentum"
 #| solution
@@ -172,14 +176,16 @@ assert damped[0] == [4.0, 3.0], "with `started`, the first moment is g itself, a
 # Settings such as the rate live in tensors (`group.rate`), so that a compiled step reads them anew in each call. Set
 # `optimizer.lr = 0.01` between two steps, and nothing is compiled again.
 #
+# All of the class but `update` is there. For each triple:
+#
 # 1. `working_dtype(p)` is the dtype to compute in: that of the parameter, but at least f32. Cast `p`, the gradient and
 #    the rate to it (`x.cast(dtype)`).
 # 2. `with_penalty(group, value, g)` adds `weight_decay * value` to the gradient where there is a decay.
 # 3. `self._direction(group, g, state)` is your momentum, or `g` where there is none.
 # 4. Store the result in the parameter: `p.copy_(…)`, which rounds it to the parameter's dtype.
 #
-# **Hint.** Four lines. In which order do the penalty and the momentum come? Weight decay here "goes through the
-# momentum", says the docstring.
+# **Hint.** Four lines in a loop. In which order do the penalty and the momentum come? Weight decay here "goes through
+# the momentum", says the docstring.
 
 # %% exercise="sgd"
 #| solution
@@ -224,12 +230,16 @@ assert np.allclose(found, by_hand, rtol=1e-12), "Nesterov, a penalty and maximiz
 # %% [markdown]
 # ### Your graph
 #
-# Compile a step of training: forward, backward and your update become one graph. Look for your formula near the end.
-# The lines that multiply by 0.9 are `with_momentum`; parameters and moments are *state*, which the call changes in
-# place.
+# Compile a step of training: forward, backward and your update become one graph. Look for your formula near the end,
+# where `%weight.momentum` is multiplied by the constant 0.9. Parameters and moments are *state*, which the call changes
+# in place.
 #
-# Below it are the kernels that are left after the passes, as a table and as a picture. Where did the update of the
-# weight go? It is the end of the kernel that computes its gradient: that gradient never reaches memory.
+# Below it are the kernels that are left when the compiler has joined what belongs together, as a table and as a
+# picture. Kernels of one *wave* do not need each other's results. *FLOP/B* is operations for each byte. *roofline* is
+# the least time that the machine needs for these operations and bytes; module 15 is about it.
+#
+# Where did the update of the weight go? It is the end of the kernel that computes its gradient: that gradient never
+# reaches memory.
 
 # %%
 layer = tt.Linear(3, 2)
@@ -294,7 +304,8 @@ assert np.allclose(state["exp_avg_sq"].numpy()[0], 4.0), "v of the second step i
 # 3. If it is, shrink the value and leave the gradient alone. Compute $1 - \eta \lambda$ in f64 (`group.rate.cast(f64)`)
 #    and cast it to the value's dtype.
 #
-# **Hint.** Why f64? With $\eta = 10^{-4}$ and $\lambda = 0.01$ the factor is $1 - 10^{-6}$, and f32 has seven digits.
+# **Hint.** Why f64? PyTorch computes this factor with Python's floats, which are f64. In f32 the product would be
+# rounded before it is subtracted, and results would differ in their last digits.
 
 # %% exercise="decay"
 #| solution
@@ -324,10 +335,11 @@ assert with_decay(0.5, True) == (7.5, 3.0), "decoupled: p * (1 - lr * decay), an
 # Size and root are the same for all parameters that step together. So `Counted`, the base class, counts their steps in
 # one shared tensor and asks you twice:
 #
-# 1. `tick(group, state)` returns (size, root) in f64, from `state["step"]`, `group.rate` and the betas.
+# 1. `tick(group, state)` returns (size, root) in f64, from `state["step"]` (this step is counted already: 1 at the
+#    first), `group.rate` and the betas.
 # 2. `move(group, p, grad, state, scales)` updates one parameter. Cast the scales to its working dtype.
-# 3. In `move`: decay, then moments, then the step. With `amsgrad` (a `max_exp_avg_sq` in the state), the largest $v$ so
-#    far replaces $v$.
+# 3. In `move`: decay, then moments, then the step. `group["decoupled_weight_decay"]` and `group["eps"]` are settings.
+# 4. With `amsgrad` (there is a `state["max_exp_avg_sq"]`), the largest $v$ so far, kept in place, replaces $v$.
 #
 # **Hint.** Where $\varepsilon$ stands matters: outside of the root, after the division. A test below has gradients as
 # small as $\varepsilon$.
@@ -362,24 +374,32 @@ def AdamW(params: Any, lr: float = 0.001, weight_decay: float = 0.01, **settings
     return Adam(params, lr, weight_decay=weight_decay, decoupled_weight_decay=True, **settings)
 
 
-p = tt.Parameter(Tensor(np.ones(6, np.float32)))
-p.grad = Tensor(np.ones(6, np.float32))
-adam = AdamW([p])
-update = tt.compile(lambda: adam.step())
+layer = tt.Linear(1000, 1000, bias=False)
+layer.weight.grad = tt.ones(1000, 1000)
+adam = AdamW(layer.parameters())
+
+
+@tt.compile
+def update() -> None:
+    adam.step()
+
+
 update()
 print(as_text(kernels_table(update.explain().kernels)))
-print(update.graph)
+update
 
 # %% [markdown]
-# One kernel reads the parameter, its gradient and both moments, and writes three of them back: 28 bytes for each
-# parameter in f32. Written with one numpy call for each operation, each of the dozen and more operations would read its
-# operands from memory and write its result back.
+# The first kernel counts the step and computes your `tick`, once for all parameters. The second one is your `move`: it
+# reads the parameter, its gradient (`state` in the picture) and both moments, and writes three of them back, 28 bytes
+# for each parameter in f32.
+# Written with one numpy call for each operation, each of the dozen and more operations would read its operands from
+# memory and write its result back.
 
 # %% [markdown]
 # ## Systems analysis
 #
-# The same measurements as on the page of this module, on your code: what each optimizer keeps, what curvature does to
-# it, what decay means, and what a step costs.
+# The same measurements as in `docs/analysis/06_optimizers.md`, but smaller, and of your code: what each optimizer
+# keeps, what curvature does to it, what decay means, and what a step costs.
 
 # %%
 from analyses import optimizers
@@ -390,9 +410,9 @@ optimizers.analyze(SGD=SGD, Adam=Adam, AdamW=AdamW, quick=True).show()
 # ## Beside PyTorch
 #
 # `torch.optim` has the same formulas, and the same state under the same names; state dicts can be exchanged. Three
-# things differ. PyTorch runs a Python loop over parameters, or a *foreach* or *fused* variant that you ask for; here
-# the compiler fuses. A rate changed in PyTorch is a Python number; here it is a tensor that compiled steps read. And
-# `tt.SGD` begins with a momentum of 0.9, which PyTorch leaves at 0.
+# things differ. On a CPU, PyTorch runs a Python loop over parameters unless you ask for its *foreach* or *fused*
+# variant; here the compiler fuses. A rate in PyTorch is a Python number; here it is a tensor that compiled steps read.
+# And the default momentum of `tt.SGD` is 0.9, that of PyTorch 0.
 
 # %%
 from analyses.measuring import torch_if_installed
@@ -414,12 +434,13 @@ else:
 # does training keep before the first activation? Which of the parts would you shrink first, and what could go wrong?
 
 # %% [markdown] question="q2" points=1
-# **Question 2.** In the table of curvatures, the steps of SGD grow by about the same factor as κ, those of momentum by
-# far less. Explain the difference with the shrinking factor $|1 - \eta h_i|$ of the flattest coordinate.
+# **Question 2.** In the table of conditions, the steps of SGD grow by about the same factor as κ. Explain that with the
+# factor $|1 - \eta h_i|$ of the flattest coordinate. By which factor do those of momentum grow, and what is √κ?
 
 # %% [markdown] question="q3" points=1
 # **Question 3.** Adam needs the same number of steps for every κ as long as the axes are aligned, and more once they
-# are rotated. Why? Name a layer whose gradients differ in size along the axes.
+# are rotated. Why? One input of a `Linear` is in metres, another in millimetres: is that curvature along the axes of
+# its weight, or rotated?
 
 # %% [markdown] question="q4" points=1
 # **Question 4.** Someone trains with `Adam(weight_decay=0.1)` and finds that it hardly regularises. Which weights decay
@@ -427,14 +448,15 @@ else:
 
 # %% [markdown] question="q5" points=1
 # **Question 5.** From the measured GB/s of your machine: how long does a compiled step of AdamW take for a model of one
-# billion parameters in f32? How would you hide it?
+# billion parameters in f32? Which of the 28 bytes are saved where the update is the end of the kernel that computes the
+# gradient, as in your graph?
 
 # %% [markdown]
 # ## Summary
 #
-# - Curvature, not distance, makes optimization slow. Momentum turns κ steps into √κ; adaptive rates remove what lies
-#   along the axes.
+# - Curvatures that differ make descent slow. Momentum turns κ steps into √κ; adaptive rates remove what lies along the
+#   axes.
 # - Adam is two running means, a correction for their start at zero, and one division. Where ε stands is part of it.
 # - Decoupled decay shrinks all weights alike. As a penalty under Adam it does not.
-# - State costs memory (2 n, 3 n, 4 n with parameters and gradients) and a step costs bytes, not operations.
+# - State costs memory: 2 n, 3 n or 4 n numbers with parameters and gradients. The time of a step is that of its bytes.
 # - Your `SGD` and `Adam` are now the package's: module 07 trains with them.
