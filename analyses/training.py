@@ -185,7 +185,7 @@ def _run(step: Any, model: Any, batches: Sequence[tuple[Any, Any]]) -> None:
 
 def _warm_up(clip_grad_norm: Any, Schedule: Any, quick: bool) -> Section:
     """A deep network at several rates: as it is, with clipping, with warm-up, and with both."""
-    epochs, count, seeds = (8, 512, 1) if quick else (16, 1024, 3)
+    epochs, count, seeds = (12, 768, 3) if quick else (16, 1024, 3)
     largest = (0.01, 0.1) if quick else (0.003, 0.01, 0.03, 0.1)
     make = Schedule or tt.CosineSchedule
     inputs, labels = points(count)

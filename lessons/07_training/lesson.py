@@ -12,11 +12,11 @@
 #
 # ## Why it matters
 #
-# - Most bugs of training are in these lines: gradients that were not forgotten, a mean of means, a schedule that is off
-#   by one. They raise no error. The model is just worse.
-# - The batch is the knob that trades memory for time. Knowing what each sample costs tells you what fits before you
-#   try.
-# - Warm-up, cosine and clipping are in the recipe of every large model. Here you see each of them do its work.
+# - Mistakes in these lines raise no error: gradients that were not forgotten, a mean of means, a schedule that is off
+#   by one. The model is just worse.
+# - The size of the batch decides how much memory a step takes. Knowing what each sample costs tells you what fits
+#   before you try.
+# - Warm-up, cosine and clipping are in the recipe of nearly every large model. Here you write and measure each of them.
 
 # %%
 import math
@@ -67,9 +67,9 @@ print(batches(64)[0][0].type, batches(64)[0][1].type, len(batches(64)), "batches
 # %% [markdown]
 # ## The mathematics
 #
-# The loss of a model is a mean over all $N$ samples, $\mathcal L = \frac1N \sum_i \ell_i$. A batch $B$ of $b$ samples
-# gives an estimate of its gradient, $\frac1b \sum_{i \in B} \nabla \ell_i$: right on average, with a variance that
-# falls as $1/b$.
+# The loss of a model is a mean over all $N$ samples, $\mathcal L = \frac1N \sum_i \ell_i$. A random batch $B$ of $b$
+# samples gives an estimate of its gradient, $\frac1b \sum_{i \in B} \nabla \ell_i$: right on average, with a variance
+# that falls as $1/b$.
 #
 # Two consequences, which you will need below:
 #
@@ -82,12 +82,14 @@ print(batches(64)[0][0].type, batches(64)[0][1].type, len(batches(64)), "batches
 # %% [markdown]
 # ## Step 1: an epoch by hand
 #
+# An *epoch* is one pass over all batches, each of which is a pair of inputs and targets.
+#
 # 1. For each batch: forget old gradients, compute the loss, go backward, step. In this order.
 # 2. Add up the loss times the number of samples, and the samples.
 # 3. Return the mean over samples, as a float.
 #
-# **Hint.** `float(loss)` reads the number out of a tensor. Which line would you forget, and what would happen?
-# Gradients would pile up from batch to batch, and every step would follow the sum of all earlier ones.
+# **Hint.** `float(loss)` reads the number out of a tensor, and `x.shape[0]` is the number of samples. If you forget to
+# forget, gradients pile up from batch to batch, and every step follows the sum of all earlier ones.
 
 
 # %% exercise="epoch"
@@ -123,7 +125,9 @@ mean = train_epoch(probe, tt.SGD([probe.w], lr=0.1, momentum=0.0), lambda out, _
 assert np.isclose(float(probe.w.detach()), 1 - 0.1 * 1 - 0.1 * 5), (
     "each step follows the gradient of its own batch alone"
 )
-assert np.isclose(mean, (3 * 1.0 + 1 * 0.9 * 5) / 4), "the mean is over samples: the batch of three counts three times"
+assert np.isclose(mean, (3 * 1.0 + 1 * 0.9 * 5) / 4), (
+    f"the mean is over samples, so that the batch of three counts three times: 1.875, got {mean}"
+)
 model = network()
 optimizer = tt.SGD(model.parameters(), lr=0.1)
 history = [train_epoch(model, optimizer, tt.CrossEntropyLoss(), batches(64, epoch)) for epoch in range(5)]
@@ -133,8 +137,8 @@ print("losses:", " ".join(f"{loss:.3f}" for loss in history))
 # %% [markdown]
 # ## Step 2: one norm for all gradients
 #
-# Now and then a batch gives a gradient a hundred times as long as usual, and one step undoes an hour. *Clipping* scales
-# all gradients together so that their joint length is at most $c$: the direction stays, the length does not
+# Now and then a batch gives a gradient many times as long as usual, and one step undoes many. *Clipping* scales all
+# gradients together so that their joint length is at most $c$: the direction stays, the length does not
 # (Pascanu et al. 2013). Clipping each tensor by itself would turn the direction.
 #
 # First the length:
@@ -170,9 +174,11 @@ assert float(joint_norm(many, 2.0)) == 64.0 and joint_norm(many, 2.0).dtype == f
 #
 # Multiply every gradient, in place, by $\min(1,\ c / (\lVert g \rVert + 10^{-6}))$.
 #
-# 1. The factor is a tensor: `(max_norm / (norm + 1e-6)).minimum(1.0)`. There is no `if`: a factor of 1 changes nothing,
-#    and a trace cannot branch on a value.
+# 1. The factor is a tensor, computed once. There is no `if`: a factor of 1 changes nothing, and a trace cannot branch
+#    on a value.
 # 2. `gradient.mul_(…)` changes in place. Cast the factor to the gradient's dtype.
+#
+# **Hint.** `some_tensor.minimum(1.0)` is the smaller of the two, element by element.
 
 # %% exercise="clip"
 #| solution
@@ -209,15 +215,16 @@ def clip_grad_norm(parameters: Any, max_norm: float) -> Tensor:
 # then falls along half a cosine:
 #
 # $$\eta(e) = \begin{cases}
-#   \eta_{\max}\,\dfrac{e + 1}{w + 1} & e < w\\[1ex]
+#   \eta_{\max}\,\dfrac{e + 1}{w + 1} & e < w\\
 #   \eta_{\min} + (\eta_{\max} - \eta_{\min})\,\dfrac{1 + \cos(\pi d)}{2} & e \ge w,
 #   \quad d = \min\!\left(\dfrac{e - w}{T - w},\ 1\right)
 # \end{cases}$$
 #
-# Write `get_lr`. Epochs count from 0 and may be fractions: 2.5 is halfway through the third.
+# Here $w$ is `warmup_epochs` and $T$ is `total_epochs`. Write `get_lr`. Epochs count from 0 and may be fractions: 2.5
+# is halfway through the third.
 #
 # **Hint.** Check the ends by hand: the first epoch has a rate above 0 (a rate of 0 would waste it), the warm-up meets
-# $\eta_{\max}$ exactly at $e = w$, and behind $T$ the rate stays at $\eta_{\min}$.
+# $\eta_{\max}$ exactly at $e = w$, and after $T$ the rate stays at $\eta_{\min}$.
 
 # %% exercise="cosine"
 #| solution
@@ -225,8 +232,10 @@ def clip_grad_norm(parameters: Any, max_norm: float) -> Tensor:
 
 # %% test="cosine"
 flat = CosineSchedule(max_lr=1.0, min_lr=0.2, total_epochs=10)
-assert np.isclose(flat.get_lr(0), 1.0) and np.isclose(flat.get_lr(5), 0.6) and np.isclose(flat.get_lr(10), 0.2)
-assert np.isclose(flat.get_lr(25), 0.2), "behind total_epochs the rate stays at min_lr; a cosine would rise again"
+assert np.allclose([flat.get_lr(e) for e in (0, 5, 10)], [1.0, 0.6, 0.2]), (
+    "without warm-up: max_lr at the beginning, the mean of both halfway, min_lr at total_epochs"
+)
+assert np.isclose(flat.get_lr(25), 0.2), "after total_epochs the rate stays at min_lr; a cosine would rise again"
 warm = CosineSchedule(max_lr=1.0, min_lr=0.0, total_epochs=12, warmup_epochs=4)
 assert np.allclose([warm.get_lr(e) for e in range(5)], [0.2, 0.4, 0.6, 0.8, 1.0]), "warm-up meets max_lr at its end"
 assert np.isclose(warm.get_lr(8), 0.5), "the cosine runs over what is left: 8 is the middle of 4 to 12"
@@ -236,14 +245,18 @@ assert np.isclose(warm.get_lr(1.5), 0.5), "fractions of epochs are allowed"
 for low, high, length, first in ((0.001, 0.3, 7, 2), (0.0, 5.0, 31, 0)):
     schedule = CosineSchedule(high, low, length, first)
     rates = [schedule.get_lr(first + (length - first) * part) for part in (0, 1 / 3, 2 / 3, 1)]
-    assert np.allclose(rates, [high, low + 0.75 * (high - low), low + 0.25 * (high - low), low]), "a quarter at a third"
+    assert np.allclose(rates, [high, low + 0.75 * (high - low), low + 0.25 * (high - low), low]), (
+        f"{schedule}: after a third of the cosine, a quarter of the way from max_lr to min_lr is done"
+    )
 
 # %%
 from analyses.drawing import chart
 
 figure, axes = chart("epoch", "learning rate")
-for schedule in (CosineSchedule(1.0, 0.2, 10), CosineSchedule(1.0, 0.0, 12, warmup_epochs=4)):
-    axes.plot(np.linspace(0, 14, 200), [schedule.get_lr(e) for e in np.linspace(0, 14, 200)])
+epochs = np.linspace(0, 14, 200)
+for name, schedule in (("no warm-up, 0.2 at epoch 10", flat), ("warm-up to epoch 4, 0 at epoch 12", warm)):
+    axes.plot(epochs, [schedule.get_lr(e) for e in epochs], label=name)
+axes.legend(fontsize=8)
 figure
 
 # %% [markdown]
@@ -251,16 +264,20 @@ figure
 #
 # `tt.Trainer` runs an object of the class `TrainStep` for each batch. Its parts:
 #
-# - `self.forward(inputs, targets)` computes the loss and adds it, and the hits, to totals that live in a tensor. So an
-#   epoch's mean needs no `float()` in the loop: nothing leaves the compiled code until the epoch is over.
+# - `self.forward(inputs, targets)` computes the loss and adds it to totals that live in a tensor, together with the
+#   *hits*, the number of right answers. So an epoch's mean needs no `float()` in the loop: nothing leaves the compiled
+#   code until the epoch is over.
 # - `zero_grad(self.optimizers)` forgets the gradients of all optimizers.
 # - `self.precision.scaled(loss)` is what `backward()` begins with: here the loss itself. Mixed precision (module 16)
 #   will scale it.
-# - `self.precision.update(self.optimizers, self.max_norm)` clips, steps, and returns how many updates that was.
+# - `self.precision.update(self.optimizers, self.max_norm)` clips where there is a `max_norm`, steps, and returns how
+#   many updates that was.
 # - `self.counts.add(batches=1, updates=…)` counts the batch, **last of all**: whatever interrupts the step, the count
 #   says whether it is done.
 #
 # Write `__call__`. It returns nothing.
+#
+# **Hint.** It is the loop's body of step 1, in the names of this list.
 
 # %% exercise="step"
 #| solution
@@ -289,20 +306,21 @@ assert all(np.allclose(a, p.numpy(), atol=1e-5) for a, p in zip(eager, model.par
     "the step should do what your loop does, and start from no gradients"
 )
 assert step.counts.values == [4, 0, 4], "four batches, none waiting, four updates"
-assert step.totals.samples == 960 and 0 < step.totals.loss < 2, "the totals have the loss of each sample"
+assert step.totals.samples == 960 and 0 < step.totals.loss < 2, "forward() adds the loss of each sample to the totals"
 compiled, _ = weights_after(tt.compile)
 assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(eager, compiled, strict=True)), "compiled equals eager"
 clipped, _ = weights_after(lambda step: step, max_norm=1e-3)
 start = [p.numpy() for p in network().parameters()]
 moved = math.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(clipped, start, strict=True)))
-assert 0 < moved < 0.1 * 1e-3 * (1 + 1.9 + 2.71 + 3.44) * 1.01, "with max_norm every step has a short gradient"
+longest = 0.1 * 1e-3 * (1 + 1.9 + 2.71 + 3.44)  # momentum 0.9 adds up gradients of norm 1e-3, over four steps
+assert 0 < moved < 1.01 * longest, f"with max_norm every step has a short gradient: the weights moved by {moved:.1e}"
 
 # %% [markdown]
 # ### Your graph
 #
 # The whole step is one graph: the loss, its backward pass, one norm over all gradients, the updates, and two counters.
 # Look at the table of kernels below. The norm must be known before the first weight moves, so clipping cuts the step in
-# two: gradients are written to memory, and read again behind the norm.
+# two: gradients are written to memory, and read again when the norm is known.
 
 # %%
 model = network()
@@ -314,12 +332,12 @@ whole
 # %% [markdown]
 # ## Step 6: the gradient of a large batch, in the memory of a small one
 #
-# Write the gradients of the mean loss over **all** samples of several micro-batches.
+# Compute the gradients of the mean loss over **all** samples of several micro-batches.
 #
 # 1. Count all samples, $N$.
-# 2. For each micro-batch: its loss times $n_k / N$, and backward. Gradients add up by themselves where nobody forgets
-#    them.
-# 3. Leave the sums in `p.grad`. Forget what was there before you begin.
+# 2. Forget what is in `p.grad` of each parameter: set it to None.
+# 3. For each micro-batch: its loss times $n_k / N$, and backward. Gradients add up in `p.grad` where nobody forgets
+#    them; leave the sums there.
 #
 # **Hint.** A mean of the gradients with equal weights is right only if all parts have the same size. The test has a
 # small last part, as every real epoch does.
@@ -356,12 +374,14 @@ for size in (960, 480, 100, 37):
     )
 
 # %% [markdown]
-# `tt.Trainer(…, accumulate=4)` does the same with two compiled functions, one that adds up and one that updates.
+# `tt.Trainer(…, accumulate=4)` does the same over every four batches with two compiled functions, one that adds up and
+# one that updates.
 #
 # ## Step 7: when to stop
 #
 # A model that still gets better on what it trains on may already get worse on what it does not. Early stopping watches
-# a number of the validation set, and gives up after `patience` epochs without progress.
+# the loss or the accuracy on a *validation set*, samples that are kept out of training, and gives up after `patience`
+# epochs without progress.
 #
 # Write `update(metrics, epoch)`:
 #
@@ -370,7 +390,9 @@ for size in (960, 480, 100, 37):
 # 2. The gain is how much better it is than `self.best`. Less loss is better, more accuracy is better; the first value
 #    is always a gain.
 # 3. More than `self.min_delta` of gain: note `best`, `best_epoch`, and wait from 0 again; return True.
-# 4. Else one more epoch was waited; return False.
+# 4. Else count one more epoch in `self.waited`; return False.
+#
+# **Hint.** `self.best` is None until the first value. A gain of `math.inf` is more than any `min_delta`.
 
 # %% exercise="stopping"
 #| solution
@@ -380,7 +402,9 @@ for size in (960, 480, 100, 37):
 watch = EarlyStopping(patience=2, min_delta=0.1)
 found = [watch.update(Metrics(loss, None), epoch) for epoch, loss in enumerate([1.0, 0.95, 0.8, 0.85, 0.75])]
 assert found == [True, False, True, False, False], "0.95 is better than 1.0 by less than min_delta: no progress"
-assert (watch.best, watch.best_epoch, watch.waited, watch.stopped) == (0.8, 2, 2, True)
+assert (watch.best, watch.best_epoch, watch.waited, watch.stopped) == (0.8, 2, 2, True), (
+    f"the best is 0.8, of epoch 2, and two epochs were waited since: got {watch}"
+)
 watch = EarlyStopping(patience=1, monitor="accuracy")
 assert [watch.update(Metrics(0.0, a), 0) for a in (0.5, 0.6, 0.6)] == [True, True, False], (
     "accuracy is better when larger"
@@ -395,7 +419,7 @@ else:
 # %% [markdown]
 # ## All of it
 #
-# Your step, schedule and clipping, 30 epochs.
+# Your step, schedule and clipping, 30 epochs. The rate changes with every batch, and nothing is compiled again.
 
 # %%
 model = network()
@@ -405,8 +429,9 @@ compiled = tt.compile(step)
 schedule = CosineSchedule(max_lr=0.02, min_lr=0.0002, total_epochs=30, warmup_epochs=3)
 for epoch in range(30):
     step.totals.set([0, 0, 0, 0])
-    for number, (x, y) in enumerate(batches(64, epoch)):
-        optimizer.lr = schedule.get_lr(epoch + number / 15)
+    shuffled = batches(64, epoch)
+    for number, (x, y) in enumerate(shuffled):
+        optimizer.lr = schedule.get_lr(epoch + number / len(shuffled))
         compiled(x, y)
     if epoch % 6 == 5:
         print(
@@ -414,14 +439,30 @@ for epoch in range(30):
             f"accuracy {step.totals.accuracy:.1%}"
         )
 
+# %% [markdown]
+# Each point of the plane has the colour of the arm that the model takes it for; the dots are the points of the data.
+
 # %%
+from analyses.drawing import COLOURS
+
 grid = np.stack(np.meshgrid(np.linspace(-2.2, 2.2, 160), np.linspace(-2.2, 2.2, 160)), -1).astype(np.float32)
 answer = model(Tensor(grid.reshape(-1, 2))).numpy().argmax(1).reshape(160, 160)
 figure, axes = chart("x₁", "x₂", width=4.6, height=4.4)
-axes.contourf(grid[..., 0], grid[..., 1], answer, levels=[-0.5, 0.5, 1.5, 2.5], alpha=0.25, colors=["C0", "C1", "C2"])
+axes.contourf(grid[..., 0], grid[..., 1], answer, levels=[-0.5, 0.5, 1.5, 2.5], alpha=0.25, colors=COLOURS[:3])
 for arm in range(3):
-    axes.plot(*inputs[labels == arm].T, ".", markersize=3, color=f"C{arm}")
+    axes.plot(*inputs[labels == arm].T, ".", markersize=3, color=COLOURS[arm])
 figure
+
+# %% [markdown]
+# `tt.Trainer` is this loop, with a line of progress, a history, checkpoints and more. Once you have completed the
+# module, the steps that it compiles are yours.
+
+# %%
+model = network()
+optimizer = tt.AdamW(model.parameters())
+trainer = tt.Trainer(model, optimizer, tt.CrossEntropyLoss(), max_norm=1.0, schedule=schedule, progress=False)
+trainer.fit(batches(64), epochs=30)
+print(trainer.evaluate(batches(64)))
 
 # %% [markdown]
 # ## Systems analysis
@@ -468,20 +509,21 @@ else:
 # the model cost without any? At which batch are both equal?
 
 # %% [markdown] question="q2" points=1
-# **Question 2.** At the same rate, small batches reached a lower loss in the same number of epochs. Say why, and what
-# you would change so that the large batch catches up.
+# **Question 2.** At the same rate, batches of 16 reached a lower loss than batches of 256 in the same number of epochs.
+# Say why, and what you would change so that the large batch catches up.
 
 # %% [markdown] question="q3" points=1
 # **Question 3.** Accumulation over eight micro-batches gives the gradient of the large batch. What does it cost in time
 # per sample on your machine, and where does that time go?
 
 # %% [markdown] question="q4" points=1
-# **Question 4.** Clipping needs the norm of all gradients before it may change one weight. What does that forbid the
-# compiler to fuse, and how many bytes more does the step move for it?
+# **Question 4.** Clipping needs the norm of all gradients before it may change one weight. What can the compiler then
+# no longer fuse (compare with the graph of module 06), and how many bytes more does the step move for each parameter?
 
 # %% [markdown] question="q5" points=1
-# **Question 5.** A colleague averages the losses of all batches, and the last batch has 7 samples instead of 64. By how
-# much can the reported mean be wrong? Give a bound.
+# **Question 5.** A colleague reports the mean of the losses of 16 batches, of which 15 have 64 samples and the last has
+# 7. Which weight does the last batch get, and which should it get? By how much is the mean wrong if its loss is 1 above
+# that of the others?
 
 # %% [markdown]
 # ## Summary
@@ -490,6 +532,6 @@ else:
 # - Means are over samples. Gradients of parts, weighted by their samples, are those of the whole.
 # - Clipping keeps the direction of all gradients together. It needs one number from all of them, before any update.
 # - Warm-up and cosine are a function of the epoch, and nothing else.
-# - Memory is a constant plus a number of bytes for each sample: you can predict what fits.
+# - Memory is a constant and a number of bytes for each sample: you can predict what fits.
 # - Your `TrainStep`, `CosineSchedule`, `EarlyStopping` and clipping now drive `tt.Trainer`, and milestone 2 trains
 #   MNIST with them.
