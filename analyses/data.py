@@ -132,6 +132,7 @@ def _ahead(ArrayDataset: Any, quick: bool) -> Section:
         (("loading alone", ":"), ("steps alone", ":"), ("in turns", "o-"), ("ahead", "o-")), 1
     ):
         axes.plot([row[0] for row in rows], [row[i] for row in rows], line, label=label)
+    axes.set_xticks([row[0] for row in rows])
     axes.set_ylim(0, None)
     axes.legend(fontsize=8)
     last = [float(cell) for cell in rows[-1][1:]]
@@ -204,10 +205,14 @@ def _workers(DataLoader: Any, quick: bool) -> Section:
     axes.set_ylim(0, None)
     rows = [[n, times[n] * 1e3, count / times[n], times[0] / times[n]] for n in numbers]
     best = max(numbers, key=lambda n: count / times[n])
+    gain = (
+        f"with {best} worker{'s' * (best > 1)}: {times[0] / times[best]:.2f} times as many as without"
+        if best
+        else f"without workers; with {numbers[-1]} there are {times[0] / times[numbers[-1]]:.2f} times as many"
+    )
     reading = (
-        f"The most here is {count / times[best]:,.0f} samples a second, with {best} workers: "
-        f"{times[0] / times[best]:.2f} "
-        "times as many as without. Starting the processes and sending batches back is included."
+        f"The most here is {count / times[best]:,.0f} samples a second, {gain}. Starting the processes and sending "
+        "batches back is included."
     )
     columns = ["workers", "epoch, ms", "samples per second", "against none"]
     return Section("What do processes gain where samples are Python?", reading, Table(columns, rows), figure)
@@ -241,7 +246,7 @@ def _augmentation(RandomHorizontalFlip: Any, quick: bool) -> Section:
     reading = (
         f"All three take {times['all three'] * 1e6:.0f} µs for a batch of {batch}, "
         f"{times['all three'] / times['to f32 alone']:.1f} times the conversion to f32. On images that are f32 already "
-        f"they take {times['all three, on f32'] / times['all three']:.1f} times as long: four bytes move where one did."
+        f"they take {times['all three, on f32'] / times['all three']:.1f} times as long; four bytes move where one did."
     )
     columns = ["change", "µs per batch", "ns per byte stored"]
     return Section(f"What does augmentation cost, for {batch} images?", reading, Table(columns, rows), figure)
