@@ -85,7 +85,7 @@ def _im2col(Conv2d: Any, unfold: Any, quick: bool) -> Section:
     image = 4 * x.numel()
     figure, pair = charts(2)
     style(pair[0], "window k", "memory, in images")
-    style(pair[1], "window k", "time, ms")
+    style(pair[1], "window k", "time, ms", log_y=True)
     for column, name in ((2, "im2col"), (3, "in place")):
         pair[0].plot([row[0] for row in rows], [row[column] / image for row in rows], "o-", label=name)
     pair[0].plot([1, 3, 5, 7], [k * k for k in (1, 3, 5, 7)], ":", color="#888888", label="k²")
@@ -94,7 +94,7 @@ def _im2col(Conv2d: Any, unfold: Any, quick: bool) -> Section:
     for axes in pair:
         axes.legend(fontsize=8)
         axes.set_xticks([1, 3, 5, 7])
-        axes.set_ylim(0, None)
+    pair[0].set_ylim(0, None)
     last = rows[-1]
     reading = (
         f"For windows of 7 × 7 the matrix has {last[1] / image:.0f} times the bytes of the image, and the most held at "
@@ -203,7 +203,7 @@ def _winograd_times(Conv2d: Any, quick: bool) -> Section:
         f"{best[5]:.0e} of the largest."
     )
     columns = ["channels", "layers by Winograd", "exact, ms", "fast, ms", "gain, ×", "difference"]
-    return Section("When is it worth it?", reading, Table(columns, rows), figure)
+    return Section("When is Winograd worth it?", reading, Table(columns, rows), figure)
 
 
 def _inside(node: Any) -> list[Any]:

@@ -56,7 +56,8 @@ def random(*shape: int, grad: bool = False) -> Tensor:
 #
 # $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
-# places. Each output sums $k^2 c$ products: $2 k^2 c_\text{in} c_\text{out} h w$ operations for an image.
+# places. Each output sums $k^2 c$ products: $2 k^2 c_\text{in} c_\text{out} h w$ operations for an image, where $h w$
+# are the places of the output.
 #
 # ## Step 1: by definition
 #
@@ -91,20 +92,23 @@ ramp = np.arange(16.0).reshape(1, 1, 4, 4)
 edge = np.array([[[[1.0, 0.0], [0.0, -1.0]]]])
 assert convolve(ramp, edge).shape == (1, 1, 3, 3) and np.all(convolve(ramp, edge) == -5), "x[i, j] - x[i + 1, j + 1]"
 assert convolve(ramp, edge, stride=2).shape == (1, 1, 2, 2), "(4 - 2) // 2 + 1 = 2 places"
-assert convolve(ramp, edge, padding=1).shape == (1, 1, 5, 5) and convolve(ramp, edge, padding=1)[0, 0, 0, 0] == 0
+padded = convolve(ramp, edge, padding=1)
+assert padded.shape == (1, 1, 5, 5), f"4 + 2 - 2 + 1 = 5 places on each axis, got {padded.shape}"
+assert padded[0, 0, 0, 0] == 0 and padded[0, 0, 1, 0] == 0 - 4, "pixels outside of the image are 0"
 wide = rng.standard_normal((2, 3, 7, 9)), rng.standard_normal((4, 3, 3, 3))
 right = conv2d(Tensor(wide[0]), Tensor(wide[1]), stride=2, padding=1).numpy()
-assert np.allclose(convolve(*wide, stride=2, padding=1), right), "several channels and images, and other sides"
+assert convolve(*wide, stride=2, padding=1).shape == right.shape, f"the shape should be {right.shape}"
+assert np.allclose(convolve(*wide, stride=2, padding=1), right), "several channels and images, height and width differ"
 
 # %% [markdown]
 # ## Step 2: every window a column
 #
-# Loops in Python are hopeless, and a matrix product is the fastest thing a machine has. So write the windows out: a
-# matrix with one column for each place, and in it the $k^2 c$ pixels of its window. This is *im2col*; PyTorch calls it
-# `unfold`.
+# Loops in Python are slow, and in a matrix product a machine does the most operations per second. So write the windows
+# out: a matrix with one column for each place, and in it the $k^2 c$ pixels of its window. This is *im2col*; PyTorch
+# calls it `unfold`.
 #
-# Result: [batch, c k², places]. Rows by channel, then by row and column in the window; columns by row and column of the
-# output.
+# The result is [batch, c k², places]. Its rows are in the order of channel, row and column in the window; its columns
+# in the order of row and column of the output.
 #
 # 1. Pad: `x.pad([(0, 0), (0, 0), (p, p), (p, p)])`.
 # 2. Which row of the padded image does element $u$ of the window read at place $i$? $s i + u$. Make an array of these,
@@ -113,7 +117,7 @@ assert np.allclose(convolve(*wide, stride=2, padding=1), right), "several channe
 # 4. Index once: `padded[:, :, row_indices, column_indices]` is [b, c, k², places].
 # 5. Reshape.
 #
-# **Hint.** For step 3: `np.broadcast_to(r[:, None, :, None], (k, k, rows, columns)).reshape(k * k, -1)`, and for the
+# **Hint.** For item 3: `np.broadcast_to(r[:, None, :, None], (k, k, rows, columns)).reshape(k * k, -1)`, and for the
 # columns `c[None, :, None, :]`. Indices are plain numpy: they depend on shapes alone, so a compiled function has them
 # as constants.
 
@@ -201,21 +205,36 @@ for settings in ({"padding": 1, "stride": 1}, {"padding": 0, "stride": 2}):
 # %% [markdown]
 # ### Two graphs
 #
-# Yours and the package's, compiled. Look at the bytes and the arena. Yours gathers the windows, $k^2$ times the image,
-# before the product reads them. The package has an op `conv2d`, whose kernel computes the addresses of a window inside
-# of the product, and writes nothing out.
+# Yours and the package's, compiled. Look at the bytes of each kernel, and at those that are kept between kernels. Yours
+# gathers the windows, $k^2$ times the image, before the product reads them. The package has an op `conv2d`, whose
+# kernel computes the addresses of a window inside of the product, and writes no windows out. Its two copies change the
+# order of the weights and of the result: it computes with the channels last.
 
 # %%
 images = Tensor(rng.standard_normal((8, 16, 32, 32)).astype(np.float32))
 weights, biases = Tensor(rng.standard_normal((16, 16, 3, 3)).astype(np.float32)), Tensor(np.zeros(16, np.float32))
-for name, function in (("by product", conv_by_product), ("in place", conv2d)):
-    compiled = tt.compile(lambda x, function=function: function(x, weights, biases, padding=1))
+
+
+@tt.compile
+def by_product(x: Tensor) -> Tensor:
+    return conv_by_product(x, weights, biases, padding=1)
+
+
+@tt.compile
+def in_place(x: Tensor) -> Tensor:
+    return conv2d(x, weights, biases, padding=1)
+
+
+for compiled in (by_product, in_place):
     compiled(images)
     report = compiled.explain()
-    print(f"{name}, {report.arena_bytes:,} bytes between kernels\n{as_text(kernels_table(report.kernels))}\n")
+    print(f"{compiled.__name__}: {report.arena_bytes:,} bytes between kernels")
+    print(as_text(kernels_table(report.kernels)))
+by_product
 
 # %% [markdown]
-# That is why the real one is not your form, and both are tested equal. What you export below are the parts around it.
+# That is why the real one is not your form; the test above found both equal. What you export below are the parts around
+# it.
 #
 # ## Step 4: how much to pad
 #
@@ -237,9 +256,9 @@ for name, function in (("by product", conv_by_product), ("in place", conv2d)):
 
 
 # %% test="paddings"
-assert paddings("conv2d", 2, (3, 3), (1, 1), (1, 1)) == ((2, 2), (2, 2))
+assert paddings("conv2d", 2, (3, 3), (1, 1), (1, 1)) == ((2, 2), (2, 2)), "a number holds for both axes and both sides"
 assert paddings("conv2d", (1, 0), (3, 3), (1, 1), (1, 1)) == ((1, 0), (1, 0)), "one number for each axis"
-assert paddings("conv2d", "valid", (5, 3), (2, 2), (1, 1)) == ((0, 0), (0, 0))
+assert paddings("conv2d", "valid", (5, 3), (2, 2), (1, 1)) == ((0, 0), (0, 0)), '"valid" is no padding'
 assert paddings("conv2d", "same", (3, 5), (1, 1), (1, 1)) == ((1, 2), (1, 2)), "k - 1 zeros in all"
 assert paddings("conv2d", "same", (4, 2), (1, 1), (1, 1)) == ((1, 0), (2, 1)), "of an odd number, the larger half after"
 assert paddings("conv2d", "same", (3, 3), (1, 1), (2, 3)) == ((2, 3), (2, 3)), "dilation spreads the window"
@@ -248,16 +267,20 @@ for bad in (("smae", (1, 1)), ("same", (1, 2))):
         paddings("conv2d", bad[0], (3, 3), bad[1], (1, 1))
     except tt.TinyTorchError as wrong:
         assert str(wrong).startswith("conv2d: "), "errors begin with the name of the function"
+        assert bad[0] in str(wrong), f"the error should quote {bad[0]!r}: {wrong}"
     else:
         raise AssertionError(f"padding {bad[0]!r} with stride {bad[1]} is an error")
 
 # %% [markdown]
 # ## Step 5: the layer
 #
-# The base class makes the weights, checks the sizes and knows the padding. `self._padded(input)` gives the input, with
-# what `padding_mode` puts around it (its own edge, its mirror image), and the zeros that are still to come.
+# The base class makes the weights, checks the sizes and knows the padding. `self._padded(input)` returns a pair: the
+# input, with what `padding_mode` puts around it (its own edge, its mirror image), and the padding by zeros that is left
+# for `conv2d`.
 #
-# Write `forward`: pad, and call `conv2d(x, weight, bias, stride, padding, dilation, groups)`.
+# Write `forward`: pad, and call `conv2d(x, weight, bias, stride, padding, dilation, groups)`. All but the first and the
+# padding are attributes of the layer. (With *groups*, the channels are split, and each part of the outputs sees its own
+# part of the inputs.)
 #
 # **Hint.** Two lines. Leave one of the arguments out, and a network without dilation or groups will never tell you.
 
@@ -277,16 +300,16 @@ for settings in (
     ours, theirs = Conv2d(4, 6, 3, **settings), tt.Conv2d(4, 6, 3, **settings)
     theirs.load_state_dict(ours.state_dict())
     some = Tensor(rng.standard_normal((2, 4, 8, 9)).astype(np.float32))
-    assert ours(some).shape == theirs(some).shape and np.allclose(
-        ours(some).numpy(), theirs(some).numpy(), atol=1e-5
-    ), f"{settings} should be used"
+    found, expected = ours(some).numpy(), theirs(some).numpy()
+    assert found.shape == expected.shape, f"{settings}: the shape should be {expected.shape}, got {found.shape}"
+    assert np.allclose(found, expected, atol=1e-5), f"{settings}: the result should be that of the package's layer"
 
 # %% [markdown]
 # ## Step 6: max pooling
 #
-# A pooling window keeps the largest of its elements: the network answers alike when its input moves by a pixel, and has
-# fewer places to compute. Write it for square windows on top of your `unfold`; the stride is the size of the window
-# unless given.
+# A pooling window keeps the largest of its elements: the network answers nearly alike when its input moves by a pixel,
+# and has fewer places to compute. Write it for square windows on top of your `unfold`; the stride is the size of the
+# window unless given.
 #
 # 1. Unfold without padding. That mixes the channels into the rows: [b, c k², places].
 # 2. Reshape so that the $k^2$ elements have an axis of their own, and take the largest along it: `.amax(2)`.
@@ -321,16 +344,18 @@ assert float(max_pool(Tensor(np.full((1, 1, 2, 2), -3.0)), 2)[0, 0, 0, 0]) == -3
 # %% [markdown]
 # ## Step 7: what batch normalisation remembers
 #
-# Between convolutions stands batch normalisation: in training each channel is brought to mean 0 and variance 1 over the
-# batch. In evaluation there may be no batch, so it uses *running* statistics, moved a little in every training step:
+# Between convolutions often stands *batch normalisation* (Ioffe & Szegedy 2015): in training each channel is brought to
+# mean 0 and variance 1 over the batch. In evaluation there may be no batch, so it uses *running* statistics, moved a
+# little in every training step:
 #
 # $$\mu \leftarrow (1 - \alpha)\,\mu + \alpha\, \text{mean}, \qquad
 #   \sigma^2 \leftarrow (1 - \alpha)\,\sigma^2 + \alpha\, \frac{n}{n - 1}\, \text{variance}.$$
 #
-# The variance of $n$ numbers around their own mean is too small by $n / (n - 1)$ on average; the running one is
-# corrected. Here x has its channels **last**, and $n$ is the number of all other elements.
+# Here $\alpha$ is the argument `momentum`. The variance of $n$ numbers around their own mean is too small on average,
+# by the factor $(n - 1) / n$; the running one is corrected for it. `x` has its channels **last**, as kernels do, and
+# $n$ is the number of elements of a channel.
 #
-# 1. n is the product of all axes but the last.
+# 1. $n$ is the product of all axes but the last.
 # 2. Without gradients (`with grad_mode(False):`), and 16-bit floats as f32.
 # 3. `ops.composite.moments(x, axes)` gives mean and variance over axes, which keep size 1: reshape to [channels].
 # 4. Move both, in place (`copy_`).
@@ -351,13 +376,18 @@ assert kept is mean and np.allclose(mean.numpy(), 0.1 * flat.mean(0)), "the mean
 assert np.allclose(variance.numpy(), 0.9 + 0.1 * flat.var(0, ddof=1)), "the variance is divided by n - 1"
 update_statistics(Tensor(values), mean, variance, 1.0)
 assert np.allclose(mean.numpy(), flat.mean(0)), "a momentum of 1 forgets what was"
-assert not mean.requires_grad
+assert not mean.requires_grad, "running statistics have no gradient"
+rough = Tensor(values.astype(np.float32)).to(tt.bfloat16)
+mean, variance = Tensor(np.zeros(4, np.float32)), Tensor(np.ones(4, np.float32))
+update_statistics(rough, mean, variance, 1.0)
+expected = rough.to(f32).numpy().reshape(-1, 4).mean(0)
+assert np.allclose(mean.numpy(), expected, rtol=1e-5, atol=1e-6), "the mean of 16-bit floats is computed in f32"
 
 # %% [markdown]
 # ## A network
 #
-# Your layer between the package's, on a question whose answer does not depend on the place: is there a vertical or a
-# horizontal bar, anywhere in the picture?
+# Your layer between the package's, on a question whose answer does not depend on the place: is the bar in the noise
+# vertical or horizontal?
 
 
 # %%
@@ -383,18 +413,25 @@ print("seen:", trainer.evaluate([train]), "\nnew: ", trainer.evaluate([test]))
 # %%
 from analyses.drawing import charts
 
-figure, pair = charts(8, width=8.0, height=1.4)
+figure, pair = charts(8, width=8.0, height=1.6)
 for axes, window in zip(pair, model[0].weight.numpy()[:, 0], strict=True):
-    axes.imshow(window, cmap="RdBu", vmin=-0.6, vmax=0.6)
+    drawn = axes.imshow(window, cmap="RdBu", vmin=-0.6, vmax=0.6)
     axes.set_axis_off()
-figure.suptitle("what your eight windows look for", fontsize=9)
+figure.colorbar(drawn, ax=list(pair), orientation="horizontal", aspect=60, label="weights of the eight windows")
 figure
 
 # %% [markdown]
 # ## Systems analysis
 #
-# What your im2col writes out, what Winograd saves and rounds away, when the compiler takes it, and what separable
-# convolutions are worth.
+# What your im2col writes out, and two ways to do with fewer products than the definition:
+#
+# - **Winograd's F(m × m, 3 × 3)** computes a tile of m × m outputs with (m + 2)² products instead of 9 m². It
+#   transforms tiles and weights by small fixed matrices, multiplies, and transforms back. The constants of these
+#   matrices grow with m, and rounding errors with them (Lavin & Gray 2016). The result is the same but for rounding, so
+#   the compiler may take it by itself; `precision="exact"` forbids it.
+# - **Depthwise separable** convolutions are another layer: one k × k window for each channel, then 1 × 1 windows across
+#   channels. With $o$ channels out, that is a share $1 / o + 1 / k^2$ of the weights and operations (Howard et al.
+#   2017).
 
 # %%
 from analyses import spatial
@@ -405,7 +442,8 @@ spatial.analyze(Conv2d=Conv2d, unfold=unfold, quick=True).show()
 # ## Beside PyTorch
 #
 # Layers, functions, arguments and shapes are those of `torch.nn`. Inside, channels come last here: a pixel's channels
-# lie side by side, and fill the lanes of a vector. PyTorch keeps channels first unless you ask for `channels_last`.
+# lie side by side, and fill the lanes of a vector instruction. PyTorch keeps channels first unless you ask for
+# `channels_last`.
 
 # %%
 from analyses.measuring import torch_if_installed
@@ -422,23 +460,24 @@ else:
     print("PyTorch is not installed; the tests above stand for themselves.")
 
 # %% [markdown] question="q1" points=1
-# **Question 1.** A batch of 64 images of 64 × 56 × 56, windows of 3 × 3, f32: how many bytes is the image, how many the
-# matrix of im2col? And at stride 2?
+# **Question 1.** A batch of 64 images of 64 × 56 × 56, windows of 3 × 3, padding 1, f32: how many bytes do the images
+# have, how many the matrix of im2col? And at stride 2?
 
 # %% [markdown] question="q2" points=1
-# **Question 2.** From your table: for which window was im2col closest to the kernel that reads in place, and why there?
+# **Question 2.** From your table: for which window is the matrix no larger than the image? Which product is the
+# convolution then, and why need nothing be written out for it?
 
 # %% [markdown] question="q3" points=1
 # **Question 3.** F(6 × 6, 3 × 3) has five times fewer products than the definition. Give two reasons from your
 # measurements not to use it always.
 
 # %% [markdown] question="q4" points=1
-# **Question 4.** A separable convolution has about nine times fewer operations. Compare that with the share of time
-# that you measured, and explain the difference by operations per byte.
+# **Question 4.** Compare the share of operations of the separable form with the share of time that you measured. How
+# many operations for each element that it reads has its first part, and how many has the full convolution?
 
 # %% [markdown] question="q5" points=1
-# **Question 5.** You compute running statistics on batches of two images. What is wrong with the variance, and what
-# does the factor n / (n - 1) repair?
+# **Question 5.** By which factor is the variance of a batch of two numbers too small on average? Why is that factor
+# nearly 1 after a convolution, even for batches of two images?
 
 # %% [markdown]
 # ## Summary
@@ -446,6 +485,7 @@ else:
 # - A convolution is a product of weights with windows. Whether the windows are ever written down is a choice.
 # - Sizes: (n + 2p - k) / s + 1, rounded down. Dilation replaces k by d (k - 1) + 1.
 # - The gradient of a gather adds up. So im2col needed no backward of its own.
-# - Fewer products (Winograd) cost transforms and rounding; fewer weights (separable) cost operations per byte.
+# - Fewer products (Winograd) cost transforms and rounding. Fewer weights (separable) leave fewer operations for each
+#   byte that moves, so time falls less than operations do.
 # - Batch normalisation remembers what it will need when there is no batch.
 # - Your layer, paddings and statistics are the package's now: milestone 3 trains on CIFAR-10 with them.
