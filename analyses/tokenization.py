@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -47,8 +47,9 @@ _SENTENCES = {
 }
 
 
-def analyze(*, quick: bool = False, CharTokenizer: Any = tt.CharTokenizer, apply_merges: Any = None) -> Analysis:
-    """Measure this tokenizer of characters, and `apply_merges(tokens, merges)` against the package's merging."""
+def analyze(*, quick: bool = False, CharTokenizer: Any = tt.CharTokenizer, looking: Any = None) -> Analysis:
+    """Measure this tokenizer of characters, and `looking(merges)`, a function of the tokens of a piece (which it may
+    change), against the package's merging."""
     return Analysis(
         "Tokenization: vocabulary, scripts, units, merging",
         _BACKGROUND,
@@ -56,7 +57,7 @@ def analyze(*, quick: bool = False, CharTokenizer: Any = tt.CharTokenizer, apply
             _vocabulary(quick),
             _scripts(CharTokenizer, quick),
             _units(CharTokenizer, quick),
-            _merging(apply_merges, quick),
+            _merging(looking, quick),
         ],
         _QUESTIONS,
     )
@@ -97,6 +98,10 @@ def _vocabulary(quick: bool) -> Section:
         axes.minorticks_off()
     for column, name in ((3, "attention scores, n²"), (4, "table of embeddings, V d")):
         pair[1].plot([row[0] for row in rows], [row[column] / rows[0][column] for row in rows], "o-", label=name)
+    shares = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32]
+    low, high = pair[1].get_ylim()
+    shown = [share for share in shares if low < share < high]
+    pair[1].set_yticks(shown, [f"{share:g}" if share >= 1 else f"1/{1 / share:g}" for share in shown])
     pair[1].legend(fontsize=8)
     first, last = rows[0], rows[-1]
     reading = (
@@ -185,14 +190,14 @@ def by_looking(tokens: Sequence[int], merges: Sequence[tuple[int, int, int]]) ->
         found[at : at + 2] = [merges[rank][2]]
 
 
-def _merging(apply_merges: Any, quick: bool) -> Section:
+def _merging(looking: Any, quick: bool) -> Section:
     """The time to encode one piece, by its length."""
     from tinytorch.frontend.tokenization.merging import Merges
 
-    lengths = (16, 64, 256) if quick else (16, 64, 256, 1024, 2048)
+    lengths = (32, 128, 512) if quick else (16, 64, 256, 1024, 2048)
     merges = [(a, b, 256 + 16 * a + b) for a in range(16) for b in range(16)]
     ways: dict[str, Callable[[list[int]], list[int]]] = {
-        "looking at all pairs": lambda tokens: (apply_merges or by_looking)(tokens, merges),
+        "looking at all pairs": looking(merges) if looking else partial(by_looking, merges=merges),
         "Merges": Merges(merges).apply,
     }
     draw = random.Random(0)
@@ -203,9 +208,11 @@ def _merging(apply_merges: Any, quick: bool) -> Section:
         calls: dict[str, Callable[[], Any]] = {name: lambda w=way, p=piece: w(list(p)) for name, way in ways.items()}
         times = medians(calls, 0.03 if quick else 0.3)
         rows.append([length, *(times[name] * 1e6 for name in ways)])
-    figure, axes = chart("bytes of one piece", "µs", log_x=True, log_y=True)
+    figure, axes = chart("bytes of one piece", "time, µs", log_x=True, log_y=True)
     for i, name in enumerate(ways, 1):
         axes.plot([row[0] for row in rows], [row[i] for row in rows], "o-", label=name)
+    axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
+    axes.minorticks_off()
     axes.legend(fontsize=8)
     growth = [rows[-1][i] / rows[-2][i] for i in (1, 2)]
     reading = (

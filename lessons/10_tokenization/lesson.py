@@ -5,15 +5,15 @@
 # decides how long a sequence is, how large the first and the last layer are, what the model can never see, and what it
 # can never say.
 #
-# You will write two. The tokenizer of characters is an afternoon's work in an hour. Byte pair encoding, the one behind
-# GPT-2 and nearly all that followed, is two short loops: one that learns merges and one that applies them.
+# You will write two. The tokenizer of characters is three short methods. Byte pair encoding, the one behind GPT-2 and
+# most that followed, is two short loops: one that learns merges and one that applies them.
 #
 # **You need** modules 01 to 09. **It takes** about 75 minutes.
 #
 # ## Why it matters
 #
 # - A vocabulary of 50,000 tokens with 768 numbers each is 38 million weights before the first layer.
-# - Attention compares all pairs of tokens. Halve the length and it costs a quarter.
+# - Attention (module 12) compares all pairs of tokens. Halve the length and it costs a quarter.
 # - Many odd mistakes of language models are the tokenizer's: letters that cannot be counted, numbers cut in strange
 #   places, languages that cost five times as much as English.
 
@@ -59,14 +59,18 @@ from tinytorch.ir.loc import user_loc
 # The vocabulary is a list of characters, `self._characters`, by id; `self._ids` is the dict that leads back. Write
 # three methods:
 #
-# 1. `train(corpus)`: collect the characters of all texts (`texts_of` gives them one by one and checks them), sort them,
-#    and number them: `_numbered(list)` makes the dict. An empty corpus is an error. Return `self`.
+# 1. `train(corpus)`: collect the characters of all texts. `texts_of("CharTokenizer.train", corpus)` gives the texts one
+#    by one and checks them. Sort the characters, and number them: `_numbered(list)` makes the dict. A corpus without
+#    characters is empty: an error that says so. Return `self`.
 # 2. `encode(text)`: the id of each character. A character that is not in the vocabulary is an error that says which one
-#    and where: "character 3 of the text is 'ß' …".
-# 3. `decode(tokens)`: `ids_of(what, tokens, self.vocab_size)` checks the ids; join their characters.
+#    and where, counted from 0: "character 3 of the text is 'ß' …".
+# 3. `decode(tokens)`: `ids_of("CharTokenizer.decode", tokens, self.vocab_size)` checks the ids and makes a list of
+#    them; join their characters.
 #
-# **Hint.** Sorting is not vanity. A set has no order, and without one the same corpus would give other ids in the next
-# run, and your saved model would speak gibberish.
+# Errors are raised by `raise arguments.ArgumentValueError(message, user_loc())`.
+#
+# **Hint.** Why sort? A set has no order: without one the same corpus would give other ids in the next run, and what a
+# saved model says would be gibberish.
 
 # %% exercise="characters"
 #| solution
@@ -75,33 +79,34 @@ from tinytorch.ir.loc import user_loc
 # %% test="characters"
 tokenizer = CharTokenizer().train("hello world")
 assert tokenizer.vocabulary == sorted(set("hello world")), "the characters, in the order of their code points"
-assert tokenizer.encode("hold") == [3, 5, 4, 1] and tokenizer.decode([3, 5, 4, 1]) == "hold"
+assert tokenizer.encode("hold") == [3, 5, 4, 1], "the ids are the places in the vocabulary"
+assert tokenizer.decode([3, 5, 4, 1]) == "hold", "decode leads back"
 assert CharTokenizer().train(["ab", "ca"]).vocabulary == ["a", "b", "c"], "a corpus may be several texts"
 some = CharTokenizer().train("naïve café 🙂")
 assert some.decode(some.encode("fée 🙂")) == "fée 🙂", "any character is one token"
-assert tokenizer.encode("") == [] and tokenizer.decode([]) == ""
-for call, words in (
-    (lambda: tokenizer.encode("hexlo"), ("2", "'x'")),
-    (lambda: tokenizer.decode([1, 99]), ("99",)),
-    (lambda: CharTokenizer().train(""), ("empty",)),
+assert tokenizer.encode("") == [] and tokenizer.decode([]) == "", "no characters: no tokens"
+for what, call, words in (
+    ("an unknown character, as in 'hexlo',", lambda: tokenizer.encode("hexlo"), ("2", "'x'")),
+    ("a token that is not in the vocabulary, as 99,", lambda: tokenizer.decode([1, 99]), ("99",)),
+    ("an empty corpus", lambda: CharTokenizer().train(""), ("empty",)),
 ):
     try:
         call()
     except tt.TinyTorchError as error:
-        assert all(word in str(error) for word in words), f"the error should say {words}: {error}"
+        assert all(word in str(error) for word in words), f"the error for {what} should say {words}: {error}"
     else:
-        raise AssertionError("this should be an error")
+        raise AssertionError(f"{what} should be an error")
 
 # %% [markdown]
-# Characters are honest and simple, and milestone 4 uses them. But its sequences are long. Now shorten them.
+# Characters are simple, and milestone 4 uses them. But their sequences are long. Now shorten them.
 #
 # ## Step 2: learning byte pairs
 #
 # Begin with the bytes of UTF-8: 256 tokens, and every text can be written. Then, again and again, take the pair of
 # neighbours that occurs most often, and make it a new token (Sennrich et al. 2016).
 #
-# Tokens must not reach across words, or "of the" becomes one token, and "of a" shares nothing with it. So a text is cut
-# into pieces first, words with the space before them:
+# Tokens should not reach across words, or "of the" becomes one token, and "of a" shares nothing with it. So a text is
+# cut into pieces first, words with the space before them:
 
 # %%
 print(next(pieces(b"The cat sat on the mat, didn't it?")))
@@ -119,7 +124,7 @@ a, b, c, space = (bytes_only.byte_ids[ord(letter)] for letter in "abc ")
 merges = learn_merges(few, bytes_only, 356, 2)  # what the package learns
 
 # %% [markdown]
-# `counts` says how often each piece occurs, so a word that comes a thousand times is looked at once. Write `learn`:
+# `counts` says how often each piece occurs, so a word that occurs a thousand times is looked at once. Write `learn`:
 #
 # 1. Each piece is a list of tokens, at first those of its bytes: `start.byte_ids[byte]`.
 # 2. Count all pairs of neighbours, each weighted by how often its piece occurs.
@@ -174,7 +179,8 @@ assert learn(other, bytes_only, 300, 3) == learn_merges(other, bytes_only, 300, 
 
 # %% [markdown]
 # The package learns the same merges with counts that are kept up to date: a merge touches only the places where its
-# pair stands. Yours counts everything anew for each merge, which is why a vocabulary of 50,000 would take it days.
+# pair stands. Yours counts everything anew for each merge: a vocabulary of 50,000 would take it about 50,000 passes
+# over all pieces.
 #
 # ## Step 3: what a token is
 #
@@ -183,7 +189,8 @@ assert learn(other, bytes_only, 300, 3) == learn_merges(other, bytes_only, 300, 
 #
 # 1. Copy the list of tokens, and append `tokens[left] + tokens[right]` for each merge, in order.
 # 2. The names are the old ones, then those of the new tokens.
-# 3. Return a `Vocabulary(tokens, names, byte_ids, merges, special)`.
+# 3. Return a `Vocabulary(tokens, names, byte_ids, merges, special)`: `byte_ids` and `special` are the old ones, the
+#    merges are those given.
 #
 # **Hint.** Later merges use tokens that earlier ones made; that is why the order matters.
 
@@ -194,13 +201,15 @@ assert learn(other, bytes_only, 300, 3) == learn_merges(other, bytes_only, 300, 
 # %% test="vocabulary"
 grown = with_merges(bytes_only, [(a, b, 256), (256, a, 257)])
 assert [bytes(token) for token in grown.tokens[256:]] == [b"ab", b"aba"], "a token is the bytes of its two parts"
-assert list(grown.names[256:]) == ["ab", "aba"] and list(grown.names[:256]) == list(bytes_only.names)
+assert list(grown.names[256:]) == ["ab", "aba"], "the names of the new tokens are to_name() of their bytes"
+assert list(grown.names[:256]) == list(bytes_only.names), "the old names come first"
 assert len(bytes_only.tokens) == 256, "the vocabulary that was given stays as it is"
-assert list(grown.merges) == [(a, b, 256), (256, a, 257)] and grown.byte_ids == bytes_only.byte_ids
+assert list(grown.merges) == [(a, b, 256), (256, a, 257)], "the merges are kept, in order"
+assert grown.byte_ids == bytes_only.byte_ids, "the tokens of single bytes stay as they are"
 assert with_merges(bytes_only, [(space, a, 256)]).names[256] == "Ġa", "in files a space is spelled Ġ"
 
 # %% [markdown]
-# Draw what you learned: the longest tokens, and how each was put together.
+# Draw what you learned: the two longest tokens, and how each was put together (parts of one byte are left out).
 
 # %%
 learned = with_merges(bytes_only, merges)
@@ -225,8 +234,9 @@ for token in sorted(parts, key=lambda token: -len(learned.tokens[token]))[:2]:
 # longest token first, and not from left to right. As long as some pair of neighbours is a known merge, take the one of
 # the lowest rank (its leftmost place, if there are several), and join it.
 #
-# Write `_by_looking(tokens)`. `self._ranks` leads from a pair to its rank, `self._made[rank]` is the token that it
-# makes, and `_NEVER` is a rank above all. The list may be changed; return it.
+# The *rank* of a merge is its place in that order. Write `_by_looking(tokens)`. `self._ranks` leads from a pair to its
+# rank, `self._made[rank]` is the token that it makes, and `_NEVER` is a rank above all, for pairs that are no merge.
+# The list may be changed; return it.
 #
 # 1. Look up the rank of every pair of neighbours.
 # 2. Find the lowest. If it is `_NEVER`, you are done.
@@ -247,19 +257,23 @@ def applied(text: str, merges: Sequence[Merge]) -> list[int]:
 
 order = [(b, c, 256), (a, b, 257), (257, c, 258)]
 assert applied("abc", order) == [a, 256], "bc was learned before ab, so it is joined first"
-assert applied("ab", order) == [257] and applied("", order) == [] and applied("a", order) == [a]
+assert applied("ab", order) == [257], "ab is a merge, too"
+assert applied("", order) == [] and applied("a", order) == [a], "without a pair nothing is joined"
 assert applied("aaaa", [(a, a, 256), (256, 256, 257)]) == [257], "joins go on with what joins have made"
 assert applied("aaa", [(a, a, 256)]) == [256, a], "the leftmost of equal pairs comes first"
 for word in ("representation", "statements", "the", "a" * 50, "zażółć"):
     data = [bytes_only.byte_ids[byte] for byte in word.encode()]
     assert Merges(merges)._by_looking(list(data)) == tokenization.by_looking(data, merges), f"the tokens of {word!r}"
-assert Merges(merges).apply([a] * 300) == tokenization.by_looking([a] * 300, merges), "long pieces take the other way"
+
+# %% [markdown]
+# For pieces of more than 128 bytes, `apply` takes `_by_rank`, which gives the same tokens and need not look at all
+# ranks again and again. You measure below what that saves.
 
 # %% [markdown]
 # Joined with the cutting of pieces, this is a complete tokenizer. Here is a sentence under vocabularies that grow:
 
 # %%
-sentence = "The interpreter evaluates expressions from left to right."
+sentence = "Expressions are evaluated from left to right."
 for size in (256, 300, 400, 800, 1600):
     tokenizer = tt.BPETokenizer().train(corpus, size)
     ids = tokenizer.encode(sentence)
@@ -269,37 +283,34 @@ for size in (256, 300, 400, 800, 1600):
 # ### The graph
 #
 # A tokenizer is Python and bytes: nothing of it is traced. What the compiler sees is its result, a tensor of i64. Its
-# first use is a table with one row for each token, which module 11 is about; written as a product with one-hot rows, it
-# shows what a larger vocabulary costs.
+# last use in a language model is a `Linear` from the state of each token, here of 32 numbers, to one score for each
+# token that could come next. There a larger vocabulary costs: fewer tokens, each with more operations.
 
 # %%
 for size in (256, 1600):
-    weight = tt.zeros(size, 32)
-    ids = tt.Tensor(tt.BPETokenizer().train(corpus, size).encode(sentence))
-    rows = tt.compile(lambda ids, weight=weight, size=size: tt.one_hot(ids, size).to(tt.float32) @ weight)
-    rows(ids)
-    print(f"vocabulary {size}: {ids.shape[0]} tokens, {int(rows.explain().flops):,} operations as a product")
+    ids = tt.BPETokenizer().train(corpus, size).encode(sentence)
+    scores = tt.compile(tt.Linear(32, size, bias=False))
+    scores(tt.zeros(len(ids), 32))
+    operations = int(scores.explain().flops)
+    print(f"vocabulary {size}: {len(ids)} tokens, {operations // len(ids):,} operations each, {operations:,} in all")
+scores
 
 # %% [markdown]
 # ## Systems analysis
 #
-# Vocabulary against length, scripts beyond ASCII, units, and how your merging scales beside the package's.
-
+# Vocabulary against length, scripts beyond ASCII, units, and how your merging scales beside the package's (`Merges`
+# below), which takes `_by_rank` for the longest piece.
 
 # %%
-def merged(tokens: Sequence[int], merges: Sequence[Merge]) -> list[int]:
-    return Merges(merges)._by_looking(list(tokens))
-
-
-tokenization.analyze(CharTokenizer=CharTokenizer, apply_merges=merged, quick=True).show()
+tokenization.analyze(CharTokenizer=CharTokenizer, looking=lambda merges: Merges(merges)._by_looking, quick=True).show()
 
 # %% [markdown]
 # ## Beside PyTorch
 #
 # PyTorch has no tokenizer. The reference is the `tokenizers` package, in Rust: `tt.BPETokenizer` writes and reads its
-# `tokenizer.json`, gives the same ids, and reads GPT-2's `vocab.json` and `merges.txt`. What differs is speed for texts
-# never seen before, and what happens to special tokens: here `<|endoftext|>` in a user's text is text, unless the
-# caller says otherwise.
+# `tokenizer.json`, gives the same ids, and reads GPT-2's `vocab.json` and `merges.txt`. What differs are *special
+# tokens*. They have no bytes in a text, but a meaning for the model: `<|endoftext|>` says that here one text ends and
+# another begins. If a user's text spells it out, here that is text, unless the caller says otherwise.
 
 # %%
 guarded = tt.BPETokenizer().train(corpus, 600, special_tokens=["<|endoftext|>"])
@@ -307,8 +318,8 @@ print("as text:   ", guarded.encode("<|endoftext|>"))
 print("if allowed:", guarded.encode("<|endoftext|>", allowed_special="all"))
 
 # %% [markdown] question="q1" points=1
-# **Question 1.** With embeddings of 256 numbers: at which vocabulary of your table does the table of embeddings hold
-# more than a transformer block of 12 · 256² weights? Which vocabulary would you choose for a model of six such blocks?
+# **Question 1.** A model has a table of embeddings of 256 numbers for each token, and six layers of 12 · 256² weights.
+# From which vocabulary on does the table hold more than one layer? Which share of all weights is it at 1,024 tokens?
 
 # %% [markdown] question="q2" points=1
 # **Question 2.** How many tokens for each character did the tokenizer of English need for Chinese, and why exactly that
@@ -319,8 +330,9 @@ print("if allowed:", guarded.encode("<|endoftext|>", allowed_special="all"))
 # pieces that you printed.
 
 # %% [markdown] question="q4" points=1
-# **Question 4.** Your merging looks at all pairs in each round. From the table: by which factor did its time grow where
-# the piece became four times as long? Why is that harmless for words and harmful for a text without spaces?
+# **Question 4.** Your merging looks at all ranks in each round. From the table: by which factor did its time grow in
+# the last row, where the piece is four times as long, and by which that of `Merges`? Why is that harmless for words,
+# and harmful for a long text without spaces?
 
 # %% [markdown] question="q5" points=1
 # **Question 5.** A product lets users write prompts. Describe the attack that becomes possible if `encode` turns
@@ -332,6 +344,6 @@ print("if allowed:", guarded.encode("<|endoftext|>", allowed_special="all"))
 # - `decode(encode(text)) == text` is the law. Bytes make it hold for every text.
 # - Byte pair encoding is learned by counting and applied by rank. Both are short loops; making them fast is
 #   bookkeeping.
-# - A larger vocabulary buys shorter sequences, with returns that fall, and pays in two large tables.
+# - A larger vocabulary makes sequences shorter, by less and less, and costs two larger tables.
 # - What the corpus has not seen costs more tokens, not errors.
 # - Your characters, vocabularies and merges are the package's now: milestone 4 reads Shakespeare with them.
