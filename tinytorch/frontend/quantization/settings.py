@@ -56,10 +56,13 @@ def choices(values: Mapping[str, Any], name: str, changes: Mapping[str, Any]) ->
     """Settings of these values, with changes for the layer `name`: one for each number of bits that "auto" leaves open,
     the most precise first."""
     values = {**values, **_known(name, changes)}
-    given = (values[key] for key in _BITS)
-    weights, activations = ((8, 7) if isinstance(bits, str) and bits == AUTO else (bits,) for bits in given)
+    weights, activations = (_open(values[key]) for key in _BITS)
     others = {key: value for key, value in values.items() if key not in _BITS}
     return tuple(Settings(*bits, **others) for bits in product(weights, activations))
+
+
+def _open(bits: Any) -> tuple[Any, ...]:
+    return (8, 7) if isinstance(bits, str) and bits == AUTO else (bits,)
 
 
 def _known(name: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
