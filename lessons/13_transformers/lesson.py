@@ -341,7 +341,7 @@ def step(inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 losses = []
-for _ in range(150):
+for _ in range(250):
     starts = rng.integers(0, len(data) - length - 1, 16)
     windows = np.stack([data[i : i + length + 1] for i in starts])
     losses.append(float(step(Tensor(windows[:, :-1]), Tensor(windows[:, 1:]))))
