@@ -1,6 +1,6 @@
 """Runs a notebook, cell by cell: `python -m tito.cells NOTEBOOK RESULTS`, a process of its own.
 
-It writes a line of JSON for each cell to the file RESULTS: {"id", "seconds", "error", "line", "missing"}; and
+It writes a line of JSON for each cell to the file RESULTS: {"id", "first", "seconds", "error", "line", "missing"}; and
 {"id", "began": true} before it, so that who reads it knows where it stopped. A cell that fails does not stop those
 behind it. What cells print goes where prints go.
 """
@@ -47,8 +47,10 @@ def _run(cell: dict[str, Any], names: dict[str, Any], out: TextIO) -> None:
     except BaseException as raised:  # also sys.exit() and the recursion that has no end
         missing = isinstance(raised, NotImplementedError)
         error = "".join(traceback.format_exception_only(raised)).strip()[:_LONGEST]
-        line = _line(raised, source, f"<cell {id}>")
-    _say(out, {"id": id, "seconds": time.perf_counter() - start, "error": error, "line": line, "missing": missing})
+        line = _line(raised, f"<cell {id}>", error)
+    seconds = time.perf_counter() - start
+    first = next((line for line in source.splitlines() if line.strip()), "")
+    _say(out, {"id": id, "first": first, "seconds": seconds, "error": error, "line": line, "missing": missing})
 
 
 def _evaluate(source: str, name: str, names: dict[str, Any]) -> None:
@@ -62,12 +64,12 @@ def _evaluate(source: str, name: str, names: dict[str, Any]) -> None:
         repr(eval(code, names))
 
 
-def _line(raised: BaseException, source: str, name: str) -> str | None:
-    """The innermost line of a cell on the way to the error."""
+def _line(raised: BaseException, name: str, told: str) -> str | None:
+    """The innermost line of a cell on the way to the error, unless the error told it."""
     if isinstance(raised, SyntaxError):
         return f"line {raised.lineno}: {(raised.text or '').strip()}"
     frames = [f for f in traceback.extract_tb(raised.__traceback__) if f.filename.startswith("<cell ")]
-    if not frames:
+    if not frames or f"{frames[-1].filename}:{frames[-1].lineno}:" in told:
         return None
     where = "" if frames[-1].filename == name else f"{frames[-1].filename[1:-1]}, "
     return f"{where}line {frames[-1].lineno}: {frames[-1].line}"

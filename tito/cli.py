@@ -132,6 +132,11 @@ def _print_checklist(course: Manifest) -> None:
         for item, where in module.checklist.items():
             table.add_row(item.replace("_", " "), where)
         _console().print(table)
+    asked = {item for module in course.modules for item in module.checklist}
+    open_ = [f"{m.folder}: {item.replace('_', ' ')}" for m in course.modules for item in sorted(asked - {*m.checklist})]
+    typer.echo(f"{len(asked)} items, asked of {len(course.modules)} modules; without an answer: {len(open_) or 'none'}")
+    for missing in open_:
+        typer.echo(indent(missing, _INDENT))
 
 
 @module_app.command()
@@ -145,7 +150,7 @@ def start(number: Number) -> None:
     open_ = sorted(set(module.needs) - work.completed())
     if open_:
         names = ", ".join(f"{n:02}" for n in open_)
-        typer.echo(f"before it comes {names}, which is not complete: there the framework's own code runs, not yours")
+        typer.echo(f"module {names} before it is not complete: the framework's own code runs in its place")
     typer.echo(f"open it in an editor for notebooks, or with: tito module view {module.number:02}")
 
 
@@ -184,8 +189,9 @@ def _run(module: CourseModule, work: Workspace, *, hidden: bool) -> NotebookResu
     path = work.started(module)
     notebook = open_notebook(path)
     typer.echo(f"running {path.name} …")
-    for id in restore(module, notebook, hidden=hidden):
-        typer.echo(f"{id} is not as it was given to you: the lesson's own test runs instead")
+    for cell in restore(module, notebook, hidden=hidden):
+        name = _cell_named(cell.metadata.nbgrader["grade_id"], cell.source)
+        typer.echo(f"{name} is not as it was given to you: the lesson's own runs instead. Use new cells for your code")
     return run_notebook(notebook, work.folder, prepare(module, work))
 
 
@@ -195,15 +201,18 @@ def _print_points(module: CourseModule, result: NotebookResult) -> bool:
     failed = {cell.id: cell for cell in result.failed()}
     for exercise in module.exercises:
         typer.echo(f"{points[exercise.id]:4g} of {exercise.points:g}  {exercise.id}")
-        cell = failed.pop(exercise.id, None) or failed.get(f"test_{exercise.id}")
-        failed.pop(f"test_{exercise.id}", None)
+        test = f"test_{exercise.id}"
+        cell = failed.pop(exercise.id, None) or failed.get(test)
+        failed.pop(test, None)
         if cell is not None:
             typer.echo(indent("not written yet" if cell.missing else str(cell), _INDENT))
+        elif all(ran.id != test for ran in result.cells):
+            typer.echo(indent("its tests were not reached", _INDENT))
     others = [cell for cell in failed.values() if not cell.missing]
     if others:
         typer.echo("other cells that failed, perhaps because of what is said above:")
     for cell in others:
-        typer.echo(indent(str(cell), _INDENT))
+        typer.echo(indent(cell.told(_cell_named(cell.id, cell.first)), _INDENT))
     total = sum(points.values())
     typer.echo(
         f"{total:g} of {module.implementation:g} points; the questions, {module.systems:g} more, are graded by hand"
@@ -211,6 +220,12 @@ def _print_points(module: CourseModule, result: NotebookResult) -> bool:
     if result.stopped:
         typer.echo(f"stopped: {result.stopped}")
     return total == module.implementation and not result.failed() and not result.stopped
+
+
+def _cell_named(id: str, source: str) -> str:
+    """Tests by their name; other cells, whose ids no notebook shows, by their first line."""
+    first = next((line for line in source.splitlines() if line.strip()), "")
+    return id if id.startswith("test_") or not first else f"the cell that begins with `{first}`"
 
 
 @module_app.command()
@@ -234,6 +249,12 @@ def complete(number: Number) -> None:
     accept(module, work)
     work.complete(module, sum(result.points(module).values()), done.passed)
     typer.echo(f"exported: {', '.join(names)}\nmodule {module.folder} is complete")
+    for milestone in manifest().milestones:
+        if module.number in milestone.needs and work.completed().issuperset(milestone.needs):
+            typer.echo(f"your framework can train {milestone.title}: tito milestone run {milestone.number}")
+    following = [m for m in manifest().modules if m.number not in work.completed()]
+    if following:
+        typer.echo(f"next: tito module start {following[0].number:02}")
 
 
 def _print_checkpoint(done: Checkpoint) -> Checkpoint:

@@ -129,21 +129,21 @@ def stripped(module: CourseModule) -> NotebookNode:
     return notebook
 
 
-def restore(module: CourseModule, notebook: NotebookNode, *, hidden: bool) -> list[str]:
+def restore(module: CourseModule, notebook: NotebookNode, *, hidden: bool) -> list[NotebookNode]:
     """Put the lesson's text back into the locked cells of a learner's notebook, as nbgrader does when it grades, and
-    tests that were taken out behind all else. With `hidden`, the hidden tests are among them. The ids of tests that
-    are not as the learner got them."""
+    tests that were taken out behind all else. With `hidden`, the hidden tests are among them. The cells with code
+    that are not as the learner got them."""
     given, run = ({cell_id(c): c for c in lesson.cells} for lesson in _both(module, hidden))
-    changed: list[str] = []
+    changed: list[NotebookNode] = []
     found: set[str | None] = set()
     for cell in notebook.cells:
         found.add(id := cell_id(cell))
         if id in run and run[id].metadata.nbgrader["locked"]:
-            changed += [str(id)] if _is_test(run[id]) and cell.source != given[id].source else []
+            changed += [run[id]] if run[id].cell_type == "code" and cell.source != given[id].source else []
             cell.cell_type, cell.source = run[id].cell_type, run[id].source
     lost = [cell for id, cell in run.items() if _is_test(cell) and id not in found]
     notebook.cells += lost
-    return changed + [str(cell_id(cell)) for cell in lost]
+    return changed + lost
 
 
 def _both(module: CourseModule, hidden: bool) -> tuple[NotebookNode, NotebookNode]:

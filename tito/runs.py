@@ -24,16 +24,21 @@ _SHOWN = 4000  # bytes of what a process printed
 
 @dataclass(frozen=True)
 class CellResult:
-    """What became of a cell; `missing`: it stopped where something is still to be written."""
+    """What became of a cell; `first`: its first line; `missing`: it stopped where something is still to be written."""
 
     id: str
+    first: str
     seconds: float
     error: str | None
     line: str | None
     missing: bool
 
     def __str__(self) -> str:
-        text = f"{self.id}: {self.error}"
+        return self.told(self.id)
+
+    def told(self, name: str) -> str:
+        """The error and its line, of a cell that the reader knows by this name."""
+        text = f"{name}: {self.error}"
         return f"{text}\n    {self.line}" if self.line else text
 
 
@@ -120,9 +125,9 @@ def run_notebook(
 
 
 def _result(said: Sequence[Mapping[str, Any]], ended: Ended) -> NotebookResult:
-    cells = [CellResult(s["id"], s["seconds"], s["error"], s["line"], s["missing"]) for s in said if not s.get("began")]
+    cells = [CellResult(**line) for line in said if not line.get("began")]
     if ended.stopped is not None and said and said[-1].get("began"):
-        cells.append(CellResult(said[-1]["id"], 0.0, ended.stopped, None, False))
+        cells.append(CellResult(said[-1]["id"], "", 0.0, ended.stopped, None, False))
     if ended.stopped is not None and not said:
         raise CourseError(f"the notebook could not be started: {ended.stopped}\n{ended.printed}")
     return NotebookResult(tuple(cells), ended.stopped, ended.printed)

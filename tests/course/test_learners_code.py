@@ -34,7 +34,9 @@ def test_tests_that_were_changed_or_taken_out_earn_nothing(tmp_path: Path) -> No
     by_id["slope"].source = "def slope(function, at, h=1e-5):\n    return at"
     notebook.cells.remove(by_id["test_relu"])
     notebook.cells.append(nbformat.v4.new_code_cell("1 + 1"))
-    assert restore(ACTIVATIONS, notebook, hidden=False) == ["test_slope", "test_relu"]
+    by_id["cell_1"].source = "import numpy"
+    changed = [c.metadata.nbgrader["grade_id"] for c in restore(ACTIVATIONS, notebook, hidden=False)]
+    assert changed == ["cell_1", "test_slope", "test_relu"]
     wanted = {"cell_1", "slope", "test_slope", "relu", "test_relu"}
     assert by_id["slope"].source.endswith("return at") and notebook.cells[-2].source == "1 + 1"
     notebook.cells = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") in wanted]
