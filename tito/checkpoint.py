@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from xml.etree import ElementTree
 
 from tito.errors import CourseError
@@ -14,11 +15,12 @@ from tito.manifest import CourseModule, root
 from tito.runs import run_python
 
 LIMIT = 600.0  # seconds that the tests of a module may take
+_LONGEST = 200  # characters of a failure
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How many tests passed, failed and were skipped, and the first lines of the failures."""
+    """How many tests passed, failed and were skipped, and the failures, each in a line."""
 
     passed: int
     failed: int
@@ -69,8 +71,9 @@ def _read(report: Path) -> Checkpoint:
     failures: list[str] = []
     for case in suite.iter("testcase"):
         for found in (*case.findall("failure"), *case.findall("error")):
-            message = (found.get("message") or found.text or "").strip().splitlines()
-            failures.append(f"{case.get('name')}: {message[0] if message else 'failed'}")
+            said = (found.get("message") or found.text or "failed").split()
+            file = f"{case.get('classname', '').replace('.', '/')}.py"
+            failures.append(f"{file}: {case.get('name')}: {shorten(' '.join(said), _LONGEST, placeholder=' …')}")
     return Checkpoint(total - failed - skipped, failed, skipped, tuple(failures), float(suite.get("time", 0)))
 
 

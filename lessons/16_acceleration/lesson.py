@@ -89,6 +89,7 @@ for m, k, n, block in ((64, 64, 64, 32), (10, 7, 5, 4), (33, 65, 17, 16), (1, 9,
     assert found is not None and found.shape == (m, n), f"the result of {m}, {k}, {n} has the shape [{m}, {n}]"
     assert found.dtype == np.float32, "the result is f32"
     np.testing.assert_allclose(found, a @ b, rtol=1e-4, atol=1e-4, err_msg=f"sizes {m}, {k}, {n}, blocks of {block}")
+print("blocked_matmul: right for every size and block")
 
 # %% test="blocked_matmul" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -167,6 +168,7 @@ misses = compiled_product.cache_info().misses
 for _ in range(2):
     vectorized_matmul(tt.ones(3, 17), tt.ones(17, 2))
 assert compiled_product.cache_info().misses == misses + 1, "`compiled_product` compiles new types, and once"
+print("vectorized_matmul: right, with gradients, and compiled once for each pair of types")
 
 # %% [markdown]
 # This is the graph that was compiled: one node, a kernel. All of the blocks are inside of it. The drawing shows the
@@ -239,6 +241,7 @@ for bad in (np.inf, -np.inf, np.nan):
         assert not bool(all_finite(gradients)), f"{bad} in gradient {place} was not seen"
 assert bool(all_finite([])) and bool(all_finite([tt.ones(0), tt.ones(1)])), "nothing is nothing infinite"
 assert not bool(all_finite([tt.Tensor([np.inf]).cast(tt.f16), tt.ones(2)])), "f16 and f32 together"
+print("all_finite: sees every infinity and every NaN")
 
 # %% test="all_finite" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -282,6 +285,7 @@ assert step_of(1024, 2, False) == (2048, 0), (
 assert step_of(1024, 0, True) == (512, 0), "an overflow halves the scale"
 assert step_of(1024, 2, True) == (512, 0), "an overflow halves the scale also where it would have grown"
 assert step_of(2.0**127, 2, False) == (2.0**127, 0), "a scale that would be infinite stays"
+print("next_scale: halves, waits and doubles as it should")
 
 # %% test="next_scale" hidden=true
 ### BEGIN HIDDEN TESTS

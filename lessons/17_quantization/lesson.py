@@ -77,6 +77,7 @@ assert affine_parameters(1.0, 2.55, 8) == affine_parameters(0.0, 2.55, 8), "the 
 assert affine_parameters(-2.0, -1.0, 8) == affine_parameters(-2.0, 0.0, 8), "also where all numbers are negative"
 assert affine_parameters(0.0, 0.0, 8) == (1.0, 0), "a range of width 0 has the scale 1"
 assert affine_parameters(-1.0, 1.0, 7)[0] == np.float32(2 / 127), "7 bits have the integers 0 to 127"
+print("affine_parameters: 0 is exact, and nothing is divided by 0")
 
 # %% [markdown]
 # ### Exercise 2: a tensor as integers
@@ -110,6 +111,7 @@ edge = quantize_int8(tt.Tensor([-101.5, 153.5]))[0].tolist()
 assert edge == [-128, 127], "153.5 and the zero point both round up, to 256: clip before you make bytes"
 nothing = quantize_int8(tt.zeros(3))
 assert nothing[0].tolist() == [-128] * 3 and float(nothing[1]) == 1.0, "zeros have the scale 1 and the zero point -128"
+print("quantize_int8: off by half a step at most")
 
 # %% test="quantize_int8" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -197,6 +199,7 @@ np.testing.assert_allclose(
 )
 narrow = dequantize(sums, given, weight_sums, weight_scale.cast(tt.bf16), bias.cast(tt.bf16))
 assert narrow.dtype is tt.f32, "f32 also where the scale of the weights and the bias are bf16"
+print("dequantize: right, with and without zero points and biases")
 
 # %% [markdown]
 # ### Exercise 4: the layer
@@ -237,6 +240,7 @@ except tt.ShapeError as error:
     assert "64" in str(error), "the error says which width the layer takes"
 else:
     raise AssertionError("an input of another width must be refused")
+print("quantized_linear: right for inputs of every shape")
 
 # %% test="quantized_linear" hidden=true
 ### BEGIN HIDDEN TESTS

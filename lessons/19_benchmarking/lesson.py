@@ -88,6 +88,7 @@ held = [(f := median_interval(rng.exponential(size=30))).low <= np.log(2) <= f.h
 assert np.mean(held) > 0.88, (
     f"the interval should hold the true median about 95 times in 100, and did {np.mean(held):.0%}"
 )
+print("median_interval: holds the median as often as it claims")
 
 # %% test="median_interval" hidden=true
 ### BEGIN HIDDEN TESTS
@@ -128,6 +129,7 @@ assert abs(found.median - 1.1) < 1e-9 and found.high - found.low < 1e-9, "by rou
 other = rng.exponential(size=40) + 1
 wide, narrow = speedup(noisy, other), speedup(noisy, other, 0.5)
 assert wide.low < narrow.low and narrow.high < wide.high, "hand the confidence on: half of it, a narrower interval"
+print("speedup: right by rounds")
 
 # %% [markdown]
 # ### Exercise 3: the verdict
@@ -153,6 +155,7 @@ assert verdict(Interval(1.05, 1.04, 1.06), 0.1) == "no difference seen", "less t
 assert verdict(Interval(1.2, 1.11, 1.3), 0.1) == "faster", "more than the margin"
 assert verdict(Interval(0.905, 0.9, 0.908), 0.1) == "slower", "1 / 1.1 is 0.909"
 assert verdict(Interval(0.905, 0.9, 0.912), 0.1) == "no difference seen", "0.912 is above 1 / 1.1"
+print("verdict: right on both sides of the margin")
 
 # %% [markdown]
 # An A/A test: the same function against itself, ten times. One difference in ten may be chance. A benchmark that finds
@@ -230,6 +233,7 @@ assert names(pareto_front([slower, a], latency, accuracy)) == ["a"], "as accurat
 unknown = result("unknown", None, 0.99)
 assert names(pareto_front([unknown, a], latency, accuracy)) == ["a"], "without a figure, no place on the frontier"
 assert pareto_front([], latency, accuracy) == (), "of no results, none are on the frontier"
+print("pareto_front: no model on it is dominated")
 
 # %% test="pareto_front" hidden=true
 ### BEGIN HIDDEN TESTS
