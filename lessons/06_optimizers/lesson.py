@@ -171,7 +171,8 @@ assert damped[0] == [4.0, 3.0], "with `started`, the first moment is g itself, a
 #
 # The base class `Optimizer` does the work that is the same for all: it checks the parameters, sorts them into groups,
 # keeps `state[i]` for parameter `i`, saves and loads. What it leaves to you is `update(group, entries)`: `entries` has
-# a triple (parameter, gradient, state) for each parameter that has a gradient.
+# a triple (parameter, gradient, state) for each parameter that has a gradient. Where `maximize` is set, the sign of the
+# gradient is changed already.
 #
 # Settings such as the rate live in tensors (`group.rate`), so that a compiled step reads them anew in each call. Set
 # `optimizer.lr = 0.01` between two steps, and nothing is compiled again.
@@ -350,10 +351,12 @@ assert with_decay(0.5, True) == (7.5, 3.0), "decoupled: p * (1 - lr * decay), an
 
 # %% test="adam"
 first = train(lambda ps: Adam(ps, lr=0.1), [[1e-3, -5.0, 200.0]], np.zeros(3))
-assert np.allclose(first, [-0.1, 0.1, -0.1], rtol=1e-4), "the first step has length lr, whatever the gradient's size"
+assert np.allclose(first, [-0.1, 0.1, -0.1], rtol=1e-4), (
+    f"the first step has length lr, whatever the gradient's size (eps stands outside of the root): got {first}"
+)
 tiny = train(lambda ps: Adam(ps, lr=0.1, eps=1e-8), [[1e-8]], [0.0])
 assert np.allclose(tiny, [-0.05]), (
-    "eps is added to the root of v / (1 - beta2**t): here both are 1e-8, so the step is half"
+    f"eps is added to the root of v / (1 - beta2**t): here both are 1e-8, so the step is half of lr, got {tiny}"
 )
 by_hand, m, v = start.copy(), np.zeros(4), np.zeros(4)
 for t, g in enumerate(steps, 1):

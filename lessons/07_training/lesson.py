@@ -161,7 +161,8 @@ print("losses:", " ".join(f"{loss:.3f}" for loss in history))
 
 # %% test="norm"
 some = [Tensor(np.array([[3.0, 0.0]])), Tensor(np.array([4.0])), Tensor(np.array([-12.0]))]
-assert np.isclose(float(joint_norm(some, 2.0)), 13.0), "the root of the sum of all squares: 9 + 16 + 144"
+found = float(joint_norm(some, 2.0))
+assert np.isclose(found, 13.0), f"the root of the sum of all squares, 9 + 16 + 144, is 13: got {found}"
 assert np.isclose(float(joint_norm(some, 1.0)), 19.0), "order 1: the sum of absolute values"
 assert np.isclose(float(joint_norm(some, 3.0)), (27 + 64 + 1728) ** (1 / 3)), "order 3: the third root of sums of cubes"
 assert float(joint_norm(some, math.inf)) == 12.0, "order infinity: the largest absolute value, whatever its sign"
@@ -187,13 +188,15 @@ assert float(joint_norm(many, 2.0)) == 64.0 and joint_norm(many, 2.0).dtype == f
 # %% test="clip"
 some = [Tensor(np.array([3.0])), Tensor(np.array([4.0]))]
 kept = some[0]
-scale_to_norm(some, 2.5, joint_norm(some, 2.0))
-assert np.allclose([float(g[0]) for g in some], [1.5, 2.0], rtol=1e-5), "a norm of 5 becomes 2.5: all are halved"
+scale_to_norm(some, 2.5, Tensor(np.array(5.0)))
+assert np.allclose([float(g[0]) for g in some], [1.5, 2.0], rtol=1e-5), (
+    f"a norm of 5 becomes 2.5: all are halved, in place; got {[float(g[0]) for g in some]}"
+)
 assert some[0] is kept, "in place: the tensors that the optimizer holds must change"
-scale_to_norm(some, 10.0, joint_norm(some, 2.0))
+scale_to_norm(some, 10.0, Tensor(np.array(2.5)))
 assert np.allclose([float(g[0]) for g in some], [1.5, 2.0], rtol=1e-5), "a short gradient is never made longer"
 mixed = [Tensor(np.array([3.0, 4.0], np.float32)).to(tt.bfloat16)]
-scale_to_norm(mixed, 1.0, joint_norm(mixed, 2.0))
+scale_to_norm(mixed, 1.0, Tensor(np.array(5.0, np.float32)))
 assert mixed[0].dtype == tt.bfloat16, "a bf16 gradient stays bf16"
 
 

@@ -130,7 +130,8 @@ merges = learn_merges(few, bytes_only, 356, 2)  # what the package learns
 # 2. Count all pairs of neighbours, each weighted by how often its piece occurs.
 # 3. Choose the most frequent pair. Of equals, the one with the smaller left id, then right id. Stop if it occurs fewer
 #    than `least` times.
-# 4. Note the merge (left, right, new id), and join the pair in all pieces, from left to right.
+# 4. Note the merge (left, right, new id), and join the pair in all pieces, from left to right. New ids go on from
+#    `len(start.tokens)`.
 # 5. Repeat until there are `size` tokens.
 #
 # **Hint.** `max(pairs, key=lambda p: (pairs[p], -p[0], -p[1]))`. And mind the piece `aaa`: it becomes `aa a`, not
