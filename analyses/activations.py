@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from analyses.drawing import chart
+from analyses.drawing import chart, legend_above
 from analyses.measuring import medians, torch_if_installed
 from analyses.record import Analysis, Section, Table
 
@@ -61,7 +61,8 @@ def _overflow(sigmoid: Callable[[tt.Tensor], tt.Tensor]) -> Section:
         slopes = [float(gradients[name][np.searchsorted(at, x)]) for name in forms]
         rows.append([x, *values, *slopes])
     bad = {name: int((~np.isfinite(found)).sum()) for name, found in gradients.items()}
-    reading = "; ".join(f"{name} has no finite gradient at {count} of {len(at)} points" for name, count in bad.items())
+    counts = "; ".join(f"{name}: {count or 'none'}" for name, count in bad.items())
+    reading = f"Of {len(at)} points, so many have a gradient that is not finite: {counts}"
     first = at[~np.isfinite(gradients["exp(x) / (1 + exp(x))"])]
     where = f" exp overflows in f32 beyond x = {first.min():.2f}." if first.size else ""
     columns = ["x", *forms, "gradients: first form", "second form", "Sigmoid"]
@@ -83,7 +84,7 @@ def _sparsity(relu: Callable[[tt.Tensor], tt.Tensor], quick: bool) -> Section:
     inputs = {mean: tt.Tensor((rng.standard_normal((size, size)) + mean).astype(np.float32)) for mean in means}
     zeros = {mean: float((relu(x).numpy() == 0).mean()) for mean, x in inputs.items()}
     expected = [0.5 * math.erfc(mean / math.sqrt(2)) for mean in means]
-    figure, axes = chart("mean μ of the inputs, N(μ, 1)", "share of zeros behind ReLU")
+    figure, axes = chart("mean μ of the inputs, N(μ, 1)", "share of zeros after ReLU")
     axes.plot(means, expected, label="Φ(-μ)")
     axes.plot(means, [zeros[mean] for mean in means], "o", markersize=4, label="measured")
     axes.legend(fontsize=8)
@@ -118,7 +119,7 @@ def _approximations(GELU: Any) -> Section:
     figure, axes = chart("x", "absolute error of GELU(x)", log_y=True)
     for name, error in errors.items():
         axes.plot(at, np.maximum(error, 1e-9), label=name)
-    axes.legend(fontsize=8)
+    legend_above(axes, 3)
     rows = [[name, float(error.max()), float(at[error.argmax()])] for name, error in errors.items()]
     ratio = errors["x σ(1.702 x)"].max() / errors["tanh"].max()
     reading = (

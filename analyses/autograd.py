@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from analyses.drawing import chart, charts, style
+from analyses.drawing import chart, charts, legend_above, style
 from analyses.measuring import medians, peak_bytes, torch_if_installed
 from analyses.record import Analysis, Section, Table
 
@@ -205,7 +205,7 @@ def _finite_differences(gradient: Callable[[tt.Tensor, tt.Tensor], tt.Tensor]) -
             row.append(error)
         (line,) = axes.plot(steps, np.maximum(errors, 1e-16), "o-", label=f"{dtype}, differences")
         axes.axhline(max(own[dtype], 1e-17), linestyle="--", color=line.get_color(), label=f"{dtype}, autograd")
-    axes.legend(fontsize=8)
+    legend_above(axes, 4)
     best = {dtype: min(rows, key=lambda row, column=column: row[column]) for column, dtype in ((1, "f32"), (2, "f64"))}
     reading = (
         f"In f32 the best step of these is {best['f32'][0]:.0e}, where the difference is off by {best['f32'][1]:.1e}; "

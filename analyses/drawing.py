@@ -47,6 +47,11 @@ def style(axes: Axes, x: str, y: str, *, log_x: bool = False, log_y: bool = Fals
         axes.spines[side].set_visible(False)
 
 
+def legend_above(axes: Axes, columns: int) -> None:
+    """A legend over the axes, where lines leave no room for one between them."""
+    axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+
+
 @functools.cache
 def _between() -> type[LogFormatterSciNotation]:
     """Labels between powers of ten, where an axis has few of these; none where the labels of an axis were set, which

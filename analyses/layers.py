@@ -64,7 +64,7 @@ def _small(weight: tt.Tensor) -> None:
 
 
 def _signal(Linear: Any, xavier: Fill, he: Fill, quick: bool) -> Section:
-    """The size of the signal behind each of many layers, and of the gradient on its way back."""
+    """The size of the signal after each of many layers, and of the gradient on its way back."""
     depth, width, batch = (10, 128, 128) if quick else (20, 256, 256)
     fills: dict[str, Fill] = {"N(0, 1)": _unit_normal, "N(0, 0.01²)": _small, "Xavier": xavier, "He": he}
     rows: list[list[Any]] = []
@@ -90,7 +90,7 @@ def _signal(Linear: Any, xavier: Fill, he: Fill, quick: bool) -> Section:
     both[0].legend(fontsize=8)
     found = {(row[0], row[1]): row for row in rows}
     reading = (
-        f"Behind {depth} layers of ReLU the standard deviation is {found['ReLU', 'He'][4]:.2f} with He's weights and "
+        f"After {depth} layers of ReLU the standard deviation is {found['ReLU', 'He'][4]:.2f} with He's weights and "
         f"{found['ReLU', 'Xavier'][4]:.1e} with Xavier's; with N(0, 1) it is {found['ReLU', 'N(0, 1)'][4]:.1e}, with "
         "N(0, 0.01²) "
         f"{found['ReLU', 'N(0, 0.01²)'][4]:.1e}. The gradient of size 1 that goes in at the end arrives as "
@@ -171,9 +171,8 @@ def _work(Linear: Any, quick: bool) -> Section:
         rows.append([width, 2 * batch * width * width, *(times[name] * 1e6 for name in calls)])
     last = rows[-1]
     reading = (
-        f"Forward is 2 b i o operations; with the gradient of the weight another 2 b i o. At a width of {last[0]} the "
-        "two took "
-        f"{last[4] / last[2]:.1f} times as long as forward alone, eagerly."
+        "Forward is 2 b i o operations, and so is the gradient of the weight; that of x is not asked for here. At a "
+        f"width of {last[0]} forward and backward took {last[4] / last[2]:.1f} times as long as forward alone, eagerly."
     )
     columns = ["width", "operations of forward", *(f"{name}, µs" for name in ways)]
     return Section("What does a layer cost, by its width?", reading, Table(columns, rows))
@@ -182,7 +181,7 @@ def _work(Linear: Any, quick: bool) -> Section:
 def _dropout(Linear: Any, Dropout: Any, quick: bool) -> Section:
     """The average over masks, of one layer and of a network."""
     width, p = 64, 0.5
-    masks = (1, 4, 16, 64) if quick else (1, 4, 16, 64, 256, 1024)
+    masks = (1, 4, 16, 64, 256) if quick else (1, 4, 16, 64, 256, 1024)
     tt.manual_seed(0)
     first, second, third = Linear(width, width), Linear(width, width), Linear(width, 1)
     drop, x = Dropout(p), tt.randn(32, width)

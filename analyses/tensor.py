@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-from analyses.drawing import chart, charts, style
+from analyses.drawing import chart, charts, legend_above, style
 from analyses.measuring import medians, peak_bytes, torch_if_installed
 from analyses.record import Analysis, Section, Table
 
@@ -140,14 +140,12 @@ def _distances(quick: bool) -> Section:
     for column, name in ((2, "broadcasting, n² d numbers"), (3, "product, n² numbers"), (1, "the result alone")):
         axes.plot([row[0] for row in rows], [row[column] / 2**20 for row in rows], "o-", label=name)
     axes.set_xticks(sizes, [str(n) for n in sizes])
-    axes.legend(fontsize=8)
+    legend_above(axes, 3)
     last = rows[-1]
     reading = (
         f"For {last[0]} points of {width} numbers broadcasting held {last[2] / last[1]:.0f} times the bytes of the "
-        "result, "
-        f"the product {last[3] / last[1]:.1f} times; it took {last[4] / last[5]:.1f} times as long. The two differ by "
-        "at most "
-        f"{max(row[6] for row in rows):.1e}."
+        f"result, the product {last[3] / last[1]:.1f} times; broadcasting took {last[4] / last[5]:.1f} times as long. "
+        f"The two differ by at most {max(row[6] for row in rows):.1e}."
     )
     columns = [
         "n",
