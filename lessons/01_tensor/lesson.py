@@ -6,13 +6,13 @@
 # `[batch, position, feature]`. Such an array is called a tensor. This module is about what it is inside: one row of
 # memory and a rule to find an element in it.
 #
-# From that one idea follow three that you will meet for the rest of the course: transposing costs nothing,
-# broadcasting copies nothing, and every contraction of tensors, however many axes they have, is one matrix product.
+# From that one idea follow three that you will meet for the rest of the course: transposing moves no number,
+# broadcasting copies none, and sums of products of tensors, however many axes they have, are one matrix product.
 #
 # You will compute strides, work out which shapes broadcast, multiply matrices in two ways, and write `contracted`,
 # the function on which the package's `tensordot` and `inner` run. That last one will be yours in the framework.
 #
-# *Time: about 90 minutes. You need Python and a little linear algebra.*
+# *Time: about 90 minutes. You need Python, numpy and a little linear algebra.*
 
 # %%
 import math
@@ -45,10 +45,12 @@ print(x, x.shape, x.stride())
 print(x.T.shape, x.T.stride(), "contiguous:", x.T.is_contiguous())
 
 # %% [markdown]
-# The transpose is the same twelve numbers in the same memory. Only shape and strides changed places. A tensor that
-# shares the memory of another one is a *view*; writing into one changes both.
+# The transpose is the same twelve numbers in the same memory. Only its sizes and its strides are in another order. A
+# tensor that shares the memory of another one is a *view*; writing into one changes both. A matrix with the strides
+# (1, rows), as the transpose here, is *column-major*: it lies in memory column after column. *Contiguous* means
+# row-major without gaps.
 #
-# **Exercise 1.** Write `strides`.
+# **Exercise 1.** Write `strides`, for shapes of any number of axes. A single number has the shape `()`, and no strides.
 
 
 # %% exercise="strides"
@@ -78,7 +80,7 @@ print("strides: every element is where they say")
 # %% [markdown]
 # ## 2. Broadcasting
 #
-# Adding a vector `b[4]` to each row of `x[3, 4]` needs no loop and no copy: give `b` a second axis of size 3 and
+# Adding a vector `b[4]` to each row of `x[3, 4]` needs no loop and no copy: give `b` a new first axis of size 3 and
 # stride 0. Going one row down then moves by nothing, and all rows read the same four numbers. That is broadcasting.
 #
 # Which shapes fit? Line them up at their ends. Two sizes fit if they are equal, or if one of them is 1, which then
@@ -90,7 +92,15 @@ print("strides: every element is where they say")
 # x + y  8 × 7 × 6 × 5
 # ```
 #
-# A stride of 0 is free. What it makes is not: the result above has 1,680 elements, made of 48 and 35.
+# A stride of 0 is free. The result is not: that of the sum above has 1,680 elements, made of 48 and 35.
+#
+# The same with numbers: the squared distances between all pairs of $n$ points $a_i$ and $n$ points $b_j$, of $d$
+# numbers each. `a.unsqueeze(1)` is `[n, 1, d]`, `b.unsqueeze(0)` is `[1, n, d]`, their difference `[n, n, d]`. It has
+# $n^2 d$ numbers, of which only $n^2$ sums are wanted. The way around it is a matrix product:
+#
+# $$\lVert a_i - b_j \rVert^2 = \lVert a_i \rVert^2 + \lVert b_j \rVert^2 - 2\, a_i \cdot b_j$$
+#
+# The analysis below measures both.
 #
 # **Exercise 2.** Write `broadcast_shape`. Raise a `ShapeError` with a message for shapes that do not fit.
 
@@ -112,15 +122,18 @@ def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
 # %% test="broadcast_shape"
 cases = [((3, 4), (4,)), ((8, 1, 6, 1), (7, 1, 5)), ((), (2, 3)), ((2, 1), (1, 2)), ((5, 4), (1,)), ((0,), (1,))]
 for a, b in [*cases, ((3,), (3,))]:
-    assert broadcast_shape(a, b) == np.broadcast_shapes(a, b), f"{a} and {b} give {np.broadcast_shapes(a, b)}"
-    assert broadcast_shape(b, a) == np.broadcast_shapes(a, b), f"{b} and {a} give the same as the other way around"
+    expected = np.broadcast_shapes(a, b)
+    found = broadcast_shape(a, b)
+    assert found == expected, f"{a} and {b} give {expected}, got {found}"
+    found = broadcast_shape(b, a)
+    assert found == expected, f"{b} and {a} give {expected}, as the other way around; got {found}"
 for a, b in (((3, 4), (3,)), ((2, 3), (3, 2)), ((0,), (2,))):
     try:
         found = broadcast_shape(a, b)
     except ShapeError:
         continue
     raise AssertionError(f"{a} and {b} do not broadcast, but you gave {found}")
-print("broadcast_shape: agrees with numpy, and refuses what it refuses")
+print("broadcast_shape: agrees with numpy, also on what does not fit")
 
 # %% [markdown]
 # ## 3. The matrix product
@@ -131,11 +144,12 @@ print("broadcast_shape: agrees with numpy, and refuses what it refuses")
 # matrices. Twice the size takes eight times the work. Training and running networks is, for the most part, this
 # formula.
 #
-# **Exercise 3.** Write it as it stands: three loops over Python numbers. `x.tolist()` gives nested lists.
+# **Exercise 3.** Write it as it stands: three loops over Python numbers. `x.tolist()` gives nested lists, and
+# `Tensor(lists)` makes a tensor of them.
 
 
 # %% exercise="naive_matmul"
-# Hint: take the lists once, before the loops; an index into a tensor makes a new tensor every time.
+# Hint: make the lists once, before the loops; an index into a tensor makes a new tensor every time.
 def naive_matmul(a: Tensor, b: Tensor) -> Tensor:
     """The product [m, n] of a [m, k] and b [k, n], number by number."""
     ### BEGIN SOLUTION
@@ -158,13 +172,14 @@ assert np.allclose(found.numpy(), a @ b, atol=1e-5), "the numbers are not those 
 print("naive_matmul: right, and slow")
 
 # %% [markdown]
-# Your loops run at a few tens of millions of operations per second; the processor can do thousands of times as many.
-# Python is one reason. The other is worth more thought: for each multiplication the loops read two numbers. An
-# arithmetic unit that waits for memory does nothing.
+# Your loops do some millions of operations per second; the processor can do thousands of times as many. Python is one
+# reason. The other is worth more thought: for each multiplication the loops read two numbers, and memory is slower
+# than arithmetic. An arithmetic unit that waits for memory does nothing.
 #
-# The way out is to use what has been read. Cut the matrices into blocks of $s \times s$. A block product reads $2s^2$
-# numbers and does $2s^3$ operations with them: every number that came from memory is used $s$ times while it is in
-# cache. Blocks are multiplied as if they were numbers:
+# The way out is to use more than once what has been read. The processor has a *cache*, a small memory that is as fast
+# as it is. Cut the matrices into blocks of $s \times s$ that fit into it. A block product reads $2s^2$ numbers and
+# does $2s^3$ operations with them: every number that came from memory is used $s$ times while it is in the cache.
+# Blocks are multiplied as if they were numbers:
 #
 # $$C_{IJ} = \sum_K A_{IK} B_{KJ}$$
 #
@@ -173,7 +188,8 @@ print("naive_matmul: right, and slow")
 
 
 # %% exercise="blocked_matmul"
-# Hint: `a[i : i + s, k : k + s]` is a view of a block, shorter at the edge by itself; `out[…] += …` adds in place.
+# Hint: `a[i : i + block, k : k + block]` is a view of a block, shorter at the edge by itself. Begin with zeros, and
+# add to a view of the result in place: `out[…] += …`.
 def blocked_matmul(a: Tensor, b: Tensor, block: int = 64) -> Tensor:
     """The product [m, n] of a [m, k] and b [k, n], by products of blocks."""
     ### BEGIN SOLUTION
@@ -206,17 +222,18 @@ print("blocked_matmul: right for every block")
 #
 # 1. Move the axes that are summed to the end of the first tensor, and to the front of the second, in the same order:
 #    `permute`, a view.
-# 2. Make one axis of them, and one of the others: `reshape` to `[rows, depth]` and `[depth, columns]`.
+# 2. Make one axis of them, and one of the others: `reshape` to `[left, depth]` and `[depth, right]`. `depth` is the
+#    product of the sizes that are summed, `left` and `right` are those of the sizes that are kept.
 # 3. Multiply the two matrices.
 # 4. Give the result the axes that were kept: first those of the first tensor, then those of the second.
 #
-# Attention, convolution and linear layers are all this recipe with different axes.
+# The sums in linear layers, convolutions and attention are all this recipe with different axes.
 #
 # **Exercise 5.** Write `contracted`. `rows` are the axes of `a` that are summed, and `columns` those of `b`, in
-# pairs.
+# pairs: in the example above `[1, 2]` and `[1, 0]`. There may be none.
 
 # %% exercise="contracted"
-# Hint: `left` are the axes of a that are not in rows. a.permute([*left, *rows]) has them first.
+# Hint: which axes of a are not in rows? a.permute([*those, *rows]) has them first. `math.prod(())` is 1.
 #| solution
 
 
@@ -235,33 +252,45 @@ for x, y, rows, columns in (
 ):
     a, b = rng.normal(size=x), rng.normal(size=y)
     found, expected = contracted(Tensor(a), Tensor(b), rows, columns), np.tensordot(a, b, (rows, columns))
-    assert found.shape == expected.shape and np.allclose(found.numpy(), expected), (
-        f"{x} over {rows}, {y} over {columns}"
-    )
+    case = f"{x} summed over {rows} with {y} over {columns}"
+    assert found.shape == expected.shape, f"{case} has the shape {expected.shape}, got {found.shape}"
+    assert np.allclose(found.numpy(), expected), f"{case}: wrong numbers"
 print("contracted: one matrix product for all of them")
 
 # %% [markdown]
 # ## 5. Your recipe as a graph
 #
-# `tt.compile` calls your function once with tensors that have shapes but no numbers, and notes each operation. Here
-# is what it saw, and what became of it.
+# `tt.compile` calls your function once with tensors that have shapes but no numbers, and notes each operation: a
+# *graph*. Each line is a node with its operation, what it is made of, and the type of its result; `f32[32,8,16]` is a
+# tensor of 32-bit floats of that shape.
+
 
 # %%
-compiled = tt.compile(lambda x, w: contracted(x, w, [1, 2], [1, 0]))
+def example(x: Tensor, w: Tensor) -> Tensor:
+    return contracted(x, w, [1, 2], [1, 0])
+
+
+compiled = tt.compile(example)
 compiled(tt.randn(32, 8, 16), tt.randn(16, 8, 10))
 print(compiled.traced_graph)
-print(compiled.graph)
 compiled
 
 # %% [markdown]
-# `permute` is a view. Where the product can read the elements through their strides, no transposed copy is ever
-# written.
+# The picture is what became of it. A box with a time is a *kernel*, a loop in machine code; kernels of one *wave* do
+# not need each other's results. The times are predicted, from the operations, the bytes and the speed of this
+# machine; module 15 is about how.
+#
+# Your recipe is one product and, of `w`, one copy. `permute` is a view, and so is a `reshape` of `x`, in which both
+# axes lie one after the other. In `w` they are swapped, and no single stride steps through both: to make one axis of
+# them, its elements have to be copied into their new order.
 
 # %% [markdown]
 # ## 6. Systems analysis
 #
-# Layout, broadcasting and your two products, measured. The page `docs/analysis/01_tensor.md` has the same tables for
-# larger sizes.
+# Layout, broadcasting and your two products, measured; a time is the median of a few turns, and yours will differ.
+# Two things to know: memory comes in *lines*, pieces of 64 bytes on most machines, and is read by whole lines. And
+# FLOP/s are operations on floats per second; *eager* means called as it stands, not compiled. The repository's page
+# `docs/analysis/01_tensor.md` has the same tables for larger sizes.
 
 # %%
 from analyses import tensor
@@ -272,9 +301,9 @@ tensor.analyze(naive_matmul=naive_matmul, blocked_matmul=blocked_matmul, quick=T
 # ### Beside PyTorch
 #
 # A PyTorch tensor is the same thing: a storage, an offset, a shape, strides. `x.stride()`, `x.T`, `x.expand`,
-# `x.is_contiguous()` and `torch.tensordot` mean what they mean here. `view` refuses where `reshape` copies. One
-# difference: shapes inside a TinyTorch graph never broadcast by themselves; the operators insert a `broadcast` node,
-# so that you see it.
+# `x.is_contiguous()` and `torch.tensordot` mean what they mean here. Where `reshape` has to copy, `view` gives an
+# error. One difference: in a graph of TinyTorch nothing broadcasts by itself; `x + b` notes a node `broadcast`, so
+# that you see it.
 
 # %%
 try:
@@ -286,24 +315,24 @@ else:
     ours = contracted(Tensor(a), Tensor(b), [1, 2], [2, 0]).numpy()
     theirs = torch.tensordot(torch.tensor(a), torch.tensor(b), dims=([1, 2], [2, 0])).numpy()
     print(f"tensordot differs by at most {abs(ours - theirs).max():.1e}")
-    shape = (4, 3, 5)
-    print("strides:", strides(shape), torch.zeros(shape).stride(), "of the transpose:", torch.zeros(shape).mT.stride())
+    print("strides of [4, 3, 5]: yours", strides((4, 3, 5)), " PyTorch's", torch.zeros(4, 3, 5).stride())
 
 # %% [markdown]
 # ## 7. Questions
 
 # %% [markdown] question="q1" points=2
 # In the first table of the analysis, from which stride on does every element need a line of memory of its own, and
-# how many bytes is a line? Compare the times there with those of neighbours: what does the processor do with the rest
-# of a line that it has fetched?
+# how many bytes of each line are used there? Compare the times of stride 1 and of that stride: why are neighbours
+# cheaper?
 
 # %% [markdown] question="q2" points=2
-# Your blocked product with blocks of 32 is far slower than `a @ b`, although it reads less than the naive one. What
-# does its time consist of? Estimate it from the number of block products.
+# Your blocked product with blocks of 32 is far slower than `a @ b`. Divide its time by the number of its block
+# products, and compare with the time that one product of [32, 32] needs at the speed of `a @ b`. What does the rest
+# of the time consist of?
 
 # %% [markdown] question="q3" points=1
 # You want the squared distances between 10,000 points and 10,000 others, with 64 numbers each, in f32. How many bytes
-# does the broadcast difference need, and how many the form with a matrix product?
+# does the broadcast difference of section 2 have, and how many the matrix product?
 
 # %% [markdown]
 # ## Summary
@@ -312,6 +341,7 @@ else:
 # - What broadcasting makes has the full size: count its bytes before you write it.
 # - A product of matrices is $2n^3$ operations. Fast ones are fast because each number that is read is used many
 #   times.
-# - Every contraction is permute, reshape, product, reshape. `tensordot` and `inner` now run on your function.
+# - Every contraction is permute, reshape, product, reshape. After `tito module complete 01`, the package's
+#   `tensordot` and `inner` run on your function.
 #
-# In module 02 you put something between two products that makes them more than one.
+# Two products in a row are still only one product. In module 02 you put something between them that changes that.
