@@ -6,11 +6,12 @@
 # between them is small.
 #
 # The formula is short. Two things around it decide whether a network of many layers learns at all: the gradients of
-# its parameters, which you will derive by hand once, and the size of the first random weights. Too large, and the
+# its parameters, which you will write by hand once, and the size of the first random weights. Too large, and the
 # signal explodes from layer to layer; too small, and it dies out. You will compute the size that does neither, and
 # see both failures on a plot.
 #
-# At the end, `tt.Linear`, `tt.Sequential` and the package's Xavier and He run on your code.
+# When the module is complete, `tt.Linear`, `tt.Sequential` and the package's two rules for first weights, Xavier's and
+# He's, run on your code.
 #
 # *Time: about 90 minutes. You need modules 01 and 02.*
 
@@ -60,7 +61,7 @@ print("affine: right")
 # %% [markdown]
 # ## 2. Its gradients
 #
-# Let $G = \partial L / \partial y$, `[batch, out]`: how the loss answers to each output. From
+# Let $G = \partial L / \partial y$, `[batch, out]`: how much the loss changes with each output. From
 # $y_{no} = \sum_i x_{ni} W_{oi} + b_o$ it follows, one letter at a time:
 #
 # $$\frac{\partial L}{\partial x_{ni}} = \sum_o G_{no} W_{oi} \qquad
@@ -71,8 +72,9 @@ print("affine: right")
 # sum over the batch. Broadcasting repeated the bias on the way forward, so its gradients add up on the way back. That
 # is a rule for every broadcast: *the gradient of a repetition is a sum.*
 #
-# Two more products of the same size: a training step costs three times a forward pass. And $x$ is needed for
-# $\partial L / \partial W$, so it must be kept until then. Remember both; you will measure them.
+# These are two more products of the same size, so going forward and backward through a layer takes three times the
+# operations of going forward. (The first layer needs no $\partial L / \partial x$, and takes twice.) And $x$ is needed
+# for $\partial L / \partial W$, so it must be kept until then. You will measure both.
 #
 # **Exercise 2.** Write the three gradients.
 
@@ -104,38 +106,19 @@ print("affine_gradients: the same as autograd finds")
 #
 # $$\operatorname{Var}(y) = n_{\text{in}} \cdot \operatorname{Var}(w) \cdot \operatorname{E}[x^2]$$
 #
-# A factor of 1.1 for each layer is $1.1^{50} = 117$ after fifty, and a factor of 0.9 is 0.005. The variance has to be
-# kept *exactly*, on average. The same holds for the gradient on its way back, where the sum runs over the outputs:
-# $n_{\text{out}}$ stands for $n_{\text{in}}$.
-#
-# - **Xavier** (Glorot and Bengio 2010) splits the difference:
-#   $\sigma = g \sqrt{2 / (n_{\text{in}} + n_{\text{out}})}$.
-# - **He** (2015) looks at ReLU, which zeroes half of a symmetric signal, so that $\operatorname{E}[x^2]$ is half the
-#   variance of what went in: $\sigma = g / \sqrt{n}$ with a gain of $g = \sqrt 2$, where $n$ is the fan that is
-#   chosen.
+# A factor of 1.1 for each layer is $1.1^{50} = 117$ after fifty, and a factor of 0.9 is 0.005. So it has to be 1. The
+# same holds for the gradient on its way back, where the sum runs over the outputs: $n_{\text{out}}$ takes the place of
+# $n_{\text{in}}$.
 #
 # The numbers $n_{\text{in}}$ and $n_{\text{out}}$ are called *fans*. Of a weight `[out, in]` they are its sizes. A
-# convolution has weights `[out, in, height, width]`, and each output sums over the whole window: both fans are
-# multiplied by its size.
+# convolution (module 09) has weights `[out, in, height, width]`, and each output sums over a whole window of
+# height × width: both fans are multiplied by the size of the window.
 #
-# `calculate_gain(nonlinearity, param)` knows the gains; for `"leaky_relu"`, `param` is its slope.
-#
-# **Exercises 3 to 5.** Write `fans`, `xavier_std` and `he_std`. Guard the root against a fan of 0. Two mistakes of
-# users get an error: weights of fewer than two axes, `ShapeError(message, user_loc())` with "at least two axes" in
-# the message; and a mode that does not exist, by `arguments.choice("kaiming", "mode", mode, "fan_in", "fan_out")`.
+# **Exercise 3.** Write `fans`. For weights of fewer than two axes, raise `ShapeError(message, user_loc())` with "at
+# least two axes" in the message; `user_loc()` is the line of the user's program, which the error will show.
 
 # %% exercise="fans"
-# Hint: `math.prod(())` is 1, so that a matrix needs no case of its own.
-#| solution
-
-
-# %% exercise="xavier_std"
-# Hint: one line, with the `fans` above.
-#| solution
-
-
-# %% exercise="he_std"
-# Hint: fans(weight) is a pair; `mode` is "fan_in" or "fan_out" and chooses one of them.
+# Hint: the window is what stands behind the first two sizes. `math.prod(())` is 1, so a matrix is no case of its own.
 #| solution
 
 
@@ -150,18 +133,57 @@ except ShapeError as error:
 else:
     raise AssertionError("a vector has no fans: raise a ShapeError")
 
+# %% [markdown]
+# A linear signal would keep its size with $\operatorname{Var}(w) = 1 / n_{\text{in}}$, its gradient with
+# $1 / n_{\text{out}}$. **Xavier** Glorot (with Bengio, 2010) divides by the mean of both:
+#
+# $$\sigma = g \sqrt{\frac{2}{n_{\text{in}} + n_{\text{out}}}}$$
+#
+# The factor $g$ is the *gain*: how much an activation that follows shrinks the signal, so much larger the weights are.
+# It is 1 where nothing follows.
+#
+# **Exercise 4.** Write `xavier_std`, which gives $\sigma$. Fans of 0 must not make it divide by 0.
+
+# %% exercise="xavier_std"
+# Hint: the sum of your `fans`, or 1 if that is more.
+#| solution
+
+
 # %% test="xavier_std"
-assert math.isclose(xavier_std(tt.zeros(100, 300), 1.0), math.sqrt(2 / 400)), "sqrt(2 / (in + out))"
-assert math.isclose(xavier_std(tt.zeros(100, 300), 5 / 3), 5 / 3 * math.sqrt(2 / 400)), "times the gain"
+for gain in (1.0, 5 / 3):
+    found, expected = xavier_std(tt.zeros(100, 300), gain), gain * math.sqrt(2 / 400)
+    assert math.isclose(found, expected), f"for [100, 300] and a gain of {gain:.2f} it is {expected:.4f}, got {found}"
 assert math.isfinite(xavier_std(tt.zeros(0, 0), 1.0)), "fans of 0 must not divide by 0"
 print("xavier_std: right")
 
+# %% [markdown]
+# **He** (and others, 2015) look at ReLU. It zeroes half of a symmetric signal, so that $\operatorname{E}[x^2]$ of what
+# comes out is half the variance of what went in, and $\operatorname{Var}(w) = 2 / n_{\text{in}}$ makes up for it:
+#
+# $$\sigma = \frac{g}{\sqrt n}, \qquad g = \sqrt 2 \text{ for ReLU}$$
+#
+# where $n$ is one of the fans, that of the input by default. `calculate_gain(nonlinearity, param)` gives the gain of
+# an activation by its name; `param` is the slope of `"leaky_relu"`, which is $x$ above 0 and slope · $x$ below.
+#
+# **Exercise 5.** Write `he_std`. A mode that does not exist is an error:
+# `arguments.choice("kaiming", "mode", mode, "fan_in", "fan_out")` raises it. Guard against a fan of 0 here, too.
+
+# %% exercise="he_std"
+# Hint: fans(weight) is a pair (in, out), and `mode` chooses one of them.
+#| solution
+
+
 # %% test="he_std"
 w = tt.zeros(100, 300)
-assert math.isclose(he_std(w, "fan_in", "relu", 0.0), math.sqrt(2 / 300)), "for ReLU it is sqrt(2 / in)"
-assert math.isclose(he_std(w, "fan_out", "relu", 0.0), math.sqrt(2 / 100)), "with fan_out it is sqrt(2 / out)"
-assert math.isclose(he_std(w, "fan_in", "linear", 0.0), math.sqrt(1 / 300)), "the gain of a linear layer is 1"
-assert math.isclose(he_std(w, "fan_in", "leaky_relu", 1.0), math.sqrt(1 / 300)), "a slope of 1 is linear"
+for mode, name, param, expected, why in (
+    ("fan_in", "relu", 0.0, 2 / 300, "for ReLU it is sqrt(2 / in)"),
+    ("fan_out", "relu", 0.0, 2 / 100, "with fan_out it is sqrt(2 / out)"),
+    ("fan_in", "linear", 0.0, 1 / 300, "the gain of a linear layer is 1"),
+    ("fan_in", "leaky_relu", 1.0, 1 / 300, "with a slope of 1, leaky_relu is linear"),
+):
+    found = he_std(w, mode, name, param)
+    assert math.isclose(found, math.sqrt(expected)), f"{why}: {math.sqrt(expected):.4f} for [100, 300], got {found}"
+assert math.isfinite(he_std(tt.zeros(0, 0), "fan_in", "relu", 0.0)), "a fan of 0 must not divide by 0"
 try:
     he_std(w, "fan", "relu", 0.0)
 except tt.TinyTorchError:
@@ -171,7 +193,9 @@ else:
 
 # %% [markdown]
 # Weights are drawn uniformly from $[-a, a]$, which has the standard deviation $a / \sqrt 3$. So
-# $a = \sqrt 3\, \sigma$. Here is a layer made of your parts, for the experiments below.
+# $a = \sqrt 3\, \sigma$. Here is a layer made of your parts, for the experiments below. A `tt.Parameter` is a tensor
+# that training changes; a `tt.Module` knows the parameters that are assigned to it, and runs its `forward` when it is
+# called.
 
 
 # %%
@@ -201,12 +225,13 @@ def xavier_uniform(weight: Tensor) -> Tensor:
 # %% [markdown]
 # ## 4. Layers in a row
 #
-# `Sequential` holds layers and applies each to the result of the one before. Iterating over it gives its layers.
+# `Sequential` holds layers and applies each to the result of the one before: `tt.Sequential(a, b)(x)` is `b(a(x))`.
+# Iterating over it gives its layers.
 #
-# **Exercise 6.** Write its method `forward`.
+# **Exercise 6.** Write its method `forward`. `self` is the `Sequential`. Without layers, the result is the input.
 
 # %% exercise="forward"
-# Hint: a loop of two lines. Call each layer; do not call its forward, or hooks would not run.
+# Hint: a loop. Call each layer, not its `forward`: the call also runs the functions that users attach to a layer.
 #| solution
 
 
@@ -220,24 +245,27 @@ class Times(tt.Module):
         return x * self.factor + 1
 
 
-assert forward(tt.Sequential(Times(2), Times(10)), tt.ones(1)).tolist() == [31.0], "first 2x + 1, then 10x + 1"
-assert forward(tt.Sequential(), tt.ones(1)).tolist() == [1.0], "no layers give the input"
+found = forward(tt.Sequential(Times(2), Times(10)), tt.ones(1)).tolist()
+assert found == [31.0], f"of 1, first 2x + 1 and then 10x + 1 make 31, got {found}"
+assert forward(tt.Sequential(), tt.ones(1)).tolist() == [1.0], "without layers the result is the input"
 print("forward: in order")
 
 # %% [markdown]
 # ## 5. Dropout
 #
-# In training, each number is set to 0 with probability $p$, drawn anew in every step. No unit can rely on one other;
-# Srivastava and others (2014) read it as training an ensemble of thinned networks that share their weights.
+# A large network can learn its examples by heart instead of what they have in common. Dropout works against that
+# (which is called regularization): in training, each number is set to 0 with probability $p$, drawn anew in every
+# step, so that no unit can rely on a single other one. Srivastava and others (2014) read it as training an *ensemble*,
+# many networks of which each lacks other units, and which share their weights.
 #
 # The expectation must stay what it was, or the next layer would see smaller inputs in training than in use. So those
 # that are kept are divided by $1 - p$:
 #
 # $$\operatorname{E}[y] = p \cdot 0 + (1 - p) \cdot \frac{x}{1 - p} = x$$
 #
-# At inference nothing is dropped, and nothing needs to be scaled.
+# At inference, that is in use after training, nothing is dropped, and nothing needs to be scaled.
 #
-# **Exercise 7.** Write `dropped`. `drawn` are numbers that are uniform in [0, 1).
+# **Exercise 7.** Write `dropped`. `drawn` are random numbers, uniform in [0, 1), one for each of `x`.
 
 
 # %% exercise="dropped"
@@ -268,22 +296,27 @@ print("dropped: a quarter gone, the mean kept")
 
 # %% [markdown]
 # ## 6. Your network as a graph
+#
+# Two of your layers with a ReLU between them, for images of handwritten digits: 28 × 28 = 784 numbers in, one for each
+# of ten digits out.
 
 # %%
 tt.manual_seed(0)
 model = tt.Sequential(MyLinear(784, 128), tt.ReLU(), MyLinear(128, 10))
 compiled = tt.compile(model)
 compiled(tt.randn(64, 784))
-print(compiled.graph)
 compiled
 
 # %% [markdown]
-# Bias and ReLU became the epilogue of the first product: they happen while the sums are still in registers.
+# There are two kernels, one for each layer. Bias and ReLU became the end of the first product: they are applied while
+# its sums are still in registers.
 #
 # ## 7. Systems analysis
 #
-# The signal through your layers with four sorts of first weights, what a training step keeps in memory, what a layer
-# costs, and what dropout averages.
+# How large the signal is after each of your layers, with four sorts of first weights: N(0, 1) and N(0, 0.01²) are drawn
+# from the normal distribution, with standard deviations of 1 and 0.01. What a training step keeps in memory, what a
+# layer costs, and whether the network at inference is the average of those that dropout made (RMS is the root of the
+# mean square).
 
 # %%
 from analyses import layers
@@ -294,8 +327,8 @@ layers.analyze(Linear=MyLinear, kaiming_uniform_=he_uniform, xavier_uniform_=xav
 # ### Beside PyTorch
 #
 # `torch.nn.Linear` has the same parameters in the same order, and `torch.nn.init` the same names. PyTorch's default
-# is neither Xavier nor He: for historical reasons it is uniform with bound $1 / \sqrt{n_{\text{in}}}$, a variance of
-# $1 / (3 n_{\text{in}})$. `tt.Linear` does the same, so that models behave alike; `initialization="he"` asks for
+# is neither Xavier's nor He's: for historical reasons it is uniform with bound $1 / \sqrt{n_{\text{in}}}$, a variance
+# of $1 / (3 n_{\text{in}})$. `tt.Linear` does the same, so that models behave alike; `initialization="he"` asks for
 # yours.
 
 # %%
@@ -310,30 +343,34 @@ else:
     print(f"results differ by at most {abs(ours.numpy() - theirs(torch.tensor(x)).detach().numpy()).max():.1e}")
     torch.nn.init.kaiming_uniform_(theirs.weight, nonlinearity="relu")
     bound = math.sqrt(3) * he_std(tt.zeros(10, 20), "fan_in", "relu", 0.0)
-    print(f"your bound {bound:.4f}; the largest of PyTorch's weights {float(abs(theirs.weight.detach()).max()):.4f}")
+    largest = float(abs(theirs.weight.detach()).max())
+    print(f"the largest of PyTorch's weights by He is {largest:.4f}, just below your bound of {bound:.4f}")
 
 # %% [markdown]
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first plot, tanh with N(0, 1) weights keeps a standard deviation near 1, yet the gradient at the input is
-# enormous or useless. Explain both from the shape of tanh.
+# In the first table, tanh with N(0, 1) weights keeps a standard deviation near 1, yet the gradient at the input is
+# thousands of times as large as the one that goes in. Where on the curve of tanh do most of these numbers lie, and how
+# much of the gradient passes there? What makes up for that, and more, on the way back through the weights?
 
 # %% [markdown] question="q2" points=2
-# For a network with 535,818 parameters in f32, how many bytes are weights, gradients and the two moments of AdamW? At
-# which batch do the activations of widths 512, 256 and 10 outgrow the weights alone?
+# A network with layers 784 → 512 → 256 → 10 has 535,818 parameters, in f32. The optimizer AdamW (module 06) keeps two
+# more numbers for each. How many bytes are weights, gradients and these? From which batch on are the results of the
+# three layers more than the weights alone?
 
 # %% [markdown] question="q3" points=1
-# With more masks the average of one layer behind dropout comes arbitrarily near to the layer at inference, that of
-# three layers with ReLU does not. Which step of the argument "the expectation stays the same" fails there?
+# With more masks the average of one layer behind dropout comes as near as you like to the layer at inference; that of
+# three layers with ReLU stays away (in the last plot it falls more slowly). The expectation of what goes into a ReLU is
+# right. Why is the expectation of what comes out of it not?
 
 # %% [markdown]
 # ## Summary
 #
 # - A linear layer is one product. Its gradients are two more, and the sum over the batch for the bias.
 # - The size of the first weights decides whether depth works: $2 / n_{\text{in}}$ as variance keeps a signal through
-#   ReLU, and you saw what anything else does in twenty layers.
-# - Training keeps weights, gradients and activations; from some batch on the activations are the most.
-# - Dropout keeps the expectation, layer by layer, not that of the network.
+#   ReLU, and you saw what anything else does in ten layers.
+# - Training keeps weights, gradients and the results of layers; from some batch on the results are the most.
+# - Dropout keeps the expectation of each layer, not that of a network with bends.
 #
 # In module 04 you tell a network how wrong it is.
