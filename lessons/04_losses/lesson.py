@@ -5,9 +5,9 @@
 # be less wrong. For classification that number is cross entropy: the surprise at seeing the right answer, given what
 # the network believed.
 #
-# It is the module in which a careless line does the most harm. Written as the textbook has it, cross entropy is
-# infinite or NaN for a confident network, and it may need ten times the memory of the network's output. Written well,
-# it is exact at every size and its gradient is a subtraction.
+# A careless line does much harm here. Written as the textbook has it, cross entropy is infinite or NaN for a confident
+# network, and it may need ten times the memory of the network's output. Written well, it is right at every size, and
+# its gradient is a subtraction.
 #
 # Three of your functions go into the framework: the one that picks the right class, the one that reduces a batch to a
 # number, and the loss for targets that are probabilities.
@@ -36,25 +36,28 @@ rng = np.random.default_rng(0)
 # $$\operatorname{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
 #
 # Adding a constant to all logits changes nothing, since it cancels. That freedom is what saves the computation. The
-# loss needs the logarithm, and for any $m$
+# loss needs the logarithm of the probabilities, and for any $m$
 #
 # $$\log \operatorname{softmax}(x)_i = (x_i - m) - \log \sum_j e^{x_j - m}$$
 #
 # With $m = \max_j x_j$ every exponent is at most 0, so nothing overflows; one exponent is exactly 0, so the sum is at
-# least 1 and its logarithm is never that of 0. The two failures of the formula as it stands:
+# least 1 and its logarithm is never that of 0. (The last term together with $m$ is called *log-sum-exp*.) The formula
+# as it stands fails in two ways: the exponential overflows, or the probability rounds to 0, of which the logarithm is
+# -∞.
 
 # %%
-x = Tensor([[0.0, 200.0], [0.0, -1.0]])
-print("naive   ", (x.exp() / x.exp().sum(-1, True)).log().tolist())
-print("shifted ", x.log_softmax(-1).tolist())
+x = Tensor([[0.0, 200.0], [0.0, -200.0], [0.0, -1.0]])
+naive, shifted = (x.exp() / x.exp().sum(-1, True)).log(), x.log_softmax(-1)
+for logits, first, second in zip(x.tolist(), naive.tolist(), shifted.tolist(), strict=True):
+    print(f"logits {logits}: naive {[round(v, 4) for v in first]}, shifted {[round(v, 4) for v in second]}")
 
 # %% [markdown]
-# **Exercise 1.** Write `stable_log_softmax`, along any axis. `x.max(dim, True)` gives the largest values and their
-# places; `x.amax(dim, True)` gives the values alone.
+# **Exercise 1.** Write `stable_log_softmax`, along any axis. `x.amax(dim, True)` and `x.sum(dim, True)` reduce an axis,
+# and keep it with size 1.
 
 
 # %% exercise="stable_log_softmax"
-# Hint: keep the reduced axis with size 1, so that it broadcasts back.
+# Hint: what is kept with size 1 broadcasts back. Shift first, and use the shifted logits from then on.
 def stable_log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """log(softmax(x)) along `dim`, of logits of any size. The shape of x."""
     ### BEGIN SOLUTION
@@ -77,7 +80,8 @@ for scale in (1, 10, 1000, 1e30):
     for dim in (-1, 0, 1):
         found = stable_log_softmax(Tensor(values), dim).numpy()
         assert np.isfinite(found).all(), f"not finite at logits of size {scale}: shift by the maximum first"
-        assert np.allclose(found, exact_log_softmax(values, dim), rtol=1e-5, atol=1e-5), f"wrong along axis {dim}"
+        right = np.allclose(found, exact_log_softmax(values, dim), rtol=1e-5, atol=1e-5)
+        assert right, f"wrong along axis {dim}, at logits of size {scale}"
 leaf = Tensor(rng.normal(size=(3, 4)), requires_grad=True)
 other = Tensor(leaf.numpy().copy(), requires_grad=True)
 g = Tensor(rng.normal(size=(3, 4)))
@@ -90,29 +94,31 @@ print("stable_log_softmax: finite and exact at every size, with the package's gr
 # ## 2. The surprise at the right class
 #
 # If the right class is $t$, the loss is $-\log p_t$: 0 if the network was certain of it, $\log C$ if it holds all $C$
-# classes equally likely, and without limit as it becomes certain of another. In information theory it is the number
-# of nats that the answer costs under the code that the network's belief defines.
+# classes equally likely, and without limit as it becomes certain of another. In information theory it is the length of
+# the message that tells the answer, in a code made for what the network believes. With the natural logarithm, its unit
+# is the *nat*; a bit is 0.69 nats.
 #
 # From a row of log probabilities one entry is to be picked, the one that the target names. Multiplying by a one-hot
-# vector and adding up does it, with one trap: an impossible class has log probability $-\infty$, and $0 \cdot
-# (-\infty)$ is NaN. Choosing, `where`, has no such trap.
+# vector (1 at the target, 0 elsewhere) and adding up does it, with one trap: an impossible class has the log
+# probability $-\infty$, and $0 \cdot (-\infty)$ is NaN. Choosing, by `where`, has no such trap.
 #
-# **Exercise 2.** Write `picked`. `one_hot(indices, size, bool_)` gives truth values `[…, size]`, and an error for an
-# index that is out of range.
+# **Exercise 2.** Write `picked`: of `rows` `[…, C]` the entries that `indices` `[…]` name, with their signs changed.
+# `one_hot(indices, size, bool_)` gives truth values `[…, size]`, and an error for an index that is out of range.
 
 # %% exercise="picked"
-# Hint: `where(chosen, rows, 0.0)` keeps one number in each row. Then add up and change the sign.
+# Hint: `where` keeps one number of each row and puts 0 for the others. What does the row then sum to?
 #| solution
 
 
 # %% test="picked"
 rows = Tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]])
-assert picked(rows, Tensor([2, 0])).tolist() == [3.0, 4.0], (
-    "minus the third of the first row, minus the first of the second"
-)
-assert picked(Tensor([-1.0, -7.0]), Tensor(1)).tolist() == 7.0, "a single row and a single index"
-assert picked(Tensor([[-math.inf, -0.5]]), Tensor([1])).tolist() == [0.5], "an impossible class that is not the target"
-assert picked(tt.zeros(2, 3, 4), tt.zeros(2, 3).long()).shape == (2, 3), "any number of leading axes"
+found = picked(rows, Tensor([2, 0])).tolist()
+assert found == [3.0, 4.0], f"the third of the first row and the first of the second are 3 and 4, got {found}"
+assert picked(Tensor([-1.0, -7.0]), Tensor(1)).tolist() == 7.0, "a single row and a single index give one number"
+found = picked(Tensor([[-math.inf, -0.5]]), Tensor([1])).tolist()
+assert found == [0.5], f"an impossible class that is not the target must not count: expected 0.5, got {found}"
+found = picked(tt.zeros(2, 3, 4), tt.zeros(2, 3).long()).shape
+assert found == (2, 3), f"rows [2, 3, 4] and indices [2, 3] give [2, 3], got {found}"
 try:
     picked(rows, Tensor([3, 0]))
 except IndexError:
@@ -123,12 +129,13 @@ else:
 # %% [markdown]
 # ## 3. One number for a batch
 #
-# The losses of a batch become one number by their mean, so that the learning rate means the same for any batch; or by
-# their sum; or they stay apart. A mean need not divide by their number: if some of the targets are padding, or
-# classes are weighted, it divides by what counted.
+# The losses of a batch become one number by their mean, so that the size of the gradient does not depend on the size of
+# the batch; or by their sum; or they stay apart. A mean need not divide by their number: if some of the targets do not
+# count, or classes have weights, it divides by what counted.
 #
-# **Exercise 3.** Write `reduced`. `arguments.choice(what, "reduction", reduction, "mean", "sum", "none")` returns the
-# choice, or raises an error that lists the three.
+# **Exercise 3.** Write `reduced`. `total` is what a mean divides by, where it is given. `what` is the name of the loss,
+# for the error: `arguments.choice(what, "reduction", reduction, "mean", "sum", "none")` returns the choice, or raises
+# an error that lists the three.
 
 # %% exercise="reduced"
 # Hint: three cases, and in that of the mean two, with and without `total`.
@@ -145,7 +152,7 @@ assert float(reduced("loss", losses, "sum", Tensor(2.0))) == 9.0, "a sum divides
 try:
     reduced("loss", losses, "average")
 except tt.TinyTorchError as error:
-    print("reduced: right; an unknown reduction says:", error)
+    print("reduced: right; an unknown reduction says:", str(error).splitlines()[0])
 else:
     raise AssertionError('"average" is no reduction: an error should say so')
 
@@ -157,12 +164,11 @@ else:
 #
 # $$\frac{\partial L}{\partial x} = \operatorname{softmax}(x) - \operatorname{onehot}(t)$$
 #
-# What the network believed, minus what is true. Exponential and logarithm have cancelled: the gradient lies between
-# -1 and 1 whatever the logits are, which is why this loss trains where others saturate. With a sigmoid or softmax and
-# the
-# *squared* error, a factor $p(1-p)$ stays, and a network that is certain and wrong learns nothing.
+# What the network believed, minus what is true. Each entry lies between -1 and 1 whatever the logits are, and that of
+# the right class comes near -1 where the network is certain of another. With a sigmoid and the *squared* error, a
+# factor $p(1-p)$ stays: a network that is certain and wrong gets a gradient near 0, and learns nothing.
 #
-# **Exercise 4.** Write the gradient of the mean over a batch.
+# **Exercise 4.** Write the gradient of the mean over a batch. `one_hot(targets, size, dtype)` gives zeros and ones.
 
 
 # %% exercise="cross_entropy_gradient"
@@ -183,27 +189,27 @@ for scale in (1, 100):
     tt.cross_entropy(logits, targets).backward()
     found = cross_entropy_gradient(logits.detach(), targets)
     assert found.shape == (6, 5), f"the gradient has the shape of the logits, got {found.shape}"
-    assert np.allclose(found.numpy(), logits.grad.numpy(), atol=1e-6), (
-        "it differs from autograd's: is it that of the mean?"
-    )
+    apart = float(abs(found - logits.grad).max())
+    assert apart < 1e-6, f"it differs by {apart:.1e} from autograd's: is it the gradient of the mean?"
     assert np.allclose(found.sum(-1).numpy(), 0, atol=1e-6), "each row sums to 0"
 print("cross_entropy_gradient: the same as autograd finds")
 
 # %% [markdown]
 # ## 5. Targets that are probabilities
 #
-# Targets may be distributions themselves: soft labels of a teacher, or *smoothed* classes, where a part $\varepsilon$
-# of the certainty is spread over all classes. Then
+# Targets may be probabilities themselves: what a larger network believes, or *smoothed* classes, where a part
+# $\varepsilon$ of the certainty is spread over all classes. Then
 #
 # $$H(t, p) = -\sum_i t_i \log p_i = \underbrace{-\sum_i t_i \log t_i}_{H(t)} + \underbrace{\sum_i t_i \log
 # \frac{t_i}{p_i}}_{\mathrm{KL}(t \,\|\, p)}$$
 #
-# The first term is the entropy of the targets, on which the network has no influence. The second is the divergence, 0
-# where the belief equals the targets. So the least loss is $H(t)$: with smoothing, a loss that does not reach 0 is no
-# sign of a bad network.
+# The first term is the *entropy* of the targets, on which the network has no influence. The second is the
+# *Kullback-Leibler divergence*: 0 where the belief equals the targets, and above 0 elsewhere. So the least loss is
+# $H(t)$: with smoothing, a loss that does not reach 0 is no sign of a bad network.
 #
-# **Exercise 5.** Write `soft_losses`: first smooth the targets to $(1 - \varepsilon)\, t + \varepsilon / C$, then
-# weight them by class if there are weights, then $-\sum t \log p$ along the last axis. `rows` are logits.
+# **Exercise 5.** Write `soft_losses`. `rows` are logits `[…, C]`, `targets` probabilities of the same shape. First
+# smooth the targets to $(1 - \varepsilon)\, t + \varepsilon / C$, then multiply them by `weight` `[C]` if there is one,
+# then take $-\sum_i t_i \log p_i$ along the last axis.
 
 # %% exercise="soft_losses"
 # Hint: `rows.log_softmax(-1)` is the package's, which is what you wrote in exercise 1.
@@ -216,20 +222,20 @@ t = rng.dirichlet(np.ones(5), 4)
 log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 found = soft_losses(Tensor(logits), Tensor(t), None, 0.0).numpy()
 assert found.shape == (4,), f"one loss for each row, got {found.shape}"
-assert np.allclose(found, -(t * log_p).sum(-1)), "-Σ t log p"
+assert np.allclose(found, -(t * log_p).sum(-1)), f"without smoothing -Σ t log p is {-(t * log_p).sum(-1)}, got {found}"
 smooth = 0.9 * t + 0.1 / 5
 found = soft_losses(Tensor(logits), Tensor(t), None, 0.1).numpy()
-assert np.allclose(found, -(smooth * log_p).sum(-1)), "smoothing: (1 - ε) t + ε / C"
+assert np.allclose(found, -(smooth * log_p).sum(-1)), "with smoothing, the targets are (1 - ε) t + ε / C"
 w = rng.uniform(1, 2, 5)
 found = soft_losses(Tensor(logits), Tensor(t), Tensor(w), 0.1).numpy()
-assert np.allclose(found, -(smooth * w * log_p).sum(-1)), "weights by class, of targets that were smoothed first"
+assert np.allclose(found, -(smooth * w * log_p).sum(-1)), "the weights of classes multiply the smoothed targets"
 print("soft_losses: right")
 
 # %% [markdown]
 # ## 6. Your loss as a graph
 #
-# The loss of a batch, written with your functions, and its gradient. `tt.grad` gives the function that computes the
-# gradient; module 05 is about how.
+# The loss of a batch, written with your functions, and its gradient. `tt.grad(loss)` is the function that computes the
+# gradient with respect to the first argument; module 05 is about how.
 
 
 # %%
@@ -237,18 +243,28 @@ def loss(logits: Tensor, targets: Tensor) -> Tensor:
     return reduced("loss", picked(stable_log_softmax(logits), targets), "mean")
 
 
+def gradient(logits: Tensor, targets: Tensor) -> Tensor:
+    return tt.grad(loss)(logits, targets)
+
+
 logits, targets = tt.randn(64, 10), Tensor(rng.integers(0, 10, 64))
-compiled = tt.compile(tt.grad(loss))
+compiled = tt.compile(gradient)
 apart = abs(compiled(logits, targets) - cross_entropy_gradient(logits, targets)).max()
 print(f"compiled differs from your formula by at most {float(apart):.1e}")
-print(compiled.graph)
 compiled
 
 # %% [markdown]
-# The package's `cross_entropy` is one operation, for which a kernel keeps a row in cache: it finds the maximum, the
-# sum and the result in one visit. Its gradient is your formula.
+# The first kernel checks the targets. The second is all the rest, forward and backward: it reads the logits and writes
+# their gradient, and neither log probabilities nor one-hot vectors are ever in memory.
+#
+# The package's `cross_entropy`, and the class `tt.CrossEntropyLoss`, is one operation, with a kernel of its own and
+# your formula as its gradient. When the module is complete, all losses run on your `reduced`, cross entropy with
+# weights of classes on your `picked`, and that of probabilities on your `soft_losses`.
 #
 # ## 7. Systems analysis
+#
+# At which logits the formula as it stands fails; what loss and gradient need of memory in three ways, called as they
+# stand (`gather` picks by index, as your `picked` does); what the least loss is; and whether your gradient is right.
 
 # %%
 from analyses import losses
@@ -259,9 +275,9 @@ losses.analyze(log_softmax=stable_log_softmax, quick=True).show()
 # ### Beside PyTorch
 #
 # `torch.nn.CrossEntropyLoss` takes logits, as here; `NLLLoss` takes log probabilities; `BCEWithLogitsLoss` is the
-# same for two classes. Passing probabilities where logits are expected is the most common mistake in the field, and
-# no shape tells: the loss still falls, slowly. PyTorch's `ignore_index`, class weights and label smoothing mean what
-# they mean here.
+# same for two classes. Passing probabilities where logits are expected is a common mistake, and no shape tells: the
+# loss still falls, slowly. PyTorch's `ignore_index` (targets that do not count), class weights and label smoothing
+# mean what they mean here.
 
 # %%
 try:
@@ -282,12 +298,14 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# Of the naive log-softmax, first the smallest and then the largest logits give wrong results as the size grows. Which
-# function fails first, and with which result?
+# Take the naive log-softmax of two logits, 0 and $-x$, and of 0 and $+x$. Which function fails in each case as $x$
+# grows, from about which $x$ on, and with which results? (The least f32 above 0 is about $e^{-103}$, the largest
+# $e^{88.7}$.)
 
 # %% [markdown] question="q2" points=2
-# A language model has 50,257 tokens, a batch of 8 and 1,024 positions. How many bytes are the logits in f32? With the
-# ratios in the table of memory, how many does the loss need with one-hot vectors, and with `cross_entropy`?
+# A language model gives a logit for each of 50,257 tokens, at each of 1,024 positions of 8 texts. How many bytes are
+# the logits in f32? With the ratios of the last row in the table of memory, how many does the loss need with one-hot
+# vectors, and with `cross_entropy`?
 
 # %% [markdown] question="q3" points=1
 # Training with a smoothing of 0.1 over 10 classes stops at a loss of 0.55. How far is the network from the best that
@@ -298,8 +316,9 @@ else:
 #
 # - Shift by the maximum before `exp`. It costs one pass and makes every logit safe.
 # - Choose, do not multiply by 0: an infinity that does not matter must not become a NaN.
-# - The gradient of cross entropy is belief minus truth, bounded and free of exponentials.
+# - The gradient of cross entropy is belief minus truth, between -1 and 1 at any logits.
 # - The least loss is the entropy of the targets.
 # - A loss over many classes is a matter of memory: count what is kept in units of the logits.
 #
-# With layers and a loss you have all of milestone 1 but the derivative of everything at once. Module 05 builds it.
+# With layers and a loss you can train: `tito milestone run 1` trains a perceptron on your code. What finds all the
+# derivatives there is still the package's own; module 05 builds it.
