@@ -1,14 +1,13 @@
 # %% [markdown]
 # # Module 05: Autograd
 #
-# In module 03 you derived the gradients of one layer by hand, and in module 04 those of the loss. A network of a
-# hundred layers is a hundred such rules in a row, and nobody derives that by hand. The chain rule is mechanical; a
-# program can apply it. That program is what turned deep learning from a craft of derivations into one of
-# architectures.
+# In module 03 you wrote the gradients of one layer by hand, and in module 04 those of the loss. A network of a hundred
+# layers is a hundred such rules in a row, and nobody derives that by hand. The chain rule is mechanical; a program can
+# apply it. That program is called *autograd*.
 #
 # It has three parts. While the network computes, each operation is written on a *tape*. Then the tape is put into an
-# order in which every result stands behind what it was made of. Then it is read backwards, and each operation turns
-# the gradient of its result into those of its operands.
+# order in which every result stands after what it was made of, its *operands*. Then it is read backwards, and each
+# operation turns the gradient of its result into those of its operands.
 #
 # You will write the order, which becomes the package's own, and the reading backwards, on the package's real tape.
 # Then two things that autograd makes possible: a derivative that you invent, and memory traded for time.
@@ -33,15 +32,17 @@ from tinytorch.frontend.tensor.backward import key_of, tape_of
 #
 # $$\bar x = \bar y \, \frac{\partial y}{\partial x}$$
 #
-# $\bar y$ is called the *cotangent* of $y$; it has the shape of $y$. Each operation knows its own rule: given
-# $\bar y$, it gives the cotangents of its operands. For $y = a \cdot b$ they are $\bar a = \bar y\, b$ and
-# $\bar b = \bar y\, a$; for $Y = X W$ the two products of module 03. No Jacobian is ever written down.
+# (for tensors, summed over the elements of $y$). $\bar y$ is called the *cotangent* of $y$; it has the shape of $y$.
+# Each operation knows its own rule: given $\bar y$, it gives the cotangents of its operands. For $y = a \cdot b$ they
+# are $\bar a = \bar y\, b$ and $\bar b = \bar y\, a$; for $Y = X W$ they are products, as in module 03. The matrix of
+# all $\partial y_i / \partial x_j$ is never written down.
 #
 # Going backwards, one pass gives the derivatives of *one* number with respect to *all* parameters. Going forwards,
 # one pass would give the derivatives of all results with respect to one parameter. A loss is one number, and there
 # are millions of parameters: hence backwards.
 #
-# The tape of a small computation, as the package records it:
+# Here is the tape of a small computation, as the package records it, each operation with the types of its operands.
+# (The package's `sum` keeps the axes that it adds up, with size 1; `reshape` then drops them.)
 
 # %%
 x = Tensor([[1.0, 2.0]], requires_grad=True)
@@ -53,67 +54,69 @@ for record in tape_of(output):
 # %% [markdown]
 # ## 2. The order
 #
-# The tape is a graph: a result may be used several times, and meets itself again further on. If $x$ is used twice,
-# its cotangent is the *sum* of what both uses send back (that is the chain rule for several arguments). So an
-# operation may be read only after all the uses of its result have been read. Reading backwards, that is: the order
-# must have each result behind all that it depends on. Such an order is called topological.
+# A result may be used several times, and the ways from it may meet again further on. If $x$ is used twice, its
+# cotangent is the *sum* of what both uses send back (that is the chain rule for several arguments). So, reading
+# backwards, an operation has its turn only after all uses of its result. In other words: in the order, each result
+# stands after all that it was made of. Such an order is called *topological*.
 #
 # ```
 #        ┌─ a ─┐
 #   x ───┤     ├── sum          x, a, b, sum   and   x, b, a, sum   are both right
-#        └─ b ─┘                x, a, sum, b   is wrong: b would come too late
+#        └─ b ─┘                x, a, sum, b   is wrong: sum stands before b
 # ```
 #
-# Depth first: to place a result, first place what it was made of, then the result. Each only once, however many ways
-# lead to it. Without the memory of what has been seen, a chain of $n$ diamonds would be walked $2^n$ times.
+# The way to find one: to place a result, first place what it was made of, then the result. Each only once, however
+# many ways lead to it: remember what has been visited. Without that memory, the end of a chain of $n$ such diamonds
+# would be reached in $2^n$ ways.
 #
 # And without recursion: Python's stack is about a thousand calls deep, a tape may be a million operations long. Keep
-# a stack of your own, and push each result twice: once to visit it, and again, below its operands, to place it when
-# they are done.
+# a stack of your own, a list of pairs (result, whether its operands are done), and begin with `(root, False)`. Take
+# the last pair off. If its operands are done, place the result. If not, and if it has not been visited yet, put it
+# back as done, and its operands on top of it: they have their turn first.
 #
-# **Exercise 1.** Write `topological`. `operands(x)` gives what `x` was made of; two entries with the same `key` are
+# **Exercise 1.** Write `topological`. `operands(x)` gives what `x` was made of. Two entries with the same `key(x)` are
 # the same result.
 
 # %% exercise="topological"
-# Hint: entries of the stack are pairs (entry, whether its operands have been pushed already).
+# Hint: a set of the keys that have been visited. A result is visited when its operands are put on the stack, not when
+# it is put there itself: another way to it may have to come first.
 #| solution
 
 
 # %% test="topological"
 def order_of(made_of: dict[str, list[str]], root: str) -> list[str]:
     order = topological(root, lambda x: made_of.get(x, []), lambda x: x)
-    assert len(order) == len(set(order)), f"{order} has something twice"
+    shown = f"{order[:9]} of {made_of}" if len(order) < 10 else f"an order of {len(order)}"
+    assert order and order[-1] == root, f"the root comes last: {shown}"
     place = {x: i for i, x in enumerate(order)}
+    assert len(order) == len(place), f"something stands there twice: {shown}"
     for x in order:
         for operand in made_of.get(x, []):
-            assert operand in place, f"{operand} is missing in {order}"
-            assert place[operand] < place[x], f"{x} stands before {operand}, of which it is made: {order}"
-    assert order[-1] == root, f"the root comes last, got {order}"
+            assert operand in place, f"{operand} is missing: {shown}"
+            assert place[operand] < place[x], f"{x} stands before {operand}, of which it is made: {shown}"
     return order
 
 
-assert order_of({}, "x") == ["x"], "a leaf is an order of one"
-assert len(order_of({"sum": ["a", "b"], "a": ["x"], "b": ["x"]}, "sum")) == 4, "a diamond"
-assert len(order_of({"y": ["x", "x"]}, "y")) == 2, "x * x uses x twice"
-assert len(order_of({"d": ["a", "c"], "c": ["b"], "b": ["a"], "a": []}, "d")) == 4, "a way around"
-assert len(order_of({"d": ["c", "a"], "c": ["b"], "b": ["a"], "a": []}, "d")) == 4, "the same, the other way around"
-chain = {str(i): [str(i - 1)] for i in range(1, 20_000)}
-assert len(order_of(chain, "19999")) == 20_000, "a long tape"
-ladder = {str(i): [str(i - 1), str(i - 1)] for i in range(1, 200)}
-assert len(order_of(ladder, "199")) == 200, "many ways lead to the same result"
+assert order_of({}, "x") == ["x"], "of a result without operands, the order is the result alone"
+order_of({"sum": ["a", "b"], "a": ["x"], "b": ["x"]}, "sum")
+order_of({"y": ["x", "x"]}, "y")
+order_of({"d": ["a", "c"], "c": ["b"], "b": ["a"], "a": []}, "d")
+order_of({"d": ["c", "a"], "c": ["b"], "b": ["a"], "a": []}, "d")
+order_of({str(i): [str(i - 1)] for i in range(1, 20_000)}, "19999")
+order_of({str(i): [str(i - 1), str(i - 1)] for i in range(1, 200)}, "199")
 pairs = topological((0, "a"), lambda x: [(1, "b"), (1, "c")] if x[0] == 0 else [], lambda x: x[0])
 assert len(pairs) == 2, "entries with the same key are the same result"
-print("topological: each once, behind its operands, at any length")
+print("topological: each once, after its operands, at any length")
 
 # %% [markdown]
 # ## 3. Reading backwards
 #
-# Now the heart. Begin with the cotangent of the output, and go through the tape from its end. For each record, take
-# the cotangent of its result, ask the rule of its operation for the contributions to its operands, and *add* each to
-# what the operand has so far.
+# Begin with the cotangent of the output, and go through the tape from its end. For each record, take the cotangent of
+# its result, ask the rule of its operation for the contributions to its operands, and *add* each to what the operand
+# has so far. A record whose result has no cotangent has nothing to send back.
 #
-# `tape_of(output)` are the records in order (after the export, in your order). `record.names[0]` is the key of the
-# record's result and `key_of(tensor)` that of an operand. This function asks the rule:
+# `tape_of(output)` are the records in order (in your order, once the module is complete). `record.names[0]` is the key
+# of the record's result and `key_of(tensor)` that of an operand. This function asks the rule:
 
 
 # %%
@@ -130,8 +133,8 @@ def contributions(record: Any, cotangent: Tensor) -> Iterator[tuple[Tensor, Tens
 
 
 # %% exercise="pull_back"
-# Hint: a dict from key to cotangent, and a loop over reversed(tape_of(output)). Add with +, not +=: an array may be
-# shared with another cotangent.
+# Hint: a dict from key to cotangent, which begins with that of the output. Add with +, not +=: a cotangent may be
+# shared with another operand.
 def pull_back(output: Tensor, seed: Tensor) -> dict[Hashable, Tensor]:
     """The cotangents, by key, of all that `output` depends on, for the cotangent `seed` of `output`."""
     ### BEGIN SOLUTION
@@ -160,7 +163,8 @@ def compared(function: Callable[..., Tensor], *shapes: tuple[int, ...]) -> None:
         assert key_of(leaf) in found, f"there is no cotangent of leaf {i}"
         own = found[key_of(leaf)].numpy()
         assert own.shape == leaf.shape, f"the cotangent of leaf {i} is {own.shape}, the leaf {leaf.shape}"
-        assert np.allclose(own, leaf.grad.numpy()), f"the cotangent of leaf {i} differs from backward()'s"
+        right = np.allclose(own, leaf.grad.numpy())
+        assert right, f"the cotangent of leaf {i} differs from backward()'s: are contributions added up?"
 
 
 compared(lambda x: x.exp(), (3,))
@@ -172,29 +176,29 @@ compared(lambda x, w: tt.cross_entropy((x @ w).relu(), Tensor([0, 2, 1])), (3, 4
 print("pull_back: the same gradients as backward()")
 
 # %% [markdown]
-# That loop is all of backpropagation. What the package adds is bookkeeping: it frees the tape as it goes, leaves
-# results in `.grad`, calls hooks, and follows tensors that were changed in place. The rules are written in the same
-# operations as everything else, so the gradients have a tape too, if one asks for it, and can be differentiated
-# again.
+# (A *leaf* is a tensor that was not computed, as parameters are.) That loop is all of backpropagation. What the
+# package adds is bookkeeping: it frees the tape as it goes, leaves the cotangents of leaves in `.grad`, and follows
+# tensors that were changed in place. The rules are written in the same operations as everything else, so the gradients
+# have a tape too, if one asks for it, and can be differentiated again.
 #
 # ## 4. A derivative of your own
 #
 # Some functions have a derivative that is of no use. The sign is flat on both sides of its step: its derivative is 0,
-# and nothing in front of it would ever learn. Binary networks (Hubara and others 2016) go forward with the sign and
-# backward with a lie, the *straight-through estimator*: they let the gradient pass as if the function were the
-# identity, where the input is small,
+# and no layer before it would ever learn. Networks with weights of -1 and 1 (Hubara and others 2016) go forward with
+# the sign and backward with a lie, the *straight-through estimator*: they let the gradient pass as if the function were
+# the identity, where the input is small,
 #
-# $$y = \operatorname{sign}(x) \qquad \bar x = \bar y \cdot [\,|x| \le 1\,]$$
+# $$y = \operatorname{sign}(x) \qquad \bar x = \begin{cases} \bar y & |x| \le 1 \\ 0 & |x| > 1 \end{cases}$$
 #
-# `tt.Function` is how one tells. `forward` computes without recording and keeps what the derivative needs by
-# `self.save_for_backward(…)`; `backward` finds it in `self.saved_tensors`. A class is called through an instance:
-# `StraightThrough()(x)`.
+# A class derived from `tt.Function` is how autograd is told. Its `forward` computes without recording, and keeps what
+# the derivative needs by `self.save_for_backward(…)`; its `backward` takes $\bar y$, finds what was kept in
+# `self.saved_tensors`, and returns $\bar x$. It is called through an instance: `StraightThrough()(x)`.
 #
-# **Exercise 3.** Write the class.
+# **Exercise 3.** Write the two methods. `x.sign()` is the package's operation.
 
 
 # %% exercise="straight_through"
-# Hint: `tt.where(abs(x) <= 1, …, …)`. saved_tensors is a tuple, also of one.
+# Hint: keep x, and choose by `tt.where`. `saved_tensors` is a tuple, also where one tensor was kept.
 class StraightThrough(tt.Function):
     """sign(x), with the derivative of the identity where |x| <= 1, and 0 elsewhere."""
 
@@ -214,9 +218,10 @@ class StraightThrough(tt.Function):
 # %% test="straight_through"
 x = Tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], requires_grad=True)
 y = StraightThrough()(x)
-assert y.tolist() == [-1, -1, -1, 0, 1, 1, 1], "forward is the sign"
+assert y.tolist() == [-1, -1, -1, 0, 1, 1, 1], f"forward of {x.tolist()} is the sign, got {y.tolist()}"
 y.backward(Tensor([1.0, 2, 3, 4, 5, 6, 7]))
-assert x.grad.tolist() == [0, 2, 3, 4, 5, 6, 0], "backward passes the gradient where |x| <= 1, and scales nothing"
+found = x.grad.tolist()
+assert found == [0, 2, 3, 4, 5, 6, 0], f"of 1, 2, … 7 only those where |x| <= 1 pass, as they are; got {found}"
 
 
 def both(x: Tensor) -> Tensor:
@@ -224,8 +229,10 @@ def both(x: Tensor) -> Tensor:
 
 
 points = Tensor([-2.0, -0.5, 0.25, 4.0])
-assert tt.compile(both)(points).tolist() == both(points).tolist() == [-1.0, -1.5, 1.25, 1.0], "also inside of a product"
-print("straight_through: a useful lie, eager and compiled")
+for name, function in (("as it stands", both), ("compiled", tt.compile(both))):
+    found = function(points).tolist()
+    assert found == [-1.0, -1.5, 1.25, 1.0], f"the derivative of sign(x) x, {name}, is -1, -1.5, 1.25, 1; got {found}"
+print("straight_through: right, as it stands and compiled")
 
 # %% [markdown]
 # ## 5. Memory for time
@@ -234,18 +241,19 @@ print("straight_through: a useful lie, eager and compiled")
 # backward reaches it: memory grows with depth. A *checkpoint* keeps only the input of a piece of the network and
 # throws the rest away. When backward arrives, it computes the piece again, this time with a tape, and reads that.
 #
-# With pieces of $k$ layers out of $n$, at any time there are $n / k$ inputs of pieces and one tape of $k$ layers. The
-# sum is least at $k = \sqrt n$. The price is one more forward pass.
+# With pieces of $k$ layers out of $n$, at any time there are $n / k$ inputs of pieces and one tape of $k$ layers. If
+# an input takes as much as the tape of a layer, the sum is least at $k = \sqrt n$. The price is one more forward pass.
 #
 # It is a function with a derivative of its own. `tt.Function` runs `forward` without recording, which is just what is
-# wanted; in `backward`, recording has to be switched on: `with tt.enable_grad():`. There, calling `backward` on the
-# result of the second run also leaves the gradients of the parameters where they belong.
+# wanted; in `backward`, recording has to be switched on: `with tt.enable_grad():`. There the piece is computed again,
+# from a copy of its input that is a leaf, and `backward(grad_output)` of the result leaves the cotangent of the input
+# in the leaf's `grad`. It also leaves the gradients of the parameters in theirs, where they belong.
 #
 # **Exercise 4.** Write the two methods.
 
 
 # %% exercise="checkpointed"
-# Hint: in backward, make a leaf of the saved input, `x.detach().requires_grad_()`; its `grad` is what to return.
+# Hint: `x.detach().requires_grad_()` makes a leaf of a tensor.
 class Checkpointed(tt.Function):
     """A function of one tensor of which only the input is kept; called as Checkpointed(function)(x)."""
 
@@ -300,11 +308,11 @@ def training(checkpoints: bool) -> list[np.ndarray]:
 for own, expected in zip(training(True), training(False), strict=True):
     assert np.allclose(own, expected, atol=1e-5), "the gradients differ from those without checkpoints"
 whole, pieces = peak_bytes(lambda: training(False)), peak_bytes(lambda: training(True))
-assert pieces < 0.7 * whole, f"it should need much less memory: {pieces:,} bytes instead of {whole:,}"
+assert pieces < 0.7 * whole, f"{pieces:,} bytes instead of {whole:,}: does forward keep more than its input?"
 print(f"checkpointed: the same gradients with {pieces / whole:.0%} of the memory")
 
 # %% [markdown]
-# The package's `tt.checkpoint` is this, for any number of arguments, with random numbers drawn again as they were.
+# The package's `tt.checkpoint` is this, for any number of arguments, and dropout draws the same numbers again.
 #
 # ## 6. The tape as a graph
 #
@@ -324,13 +332,14 @@ print(compiled.traced_graph)
 compiled
 
 # %% [markdown]
-# Every line behind the loss is one call of a rule. You can read off what backward needs of the forward pass: the
-# result of `tanh`, and `x`.
+# `%6` is the loss, and the lines after it are what the rules made (`detach` makes the leaf, as above). The square uses
+# its operand twice: `%12` adds up the two contributions. You can read off what backward needs of the forward pass: the
+# result of `tanh`, `%3`, and `x`. In the picture, a stroke after a name (tanh′) marks what a rule made.
 #
 # ## 7. Systems analysis
 #
-# The tape by depth, your checkpoints by the size of the pieces, the price of recording, and your `pull_back` against
-# finite differences.
+# The tape by depth; your checkpoints by the size of the pieces; the price of recording, for each operation (op) of a
+# chain; and your `pull_back` against the central difference of module 02.
 
 
 # %%
@@ -351,9 +360,8 @@ autograd.analyze(checkpoint=checkpoint, gradient=gradient, quick=True).show()
 # ### Beside PyTorch
 #
 # PyTorch's tape is the same structure: `grad_fn` of a tensor is a node, and its `next_functions` are the operands.
-# Both accumulate into `.grad`, both free the tape after `backward()`, both have `Function`, `no_grad` and
-# `checkpoint` under these names. PyTorch's rules are mostly C++ kernels and not differentiated themselves unless
-# `create_graph=True`; here, too. JAX traces, as `tt.compile` does, and has no tape.
+# Both add to what is in `.grad`, both free the tape after `backward()`, both have `Function`, `no_grad` and
+# `checkpoint` under these names, and both record the backward pass itself only if asked, by `create_graph=True`.
 
 # %%
 try:
@@ -366,30 +374,33 @@ else:
     (ours * ours.tanh()).exp().sum().backward()
     (theirs * theirs.tanh()).exp().sum().backward()
     print(f"gradients differ by at most {abs(ours.grad.numpy() - theirs.grad.numpy()).max():.1e}")
-    print("our node:", (ours * 2).grad_fn, " theirs:", (theirs * 2).grad_fn)
+    print("our node:", (ours * 2).grad_fn, " theirs:", (theirs * 2).grad_fn.name())
 
 # %% [markdown]
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
 # In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the product, of the
-# sum and of tanh. Which of them do the derivatives read, and how could a compiler avoid keeping the others?
+# sum and of tanh. Which of them do the derivatives read, and how does a compiler that makes one kernel of the layer
+# avoid the others?
 
 # %% [markdown] question="q2" points=2
-# For 64 layers, compute the memory in units of one layer's tape for pieces of 1, 8 and 64, by n/k + k with a boundary
-# counted as a third of a layer's tape. Compare with the curve on the page `docs/analysis/05_autograd.md`. Where does
-# it differ, and why?
+# A layer's tape has three results, an input of a piece is one: count it as a third. Compute $\frac{n}{3k} + k$ for the
+# 9 layers of the second table, in pieces of 1, 3 and 9, divide by 9, and compare with the measured shares of memory.
+# Which $k$ would be best for 64 layers?
 
 # %% [markdown] question="q3" points=1
-# Why does a finite difference get worse when its step gets smaller, and why does autograd have no such trade-off?
+# Why does the error of a finite difference first fall and then grow as its step gets smaller, and why does autograd
+# have neither of the two errors?
 
 # %% [markdown]
 # ## Summary
 #
-# - Reverse mode is a tape, a topological order, and a loop that adds up cotangents. You wrote both of the latter, and
-#   the package's eager gradients now follow your order.
-# - A value that is used twice gets the sum of two cotangents. Most bugs of homemade autograd are here.
+# - Autograd is a tape, a topological order, and a loop that adds up cotangents. You wrote the last two, and once the
+#   module is complete, the package's gradients follow your order.
+# - A value that is used twice gets the sum of two cotangents.
 # - A derivative may be chosen: straight-through estimators and checkpoints are functions with rules of their own.
-# - The cost is memory by depth; $\sqrt n$ checkpoints bring it down for one more forward pass.
+# - The cost is memory that grows with depth; checkpoints at about every $\sqrt n$-th layer bring it down, for one more
+#   forward pass.
 #
-# Gradients are there. In module 06 something is done with them.
+# The gradients are there. In module 06 they change the weights.
