@@ -131,6 +131,18 @@ def test_sources_of_notebooks_are_there() -> None:
     assert [(line.file, line.line) for line in record.lines] == [(name, 2)] and "(x + x).sum()" in str(made.explain())
 
 
+def test_form_feeds_in_a_source_end_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "pages.py"
+    file.write_text('"""A\x0cB."""\n\x0c\ndef double(x):\n    return (x + x).sum()\n')
+    space: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+    made = tt.compile(space["double"])
+    made(tt.ones(3))
+    record = made.report(measure=False)
+    (cost,) = record.lines
+    assert record.files[cost.file][cost.line - 1] == "    return (x + x).sum()"
+
+
 # Passes.
 def test_differences_lead_from_the_first_graph_to_the_last(record: Record) -> None:
     count = len(record.first_graph)

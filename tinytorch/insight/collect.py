@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from tinytorch.insight.history import History, history
 from tinytorch.insight.kernels import kernels
@@ -18,6 +15,7 @@ from tinytorch.insight.record import KernelRecord, LineCost, Record
 from tinytorch.insight.subject import Subject
 from tinytorch.insight.timeline import MeasuredCall, measured_call
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.loc import source_lines
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.backend import Inspectable, Listings
 from tinytorch.runtime.roofline import Peaks
@@ -111,15 +109,4 @@ def _target(subject: Subject) -> dict[str, str | int]:
 def _files(graph: Graph) -> dict[str, tuple[str, ...]]:
     """The lines of each file that a node names, where it can be read."""
     paths = {node.loc.file for node in graph.nodes if node.loc is not None}
-    return {path: source for path in sorted(paths) if (source := _source(path)) is not None}
-
-
-def _source(path: str) -> tuple[str, ...] | None:
-    """The lines of a file, or of a notebook's cell, which Python keeps under a name; a name may also be a device."""
-    if not os.path.isfile(path):
-        kept = linecache.getlines(path) if path in linecache.cache else []
-        return tuple(line.rstrip("\n") for line in kept) or None
-    try:
-        return tuple(Path(path).read_text(errors="replace").splitlines())
-    except OSError:
-        return None
+    return {path: tuple(line.rstrip("\n") for line in lines) for path in sorted(paths) if (lines := source_lines(path))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable, Sequence
 
 from rich.table import Table
@@ -10,6 +9,7 @@ from rich.table import Table
 from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.text import WIDTH, add, more, place, shortened, table
+from tinytorch.ir.loc import Loc
 from tinytorch.ir.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
@@ -104,7 +104,7 @@ def lines_table(lines: Sequence[LineCost]) -> Table:
     total = sum(line.seconds or 0.0 for line in lines)
     for line in lines[:_LINES]:
         where = f"{place(line.file)}:{line.line}" if line.file else "(no line)"
-        text = shortened(linecache.getline(line.file, line.line).strip(), _SOURCE) if line.file else ""
+        text = shortened(Loc(line.file, line.line).source, _SOURCE) if line.file else ""
         cells = [count(line.flops), size(line.bytes), str(len(line.kernels))]
         if line.seconds is not None:
             cells += [duration(line.seconds), f"{line.seconds / total:.0%}" if total else ""]

@@ -46,9 +46,19 @@ class Loc:
 
     def describe(self) -> str:
         """`model.py:14: h = x @ self.w1`, with the source text where it can be read."""
-        readable = self.file in linecache.cache or os.path.isfile(self.file)  # a name in text may be a device
-        text = linecache.getline(self.file, self.line).strip() if readable else ""
-        return f"{self}: {text}" if text else str(self)
+        return f"{self}: {self.source}" if self.source else str(self)
+
+    @property
+    def source(self) -> str:
+        """The text of the line; "" where it cannot be read."""
+        lines = source_lines(self.file)
+        return lines[self.line - 1].strip() if 0 < self.line <= len(lines) else ""
+
+
+def source_lines(path: str) -> list[str]:
+    """The lines of a file, or of a notebook's cell, which Python keeps under a name; none where it cannot be read."""
+    readable = path in linecache.cache or os.path.isfile(path)  # a name in text may be a device
+    return linecache.getlines(path) if readable else []
 
 
 @functools.lru_cache(maxsize=4096)  # equal ones are one object, as the nodes of a line are many
