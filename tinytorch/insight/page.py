@@ -99,7 +99,7 @@ def page_of(kind: str, data: Mapping[str, Any]) -> str:
     """The page as text: `kind` is a key of `SCRIPTS`."""
     parts = {
         "title": html.escape(str(data.get("title") or "TinyTorch")),
-        "style": "\n".join([_phase_colors(), *map(_read, STYLES)]),
+        "style": "\n".join([*map(_read, STYLES), _colors()]),
         "data": embedded(data),
         "script": "\n".join(_read(f"{name}.js") for name in SCRIPTS[kind]),
         "kind": kind,
@@ -139,9 +139,11 @@ def _is_list(data: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(data, list | tuple)
 
 
-def _phase_colors() -> str:
-    """The variables `--forward` and so on, with the colours that pictures of graphs have too."""
+def _colors() -> str:
+    """Variables of colours: those of phases, which pictures of graphs have too, and on dark ground also all others of
+    `page.css`. That is where the system is dark, or where the reader chose it."""
     light, dark = (" ".join(f"--{name}: {both[i]};" for name, both in PHASE_COLORS.items()) for i in (0, 1))
+    dark += _read("dark.css")
     system = f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
     return f':root {{ {light} }}\n{system}\n:root[data-theme="dark"] {{ {dark} }}'
 
