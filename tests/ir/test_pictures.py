@@ -58,6 +58,15 @@ def chain(count: int, module: str = "", wide: bool = False) -> Graph:
     return builder.build([made[-1].value])
 
 
+def test_a_drawing_has_no_characters_that_xml_cannot_hold_and_room_for_its_name() -> None:
+    builder = Builder("n" * 200)
+    x, counter = (Expr(builder, builder.input(TensorType(f32, (2,)), name)) for name in ("x", ""))
+    builder.loc = Loc("model\x1b\x0c\udcff.py", 1, "Model.\0part")
+    svg = draw(builder.build([x.tanh().value, (counter + 1.0).value], [(1, 1)]))
+    assert "part" in tips(svg) and "\ufffd" in svg and "renews state: f32[2]" in texts(svg)
+    assert float(ET.fromstring(svg).attrib["width"]) > text_width("n" * 200, 15)
+
+
 def test_ops_are_boxes_with_literals_state_and_costs() -> None:
     svg = draw(step())
     shown = texts(svg)

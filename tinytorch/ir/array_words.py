@@ -20,10 +20,10 @@ def described(array: Array, place: Place | None = None) -> str:
         return f"{text} of {number(array.item())}" if array.size else text
     if array.dtype == np.bool_:
         return f"{text}, {np.count_nonzero(array)} True"
-    values = array.astype(np.float64)
+    values = array.astype(np.float64) if array.dtype.kind not in "iu" else array
     finite, infinite, nans = values[np.isfinite(values)], np.isinf(values).sum(), np.isnan(values).sum()
     if finite.size:
-        text += f" from {number(finite.min())} to {number(finite.max())}"
+        text += f" from {number(finite.min().item())} to {number(finite.max().item())}"
     text += "".join(f", {count} {kind}" for count, kind in ((infinite, "infinite"), (nans, "NaN")) if count)
     if place is None or not is_place(array, place):
         return text

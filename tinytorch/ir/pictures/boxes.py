@@ -138,7 +138,7 @@ class _Boxes:
         for i, value in enumerate(graph.inputs):
             name = names[value][1:]
             if i in renewed or i >= count:
-                self.named[value] = name if value.name else ""
+                self.named[value] = name if value.name else "state" if i in renewed else ""
             else:
                 self.sources[value] = self._add(Box(name, "input", types=(str(value.type),)))
 
@@ -210,7 +210,6 @@ class _Boxes:
 
 
 def _types(found: Iterable[TensorType]) -> tuple[str, ...]:
-
     return tuple(dict.fromkeys(map(str, found)))
 
 

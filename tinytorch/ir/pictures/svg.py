@@ -17,9 +17,10 @@ from tinytorch.ir.units import duration
 
 Paint = Literal["phase", "time"]
 
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that it cannot hold
 _MARGIN = 20.0
 _PAD = 11.0  # inside of boxes
-_TITLE, _SMALL = 12.0, 10.5  # sizes of text
+_NAME, _TITLE, _SMALL = 15.0, 12.0, 10.5  # sizes of text
 _MOST_TAGS = 5
 _BEHIND = 4.0  # how far the second of several like boxes stands out
 _PAGE, _SMALLEST = 980.0, 0.65  # width of a notebook's page; scale below which text cannot be read
@@ -133,7 +134,7 @@ class _Writer:
             "</g>",
             "</svg>",
         ]
-        return "\n".join(parts) + "\n"
+        return _NO_XML.sub("\ufffd", "\n".join(parts) + "\n")
 
     # What stands above.
     def summary(self) -> str:
@@ -152,7 +153,8 @@ class _Writer:
             parts.append(f'<text class="small" x="{_MARGIN}" y="{_MARGIN + 32 + 15 * i}">{escape(line)}</text>')
         y = _MARGIN + 32 + 15 * len(lines)
         legend, wide = self.legend(picture, y)
-        return y + 14, [*parts, *legend], max(wide, *(text_width(line, _SMALL) for line in lines))
+        name = 1.16 * text_width(self.head.name, _NAME)  # bold
+        return y + 14, [*parts, *legend], max(wide, name, *(text_width(line, _SMALL) for line in lines))
 
     def legend(self, picture: Picture, y: float) -> tuple[list[str], float]:
         parts: list[str] = []
