@@ -19,6 +19,14 @@ def test_floats_have_six_digits_and_what_is_not_finite_is_counted() -> None:
     assert described(np.full(2, np.nan)) == "f64[2], 2 NaN"
 
 
+def test_large_arrays_are_read_in_parts() -> None:
+    array = np.zeros((3, 100_000), np.float32)
+    array[2, -1], array[0, 0], array[1, 5] = 7, np.inf, np.nan
+    array[2, -2] = -1
+    assert described(array) == described(np.asfortranarray(array)) == "f32[3,100000] from -1 to 7, 1 infinite, 1 NaN"
+    assert described(array[:, ::-7]) == "f32[3,14286] from 0 to 7"
+
+
 def test_one_element_none_and_truths() -> None:
     assert described(np.array([7])) == "i64[1] of 7"
     assert described(np.zeros((0, 3), np.float32)) == "f32[0,3]"

@@ -27,7 +27,8 @@ def write_trace(subject: Subject, path: str | PathLike[str]) -> None:
     """Measure a call of a subject and write it. CompileError where that gives no times."""
     found = ran(subject, measure=True)
     if not found.call.chunks:
-        raise CompileError(f"{subject.name}: there is no time to trace: {found.call.how}", user_loc())
+        why = found.call.how if found.call.seconds is None else "no kernel runs in a call"
+        raise CompileError(f"{subject.name}: there is no time to trace: {why}", user_loc())
     events = trace_events(subject.name, found.kernels, found.call.chunks, subject.memory)
     content = {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"how": found.call.how}}
     write_text(path, json.dumps(content, separators=(",", ":")))

@@ -9,6 +9,7 @@ import numpy as np
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import TensorType, dtype_of
 
+_PART = 1 << 16  # elements that are looked at together
 Place = tuple[int, ...]  # of an element
 
 
@@ -20,14 +21,24 @@ def described(array: Array, place: Place | None = None) -> str:
         return f"{text} of {number(array.item())}" if array.size else text
     if array.dtype == np.bool_:
         return f"{text}, {np.count_nonzero(array)} True"
-    values = array.astype(np.float64) if array.dtype.kind not in "iu" else array
-    finite, infinite, nans = values[np.isfinite(values)], np.isinf(values).sum(), np.isnan(values).sum()
-    if finite.size:
-        text += f" from {number(finite.min().item())} to {number(finite.max().item())}"
-    text += "".join(f", {count} {kind}" for count, kind in ((infinite, "infinite"), (nans, "NaN")) if count)
+    text += _contents(array)
     if place is None or not is_place(array, place):
         return text
     return f"{text}, {number(array[place].item())} at {list(place)}"
+
+
+def _contents(array: Array) -> str:
+    """` from -2.1 to 3, 4 infinite`, of a part after the other, so that a large array needs no memory."""
+    ends: list[float] = []
+    infinite = nans = 0
+    for part in np.nditer(array, ["external_loop", "buffered"], buffersize=_PART):
+        values = np.asarray(part) if array.dtype.kind in "iu" else np.asarray(part).astype(np.float64)
+        finite = values[np.isfinite(values)]
+        ends += [finite.min().item(), finite.max().item()] if finite.size else []
+        infinite += int(np.isinf(values).sum())
+        nans += int(np.isnan(values).sum())
+    text = f" from {number(min(ends))} to {number(max(ends))}" if ends else ""
+    return text + "".join(f", {count} {kind}" for count, kind in ((infinite, "infinite"), (nans, "NaN")) if count)
 
 
 def is_place(array: Array, place: Place) -> bool:
