@@ -55,10 +55,11 @@ def _parsed(exercise: Exercise, source: str) -> ast.Module:
 
 
 def _same_form(exercise: Exercise, written: Definition, real: Definition) -> None:
-    """A class stays one, with its bases and methods; each takes what the framework will give it."""
+    """A class stays one, with its bases and methods; each takes what the framework will give it. Decorators stay."""
     if isinstance(written, ast.ClassDef) != isinstance(real, ast.ClassDef):
         kind = "class" if isinstance(real, ast.ClassDef) else "function"
         raise CourseError(f"exercise {exercise.id!r}: {exercise.name} must be a {kind}")
+    _same_decorators(exercise, exercise.name, written, real)
     if isinstance(written, ast.ClassDef) and isinstance(real, ast.ClassDef):
         ours, theirs = ([ast.unparse(b) for b in node.bases] for node in (written, real))
         if ours != theirs:
@@ -70,9 +71,18 @@ def _same_form(exercise: Exercise, written: Definition, real: Definition) -> Non
         for method in (n for n in real.body if isinstance(n, Function)):
             if method.name not in found:
                 raise CourseError(f"exercise {exercise.id!r}: {exercise.name} has no {method.name} any more")
-            _same_signature(exercise, f"{exercise.name}.{method.name}", found[method.name], method)
+            name, own = f"{exercise.name}.{method.name}", found[method.name]
+            _same_decorators(exercise, name, own, method)
+            _same_signature(exercise, name, own, method)
     elif isinstance(written, Function) and isinstance(real, Function):
         _same_signature(exercise, exercise.name, written, real)
+
+
+def _same_decorators(exercise: Exercise, name: str, written: Definition, real: Definition) -> None:
+    ours, theirs = ([ast.unparse(d) for d in node.decorator_list] for node in (written, real))
+    for lost in theirs:
+        if lost not in ours:
+            raise CourseError(f"exercise {exercise.id!r}, line {written.lineno}: {name} must keep its line @{lost}")
 
 
 def _same_signature(exercise: Exercise, name: str, written: Function, real: Function) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 
 from tests.course.learner import solutions, stripped, tito, with_code, write
-from tito.checks import open_notebook, read_notebook
+from tito.checks import check, open_notebook, read_notebook
 from tito.errors import CourseError
 from tito.exporting import export
 from tito.lesson import restore
@@ -76,6 +77,19 @@ def test_what_cells_print_is_no_result(work: Workspace) -> None:
     with_relu(work, RELU.replace("x.relu()", "x * 2") + junk)
     said = tito(work.folder, "module", "test", "02")
     assert said.status == 1 and "0 of 3  relu" in said.text and "ReLU keeps what is above 0" in said.text
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "line"),
+    [("tokenization", "CharTokenizer", "@classmethod"), ("training", "CosineSchedule", "@dataclass(frozen=True)")],
+)
+def test_decorators_stay(module: str, name: str, line: str) -> None:
+    found = manifest().module(module)
+    (exercise,) = (each for each in found.exported if each.name == name)
+    code = solutions(found)[exercise.id]
+    check(exercise, code)
+    with pytest.raises(CourseError, match=f"{name}.* must keep its line {re.escape(line)}"):
+        check(exercise, re.sub(rf"^ *{re.escape(line)}\n", "", code, flags=re.MULTILINE))
 
 
 def test_work_is_never_overwritten(work: Workspace) -> None:
