@@ -8,12 +8,12 @@ import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-if "TT_OVERLAY" in _os.environ:
+if _os.environ.get("TT_OVERLAY"):
     from pathlib import Path as _Path
 
     from tinytorch.overlay import install as _install
 
-    _install(_Path(_os.environ["TT_OVERLAY"]).absolute())
+    _install(_Path(_os.path.abspath(_os.environ["TT_OVERLAY"])))
 
 from tinytorch import protocols as protocols
 from tinytorch.compile import compile, verify

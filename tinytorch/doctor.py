@@ -43,8 +43,8 @@ def findings(console: Console) -> bool:
     cached, cache_works = _cache()
     table.add_row("disk cache", cached)
     table.add_row("data", _data())
-    if "TT_OVERLAY" in os.environ:
-        table.add_row("overlay", _overlay(Path(os.environ["TT_OVERLAY"])))
+    if overlay := os.environ.get("TT_OVERLAY"):
+        table.add_row("overlay", _overlay(Path(overlay)))
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     table.add_row("packages", _versions(_PACKAGES))
     table.add_row("peers", _versions(_PEERS) or "none installed")

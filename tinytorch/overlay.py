@@ -45,7 +45,7 @@ def read(folder: Path) -> list[Piece]:
         text = file.read_text(encoding="utf-8")
         marks = list(_MARK.finditer(text))
         ends = [mark.start() for mark in marks[1:]] + [len(text)]
-        for mark, end in zip(marks, ends, strict=True):
+        for mark, end in zip(marks, ends, strict=False):  # a file without definitions has an end all the same
             line = text.count("\n", 0, mark.end()) + 2
             pieces.append(Piece(mark[1], mark[2], text[mark.end() + 1 : end], file, line))
     return pieces

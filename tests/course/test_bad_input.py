@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from tests.course.learner import solutions, stripped, tito, with_code, write
+from tinytorch.overlay import read
 from tito.checks import check, open_notebook, read_notebook
 from tito.errors import CourseError
 from tito.exporting import export
@@ -176,12 +177,20 @@ def test_an_overlay_shows_in_tracebacks_and_in_doctor_and_is_off_unless_asked_fo
         return done.stdout + done.stderr
 
     mine = str(everything.overlay / "02_activations.py")
-    learned = run(TT_OVERLAY=str(everything.overlay))
+    learned = run(TT_OVERLAY=str(everything.overlay / ".." / everything.overlay.name))
     line = next(i for i, text in enumerate(Path(mine).read_text().splitlines(), 1) if "x.gelu(" in text)
     assert learned.startswith(mine) and f'"{mine}", line {line}, in function' in learned
     assert mine not in run() and "activations.py" in run()
     assert "there is no folder" in run(TT_OVERLAY=str(everything.overlay / "none"))
+    assert run(TT_OVERLAY="") == run()
     assert "02_activations: Sigmoid, ReLU, GELU" in tito(everything.folder, "doctor").text
+
+
+def test_a_file_of_an_overlay_may_hold_no_definition(tmp_path: Path) -> None:
+    Path(tmp_path, "a.py").write_text("x = 1\n")
+    Path(tmp_path, "b.py").write_text("y = 2\n# definition: some/file.py:f\ndef f(): pass\n")
+    (piece,) = read(tmp_path)
+    assert (piece.target, piece.path, piece.line) == ("some/file.py", "f", 3)
 
 
 def test_a_wrong_definition_fails_the_checkpoint(work: Workspace) -> None:
