@@ -13,7 +13,7 @@ from tinytorch.runtime.llvm.lower import Generator
 from tinytorch.runtime.llvm.pycall.spec import aligned_empty
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.target import Target
-from tinytorch.runtime.llvm.timer import _threads
+from tinytorch.runtime.llvm.timer import _read_together, _threads
 from tinytorch.runtime.measure import filled, made_up
 
 TARGETS = [Target.host(), *([Target.named("sse2")] if Target.host().is_x86 else [])]
@@ -55,6 +55,19 @@ def test_frames_of_one_stack_are_one_thread() -> None:
     assert _threads(frames, stacks[0]) == [0, 1, 1, 2, 0]
     assert _threads(frames, stacks[1]) == [1, 0, 0, 2, 1]
     assert _threads(frames[:0], stacks[1]) == []
+
+
+def test_the_counter_is_read_where_nothing_comes_between() -> None:
+    now = 0.0
+
+    def passes(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return now
+
+    waits = iter([1.0, 4.0, 1.0, 0.25, 1.0, 2.0, 1.0, 9.0, 1.0, 1.0])  # in front of and within each of five readings
+    ticks, seconds = _read_together(lambda: int(1000 * now), lambda: passes(next(waits)))
+    assert (ticks, seconds) == (6000, 6.125)
 
 
 def test_a_kernel_has_the_functions_that_it_calls_in_text_and_assembly() -> None:
