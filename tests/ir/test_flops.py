@@ -156,11 +156,11 @@ PADDED = {**PLACED, "high": (0, 0)}
 POOLED = {"window": (2, 2), "stride": (2, 2), "low": (0, 0), "dilation": (1, 1)}
 # Images [1,4,6,3] and results [1,4,5,5] in 2 × 3 tiles of 2 × 2: 16 products of channels by columns. A transform takes
 # the columns of a matrix, then the rows of what that gives, n in all. Of each, with a, b, c and d in it, it makes
-# a - c, b + c, c - b, b - d of images; a + b + c, b - c - d of sums; a, a + b, a - b, -b of gradients; of weights
+# a - c, b + c, c - b, d - b of images; a + b + c, b - c + d of sums; a, a + b, a - b, b of gradients; of weights
 # a, h + b / 2, h - b / 2, c with h = (a + c) / 2; of their sums a + h, (b - c) / 2, h + d with h = (b + c) / 2.
 SAME = {"stride": (1, 1), "low": (1, 1), "dilation": (1, 1), "groups": 1}
 TILES, IN_TILE = 2 * 3, 2 * 16 * 3 * 5
-OF_IMAGE, OF_SUMS, OF_GRADIENTS = 4 * (4 + 4), 4 * (4 + 2), 3 * (2 + 4)
+OF_IMAGE, OF_SUMS, OF_GRADIENTS = 4 * (4 + 4), 4 * (4 + 2), 2 * (2 + 4)
 OF_WEIGHTS, OF_WEIGHT_SUMS = 5 * (3 + 4), 6 * (4 + 3)
 # Of tiles of 4 × 4, by multiply-adds (two each): images take even and odd parts for both points, four, then one for
 # each of four results, and two for each of the others; sums, and those of weights, share what two pairs are together

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import permute
-from tinytorch.ir.ops.winograd import SIDES, conv2d_winograd, products_of, winograd_weight_grad, winograd_weights
+from tinytorch.ir.ops.winograd import SIDES, Tiles, conv2d_winograd, taps_of, winograd_weight_grad, winograd_weights
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.ir.types import TensorType
 
 
 def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
-    """Make convolutions with 3 × 3 windows take their transformed weights where that saves time on a target, for tiles
-    of the side that saves most.
+    """Make convolutions whose windows have two or three places for each step of the stride take their transformed
+    weights where that saves time on a target, for tiles of the side that saves most.
 
         %y = conv2d(%x, %w)    -->    %1 = winograd_weights(%w) {side=4, panel=64}
                                       %y = conv2d_winograd(%x, %w, %1)
@@ -26,76 +27,79 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
     """
 
     @local(conv2d)
-    def three_by_three(rewriter: Rewriter, node: Node) -> Term | None:
+    def by_tiles(rewriter: Rewriter, node: Node) -> Term | None:
         """conv2d(x, w) == conv2d_winograd(x, w, winograd_weights(w))"""
         x, w = map(rewriter.term, node.inputs)
         frozen = rewriter.producer(w.value, constant) is not None
-        side = None if rewriter.producer(x.value, permute) else _best_side(node, frozen, costs)
-        if side is None:
+        tiles = None if rewriter.producer(x.value, permute) else _best_tiles(node, frozen, costs)
+        if tiles is None:
             return None
-        attrs = {"side": side, "panel": costs.panel(x.dtype, w.shape[3])}
+        attrs = {"side": tiles.side, "panel": costs.panel(x.dtype, w.shape[3])}
+        if tiles.phases > 1:
+            attrs["stride"] = tiles.stride
         return x.apply_op(conv2d_winograd, [x, w, w.apply_op(winograd_weights, [w], attrs)], node.attrs)
 
     @local(conv2d_weight_grad)
-    def weights_of_three_by_three(rewriter: Rewriter, node: Node) -> Term | None:
+    def weights_by_tiles(rewriter: Rewriter, node: Node) -> Term | None:
         """conv2d_weight_grad(x, g) == winograd_weight_grad(x, g)"""
         x, g = map(rewriter.term, node.inputs)
         moved = any(rewriter.producer(term.value, permute) for term in (x, g))
-        side = None if moved or node.attrs["window"] != (3, 3) else _best_side_of_gradient(node, costs)
-        return None if side is None else x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": side})
+        tiles = None if moved else _best_tiles_of_gradient(node, costs)
+        return None if tiles is None else x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": tiles.side})
 
-    return rewrite(graph, table([three_by_three, weights_of_three_by_three]))
+    return rewrite(graph, table([by_tiles, weights_by_tiles]))
 
 
-def _best_side(node: Node, frozen: bool, costs: Costs) -> int | None:
-    """The side of the tiles that take the least time, if there is something to gain: many channels on both sides, tiles
-    that are mostly full, and enough of them for the weights, unless these are frozen and so transformed once."""
-    attrs, (x, w), out = node.attrs, (v.type for v in node.inputs), node.output.type
-    if w.shape[:2] != (3, 3) or not _is_plain(attrs, x):
-        return None
+def _best_tiles(node: Node, frozen: bool, costs: Costs) -> Tiles | None:
+    """The tiles that take the least time, if there is something to gain: many channels on both sides, tiles that are
+    mostly full, and enough of them for the weights, unless these are frozen and so transformed once."""
+    (x, w), (batch, *outputs, columns) = (v.type for v in node.inputs), node.output.type.shape
     lanes = costs.lanes(x.dtype)
-    batch, height, width, columns = out.shape
     if 2 * columns <= lanes:  # sums along the input channels waste no lanes
         return None
     vectors, depth = -(-columns // lanes), -(-x.shape[3] // lanes)
-    each = x.shape[3] * vectors  # multiply-adds of vectors in a product of matrices, for a row
+    each = x.shape[3] * vectors  # multiply-adds of vectors for a row and a place
 
-    def time(side: int) -> float:
-        products, tiles = products_of(side), batch * -(-height // side) * -(-width // side)
-        transforms = costs.winograd_transform[side] * (depth + vectors)
+    def time(tiles: Tiles) -> float:
+        products = tiles.products * tiles.phases
+        transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
         weights = (0 if frozen else costs.winograd_weights * products) + costs.read * products
-        return tiles * (1.1 * products * each + transforms) + weights * each
+        return batch * tiles.count(outputs) * (1.1 * products * each + transforms) + weights * each
 
-    defined = (batch * height * width + costs.read) * 9 * each
-    best = min(SIDES, key=time)
-    return best if time(best) < costs.winograd_gain * defined else None
-
-
-def _is_plain(attrs: Attrs, x: TensorType) -> bool:
-    """Halves would round the transforms."""
-    plain = attrs["stride"] == attrs["dilation"] == (1, 1) and attrs["groups"] == 1
-    return plain and x.dtype.is_float and x.dtype.bits >= 32 and 0 not in x.shape
+    defined = (batch * outputs[0] * outputs[1] + costs.read) * w.shape[0] * w.shape[1] * each
+    return _fastest(_possible(node, w.shape[:2], x), time, defined, costs)
 
 
-def _best_side_of_gradient(node: Node, costs: Costs) -> int | None:
+def _best_tiles_of_gradient(node: Node, costs: Costs) -> Tiles | None:
     """The same for the gradient of the weights. The kernel takes some channels and columns at a time, and transforms
     tiles for each of them; the sums it adds to are read and stored for each of its visits, and transformed at last."""
-    attrs, (x, g) = node.attrs, (v.type for v in node.inputs)
-    if not _is_plain(attrs, x) or 0 in g.shape:
-        return None
+    x, g = (v.type for v in node.inputs)
     lanes = costs.lanes(x.dtype)
-    (batch, height, width, columns), channels = g.shape, x.shape[3]
-    if columns < lanes or channels < lanes:
+    (batch, *outputs, columns), channels = g.shape, x.shape[3]
+    if columns < lanes or channels < lanes or 0 in g.shape:
         return None
     vectors, depth = -(-columns // lanes), -(-channels // lanes)
     each = channels * vectors
 
-    def time(side: int) -> float:
-        products, tiles = products_of(side), batch * -(-height // side) * -(-width // side)
-        blocks = max(1, round(columns / 64)), max(1, round(channels / 64))
-        transforms = costs.winograd_transform[side] * (depth * blocks[0] + vectors * blocks[1])
-        return tiles * (1.2 * products * each + transforms) + 2 * costs.winograd_weights * products * each
+    def time(tiles: Tiles) -> float:
+        products = tiles.products * tiles.phases
+        blocks = max(1, round(columns / 64)), max(1, round(channels * tiles.phases / 64))
+        transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases * blocks[0] + vectors * blocks[1])
+        visits = batch * tiles.count(outputs) * (1.2 * products * each + transforms)
+        return visits + 2 * costs.winograd_weights * products * each
 
-    defined = 1.1 * batch * height * width * 9 * each
-    best = min(SIDES, key=time)
-    return best if time(best) < costs.winograd_gain * defined else None
+    (height, width), positions = node.attrs["window"], batch * outputs[0] * outputs[1]
+    return _fastest(_possible(node, (height, width), x), time, 1.1 * positions * height * width * each, costs)
+
+
+def _possible(node: Node, window: tuple[int, ...], x: TensorType) -> list[Tiles]:
+    """Halves would round the transforms."""
+    taps = taps_of(window, node.attrs)
+    if taps is None or not x.dtype.is_float or x.dtype.bits < 32 or 0 in x.shape:
+        return []
+    return [Tiles(side, taps, node.attrs["stride"]) for side in SIDES[taps]]
+
+
+def _fastest(possible: list[Tiles], time: Callable[[Tiles], float], defined: float, costs: Costs) -> Tiles | None:
+    best = min(possible, key=time, default=None)
+    return best if best is not None and time(best) < costs.winograd_gain * defined else None

@@ -116,7 +116,7 @@ def test_it_is_taken_for_the_vectors_of_the_target() -> None:
         assert not suits(f32, (8, 32, 32, 3), 32, costs=costs)
     assert not suits(f32, (8, 16, 16, 32), 8, costs=wide), "half a vector of columns: sums go along the channels"
     assert suits(f32, (8, 16, 16, 32), 8, costs=narrow), "which fill a vector of 32 bytes"
-    dear = replace(narrow, winograd_transform={2: 1000, 4: 4000})
+    dear = replace(narrow, winograd_transform={4: 1000, 6: 4000})
     assert not suits(f32, (8, 16, 16, 32), 64, costs=dear)
 
 

@@ -12,7 +12,13 @@ from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weight_grad, winograd_weights
+from tinytorch.ir.ops.winograd import (
+    conv2d_winograd,
+    tiles_of_gradient,
+    tiles_of_weights,
+    winograd_weight_grad,
+    winograd_weights,
+)
 from tinytorch.runtime.llvm.contract.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
 from tinytorch.runtime.llvm.contract.plan import TALLEST
@@ -40,7 +46,8 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     """Write the kernel of a convolution with what follows it in the body, or of the transform of its weights."""
     nodes = kernel.body.nodes
     if nodes[0].op is winograd_weights:
-        return emit_moves(module, name, kernel, lambda fn, a, r: write_winograd_weights(fn, a, only(r), target))
+        tiles = tiles_of_weights(nodes[0].inputs[0].type.shape, nodes[0].attrs)
+        return emit_moves(module, name, kernel, lambda fn, a, r: write_winograd_weights(fn, a, only(r), target, tiles))
     first = next(n for n in nodes if n.op in _CONTRACTIONS)
     a, b = (kernel.operands[kernel.body.inputs.index(v)] for v in first.inputs[:2])
     attrs = {key: first.attrs[key] for key in ("stride", "low", "dilation", "groups")}
@@ -62,7 +69,7 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
     if first.op is conv2d_winograd:
         code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
     elif first.op is winograd_weight_grad:
-        code = emit_winograd_gradient(*asked, first.attrs["side"], epilogue)
+        code = emit_winograd_gradient(*asked, tiles_of_gradient(first.attrs), epilogue)
     else:
         code = _WRITERS[first.op](*asked, epilogue)
     return replace(code, order=order)

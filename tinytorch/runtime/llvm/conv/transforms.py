@@ -1,5 +1,9 @@
 """The transforms of `ir.ops.winograd`, written for registers: Bᵀ of images, G of weights, Aᵀ of sums; for the gradients
-of weights A of gradients and Gᵀ of their sums."""
+of weights A of gradients and Gᵀ of their sums.
+
+A multiplies with the powers of the points: it evaluates a polynomial. G does the same and scales the values. Values at
+p and -p share what even and odd powers add up to, so that none of the matrices is multiplied with as a whole.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tinytorch.ir.ops.winograd import FAR, NEAR, G
+from numpy.polynomial.polynomial import polyfromroots
+
+from tinytorch.ir.ops.winograd import POINTS, Points, Tiles
 from tinytorch.runtime.llvm.text.builder import Register
 
 Line = Sequence[Register]
-_NEAR2, _FAR2 = NEAR**2, FAR**2
 
 
 def along_both(transform: Callable[[Line], Line], columns: Sequence[Callable[[], Line]]) -> list[list[Register]]:
@@ -27,91 +32,94 @@ def each(column: Callable[[int], Line], count: int) -> list[Callable[[], Line]]:
 
 @dataclass(frozen=True)
 class Transforms:
-    """Of a line of a square, for tiles with that side. `fused`: the target multiplies and adds in one instruction."""
+    """Of a line of a square. `fused`: the target multiplies and adds in one instruction."""
 
-    side: int
+    tiles: Tiles
     fused: bool
 
+    @property
+    def _points(self) -> Points:
+        return POINTS[self.tiles.points]
+
     def image(self, line: Line) -> Line:
-        """Bᵀ: coefficients of the product over all points but one of (x - point), without x for that of infinity."""
-        if self.side == 2:
-            a, b, c, d = line
-            return a - c, b + c, c - b, b - d
-        a, b, c, d, e, f = line
-        fma, product, both = self._fma, _NEAR2 * _FAR2, _NEAR2 + _FAR2
-        even, odd = fma(c, -_FAR2, e), fma(b, -_FAR2, d)
-        even2, odd2 = fma(c, -_NEAR2, e), fma(b, -_NEAR2, d)
-        return (
-            fma(a, product, fma(c, -both, e)),
-            fma(odd, NEAR, even),
-            fma(odd, -NEAR, even),
-            fma(odd2, FAR, even2),
-            fma(odd2, -FAR, even2),
-            fma(b, product, fma(d, -both, f)),
-        )
+        """Bᵀ: coefficients of the product over all finite points but one of (x - point); of all for infinity."""
+        points = self._points
+        first = _product([x for x in points.finite if x])
+        found = [self._sum(line, [c if first[0] > 0 else -c for c in first])]
+        for p in points.both:
+            others = _product([x for x in points.finite if abs(x) != p])
+            low, high = self._sum(line, others), self._sum(line[1:], others)
+            found += [self._add(low, p, high), self._add(low, -p, high)]
+        found += [self._sum(line, _product([x for x in points.finite if x != p])) for p in points.alone]
+        return [*found, self._sum(line, _product(points.finite))]
 
     def sums(self, line: Line) -> Line:
-        """Aᵀ: powers of the points."""
-        if self.side == 2:
-            a, b, c, d = line
-            return a + b + c, b - c - d
-        a, b, c, d, e, f = line
-        near, far, near_odd, far_odd = b + c, d + e, b - c, d - e
-        return (
-            a + near + far,
-            self._fma(near_odd, NEAR, far_odd * FAR),
-            self._fma(near, _NEAR2, far * _FAR2),
-            self._fma(near_odd, NEAR**3, self._fma(far_odd, FAR**3, f)),
-        )
+        """Aᵀ."""
+        return self._by_powers(line, [1.0] * len(self._points.finite), self.tiles.side)
 
     def weights(self, line: Line) -> Line:
         """G."""
-        a, b, c = line
-        if self.side == 2:
-            sides, middle = (a + c) * 0.5, b * 0.5
-            return a, sides + middle, sides - middle, c
-        (whole, *_), (near0, near1, near2), _, (far0, far1, far2), *_ = G[4].tolist()
-        near, far = self._fma(c, near2, a * near0), self._fma(c, far2, a * far0)
-        return (
-            a * whole,
-            self._fma(b, near1, near),
-            self._fma(b, -near1, near),
-            self._fma(b, far1, far),
-            self._fma(b, -far1, far),
-            c,
-        )
+        return self._evaluated(line, self._points.scales)
 
     def gradients(self, line: Line) -> Line:
-        """A: a polynomial with these coefficients at the points."""
-        if self.side == 2:
-            a, b = line
-            return a, a + b, a - b, b * -1.0
-        a, b, c, d = line
-        near_even, far_even = self._fma(c, _NEAR2, a), self._fma(c, _FAR2, a)
-        near_odd, far_odd = self._fma(d, _NEAR2, b), self._fma(d, _FAR2, b)
-        return (
-            a,
-            self._fma(near_odd, NEAR, near_even),
-            self._fma(near_odd, -NEAR, near_even),
-            self._fma(far_odd, FAR, far_even),
-            self._fma(far_odd, -FAR, far_even),
-            d,
-        )
+        """A."""
+        return self._evaluated(line, [1.0] * len(self._points.finite))
 
     def weight_sums(self, line: Line) -> Line:
         """Gᵀ."""
-        if self.side == 2:
-            a, b, c, d = line
-            middle = (b + c) * 0.5
-            return a + middle, (b - c) * 0.5, middle + d
-        a, b, c, d, e, f = line
-        (whole, *_), (near0, near1, near2), _, (far0, far1, far2), *_ = G[4].tolist()
-        near, far, near_odd, far_odd = b + c, d + e, b - c, d - e
-        return (
-            self._fma(a, whole, self._fma(near, near0, far * far0)),
-            self._fma(near_odd, near1, far_odd * far1),
-            self._fma(near, near2, self._fma(far, far2, f)),
-        )
+        return self._by_powers(line, self._points.scales, self.tiles.taps)
 
-    def _fma(self, x: Register, factor: float, addend: Register) -> Register:
+    def _evaluated(self, line: Line, scales: Sequence[float]) -> Line:
+        """Values, scaled, of the polynomial with these coefficients; at infinity, the last of them."""
+        scale = dict(zip(self._points.finite, scales, strict=True))
+
+        def value(x: float) -> Register:
+            return self._sum(line, [scale[x] * x**k for k in range(len(line))])
+
+        found = [self._sum(line[:1], scales)]
+        for p in self._points.both:
+            if scale[p] != scale[-p]:
+                found += [value(p), value(-p)]
+                continue
+            powers = [p**k for k in range(len(line))]
+            even, odd = self._sum(line[::2], [scale[p] * x for x in powers[::2]]), self._sum(line[1::2], powers[::2])
+            found += [self._add(odd, scale[p] * p, even), self._add(odd, -scale[p] * p, even)]
+        return [*found, *map(value, self._points.alone), line[-1]]
+
+    def _by_powers(self, line: Line, scales: Sequence[float], count: int) -> Line:
+        """Sums of values, scaled, times so many powers of their points; that at infinity has the highest one alone."""
+        points = self._points
+        value = dict(zip(points.finite, line[:-1], strict=True))
+        scale = dict(zip(points.finite, scales, strict=True))
+        parts: list[tuple[Register, Register, float]] = []  # for even powers, for odd ones, and whose they are
+        for p in points.both:
+            if scale[p] == scale[-p]:
+                parts.append((value[p] + value[-p], value[p] - value[-p], p))
+            else:
+                parts += [(value[x], value[x], x) for x in (p, -p)]
+        parts += [(value[x], value[x], x) for x in points.alone]
+        found: list[Register] = []
+        for k in range(count):
+            terms = [(of[k % 2], scale[x] * x**k) for *of, x in parts]
+            terms += [(line[0], scales[0])] * (k == 0) + [(line[-1], 1.0)] * (k == count - 1)
+            found.append(self._sum([x for x, _ in terms], [factor for _, factor in terms]))
+        return found
+
+    def _sum(self, line: Line, factors: Sequence[float]) -> Register:
+        """Each times its factor, added up; from one on that is taken as it is, if there is one."""
+        terms = [(x, factor) for x, factor in zip(line, factors, strict=False) if factor]
+        start, *others = sorted(terms, key=lambda term: term[1] != 1)
+        total = start[0] if start[1] == 1 else start[0] * start[1]
+        for x, factor in others:
+            total = self._add(x, factor, total)
+        return total
+
+    def _add(self, x: Register, factor: float, addend: Register) -> Register:
+        if abs(factor) == 1:
+            return addend + x if factor == 1 else addend - x
         return x.fn.fma(x, x.fn.const(factor, x.type), addend) if self.fused else x * factor + addend
+
+
+def _product(roots: Sequence[float]) -> list[float]:
+    """The coefficients of the product of (x - root), the lowest first."""
+    return [float(c) for c in polyfromroots(roots)]

@@ -1,8 +1,9 @@
-"""Convolution with 3×3 windows in fewer multiplications: see `ir.ops.winograd`.
+"""Convolution in fewer multiplications: see `ir.ops.winograd`.
 
-Summed over the channels, the middle part of its formula is 16 or 36 products of matrices, whose rows are tiles of
-outputs. `emit_winograd` writes a function `void name(ptr frame, i64 chunk)`, whose frame is `contract.grid.Frame`, with
-the transformed weights as a further operand.
+Summed over the channels, the middle part of its formula is 16 to 36 products of matrices, whose rows are tiles of
+outputs and whose sums run over the phases of the channels. `emit_winograd` writes a function
+`void name(ptr frame, i64 chunk)`, whose frame is `contract.grid.Frame`, with the transformed weights as a further
+operand.
 
 The scratch of a thread holds the padded images of an item, one at a time, their transforms, and for a block of columns
 the transformed sums and the sums of an image. An infinity or a NaN would reach outputs that do not meet it, and sums
@@ -12,9 +13,9 @@ defined, before anything of it is stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tinytorch.ir.ops.winograd import products_of
+from tinytorch.ir.ops.winograd import tiles_of
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
@@ -24,7 +25,7 @@ from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
-from tinytorch.runtime.llvm.conv.winograd_plan import plan_winograd, whole_tiles
+from tinytorch.runtime.llvm.conv.winograd_plan import in_whole_tiles, plan_winograd, whole_tiles
 from tinytorch.runtime.llvm.conv.winograd_tiles import image_tiles, odd_lines
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -86,12 +87,14 @@ class _WinogradWriter:
         self.epilogue = epilogue
         self.lanes = target.lanes(conv.compute)
         self.size = conv.compute.size
-        self.plan = plan_winograd(conv, transformed.shape, epilogue.pooled or (1, 1), target)
-        self.side = self.plan.side
-        self.transforms = Transforms(self.side, target.has_fma)
-        # Outputs in whole tiles along both axes; what is too many is computed and dropped.
-        height, width = (whole_tiles(n, self.side) for n in conv.outputs)
-        self.tiled = replace(conv, outputs=(height, width))
+        attrs = {"stride": conv.stride, "dilation": conv.dilation, "groups": conv.groups}
+        tiles = tiles_of(conv.window, attrs, transformed.shape[0])
+        assert tiles is not None, "the types have been checked"
+        self.tiles, self.side, self.depth = tiles, tiles.side, tiles.phases * conv.channels
+        self.plan = plan_winograd(conv, tiles, transformed.shape[3], epilogue.pooled or (1, 1), target)
+        self.transforms = Transforms(tiles, target.has_fma)
+        # Outputs in whole tiles along both axes, of windows with all taps; what is too many is computed and dropped.
+        self.tiled = in_whole_tiles(conv, tiles)
         results = (out, *epilogue.outputs)
         seen = ((), ()) if epilogue.pooled else (results, epilogue.operands)
         self.grid = grid_of(conv.compute, 1, conv.columns, (conv.images.shape[0], *conv.outputs), *seen)
@@ -103,9 +106,9 @@ class _WinogradWriter:
         self.layout = image_layout(self.tiled, rows, plan.panel)
         self.pitch = plan.block * size
         # An odd number of cache lines between matrices: what is transformed together does not collide in the cache.
-        self.image_step = odd_lines(plan.tiles * conv.channels * size)
+        self.image_step = odd_lines(plan.tiles * self.depth * size)
         self.sums_step = odd_lines(plan.tiles * self.pitch)
-        products = products_of(self.side)
+        products = self.tiles.products
         self.images_at = aligned(self.layout.bytes(1))
         self.sums_at = self.images_at + products * self.image_step
         self.finished_at = self.sums_at + products * self.sums_step
@@ -140,7 +143,7 @@ class _WinogradWriter:
             return _Strip(image + n, row, rows, tiles_down)
 
         def transform(n: Register) -> None:
-            to = fn.at(self.scratch, n * (tiles * (conv.channels * self.size)) + self.images_at)
+            to = fn.at(self.scratch, n * (tiles * (self.depth * self.size)) + self.images_at)
             fn.call(self._image_function(), [self._read(strip(n)), to, tiles_down])
 
         def block(j: Register, width: int) -> None:
@@ -164,12 +167,12 @@ class _WinogradWriter:
     def _products(self, tiles: Register, column: Register, width: int) -> None:
         """Transformed images by transformed weights, `width` columns. The last rows may be computed twice."""
         fn, conv, size, plan = self.fn, self.conv, self.size, self.plan
-        tall, step, weight = plan.tile.rows, conv.channels * size, self.transformed.dtype.size
-        panel_step = conv.channels * plan.panel * weight
+        tall, step, weight = plan.tile.rows, self.depth * size, self.transformed.dtype.size
+        panel_step = self.depth * plan.panel * weight
         walk = Walk(
             tuple(i * step for i in range(tall)),
             tuple(i * self.pitch for i in range(tall)),
-            ((conv.channels, size, plan.panel * weight),),
+            ((self.depth, size, plan.panel * weight),),
         )
         images, weights = Source(conv.compute, size, 0), Source(self.transformed.dtype, weight, 0)
         none, first = fn.const(0), column // plan.panel
@@ -195,7 +198,7 @@ class _WinogradWriter:
 
             fn.loop(tiles, [], rows, step=tall)
 
-        fn.loop(products_of(self.side), [], product)
+        fn.loop(self.tiles.products, [], product)
 
     def _tile_function(self, rows: int, width: int, a: Source, b: Source, walk: Walk) -> Function:
         tile = Tile(rows, -(-width // self.lanes))
@@ -217,14 +220,18 @@ class _WinogradWriter:
         fn, conv, w, layout, panel = self.fn, self.conv, self.weights, self.layout, self.plan.panel
         row, place, channel = (s * w.dtype.size for s in w.strides[:3])
         loops = merged_loops(
-            [(3, layout.row, row), (3, layout.column, place), (conv.channels, layout.channel, channel)]
+            [
+                (conv.window[0], layout.row, row),
+                (conv.window[1], layout.column, place),
+                (conv.channels, layout.channel, channel),
+            ]
         )
         a, b = Source(layout.dtype, layout.column, 0), Source(w.dtype, w.dtype.size, 0)
         start, none = self._read(strip), fn.const(0)
 
         def line(y: Register) -> None:
             def one(x: Register) -> None:
-                at = fn.at(start, y * layout.row + x * layout.column)
+                at = fn.at(start, y * (conv.stride[0] * layout.row) + x * (conv.stride[1] * layout.column))
                 end = fn.at(to, (y * conv.outputs[1] + x) * self.pitch)
                 for j in range(0, width, panel):
                     function = self._tile_function(1, min(panel, width - j), a, b, Walk((0,), (0,), loops))
@@ -259,13 +266,13 @@ class _WinogradWriter:
 
     def _image_function(self) -> Function:
         step, across = self.image_step, self.plan.tiles_across
-        return image_tiles(self.module, self.tiled, self.layout, self.side, across, step, self.target)
+        return image_tiles(self.module, self.tiled, self.layout, self.tiles, across, step, self.target)
 
     def _sum_function(self, width: int) -> Function:
         """`(from, to, check, down)`: Aᵀ m A for so many rows of tiles, of which the last may hold too many rows of
         sums, and as many columns as there are; `check` holds NaN if a sum is not finite."""
         across, lanes, side, pitch, step = self.conv.outputs[1], self.lanes, self.side, self.pitch, self.sums_step
-        tiles_across = self.plan.tiles_across
+        tiles_across, points = self.plan.tiles_across, self.tiles.points
         kind = memory_type(self.conv.compute, lanes)
 
         def build(name: str) -> Function:
@@ -281,9 +288,9 @@ class _WinogradWriter:
                     at = fn.at(begin, j * self.size)
 
                     def column(k: int) -> Line:
-                        return [fn.load(at, kind, ((side + 2) * i + k) * step) for i in range(side + 2)]
+                        return [fn.load(at, kind, (points * i + k) * step) for i in range(points)]
 
-                    for y, line in enumerate(along_both(self.transforms.sums, each(column, side + 2))):
+                    for y, line in enumerate(along_both(self.transforms.sums, each(column, points))):
                         for x, value in enumerate(line[:stored]):
                             fn.store(value, end, j * self.size + (y * across + x) * pitch)
                             exists = value if mask is None else fn.select(mask, value, zero)
@@ -304,5 +311,5 @@ class _WinogradWriter:
             fn.ret()
             return fn
 
-        key = ("winograd sums", width, pitch, step, across, side, self.conv.compute, self.target)
+        key = ("winograd sums", width, pitch, step, across, self.tiles, self.conv.compute, self.target)
         return self.module.shared(key, build)

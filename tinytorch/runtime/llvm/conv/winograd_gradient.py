@@ -1,8 +1,9 @@
-"""The gradient of a convolution with respect to 3×3 weights in fewer multiplications: see `ir.ops.winograd`.
+"""The gradient of a convolution with respect to its weights in fewer multiplications: see `ir.ops.winograd`.
 
-Summed over tiles, the middle part of its formula is 16 or 36 products of matrices, images [channels, tiles] times
-gradients [tiles, columns], whose results are transformed once, behind the last tile. `emit_winograd_gradient` writes
-three functions `void name(ptr frame, i64 chunk)`, to be run one after the other, whose frame is `contract.grid.Frame`.
+Summed over tiles, the middle part of its formula is 16 to 36 products of matrices, images [phases of channels, tiles]
+times gradients [tiles, columns], whose results are transformed once, behind the last tile. `emit_winograd_gradient`
+writes three functions `void name(ptr frame, i64 chunk)`, to be run one after the other, whose frame is
+`contract.grid.Frame`.
 
 An item of the first is a run of tiles, for some columns. It takes some channels at a time, whose sums stay in L2 while
 it visits its tiles, a few at a time: their transforms lie in scratch. What an item finds is a part of the result, in
@@ -15,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
-from tinytorch.ir.ops.winograd import products_of
+from tinytorch.ir.ops.winograd import Tiles
+from tinytorch.ir.windows import Pair
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
@@ -26,7 +29,7 @@ from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
 from tinytorch.runtime.llvm.conv.weight import WeightGradWriter
-from tinytorch.runtime.llvm.conv.winograd_plan import whole_tiles
+from tinytorch.runtime.llvm.conv.winograd_plan import in_whole_tiles
 from tinytorch.runtime.llvm.conv.winograd_tiles import gradient_tiles, image_tiles, odd_lines
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
@@ -49,7 +52,7 @@ def emit_winograd_gradient(
     gradients: Buffer,
     out: Buffer,
     target: Target,
-    side: int,
+    tiles: Tiles,
     epilogue: Epilogue | None = None,
 ) -> KernelCode:
     """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`; operands as for
@@ -59,7 +62,7 @@ def emit_winograd_gradient(
     if 0 in out.shape:
         return KernelCode((), buffers)
     assert 0 not in gradients.shape, "there is something to add up"
-    writer = _GradientWriter(module, conv, gradients, out, target, side, ends)
+    writer = _GradientWriter(module, conv, gradients, out, target, tiles, ends)
     written = [module.function(name + suffix, [PTR, I64]) for suffix in ("", "_defined", "_total")]
     for fn, write in zip(written, (writer.write_sums, writer.write_defined, writer.write_total), strict=True):
         write(fn)
@@ -89,19 +92,20 @@ class _GradientWriter:
         gradients: Buffer,
         out: Buffer,
         target: Target,
-        side: int,
+        tiles: Tiles,
         epilogue: Epilogue,
     ) -> None:
         self.module = module
         self.conv = conv
         self.gradients = gradients
         self.target = target
-        self.side = side
+        self.kind = tiles
+        self.side = tiles.side
         self.epilogue = epilogue
         self.lanes = target.lanes(conv.compute)
         self.size = conv.compute.size
-        self.products = products_of(side)
-        self.transforms = Transforms(side, target.has_fma)
+        self.products = tiles.products
+        self.transforms = Transforms(tiles, target.has_fma)
         self.defined = WeightGradWriter(module, conv, gradients, out, target, epilogue, small=True)
         self._cut_work()
         self._lay_out_scratch()
@@ -112,11 +116,13 @@ class _GradientWriter:
         each = self.products * self.size
         sums, room = (int(self.target.l2_bytes * part / each) for part in (_SUMS_L2, _TILES_L2))  # elements of a matrix
         self.columns = _share_evenly(conv.columns, _COLUMNS, lanes)
-        self.channels = _share_evenly(conv.channels, max(lanes, min(_CHANNELS, sums // self.columns)), lanes)
-        self.tile = choose_tile(self.channels, self.columns, lanes, accumulators(conv.compute, self.target))
+        about = min(_CHANNELS, sums // self.columns) // self.kind.phases
+        self.channels = _share_evenly(conv.channels, max(lanes, about), lanes)
+        depth = self.kind.phases * self.channels
+        self.tile = choose_tile(depth, self.columns, lanes, accumulators(conv.compute, self.target))
         batch, (height, width) = conv.images.shape[0], conv.outputs
         self.across = -(-width // side)
-        wanted = max(_LEAST_TILES, room // (self.channels + self.columns))
+        wanted = max(_LEAST_TILES, room // (depth + self.columns))
         down = -(-height // side)
         self.down = _share_evenly(down, max(1, wanted // self.across), 1)
         self.rows = min(height, self.down * side)
@@ -134,8 +140,9 @@ class _GradientWriter:
         """Private: padded images, the transforms of both, sums. Shared: the parts, and for each item a vector that is
         NaN if a sum of it is not finite."""
         self.pitch = self.columns * self.size
-        self.sums_step = odd_lines(self.channels * self.pitch)
-        self.image_step = odd_lines(self.tiles * self.channels * self.size)
+        depth = self.kind.phases * self.channels
+        self.sums_step = odd_lines(depth * self.pitch)
+        self.image_step = odd_lines(self.tiles * depth * self.size)
         self.gradient_step = odd_lines(self.tiles * self.pitch)
         copies = max(self._layout(count).bytes(1) for count in self._counts())
         self.images_at = aligned(copies)
@@ -157,10 +164,9 @@ class _GradientWriter:
 
     def _tiled(self, channels: int) -> Convolution:
         """A convolution of so many channels, whose outputs are in whole tiles; what is too many meets no gradient."""
-        height, width = (whole_tiles(n, self.side) for n in self.conv.outputs)
         images = self.conv.images
         part = replace(images, shape=(*images.shape[:3], channels))
-        return replace(self.conv, images=part, outputs=(height, width))
+        return replace(in_whole_tiles(self.conv, self.kind), images=part)
 
     def _layout(self, channels: int) -> ImageLayout:
         return image_layout(self._tiled(channels), self.down * self.side, channels)
@@ -208,7 +214,7 @@ class _GradientWriter:
             images, rows = least(batch - image, self.images), least(height - row, self.rows)
             at = _Visit(image, images, row, rows, (rows + (self.side - 1)) // self.side)
             self._transform(at, column, width, channel, channels)
-            self._products(images * at.down * self.across, width, channels, number - begin)
+            self._products(images * at.down * self.across, width, self.kind.phases * channels, number - begin)
 
         def run(begin: Register) -> None:
             fn.loop(least(begin + _VISITS, last), [], lambda number: visit(number, begin), start=begin)
@@ -217,23 +223,24 @@ class _GradientWriter:
         fn.loop(last, [], run, start=first, step=_VISITS)
 
     def _transform(self, at: _Visit, column: Register, width: int, channel: Register, channels: int) -> None:
-        fn, side, g = self.fn, self.side, self.gradients
+        fn, kind, g = self.fn, self.kind, self.gradients
         conv, layout = self._tiled(channels), self._layout(channels)
-        images = image_tiles(self.module, conv, layout, side, self.across, self.image_step, self.target)
-        gradients = gradient_tiles(self.module, g, self.conv.compute, width, side, self.gradient_step, self.target)
+        images = image_tiles(self.module, conv, layout, kind, self.across, self.image_step, self.target)
+        gradients = gradient_tiles(self.module, g, self.conv.compute, width, kind, self.gradient_step, self.target)
         image, row, _, step = g.strides_bytes
 
         def one(n: Register) -> None:
             tile = n * (at.down * self.across)
-            part = Part(at.image + n, fn.const(1), channel, channels, at.row, at.down * side)
+            part = Part(at.image + n, fn.const(1), channel, channels, at.row, at.down * self.side)
             start = read_images(fn, conv, layout, part, self.x, self.scratch, self.target)
-            fn.call(images, [start, fn.at(self.scratch, tile * (channels * self.size) + self.images_at), at.down])
+            to = fn.at(self.scratch, tile * (kind.phases * channels * self.size) + self.images_at)
+            fn.call(images, [start, to, at.down])
             start = fn.at(self.g, (at.image + n) * image + at.row * row + column * step)
             fn.call(gradients, [start, fn.at(self.scratch, tile * (width * self.size) + self.gradients_at), at.rows])
 
         fn.loop(at.images, [], one)
 
-    def _products(self, tiles: Register, width: int, channels: int, accumulate: Register) -> None:
+    def _products(self, tiles: Register, width: int, depth: int, accumulate: Register) -> None:
         """Add the products of so many tiles to the sums, or begin with them."""
         fn, tall, panel = self.fn, self.tile.rows, self.tile.vectors * self.lanes
         step = fn.const(self.pitch)
@@ -247,26 +254,26 @@ class _GradientWriter:
                 at, to = fn.at(a, i * self.size), fn.at(c, i * self.pitch)
 
                 def columns(j: Register, wide: int) -> None:
-                    function = self._tile_function(count, wide, channels, width)
+                    function = self._tile_function(count, wide, depth, width)
                     fn.call(function, [at, fn.at(b, j * self.size), fn.at(to, j * self.size), step, tiles, accumulate])
 
                 fn.loop(width // panel * panel, [], lambda j: columns(j, panel), step=panel)
                 if width % panel:
                     columns(fn.const(width // panel * panel), width % panel)
 
-            fn.loop(channels // tall * tall, [], lambda i: rows(i, tall), step=tall)
-            if channels % tall:
-                rows(fn.const(channels // tall * tall), channels % tall)
+            fn.loop(depth // tall * tall, [], lambda i: rows(i, tall), step=tall)
+            if depth % tall:
+                rows(fn.const(depth // tall * tall), depth % tall)
 
         fn.loop(self.products, [], product)
 
-    def _tile_function(self, rows: int, wide: int, channels: int, width: int) -> Function:
+    def _tile_function(self, rows: int, wide: int, depth: int, width: int) -> Function:
         key = TileKey(
             form="outer",
             tile=Tile(rows, -(-wide // self.lanes)),
             width=wide,
             lanes=self.lanes,
-            a=Source(self.conv.compute, self.size, channels * self.size),
+            a=Source(self.conv.compute, self.size, depth * self.size),
             b=Source(self.conv.compute, self.size, width * self.size),
             accumulates=True,
             target=self.target,
@@ -279,26 +286,30 @@ class _GradientWriter:
         lanes, compute, step, pitch = self.lanes, self.conv.compute, self.sums_step, self.pitch
         row = self.conv.columns * self.size
         place, kind = self.conv.channels * row, memory_type(compute, lanes)
+        points, window = self.kind.points, self.conv.window
 
         def build(name: str) -> Function:
             fn = self.module.function(name, [PTR, PTR, PTR, I64, I64], internal=True, noinline=True)
             start, to, check, channels, accumulate = fn.params
             zero, adds = fn.zero(kind), fn.compare("ne", accumulate, fn.const(0))
 
-            def one(c: Register) -> None:
-                begin, end = fn.at(start, c * pitch), fn.at(to, c * row)
+            def one(before: Register, places: list[list[Pair | None]], c: Register) -> None:
+                begin, end = fn.at(start, (before + c) * pitch), fn.at(to, c * row)
 
                 def vector(j: Register, mask: Register | None = None) -> None:
-                    at = fn.at(begin, j * self.size)
+                    source = fn.at(begin, j * self.size)
 
                     def column(k: int) -> Line:
-                        offsets = [((self.side + 2) * i + k) * step for i in range(self.side + 2)]
-                        return [fn.load(at, kind, offset, mask=mask) for offset in offsets]
+                        offsets = [(points * i + k) * step for i in range(points)]
+                        return [fn.load(source, kind, offset, mask=mask) for offset in offsets]
 
                     bad = fn.load(check, kind)
-                    for y, line in enumerate(along_both(self.transforms.weight_sums, each(column, self.side + 2))):
-                        for x, value in enumerate(line):
-                            offset = j * self.size + (3 * y + x) * place
+                    taps = along_both(self.transforms.weight_sums, each(column, points))
+                    for line, whose in zip(taps, places, strict=True):
+                        for value, at in zip(line, whose, strict=True):
+                            if at is None:
+                                continue
+                            offset = j * self.size + (at[0] * window[1] + at[1]) * place
                             value = fn.select(adds, fn.load(end, kind, offset, mask=mask) + value, value)
                             fn.store(value, end, offset, mask=mask)
                             bad = bad + value * zero
@@ -306,11 +317,12 @@ class _GradientWriter:
 
                 over_vectors(fn, width, lanes, vector)
 
-            fn.loop(channels, [], one)
+            for phase, places in enumerate(self.kind.places(window)):
+                fn.loop(channels, [], partial(one, channels * phase, places))
             fn.ret()
             return fn
 
-        key = ("winograd weight sums", width, pitch, step, row, place, self.side, compute, self.target)
+        key = ("winograd weight sums", width, pitch, step, row, place, self.kind, window, compute, self.target)
         return self.module.shared(key, build)
 
     # What there is to do where a sum is not finite, and the sum of the parts.

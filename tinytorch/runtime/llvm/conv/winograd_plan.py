@@ -9,10 +9,9 @@ time: a panel, or some where panels are narrow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinytorch.ir.ops.winograd import SIDES, products_of
-from tinytorch.ir.types import Shape
+from tinytorch.ir.ops.winograd import Tiles
 from tinytorch.runtime.llvm.contract.plan import TALLEST, Tile, accumulators, share
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair
 from tinytorch.runtime.llvm.text.target import Target
@@ -30,7 +29,6 @@ class WinogradPlan:
     """The cut: `images`, `rows` of outputs and columns `across` of an item; `tiles` of it at most, `tiles_across` in a
     row. A microkernel computes a `tile` of the products."""
 
-    side: int
     tiles_across: int
     tiles: int
     tile: Tile
@@ -52,17 +50,24 @@ def whole_tiles(outputs: int, side: int) -> int:
     return -(-outputs // side) * side
 
 
-def plan_winograd(conv: Convolution, transformed: Shape, pooled: Pair, target: Target) -> WinogradPlan:
-    """The cut for outputs whose rows are pooled `pooled` at a time (1: not at all), and these transformed weights."""
-    side = next(side for side in SIDES if products_of(side) == transformed[0])
+def in_whole_tiles(conv: Convolution, kind: Tiles) -> Convolution:
+    """The convolution with outputs in whole tiles, and all taps in each phase of its window."""
+    height, width = (whole_tiles(n, kind.side) for n in conv.outputs)
+    down, across = (kind.taps * s for s in kind.stride)
+    return replace(conv, outputs=(height, width), window=(down, across))
+
+
+def plan_winograd(conv: Convolution, kind: Tiles, panel: int, pooled: Pair, target: Target) -> WinogradPlan:
+    """The cut for outputs whose rows are pooled `pooled` at a time (1: not at all), and weights in such panels."""
+    side = kind.side
     lanes, most = target.lanes(conv.compute), accumulators(conv.compute, target)
     batch, (height, width) = conv.images.shape[0], conv.outputs
-    tiles_across, panel = -(-width // side), transformed[3]
+    tiles_across = -(-width // side)
     block = min(max(1, _BLOCK // panel), -(-conv.columns // panel)) * panel
     wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
     few = min(_FEW_CHUNKS, wanted)
     unit = math.lcm(side, pooled[0])
-    room = target.l2_bytes * 3 // 4 // (products_of(side) * (conv.channels + block) * conv.compute.size)
+    room = target.l2_bytes * 3 // 4 // (kind.products * (kind.phases * conv.channels + block) * conv.compute.size)
     images, rows = _runs(batch, height, side, unit, tiles_across, max(_TILES, room), few)
     outer = -(-batch // images) * -(-height // rows)
     across = share(conv.columns, -(-few // outer), block, block)
@@ -72,7 +77,6 @@ def plan_winograd(conv: Convolution, transformed: Shape, pooled: Pair, target: T
     tallest = max(1, min(most // max(1, -(-panel // lanes)), TALLEST))
     tall = min(-(-tiles // -(-tiles // tallest)), fewest)
     return WinogradPlan(
-        side=side,
         tiles_across=tiles_across,
         tiles=tiles,
         tile=Tile(tall, -(-panel // lanes)),

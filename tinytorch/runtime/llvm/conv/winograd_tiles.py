@@ -7,6 +7,7 @@ in the cache.
 
 from __future__ import annotations
 
+from tinytorch.ir.ops.winograd import Tiles
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout
@@ -24,11 +25,12 @@ def odd_lines(bytes_: int) -> int:
 
 
 def image_tiles(
-    module: Module, conv: Convolution, layout: ImageLayout, side: int, across: int, step: int, target: Target
+    module: Module, conv: Convolution, layout: ImageLayout, tiles: Tiles, across: int, step: int, target: Target
 ) -> Function:
-    """`(from, to, down)`: Bᵀ d B for so many rows of `across` tiles, all channels."""
+    """`(from, to, down)`: Bᵀ d B for so many rows of `across` tiles, all phases of all channels."""
     compute, channels, lanes = conv.compute, conv.channels, target.lanes(conv.compute)
-    transforms = Transforms(side, target.has_fma)
+    (down_step, across_step), points, transforms = tiles.stride, tiles.points, Transforms(tiles, target.has_fma)
+    row, column = down_step * layout.row, across_step * layout.column
 
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
@@ -36,18 +38,28 @@ def image_tiles(
         emitter = LaneEmitter(fn, target, lanes)
 
         def tile(y: Register, x: Register) -> None:
-            corner = fn.at(start, y * (side * layout.row) + x * (side * layout.column))
-            end = fn.at(to, (y * across + x) * (channels * compute.size))
+            corner = fn.at(start, y * (tiles.side * row) + x * (tiles.side * column))
+            end = fn.at(to, (y * across + x) * (tiles.phases * channels * compute.size))
 
+            def phase(i: Register, j: Register) -> None:
+                at = fn.at(end, (i * across_step + j) * (channels * compute.size))
+                one(fn.at(corner, i * layout.row + j * layout.column), at)
+
+            if tiles.phases == 1:
+                one(corner, end)
+            else:
+                fn.loop(down_step, [], lambda i: fn.loop(across_step, [], lambda j: phase(i, j)))
+
+        def one(corner: Register, end: Register) -> None:
             def vector(c: Register, mask: Register | None = None) -> None:
                 at = fn.at(corner, c * layout.dtype.size)
 
-                def column(j: int) -> Line:
-                    offsets = [i * layout.row + j * layout.column for i in range(side + 2)]
+                def line(j: int) -> Line:
+                    offsets = [i * row + j * column for i in range(points)]
                     loaded = [emitter.load(at, layout.dtype, offset, mask=mask) for offset in offsets]
                     return [emitter.value(lane.cast(compute)) for lane in loaded]
 
-                _store(fn, along_both(transforms.image, each(column, side + 2)), end, c * compute.size, step, mask)
+                _store(fn, along_both(transforms.image, each(line, points)), end, c * compute.size, step, mask)
 
             over_vectors(fn, channels, lanes, vector)
 
@@ -55,17 +67,17 @@ def image_tiles(
         fn.ret()
         return fn
 
-    return module.shared(("winograd images", layout, channels, side, step, across, compute, target), build)
+    return module.shared(("winograd images", layout, channels, tiles, step, across, compute, target), build)
 
 
 def gradient_tiles(
-    module: Module, gradients: Buffer, compute: DType, columns: int, side: int, step: int, target: Target
+    module: Module, gradients: Buffer, compute: DType, columns: int, tiles: Tiles, step: int, target: Target
 ) -> Function:
     """`(from, to, rows)`: A g Aᵀ for so many rows of gradients, of the first `columns` columns; where a tile is not
     full, zeros are missing. Only the last of the rows of the images may be in a tile that is not."""
-    (height, width), lanes = gradients.shape[1:3], target.lanes(compute)
+    (height, width), lanes, side = gradients.shape[1:3], target.lanes(compute), tiles.side
     _, row, column, _ = gradients.strides_bytes
-    across, transforms = -(-width // side), Transforms(side, target.has_fma)
+    across, transforms = -(-width // side), Transforms(tiles, target.has_fma)
 
     def build(name: str) -> Function:
         fn = module.function(name, [PTR, PTR, I64], internal=True, noinline=True)
@@ -102,7 +114,7 @@ def gradient_tiles(
         fn.ret()
         return fn
 
-    key = ("winograd gradients", gradients.dtype, gradients.shape[1:3], row, column, columns, side, step, compute)
+    key = ("winograd gradients", gradients.dtype, gradients.shape[1:3], row, column, columns, tiles, step, compute)
     return module.shared((*key, target), build)
 
 
