@@ -39,14 +39,18 @@ def run(a, b, out, *, target=None, epilogue=None, outputs=(), operands=(), seed=
     module = Module(target.attributes)
     kernel = emit_matmul(module, "mm", operand_of(a), operand_of(b), operand_of(out), target, epilogue)
     code = load_object(compile_object(module.text(), target))
-    raw = np.full(kernel.private_bytes + 64 + GUARD, 0xA5, np.uint8)
-    start = -raw.ctypes.data % 64
-    pointers = [x.ctypes.data for x in (a, b, out, *outputs, *operands)] + [raw.ctypes.data + start]
+    sizes = [size for size in (kernel.shared_bytes, kernel.private_bytes) if size] or [0]
+    scratch = [np.full(size + 64 + GUARD, 0xA5, np.uint8) for size in sizes]
+    starts = [-raw.ctypes.data % 64 for raw in scratch]
+    pointers = [x.ctypes.data for x in (a, b, out, *outputs, *operands)]
+    pointers += [raw.ctypes.data + start for raw, start in zip(scratch, starts, strict=True)]
     frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("mm"))
-    for chunk in np.random.default_rng(seed).permutation(chunks_of(kernel)):
-        call(ctypes.addressof(frame), int(chunk))
-    assert (raw[start + kernel.private_bytes :] == 0xA5).all(), "wrote past the scratch"
+    for phase in kernel.phases:
+        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address(phase.function))
+        for chunk in np.random.default_rng(seed).permutation(phase.chunks):
+            call(ctypes.addressof(frame), int(chunk))
+    for raw, start, size in zip(scratch, starts, sizes, strict=True):
+        assert (raw[start + size :] == 0xA5).all(), "wrote past the scratch"
     return kernel
 
 

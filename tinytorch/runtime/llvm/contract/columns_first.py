@@ -19,7 +19,7 @@ def columns_first(work: Work, block: Block) -> None:
         work.pack_a(block, fn.const(0), block.rows, Depth(fn.const(0), fn.const(work.product.k)))
 
     def panel(column: Register, width: int, apart: int = 1) -> None:
-        work.over_k(lambda depth: k_block(column, width, apart, depth))
+        work.over_k(block, lambda depth: k_block(column, width, apart, depth))
 
     def k_block(column: Register, width: int, apart: int, depth: Depth) -> None:
         if plan.pack_b == "none":

@@ -27,6 +27,7 @@ from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.contract.plan import plan_product
 from tinytorch.runtime.llvm.contract.plan_bytes import plan_of_byte_panels
 from tinytorch.runtime.llvm.contract.rows_first import rows_first
+from tinytorch.runtime.llvm.contract.split_k import emit_total, part_bytes
 from tinytorch.runtime.llvm.contract.work import Block, Work
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Module, Register
@@ -128,7 +129,11 @@ def _emit(
     work = Work(module, fn, single, product, groups, plan, target, epilogue)
     _items(work)
     fn.ret()
-    return KernelCode((Phase(name, plan.chunks),), buffers, private_bytes=work.scratch_bytes)
+    sums = Phase(name, plan.chunks)
+    if not plan.k_part:
+        return KernelCode((sums,), buffers, private_bytes=work.scratch_bytes)
+    total = emit_total(module, f"{name}_total", product, plan.parts, plan.lanes, target, epilogue)
+    return KernelCode((sums, total), buffers, plan.parts * part_bytes(product), work.scratch_bytes)
 
 
 def _items(work: Work) -> None:
@@ -152,20 +157,24 @@ def _item(work: Work, item: Register) -> None:
     across, down = -(-product.n // plan.item_columns), -(-product.m // plan.item_rows)
     column = item % across * plan.item_columns
     row = item // across % down * plan.item_rows
-    batch = item // (across * down)
+    batch = part = item // (across * down)
+    to = work.out
+    if plan.k_part:
+        batch, to = fn.const(0), fn.at(work.out, part * part_bytes(product))
     rows = least(product.m - row, plan.item_rows) if product.m % plan.item_rows else fn.const(plan.item_rows)
     columns = (
         least(product.n - column, plan.item_columns) if product.n % plan.item_columns else fn.const(plan.item_columns)
     )
-    out = product.results[0]
+    out = work.sums
     block = Block(
         fn.at(work.a, batch_offset(batch, product.batch, product.a.batch_bytes) + row * product.a.row_bytes),
         fn.at(work.b, batch_offset(batch, product.batch, product.b.batch_bytes)),
-        fn.at(work.out, batch_offset(batch, product.batch, out.batch_bytes) + row * out.row_bytes),
+        fn.at(to, batch_offset(batch, product.batch, out.batch_bytes) + row * out.row_bytes),
         batch,
         row,
         rows,
         column,
         columns,
+        part * plan.k_part if plan.k_part else fn.const(0),
     )
     (rows_first if plan.order == "rows" else columns_first)(work, block)

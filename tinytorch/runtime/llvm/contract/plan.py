@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Product
-from tinytorch.runtime.llvm.contract.sums import CHAIN
+from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.target import Target
 
@@ -41,6 +41,7 @@ _FEW_STREAMED = 8
 _SIDE_BY_SIDE = 8  # rows of b, at least; more where k is long, so that few sums are added up
 _STREAMED_COLUMNS = 1024  # of an item, whose rows are streams long enough
 _STREAMS = 4  # panels that are read side by side
+_SUMS_AGAIN = 8  # elements of operands that repay storing a sum of a part and adding it up
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
@@ -85,10 +86,16 @@ class ProductPlan:
     items_per_chunk: int
     items: int
     apart: int = 1  # panels that a tile reads side by side: so many streams, evenly spread over the item
+    k_part: int = 0  # steps of k of an item, whole blocks, where k is cut as well (`split_k`); else 0
 
     @property
     def chunks(self) -> int:
         return -(-self.items // self.items_per_chunk)
+
+    @property
+    def parts(self) -> int:
+        """Of k."""
+        return self.items if self.k_part else 1
 
 
 def plan_product(product: Product, target: Target, grouped: bool = False) -> ProductPlan:
@@ -124,7 +131,10 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
     if pack_a == "none" and product.pairs != "widen" and _collides(product, panel):
         pack_a = "rows"
     columns = max(panel, 2 * target.l2_bytes // (k_block * size) // panel * panel)
-    item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, columns)
+    k_part = _k_part(product, k_block, target) if product.n <= columns else 0
+    item_rows, item_columns = product.m, product.n
+    if not k_part:
+        item_rows, item_columns = _item(product, tile, panel, pack_a, pack_b, columns)
     panels = -(-item_columns // panel)
     along = abs(product.a.column_bytes) <= product.a.dtype.size and pack_a != "panels"
     return _plan(
@@ -142,6 +152,7 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
         fetch_rows=min(tile.rows, -(-tile.rows // panels)) if along else 0,
         item_rows=item_rows,
         item_columns=item_columns,
+        k_part=k_part,
     )
 
 
@@ -265,13 +276,15 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     )
 
 
-def _plan(product: Product, *, item_rows: int, item_columns: int, **choices: Any) -> ProductPlan:
-    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns)
+def _plan(product: Product, *, item_rows: int, item_columns: int, k_part: int = 0, **choices: Any) -> ProductPlan:
+    parts = -(-product.k // k_part) if k_part else 1
+    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns) * parts
     return ProductPlan(
+        k_part=k_part,
         item_rows=item_rows,
         item_columns=item_columns,
         items=items,
-        items_per_chunk=-(-items // _wanted_chunks(product)),
+        items_per_chunk=-(-items // max(parts, _wanted_chunks(product))),
         **choices,
     )
 
@@ -401,6 +414,18 @@ def _even_blocks(k: int, most: int, lanes: int) -> int:
     while 0 < k % block < lanes:  # a transposed panel needs a whole square
         block += lanes
     return block
+
+
+def _k_part(product: Product, k_block: int, target: Target) -> int:
+    """Steps of k of each of a few parts, if that repays adding their sums up, else 0: cut otherwise, items would read
+    operands that no cache holds again. The sums of a part stay in L2."""
+    size, sums, operands = product.compute.size, product.m * product.n, (product.m + product.n) * product.k
+    fits = product.batches == 1 and sums * size <= target.l2_bytes // 2 and operands * size >= 2 * target.l2_bytes
+    if not fits or product.pairs != "none" or product.panels:
+        return 0
+    most = min(_FEW_CHUNKS, operands // (_SUMS_AGAIN * sums))
+    part = share(product.k, most, 1, k_block)
+    return part if part < product.k and part <= MANY * k_block else 0
 
 
 def _wanted_chunks(product: Product) -> int:

@@ -21,7 +21,7 @@ from tinytorch.runtime.llvm.text.builder import Register
 
 def rows_first(work: Work, block: Block) -> None:
     """Write the loops of an item."""
-    work.over_k(lambda depth: _RowsFirst(work, block, depth).write())
+    work.over_k(block, lambda depth: _RowsFirst(work, block, depth).write())
 
 
 class _RowsFirst:

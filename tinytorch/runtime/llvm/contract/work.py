@@ -17,10 +17,11 @@ from tinytorch.runtime.llvm.contract.pack import (
     panel_pitch,
     row_pitch,
 )
-from tinytorch.runtime.llvm.contract.parts import aligned, where_differ
+from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
 from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
@@ -41,6 +42,7 @@ class Block:
     rows: Register
     column: Register
     columns: Register
+    k: Register  # its first step
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,16 @@ class Work:
         self.size = product.compute.size
         self.b_size = groups.size if groups else self.size  # bytes that a step of k takes in a column of a packed panel
         out = product.results[0]
-        self.k_blocks = -(-max(1, product.k) // plan.k_block)
+        self.k_blocks = -(-max(1, plan.k_part or product.k) // plan.k_block)  # of an item
         # Where many blocks are added up, more than in one chain, what is rounded off waits beside the sums.
         many = self.k_blocks > MANY and self.k_blocks + plan.k_block > CHAIN
         self.compensates = many and product.compute.is_float
         plain = out.dtype is product.compute and out.strides[-1] == 1 and not self.compensates
         plain = plain and plan.apart == 1
-        self.epilogue = None if plain and epilogue is None else epilogue or STORE_SUMS
+        self.ends = epilogue or STORE_SUMS
+        self.epilogue = None if plan.k_part or (plain and epilogue is None) else self.ends
+        # Where sums are stored that no epilogue waits for: those of parts of k one part behind the other.
+        self.sums = Buffer.contiguous(product.compute, (product.m, product.n)) if plan.k_part else out
         self._lay_out_scratch()
         self._read_frame()
 
@@ -124,11 +129,11 @@ class Work:
     def _read_frame(self) -> None:
         fn, plan, product = self.fn, self.plan, self.product
         self.frame = fn.params[0]
-        words = (self.epilogue or STORE_SUMS).frame()
+        words = self.ends.frame()
         self.a, self.b = (right(fn), left(fn)) if product.transposed else (left(fn), right(fn))
-        self.out = words.result(fn, 0)
+        self.out = words.scratch(fn) if plan.k_part else words.result(fn, 0)
         if self.scratch_bytes:
-            self.scratch = words.scratch(fn)
+            self.scratch = words.scratch(fn, 1 if plan.k_part else 0)
         if self.epilogue is None:
             return
         self._finish = epilogue_function(self.module, product.grid, self.epilogue, plan.lanes, self.pitch, self.target)
@@ -155,16 +160,21 @@ class Work:
         last = product.m % plan.item_rows or plan.item_rows
         return plan.order == "rows" and plan.pack_b == "copy" and product.b.strides[-1] == 1 and last >= plan.tile.rows
 
-    def over_k(self, body: Callable[[Depth], None]) -> None:
-        """`body` for each block of k, in order."""
-        fn, k, most = self.fn, self.product.k, self.plan.k_block
-        if self.k_blocks == 1:
+    def over_k(self, block: Block, body: Callable[[Depth], None]) -> None:
+        """`body` for each block of k of the item, in order."""
+        fn, k, most, part = self.fn, self.product.k, self.plan.k_block, self.plan.k_part
+        if self.k_blocks == 1 and not part:
             body(Depth(fn.const(0), fn.const(k)))
             return
         whole = k // most * most
-        fn.loop(whole, [], lambda start: body(Depth(start, fn.const(most))), step=most)
+        end = block.k + part if part else fn.const(whole)
+        fn.loop(least(end, whole), [], lambda start: body(Depth(start, fn.const(most))), start=block.k, step=most)
         if k - whole:
-            body(Depth(fn.const(whole), fn.const(k - whole)))
+            rest = Depth(fn.const(whole), fn.const(k - whole))
+            if part:
+                fn.if_(fn.compare("sgt", end, fn.const(whole)), lambda: body(rest))
+            else:
+                body(rest)
 
     def over_panels(self, block: Block, body: Callable[[Register, int], None]) -> None:
         """`body(column, width)` for the panels of an item."""
@@ -268,7 +278,7 @@ class Work:
         """
         fn, plan = self.fn, self.plan
         if self.epilogue is None:
-            out = self.product.results[0]
+            out = self.sums
             to, stride = fn.at(block.out, i * out.row_bytes + panel.column * self.size), out.row_bytes
         else:
             stride = plan.panel * self.size
@@ -279,7 +289,7 @@ class Work:
             if plan.apart > 1:
                 to, stride = fn.at(self._sums, (panel.column - block.column) * self.size), self.pitch * self.size
         key = self._key(tall, panel, packed is not None, ahead[1] if ahead else None)
-        args = [a, panel.b, to, fn.const(stride), depth.count, depth.start]
+        args = [a, panel.b, to, fn.const(stride), depth.count, depth.start - block.k]
         further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
         fn.call(tile_function(self.module, key), [*args, *further])
         if self.epilogue is None or plan.apart > 1:
