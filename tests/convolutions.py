@@ -11,6 +11,7 @@ from tests.runtime.llvm.index.kernels import Guarded, operand_of
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.windows import output_size
+from tinytorch.runtime.llvm.conv.depthwise import emit_depthwise, suits_blocks
 from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
@@ -155,7 +156,8 @@ def convolution(case, images):
 def emit(module, name, case, op, a, b, out, target, epilogue=None):
     """The kernel, by its definition even where there are quicker ways."""
     conv, b, out = convolution(case, a), operand_of(b), operand_of(out)
-    write = emit_conv if op is conv2d else emit_conv_weight_grad
+    forward = emit_depthwise if suits_blocks(conv, epilogue) else emit_conv
+    write = forward if op is conv2d else emit_conv_weight_grad
     return write(module, name, conv, b, out, target, epilogue)
 
 

@@ -32,6 +32,7 @@ from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
+from tinytorch.passes.im2col import im2col
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
 from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
@@ -74,6 +75,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "fold_batch_norm": fold_batch_norm,
     "fuse": partial(fuse, families=FAMILIES),
     "channels_last": channels_last,
+    "im2col": partial(im2col, costs=Costs(vector_bytes=8, panel_vectors=1, l2_bytes=64)),
     "join_pads": join_pads,
     "keep_bytes": keep_bytes,
     "lay_out_convolutions": partial(lay_out_convolutions, costs=Costs(byte_group=2, small_byte_group=4)),

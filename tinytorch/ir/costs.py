@@ -28,7 +28,9 @@ class Costs:
     sums_of_16_bits: bool = False  # whether another one adds up two products in 16 bits, which may be too few
     l2_bytes: int = 1 << 20  # of the caches of a core
     multiplies_pairs: bool = False  # of bf16, two of k in one instruction
-    read: float = 4  # what a vector takes that comes from the last level of the caches
+    l3_bytes: int = 16 << 20  # of the last level of the caches
+    memory: float = 12  # what a vector takes that comes from memory, beside which others are multiplied
+    read: float = 4  # and one that comes from the last level of the caches
     read_near: float = 2.5  # and one that comes from L2
     winograd_transform: Mapping[int, float] = field(
         default_factory=lambda: {4: 60, 5: 150, 6: 240}

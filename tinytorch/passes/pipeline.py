@@ -28,6 +28,7 @@ from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
+from tinytorch.passes.im2col import im2col
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
 from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
@@ -73,11 +74,22 @@ def kernel_passes(
     images = (channels_last, fold_batch_norm, *pooled, convolutions_to_products)
     fewer = (in_fewer_products, in_groups) if precision == "fast" else (in_groups,)
     sparse = (_given(choose_sparse, costs=costs),) if frozen and precision == "fast" else ()
+    rows = (_given(im2col, costs=costs),) if frozen else ()
     layouts = (*sparse, laid_out)
-    passes: Passes = (*simple, join_pads, *images, *fewer, simplify, cse, *layouts, *to_kernels(families, memory))
+    passes: Passes = (
+        *simple,
+        join_pads,
+        *images,
+        *fewer,
+        *rows,
+        simplify,
+        cse,
+        *layouts,
+        *to_kernels(families, memory),
+    )
     if not frozen:
         return passes
-    leave_weights = (CLEAN, channels_last, in_fewer_products, in_groups, laid_out)
+    leave_weights = (CLEAN, channels_last, in_fewer_products, in_groups, *rows, laid_out)
     return tuple(step for each in passes for step in ((each, fold_weights) if each in leave_weights else (each,)))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Any, Literal
 
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
@@ -12,6 +14,8 @@ from tinytorch.ir.ops.view import permute
 from tinytorch.ir.ops.winograd import SIDES, Tiles, conv2d_winograd, taps_of, winograd_weight_grad, winograd_weights
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.ir.types import TensorType
+
+Weights = Literal["made", "near", "far"]  # transformed in each call; or once, and in the caches then or in memory
 
 
 def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
@@ -23,18 +27,25 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
 
         %w = conv2d_weight_grad(%x, %g)  -->  %w = winograd_weight_grad(%x, %g) {side=4}
 
-    The images' channels must be last in memory, which `channels_last` has seen to.
+    The images' channels must be last in memory, which `channels_last` has seen to. Weights of a frozen graph that
+    outgrow the caches come from memory in each call, and transformed ones are larger.
     """
+
+    @functools.cache
+    def frozen_weights() -> Weights:
+        total = sum(node.output.type.bytes for node in graph.nodes if node.op is constant)
+        return "far" if total > costs.l3_bytes // 2 else "near"
 
     @local(conv2d)
     def by_tiles(rewriter: Rewriter, node: Node) -> Term | None:
         """conv2d(x, w) == conv2d_winograd(x, w, winograd_weights(w))"""
         x, w = map(rewriter.term, node.inputs)
         frozen = rewriter.producer(w.value, constant) is not None
-        tiles = None if rewriter.producer(x.value, permute) else _best_tiles(node, frozen, costs)
+        weights = frozen_weights() if frozen else "made"
+        tiles = None if rewriter.producer(x.value, permute) else _best_tiles(node, weights, costs)
         if tiles is None:
             return None
-        attrs = {"side": tiles.side, "panel": costs.panel(x.dtype, w.shape[3])}
+        attrs: dict[str, Any] = {"side": tiles.side, "panel": costs.panel(x.dtype, w.shape[3])}
         if tiles.phases > 1:
             attrs["stride"] = tiles.stride
         return x.apply_op(conv2d_winograd, [x, w, w.apply_op(winograd_weights, [w], attrs)], node.attrs)
@@ -50,7 +61,7 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
     return rewrite(graph, table([by_tiles, weights_by_tiles]))
 
 
-def _best_tiles(node: Node, frozen: bool, costs: Costs) -> Tiles | None:
+def _best_tiles(node: Node, weights: Weights, costs: Costs) -> Tiles | None:
     """The tiles that take the least time, if there is something to gain: many channels on both sides, tiles that are
     mostly full, and enough of them for the weights, unless these are frozen and so transformed once."""
     (x, w), (batch, *outputs, columns) = (v.type for v in node.inputs), node.output.type.shape
@@ -61,12 +72,16 @@ def _best_tiles(node: Node, frozen: bool, costs: Costs) -> Tiles | None:
     each = x.shape[3] * vectors  # multiply-adds of vectors for a row and a place
 
     def time(tiles: Tiles) -> float:
-        products = tiles.products * tiles.phases
-        transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
-        weights = (0 if frozen else costs.winograd_weights * products) + costs.read * products
-        return batch * tiles.count(outputs) * (1.1 * products * each + transforms) + weights * each
+        products, count = tiles.products * tiles.phases, batch * tiles.count(outputs)
+        made = costs.winograd_weights * products * each if weights == "made" else 0
+        transforms = count * costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
+        return multiplied(products, 1.1 * count) + transforms + made
 
-    defined = (batch * outputs[0] * outputs[1] + costs.read) * w.shape[0] * w.shape[1] * each
+    def multiplied(matrices: int, rows: float) -> float:
+        """So many rows by each of so many matrices of weights; what comes from memory comes meanwhile."""
+        return matrices * each * (max(rows, costs.memory) if weights == "far" else rows + costs.read)
+
+    defined = multiplied(w.shape[0] * w.shape[1], batch * outputs[0] * outputs[1])
     return _fastest(_possible(node, w.shape[:2], x), time, defined, costs)
 
 

@@ -75,7 +75,22 @@ SHAPES = {
     "a shifted image": Case(size=(6, 7), low=(-3, 4), high=(5, -2)),
     "a wide dilation": Case(size=(11, 12), window=(2, 3), dilation=(9, 5)),
     "depthwise": Case(groups=70, channels=1, columns=1, size=(7, 8), low=(1, 1), high=(1, 1)),
+    "depthwise, both edges in a block": Case(
+        groups=40, channels=1, columns=1, size=(6, 7), window=(5, 5), low=(2, 2), high=(2, 2)
+    ),
+    "depthwise, strided": Case(groups=150, channels=1, columns=1, size=(9, 33), stride=(2, 2), low=(1, 1), high=(0, 1)),
+    "depthwise, dilated": Case(
+        groups=17, channels=1, columns=1, size=(9, 31), window=(3, 4), dilation=(3, 5), low=(4, 9), high=(4, 8)
+    ),
+    "depthwise, zeros alone": Case(
+        groups=17, channels=1, columns=1, size=(2, 3), window=(2, 2), low=(4, 5), high=(5, 4)
+    ),
+    "depthwise, a cut image": Case(groups=33, channels=1, columns=1, size=(9, 12), low=(-2, -1), high=(-1, -3)),
+    "depthwise, a long window": Case(
+        groups=9, channels=1, columns=1, size=(40, 30), window=(33, 17), low=(3, 8), high=(3, 8)
+    ),
     "depthwise, two for each": Case(groups=19, channels=1, columns=2, size=(7, 8)),
+    "eight for each": Case(groups=6, channels=8, columns=8, size=(7, 8), low=(1, 1), high=(1, 1)),
     "depthwise from two each": Case(groups=19, channels=2, columns=1, size=(7, 8)),
     "depthwise, images of one place": Case(batch=40, groups=21, channels=1, columns=1, size=(1, 1), window=(1, 1)),
 }
@@ -87,7 +102,17 @@ def test_shapes(shape):
 
 
 @pytest.mark.parametrize("name", TARGETS[1:])
-@pytest.mark.parametrize("shape", ["a shifted image", "depthwise", "one output channel", "images of one place"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "a shifted image",
+        "depthwise",
+        "depthwise, strided",
+        "depthwise, dilated",
+        "one output channel",
+        "eight for each",
+    ],
+)
 def test_shapes_on_forced_targets(name, shape):
     check_both(SHAPES[shape], np.random.default_rng(2), target=target_of(name))
 

@@ -7,7 +7,7 @@ where it lies.
 from __future__ import annotations
 
 from tinytorch.runtime.llvm.contract.parts import where_differ
-from tinytorch.runtime.llvm.contract.tile import LINE, Ahead
+from tinytorch.runtime.llvm.contract.tile import Ahead, share_of_panel
 from tinytorch.runtime.llvm.contract.work import Block, Depth, Panel, Work
 from tinytorch.runtime.llvm.text.builder import Register
 
@@ -53,8 +53,6 @@ def _ahead(work: Work, i: Register, panel: Panel, depth: Depth) -> tuple[Registe
     tiles = -(-product.m // tall)
     if not product.panels or tiles == 1:
         return None
-    share = -(-product.b.row_bytes // tiles)  # bytes for each step of k
-    lines = -(-share // LINE)
-    step = share if lines == 1 else lines * LINE
+    ahead = share_of_panel(product.b.row_bytes, tiles)
     following = work.fn.at(panel.b, depth.count * product.b.row_bytes)  # panels lie one behind the other
-    return work.fn.at(following, i // tall * (depth.count * step)), Ahead(lines, LINE, step, locality=2)
+    return work.fn.at(following, i // tall * (depth.count * ahead.step)), ahead

@@ -18,12 +18,19 @@ from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 
-__all__ = ["LINE", "Ahead", "Source", "TileKey", "Walk", "tile_function"]
+__all__ = ["Ahead", "Source", "TileKey", "Walk", "share_of_panel", "tile_function"]
 
 VectorAddress = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
 LINE = 64  # bytes that a cache fetches together, at least
 _UNROLLED = 48  # multiply-adds of steps of k that are unrolled
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
+
+
+def share_of_panel(step_bytes: int, parts: int) -> Ahead:
+    """What each of so many tiles fetches into L2 of a panel that has `step_bytes` for each step of k."""
+    share = -(-step_bytes // parts)
+    lines = -(-share // LINE)
+    return Ahead(lines, LINE, share if lines == 1 else lines * LINE, locality=2)
 
 
 def tile_function(module: Module, key: TileKey) -> Function:

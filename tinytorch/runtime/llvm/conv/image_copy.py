@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.parts import over_vectors
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout
+from tinytorch.runtime.llvm.conv.plan import lanes_for
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -18,6 +19,7 @@ class ImageCopy:
         self.conv = conv
         self.layout = layout
         self.emitter = LaneEmitter(fn, target, target.lanes(conv.compute))
+        self.short = LaneEmitter(fn, target, lanes_for(channels, conv, target))
         x = conv.images
         self.channels = channels
         self.planar = layout.channel > layout.column
@@ -71,25 +73,25 @@ class ImageCopy:
         x, pitch = self.conv.images, self.layout.column // self.conv.compute.size
         step = x.strides[2] if width == 1 else x.strides[3]
         if width == pitch and (width == 1 or (x.strides[3] == 1 and x.strides[2] == width)):
-            self._run(source, to, self.middle * width, step)
+            self._run(self.emitter, source, to, self.middle * width, step)
             return
 
         def column(i: Register) -> None:
             start = self.fn.at(source, i * self.steps[2])
-            self._run(start, self.fn.at(to, i * self.layout.column), width, step)
+            self._run(self.short, start, self.fn.at(to, i * self.layout.column), width, step)
 
         self.fn.loop(self.middle, [], column)
 
-    def _run(self, source: Register, to: Register, count: int, step: int) -> None:
+    def _run(self, emitter: LaneEmitter, source: Register, to: Register, count: int, step: int) -> None:
         """Elements `step` apart, put side by side."""
         dtype: DType = self.conv.images.dtype
 
         def vector(i: Register, mask: Register | None = None) -> None:
             start = self.fn.at(source, i * (step * dtype.size))
-            lane = self.emitter.load_strided(start, dtype, step, mask=mask)
-            self.emitter.store(lane.cast(self.conv.compute), to, i * self.conv.compute.size, mask=mask)
+            lane = emitter.load_strided(start, dtype, step, mask=mask)
+            emitter.store(lane.cast(self.conv.compute), to, i * self.conv.compute.size, mask=mask)
 
-        over_vectors(self.fn, count, self.emitter.lanes, vector)
+        over_vectors(self.fn, count, emitter.lanes, vector)
 
     def _zeros(self, to: Register, count: int) -> None:
         zero = self.emitter.const(0, self.conv.compute)

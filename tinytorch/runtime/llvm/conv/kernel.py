@@ -22,6 +22,7 @@ from tinytorch.ir.ops.winograd import (
 from tinytorch.runtime.llvm.contract.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
 from tinytorch.runtime.llvm.contract.plan import TALLEST
+from tinytorch.runtime.llvm.conv.depthwise import emit_depthwise, suits_blocks
 from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution, Packed, Pair
 from tinytorch.runtime.llvm.conv.packed_starts import starts_moved
@@ -70,6 +71,8 @@ def emit(module: Module, name: str, kernel: Kernel, target: Target) -> KernelCod
         code = emit_winograd(*asked, kernel.operands[order[-1]], epilogue)
     elif first.op is winograd_weight_grad:
         code = emit_winograd_gradient(*asked, tiles_of_gradient(first.attrs), epilogue)
+    elif first.op is conv2d and suits_blocks(conv, epilogue):
+        code = emit_depthwise(*asked, epilogue)
     else:
         code = _WRITERS[first.op](*asked, epilogue)
     return replace(code, order=order)

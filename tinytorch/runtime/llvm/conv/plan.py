@@ -22,6 +22,7 @@ from tinytorch.runtime.llvm.text.target import Target
 Cut = Literal["x", "y", "n"]
 Form = Literal["outer", "lanes", "dot"]
 _NARROW = 5  # outputs along an axis that fill a tile well enough without the next axis
+_SHORTEST = 16  # bytes of a vector
 _STREAM = 8  # vectors side by side
 _ACROSS = 9  # instructions that add up the lanes of a vector and store the sum
 _NARROW_PANEL = 128  # bytes
@@ -74,6 +75,8 @@ def plan_convolution(conv: Convolution, pooled: Pair, target: Target) -> ConvPla
         cut, inner, size, unit = "x", 1, width, 1
     few = unit * columns <= most and not conv.packed and _sums_along_channels(conv, lanes)
     form: Form = "lanes" if conv.depthwise else "dot" if few else "outer"
+    if form == "outer" and not conv.packed:
+        lanes = lanes_for(columns, conv, target)
     if form == "outer":
         tile = choose_tile(inner * size * each, columns, lanes, most, unit * each, wide=wide)
     else:  # as tall as registers allow; what is bound by memory reads and writes it in order by wide tiles
@@ -110,6 +113,13 @@ def lanes_of(conv: Convolution, target: Target) -> int:
     """Of a vector of sums; panels hold whole ones."""
     lanes = target.lanes(conv.compute)
     return math.gcd(conv.packed.width, lanes) if conv.packed else lanes
+
+
+def lanes_for(columns: int, conv: Convolution, target: Target) -> int:
+    """Of a vector that so few columns fill: a shorter one does not compute what is dropped, and there may be two of
+    them in the time of a long one."""
+    shortest = max(1, _SHORTEST // conv.compute.size)
+    return min(target.lanes(conv.compute), max(shortest, 1 << (columns - 1).bit_length()))
 
 
 def accumulators_of(conv: Convolution, target: Target) -> int:

@@ -20,7 +20,8 @@ from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilo
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
 from tinytorch.runtime.llvm.contract.plan import Tile
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.contract.sums import summation_of
+from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, Walk, share_of_panel, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
@@ -169,27 +170,27 @@ class _WinogradWriter:
         fn, conv, size, plan = self.fn, self.conv, self.size, self.plan
         tall, step, weight = plan.tile.rows, self.depth * size, self.transformed.dtype.size
         panel_step = self.depth * plan.panel * weight
-        walk = Walk(
-            tuple(i * step for i in range(tall)),
-            tuple(i * self.pitch for i in range(tall)),
-            ((self.depth, size, plan.panel * weight),),
-        )
-        images, weights = Source(conv.compute, size, 0), Source(self.transformed.dtype, weight, 0)
-        none, first = fn.const(0), column // plan.panel
+        matrix_step = self.transformed.shape[1] * panel_step
+        ahead = share_of_panel(plan.panel * weight, -(-plan.tiles // tall))
+        images = Source(conv.compute, step, size)
+        weights = Source(self.transformed.dtype, weight, plan.panel * weight)
+        none, first, depth = fn.const(0), column // plan.panel, fn.const(self.depth)
 
         def product(p: Register) -> None:
             a = fn.at(self.scratch, p * self.image_step + self.images_at)
-            b = fn.at(self.u, (p * self.transformed.shape[1] + first) * panel_step)
+            b = fn.at(self.u, p * matrix_step + first * panel_step)
             c = fn.at(self.scratch, p * self.sums_step + self.sums_at)
 
             def rows(i: Register) -> None:
                 at = least(i, tiles - tall)
                 a_row, c_row = fn.at(a, at * step), fn.at(c, at * self.pitch)
+                following = i // tall * (self.depth * ahead.step) + matrix_step
 
                 def panel(j: Register, wide: int) -> None:
-                    function = self._tile_function(tall, wide, images, weights, walk)
-                    to = fn.at(c_row, j * (plan.panel * size))
-                    fn.call(function, [a_row, fn.at(b, j * panel_step), to, none, none, none])
+                    function = self._tile_function(tall, wide, images, weights, ahead=ahead)
+                    to, panel_at = fn.at(c_row, j * (plan.panel * size)), fn.at(b, j * panel_step)
+                    args = [a_row, panel_at, to, fn.const(self.pitch), depth, none]
+                    fn.call(function, [*args, fn.at(panel_at, following)])
 
                 whole, rest = divmod(width, plan.panel)
                 fn.loop(whole, [], lambda j: panel(j, plan.panel))
@@ -200,9 +201,12 @@ class _WinogradWriter:
 
         fn.loop(self.tiles.products, [], product)
 
-    def _tile_function(self, rows: int, width: int, a: Source, b: Source, walk: Walk) -> Function:
+    def _tile_function(
+        self, rows: int, width: int, a: Source, b: Source, walk: Walk | None = None, ahead: Ahead | None = None
+    ) -> Function:
         tile = Tile(rows, -(-width // self.lanes))
-        key = TileKey("outer", tile, width, self.lanes, a, b, False, self.target, walk)
+        summation = summation_of(self.depth, self.conv.compute)  # without a walk
+        key = TileKey("outer", tile, width, self.lanes, a, b, False, self.target, walk, summation, ahead=ahead)
         return tile_function(self.module, key)
 
     def _sums(self, strip: _Strip, tile: Register, column: Register, width: int) -> None:

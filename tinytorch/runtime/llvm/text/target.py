@@ -34,6 +34,7 @@ class Target:
     has_bf16: bool
     l1_bytes: int = 32 << 10
     l2_bytes: int = 512 << 10
+    l3_bytes: int = 16 << 20
     has_dot: bool = False  # NEON that multiplies bytes of one signedness
     has_mixed_dot: bool = False  # and unsigned by signed ones
 
@@ -101,6 +102,7 @@ class Target:
             quad_pairs=frozenset(pair for pair in _BYTES if self.multiplies_bytes(*pair)),
             sums_of_16_bits=self.has_sums_of_16_bits and not self.has_vnni,
             l2_bytes=self.l2_bytes,
+            l3_bytes=self.l3_bytes,
         )
 
     @staticmethod
@@ -121,7 +123,7 @@ def _host() -> Target:
     triple = llvm.get_process_triple()
     features = dict(llvm.get_host_cpu_features())
     flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
-    l1, l2 = _cache_sizes()
+    l1, l2, l3 = _cache_sizes()
     arm = triple.startswith(("aarch64", "arm64"))
     x86 = triple.startswith(("x86_64", "amd64"))
     wide = all(features.get(f"avx512{part}", False) for part in ("f", "bw", "dq", "vl"))
@@ -141,6 +143,7 @@ def _host() -> Target:
         has_bf16=wide and features.get("avx512bf16", False),
         l1_bytes=l1,
         l2_bytes=l2,
+        l3_bytes=l3,
         has_dot=arm and features.get("dotprod", False),
         has_mixed_dot=arm and features.get("dotprod", False) and features.get("i8mm", False),
     )
@@ -148,30 +151,32 @@ def _host() -> Target:
 
 @functools.cache
 def _named(name: TargetName) -> Target:
-    l1, l2 = _cache_sizes()
+    caches = _cache_sizes()
     x86, arm = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
     if _host().triple.startswith("x86_64"):
         x86 = _host().triple
     if name in ("neon", "neon_dot"):
         dot = name == "neon_dot"
         features = "+neon,+dotprod" if dot else "+neon"
-        return Target(name, arm, "generic", features, 16, 32, True, True, True, False, False, l1, l2, has_dot=dot)
+        return Target(name, arm, "generic", features, 16, 32, True, True, True, False, False, *caches, has_dot=dot)
     if name in ("avx512", "avx512_vnni"):
         vnni = name == "avx512_vnni"
         features = "+avx512vnni" if vnni else ""
-        return Target(name, x86, "x86-64-v4", features, 64, 32, True, True, True, vnni, False, l1, l2)
+        return Target(name, x86, "x86-64-v4", features, 64, 32, True, True, True, vnni, False, *caches)
     if name in ("avx2", "avx_vnni"):
         vnni = name == "avx_vnni"
-        return Target(name, x86, "x86-64-v3", "+avxvnni" if vnni else "", 32, 16, True, True, True, vnni, False, l1, l2)
+        return Target(
+            name, x86, "x86-64-v3", "+avxvnni" if vnni else "", 32, 16, True, True, True, vnni, False, *caches
+        )
     if name == "sse2":
-        return Target(name, x86, "x86-64", "", 16, 16, False, False, False, False, False, l1, l2)
+        return Target(name, x86, "x86-64", "", 16, 16, False, False, False, False, False, *caches)
     raise CompileError(f"target {name!r} is not known; use {', '.join(get_args(TargetName))}")
 
 
 @functools.cache
-def _cache_sizes() -> tuple[int, int]:
-    """(L1 data, L2) of the first core, where the system tells; else what small machines have."""
-    sizes = {1: 32 << 10, 2: 512 << 10}
+def _cache_sizes() -> tuple[int, int, int]:
+    """(L1 data, L2, L3) of the first core, where the system tells; else what small machines have."""
+    sizes = {1: 32 << 10, 2: 512 << 10, 3: 16 << 20}
     for index in sorted(_CACHES.glob("index*")) if _CACHES.is_dir() else []:
         try:
             kind = (index / "type").read_text().strip()
@@ -181,4 +186,4 @@ def _cache_sizes() -> tuple[int, int]:
                 sizes[level] = int(size.rstrip("KM")) << (20 if size.endswith("M") else 10)
         except (OSError, ValueError):
             continue  # some sandboxes list caches that they do not describe
-    return sizes[1], sizes[2]
+    return sizes[1], sizes[2], sizes[3]

@@ -1,0 +1,269 @@
+"""Depthwise convolution: each channel is convolved by itself, so vectors run along channels.
+
+Images are read where they lie. A block is a few neighbouring outputs of a row, for a vector of channels: a column of
+the image is loaded once for each row of the window and added to all outputs of the block that meet it. The sums stay in
+registers until the epilogue has stored what becomes of them. Zeros around the image are never read: rows of the window
+that lie outside are left out when the kernel runs, columns when it is written, so that blocks at the left and right
+edges have code of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, EpilogueContext
+from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.parts import least, where_differ
+from tinytorch.runtime.llvm.contract.plan import share
+from tinytorch.runtime.llvm.conv.layout import Convolution
+from tinytorch.runtime.llvm.index.loops import most
+from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
+from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
+from tinytorch.runtime.llvm.text.builder import Function, Module, Register
+from tinytorch.runtime.llvm.text.target import Target
+from tinytorch.runtime.llvm.text.types import I64, PTR
+
+_WIDEST = 16  # columns of a window: edges of wider ones would take much code
+_HIGHEST = 32  # rows: sums are chains of all products
+_BLOCK = 8  # outputs, whose sums leave registers for weights
+_BODY = 64  # multiply-adds of a row of the window
+_CHUNK_FLOPS = 200_000  # some 3 µs on one core
+_MOST_CHUNKS = 48
+_LEAST_VECTORS = 8  # of channels of an item: neighbours in memory
+
+Taps = tuple[int, int]  # the first place of the window's row that is inside of the image, and the one behind the last
+
+
+@dataclass(frozen=True)
+class DepthwisePlan:
+    """The cut: `part` outputs to a block; `rows` of outputs and `columns` (channels) to an item."""
+
+    lanes: int
+    part: int
+    rows: int
+    columns: int
+    items: int
+    items_per_chunk: int
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.items // self.items_per_chunk)
+
+
+def suits_blocks(conv: Convolution, epilogue: Epilogue | None) -> bool:
+    """Whether this kernel takes a convolution: depthwise, with channels side by side and nothing pooled."""
+    pooled = epilogue is not None and epilogue.pooled is not None
+    fits = conv.window[0] <= _HIGHEST and conv.window[1] <= _WIDEST
+    return conv.depthwise and conv.images.strides[3] == 1 and fits and not pooled
+
+
+def plan_depthwise(conv: Convolution, target: Target) -> DepthwisePlan:
+    """Channels are cut first, so that images of few rows share well among threads."""
+    lanes, (height, width) = target.lanes(conv.compute), conv.outputs
+    blocks = -(-width // max(1, min(_BLOCK, _BODY // conv.window[1])))
+    wanted = max(1, min(_MOST_CHUNKS, conv.flops // _CHUNK_FLOPS))
+    batch = conv.images.shape[0]
+    columns = share(conv.groups, wanted, _LEAST_VECTORS * lanes, lanes)
+    across = -(-conv.groups // columns)
+    rows = share(height, -(-wanted // (batch * across)), 1, 1)
+    items = batch * -(-height // rows) * across
+    return DepthwisePlan(
+        lanes=lanes,
+        part=-(-width // blocks),
+        rows=rows,
+        columns=columns,
+        items=items,
+        items_per_chunk=-(-items // wanted),
+    )
+
+
+def emit_depthwise(
+    module: Module,
+    name: str,
+    conv: Convolution,
+    weights: Buffer,
+    out: Buffer,
+    target: Target,
+    epilogue: Epilogue | None = None,
+) -> KernelCode:
+    """Write the kernel of `out = epilogue(images * weights)`, operands as for `forward.emit_conv`; see
+    `suits_blocks`."""
+    ends = epilogue or STORE_SUMS
+    buffers = ends.frame().buffers
+    if 0 in out.shape:
+        return KernelCode((), buffers)
+    plan = plan_depthwise(conv, target)
+    fn = module.function(name, [PTR, I64])
+    writer = _Writer(module, fn, conv, weights, out, target, ends, plan)
+    first = fn.params[1] * plan.items_per_chunk
+    last = least(first + plan.items_per_chunk, plan.items)
+    fn.loop(last, [], writer.item, start=first)
+    fn.ret()
+    return KernelCode((Phase(name, plan.chunks),), buffers)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Blocks side by side, the first of them at output `first`, whose outputs meet the same places of the window."""
+
+    first: int
+    count: int
+    taps: tuple[Taps, ...]
+
+
+def _runs(conv: Convolution, part: int) -> Iterator[_Run]:
+    """All blocks of a row."""
+    stride, low, dilation, window, size = (
+        conv.stride[1], conv.low[1], conv.dilation[1], conv.window[1], conv.images.shape[2],
+    )  # fmt: skip
+    width = conv.outputs[1]
+
+    def taps(x: int) -> Taps:
+        start = x * stride - low
+        first, last = max(0, -(start // dilation)), min(window, -((start - size) // dilation))
+        return (first, last) if first < last else (0, 0)
+
+    def of_block(x: int) -> tuple[Taps, ...]:
+        return tuple(map(taps, range(x, min(x + part, width))))
+
+    for kind, blocks in groupby(range(0, width, part), of_block):
+        starts = list(blocks)
+        yield _Run(starts[0], len(starts), kind)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    module: Module
+    fn: Function
+    conv: Convolution
+    weights: Buffer
+    out: Buffer
+    target: Target
+    epilogue: Epilogue
+    plan: DepthwisePlan
+
+    def item(self, number: Register) -> None:
+        """Item `number`: channels run fastest, then strips of rows, images."""
+        fn, plan, (height, _) = self.fn, self.plan, self.conv.outputs
+        across, down = -(-self.conv.groups // plan.columns), -(-height // plan.rows)
+        column = number % across * plan.columns
+        row = number // across % down * plan.rows
+        image = number // (across * down)
+        rows, end = least(height - row, plan.rows), least(column + plan.columns, self.conv.groups)
+
+        for run in _runs(self.conv, plan.part):
+            block = self._block_function(run.taps)
+
+            def call(i: Register, run: _Run = run, block: Function = block) -> None:
+                x = i * plan.part + run.first
+                fn.call(block, [fn.params[0], image, row, rows, x, column, end])
+
+            fn.loop(run.count, [], call)
+
+    def _block_function(self, taps: tuple[Taps, ...]) -> Function:
+        """`(frame, image, row, rows, x, column, end)`: the blocks at output x of so many rows, for the channels from
+        `column` to before `end`."""
+
+        def build(name: str) -> Function:
+            fn = self.module.function(name, [PTR, *[I64] * 6], internal=True, noinline=True)
+            _Block(fn, self, taps).write()
+            fn.ret()
+            return fn
+
+        buffers = (self.weights, self.out, self.epilogue.operands, self.epilogue.outputs)
+        return self.module.shared(("depthwise", self.conv, buffers, self.epilogue.key, taps, self.target), build)
+
+
+class _Block:
+    """Writes the function of a kind of block."""
+
+    def __init__(self, fn: Function, writer: _Writer, taps: tuple[Taps, ...]) -> None:
+        self.fn = fn
+        self.conv, self.weights, self.taps = writer.conv, writer.weights, taps
+        self.epilogue = writer.epilogue
+        self.emitter = LaneEmitter(fn, writer.target, writer.plan.lanes)
+        self.buffers = (writer.out, *writer.epilogue.outputs, *writer.epilogue.operands)
+        self.steps = writer.conv.images.strides_bytes
+
+    def write(self) -> None:
+        fn, conv, words = self.fn, self.conv, self.epilogue.frame()
+        _, image, row, rows, x, _, _ = fn.params
+        images = fn.at(left(fn), image * self.steps[0] + (x * conv.stride[1] - conv.low[1]) * self.steps[2])
+        weights = right(fn)
+        bases: list[Register] = []
+        for place, buffer in enumerate(self.buffers):
+            steps = buffer.strides_bytes
+            bases.append(fn.at(words.result(fn, place), image * steps[0] + x * steps[2]))
+
+        def line(i: Register) -> None:
+            y = row + i
+            start = y * conv.stride[0] - conv.low[0]
+            first, count = self._rows_inside(start)
+            a = fn.at(images, (start + first * conv.dilation[0]) * self.steps[1])
+            w = fn.at(weights, first * self.weights.strides_bytes[0])
+            to = [fn.at(base, y * b.strides_bytes[1]) for base, b in zip(bases, self.buffers, strict=True)]
+            self._channels(a, w, count, to)
+
+        fn.loop(rows, [], line)
+
+    def _rows_inside(self, start: Register) -> tuple[Register, Register]:
+        """The first row of the window that lies inside of the image if row 0 is at `start`, and how many do."""
+        fn, size, window, dilation = self.fn, self.conv.images.shape[1], self.conv.window[0], self.conv.dilation[0]
+        if self.conv.low[0] <= 0 and self.conv.reach(0, self.conv.outputs[0]) - self.conv.low[0] <= size:
+            return fn.const(0), fn.const(window)
+        above, below = (fn.value(most(fn, n, 0)) + (dilation - 1) for n in (0 - start, size - start))
+        first = above // dilation
+        return first, least(below // dilation, window) - first
+
+    def _channels(self, a: Register, w: Register, count: Register, to: Sequence[Register]) -> None:
+        """A row of the block: `count` rows of the window, from where a and w begin."""
+        fn, lanes = self.fn, self.emitter.lanes
+        _, _, _, _, _, column, end = fn.params
+        kind = self.conv.images.dtype.size, self.weights.dtype.size
+
+        def vector(c: Register, mask: Register | None = None) -> None:
+            zero = self.emitter.value(self.emitter.const(0, self.conv.compute))
+
+            def row(_: Register, a: Register, w: Register, *sums: Register) -> list[Register]:
+                following = self._row(a, w, list(sums), mask)
+                return [
+                    fn.at(a, self.conv.dilation[0] * self.steps[1]),
+                    fn.at(w, self.weights.strides_bytes[0]),
+                    *following,
+                ]
+
+            starts = [fn.at(a, c * kind[0]), fn.at(w, c * kind[1])]
+            sums = fn.loop(count, [*starts, *[zero] * len(self.taps)], row)[2:]
+            self._finish(sums, [fn.at(at, c * b.column_bytes) for at, b in zip(to, self.buffers, strict=True)], mask)
+
+        whole = end // lanes * lanes
+        fn.loop(whole, [], vector, start=column, step=lanes)
+        rest = self.conv.groups % lanes
+        if rest:
+            where_differ(fn, end, whole, lambda: vector(whole, fn.lane_mask(lanes, rest)))
+
+    def _row(self, a: Register, w: Register, sums: list[Register], mask: Register | None) -> list[Register]:
+        """The sums after a row of the window: each column of the image is loaded once."""
+        emitter, conv, compute = self.emitter, self.conv, self.conv.compute
+        met: dict[int, list[tuple[int, int]]] = {}  # by column: which outputs meet it, at which places
+        for i, (first, last) in enumerate(self.taps):
+            for k in range(first, last):
+                met.setdefault(i * conv.stride[1] + k * conv.dilation[1], []).append((i, k))
+        places = sorted({k for pairs in met.values() for _, k in pairs})
+        step = self.weights.strides_bytes[1]
+        held = {k: emitter.load(w, self.weights.dtype, k * step, mask=mask).cast(compute) for k in places}
+        for column, pairs in sorted(met.items()):
+            x = emitter.load(a, conv.images.dtype, column * self.steps[2], mask=mask).cast(compute)
+            for i, k in pairs:
+                sums[i] = emitter.value(emitter.fma(x, held[k], emitter.lane(sums[i], compute)))
+        return sums
+
+    def _finish(self, sums: Sequence[Register], to: Sequence[Register], mask: Register | None) -> None:
+        """The epilogue of each output."""
+        results = 1 + len(self.epilogue.outputs)
+        for i, total in enumerate(sums):
+            here = [(b, [self.fn.at(at, i * b.strides_bytes[2])]) for at, b in zip(to, self.buffers, strict=True)]
+            lane = self.emitter.lane(total, self.conv.compute)
+            self.epilogue.body(EpilogueContext(self.emitter, [lane], mask, here[results:], here[:results]))
