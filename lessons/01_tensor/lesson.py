@@ -241,7 +241,8 @@ print("blocked_matmul: right for every block")
 a, b = rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5, 3))
 found = contracted(Tensor(a), Tensor(b), [1, 2], [2, 0])
 assert found.shape == (2, 5), f"the axes that are kept are [2, 5], got {found.shape}"
-assert np.allclose(found.numpy(), np.einsum("bij,joi->bo", a, b)), "the sums run over the wrong pairs of axes"
+right = np.allclose(found.numpy(), np.einsum("bij,joi->bo", a, b))
+assert right, "wrong numbers: are the summed axes the last ones of a and the first ones of b, in the same order?"
 for x, y, rows, columns in (
     ((3, 4), (4, 5), [1], [0]),
     ((4, 3), (5, 4), [0], [1]),
@@ -321,18 +322,18 @@ else:
 # ## 7. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table of the analysis, from which stride on does every element need a line of memory of its own, and
-# how many bytes of each line are used there? Compare the times of stride 1 and of that stride: why are neighbours
-# cheaper?
+# **Question 1.** In the first table of the analysis, from which stride on does every element need a line of memory of
+# its own, and how many bytes of each line are used there? Compare the times of stride 1 and of that stride: why are
+# neighbours cheaper?
 
 # %% [markdown] question="q2" points=2
-# Your blocked product with blocks of 32 is far slower than `a @ b`. Divide its time by the number of its block
-# products, and compare with the time that one product of [32, 32] needs at the speed of `a @ b`. What does the rest
-# of the time consist of?
+# **Question 2.** Your blocked product with blocks of 32 is far slower than `a @ b`. Divide its time by the number of
+# its block products, and compare with the time that one product of [32, 32] needs at the speed of `a @ b`. What does
+# the rest of the time consist of?
 
 # %% [markdown] question="q3" points=1
-# You want the squared distances between 10,000 points and 10,000 others, with 64 numbers each, in f32. How many bytes
-# does the broadcast difference of section 2 have, and how many the matrix product?
+# **Question 3.** You want the squared distances between 10,000 points and 10,000 others, with 64 numbers each, in f32.
+# How many bytes does the broadcast difference of section 2 have, and how many the matrix product?
 
 # %% [markdown]
 # ## Summary

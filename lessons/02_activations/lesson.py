@@ -110,8 +110,9 @@ def slope(function, at: np.ndarray, h: float = 1e-5) -> np.ndarray:
 
 # %% test="slope"
 points = np.linspace(-3, 3, 7)
-assert np.allclose(slope(lambda x: x * x * x, points), 3 * points**2, atol=1e-8), "x³ has the slope 3x²"
 assert np.allclose(slope(lambda x: 2 * x, points), 2, atol=1e-8), "2x has the slope 2 everywhere"
+off = abs(slope(lambda x: x * x * x, points) - 3 * points**2).max()
+assert off < 1e-8, f"x³ has the slope 3x²; yours is off by {off:.1e}: is the difference taken on both sides of x?"
 print("slope: ready to check what comes next")
 
 # %% [markdown]
@@ -289,17 +290,17 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table of the analysis, `1 / (1 + exp(-x))` has nearly the right value at -100, and its derivative is
-# NaN. Write its derivative by the chain rule, as a product of the derivatives of `1 / d`, of `1 + e` and of
-# `exp(-x)`. Which two factors make the NaN, and what is each at -100?
+# **Question 1.** In the first table of the analysis, `1 / (1 + exp(-x))` has nearly the right value at -100, and its
+# derivative is NaN. Write its derivative by the chain rule, as a product of the derivatives of `1 / d`, of `1 + e` and
+# of `exp(-x)`. Which two factors make the NaN, and what is each at -100?
 
 # %% [markdown] question="q2" points=2
-# Half of the results of ReLU are zeros, yet the product that reads them is not faster. Say why, and what a machine or
-# a format would need to make use of them.
+# **Question 2.** Half of the results of ReLU are zeros, yet the product that reads them is not faster. Say why, and
+# what a machine or a format would need to make use of them.
 
 # %% [markdown] question="q3" points=1
-# You are given weights of GPT-2 and a framework that has only GELU by erf. By how much is an activation off at most,
-# and at which inputs? How many times is that the error of the erf form itself in f32?
+# **Question 3.** You are given weights of GPT-2 and a framework that has only GELU by erf. By how much is an
+# activation off at most, and at which inputs? How many times is that the error of the erf form itself in f32?
 
 # %% [markdown]
 # ## Summary

@@ -123,8 +123,9 @@ print("affine_gradients: the same as autograd finds")
 
 
 # %% test="fans"
-assert fans(tt.zeros(4, 3)) == (3, 4), "of a weight [out, in] the fans are (in, out)"
-assert fans(tt.zeros(8, 3, 5, 5)) == (75, 200), "a window multiplies both fans"
+for shape, expected in (((4, 3), (3, 4)), ((8, 3, 5, 5), (75, 200))):
+    found = fans(tt.zeros(*shape))
+    assert found == expected, f"of a weight {shape} the fans (in, out) are {expected}, got {found}"
 try:
     fans(tt.zeros(3))
 except ShapeError as error:
@@ -269,7 +270,7 @@ print("forward: in order")
 
 
 # %% exercise="dropped"
-# Hint: `tt.where(condition, a, b)`. With p = 1 everything is 0, and 1 - p must not be divided by.
+# Hint: choose by `tt.where`. With p = 1 everything is 0: a case of its own, since 1 - p must not be divided by.
 def dropped(x: Tensor, p: float, drawn: Tensor) -> Tensor:
     """0 where `drawn`, of the shape of x, is below p, else x / (1 - p)."""
     ### BEGIN SOLUTION
@@ -350,19 +351,20 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table, tanh with N(0, 1) weights keeps a standard deviation near 1, yet the gradient at the input is
-# thousands of times as large as the one that goes in. Where on the curve of tanh do most of these numbers lie, and how
-# much of the gradient passes there? What makes up for that, and more, on the way back through the weights?
+# **Question 1.** In the first table, tanh with N(0, 1) weights keeps a standard deviation near 1, yet the gradient at
+# the input is thousands of times as large as the one that goes in. Where on the curve of tanh do most of these numbers
+# lie, and how much of the gradient passes there? What makes up for that, and more, on the way back through the
+# weights?
 
 # %% [markdown] question="q2" points=2
-# A network with layers 784 → 512 → 256 → 10 has 535,818 parameters, in f32. The optimizer AdamW (module 06) keeps two
-# more numbers for each. How many bytes are weights, gradients and these? From which batch on are the results of the
-# three layers more than the weights alone?
+# **Question 2.** A network with layers 784 → 512 → 256 → 10 has 535,818 parameters, in f32. The optimizer AdamW
+# (module 06) keeps two more numbers for each. How many bytes are weights, gradients and these? From which batch on are
+# the results of the three layers more than the weights alone?
 
 # %% [markdown] question="q3" points=1
-# With more masks the average of one layer behind dropout comes as near as you like to the layer at inference; that of
-# three layers with ReLU stays away (in the last plot it falls more slowly). The expectation of what goes into a ReLU is
-# right. Why is the expectation of what comes out of it not?
+# **Question 3.** With more masks the average of one layer behind dropout comes as near as you like to the layer at
+# inference; that of three layers with ReLU stays away (in the last plot it falls more slowly). The expectation of what
+# goes into a ReLU is right. Why is the expectation of what comes out of it not?
 
 # %% [markdown]
 # ## Summary

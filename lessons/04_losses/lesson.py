@@ -298,18 +298,18 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# Take the naive log-softmax of two logits, 0 and $-x$, and of 0 and $+x$. Which function fails in each case as $x$
-# grows, from about which $x$ on, and with which results? (The least f32 above 0 is about $e^{-103}$, the largest
-# $e^{88.7}$.)
+# **Question 1.** Take the naive log-softmax of two logits, 0 and $-x$, and of 0 and $+x$. Which function fails in each
+# case as $x$ grows, from about which $x$ on, and with which results? (The least f32 above 0 is about $e^{-103}$, the
+# largest $e^{88.7}$.)
 
 # %% [markdown] question="q2" points=2
-# A language model gives a logit for each of 50,257 tokens, at each of 1,024 positions of 8 texts. How many bytes are
-# the logits in f32? With the ratios of the last row in the table of memory, how many does the loss need with one-hot
-# vectors, and with `cross_entropy`?
+# **Question 2.** A language model gives a logit for each of 50,257 tokens, at each of 1,024 positions of 8 texts. How
+# many bytes are the logits in f32? With the ratios of the last row in the table of memory, how many does the loss need
+# with one-hot vectors, and with `cross_entropy`?
 
 # %% [markdown] question="q3" points=1
-# Training with a smoothing of 0.1 over 10 classes stops at a loss of 0.55. How far is the network from the best that
-# is possible, in nats, and which row of the analysis tells?
+# **Question 3.** Training with a smoothing of 0.1 over 10 classes stops at a loss of 0.55. How far is the network from
+# the best that is possible, in nats, and which row of the analysis tells?
 
 # %% [markdown]
 # ## Summary

@@ -380,18 +380,18 @@ else:
 # ## 8. Questions
 
 # %% [markdown] question="q1" points=2
-# In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the product, of the
-# sum and of tanh. Which of them do the derivatives read, and how does a compiler that makes one kernel of the layer
-# avoid the others?
+# **Question 1.** In the first table the tape keeps about three results for each layer `tanh(x W + b)`: that of the
+# product, of the sum and of tanh. Which of them do the derivatives read, and how does a compiler that makes one kernel
+# of the layer avoid the others?
 
 # %% [markdown] question="q2" points=2
-# A layer's tape has three results, an input of a piece is one: count it as a third. Compute $\frac{n}{3k} + k$ for the
-# 9 layers of the second table, in pieces of 1, 3 and 9, divide by 9, and compare with the measured shares of memory.
-# Which $k$ would be best for 64 layers?
+# **Question 2.** A layer's tape has three results, an input of a piece is one: count it as a third. Compute
+# $\frac{n}{3k} + k$ for the 9 layers of the second table, in pieces of 1, 3 and 9, divide by 9, and compare with the
+# measured shares of memory. Which $k$ would be best for 64 layers?
 
 # %% [markdown] question="q3" points=1
-# Why does the error of a finite difference first fall and then grow as its step gets smaller, and why does autograd
-# have neither of the two errors?
+# **Question 3.** Why does the error of a finite difference first fall and then grow as its step gets smaller, and why
+# does autograd have neither of the two errors?
 
 # %% [markdown]
 # ## Summary
