@@ -93,7 +93,8 @@ print("affine_parameters: 0 is exact, and nothing is divided by 0")
 # 5. Return the three tensors.
 
 # %% exercise="quantize_int8"
-# Hint: `x.min(initial=0.0)` is also defined for an empty array. `np.rint` rounds halves to even.
+# Hint: `x.min(initial=0.0)` is also defined for an empty array. `np.rint` rounds halves to even. `Tensor(np.int32(7))`
+# is a tensor i32[].
 #| solution
 
 # %% test="quantize_int8"
