@@ -6,6 +6,7 @@ The folder is one of nbgrader's: `source/`, `release/`, `submitted/STUDENT/`, `a
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -79,6 +80,9 @@ def release(module: CourseModule, folder: Path) -> None:
 
 def collect(module: CourseModule, folder: Path) -> None:
     """Take what students have submitted out of the exchange."""
+    _require_teachers(folder)
+    if not (folder / "exchange" / COURSE / "inbound").is_dir():
+        raise CourseError(f"nothing was released yet; `tito nbgrader release {module.number:02}` does that")
     _nbgrader(folder, "collect", module.folder, "--update")
 
 
@@ -116,6 +120,11 @@ def grades(folder: Path) -> list[Grade]:
         ]
 
 
+def _require_teachers(folder: Path) -> None:
+    if not (folder / "nbgrader_config.py").is_file():
+        raise CourseError(f"{folder} is no folder of a teacher; `tito nbgrader generate NN` makes it one")
+
+
 def _nbgrader(folder: Path, command: str, *arguments: str) -> None:
     if failed := _failure(folder, command, *arguments):
         raise CourseError(failed)
@@ -123,11 +132,13 @@ def _nbgrader(folder: Path, command: str, *arguments: str) -> None:
 
 def _failure(folder: Path, command: str, *arguments: str) -> str:
     """Run a command of nbgrader; what it said, if it failed."""
-    if not (folder / "nbgrader_config.py").is_file():
-        raise CourseError(f"{folder} is no folder of a teacher; `tito nbgrader generate NN` makes it one")
+    _require_teachers(folder)
     asked: Sequence[str] = [sys.executable, "-m", "nbgrader", command, *arguments]
+    made = environment(None)
+    programs = str(Path(sys.executable).parent)  # nbgrader starts `alembic` by its name, also where no venv is active
+    made["PATH"] = os.pathsep.join(filter(None, [programs, made.get("PATH")]))
     ended = subprocess.run(
-        asked, cwd=folder, env=environment(None), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        asked, cwd=folder, env=made, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )  # fmt: skip
     said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-15:])
     return f"nbgrader {command} ended with status {ended.returncode}:\n{said}" if ended.returncode else ""

@@ -130,6 +130,7 @@ scores, ones = np.array([0.5, 0.1, 0.9, 0.3, 0.2]), np.ones(5, np.int64)
 assert kept_blocks(scores, ones, [], 0.4).tolist() == [True, False, True, True, False], "the two smallest of five go"
 assert kept_blocks(scores, ones, [], 0.0).all(), "a share of 0 takes nothing"
 assert kept_blocks(scores, ones, [], 0.5).sum() == 3, "half of 5 weights are 2.5, rounded to 2"
+assert kept_blocks(scores, ones, [], 0.55).sum() == 2, "0.55 of 5 weights are 2.75, rounded to 3"
 assert kept_blocks(scores, ones, [1], 0.4).tolist() == [True, True, True, False, False], "block 1 is spared"
 assert kept_blocks(scores, ones, [2], 0.99).tolist() == [False, False, True, False, False], "the spared one is left"
 assert kept_blocks(np.zeros(4), np.ones(4, np.int64), [], 0.5).tolist() == [False, False, True, True], (

@@ -14,10 +14,12 @@ from tito.lesson import left_solutions, solved, stripped
 from tito.manifest import manifest
 
 
-def test_submissions_are_graded(tmp_path: Path) -> None:
+def test_submissions_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = manifest().module("activations")
+    monkeypatch.setenv("PATH", "")  # an environment that is not active: its programs are found all the same
     made = tito(tmp_path, "nbgrader", "generate", "02")
     assert made.status == 0, made.text
+    assert "nothing was released yet" in tito(tmp_path, "nbgrader", "collect", "02").text
     released = nbformat.read(tmp_path / "release" / module.folder / f"{module.folder}.ipynb", 4)
     for student, code in (("ada", {**solutions(module), "q1": "0 times infinity"}), ("bob", {})):
         folder = tmp_path / "submitted" / student / module.folder
