@@ -12,8 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tinytorch as tt
-from tinytorch import cli_bench
-from tinytorch.cli import app
+from tinytorch.cli import app, bench
 
 MODELS = """
 import tinytorch as tt
@@ -106,7 +105,7 @@ def test_without_arguments_and_with_a_number() -> None:
 
 
 def test_the_interpreter_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_bench, "_LONG", 0.0)
+    monkeypatch.setattr(bench, "_LONG", 0.0)
     output = run("benched:Net", "--input", "f32[4,6]", *QUICK)
     assert "interpreter was left out" in output and "compiled, 1 thread" in output
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tinytorch.cli import app
-from tinytorch.cli_graph import parse_type
+from tinytorch.cli.targets import parse_type
 from tinytorch.insight.page import read_page
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import TensorType, f32, i64
@@ -36,6 +36,10 @@ def make():
 
 def wide(features=8, classes=2):
     return tt.Sequential(tt.Linear(4, features), tt.Linear(features, classes))
+
+class Sized(Net):
+    def __init__(self, size):
+        self.layer = tt.Linear(4, size)
 
 weight = tt.ones(3)
 
@@ -107,6 +111,7 @@ def test_what_makes_a_model_is_called_for_it(tmp_path: Path, monkeypatch: pytest
         output = run("graph", f"cli_makers:{target}", "--input", "f32[3,4]")
         assert output.count(" = matmul(") >= 2 and "random" not in output, target  # before and behind the passes
     assert "give the type of each" in refused("graph", "cli_makers:make")
+    assert "'size'; name a function without arguments that makes one" in refused("graph", "cli_makers:Sized")
     assert "add" in run("graph", "cli_makers:constant")
 
 
@@ -145,7 +150,7 @@ def test_types_are_parsed() -> None:
 
 
 def test_demo_agrees_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinytorch import demo
+    from tinytorch.cli import demo
 
     monkeypatch.setattr(demo, "ROUNDS", 1)
     monkeypatch.setattr(demo, "ROUND_SECONDS", 1e-3)
@@ -159,7 +164,7 @@ def test_demo_agrees_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_demo_fails_where_numbers_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinytorch import demo
+    from tinytorch.cli import demo
 
     monkeypatch.setattr(demo, "ROUNDS", 1)
     monkeypatch.setattr(demo, "ROUND_SECONDS", 1e-3)

@@ -127,7 +127,7 @@ def test_leaves_import_nothing_but_the_language(leaf: str) -> None:
 
 BACKENDS = ("llvm",)  # packages of the runtime, each of which implements runtime/backend.py
 REGISTRY = "tinytorch/backend_names.py"  # where the backends have names
-OWN_TOOLS = {"tinytorch/doctor.py"}  # what tells of this machine as one backend sees it
+OWN_TOOLS = {"tinytorch/cli/doctor.py"}  # what tells of this machine as one backend sees it
 
 
 def inside(name: str) -> str | None:

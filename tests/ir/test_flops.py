@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.op_samples import samples_of
-from tinytorch.cli_graph import parse_type
+from tinytorch.cli.targets import parse_type
 from tinytorch.ir.op import OPS, unpacked
 from tinytorch.ir.types import f32, f64
 

@@ -19,8 +19,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.machine import describe
-from tinytorch.cli_errors import told
-from tinytorch.cli_graph import called_target
+from tinytorch.cli.errors import told
+from tinytorch.cli.targets import called_target
 from tinytorch.compile import compile
 from tinytorch.compiled import Compiled
 from tinytorch.frontend.benchmarking import Benchmark, Comparison, Result

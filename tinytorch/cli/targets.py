@@ -71,10 +71,18 @@ def _load(target: str) -> Any:
         if not hasattr(found, name):
             raise TinyTorchError(f"{module_name!r} has no {path!r}")
         found = getattr(found, name)
-    found = found() if isinstance(found, type) else found
+    found = _instance(target, found) if isinstance(found, type) else found
     if not callable(found):
         raise TinyTorchError(f"{target} is a {type(found).__name__}, which cannot be called")
     return _model_of(found)
+
+
+def _instance(target: str, kind: type) -> Any:
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise TinyTorchError(f"{target}: {error}; name a function without arguments that makes one") from None
+    return kind()
 
 
 def _model_of(found: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The `tinytorch` command. What a command needs is imported when it runs, so that `--help` is quick."""
+"""The commands of `tinytorch`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from tinytorch.cli_errors import fail, told
+from tinytorch.cli.errors import fail, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def demo(
     ] = Path("."),
 ) -> None:
     """Trace, compile and train a small MLP; compare with eager execution and the interpreter."""
-    from tinytorch.demo import demo as run
+    from tinytorch.cli.demo import demo as run
 
     if not run(_console(), folder):
         raise typer.Exit(1)
@@ -65,7 +65,7 @@ def graph(
     measure: Annotated[bool, typer.Option(help="The same, with each kernel's measured time.")] = False,
 ) -> None:
     """Trace and compile something, and print its graph before and after the passes."""
-    from tinytorch.cli_graph import compiled_target
+    from tinytorch.cli.targets import compiled_target
     from tinytorch.ir.printer import print_graph
 
     with told():
@@ -96,7 +96,7 @@ def report(
     measure: Annotated[bool, typer.Option(help="Also time the kernels of a call.")] = True,
 ) -> None:
     """Trace and compile something, and write all about it as a page for the browser."""
-    from tinytorch.cli_graph import compiled_target
+    from tinytorch.cli.targets import compiled_target
 
     with told():
         compiled_target(target, inputs or []).report(out, measure=measure)
@@ -108,7 +108,7 @@ def bench(context: typer.Context) -> None:
     """Time workloads against other frameworks (names or patterns, and the options of `python -m benchmarks`), or your
     own module:callable (with --input for each argument) eager, on the interpreter and compiled."""
     if any(_OWN.fullmatch(argument) for argument in context.args):
-        from tinytorch.cli_bench import app as own
+        from tinytorch.cli.bench import app as own
 
         own(args=context.args, prog_name="tinytorch bench")
     from benchmarks.__main__ import app as benchmarks
@@ -127,7 +127,7 @@ def _leading_names(arguments: list[str]) -> list[str]:
 @app.command()
 def doctor() -> None:
     """What TinyTorch finds on this machine: CPU, threads, cache, versions, and what it can do at best."""
-    from tinytorch.doctor import findings
+    from tinytorch.cli.doctor import findings
 
     if not findings(_console()):
         raise typer.Exit(1)
@@ -183,7 +183,3 @@ def milestone(
     sys.path.insert(0, os.getcwd())
     sys.argv = [name, *context.args]
     runpy.run_module(name, run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    app()

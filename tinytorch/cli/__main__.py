@@ -1,0 +1,3 @@
+from tinytorch.cli.commands import app
+
+app()
