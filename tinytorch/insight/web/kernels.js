@@ -2,7 +2,9 @@
 
 function kernelsSection(model) {
   if (!model.kernels.length) {
-    return section("kernels", "Kernels", h("p.quiet", {}, "No kernels: the interpreter runs this graph op by op."));
+    const interpreted = model.data.backend === "interpreter";
+    const why = interpreted ? "the interpreter runs this graph op by op" : "there is nothing to compute";
+    return section("kernels", "Kernels", h("p.quiet", {}, `No kernels: ${why}.`));
   }
   const panel = h("div.panel", { id: "kernel" });
   let opened = null;
