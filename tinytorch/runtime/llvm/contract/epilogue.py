@@ -9,6 +9,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node, Value
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Frame, Grid
+from tinytorch.runtime.llvm.contract.parts import LINE
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.node import computed, node_lane
@@ -212,3 +213,28 @@ def batch_offset(batch: Register, shape: tuple[int, ...], strides: tuple[int, ..
         offset = offset + rest % size * stride
         rest = rest // size
     return offset
+
+
+def fetch_function(module: Module, grid: Grid, epilogue: Epilogue, rows: int, columns: int) -> Function | None:
+    """The shared function `(frame, row, column, batch)` that fetches what the epilogue reads and writes of a block of
+    that size, so that it need not wait for memory once the sums are there; None where rows are not contiguous."""
+    buffers = [*grid.results, *grid.inputs]
+    whole = {place: x for place, x in enumerate(buffers) if x.strides[-1] == 1 and x.strides[-2]}
+    if not whole:
+        return None
+
+    def build(name: str) -> Function:
+        fn = module.function(name, [PTR, I64, I64, I64], internal=True, noinline=True)
+        _, row, column, batch = fn.params
+        for place, x in whole.items():
+            offset = batch_offset(batch, grid.batch, x.batch_bytes) + row * x.row_bytes + column * x.column_bytes
+            start, size = fn.at(epilogue.frame().result(fn, place), offset), columns * x.dtype.size
+            lines = [*range(0, size, LINE), *([size - 1] if x.row_bytes % LINE else [])]
+            for i in range(rows):
+                at = fn.at(start, i * x.row_bytes)
+                for line in lines:
+                    fn.prefetch(at, line, write=place < len(grid.results))
+        fn.ret()
+        return fn
+
+    return module.shared(("fetch", tuple(buffers), len(grid.results), grid.batch, rows, columns), build)

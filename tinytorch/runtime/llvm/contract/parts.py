@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from tinytorch.runtime.llvm.text.builder import Function, Register
 
+LINE = 64  # bytes that a cache fetches together, at least
+
 
 def aligned(bytes_: int) -> int:
     """Whole cache lines."""
-    return -(-bytes_ // 64) * 64
+    return -(-bytes_ // LINE) * LINE
 
 
 def least(value: Register, most: Register | int) -> Register:

@@ -12,6 +12,7 @@ from tinytorch.ir.emitter import Lane
 from tinytorch.runtime.llvm.contract.dot_tile import write_dot
 from tinytorch.runtime.llvm.contract.float_pairs import dot, load_lanes, widened
 from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES
+from tinytorch.runtime.llvm.contract.parts import LINE
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Loops, Totals, add_pair, sum_chains, sum_walk
 from tinytorch.runtime.llvm.contract.tile_key import Ahead, Source, TileKey, Walk
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -21,7 +22,6 @@ from tinytorch.runtime.llvm.text.types import I32, I64, PTR
 __all__ = ["Ahead", "Source", "TileKey", "Walk", "share_of_panel", "tile_function"]
 
 VectorAddress = tuple[Register, int, "Register | None"]  # pointer, byte offset and mask of a vector of sums
-LINE = 64  # bytes that a cache fetches together, at least
 _UNROLLED = 48  # multiply-adds of steps of k that are unrolled
 _BODY = 64  # multiply-adds in the body of a loop: in longer ones LLVM hoists loads until registers spill
 

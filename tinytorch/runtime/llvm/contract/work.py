@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
+from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function, fetch_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
 from tinytorch.runtime.llvm.contract.layout import Product
@@ -291,6 +291,7 @@ class Work:
         key = self._key(tall, panel, packed is not None, ahead[1] if ahead else None)
         args = [a, panel.b, to, fn.const(stride), depth.count, depth.start - block.k]
         further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
+        self._fetch(block, i, panel, tall, depth)
         fn.call(tile_function(self.module, key), [*args, *further])
         if self.epilogue is None or plan.apart > 1:
             return
@@ -299,10 +300,28 @@ class Work:
         def finish() -> None:
             fn.call(self._finish, [self.frame, to, *size, block.row + i, panel.column, block.batch])
 
+        self._behind_last(depth, finish)
+
+    def _behind_last(self, depth: Depth, body: Callable[[], None]) -> None:
+        """`body` where this is the last block of k."""
         if self.k_blocks == 1:
-            finish()
+            body()
         else:
-            fn.if_(fn.compare("eq", depth.start + depth.count, fn.const(self.product.k)), finish)
+            self.fn.if_(self.fn.compare("eq", depth.start + depth.count, self.fn.const(self.product.k)), body)
+
+    def _fetch(self, block: Block, i: Register, panel: Panel, tall: int, depth: Depth) -> None:
+        """Fetch what the epilogue reads and writes, while the sums that it waits for are computed."""
+        fn, plan = self.fn, self.plan
+        if self.epilogue is None or plan.order != "rows" or plan.apart > 1 or plan.k_block <= _TOUCHED:
+            return
+        function = fetch_function(self.module, self.product.grid, self.epilogue, tall, panel.width)
+        if function is None:
+            return
+
+        def fetch() -> None:
+            fn.call(function, [self.frame, block.row + i, panel.column, block.batch])
+
+        self._behind_last(depth, fetch)
 
     def _key(self, tall: int, panel: Panel, packs: bool, ahead: Ahead | None) -> TileKey:
         plan, product, width = self.plan, self.product, panel.width
