@@ -170,6 +170,12 @@ SUMS_4 = (4 + 2 + 3 + 3 + 4) * (6 + 4)
 GRADIENTS_4 = 2 * (4 + 4) * (4 + 6)
 WEIGHTS_4 = (2 * 3 + 1 + 2 * 4) * (3 + 6)
 WEIGHT_SUMS_4 = (4 + 5 + 3 + 4) * (6 + 3)
+# Of the same tiles for windows of 2 × 2: five points, 0, p, -p, q and infinity.
+IMAGE_5 = 2 * (3 + (1 + 1 + 2) + 1 + 3) * (5 + 5)
+SUMS_5 = (2 + 2 + 3 + 3 + 4) * (5 + 4)
+GRADIENTS_5 = 2 * (1 + 1 + 2 + 3) * (4 + 5)
+WEIGHTS_5 = (1 + 3 + 3 + 3) * (2 + 5)
+WEIGHT_SUMS_5 = (1 + 3 * 2 + 3 * 2) * (5 + 2)
 PRODUCTS = {
     "matmul": Counted("f32[2,3,4] f32[2,4,5]", 2 * 2 * 3 * 4 * 5),
     "panel_matmul": Counted("f32[3,7] f32[2,7,4]", 2 * 3 * 7 * 8, {"columns": 8}),
@@ -287,6 +293,26 @@ VARIANTS = [
             {**SAME, "window": (3, 3), "side": 4},
         ),
     ),
+    # 2 × 2 tiles of 4 × 4, by multiply-adds, over four phases
+    ("winograd_weights", Counted("f32[4,4,3,5]", 4 * WEIGHTS_5 * 3 * 5, {"side": 4, "panel": 8, "stride": (2, 2)})),
+    (
+        "conv2d_winograd",
+        Counted(
+            "f32[1,10,14,3] f32[4,4,3,5] f32[25,1,12,8]",
+            4 * (2 * 25 * 12 * 5 + IMAGE_5 * 12 + SUMS_5 * 5),
+            {**SAME, "high": (1, 1), "stride": (2, 2)},
+        ),
+    ),
+    (
+        "winograd_weight_grad",
+        Counted(
+            "f32[1,10,14,3] f32[1,5,7,5]",
+            4 * (2 * 25 * 12 * 5 + IMAGE_5 * 12 + GRADIENTS_5 * 5) + WEIGHT_SUMS_5 * 12 * 5,
+            {**SAME, "window": (4, 4), "side": 4, "stride": (2, 2)},
+        ),
+    ),
+    # 1 × 2 tiles of 3 × 3: a, (a + b) / 2, (a - b) / 2 and b of weights
+    ("winograd_weights", Counted("f32[2,2,3,5]", 4 * (2 + 4) * 3 * 5, {"side": 3, "panel": 8})),
     ("sum", Counted("f32[3,0]", 0, REDUCED)),
     ("matmul", Counted("f32[3,0] f32[0,4]", 0)),
 ]

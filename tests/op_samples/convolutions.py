@@ -92,16 +92,25 @@ def _winograd() -> list[Sample]:
     ]  # fmt: skip
     for shape, columns, dtype, side, panel in cases:
         x, w = (random_array(DTYPES[dtype], s, rng) for s in (shape, (3, 3, shape[3], columns)))
-        cut = {"side": side, "panel": panel}
-        weights = Sample(OPS["winograd_weights"], (w,), cut, tolerance=4, relative=False)
-        operands, smooth = (x, w, weights.expected), dtype == "f64"
-        whole = Sample(OPS["conv2d_winograd"], operands, attrs, tolerance=64, relative=False, smooth=smooth)
-        gradients = whole.expected
-        of_weights = {**attrs, "window": (3, 3), "side": side}
-        del of_weights["high"]
-        back = Sample(OPS["winograd_weight_grad"], (x, gradients), of_weights, tolerance=64, relative=False)
-        samples += [weights, whole, back]
+        samples += _winograd_of(x, w, attrs, {"side": side, "panel": panel}, smooth=dtype == "f64")
+    over_phases = [
+        ((4, 4), (2, 2), 4, "f32"), ((3, 4), (2, 2), 3, "f64"), ((2, 3), (1, 2), 3, "f32"), ((5, 3), (2, 1), 4, "f64"),
+    ]  # fmt: skip
+    for window, stride, side, dtype in over_phases:
+        x, w = (random_array(DTYPES[dtype], s, rng) for s in ((1, 8, 7, 3), (*window, 3, 5)))
+        cut = {"side": side, "panel": 16 if dtype == "f32" else 8, "stride": stride}
+        samples += _winograd_of(x, w, {**attrs, "stride": stride, "high": (1, 1)}, cut, smooth=dtype == "f64")
     return samples
+
+
+def _winograd_of(x: Array, w: Array, attrs: Mapping[str, Any], cut: Mapping[str, Any], smooth: bool) -> list[Sample]:
+    """The transformed weights, the convolution by them, and the gradient of the weights."""
+    weights = Sample(OPS["winograd_weights"], (w,), cut, tolerance=4, relative=False)
+    operands = x, w, weights.expected
+    whole = Sample(OPS["conv2d_winograd"], operands, attrs, tolerance=64, relative=False, smooth=smooth)
+    of_weights = {**without(attrs, "high"), "window": w.shape[:2], "side": cut["side"]}
+    back = Sample(OPS["winograd_weight_grad"], (x, whole.expected), of_weights, tolerance=64, relative=False)
+    return [weights, whole, back]
 
 
 def samples() -> list[Sample]:

@@ -33,8 +33,9 @@ class Costs:
     read: float = 4  # and one that comes from the last level of the caches
     read_near: float = 2.5  # and one that comes from L2
     winograd_transform: Mapping[int, float] = field(
-        default_factory=lambda: {4: 60, 5: 150, 6: 240}
+        default_factory=lambda: {4: 60, 5: 175, 6: 240}
     )  # by points: a vector, n ways
+    winograd_sums: float = 4  # a vector of sums, to begin and to store it
     winograd_weights: float = 12.5  # what a vector of transformed weights takes, with its way to memory
     winograd_gain: float = 0.85  # of the time, at most: what is saved must be worth the rounding errors
     byte_group: int = 0  # neighbouring bytes that one instruction multiplies and adds up exactly, 2 or 4; 0: none does

@@ -74,8 +74,9 @@ def _best_tiles(node: Node, weights: Weights, costs: Costs) -> Tiles | None:
     def time(tiles: Tiles) -> float:
         products, count = tiles.products * tiles.phases, batch * tiles.count(outputs)
         made = costs.winograd_weights * products * each if weights == "made" else 0
-        transforms = count * costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
-        return multiplied(products, 1.1 * count) + transforms + made
+        transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
+        sums = costs.winograd_sums * tiles.products * vectors
+        return multiplied(products, 1.1 * count) + count * (transforms + sums) + made
 
     def multiplied(matrices: int, rows: float) -> float:
         """So many rows by each of so many matrices of weights; what comes from memory comes meanwhile."""

@@ -17,6 +17,7 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
+from tinytorch.ir.windows import Pair
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
@@ -25,14 +26,21 @@ SAME: Pads = ((1, 1), (1, 1))
 
 
 def graph_of(
-    dtype: DType, images: tuple[int, ...], columns: int, pads: Pads = SAME, side: int = 2, costs: Costs = DEFAULT_COSTS
+    dtype: DType,
+    images: tuple[int, ...],
+    columns: int,
+    pads: Pads = SAME,
+    side: int = 2,
+    costs: Costs = DEFAULT_COSTS,
+    window: Pair = (3, 3),
+    stride: Pair = (1, 1),
 ) -> Graph:
     b = Builder("conv")
     x = b.input(TensorType(dtype, images), "x")
-    w = b.input(TensorType(dtype, (3, 3, images[3], columns)), "w")
+    w = b.input(TensorType(dtype, (*window, images[3], columns)), "w")
     low, high = pads
-    attrs = {"stride": (1, 1), "low": low, "high": high, "dilation": (1, 1), "groups": 1}
-    u = apply(winograd_weights, Expr(b, w), side=side, panel=costs.panel(dtype, columns))
+    attrs = {"stride": stride, "low": low, "high": high, "dilation": (1, 1), "groups": 1}
+    u = apply(winograd_weights, Expr(b, w), side=side, panel=costs.panel(dtype, columns), stride=stride)
     return b.build([apply(conv2d_winograd, Expr(b, x), Expr(b, w), u, **attrs).value])
 
 
@@ -41,13 +49,15 @@ def operands(graph: Graph, seed: int = 0) -> list[np.ndarray]:
     return [rng.standard_normal(v.type.shape).astype(v.type.dtype.numpy) for v in graph.inputs]
 
 
-def same_size(dtype: DType, images: tuple[int, ...], columns: int, groups: int = 1, window: int = 3) -> Graph:
-    """A convolution that keeps the size of its images."""
-    b, side = Builder("conv"), window // 2
+def same_size(
+    dtype: DType, images: tuple[int, ...], columns: int, groups: int = 1, window: int = 3, stride: int = 1
+) -> Graph:
+    """A convolution that keeps the size of its images, or divides it by the stride."""
+    b, side = Builder("conv"), (window - 1) // 2
     x = b.input(TensorType(dtype, images), "x")
     w = b.input(TensorType(dtype, (window, window, images[3] // groups, columns)), "w")
     pads = {"low": (side, side), "high": (side, side)}
-    out = apply(conv2d, Expr(b, x), Expr(b, w), stride=(1, 1), dilation=(1, 1), groups=groups, **pads)
+    out = apply(conv2d, Expr(b, x), Expr(b, w), stride=(stride, stride), dilation=(1, 1), groups=groups, **pads)
     return b.build([out.value])
 
 
@@ -58,9 +68,10 @@ def suits(
     groups: int = 1,
     window: int = 3,
     costs: Costs = DEFAULT_COSTS,
+    stride: int = 1,
 ) -> bool:
     """Whether the pass takes such a convolution."""
-    graph = winograd_convolutions(same_size(dtype, images, columns, groups, window), costs=costs)
+    graph = winograd_convolutions(same_size(dtype, images, columns, groups, window, stride), costs=costs)
     return any(node.op is conv2d_winograd for node in graph.nodes)
 
 
@@ -94,6 +105,45 @@ def test_near_to_the_definition(dtype: DType, images: tuple[int, ...], columns: 
     # magnitudes of all of its outputs.
     bound = 10 * np.finfo(dtype.numpy).eps * magnitudes.max()
     assert (np.abs(found.astype(np.float64) - wanted) <= bound).all()
+
+
+# A window, its stride, and the sides of the tiles that there are.
+PHASES = [
+    ((4, 4), (2, 2), (3, 4)),
+    ((3, 3), (2, 2), (3, 4)),  # a phase has four places, two of them two, one has one
+    ((5, 5), (2, 2), (2, 4)),
+    ((2, 2), (1, 1), (3, 4)),
+    ((5, 3), (2, 1), (2, 4)),
+    ((6, 4), (3, 2), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("window", "stride", "sides"), PHASES, ids=str)
+def test_phases_add_up_to_the_definition(window: Pair, stride: Pair, sides: tuple[int, ...]) -> None:
+    for dtype, images, columns, pads, side in (
+        (f32, (2, 13, 18, 20), 33, ((1, 1), (1, 2)), sides[0]),
+        (f32, (3, 9, 8, 5), 12, ((0, 2), (3, 0)), sides[1]),
+        (f64, (1, 12, 14, 16), 16, ((0, 0), (0, 0)), sides[1]),  # read in place
+    ):
+        graph = graph_of(dtype, images, columns, pads, side, window=window, stride=stride)
+        arrays = operands(graph)
+        (found,) = compiled(graph, arrays)
+        wanted, magnitudes = exact(graph, arrays)
+        assert found.shape == wanted.shape
+        bound = 10 * np.finfo(dtype.numpy).eps * magnitudes.max()
+        assert (np.abs(found.astype(np.float64) - wanted) <= bound).all()
+
+
+def test_where_it_is_taken_over_phases() -> None:
+    for name in ("avx512", "avx2"):
+        costs = Target.named(name).costs
+        assert suits(f32, (32, 32, 32, 64), 128, window=4, stride=2, costs=costs)
+        assert suits(f32, (32, 31, 31, 64), 64, window=5, stride=2, costs=costs)
+        assert suits(f32, (32, 16, 16, 128), 64, window=2, costs=costs)
+        assert not suits(f32, (32, 64, 64, 3), 64, window=4, stride=2, costs=costs), "12 channels leave nothing to gain"
+        assert not suits(f32, (1, 4, 4, 64), 128, window=4, stride=2, costs=costs), "weights take longer than tiles"
+        assert not suits(f32, (32, 32, 32, 64), 64, window=2, stride=2, costs=costs), "a phase has one place"
+        assert not suits(f32, (32, 32, 32, 64), 64, window=7, stride=2, costs=costs), "a phase has four by four"
 
 
 def test_where_it_is_taken() -> None:
@@ -190,6 +240,72 @@ def test_infinities_reach_only_what_meets_them(value: float, where: str, side: i
     near = np.isfinite(wanted)
     scale = np.maximum(np.abs(wanted[near]), 100)
     assert (np.abs(found[near] - wanted[near]) <= 1e-4 * scale).all()
+
+
+def test_infinities_reach_only_what_meets_them_in_a_phase() -> None:
+    """Also where a place of the window is missing in its phase, and its weight, zero, meets an infinity."""
+    for window, at, value in ((4, (1, 3, 4, 5), np.inf), (3, (1, 5, 5, 5), np.nan), (3, (0, 2, 7, 1), 3e38)):
+        graph = graph_of(f32, (2, 12, 11, 24), 40, side=4, window=(window, window), stride=(2, 2))
+        x, w = operands(graph)
+        x[at] = value
+        with np.errstate(all="ignore"):
+            wanted = conv2d.eval(x, w, **graph.nodes[-1].attrs)
+        (found,) = compiled(graph, [x, w])
+        for kind in (np.isnan, np.isposinf, np.isneginf):
+            np.testing.assert_array_equal(kind(found), kind(wanted))
+        near = np.isfinite(wanted)
+        assert near.any()
+        assert (np.abs(found[near] - wanted[near]) <= 1e-4 * np.maximum(np.abs(wanted[near]), 100)).all()
+
+
+@pytest.mark.skipif(Target.host().name not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+def test_phases_on_forced_targets(name: Literal["avx2", "sse2"]) -> None:
+    rng, target = np.random.default_rng(len(name)), Target.named(name)
+    for window, stride, sides in PHASES[:4]:
+        batch, height, width = (int(rng.integers(1, most)) for most in (6, 14, 14))
+        channels, columns = (int(rng.choice([1, 3, 8, 17, 64, 70])) for _ in range(2))
+        low = (int(rng.integers(0, 3)), int(rng.integers(0, 3)))
+        shape = (batch, height + 3, width + 3, channels)
+        graph = graph_of(f32, shape, columns, (low, (2, 2)), int(rng.choice(sides)), target.costs, window, stride)
+        arrays = operands(graph)
+        (found,) = compiled(graph, arrays, target)
+        wanted, magnitudes = exact(graph, arrays)
+        error = np.abs(found.astype(np.float64) - wanted)
+        assert (error <= 10 * np.finfo(np.float32).eps * magnitudes.max()).all()
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "more", "groups", "dilation"),
+    [
+        (4, 2, 1, 0, 1, 1),
+        (3, 2, 1, 1, 1, 1),
+        (5, 2, 2, 1, 2, 1),
+    ],
+)
+def test_there_and_back_with_gradients(
+    window: int, stride: int, padding: int, more: int, groups: int, dilation: int
+) -> None:
+    """A convolution and a transposed one, with the gradients of all operands, against those by the definition."""
+    rng = np.random.default_rng(window)
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in ((4, 32, 15, 14), (48, 32 // groups, window, window))]
+    arrays.append(rng.standard_normal((48, 24 // groups, window, window)).astype(np.float32))
+    same: dict[str, int] = {"stride": stride, "padding": padding, "groups": groups, "dilation": dilation}
+
+    def run(x: tt.Tensor, w: tt.Tensor, v: tt.Tensor) -> tt.Tensor:
+        h = tt.conv2d(x.permute(0, 3, 1, 2), w, **same)
+        return tt.conv_transpose2d(h * 0.05, v, output_padding=more, **same).permute(0, 2, 3, 1)
+
+    def results(precision: Precision, backend: Literal["llvm", "interpreter"]) -> list[np.ndarray]:
+        x, w, v = (tt.Tensor(a, requires_grad=True) for a in (arrays[0].transpose(0, 2, 3, 1).copy(), *arrays[1:]))
+        out = tt.compile(run, precision=precision, backend=backend)(x, w, v)
+        (out * out).mean().backward()
+        return [out.numpy(), *(p.grad.numpy() for p in (x, w, v) if p.grad is not None)]
+
+    found, wanted = results("fast", "llvm"), results("exact", "interpreter")
+    assert len(found) == 4
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
 @pytest.mark.skipif(Target.host().name not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ HERE = Target.host().name
 
 
 def graph_of(
-    op: Op, dtype: DType, images: Sizes, gradients: Sizes, low: tuple[int, int] = (1, 1), **more: int
+    op: Op, dtype: DType, images: Sizes, gradients: Sizes, low: tuple[int, int] = (1, 1), **more: Any
 ) -> Graph:
     b = Builder("weights")
     x, g = b.input(TensorType(dtype, images), "x"), b.input(TensorType(dtype, gradients), "g")
@@ -74,6 +74,51 @@ def test_near_to_the_definition(dtype: DType, images: Sizes, gradients: Sizes, l
     check(graph_of(winograd_weight_grad, dtype, images, gradients, low, side=side))
 
 
+# A window, its stride, gradients for images of 13 × 18, and the sides of the tiles that there are.
+PHASES = [
+    ((4, 4), (2, 2), (7, 9), (3, 4)),
+    ((3, 3), (2, 2), (7, 9), (3, 4)),  # a phase has four places, two of them two, one has one
+    ((5, 5), (2, 2), (6, 8), (2, 4)),
+    ((2, 2), (1, 1), (13, 18), (3, 4)),
+    ((6, 4), (3, 2), (4, 9), (3, 4)),
+]
+
+
+@pytest.mark.parametrize(("window", "stride", "outputs", "sides"), PHASES, ids=str)
+def test_phases_add_up_to_the_definition(
+    window: tuple[int, int], stride: tuple[int, int], outputs: tuple[int, int], sides: tuple[int, ...]
+) -> None:
+    attrs: dict[str, Any] = {"window": window, "stride": stride}
+    for dtype, channels, columns, side in ((f32, 20, 33, sides[0]), (f32, 40, 9, sides[1]), (f64, 17, 16, sides[1])):
+        images, gradients = (3, 13, 18, channels), (3, *outputs, columns)
+        check(graph_of(winograd_weight_grad, dtype, images, gradients, (1, 1), side=side, **attrs))
+
+
+@pytest.mark.skipif(HERE not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
+@pytest.mark.parametrize("name", ["avx2", "sse2"])
+def test_phases_on_other_targets(name: Literal["avx2", "sse2"]) -> None:
+    for window, stride, outputs, sides in PHASES[:3]:
+        attrs: dict[str, Any] = {"window": window, "stride": stride}
+        graph = graph_of(winograd_weight_grad, f32, (2, 13, 18, 17), (2, *outputs, 24), (0, 1), side=sides[1], **attrs)
+        check(graph, Target.named(name))
+
+
+def test_infinities_reach_only_what_meets_them_in_a_phase() -> None:
+    for window, where, value in ((4, 0, np.inf), (3, 0, np.nan), (3, 1, np.inf), (4, 1, 3e38)):
+        attrs: dict[str, Any] = {"window": (window, window), "stride": (2, 2)}
+        graph = graph_of(winograd_weight_grad, f32, (3, 12, 14, 20), (3, 6, 7, 24), side=4, **attrs)
+        arrays = operands(graph)
+        arrays[where][1, 3, 4, 5] = value
+        with np.errstate(all="ignore"):
+            wanted = defined(graph, arrays)
+        (found,) = compiled(graph, arrays)
+        for kind in (np.isnan, np.isposinf, np.isneginf):
+            np.testing.assert_array_equal(kind(found), kind(wanted))
+        near = np.isfinite(wanted)
+        assert near.any()
+        assert (np.abs(found[near] - wanted[near]) <= 1e-5 * np.maximum(np.abs(wanted[near]), 100)).all()
+
+
 @pytest.mark.skipif(HERE not in ("avx512", "avx2"), reason="this machine runs no code for AVX2")
 @pytest.mark.parametrize("side", [2, 4])
 @pytest.mark.parametrize("name", ["avx2", "sse2"])
@@ -112,7 +157,7 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
 
 
 def test_where_it_is_taken() -> None:
-    def taken(images: Sizes, columns: int, dtype: DType = f32, costs: Costs = DEFAULT_COSTS, **more: object) -> bool:
+    def taken(images: Sizes, columns: int, dtype: DType = f32, costs: Costs = DEFAULT_COSTS, **more: Any) -> bool:
         graph = graph_of(conv2d_weight_grad, dtype, images, (*images[:3], columns), **more)
         return any(node.op is winograd_weight_grad for node in winograd_convolutions(graph, costs=costs).nodes)
 
@@ -125,3 +170,4 @@ def test_where_it_is_taken() -> None:
     assert not taken((32, 32, 32, 64), 64, bf16), "the transforms would be rounded to eight bits"
     assert not taken((1, 4, 4, 64), 64), "transforming the sums takes longer than what it saves"
     assert not taken((8, 32, 32, 64), 64, window=(5, 5))
+    assert taken((32, 32, 32, 64), 64, window=(2, 2))
