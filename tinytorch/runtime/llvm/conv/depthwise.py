@@ -153,18 +153,16 @@ class _Writer:
         image = number // (across * down)
         rows, end = least(height - row, plan.rows), least(column + plan.columns, self.conv.groups)
 
-        for run in _runs(self.conv, plan.part):
-            block = self._block_function(run.taps)
+        def line(i: Register) -> None:
+            for run in _runs(self.conv, plan.part):
+                where = [image, row + i, fn.const(run.first), fn.const(run.count), column, end]
+                fn.call(self._block_function(run.taps), [fn.params[0], *where])
 
-            def call(i: Register, run: _Run = run, block: Function = block) -> None:
-                x = i * plan.part + run.first
-                fn.call(block, [fn.params[0], image, row, rows, x, column, end])
-
-            fn.loop(run.count, [], call)
+        fn.loop(rows, [], line)
 
     def _block_function(self, taps: tuple[Taps, ...]) -> Function:
-        """`(frame, image, row, rows, x, column, end)`: the blocks at output x of so many rows, for the channels from
-        `column` to before `end`."""
+        """`(frame, image, y, x, count, column, end)`: so many blocks side by side from output (y, x) on, for the
+        channels from `column` to before `end`."""
 
         def build(name: str) -> Function:
             fn = self.module.function(name, [PTR, *[I64] * 6], internal=True, noinline=True)
@@ -189,24 +187,24 @@ class _Block:
 
     def write(self) -> None:
         fn, conv, words = self.fn, self.conv, self.epilogue.frame()
-        _, image, row, rows, x, _, _ = fn.params
-        images = fn.at(left(fn), image * self.steps[0] + (x * conv.stride[1] - conv.low[1]) * self.steps[2])
-        weights = right(fn)
+        _, image, y, x, count, _, _ = fn.params
+        start = y * conv.stride[0] - conv.low[0]
+        first, rows = self._rows_inside(start)
+        corner = (start + first * conv.dilation[0]) * self.steps[1] + (x * conv.stride[1] - conv.low[1]) * self.steps[2]
+        images = fn.at(left(fn), image * self.steps[0] + corner)
+        weights = fn.at(right(fn), first * self.weights.strides_bytes[0])
         bases: list[Register] = []
         for place, buffer in enumerate(self.buffers):
             steps = buffer.strides_bytes
-            bases.append(fn.at(words.result(fn, place), image * steps[0] + x * steps[2]))
+            bases.append(fn.at(words.result(fn, place), image * steps[0] + y * steps[1] + x * steps[2]))
+        part = len(self.taps)
 
-        def line(i: Register) -> None:
-            y = row + i
-            start = y * conv.stride[0] - conv.low[0]
-            first, count = self._rows_inside(start)
-            a = fn.at(images, (start + first * conv.dilation[0]) * self.steps[1])
-            w = fn.at(weights, first * self.weights.strides_bytes[0])
-            to = [fn.at(base, y * b.strides_bytes[1]) for base, b in zip(bases, self.buffers, strict=True)]
-            self._channels(a, w, count, to)
+        def block(i: Register) -> None:
+            a = fn.at(images, i * (part * conv.stride[1] * self.steps[2]))
+            to = [fn.at(at, i * (part * b.strides_bytes[2])) for at, b in zip(bases, self.buffers, strict=True)]
+            self._channels(a, weights, rows, to)
 
-        fn.loop(rows, [], line)
+        fn.loop(count, [], block)
 
     def _rows_inside(self, start: Register) -> tuple[Register, Register]:
         """The first row of the window that lies inside of the image if row 0 is at `start`, and how many do."""
@@ -218,7 +216,7 @@ class _Block:
         return first, least(below // dilation, window) - first
 
     def _channels(self, a: Register, w: Register, count: Register, to: Sequence[Register]) -> None:
-        """A row of the block: `count` rows of the window, from where a and w begin."""
+        """A block: `count` rows of the window, from where a and w begin."""
         fn, lanes = self.fn, self.emitter.lanes
         _, _, _, _, _, column, end = fn.params
         kind = self.conv.images.dtype.size, self.weights.dtype.size
