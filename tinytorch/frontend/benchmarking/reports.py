@@ -14,8 +14,8 @@ from tinytorch.frontend.benchmarking.plots import PAIRS, as_svg, figures
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: .9em; display: block; overflow-x: auto; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { border-bottom: 2px solid #888; }
 figure { display: inline-block; margin: .5rem; }
