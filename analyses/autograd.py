@@ -107,7 +107,7 @@ def _checkpoints(checkpoint: Any, quick: bool) -> Section:
         x.grad = None
 
     calls: dict[str, Callable[[], Any]] = {str(every): lambda every=every: step(every) for every in (0, *pieces)}
-    times = medians(calls, 0.02 if quick else 0.3)
+    times = medians(calls, 0.1 if quick else 0.3)
     peaks = {name: peak_bytes(call) for name, call in calls.items()}
     rows = [
         [

@@ -43,8 +43,8 @@ rng = np.random.default_rng(0)
 x = Tensor([-100.0, -20.0, 0.0, 20.0, 100.0], requires_grad=True)
 y = 1 / (1 + (-x).exp())
 y.sum().backward()
-print("values     ", [f"{v:.2g}" for v in y.tolist()])
-print("derivatives", [f"{v:.2g}" for v in x.grad.tolist()])
+for name, numbers in (("x", x), ("value", y), ("derivative", x.grad)):
+    print(f"{name:10}", *(f"{number:8.2g}" for number in numbers.tolist()))
 
 # %% [markdown]
 # The cure is to never compute `exp` of a large number. Multiply numerator and denominator by `exp(x)`:

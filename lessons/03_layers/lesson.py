@@ -257,7 +257,7 @@ print("forward: in order")
 # A large network can learn its examples by heart instead of what they have in common. Dropout works against that
 # (which is called regularization): in training, each number is set to 0 with probability $p$, drawn anew in every
 # step, so that no unit can rely on a single other one. Srivastava and others (2014) read it as training an *ensemble*,
-# many networks of which each lacks other units, and which share their weights.
+# many networks that share their weights, of which each lacks different units.
 #
 # The expectation must stay what it was, or the next layer would see smaller inputs in training than in use. So those
 # that are kept are divided by $1 - p$:

@@ -86,7 +86,7 @@ for record in tape_of(output):
 # %% test="topological"
 def order_of(made_of: dict[str, list[str]], root: str) -> list[str]:
     order = topological(root, lambda x: made_of.get(x, []), lambda x: x)
-    shown = f"{order[:9]} of {made_of}" if len(order) < 10 else f"an order of {len(order)}"
+    shown = f"{order} of {made_of}" if len(order) < 10 else f"an order of {len(order)}"
     assert order and order[-1] == root, f"the root comes last: {shown}"
     place = {x: i for i, x in enumerate(order)}
     assert len(order) == len(place), f"something stands there twice: {shown}"
