@@ -367,8 +367,8 @@ def collect(number: Number, folder: Folder = HERE) -> None:
     """Collect what was submitted to the exchange."""
     from tito import grading
 
-    grading.collect(manifest().module(number), folder.resolve())
-    typer.echo(f"collected: see {folder.resolve() / 'submitted'}")
+    count = grading.collect(manifest().module(number), folder.resolve())
+    typer.echo(f"in {folder.resolve() / 'submitted'} are now {count} submissions of it")
 
 
 @grading_app.command()

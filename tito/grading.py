@@ -78,12 +78,13 @@ def release(module: CourseModule, folder: Path) -> None:
     _nbgrader(folder, "release_assignment", module.folder, "--force")
 
 
-def collect(module: CourseModule, folder: Path) -> None:
-    """Take what students have submitted out of the exchange."""
+def collect(module: CourseModule, folder: Path) -> int:
+    """Take what students have submitted out of the exchange; how many submissions of the module are there then."""
     _require_teachers(folder)
     if not (folder / "exchange" / COURSE / "inbound").is_dir():
         raise CourseError(f"nothing was released yet; `tito nbgrader release {module.number:02}` does that")
     _nbgrader(folder, "collect", module.folder, "--update")
+    return len(list(folder.glob(f"submitted/*/{module.folder}")))
 
 
 def autograde(module: CourseModule, folder: Path) -> list[str]:
