@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import io
 from typing import TYPE_CHECKING, Any
+
+from tinytorch.frontend.benchmarking.plots import empty_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ def chart(
     x: str, y: str, *, log_x: bool = False, log_y: bool = False, width: float = 6.4, height: float = 3.6
 ) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, labelled `x` and `y` (with units)."""
-    figure = _figure(width, height)
+    figure = empty_figure(width, height)
     axes = figure.subplots()
     style(axes, x, y, log_x=log_x, log_y=log_y)
     return figure, axes
@@ -27,7 +28,7 @@ def chart(
 
 def charts(columns: int, *, width: float = 8.0, height: float = 3.2, share_y: bool = False) -> tuple[Figure, Any]:
     """A figure with axes beside each other, each of which wants `style`."""
-    figure = _figure(width, height)
+    figure = empty_figure(width, height)
     return figure, figure.subplots(1, columns, sharey=share_y)
 
 
@@ -65,22 +66,3 @@ def _between() -> type[LogFormatterSciNotation]:
             return "" if chosen else str(super().__call__(x, pos))
 
     return Between
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Without pyplot, so that nothing is kept and no window opens."""
-    return _picture()(figsize=(width, height), layout="constrained", facecolor="white")
-
-
-@functools.cache
-def _picture() -> type[Figure]:
-    """A figure that shows itself in a notebook."""
-    from matplotlib.figure import Figure
-
-    class Picture(Figure):
-        def _repr_svg_(self) -> str:
-            buffer = io.StringIO()
-            self.savefig(buffer, format="svg")
-            return buffer.getvalue()
-
-    return Picture

@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinytorch.frontend.benchmarking.plots import as_svg
 from tinytorch.frontend.profiling.tables import in_columns
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ class Analysis:
             table = [] if section.table is None else [section.table.markdown()]
             display(Markdown("\n\n".join([f"### {section.question}", *table])))
             if section.picture is not None:
-                buffer = StringIO()
-                _save(section.picture, buffer)
-                display(SVG(buffer.getvalue()))
+                display(SVG(as_svg(section.picture)))
             display(Markdown(section.reading))
 
     def write(self, folder: Path | str, name: str) -> Path:
@@ -94,7 +92,7 @@ class Analysis:
             parts.append(f"## {section.question}")
             if section.picture is not None:
                 picture = f"{name}_{i}.svg"
-                _save(section.picture, place / picture)
+                (place / picture).write_text(as_svg(section.picture), encoding="utf-8")
                 parts.append(f"![{section.question}]({picture})")
             if section.table is not None:
                 parts.append(section.table.markdown())
@@ -139,11 +137,3 @@ def machine() -> str:
 def _in_notebook() -> bool:
     ipython: Any = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None
-
-
-def _save(picture: Figure, target: Any) -> None:
-    """As SVG, the same bytes for the same picture."""
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "tinytorch"}):
-        picture.savefig(target, format="svg", metadata={"Date": None})

@@ -114,13 +114,18 @@ def _plain(name: str) -> str:
 
 
 def _figure() -> tuple[Figure, Any]:
-    figure = _picture()(figsize=_SIZE, layout="constrained")
+    figure = empty_figure(*_SIZE)
     return figure, figure.subplots()
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches that shows itself in a notebook. It is made without pyplot, so that nothing is kept
+    and no window opens."""
+    return _picture()(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 @functools.cache
 def _picture() -> type[Figure]:
-    """A figure that shows itself in a notebook, where pyplot is not used."""
     from matplotlib.figure import Figure
 
     class Picture(Figure):
