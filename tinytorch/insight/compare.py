@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections import defaultdict
@@ -15,7 +14,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tinytorch.insight.graphs import DiffLine, pieces
+from tinytorch.insight.common import common_lines
+from tinytorch.insight.graphs import DiffLine, marked
 from tinytorch.insight.page import read_page, write_comparison
 from tinytorch.insight.record import GraphLine, KernelRecord, Record, Result, load_record, record_of
 from tinytorch.insight.text import add, as_text, more, shortened, table
@@ -131,14 +131,7 @@ def _title_and_shapes(kernel: KernelRecord) -> tuple[str, ...]:
 def _graphs(a: Sequence[GraphLine], b: Sequence[GraphLine]) -> tuple[DiffLine, ...]:
     """The differences of two graphs as text, whatever their values are called."""
     one, two = ([_NAME.sub("%", line.text) for line in lines] for lines in (a, b))
-    found: list[DiffLine] = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, one, two).get_opcodes():
-        if kind == "equal":
-            found += [(" ", line.text, line.node) for line in b[k:m]]
-        else:
-            found += [("-", line.text, line.node) for line in a[i:j]]
-            found += [("+", line.text, line.node) for line in b[k:m]]
-    return tuple(pieces(found))
+    return marked(a, b, common_lines(one, two), lambda line: [(line.text, line.node)])
 
 
 def _numerics(a: Sequence[Result], b: Sequence[Result]) -> tuple[Difference, ...]:

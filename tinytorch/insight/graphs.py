@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.loc import Loc
@@ -12,6 +13,7 @@ from tinytorch.ir.printer import Names, print_node
 
 CONTEXT = 2  # lines that are shown around a change
 DiffLine = tuple[str, str, str]  # kind, text, node
+_Item = TypeVar("_Item")
 
 
 def loc_text(loc: Loc | None) -> str:
@@ -108,8 +110,11 @@ def difference(before: Sequence[Block], after: Sequence[Block]) -> tuple[DiffLin
     kept = _kept(before, after)
     if len(kept) == len(before) == len(after):
         return ()
-    marked = list(_marked(before, after, kept))
-    return tuple(pieces(marked))
+    return marked(before, after, kept, _lines_of)
+
+
+def _lines_of(block: Block) -> Iterator[tuple[str, str]]:
+    return ((line, block.name) for line in block.lines)
 
 
 def _kept(before: Sequence[Block], after: Sequence[Block]) -> list[tuple[int, int]]:
@@ -133,17 +138,25 @@ def _kept(before: Sequence[Block], after: Sequence[Block]) -> list[tuple[int, in
     return found[::-1]
 
 
-def _marked(before: Sequence[Block], after: Sequence[Block], kept: Sequence[tuple[int, int]]) -> Iterator[DiffLine]:
+def marked(
+    before: Sequence[_Item],
+    after: Sequence[_Item],
+    kept: Sequence[tuple[int, int]],
+    lines: Callable[[_Item], Iterable[tuple[str, str]]],
+) -> tuple[DiffLine, ...]:
+    """The diff of two lists of which the places `kept` are alike; `lines` gives the text and the node of each line of
+    an item."""
+    found: list[DiffLine] = []
     i = j = 0
     for to_i, to_j in (*kept, (len(before), len(after))):
-        yield from (("-", line, block.name) for block in before[i:to_i] for line in block.lines)
-        yield from (("+", line, block.name) for block in after[j:to_j] for line in block.lines)
-        if to_j < len(after):
-            yield from ((" ", line, after[to_j].name) for line in after[to_j].lines)
+        found += [("-", *line) for item in before[i:to_i] for line in lines(item)]
+        found += [("+", *line) for item in after[j:to_j] for line in lines(item)]
+        found += [(" ", *line) for item in after[to_j : to_j + 1] for line in lines(item)]
         i, j = to_i + 1, to_j + 1
+    return tuple(_pieces(found))
 
 
-def pieces(lines: Sequence[DiffLine]) -> Iterator[DiffLine]:
+def _pieces(lines: Sequence[DiffLine]) -> Iterator[DiffLine]:
     """The changed lines with those around them, each piece behind a head that says which lines of both it shows."""
     wanted = [False] * len(lines)
     for n, (kind, _, _) in enumerate(lines):
