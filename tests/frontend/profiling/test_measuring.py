@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,15 @@ profiler = tt.Profiler(repeats=6, warmup=1, seconds=0.2)
 
 def mlp() -> tt.Sequential:
     return tt.Sequential(tt.Linear(20, 30), tt.ReLU(), tt.Linear(30, 10))
+
+
+def test_what_is_measured_can_be_copied_and_pickled() -> None:
+    profile = tt.Profiler(repeats=2, warmup=0).profile(lambda x: x * 2, (3, 8))
+    sparsity = tt.measure_sparsity(mlp())
+    for number in (profile.flops, profile.eager, sparsity):
+        for made in (copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
+            assert type(made) is type(number) and made == number and vars(made) == vars(number)
+    assert profile.as_dict()["modules"][0]["flops"] == 24
 
 
 def test_parameters_count_once() -> None:

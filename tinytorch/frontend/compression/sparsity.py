@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Sparsity(float):
         made = super().__new__(cls, _share([parameters[name] for name in weights]))
         made.parameters, made.weights = dict(parameters), weights
         return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles."""
+        return type(self), (self.parameters, self.weights)
 
     @property
     def overall(self) -> float:

@@ -39,6 +39,10 @@ class Flops(int):
         made.modules, made.ops = dict(modules), dict(ops)
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles."""
+        return type(self), (self.modules, self.ops)
+
     def table(self) -> str:
         """A row for each module."""
         rows = [(name or "(all)", f"{count:,}", _share(count, self)) for name, count in self.modules.items()]

@@ -30,6 +30,10 @@ class Latency(float):
         made.times, made.samples = tuple(times), samples
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and pickles."""
+        return type(self), (self.times, self.samples)
+
     @property
     def median(self) -> float:
         return float(self)
