@@ -26,7 +26,7 @@ from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR, memory_type
 
 _KEYS = 128  # of a block
-_TILES = 8  # of rows, queries that are computed together: as many steps has the sum of each element of dk and dv
+_TILES = 4  # of rows, queries that are computed together: as many steps has the sum of each element of dk and dv
 
 
 class Backward:
