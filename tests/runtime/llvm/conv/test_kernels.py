@@ -74,6 +74,12 @@ SHAPES = {
     "a cut image": Case(size=(9, 9), low=(-2, -1), high=(-1, -3)),
     "a shifted image": Case(size=(6, 7), low=(-3, 4), high=(5, -2)),
     "a wide dilation": Case(size=(11, 12), window=(2, 3), dilation=(9, 5)),
+    "columns that collide in the cache": Case(
+        batch=3, size=(9, 11), channels=64, columns=128, stride=(2, 2), low=(1, 1), high=(1, 1)
+    ),
+    "groups that collide in the cache": Case(
+        batch=5, size=(7, 6), groups=2, channels=64, columns=64, stride=(1, 2), low=(0, 1), high=(2, 1)
+    ),
     "depthwise": Case(groups=70, channels=1, columns=1, size=(7, 8), low=(1, 1), high=(1, 1)),
     "depthwise, both edges in a block": Case(
         groups=40, channels=1, columns=1, size=(6, 7), window=(5, 5), low=(2, 2), high=(2, 2)
@@ -111,6 +117,8 @@ def test_shapes(shape):
         "depthwise, dilated",
         "one output channel",
         "eight for each",
+        "images of one place",
+        "columns that collide in the cache",
     ],
 )
 def test_shapes_on_forced_targets(name, shape):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tinytorch.ir.ops.contract import accumulator
@@ -14,6 +14,9 @@ from tinytorch.runtime.llvm.contract.grid import Grid
 from tinytorch.runtime.llvm.kernel import Buffer
 
 Pair = tuple[int, int]
+
+_LINE = 64  # bytes of a line of the caches
+_COLLIDING = 512  # lines so far apart share an eighth of the sets of a cache of 32 KiB
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,24 @@ def image_layout(conv: Convolution, outputs: int, panel: int) -> ImageLayout:
         return ImageLayout(conv.compute, channels * plane, columns * size, size, plane, True, rows)
     pitch = columns * channels * size
     return ImageLayout(conv.compute, rows * pitch, pitch, channels * size, size, True, rows)
+
+
+def odd_lines(bytes_: int) -> int:
+    """At least so many bytes: an odd number of cache lines."""
+    return (-(-bytes_ // _LINE) | 1) * _LINE
+
+
+def collide(step: int) -> bool:
+    """Whether lines of memory so many bytes apart share a few sets of the nearest cache, which then holds few of
+    them."""
+    return step > 0 and step % _COLLIDING == 0
+
+
+def spread(layout: ImageLayout) -> ImageLayout:
+    """Copies whose columns lie a cache line further apart."""
+    column = layout.column + _LINE
+    row = layout.row // layout.column * column
+    return replace(layout, image=layout.rows * row, row=row, column=column)
 
 
 def _layout_of_groups(conv: Convolution, packed: Packed, rows: int, columns: int) -> ImageLayout:

@@ -21,7 +21,16 @@ from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.sums import MANY
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
+from tinytorch.runtime.llvm.conv.layout import (
+    Convolution,
+    ImageLayout,
+    collide,
+    grid_of,
+    image_layout,
+    merged_loops,
+    odd_lines,
+    spread,
+)
 from tinytorch.runtime.llvm.conv.plan import cut_axis
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
@@ -30,6 +39,7 @@ from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR, memory_type
 
 _ITEMS = 16  # wanted
+_REUSED_ROWS = 48  # of weights, that repay copying the gradients
 _VISIT = 128  # outputs that repay loading and storing the sums
 _LEAST_FLOPS = 400_000  # of an item
 _PART_BYTES = 256 << 10  # of the sums of an item: they stay in L2
@@ -116,14 +126,19 @@ class WeightGradWriter:
         conv, (height, width) = self.conv, self.conv.outputs
         batch = conv.images.shape[0]
         self.images, self.rows = 1, height
-        while self.rows > 1 and image_layout(conv, self.rows, panel).bytes(1) > self.target.l2_bytes // 4:
+        while self.rows > 1 and self._layout(panel).bytes(1) > self.target.l2_bytes // 4:
             self.rows = -(-self.rows // 2)
-        self.layout = image_layout(conv, self.rows, panel)
+        self.layout = self._layout(panel)
         while self.rows == height and self.images < batch and self.images * height * width < _VISIT:
             self.images += 1
         self.strips = -(-height // self.rows)
         self.visits = -(-batch // self.images) * self.strips
         self.axes = self._axes()
+
+    def _layout(self, panel: int) -> ImageLayout:
+        layout = image_layout(self.conv, self.rows, panel)
+        apart = layout.copied and layout.channel <= layout.column
+        return spread(layout) if apart and collide(self.conv.stride[1] * layout.column) else layout
 
     def _axes(self) -> Loops:
         """Rows of weights, the outermost axis first: how many, and steps in the images and in the rows."""
@@ -160,8 +175,20 @@ class WeightGradWriter:
         # Where many visits are added up, what is rounded off lies beside the sums.
         self.compensation_bytes = self.part_bytes if self.span > MANY and self.conv.compute.is_float else 0
         self.part_step = self.part_bytes + self.compensation_bytes
-        self.private_bytes = aligned(self.layout.bytes(self.images))
+        self._lay_out_gradients()
+        copies = aligned(self.layout.bytes(self.images))
+        self.gradients_at = copies
+        self.private_bytes = copies + (aligned(self.images * self.gradient_steps[0]) if self.copies_gradients else 0)
         self.total_chunks = max(1, min(_ITEMS, self.part_bytes * self.parts // _PART_BYTES))
+
+    def _lay_out_gradients(self) -> None:
+        """Gradients that lie so that the cache holds few of them are copied where many rows of tiles read them: the
+        columns of a panel, an odd number of cache lines apart."""
+        g, width = self.gradients, self.conv.outputs[1]
+        self.copies_gradients = not self.small and self.all_rows >= _REUSED_ROWS and collide(g.strides_bytes[2])
+        column = odd_lines(self.panel * g.dtype.size)
+        copied = (self.rows * width * column, width * column, column)
+        self.gradient_steps = copied if self.copies_gradients else g.strides_bytes[:3]
 
     # The sums of each part.
 
@@ -202,10 +229,10 @@ class WeightGradWriter:
 
     def _outputs(self, at: _Visit, images: int, rows: int) -> None:
         fn, g = self.fn, self.gradients
-        steps = [s * g.dtype.size for s in g.strides]
+        image, row, _, step = g.strides_bytes
         column = at.group * self.columns + at.column
-        b = fn.at(self.g, at.image * steps[0] + at.row * steps[1] + column * steps[3])
-        conv = self.conv
+        b = fn.at(self.g, at.image * image + at.row * row + column * step)
+        conv, steps = self.conv, self.gradient_steps
         group = None if conv.depthwise else self._images(at, at.group * conv.channels, conv.channels, images, rows)
         loops = merged_loops(
             [
@@ -217,13 +244,53 @@ class WeightGradWriter:
 
         def panel(j: Register, width: int) -> None:
             a = group or self._images(at, at.column + j, width, images, rows)
-            self._rows(at, a, b, j, width, loops)
+            self._rows(at, a, self._gradients(fn.at(b, j * step), images, rows, width), j, width, loops)
 
         whole = at.columns // self.panel * self.panel
         fn.loop(whole, [], lambda j: panel(j, self.panel), step=self.panel)
         rest = self.columns % self.panel
         if rest:
             where_differ(fn, at.columns, whole, lambda: panel(whole, rest))
+
+    def _gradients(self, start: Register, images: int, rows: int, columns: int) -> Register:
+        """Where a visit reads the gradients of a panel."""
+        if not self.copies_gradients:
+            return start
+        assert self.scratch is not None, "a copy needs memory"
+        to = self.fn.at(self.scratch, self.gradients_at)
+        self.fn.call(self._copy_function(images, rows, columns), [start, to])
+        return to
+
+    def _copy_function(self, images: int, rows: int, columns: int) -> Function:
+        """`(from, to)`: the gradients of a visit, of so many columns."""
+        g, across, lanes = self.gradients, self.conv.outputs[1], self.lanes
+        size, before, after = g.dtype.size, g.strides_bytes, self.gradient_steps
+
+        def build(name: str) -> Function:
+            fn = self.module.function(name, [PTR, PTR], internal=True, noinline=True)
+            emitter = LaneEmitter(fn, self.target, lanes)
+
+            def place(n: Register, y: Register, x: Register) -> None:
+                source, to = (
+                    fn.at(start, n * steps[0] + y * steps[1] + x * steps[2])
+                    for start, steps in zip(fn.params, (before, after), strict=True)
+                )
+
+                def vector(j: Register, mask: Register | None = None) -> None:
+                    lane = emitter.load(fn.at(source, j * size), g.dtype, 0, mask=mask)
+                    emitter.store(lane, to, j * size, mask=mask)
+
+                over_vectors(fn, columns, lanes, vector)
+
+            def row(n: Register, y: Register) -> None:
+                fn.loop(across, [], lambda x: place(n, y, x))
+
+            fn.loop(images, [], lambda n: fn.loop(rows, [], lambda y: row(n, y)))
+            fn.ret()
+            return fn
+
+        key = ("gradients", g.dtype, images, rows, across, columns, before, after, lanes, self.target)
+        return self.module.shared(key, build)
 
     def _images(self, at: _Visit, channel: Register, channels: int, images: int, rows: int) -> Register:
         fn = self.fn
@@ -234,7 +301,6 @@ class WeightGradWriter:
         """All weights of `width` columns from `j`: the axes outside of the cut one, then tiles along it."""
         fn, (size, a_step, row_step) = self.fn, self.axes[self.cut]
         pitch = self.all_columns * self.size
-        b = fn.at(b, j * self.gradients.dtype.size)
         to = fn.at(at.to, j * self.size)
 
         def inner(a: Register, to: Register) -> None:

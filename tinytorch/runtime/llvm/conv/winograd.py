@@ -23,11 +23,11 @@ from tinytorch.runtime.llvm.contract.plan import Tile
 from tinytorch.runtime.llvm.contract.sums import summation_of
 from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, Walk, share_of_panel, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
+from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops, odd_lines
 from tinytorch.runtime.llvm.conv.pooled import pooling_function
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
 from tinytorch.runtime.llvm.conv.winograd_plan import in_whole_tiles, plan_winograd, whole_tiles
-from tinytorch.runtime.llvm.conv.winograd_tiles import image_tiles, odd_lines
+from tinytorch.runtime.llvm.conv.winograd_tiles import image_tiles
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target

@@ -26,11 +26,11 @@ from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
 from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
-from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout
+from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout, odd_lines
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
 from tinytorch.runtime.llvm.conv.weight import WeightGradWriter
 from tinytorch.runtime.llvm.conv.winograd_plan import in_whole_tiles
-from tinytorch.runtime.llvm.conv.winograd_tiles import gradient_tiles, image_tiles, odd_lines
+from tinytorch.runtime.llvm.conv.winograd_tiles import gradient_tiles, image_tiles
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target

@@ -19,11 +19,6 @@ from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64, PTR
 
 
-def odd_lines(bytes_: int) -> int:
-    """At least so many bytes: an odd number of cache lines."""
-    return (-(-bytes_ // 64) | 1) * 64
-
-
 def image_tiles(
     module: Module, conv: Convolution, layout: ImageLayout, tiles: Tiles, across: int, step: int, target: Target
 ) -> Function:
