@@ -339,7 +339,9 @@ compiled
 # ## 7. Systems analysis
 #
 # The tape by depth; your checkpoints by the size of the pieces; the price of recording, for each operation (op) of a
-# chain; and your `pull_back` against the central difference of module 02.
+# chain; and your `pull_back` against the central difference of module 02. The times of layers as small as these differ
+# from run to run. The repository's page `docs/analysis/05_autograd.md` measures larger ones, where one more forward
+# pass made a step about a third longer.
 
 
 # %%
