@@ -229,6 +229,6 @@ def test_modules_that_are_alike_are_folded(tmp_path: Path) -> None:
 
 @needs_chromium
 def test_an_empty_record_is_a_page_too(tmp_path: Path) -> None:
-    write_page({"title": "nothing"}, tmp_path / "report.html")
+    write_page({"title": "nothing", "backend": "interpreter"}, tmp_path / "report.html")
     said = said_by(tmp_path / "report.html", 'return [all("section").length, $("main").textContent];', tmp_path)
     assert said[0] == 11 and "the interpreter runs this graph" in said[1]

@@ -176,6 +176,10 @@ def test_pictures_are_of_pairs_or_of_one_metric(tmp_path: Path) -> None:
     assert sorted(p.stem for p in tmp_path.iterdir()) == sorted(pairs)
     bench.compare_models([mlp(), len_of], ["parameters"])
     assert list(bench.plot_results()) == ["parameters"]
+    (tmp_path / "file").write_text("")
+    for write in (bench.plot_results, bench.generate_report):
+        with pytest.raises(tt.TinyTorchError, match=r"cannot write .*file[\s\S]*test_benchmark.py"):
+            write(tmp_path / "file")
 
 
 def len_of(x: tt.Tensor) -> tt.Tensor:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -34,6 +33,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training.steps import samples_in
 from tinytorch.ir import collector
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.files import write_texts
 from tinytorch.ir.loc import user_loc
 
 if TYPE_CHECKING:
@@ -221,18 +221,16 @@ class Benchmark:
 
     def plot_results(self, folder: str | PathLike[str] | None = None) -> dict[str, Figure]:
         """Figures of matplotlib of the last comparison: pairs of the metrics with their Pareto frontiers, by name, such
-        as "latency-accuracy"; with one metric, bars. With a `folder` also as SVG files there."""
+        as "latency-accuracy"; with one metric, bars. With a `folder` also as SVG files there; TinyTorchError if they
+        cannot be written."""
         made = plots.figures(self.comparison)
         if folder is not None:
-            target = Path(folder)
-            target.mkdir(parents=True, exist_ok=True)
-            for name, figure in made.items():
-                (target / f"{name}.svg").write_text(plots.as_svg(figure), encoding="utf-8")
+            write_texts(folder, {f"{name}.svg": plots.as_svg(figure) for name, figure in made.items()})
         return made
 
     def generate_report(self, folder: str | PathLike[str] | None = None, title: str = "Comparison of models") -> str:
         """The last comparison as Markdown. With a `folder`, it is written there as `report.md`, with its pictures
-        beside it, and as `report.html`, one page with all of them."""
+        beside it, and as `report.html`, one page with all of them; TinyTorchError where that cannot be done."""
         found = self.comparison
         return reports.markdown(found, title=title) if folder is None else reports.write(found, folder, title)
 

@@ -7,10 +7,10 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 
 from tinytorch.frontend.benchmarking.comparison import Comparison
 from tinytorch.frontend.benchmarking.plots import PAIRS, as_svg, figures
+from tinytorch.ir.files import write_texts
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -25,14 +25,11 @@ svg { max-width: 100%; height: auto; }
 
 def write(comparison: Comparison, folder: str | PathLike[str], title: str) -> str:
     """Write `report.md` with its pictures beside it, and `report.html`, one page with all of them; the Markdown."""
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     pictures = {name: as_svg(figure) for name, figure in figures(comparison).items()}
     text = markdown(comparison, [f"{name}.svg" for name in pictures], title)
     files = {f"{name}.svg": svg for name, svg in pictures.items()}
     files |= {"report.md": text, "report.html": page(comparison, pictures, title)}
-    for name, content in files.items():
-        (target / name).write_text(content, encoding="utf-8")
+    write_texts(folder, files)
     return text
 
 
