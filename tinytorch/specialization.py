@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import types
 import weakref
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, Protocol
 
 from tinytorch.calls import Calls, Vjp
@@ -27,6 +29,7 @@ from tinytorch.signature import NumberSlot
 # The code itself counts twice: as an object file and as what is mapped.
 _NODE_BYTES, _CODE_BYTES = 2048, 128 << 10
 _LONGEST_STATIC = 40  # characters of a static argument in the text of a signature
+_SPELLED = (str, bytes, int, float, complex, slice, range, types.NoneType, Enum, DType)  # those that are written out
 
 
 class Owner(Protocol):
@@ -165,8 +168,8 @@ class Specialization:
             return item.kind.__name__
         if isinstance(item, Fields) or is_container(item):
             return f"({', '.join(map(self._described, parts(item)))})"
-        text = repr(item)
-        return text if len(text) <= _LONGEST_STATIC else f"<{type(item).__name__}>"
+        text = repr(item) if isinstance(item, _SPELLED) else ""  # what is of another class may say anything, or raise
+        return text if 0 < len(text) <= _LONGEST_STATIC else f"<{type(item).__name__}>"
 
     @property
     def differentiable(self) -> bool:

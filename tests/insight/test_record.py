@@ -286,6 +286,22 @@ def test_compilations_keep_their_reasons() -> None:
     assert first.seconds > 0 and "another structure" in str(made.explain())
 
 
+class Silent:
+    """A static argument that cannot be written out."""
+
+    factor = 2.0
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_signatures_write_out_what_has_a_spelling_of_its_own() -> None:
+    made = tt.compile(lambda x, *how: x * how[0].factor)
+    assert np.array_equal(made(tt.ones(2), Silent(), tt.f32, None, "a", (1, slice(2))).numpy(), [2, 2])
+    (only,) = made.report(measure=False).compilations
+    assert only.signature == "f32[2], <Silent>, f32, None, 'a', (1, slice(None, 2, None))"
+
+
 def test_the_interpreter_has_no_kernels_and_says_so(tmp_path: Path) -> None:
     made = tt.compile(lambda x: (x @ x).exp().sum(), backend="interpreter")
     made(tt.ones(4, 4))
