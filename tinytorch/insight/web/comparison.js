@@ -198,7 +198,7 @@ function aliveSection(models, names) {
     height: 200,
     label: "bytes alive over a call",
     draw: (context, width, height, ink) => {
-      const most = Math.max(...curves.flat());
+      const most = largest(curves.flat());
       const y = linear(0, most, height - 22, 10);
       for (const each of roundNumbers(0, most, 4, 2)) {
         stroke(context, ink.line, [

@@ -42,10 +42,10 @@ function memorySection(model) {
 class Arena {
   constructor(model, buffers) {
     Object.assign(this, { model, buffers, chosen: null });
-    this.instants = Math.max(model.kernels.length, ...buffers.map((each) => each.last + 1));
-    this.size = Math.max(model.data.arena_bytes || 0, ...buffers.map((each) => each.offset + each.bytes));
+    this.instants = Math.max(model.kernels.length, largest(buffers.map((each) => each.last + 1)));
+    this.size = Math.max(model.data.arena_bytes || 0, largest(buffers.map((each) => each.offset + each.bytes)));
     this.live = liveBytes(buffers, this.instants);
-    this.most = Math.max(...this.live);
+    this.most = largest(this.live);
     this.alive = h("div", { id: "alive" });
     this.canvas = new Canvas({
       height: ARENA.height + ARENA.live,

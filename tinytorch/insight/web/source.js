@@ -9,7 +9,7 @@ class Source {
     this.list = new List({ row: (i) => this.rowOf(this.rows[i]), label, most, height: 20 });
     this.element = this.list.element;
     this.element.classList.add("source");
-    this.hottest = Math.max(0, ...[...model.lines.values()].map((each) => each.seconds || 0));
+    this.hottest = largest([...model.lines.values()].map((each) => each.seconds || 0));
   }
 
   // Show a file: all of it, or the lines in `wanted` and some around them.

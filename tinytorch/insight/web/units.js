@@ -1,5 +1,8 @@
 // Figures as text: three digits and a unit that fits.
 
+// At least 0; a list of any length, of which `Math.max(...)` would take some 100,000 numbers.
+const largest = (numbers) => numbers.reduce((most, each) => Math.max(most, each), 0);
+
 function scaled(number, step, units, start = 0) {
   if (number === null || number === undefined) return "–";
   if (number === 0) return `0 ${units[start]}`.trim();
