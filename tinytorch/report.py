@@ -29,8 +29,6 @@ from tinytorch.passes.sparsity import Choice
 if TYPE_CHECKING:
     from tinytorch.runtime.roofline import Peaks
 
-__all__ = ["Report", "count", "duration", "size"]
-
 
 @dataclass(frozen=True)
 class Report:
