@@ -75,8 +75,9 @@ def compile(
 
     `precision` says whether convolutions may be computed in fewer products than their definition has. With "fast",
     those of 3 × 3 windows, stride 1 and floats of 32 or 64 bits are, where that saves time: of tiles of 2 × 2 outputs
-    (4 products an element instead of 9) or of 4 × 4 (2.25), by Winograd's algorithm. What is rounded off in f32,
-    measured against f64 and relative to the results' root mean square, for images and weights of a normal
+    (4 products an element instead of 9) or of 4 × 4 (2.25), by Winograd's algorithm; and those whose windows have two
+    or three places for each step of the stride: 4 × 4 with stride 2 take 6.25 products instead of 16. What is rounded
+    off in f32, measured against f64 and relative to the results' root mean square, for images and weights of a normal
     distribution (the largest of 262,144 elements in brackets):
 
         channels    by the definition    tiles of 2 × 2       tiles of 4 × 4
