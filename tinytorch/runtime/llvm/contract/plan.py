@@ -32,6 +32,7 @@ _ITEM_COLUMNS = 128  # columns per item that repay reading its rows of a again f
 _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again for it
 _GROUP_ROWS = 48  # rows that make reading a transposed a whole cache lines at a time
 _REUSED = 48  # rows that repay packing b
+_UNEVEN = 1.1  # times an even split: what two threads may take
 TALLEST = 16  # rows of a tile
 _STREAMED_VECTOR = 0.4  # of a multiply-add: what a vector of b costs that comes from L2
 _STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
@@ -256,7 +257,10 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     collides = product.a.row_bytes % _PAGE == 0 and product.m > 2 and product.k > _DEPTH // 2
     collides = collides and product.a.strides[-1] == 1 and product.pairs != "widen"
     pack_a = "rows" if collides and product.n >= 4 * panel else _pack_a(product, panel)
-    item_columns = share(product.n, _wanted_chunks(product), 1 if pack_a == "none" else _PACKED_COLUMNS, panel)
+    wanted, least = _wanted_chunks(product), 1 if pack_a == "none" else 2 * _ITEM_COLUMNS
+    item_columns, item_rows = share(product.n, wanted, least, panel), product.m
+    if wanted > 1 and _makespan(product.n, item_columns, 2) > _UNEVEN and product.m > tile.rows:
+        item_rows = share(product.m, 2, 1, tile.rows)
     k_block = product.k if product.m <= tile.rows else min(2 * _DEPTH, _k_block(product, panel, lanes, target))
     return _plan(
         product,
@@ -269,9 +273,9 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
         pack_a=pack_a,
         pack_b="none",
         k_block=max(1, product.k if k_block >= product.k else _even_blocks(product.k, k_block, lanes)),
-        group=product.m,
+        group=item_rows,
         fetch_rows=0,
-        item_rows=product.m,
+        item_rows=item_rows,
         item_columns=item_columns,
     )
 
@@ -284,7 +288,7 @@ def _plan(product: Product, *, item_rows: int, item_columns: int, k_part: int = 
         item_rows=item_rows,
         item_columns=item_columns,
         items=items,
-        items_per_chunk=-(-items // max(parts, _wanted_chunks(product))),
+        items_per_chunk=max(1, items // max(parts, _wanted_chunks(product))),
         **choices,
     )
 
@@ -466,11 +470,25 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, mo
         least = (_PACKED_ROWS * again if packed else _GROUP_ROWS, _ITEM_COLUMNS * again)
     else:
         least = (_PACKED_ROWS if packed else _GROUP_ROWS, _PACKED_COLUMNS // 2)
+    found: list[tuple[int, int]] = []
     for part, enough in ((1, few * 5 // 8), (2, few // 2), (4, few // 4), (8, 0)):
         rows, columns = cut(wanted if part == 1 else few, least[0] // part, least[1] // part)
         if -(-product.m // rows) * -(-product.n // columns) >= max(min(2, few), enough):
-            return rows, columns
-    return rows, columns
+            if few == 1 or _two_threads(product, rows, columns) <= _UNEVEN:
+                return rows, columns
+            found.append((rows, columns))
+    return min(found, key=lambda item: round(20 * _two_threads(product, *item)), default=(rows, columns))
+
+
+def _two_threads(product: Product, rows: int, columns: int) -> float:
+    """How long two threads take over items of so many rows and columns, which they claim in order, against an even
+    split."""
+    widths = [min(columns, product.n - start) for start in range(0, product.n, columns)]
+    heights = [min(rows, product.m - start) for start in range(0, product.m, rows)]
+    busy = [0, 0]
+    for size in [height * width for height in heights for width in widths] * product.batches:
+        busy[busy.index(min(busy))] += size
+    return 2 * max(busy) / sum(busy)
 
 
 def share(size: int, parts: int, least: int, unit: int) -> int:
