@@ -26,7 +26,7 @@ from tinytorch.runtime.llvm.contract.byte_dots import (
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import Grid, left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import share
+from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.layout import Product
+from tinytorch.runtime.llvm.contract.shares import makespan, share, two_threads
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.target import Target
@@ -259,7 +260,7 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     pack_a = "rows" if collides and product.n >= 4 * panel else _pack_a(product, panel)
     wanted, least = _wanted_chunks(product), 1 if pack_a == "none" else 2 * _ITEM_COLUMNS
     item_columns, item_rows = share(product.n, wanted, least, panel), product.m
-    if wanted > 1 and _makespan(product.n, item_columns, 2) > _UNEVEN and product.m > tile.rows:
+    if wanted > 1 and makespan(product.n, item_columns, 2) > _UNEVEN and product.m > tile.rows:
         item_rows = share(product.m, 2, 1, tile.rows)
     k_block = product.k if product.m <= tile.rows else min(2 * _DEPTH, _k_block(product, panel, lanes, target))
     return _plan(
@@ -367,7 +368,7 @@ def _streamed_panel(product: Product, tile: Tile, target: Target) -> int:
     panels = [tile.vectors * long for long in range(64, 0, -8) if tile.vectors * long <= most] or [tile.vectors * 4]
 
     def uneven(panel: int) -> float:
-        return round(20 * _makespan(product.n, share(product.n, wanted, 1, panel), 2))
+        return round(20 * makespan(product.n, share(product.n, wanted, 1, panel), 2))
 
     return min(panels, key=uneven)
 
@@ -474,40 +475,11 @@ def _item(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str, mo
     for part, enough in ((1, few * 5 // 8), (2, few // 2), (4, few // 4), (8, 0)):
         rows, columns = cut(wanted if part == 1 else few, least[0] // part, least[1] // part)
         if -(-product.m // rows) * -(-product.n // columns) >= max(min(2, few), enough):
-            if few == 1 or _two_threads(product, rows, columns) <= _UNEVEN:
+            if few == 1 or two_threads(product.m, product.n, product.batches, (rows, columns)) <= _UNEVEN:
                 return rows, columns
             found.append((rows, columns))
-    return min(found, key=lambda item: round(20 * _two_threads(product, *item)), default=(rows, columns))
-
-
-def _two_threads(product: Product, rows: int, columns: int) -> float:
-    """How long two threads take over items of so many rows and columns, which they claim in order, against an even
-    split."""
-    widths = [min(columns, product.n - start) for start in range(0, product.n, columns)]
-    heights = [min(rows, product.m - start) for start in range(0, product.m, rows)]
-    busy = [0, 0]
-    for size in [height * width for height in heights for width in widths] * product.batches:
-        busy[busy.index(min(busy))] += size
-    return 2 * max(busy) / sum(busy)
-
-
-def share(size: int, parts: int, least: int, unit: int) -> int:
-    """`size` cut into up to `parts` multiples of `unit`, each about `least` or more, so that few threads end together.
-
-    Two threads come first, to within 5 %, then four and eight: the cut must not depend on how many there are.
-    """
-    counts = range(1, max(1, min(parts, size // least)) + 1)
-    shares = {min(size, -(-size // count // unit) * unit) for count in counts}
-    return min(sorted(shares, reverse=True), key=lambda s: (round(20 * _makespan(size, s, 2)), *_makespans(size, s)))
-
-
-def _makespans(size: int, share: int) -> tuple[float, float]:
-    return _makespan(size, share, 4), _makespan(size, share, 8)
-
-
-def _makespan(size: int, share: int, threads: int) -> float:
-    """How long `threads` take over pieces of `share`, the last one smaller, against an even split."""
-    full, rest = divmod(size, share)
-    rounds, last = divmod(full + (rest > 0), threads)
-    time = rounds * share if last == 0 else rounds * share + (rest if last == 1 and rest else share)
-    return time * threads / size
+    return min(
+        found,
+        key=lambda item: round(20 * two_threads(product.m, product.n, product.batches, item)),
+        default=(rows, columns),
+    )

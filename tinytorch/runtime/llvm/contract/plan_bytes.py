@@ -7,7 +7,8 @@ import math
 from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES, Groups
 from tinytorch.runtime.llvm.contract.layout import Product
 from tinytorch.runtime.llvm.contract.pack import row_pitch
-from tinytorch.runtime.llvm.contract.plan import TALLEST, ProductPlan, Tile, share
+from tinytorch.runtime.llvm.contract.plan import TALLEST, ProductPlan, Tile
+from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.text.target import Target
 
 _STREAMS = 4  # panels that are read side by side: memory gives them a fifth to two fifths more than one

@@ -16,7 +16,7 @@ from itertools import groupby
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, EpilogueContext
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import least, where_differ
-from tinytorch.runtime.llvm.contract.plan import share
+from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.index.loops import most
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
+from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.contract.sums import MANY
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images

@@ -23,7 +23,8 @@ from tinytorch.ir.windows import Pair
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile, share
+from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout, odd_lines
