@@ -14,16 +14,9 @@ from rich.text import Text
 from benchmarks.harness import Row
 from benchmarks.registry import BASELINE, LIMIT, OURS, Targets
 from benchmarks.startup import Startup
+from tinytorch.ir.units import duration
 
 DONE = "done"  # the part of the limit by the operations really done
-
-
-def duration(seconds: float) -> str:
-    """Three digits and a unit."""
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= factor:
-            return f"{seconds / factor:.3g} {unit}" if seconds < 1000 * factor else f"{seconds / factor:.0f} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
 
 
 def peers(row: Row) -> dict[str, float]:

@@ -65,13 +65,6 @@ def test_ratios_and_targets():
     assert report.verdicts(timed({"torch": 1.0}, targets=Targets(best=2.0))) == {}
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(1.5, "1.5 s"), (0.0123, "12.3 ms"), (9e-6, "9 µs"), (1.2e-7, "120 ns"), (2000.0, "2000 s")]
-)
-def test_durations(seconds, text):
-    assert report.duration(seconds) == text
-
-
 def test_a_round_gives_the_time_of_a_unit():
     worker = Worker("numpy", 1)
     calls = []

@@ -14,7 +14,8 @@ import tinytorch as tt
 from benchmarks import machine
 from benchmarks.ladder.measure import Ladder, draw, measure
 from benchmarks.ladder.rungs import UNIT
-from benchmarks.report import duration, write_json
+from benchmarks.report import write_json
+from tinytorch.ir.units import duration
 
 app = typer.Typer(add_completion=False)
 

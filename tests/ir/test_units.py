@@ -28,7 +28,7 @@ def test_bytes(number: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.0, "0 ns"), (5e-10, "0.5 ns"), (57.3e-6, "57.3 µs"), (999.4e-6, "999 µs"), (999.6e-6, "1 ms"), (0.99996, "1 s"),
-     (12.34, "12.3 s"), (1234.0, "1234 s")],
+     (12.34, "12.3 s"), (1234.0, "1234 s"), (1.5, "1.5 s"), (0.0123, "12.3 ms"), (9e-6, "9 µs"), (1.2e-7, "120 ns")],
 )  # fmt: skip
 def test_durations(number: float, text: str) -> None:
     assert duration(number) == text

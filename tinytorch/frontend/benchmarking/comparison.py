@@ -8,9 +8,10 @@ from typing import Any
 
 from tinytorch.frontend.benchmarking.intervals import Interval, Verdict
 from tinytorch.frontend.benchmarking.metrics import METRICS, TIMED, Metric
-from tinytorch.frontend.profiling.tables import in_columns, shown_seconds
+from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.units import duration
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Result:
             return "–"
         text = metric.show(value)
         if metric.name == "latency" and self.latency is not None:
-            text += f" [{shown_seconds(self.latency.low)}, {shown_seconds(self.latency.high)}]"
+            text += f" [{duration(self.latency.low)}, {duration(self.latency.high)}]"
         return text
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tinytorch.frontend.arguments import wrong_type, wrong_value
-from tinytorch.frontend.profiling.tables import shown_bytes, shown_count, shown_seconds
+from tinytorch.ir.units import count, duration, size
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "share", True, lambda x: f"{x:.2%}", "share of the targets that the largest score names"),
-        Metric("latency", "s", False, shown_seconds, "median seconds of a call"),
-        Metric("throughput", "samples/s", True, lambda x: f"{shown_count(x)}/s", "samples of a call over its seconds"),
-        Metric("memory", "bytes", False, shown_bytes, "weights, inputs, results of a call, and what it needs between"),
+        Metric("latency", "s", False, duration, "median seconds of a call"),
+        Metric("throughput", "samples/s", True, lambda x: f"{count(x)}/s", "samples of a call over its seconds"),
+        Metric("memory", "bytes", False, size, "weights, inputs, results of a call, and what it needs between"),
         Metric(
-            "size", "bytes", False, shown_bytes,
+            "size", "bytes", False, size,
             "parameters and buffers as stored; of a tensor with many zeros, the other elements and a bit for each",
         ),
-        Metric("parameters", "elements", False, shown_count, "elements of all parameters"),
-        Metric("flops", "operations", False, shown_count, "operations of a call, as defined, a multiply-add being two"),
+        Metric("parameters", "elements", False, count, "elements of all parameters"),
+        Metric("flops", "operations", False, count, "operations of a call, as defined, a multiply-add being two"),
         Metric("energy", "J", False, _joules, "joules of the processor in a call, by its own counter (RAPL)"),
     )
 }  # fmt: skip

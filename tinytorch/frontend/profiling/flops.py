@@ -15,13 +15,14 @@ from typing import Any, NoReturn, Self
 
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.inputs import Model, evaluating, name_of, plain
-from tinytorch.frontend.profiling.tables import in_columns, shown_count
+from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import TraceAgain
 from tinytorch.frontend.tracing import trace
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.units import count
 
 
 class Flops(int):
@@ -45,8 +46,8 @@ class Flops(int):
 
     def table(self) -> str:
         """A row for each module."""
-        rows = [(name or "(all)", f"{count:,}", _share(count, self)) for name, count in self.modules.items()]
-        return in_columns(("module", "FLOPs", "share"), rows) + f"\n{shown_count(self)} FLOPs"
+        rows = [(name or "(all)", f"{number:,}", _share(number, self)) for name, number in self.modules.items()]
+        return in_columns(("module", "FLOPs", "share"), rows) + f"\n{count(self)} FLOPs"
 
 
 def _share(part: int, whole: int) -> str:

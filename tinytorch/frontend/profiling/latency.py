@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.profiling.tables import shown_seconds
 from tinytorch.ir import collector
+from tinytorch.ir.units import duration
 
 PERCENTILES = (50, 90, 95, 99)
 _FEWEST = 5  # calls that are timed, however long they take
@@ -59,7 +59,7 @@ class Latency(float):
 
     def table(self) -> str:
         """Percentiles, in a line."""
-        shown = ", ".join(f"p{p} {shown_seconds(self.percentile(p))}" for p in PERCENTILES)
+        shown = ", ".join(f"p{p} {duration(self.percentile(p))}" for p in PERCENTILES)
         return f"{shown} of {len(self.times)} calls"
 
 

@@ -19,10 +19,11 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.optimizers import Optimizer
 from tinytorch.frontend.profiling.inputs import Model, evaluating, is_compiled, plain, tensors_in
-from tinytorch.frontend.profiling.tables import in_columns, shown_bytes
+from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode, gradients, ones_for
 from tinytorch.ir.types import f64
+from tinytorch.ir.units import size
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Memory:
             "measured: eager forward": self.eager,
             "measured: eager forward and backward": self.eager_training,
         }
-        rows = [(name, "–" if size is None else shown_bytes(size)) for name, size in parts.items()]
+        rows = [(name, "–" if held is None else size(held)) for name, held in parts.items()]
         return in_columns(("memory", "bytes"), rows)
 
 

@@ -19,9 +19,10 @@ from tinytorch.frontend.profiling.flops import Flops
 from tinytorch.frontend.profiling.inputs import Model, evaluating, examples, is_compiled, name_of, plain
 from tinytorch.frontend.profiling.latency import Latency, time_calls
 from tinytorch.frontend.profiling.memory import Memory
-from tinytorch.frontend.profiling.tables import in_columns, shown_count, shown_seconds
+from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.training.steps import samples_in
 from tinytorch.insight.page import write_profile
+from tinytorch.ir.units import count, duration
 
 _ROUNDS = 5  # of the forwards in which modules are timed
 
@@ -56,17 +57,17 @@ class Profile:
                 f"{row.parameters:,}",
                 f"{row.flops:,}",
                 f"{row.flops / self.flops:.1%}" if self.flops else "–",
-                shown_seconds(row.seconds),
+                duration(row.seconds),
             )
             for row in self.modules
         ]
-        rate = f"{shown_count(self.flops / self.compiled)}FLOP/s" if self.compiled else "–"
+        rate = f"{count(self.flops / self.compiled)}FLOP/s" if self.compiled else "–"
         return "\n\n".join(
             [
                 in_columns(("module", "parameters", "FLOPs", "share", "eager"), rows),
                 self.memory.table(),
                 f"eager:    {self.eager.table()}\ncompiled: {self.compiled.table()}; {rate}, "
-                f"{shown_count(self.compiled.throughput)} samples/s, {self.eager / self.compiled:.1f}× eager",
+                f"{count(self.compiled.throughput)} samples/s, {self.eager / self.compiled:.1f}× eager",
             ]
         )
 

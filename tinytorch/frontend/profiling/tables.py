@@ -1,32 +1,8 @@
-"""Figures as text: with a unit that fits, and in columns."""
+"""Tables as text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-
-_PREFIXES = ("", "k", "M", "G", "T", "P")
-_BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
-
-
-def shown_count(number: float) -> str:
-    """1234567 as `1.23 M`, with three digits."""
-    power = min(int(math.log10(number) // 3), len(_PREFIXES) - 1) if number >= 1 else 0
-    return f"{number / 1000**power:.3g} {_PREFIXES[power]}".strip()
-
-
-def shown_bytes(number: float) -> str:
-    """A number of bytes: `1.46 MiB`."""
-    power = min(int(math.log2(number) // 10), len(_BYTES) - 1) if number >= 1 else 0
-    return f"{number / 1024**power:.4g} {_BYTES[power]}"
-
-
-def shown_seconds(seconds: float) -> str:
-    """Seconds with the unit that fits: `57.3 µs`."""
-    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= factor:
-            return f"{seconds / factor:.3g} {unit}" if seconds < 1000 * factor else f"{seconds / factor:.0f} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 def in_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
