@@ -374,3 +374,22 @@ def test_mismatched_operands(right):
     with pytest.raises(CompileError, match="matmul kernel: operand"):
         left, out = Buffer.contiguous(f32, (2, 5)), Buffer.contiguous(f32, (2, 4))
         emit_matmul(Module(), "mm", left, right, out, Target.host())
+
+
+@pytest.mark.parametrize("kind,fetched", [("row", 1), ("full", 2)])
+def test_the_lines_that_an_epilogue_reads_and_writes_are_fetched(kind, fetched):
+    """Those of the result, and of an operand unless it is the same for all rows."""
+    m, n, k, target = 96, 96, 128, Target.host()
+    bias = np.broadcast_to(np.zeros((n,) if kind == "row" else (m, n), np.float32), (m, n))
+    epilogue = Epilogue(f"fetched {kind}", bias_relu, operands=(operand_of(bias),))
+    module = Module(target.attributes)
+    a, b, out = (Buffer.contiguous(f32, shape) for shape in ((m, k), (k, n), (m, n)))
+    tile = plan_product(product_of(a, b, [out], [operand_of(bias)]), target).tile
+    emit_matmul(module, "mm", a, b, out, target, epilogue)
+    plain = Module(target.attributes)
+    emit_matmul(plain, "mm", a, b, out, target, Epilogue("stored", lambda ctx: ctx.store(0, ctx.sums[0])))
+    written, alone = (text.text().count("@llvm.prefetch.p0(ptr %") for text in (module, plain))
+    lines = -(-tile.vectors * 4 * target.lanes(f32) // 64)
+    assert alone >= tile.rows * lines
+    assert written >= alone + (fetched - 1) * tile.rows * lines
+    assert (written == alone) == (fetched == 1)
