@@ -87,6 +87,8 @@ def compile(
              512    3.1e-07 (1.6e-06)    6.9e-07 (4.4e-06)    2.1e-06 (2.0e-05)
 
     and in the gradients of such weights, from 1,024 to 262,144 outputs, 4.2e-07, 5.1e-07 and 8.8e-07 at most.
+    Windows of 4 × 4 with stride 2, forward: 2.9e-07 to 4.1e-07 by the definition, and by tiles of 4 × 4 7.8e-07
+    (8.3e-06), 1.5e-06 (1.3e-05), 2.1e-06 (2.2e-05) and 2.1e-06 (1.5e-05) for these channels.
 
     An infinity, a NaN or an overflow gives what the definition gives. With "exact", every result is the sum of the
     products of its definition, and only the order of additions is left open.
