@@ -15,6 +15,7 @@ from tests.execution import compiled
 from tests.graphs import same_bits
 from tinytorch.frontend.spatial.functions import batch_norm, conv2d, conv_transpose2d
 from tinytorch.frontend.spatial.pooling import avg_pool2d, max_pool2d
+from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError, PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
@@ -29,6 +30,7 @@ from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes, to_kernels
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.winograd_convolutions import winograd_convolutions
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 BEFORE_FUSION = kernel_passes()[:-3]
@@ -431,3 +433,34 @@ def test_only_constants_are_multiplied_into_weights() -> None:
     forward = [n for n in after.nodes if n.op is convolution.conv2d]
     assert all(after.producers()[n.inputs[1]].op in (core.copy, view.permute, view.flip) for n in forward)
     assert contract.matmul in {n.op for n in after.nodes}
+
+
+def test_frozen_weights_from_memory_take_the_tiles_that_read_least() -> None:
+    """Of 7 × 7 images: 16 products of 16 rows instead of 36 of 4; of 4 × 4 ones, all products of the definition."""
+
+    def chosen(size: int, costs: Costs) -> list[object]:
+        builder = Builder("g")
+        x = Expr(builder, builder.input(TensorType(f32, (1, size, size, 512)), "x"))
+        w = x.constant(np.zeros((3, 3, 512, 512), np.float32))
+        y = apply(convolution.conv2d, x, w, stride=(1, 1), low=(1, 1), high=(1, 1), dilation=(1, 1), groups=1)
+        nodes = winograd_convolutions(builder.build([y.value]), costs=costs).nodes
+        return [n.attrs["side"] for n in nodes if "side" in n.attrs]
+
+    near, far = Costs(l3_bytes=1 << 30), Costs(l3_bytes=1 << 20)
+    assert (chosen(7, near), chosen(7, far)) == ([4], [2])
+    assert chosen(4, far) == []
+
+
+@pytest.mark.parametrize(("window", "stride"), [(3, 2), (1, 2), (2, 1)])
+def test_windows_by_frozen_weights_are_products(window: int, stride: int) -> None:
+    tt.manual_seed(0)
+    weight = tt.randn(640, 640 // window, window, window)
+
+    def layer(x: tt.Tensor) -> tt.Tensor:
+        return conv2d(x.relu(), weight, stride=stride, padding=window // 2).relu()
+
+    x = tt.randn(1, 640 // window, 5, 5)
+    run = tt.compile(layer, freeze=True)
+    np.testing.assert_allclose(run(x).data, layer(x).data, rtol=1e-4, atol=1e-3)
+    inside = {name for n in run.graph.nodes if n.op is core.kernel for name in op_names(n.attrs["body"])}
+    assert "conv2d" not in inside and "panel_matmul" in inside

@@ -13,8 +13,9 @@ from tests.runtime.llvm.contract.test_kernel import FORCED, check, matrix, opera
 from tinytorch.ir.types import f32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_panel_matmul
-from tinytorch.runtime.llvm.contract.layout import product_of
+from tinytorch.runtime.llvm.contract.layout import product_of, product_of_panels
 from tinytorch.runtime.llvm.contract.plan import plan_product
+from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
 from tinytorch.runtime.llvm.text.target import Target
@@ -157,3 +158,20 @@ def test_a_weight_of_several_products_is_laid_out_once_in_a_call():
     for found, x in zip(compiled(a, b), (a, b), strict=True):
         np.testing.assert_allclose(found.item(), (x.numpy().astype(float) @ weight.numpy()).sum(), rtol=1e-3, atol=0.05)
     assert str(compiled.graph).count("panel_matmul(") == 2
+
+
+@pytest.mark.parametrize("m,k,n", [(49, 2048, 512), (49, 960, 320), (196, 576, 96), (784, 32, 192)])
+def test_products_of_images_share_evenly_among_two_threads(m, k, n):
+    """Rows that lie whole pages apart, an odd number of panels, a last panel that is half as wide."""
+    target = Target.named("avx512")
+    width = width_of(target)
+    panels = Buffer.contiguous(f32, (-(-n // width), k, width))
+    a, out = (Buffer.contiguous(f32, shape) for shape in ((m, k), (m, n)))
+    plan = plan_product(product_of_panels(a, panels, [out], []), target)
+    heights = [min(plan.item_rows, m - row) for row in range(0, m, plan.item_rows)]
+    widths = [min(plan.item_columns, n - column) for column in range(0, n, plan.item_columns)]
+    sizes = [height * wide for height in heights for wide in widths]
+    busy = [0, 0]
+    for first in range(0, len(sizes), plan.items_per_chunk):
+        busy[busy.index(min(busy))] += sum(sizes[first : first + plan.items_per_chunk])
+    assert 2 * max(busy) <= 1.15 * sum(sizes)
