@@ -238,10 +238,10 @@ def test_bytes_and_errors_of_integers_are_counted() -> None:
 def test_zeros_and_neurons_that_go_are_counted() -> None:
     time, accuracy, layers, structure, tickets = (s.table for s in analyzed("compression").sections)
     assert time and accuracy and layers and structure and tickets
-    dense = 4 * (2 * 256 * 257 + 10 * 257)
+    dense = 4 * (2 * 1024 * 1025 + 10 * 1025)
     assert [row[1] for row in time.rows] == [dense] * 3
-    kept = 256 - round(0.9 * 256)
-    assert time.rows[-1][2] == 4 * (kept * (257 + kept + 1) + 10 * (kept + 1))
+    kept = 1024 - round(0.9 * 1024)
+    assert time.rows[-1][2] == 4 * (kept * (1025 + kept + 1) + 10 * (kept + 1))
     assert [round(row[0], 3) for row in accuracy.rows] == [0, 0.5, 0.8, 0.9] and accuracy.rows[0][1] > 0.9
     assert layers.rows[1][2:5] == pytest.approx([0.9] * 3, abs=1e-3)
     assert [row[0] for row in tickets.rows] == pytest.approx([1, 0.5, 0.25], abs=1e-3)
