@@ -137,7 +137,8 @@ class LlvmProgram:
             references=(self._code, self._pool, constants),
         )
         entry = self._code.address(_ENTRY)
-        return make_call(entry, spec), make_careful_call(entry, spec)
+        fast = make_call(entry, spec)
+        return fast, make_careful_call(entry, spec, fast)
 
     def measure(self, buffers: Sequence[Array], constants: Sequence[Array]) -> float:
         """Seconds of one call, without what Python adds."""

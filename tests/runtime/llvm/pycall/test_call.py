@@ -24,6 +24,7 @@ from tests.runtime.llvm.pycall.calls import (
     counting,
     floats,
     native,
+    quick,
     read_only,
     step_spec,
 )
@@ -32,6 +33,7 @@ from tinytorch.runtime.llvm.pycall import call as pycall
 from tinytorch.runtime.llvm.pycall import layout as pycall_layout
 from tinytorch.runtime.llvm.pycall.call import (
     MISMATCH,
+    CallSpec,
     InputSpec,
     OutputSpec,
     explain_mismatch,
@@ -186,8 +188,9 @@ def test_refused(case: str) -> None:
     assert count.version == 0
 
 
+@pytest.mark.parametrize("make", [careful, quick])
 @pytest.mark.parametrize("case", CAREFUL)
-def test_other_layouts_are_served_carefully(case: str) -> None:
+def test_other_layouts_are_served_carefully(case: str, make: Callable[[str, CallSpec], Callable[..., Any]]) -> None:
     argument, reason = CAREFUL[case]
     weight = Box(counting())
     spec = step_spec(weight)
@@ -195,9 +198,17 @@ def test_other_layouts_are_served_carefully(case: str) -> None:
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(explain_mismatch(spec, (argument,)))
     expected = np.asarray(argument._data).astype(np.float32) * counting()
-    result = careful("step", spec)(argument)
+    result = make("step", spec)(argument)
     np.testing.assert_array_equal(result._data, expected)
     np.testing.assert_array_equal(weight._data, counting() + 1)
+
+
+def test_arguments_of_other_layouts_are_copied_and_no_arena_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The native call lends its arena; a new one in each call costs fresh pages."""
+    monkeypatch.setattr("tinytorch.runtime.llvm.pycall.spec.aligned_empty", None)
+    weight, x = Box(counting()), Box(np.arange(2 * N, dtype=np.float32)[::2])
+    result = quick("step", step_spec(weight))(x)
+    np.testing.assert_array_equal(result._data, 2 * counting() * counting())
 
 
 def test_what_fits_in_any_case() -> None:

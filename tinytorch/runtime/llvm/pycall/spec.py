@@ -176,16 +176,21 @@ def _share(a: Array, b: Array) -> bool:
         return True
 
 
-def make_careful_call(entry: int, spec: CallSpec) -> Call:
+def make_careful_call(entry: int, spec: CallSpec, fast: Call | None = None) -> Call:
     """`make_call`'s function in Python: it copies operands of another layout, and back if they are written.
 
     It answers MISMATCH only where the number, types or shapes of the operands differ. TinyTorchError if an operand
-    that the graph writes is read-only, or shares memory with another one that it writes.
+    that the graph writes is read-only, or shares memory with another one that it writes. Where copies of arguments
+    that are only read are all it takes, it leaves the rest to `fast`, which has memory to lend.
     """
     prototype = ctypes.CFUNCTYPE if spec.releases_gil else ctypes.PYFUNCTYPE
     run = prototype(None, ctypes.c_void_p)(entry)
 
     def call(*arguments: object) -> object:
+        if fast is not None and len(arguments) == len(spec.arguments):
+            result = fast(*[_laid_out(spec, o, value) for o, value in zip(spec.arguments, arguments, strict=True)])
+            if result is not MISMATCH:
+                return result
         if explain_type(spec, arguments) is not None:
             return MISMATCH
         arrays = _arrays(spec, arguments)
@@ -228,6 +233,15 @@ def _ready(array: Array, operand: InputSpec, copied: bool) -> Array:
     """The array itself if machine code can use it, else a copy in the layout that it expects."""
     fits = _explain_layout(operand, array) is None and not copied
     return array if fits else np.array(array, operand.dtype, order="C", subok=False)
+
+
+def _laid_out(spec: CallSpec, operand: InputSpec, value: object) -> object:
+    """A copy of a tensor that is only read, if machine code cannot use its array, else the value itself."""
+    if operand.written or not operand.is_tensor or _explain_operand(spec, operand, value) is not None:
+        return value
+    array = cast("Array", getattr(value, spec.data_slot))
+    ready = _ready(array, operand, copied=type(value) is not spec.tensor_type)
+    return value if ready is array else spec.wrap(ready)
 
 
 def _write_back(spec: CallSpec, arrays: list[Array], ready: list[Array], values: tuple[object, ...]) -> None:
