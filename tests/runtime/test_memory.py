@@ -179,6 +179,19 @@ def test_a_larger_arena_takes_the_place_of_a_smaller_one(account: Account) -> No
     assert account.all == most
 
 
+def test_the_last_arena_stays_for_the_next_call_beyond_the_budget(account: Account) -> None:
+    """Fresh pages in each step would cost more than much of its work; a large result that is dropped makes room."""
+    step, batch = training()
+    some, f = batch(16), double()
+    step(*some)
+    result = f(tt.zeros(MIB))
+    memory.set_word("budget", memory.word("held_bytes") + MIB)
+    step(*some)
+    assert account.free == pages(step.executable.arena_bytes) > MIB
+    del result
+    assert account.free == 0
+
+
 @functools.cache
 def meeting() -> jit.LoadedCode:
     """meet: frame = [w, counter, wanted, arena, status]: count this call, and wait until as many have come"""

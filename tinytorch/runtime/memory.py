@@ -2,7 +2,8 @@
 
 Kept are arenas that no call uses, the memory of large results that callers have dropped, and what was compiled: code,
 constants, frozen weights, graphs. What is in use is not bounded: arenas of running calls, results that somebody holds,
-what was used last. When there is too much, the least recently used goes first, whatever it is.
+what was used last; the arena of the last call stays for the next one, since fresh pages cost 0.1 s for each GiB. When
+there is too much, the least recently used goes first, whatever it is.
 
 Machine code of a backend lends the blocks and keeps account of them in the words here.
 """
@@ -17,8 +18,7 @@ from typing import Protocol
 
 from tinytorch.ir import locks
 
-# Bytes. The largest result in `benchmarks/` takes an eighth of it, the largest arena a twentieth, a small signature
-# 0.3 MB. Who needs more pays for fresh pages: 0.1 s for each GiB, which takes much longer to compute.
+# Bytes. The largest result in `benchmarks/` takes an eighth of it, a small signature 0.3 MB.
 BUDGET = 512 << 20
 WORD = 8  # bytes
 _FOREVER = (1 << 63) - 1
@@ -159,6 +159,8 @@ class _Holdings:
             older, newest = order[:-1], order[-1:]
             self._newest = newest[0][1] if newest else 0
             set_word("held_bytes", sum(size for _, _, size in older))
+            if word("free_bytes") > word("budget"):  # an arena: pages are cheaper than code
+                asked.trim(_FOREVER)
             for used, key, _ in older:
                 asked.trim(used)
                 if word("held_bytes") + max(word("free_bytes"), _room()) <= word("budget"):

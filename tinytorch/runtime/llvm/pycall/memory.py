@@ -62,7 +62,7 @@ def write_memory(module: Module) -> Memory:
     new = _write_new(function("new_block", [PTR, I64], PTR))
     take = _write_take(function("take", [PTR, PTR, I64, I64], PTR))
     trim = _write_trim(function(TRIM_SYMBOL, [PTR, I64]), release)
-    give = _write_give(function("give", [PTR, PTR, I64, PTR]), release, trim)
+    give = _write_give(function("give", [PTR, PTR, I64, PTR, I64]), release, trim)
     malloc = _write_malloc(function("tt_malloc", [PTR, I64], PTR), take, new)
     free = _write_free(function("tt_free", [PTR, PTR, I64]), give)
     _write_calloc(function("tt_calloc", [PTR, I64, I64], PTR), malloc)
@@ -256,9 +256,10 @@ def _write_trim(w: _MemoryWriter, release: Function) -> Function:
 
 
 def _write_give(w: _MemoryWriter, release: Function, trim: Function) -> Function:
-    """give(memory, list, largest, block): into the list, if it is not larger than `largest`."""
+    """give(memory, list, largest, block, before): into the list, if it is not larger than `largest`; blocks that were
+    used `before` make room for it."""
     f = w.f
-    _, first, largest, block = f.params
+    _, first, largest, block, before = f.params
     bytes = w.bytes(block)
 
     def keep() -> None:
@@ -267,7 +268,7 @@ def _write_give(w: _MemoryWriter, release: Function, trim: Function) -> Function
         f.store(block, first)
         w.add("free_bytes", bytes)
         full = f.compare("sgt", w.word("free_bytes") + w.word("held_bytes"), w.word("budget"))
-        f.if_(full, lambda: w.run(trim, f.const(_FOREVER)))
+        f.if_(full, lambda: w.run(trim, before))
 
     f.if_(f.compare("sle", bytes, largest), keep, lambda: w.run(release, block))
     f.ret()
@@ -301,9 +302,10 @@ def _write_take_arena(w: _MemoryWriter, take: Function, release: Function, new: 
 
 
 def _write_give_arena(w: _MemoryWriter, give: Function) -> Function:
-    """give_arena(memory, address)"""
+    """give_arena(memory, address); it stays for the next call, whatever its size."""
     f = w.f
-    f.call(give, [f.params[0], w.place("arenas"), w.word("largest_arena"), _block(w, f.params[1])])
+    block, now = _block(w, f.params[1]), w.word("clock")
+    f.call(give, [f.params[0], w.place("arenas"), w.word("largest_arena"), block, now])
     f.ret()
     return f
 
@@ -324,7 +326,8 @@ def _write_free(w: _MemoryWriter, give: Function) -> Function:
     f = w.f
 
     def back() -> None:
-        f.call(give, [f.params[0], w.place("results"), w.word("largest_result"), _block(w, f.params[1])])
+        block, always = _block(w, f.params[1]), f.const(_FOREVER)
+        f.call(give, [f.params[0], w.place("results"), w.word("largest_result"), block, always])
 
     f.if_(w.exists(f.params[1]), back)
     f.ret()
