@@ -66,13 +66,25 @@ class Contestant:
     """The parent's end of a worker: a process that stands still except while it is asked for something."""
 
     def __init__(self, name: str, threads: int) -> None:
+        self.name, self._threads = name, threads
+        self._begin()
+
+    def _begin(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.name = name
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, name, threads), daemon=True)
-        with environment(threads):
+        self._process = context.Process(target=serve, args=(theirs, self.name, self._threads), daemon=True)
+        with environment(self._threads):
             self._process.start()
         theirs.close()
+
+    def drop(self, workload: str) -> None:
+        """Forget a case, for what comes next; a process that died is started again."""
+        try:
+            self.ask("drop", workload)
+        except WorkerError:
+            self.close()
+            self._begin()
+            self.ask("start")
 
     def ask(self, command: str, *arguments: Any) -> Any:
         """The worker's answer to a command; WorkerError if it failed or died."""
@@ -154,7 +166,7 @@ def run(
                     )
                     ready = _round(row, ready, number, seconds)
                 for contestant in running:
-                    contestant.ask("drop", workload.name)
+                    contestant.drop(workload.name)
                 rows.append(row)
                 for note in row.notes:
                     console.print(f"[yellow]{workload.name}: {note}")

@@ -87,6 +87,17 @@ def test_a_worker_that_fails_or_dies_is_reported():
         contestant.close()
 
 
+def test_a_process_that_died_is_started_again_for_the_next_workload():
+    contestant = harness.Contestant("numpy", 1)
+    try:
+        with pytest.raises(harness.WorkerError, match="the process ended"):
+            contestant.ask("stop")
+        contestant.drop("perceptron_train")
+        assert contestant.ask("build", "perceptron_train")
+    finally:
+        contestant.close()
+
+
 def test_a_run_from_processes_to_table_and_json(tmp_path):
     console = Console(file=io.StringIO(), width=200)
     names = ["perceptron_train", "gemm_nn_64x128x784"]
