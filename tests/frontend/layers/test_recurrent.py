@@ -402,6 +402,20 @@ def test_not_a_number_stays_in_its_sequence() -> None:
         assert np.isfinite(out[:, [0, 2]]).all() and np.isfinite(out[0]).all()
 
 
+@pytest.mark.parametrize("backend", ["eager", "llvm"])
+def test_not_a_number_behind_an_end_counts_nowhere(backend: str) -> None:
+    model, x = tt.GRU(2, 3, bidirectional=True), tt.randn(3, 2, 2).numpy()
+    x[2, 1] = np.nan
+
+    def step(x: Tensor) -> Tensor:
+        out, last = model(x, lengths=[3, 2])
+        (out.sum() + last.sum()).backward()
+        return out
+
+    assert np.isfinite(compiled(step, backend)(Tensor(x)).numpy()).all()
+    assert all(np.isfinite(p.grad.numpy()).all() for p in model.parameters())
+
+
 def test_numbers_far_out_saturate() -> None:
     model = tt.LSTM(1, 20)
     for run in (model, tt.compile(model)):

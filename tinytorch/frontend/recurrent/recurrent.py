@@ -118,6 +118,8 @@ class _Recurrent(Module):
             raise ShapeError(f"{name}: lengths are those of a batch, got one sequence {x.type}", user_loc())
         initial = self._initial(given, batch, batched, x.dtype)
         rows = None if lengths is None else Rows(name, lengths, steps, batch)
+        if rows is not None:  # a NaN behind an end would reach gradients
+            sequences = rows.masked(sequences)
         dtype = common_dtype(x, *initial, *self.parameters())
         wide = f32 if dtype.bits == 16 else dtype
         out, last = self._layers(sequences.cast(wide), [s.cast(wide) for s in initial], rows, wide)
