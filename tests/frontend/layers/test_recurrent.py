@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
+from tinytorch.nn.utils import rnn as packing
 
 BACKENDS = ["eager", "interpreter", "llvm"]
 HERE = "test_recurrent.py:"
@@ -145,6 +146,7 @@ class Case:
     options: dict[str, Any]
     initial: bool
     lengths: bool
+    packed: bool = False  # instead of padded, where there are lengths
 
     @property
     def batch_axis(self) -> int:
@@ -180,7 +182,7 @@ def cases(draw: st.DrawFn) -> Case:
         options["nonlinearity"] = draw(st.sampled_from(["tanh", "relu"]))
     lengths = batch is not None and draw(st.booleans())
     sizes = (draw(st.integers(1, 5)), hidden)
-    return Case(kind, draw(st.integers(1, 5)), batch, sizes, options, draw(st.booleans()), lengths)
+    return Case(kind, draw(st.integers(1, 5)), batch, sizes, options, draw(st.booleans()), lengths, draw(st.booleans()))
 
 
 def _pairs(states: Sequence[Any]) -> Any:
@@ -217,10 +219,16 @@ def by_torch(torch: Any, case: Case, weights: dict[str, Array], x: Array, states
 
 
 def by_tinytorch(case: Case, model: Any, x: Array, states: list[Array], lengths: Any, backend: str) -> Any:
-    options = {} if lengths is None else {"lengths": Tensor(lengths)}
+    ends, first = None if lengths is None else Tensor(lengths), case.options["batch_first"]
 
     def step(x: Tensor, *states: Tensor) -> list[Tensor]:
-        results = _flat(model(x, _pairs(states), **options))
+        if ends is not None and case.packed:
+            packed = packing.pack_padded_sequence(x, ends, first, enforce_sorted=False)
+            out, last = model(packed, _pairs(states))
+            out, _ = packing.pad_packed_sequence(out, first, total_length=case.steps)
+        else:
+            out, last = model(x, _pairs(states), lengths=ends)
+        results = _flat((out, last))
         _weighted(results, Tensor).backward()
         return results
 

@@ -1,7 +1,7 @@
 """Recurrent layers.
 
-To read, in this order: `padded` (sequences of different lengths in one tensor), `sequences` (what layers and cells
-share), `recurrent` (RNN, LSTM and GRU), `cells` (one step of them).
+To read, in this order: `padded` (sequences of different lengths in one tensor), `packed` (the same under PyTorch's
+names), `sequences` (what layers and cells share), `recurrent` (RNN, LSTM and GRU), `cells` (one step of them).
 """
 
 from tinytorch.frontend.recurrent import cells as _cells

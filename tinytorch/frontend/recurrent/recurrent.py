@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import cat, stack
@@ -19,6 +19,7 @@ from tinytorch.frontend.layers.functions import dropout as drop
 from tinytorch.frontend.layers.functions import linear
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.parameter_types import parameter_dtype
+from tinytorch.frontend.recurrent.packed import PackedSequence
 from tinytorch.frontend.recurrent.sequences import (
     RNN_OPS,
     Rows,
@@ -34,12 +35,14 @@ from tinytorch.frontend.recurrent.sequences import (
 )
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Op, apply
 from tinytorch.ir.types import DType, Shape, f32
 
 __all__ = ["GRU", "LSTM", "RNN"]
+
+Batch = TypeVar("Batch", Tensor, PackedSequence)
 
 
 class _Recurrent(Module):
@@ -105,8 +108,18 @@ class _Recurrent(Module):
         return Weights(*(getattr(self, f"{name}_{suffix}", None) for name in names))  # pyright: ignore[reportArgumentType]
 
     # Running.
-    def _run(self, x: Tensor, given: Sequence[Tensor] | None, lengths: Any) -> tuple[Tensor, States]:
+    def _run(self, x: Batch, given: Sequence[Tensor] | None, lengths: Any) -> tuple[Batch, States]:
         """The outputs of the last layer, and the last states of every layer and direction."""
+        if not isinstance(x, PackedSequence):
+            return self._run_padded(x, given, lengths)
+        if lengths is not None or x.padded.ndim != 3:
+            wanted = "a packed sequence has its lengths, and data [rows, features]"
+            raise TinyTorchError(f"{type(self).__name__}: {wanted}; padded, it is {x.padded.type}", user_loc())
+        padded = x.padded.transpose(0, 1) if self.batch_first else x.padded
+        out, last = self._run_padded(padded, given, x.lengths)
+        return x.with_padded(out.transpose(0, 1) if self.batch_first else out), last
+
+    def _run_padded(self, x: Tensor, given: Sequence[Tensor] | None, lengths: Any) -> tuple[Tensor, States]:
         name = type(self).__name__
         check_input(name, x, (2, 3), self.input_size)
         batched = x.ndim == 3
@@ -220,16 +233,16 @@ class LSTM(_Recurrent):
         return ops.recurrent.lstm_projected if self.proj_size else ops.recurrent.lstm
 
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, input: Batch, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
+    ) -> tuple[Batch, tuple[Tensor, Tensor]]:
         """`input` is [steps, batch, input] ([batch, steps, input] with `batch_first`), or one sequence [steps, input];
         `hx` a pair of states [layers * directions, batch, size], zeros by default, without a batch for one sequence.
 
         The outputs are the hidden states of the last layer after each step, those of both directions side by side; then
         comes the pair of the last states. Of a batch of sequences that are padded at their ends, `lengths` [batch] says
         how long each is: outputs behind its end are zeros, its last states are those at its end, and the other
-        direction begins there. (PyTorch packs sequences for that.) ShapeError where shapes or dtypes do not fit,
-        IndexError for a length that is no step's.
+        direction begins there. A `PackedSequence` is such a batch, and the outputs then are one. ShapeError where
+        shapes or dtypes do not fit, IndexError for a length that is no step's.
         """
         out, (h, c) = self._run(input, pair_of_states("LSTM", "(h_0, c_0)", hx), lengths)
         return out, (h, c)
@@ -266,7 +279,7 @@ class GRU(_Recurrent):
             parameter_dtype(device, dtype), generator,
         )  # fmt: skip
 
-    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Batch, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Batch, Tensor]:
         """As `LSTM.forward`, with one state."""
         out, (h,) = self._run(input, one_state("GRU", hx), lengths)
         return out, h
@@ -304,7 +317,7 @@ class RNN(_Recurrent):
     def _op(self) -> Op:  # pyright: ignore[reportIncompatibleVariableOverride]
         return RNN_OPS[self.nonlinearity]
 
-    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+    def forward(self, input: Batch, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Batch, Tensor]:
         """As `LSTM.forward`, with one state."""
         out, (h,) = self._run(input, one_state("RNN", hx), lengths)
         return out, h

@@ -95,10 +95,11 @@ def _flat(x: Tensor) -> Tensor:
 
 # Checks.
 def check_input(name: str, x: Any, ranks: tuple[int, int], features: int) -> None:
-    if hasattr(x, "batch_sizes"):
-        raise TinyTorchError(
-            f"{name}: packed sequences are not taken; give the padded tensor, and lengths= how long each is", user_loc()
+    if hasattr(type(x), "batch_sizes"):
+        wanted = (
+            "nn.utils.rnn has those that layers take; or give them the padded tensor, and lengths= how long each is"
         )
+        raise TinyTorchError(f"{name}: got a PackedSequence of {type(x).__module__}; {wanted}", user_loc())
     require_tensor(name, x)
     if not x.dtype.is_float:
         raise ShapeError(f"{name}: needs a float dtype, got {x.type}; convert it, as in x.float()", user_loc())
