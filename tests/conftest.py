@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator
 
 import pytest
@@ -17,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite what is made: golden graphs, stubs, lists in docs")
     parser.addoption("--stress", type=int, default=1, help="how many times as long the stress tests run")
     parser.addoption("--programs", type=int, default=4000, help="how many programs tests/test_programs.py draws")
+
+
+def pytest_collection_finish() -> None:
+    """All that was collected stays to the end: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
