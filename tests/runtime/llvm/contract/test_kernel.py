@@ -9,8 +9,8 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_matmul
-from tinytorch.runtime.llvm.contract.layout import product_of
-from tinytorch.runtime.llvm.contract.plan import plan_product
+from tinytorch.runtime.llvm.contract.operands.layout import product_of
+from tinytorch.runtime.llvm.contract.plan.product import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object

@@ -13,8 +13,8 @@ from tests.runtime.llvm.contract.test_kernel import FORCED, check, matrix, opera
 from tinytorch.ir.types import f32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_panel_matmul
-from tinytorch.runtime.llvm.contract.layout import product_of, product_of_panels
-from tinytorch.runtime.llvm.contract.plan import plan_product
+from tinytorch.runtime.llvm.contract.operands.layout import product_of, product_of_panels
+from tinytorch.runtime.llvm.contract.plan.product import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object

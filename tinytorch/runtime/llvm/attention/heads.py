@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.attention import Attention
 from tinytorch.ir.types import DType, f32
-from tinytorch.runtime.llvm.contract.pack import pack_columns, pack_transposed
+from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
+from tinytorch.runtime.llvm.contract.operands.pack import pack_columns, pack_transposed
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target

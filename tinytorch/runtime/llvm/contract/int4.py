@@ -17,7 +17,7 @@ from typing import Literal
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.ops.int4 import PANEL, RUN, ZERO
 from tinytorch.ir.types import DType, f16, f32, i8, u8
-from tinytorch.runtime.llvm.contract.byte_dots import (
+from tinytorch.runtime.llvm.contract.bytes.instructions import (
     add_16_bits,
     pair,
     quad,

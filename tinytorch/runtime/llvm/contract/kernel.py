@@ -4,7 +4,7 @@
 [0, …, 0] of each operand, whose layout is compiled in, and to scratch memory of the calling thread. The result is the
 same to the bit whatever threads run the chunks.
 
-Sums run over k in order, in blocks (`sums`), in the dtype of `layout.accumulator`. The cut is `plan`'s, the loops
+Sums run over k in order, in blocks (`sums`), in the dtype of `accumulator`. The cut is `plan`'s, the loops
 inside of an item are those of `rows_first` or `columns_first`, and what these do to a tile is `work`'s.
 """
 
@@ -17,18 +17,24 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops.byte_panels import byte_panel_matmul
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.int4 import int4_matmul
-from tinytorch.runtime.llvm.contract.columns_first import columns_first
+from tinytorch.runtime.llvm.contract.bytes.groups import Groups, grouped, groups_of, groups_of_panels
+from tinytorch.runtime.llvm.contract.bytes.plan import plan_of_byte_panels
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
-from tinytorch.runtime.llvm.contract.float_pairs import paired, pairs_of_panels
-from tinytorch.runtime.llvm.contract.groups import Groups, grouped, groups_of, groups_of_panels
 from tinytorch.runtime.llvm.contract.int4 import emit_int4
-from tinytorch.runtime.llvm.contract.layout import Pairs, Product, product_of, product_of_byte_panels, product_of_panels
+from tinytorch.runtime.llvm.contract.operands.float_pairs import paired, pairs_of_panels
+from tinytorch.runtime.llvm.contract.operands.layout import (
+    Pairs,
+    Product,
+    product_of,
+    product_of_byte_panels,
+    product_of_panels,
+)
+from tinytorch.runtime.llvm.contract.orders.columns_first import columns_first
+from tinytorch.runtime.llvm.contract.orders.rows_first import rows_first
+from tinytorch.runtime.llvm.contract.orders.split_k import emit_total, part_bytes
+from tinytorch.runtime.llvm.contract.orders.work import Block, Work
 from tinytorch.runtime.llvm.contract.parts import least
-from tinytorch.runtime.llvm.contract.plan import plan_product
-from tinytorch.runtime.llvm.contract.plan_bytes import plan_of_byte_panels
-from tinytorch.runtime.llvm.contract.rows_first import rows_first
-from tinytorch.runtime.llvm.contract.split_k import emit_total, part_bytes
-from tinytorch.runtime.llvm.contract.work import Block, Work
+from tinytorch.runtime.llvm.contract.plan.product import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.text.builder import Module, Register
 from tinytorch.runtime.llvm.text.target import Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinytorch.ir.types import i8
-from tinytorch.runtime.llvm.contract.dots import GROUP_BYTES
+from tinytorch.runtime.llvm.contract.bytes.dots import GROUP_BYTES
 from tinytorch.runtime.llvm.conv.image_copy import ImageCopy
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout
 from tinytorch.runtime.llvm.text.builder import Function, Register

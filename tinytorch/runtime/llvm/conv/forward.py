@@ -15,9 +15,9 @@ from functools import partial
 
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops
 from tinytorch.runtime.llvm.conv.packed_starts import PackedStarts, starts_moved

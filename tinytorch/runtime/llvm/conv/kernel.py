@@ -19,9 +19,9 @@ from tinytorch.ir.ops.winograd import (
     winograd_weight_grad,
     winograd_weights,
 )
-from tinytorch.runtime.llvm.contract.dots import byte_dot
+from tinytorch.runtime.llvm.contract.bytes.dots import byte_dot
 from tinytorch.runtime.llvm.contract.epilogue import epilogue_of
-from tinytorch.runtime.llvm.contract.plan import TALLEST
+from tinytorch.runtime.llvm.contract.plan.cut import TALLEST
 from tinytorch.runtime.llvm.conv.depthwise import emit_depthwise, suits_blocks
 from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution, Packed, Pair

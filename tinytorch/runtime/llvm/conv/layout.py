@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.dots import GROUP_BYTES, ByteDot
+from tinytorch.runtime.llvm.contract.bytes.dots import GROUP_BYTES, ByteDot
 from tinytorch.runtime.llvm.contract.grid import Grid
 from tinytorch.runtime.llvm.kernel import Buffer
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tinytorch.runtime.llvm.contract.plan import TALLEST, Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.plan.cut import TALLEST, Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair, image_layout
 from tinytorch.runtime.llvm.text.target import Target

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.contract.sums import MANY
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, Walk, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import (
     Convolution,

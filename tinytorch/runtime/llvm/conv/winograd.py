@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from tinytorch.ir.ops.winograd import tiles_of
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead, Source, TileKey, Walk, share_of_panel, tile_function
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.sums import summation_of
-from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, Walk, share_of_panel, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops, odd_lines
 from tinytorch.runtime.llvm.conv.pooled import pooling_function

@@ -22,10 +22,11 @@ from tinytorch.ir.ops.winograd import Tiles
 from tinytorch.ir.windows import Pair
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue
 from tinytorch.runtime.llvm.contract.grid import left, right
+from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.shares import share
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout, odd_lines
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each

@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass, replace
 
 from tinytorch.ir.ops.winograd import Tiles
-from tinytorch.runtime.llvm.contract.plan import TALLEST, Tile, accumulators
+from tinytorch.runtime.llvm.contract.plan.cut import TALLEST, Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators
 from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.conv.layout import Convolution, Pair
 from tinytorch.runtime.llvm.text.target import Target

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tinytorch.runtime.llvm.contract.pack import pack_columns, pack_transposed
+from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
+from tinytorch.runtime.llvm.contract.operands.pack import pack_columns, pack_transposed
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import Tile, accumulators, choose_tile
+from tinytorch.runtime.llvm.contract.plan.cut import Tile
+from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.sums import summation_of
-from tinytorch.runtime.llvm.contract.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.runtime.llvm.contract.float_pairs import dot
+from tinytorch.runtime.llvm.contract.microkernel.key import Source, TileKey
+from tinytorch.runtime.llvm.contract.operands.float_pairs import dot
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Totals, sum_chains, sum_walk
-from tinytorch.runtime.llvm.contract.tile_key import Source, TileKey
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.types import I8

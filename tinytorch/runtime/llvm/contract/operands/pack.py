@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.float_pairs import load_lanes
+from tinytorch.runtime.llvm.contract.operands.float_pairs import load_lanes
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from tinytorch.ir.emitter import Lane
 from tinytorch.ir.types import DType, bf16, f32
-from tinytorch.runtime.llvm.contract.layout import Pairs, Product
+from tinytorch.runtime.llvm.contract.operands.layout import Pairs, Product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Register

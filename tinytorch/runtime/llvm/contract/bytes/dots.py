@@ -1,4 +1,4 @@
-"""How convolutions of bytes multiply: the ways of `byte_dots`, as one record for each.
+"""How convolutions of bytes multiply: the ways of `instructions`, as one record for each.
 
 An operand is a vector of groups of four bytes, one group for each lane of the sums: four elements, or two that were
 widened to 16 bits. A missing element is 0. All ways are exact, and sums wrap, so results do not depend on the target.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinytorch.ir.types import DType, i8, i32, u8
-from tinytorch.runtime.llvm.contract.byte_dots import add_16_bits, pair, quad, quad_in_16_bits
+from tinytorch.runtime.llvm.contract.bytes.instructions import add_16_bits, pair, quad, quad_in_16_bits
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tinytorch.runtime.llvm.contract.bytes.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function, fetch_function
 from tinytorch.runtime.llvm.contract.grid import left, right
-from tinytorch.runtime.llvm.contract.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
-from tinytorch.runtime.llvm.contract.layout import Product
-from tinytorch.runtime.llvm.contract.pack import (
+from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead, Source, TileKey, tile_function
+from tinytorch.runtime.llvm.contract.operands.layout import Product
+from tinytorch.runtime.llvm.contract.operands.pack import (
     pack_columns,
     pack_panels,
     pack_rows,
@@ -18,9 +19,8 @@ from tinytorch.runtime.llvm.contract.pack import (
     row_pitch,
 )
 from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
-from tinytorch.runtime.llvm.contract.plan import ProductPlan, Tile
+from tinytorch.runtime.llvm.contract.plan.cut import ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
-from tinytorch.runtime.llvm.contract.tile import Ahead, Source, TileKey, tile_function
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target

@@ -6,9 +6,9 @@ where it lies.
 
 from __future__ import annotations
 
+from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead, share_of_panel
+from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Panel, Work
 from tinytorch.runtime.llvm.contract.parts import where_differ
-from tinytorch.runtime.llvm.contract.tile import Ahead, share_of_panel
-from tinytorch.runtime.llvm.contract.work import Block, Depth, Panel, Work
 from tinytorch.runtime.llvm.text.builder import Register
 
 

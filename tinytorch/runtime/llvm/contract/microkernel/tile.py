@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.runtime.llvm.contract.dot_tile import write_dot
-from tinytorch.runtime.llvm.contract.float_pairs import dot, load_lanes, widened
-from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES
+from tinytorch.runtime.llvm.contract.bytes.groups import GROUP_BYTES
+from tinytorch.runtime.llvm.contract.microkernel.dot_tile import write_dot
+from tinytorch.runtime.llvm.contract.microkernel.key import Ahead, Source, TileKey, Walk
+from tinytorch.runtime.llvm.contract.operands.float_pairs import dot, load_lanes, widened
 from tinytorch.runtime.llvm.contract.parts import LINE
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Loops, Totals, add_pair, sum_chains, sum_walk
-from tinytorch.runtime.llvm.contract.tile_key import Ahead, Source, TileKey, Walk
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I32, I64, PTR

@@ -2,7 +2,7 @@
 
 Packed rows of a take four bytes for a group: four elements, or two widened to 16 bits where pairs are multiplied.
 Packed panels of b keep bytes: for each group, that of every column, one behind the other; pairs are widened as they are
-read. A missing element of the last group is 0. No sum saturates, see `byte_dots`, and sums of i32 wrap.
+read. A missing element of the last group is 0. No sum saturates, see `instructions`, and sums of i32 wrap.
 
 Where an instruction multiplies bytes of other kinds than the operands are, b is moved by 128: the product is then off
 by 128 times the sum of a's row, which the packed row has behind its groups, for the sums to begin with.
@@ -16,15 +16,15 @@ from typing import Literal
 
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DType, i8, u8
-from tinytorch.runtime.llvm.contract.byte_dots import (
+from tinytorch.runtime.llvm.contract.bytes.instructions import (
     add_16_bits,
     pair,
     quad,
     quad_in_16_bits,
 )
-from tinytorch.runtime.llvm.contract.layout import Product
-from tinytorch.runtime.llvm.contract.pack import row_pitch
-from tinytorch.runtime.llvm.contract.plan import sums_along_k
+from tinytorch.runtime.llvm.contract.operands.layout import Product
+from tinytorch.runtime.llvm.contract.operands.pack import row_pitch
+from tinytorch.runtime.llvm.contract.plan.packing import sums_along_k
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tinytorch.runtime.llvm.contract.groups import GROUP_BYTES, Groups
-from tinytorch.runtime.llvm.contract.layout import Product
-from tinytorch.runtime.llvm.contract.pack import row_pitch
-from tinytorch.runtime.llvm.contract.plan import TALLEST, ProductPlan, Tile
+from tinytorch.runtime.llvm.contract.bytes.groups import GROUP_BYTES, Groups
+from tinytorch.runtime.llvm.contract.operands.layout import Product
+from tinytorch.runtime.llvm.contract.operands.pack import row_pitch
+from tinytorch.runtime.llvm.contract.plan.cut import TALLEST, ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.text.target import Target
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.runtime.llvm.contract.test_kernel import FORCED, check, matrix, operand_of, random, reference, run, target_of
 from tinytorch.ir.types import bf16, f16, f32, f64, i32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
-from tinytorch.runtime.llvm.contract.layout import product_of
-from tinytorch.runtime.llvm.contract.plan import plan_product
+from tinytorch.runtime.llvm.contract.operands.layout import product_of
+from tinytorch.runtime.llvm.contract.plan.product import plan_product
 
 SMALL = 128 << 10  # bytes of L2 of a made-up target, beyond which small operands reach
 

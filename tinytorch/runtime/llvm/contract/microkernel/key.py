@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.contract import accumulator
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.dots import ByteDot
-from tinytorch.runtime.llvm.contract.groups import Groups
-from tinytorch.runtime.llvm.contract.layout import Pairs
-from tinytorch.runtime.llvm.contract.plan import Streams, Tile
+from tinytorch.runtime.llvm.contract.bytes.dots import ByteDot
+from tinytorch.runtime.llvm.contract.bytes.groups import Groups
+from tinytorch.runtime.llvm.contract.operands.layout import Pairs
+from tinytorch.runtime.llvm.contract.plan.cut import Streams, Tile
 from tinytorch.runtime.llvm.contract.sums import Summation, steps_of, summation_of
 from tinytorch.runtime.llvm.text.target import Target
 

@@ -13,9 +13,9 @@ rows. With panels outside, the tile's part of a would come anew for each of them
 
 from __future__ import annotations
 
+from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead
+from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Panel, Work
 from tinytorch.runtime.llvm.contract.parts import least, where_differ
-from tinytorch.runtime.llvm.contract.tile import Ahead
-from tinytorch.runtime.llvm.contract.work import Block, Depth, Panel, Work
 from tinytorch.runtime.llvm.text.builder import Register
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.runtime.llvm.contract.test_kernel import FORCED, operand_of, run, target_of
 from tests.runtime.llvm.contract.test_panels import run_panels
 from tinytorch.ir.types import DType, bf16, f16, f32
-from tinytorch.runtime.llvm.contract.float_pairs import paired
 from tinytorch.runtime.llvm.contract.kernel import emit_matmul
-from tinytorch.runtime.llvm.contract.layout import product_of
+from tinytorch.runtime.llvm.contract.operands.float_pairs import paired
+from tinytorch.runtime.llvm.contract.operands.layout import product_of
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
