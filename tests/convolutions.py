@@ -1,13 +1,12 @@
 """Drawn convolutions, and running their kernels in guarded memory, chunks in any order, beside the reference."""
 
-import ctypes
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from tests.runtime.llvm.index.kernels import Guarded, operand_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.windows import output_size
@@ -16,7 +15,6 @@ from tinytorch.runtime.llvm.conv.forward import emit_conv
 from tinytorch.runtime.llvm.conv.layout import Convolution
 from tinytorch.runtime.llvm.conv.weight import emit_conv_weight_grad
 from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, load_object
 from tinytorch.runtime.llvm.text.target import Target
 
 DTYPES = [f32, f64, bf16, f16, i8, u8, i32, i64]
@@ -159,29 +157,6 @@ def emit(module, name, case, op, a, b, out, target, epilogue=None):
     forward = emit_depthwise if suits_blocks(conv, epilogue) else emit_conv
     write = forward if op is conv2d else emit_conv_weight_grad
     return write(module, name, conv, b, out, target, epilogue)
-
-
-def execute(module, kernel, arrays, target, seed=0, threads=1):
-    """Compile, and run each phase's chunks in a random order, dealt out to the threads, all scratch dirty."""
-    code = load_object(compile_object(module.text(), target))
-    shared, private = Guarded(kernel.shared_bytes), [Guarded(kernel.private_bytes) for _ in range(threads)]
-    frames = []
-    for own in private:
-        scratch = [shared] if kernel.shared_bytes else []
-        pointers = [x.ctypes.data for x in (*arrays, *(m.inside for m in (*scratch, own)))]
-        frames.append((ctypes.c_void_p * len(pointers))(*pointers))
-    rng = np.random.default_rng(seed)
-    for name, chunks in kernel.phases:
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address(name))
-
-        def work(thread, order, call=call):
-            for chunk in order[thread::threads]:
-                call(ctypes.addressof(frames[thread]), int(chunk))
-
-        order = rng.permutation(chunks)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, range(threads), [order] * threads))
-    assert shared.is_whole() and all(own.is_whole() for own in private), "wrote outside of the scratch"
 
 
 def run(case, op, a, b, *, layout="channels last", target=HOST, epilogue=None, others=(), seed=0, threads=1):

@@ -1,6 +1,7 @@
-"""Kernels of one function run from memory that is dirty and guarded."""
+"""Kernels run from memory that is dirty and guarded, chunks in a random order."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,29 @@ from tinytorch.runtime.llvm.index import loops as index_loops
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import compile_object, load_object
+
+
+def execute(module, kernel, arrays, target, seed=0, threads=1):
+    """Compile, and run each phase's chunks in a random order, dealt out to the threads, all scratch dirty."""
+    code = load_object(compile_object(module.text(), target))
+    shared, private = Guarded(kernel.shared_bytes), [Guarded(kernel.private_bytes) for _ in range(threads)]
+    frames = []
+    for own in private:
+        scratch = [shared] if kernel.shared_bytes else []
+        pointers = [x.ctypes.data for x in (*arrays, *(m.inside for m in (*scratch, own)))]
+        frames.append((ctypes.c_void_p * len(pointers))(*pointers))
+    rng = np.random.default_rng(seed)
+    for name, chunks in kernel.phases:
+        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address(name))
+
+        def work(thread, order, call=call):
+            for chunk in order[thread::threads]:
+                call(ctypes.addressof(frames[thread]), int(chunk))
+
+        order = rng.permutation(chunks)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(threads), [order] * threads))
+    assert shared.is_whole() and all(own.is_whole() for own in private), "wrote outside of the scratch"
 
 
 def run_kernel(emit, op, arrays, attrs, *, target, seed=0, chunk_bytes=index_loops.CHUNK_BYTES, wanted=None):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,12 +9,13 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.runtime.llvm.contract.test_kernel import FORCED, operand_of, target_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.ops.int4 import int4_matmul, pack_int4, unpack_int4
 from tinytorch.ir.types import TensorType, f16, f32, i8, u8
 from tinytorch.runtime.llvm.contract.int4 import emit_int4
 from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
 
 TARGETS = ["host", *FORCED, *(["avx512"] if Target.host().name == "avx512" else [])]
@@ -37,16 +36,7 @@ def run_int4(x, packed, scales, columns, target, seed=0):
     out = np.full((x.shape[0], columns), np.nan, np.float32)
     module = Module(target.attributes)
     kernel = emit_int4(module, "mm", *map(operand_of, (x, packed, scales, out)), target)
-    code = load_object(compile_object(module.text(), target))
-    raw = np.full(kernel.private_bytes + 128, 0xA5, np.uint8)
-    start = -raw.ctypes.data % 64
-    pointers = [*(a.ctypes.data for a in (x, packed, out, scales)), raw.ctypes.data + start]
-    frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("mm"))
-    ((_, chunks),) = kernel.phases
-    for chunk in np.random.default_rng(seed).permutation(chunks):
-        call(ctypes.addressof(frame), int(chunk))
-    assert (raw[start + kernel.private_bytes :] == 0xA5).all(), "wrote past the scratch"
+    execute(module, kernel, (x, packed, out, scales), target, seed)
     return out
 
 

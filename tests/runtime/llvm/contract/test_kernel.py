@@ -1,10 +1,9 @@
 """Matrix product kernels against numpy: layouts, dtypes, targets, epilogues, chunks in any order."""
 
-import ctypes
-
 import numpy as np
 import pytest
 
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.types import DTYPES, bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
@@ -13,12 +12,11 @@ from tinytorch.runtime.llvm.contract.operands.layout import product_of
 from tinytorch.runtime.llvm.contract.plan.product import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
 
 X86 = Target.host().triple.startswith("x86_64")
 FORCED = ["avx2", "sse2"] if X86 else []
-GUARD = 64  # bytes past the scratch that must stay as they were
 
 
 def target_of(name):
@@ -38,19 +36,7 @@ def run(a, b, out, *, target=None, epilogue=None, outputs=(), operands=(), seed=
     target = target or Target.host()
     module = Module(target.attributes)
     kernel = emit_matmul(module, "mm", operand_of(a), operand_of(b), operand_of(out), target, epilogue)
-    code = load_object(compile_object(module.text(), target))
-    sizes = [size for size in (kernel.shared_bytes, kernel.private_bytes) if size] or [0]
-    scratch = [np.full(size + 64 + GUARD, 0xA5, np.uint8) for size in sizes]
-    starts = [-raw.ctypes.data % 64 for raw in scratch]
-    pointers = [x.ctypes.data for x in (a, b, out, *outputs, *operands)]
-    pointers += [raw.ctypes.data + start for raw, start in zip(scratch, starts, strict=True)]
-    frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    for phase in kernel.phases:
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address(phase.function))
-        for chunk in np.random.default_rng(seed).permutation(phase.chunks):
-            call(ctypes.addressof(frame), int(chunk))
-    for raw, start, size in zip(scratch, starts, sizes, strict=True):
-        assert (raw[start + size :] == 0xA5).all(), "wrote past the scratch"
+    execute(module, kernel, (a, b, out, *outputs, *operands), target, seed)
     return kernel
 
 

@@ -1,6 +1,5 @@
 """Products of weights that are laid out in panels, and products of many rows: any shape, every target."""
 
-import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.runtime.llvm.contract.test_kernel import FORCED, check, matrix, operand_of, random, reference, run, target_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.types import f32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_panel_matmul
@@ -17,7 +17,7 @@ from tinytorch.runtime.llvm.contract.operands.layout import product_of, product_
 from tinytorch.runtime.llvm.contract.plan.product import plan_product
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
 
 TARGETS = ["host", *FORCED]
@@ -49,17 +49,7 @@ def run_panels(a, b, target, bias=None, seed=0, pairs=False):
     module = Module(target.attributes)
     operands = (operand_of(a), operand_of(panels), operand_of(out))
     kernel = emit_panel_matmul(module, "mm", *operands, target, epilogue)
-    code = load_object(compile_object(module.text(), target))
-    raw = np.full(kernel.private_bytes + 128, 0xA5, np.uint8)
-    start = -raw.ctypes.data % 64
-    arrays = (a, panels, out, *(() if bias is None else (bias,)))
-    pointers = [*(x.ctypes.data for x in arrays), raw.ctypes.data + start]
-    frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("mm"))
-    ((_, chunks),) = kernel.phases
-    for chunk in np.random.default_rng(seed).permutation(chunks):
-        call(ctypes.addressof(frame), int(chunk))
-    assert (raw[start + kernel.private_bytes :] == 0xA5).all(), "wrote past the scratch"
+    execute(module, kernel, (a, panels, out, *(() if bias is None else (bias,))), target, seed)
     return out
 
 

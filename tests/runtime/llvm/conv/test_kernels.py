@@ -21,7 +21,6 @@ from tests.convolutions import (
     convolution,
     drawn_case,
     emit,
-    execute,
     laid,
     random,
     run,
@@ -29,6 +28,7 @@ from tests.convolutions import (
 )
 from tests.execution import assert_same, compiled, expected, kernels
 from tests.runtime.llvm.index.kernels import TARGETS, Guarded, operand_of, target_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import apply

@@ -8,9 +8,10 @@ import pytest
 
 import tinytorch as tt
 import tinytorch.nn.functional as F
-from tests.convolutions import HOST, LAYOUTS, RESULTS, Result, execute, laid
+from tests.convolutions import HOST, LAYOUTS, RESULTS, Result, laid
 from tests.execution import compiled
 from tests.runtime.llvm.index.kernels import kernel_of, operand_of, type_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.packed_convolution import conv2d_packed, packed_weights

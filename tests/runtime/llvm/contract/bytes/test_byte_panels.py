@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 import tinytorch as tt
 from tests.runtime.llvm.contract.test_accumulators import drawn, product
 from tests.runtime.llvm.contract.test_kernel import FORCED, operand_of, target_of
+from tests.runtime.llvm.running import execute
 from tinytorch.ir.errors import CompileError, ShapeError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
@@ -28,7 +28,7 @@ from tinytorch.runtime.llvm.backend import LlvmBackend
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_byte_panel_matmul
 from tinytorch.runtime.llvm.text.builder import Module
-from tinytorch.runtime.llvm.text.jit import compile_object, emit_assembly, load_object
+from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target
 
 HOST = Target.host()
@@ -73,16 +73,7 @@ def run_bytes(a, w, target, limit=255, epilogue=None, out=None, seed=0):
     out = np.full((a.shape[0], w.shape[1]), -1, np.int32) if out is None else out
     module = Module(target.attributes)
     kernel = emit_byte_panel_matmul(module, "mm", *map(operand_of, (a, panels, out)), target, epilogue, **known)
-    code = load_object(compile_object(module.text(), target))
-    raw = np.full(kernel.private_bytes + 128, 0xA5, np.uint8)
-    start = -raw.ctypes.data % 64
-    pointers = [*(x.ctypes.data for x in (a, panels, out)), raw.ctypes.data + start]
-    frame = (ctypes.c_void_p * len(pointers))(*pointers)
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("mm"))
-    ((_, chunks),) = kernel.phases
-    for chunk in np.random.default_rng(seed).permutation(chunks):
-        call(ctypes.addressof(frame), int(chunk))
-    assert (raw[start + kernel.private_bytes :] == 0xA5).all(), "wrote past the scratch"
+    execute(module, kernel, (a, panels, out), target, seed)
     return out
 
 
