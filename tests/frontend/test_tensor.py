@@ -401,3 +401,13 @@ def test_nan_and_infinity_pass_through():
     assert np.isnan(x.sum().item()) and np.isnan(x.max().item()) and np.isnan((x * 0).numpy()[:3]).all()
     assert x.clamp(-1, 1).tolist()[1:] == [1.0, -1.0, 1.0] and np.isnan(x.clamp(-1, 1).numpy()[0])
     assert Tensor([1.0]) / 0 == math.inf
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_contiguous_copy_is_row_major(requires_grad: bool) -> None:
+    x = Tensor(np.ones((2, 6, 5, 4), np.float32), requires_grad=requires_grad)
+    y = (x @ x.mT).transpose(1, 2)
+    assert not y.is_contiguous()
+    for copied in (y.contiguous(), y.clone()):
+        assert copied.is_contiguous()
+        assert copied.view(2, 5, 30).shape == (2, 5, 30)
