@@ -440,6 +440,7 @@ def test_bad_modules_and_calls() -> None:
         (lambda: make(8, 2)(x, value=x), "value comes with key"),
         (lambda: make(8, 2)(x, tt.ones(2, 4, 3).bool()), "does not broadcast"),
         (lambda: make(8, 2, value_residual=True)(x), r"first_value is f32\[2,2,3,4\], got None"),
+        (lambda: make(8, 2, causal=True)(x[:1], cache=tt.KVCache(2, 4, 1, 8, 2)), "has 1 rows, the cache 2"),
         (lambda: make(8, 2)(x, cache=object()), "a cache is for causal self-attention"),  # pyright: ignore[reportArgumentType]
     ):
         with pytest.raises(TinyTorchError, match=message) as error:

@@ -163,6 +163,7 @@ def test_bad_positions() -> None:
         (lambda: layer(tt.ones(1, 5, 2)), ShapeError, "5 positions are more than the 4 that there are"),
         (lambda: layer(tt.ones(1, 3, 3)), ShapeError, r"x is \[\.\.\., length, 2\], got f32\[1,3,3\]"),
         (lambda: layer(tt.ones(1, 3, 2), tt.Tensor([0, 1])), ShapeError, r"positions are \[\.\.\., 3\], got i64\[2\]"),
+        (lambda: layer(tt.ones(1, 2, 2), tt.Tensor([[0, 1], [1, 2]])), ShapeError, r"\[2, 2\] do not broadcast to x"),
         (lambda: layer(tt.ones(1, 2, 2), tt.Tensor([3, 4])), IndexError, "4 is out of range for size 4"),
         (lambda: tt.PositionalEncoding(4, 2, kind="none"), TinyTorchError, 'kind is "learned" or "sinusoidal"'),
         (lambda: tt.PositionalEncoding(0, 2), TinyTorchError, "max_seq_len is a positive integer"),

@@ -296,6 +296,7 @@ def test_bad_models_and_tokens() -> None:
         (lambda: model(tt.ones(1, 2)), ShapeError, r"tokens are integers \[batch, length\], got f32"),
         (lambda: model(tt.zeros(1, 5, dtype=tt.i64)), ShapeError, r"the context holds 1 to 4 tokens, got i64\[1,5\]"),
         (lambda: model(tt.zeros(1, 0, dtype=tt.i64)), ShapeError, "the context holds 1 to 4 tokens"),
+        (lambda: model(tt.Tensor([[1]]), cache=tt.KVCache(3, 4, 1, 8, 2)), ShapeError, "has 1 rows, the cache 3"),
         (lambda: model(tt.Tensor([[5]])), IndexError, "5 is out of range for size 5"),
         (lambda: model(tt.Tensor([[1]]), tt.Tensor([1])), ShapeError, r"targets are \[1, 1\] integers, got i64\[1\]"),
     ):

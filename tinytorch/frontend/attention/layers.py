@@ -208,6 +208,8 @@ class MultiHeadAttention(Module):
                 f"{name}: a cache is for causal self-attention of [batch, length, {self.embed_dim}] without a mask",
                 user_loc(),
             )
+        if cache is not None:
+            check_rows(name, "x", x, cache)
 
     def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
         rows, self.embed_dim = self.query.weight.shape
@@ -216,6 +218,16 @@ class MultiHeadAttention(Module):
     def extra_repr(self) -> str:
         groups = "" if self.num_kv_heads == self.num_heads else f", num_kv_heads={self.num_kv_heads}"
         return f"{self.embed_dim}, num_heads={self.num_heads}{groups}, causal={self.causal}, dropout={self.dropout}"
+
+
+def check_rows(what: str, name: str, x: Tensor, cache: Cache) -> None:
+    """ShapeError unless the cache has as many rows as x: its positions would broadcast."""
+    rows = cache.positions.shape[0]
+    if x.shape[0] != rows:
+        raise ShapeError(
+            f"{what}: {name} {x.type} has {x.shape[0]} rows, the cache {rows}; make one for a batch of {x.shape[0]}",
+            user_loc(),
+        )
 
 
 def in_heads(x: Tensor, size: int) -> Tensor:

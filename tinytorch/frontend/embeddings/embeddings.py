@@ -106,10 +106,16 @@ class PositionalEncoding(Module):
             self.register_buffer("weight", Tensor(table), persistent=False)
 
     def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """`positions` [..., length] of integers say where the elements of x stand; by default at 0, 1, …"""
+        """`positions` [..., length] of integers say where the elements of x stand; by default at 0, 1, … They broadcast
+        to the axes of x."""
         if x.ndim < 2 or x.shape[-1] != self.embed_dim:
             raise ShapeError(f"PositionalEncoding: x is [..., length, {self.embed_dim}], got {x.type}", user_loc())
-        x = x + table_rows("PositionalEncoding", self.weight, x.shape[-2], positions)
+        rows = table_rows("PositionalEncoding", self.weight, x.shape[-2], positions)
+        if broadcast_shapes("PositionalEncoding", x.shape, rows.shape) != x.shape:
+            raise ShapeError(
+                f"PositionalEncoding: positions of {list(rows.shape[:-1])} do not broadcast to x {x.type}", user_loc()
+            )
+        x = x + rows
         return dropout(x, self.dropout, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:

@@ -25,6 +25,7 @@ from tinytorch.ir.op import Array
 
 _NAME = "generate"
 _LEAST_WINDOW = 16
+_LISTS = (list, tuple, Tensor, np.ndarray)  # what a row of tokens may be
 
 
 class Steps:
@@ -105,6 +106,12 @@ def generate(
             f"{model.context_length} tokens",
             user_loc(),
         )
+    if cache is not None and len(rows) != cache.positions.shape[0]:
+        raise TinyTorchError(
+            f"{_NAME}: {len(rows)} prompts do not fit a cache of {cache.positions.shape[0]} rows; make one for a batch "
+            f"of {len(rows)}",
+            user_loc(),
+        )
     with _evaluating(model), grad_mode(False):
         uniform = _uniform(len(rows), max_length - min(map(len, rows)), settings, seed, generator)
         tokens = _Windows(model, rows, settings) if cache is None else _Cached(model, rows, settings, cache, max_length)
@@ -157,7 +164,10 @@ def _prompts(prompt: Any, model: Model) -> tuple[list[list[int]], bool]:
     if not isinstance(plain, (list, tuple)):
         raise arguments.wrong_type(_NAME, "prompt", "a list of tokens, or a list of such lists", prompt)
     items = cast("Sequence[Any]", plain)
-    single = not items or not isinstance(items[0], (list, tuple, Tensor, np.ndarray))
+    single = not items or not isinstance(items[0], _LISTS)
+    for i, row in enumerate(() if single else items):
+        if not isinstance(row, _LISTS) or (isinstance(row, (Tensor, np.ndarray)) and row.ndim != 1):
+            raise arguments.wrong_type(_NAME, f"prompt {i}", "a list of tokens, as the first one is", row)
     rows = [[*row] for row in ([items] if single else items)]
     for row in rows:
         if not row:
