@@ -126,8 +126,14 @@ def test_batch_size_that_is_no_int():
 def test_samples_of_different_shapes():
     with pytest.raises(ShapeError, match=r"sample 1 of the batch has shape \[3\], sample 0 has \[2\]"):
         collate([np.zeros(2), np.zeros(3)])
-    with pytest.raises(TypeError, match="a sample holds str"):
-        collate(["a", "b"])
+    for samples, message in (
+        (["a", "b"], "sample 0 of the batch holds 'a', which is neither an array nor a number; give .* a collate_fn"),
+        ([1, None], "sample 1 of the batch holds None, which is neither"),
+        ([2**70], "holds 1180591620717411303424, more than 64 bits hold"),
+    ):
+        with pytest.raises(TypeError, match=message) as error:
+            collate(samples)
+        assert "test_loader.py:" in str(error.value)
 
 
 def test_array_data_set_checks_its_arrays():

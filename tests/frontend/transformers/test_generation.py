@@ -229,6 +229,8 @@ def test_bad_calls() -> None:
         (lambda: model.generate([[1], []], 5), "the prompt is empty"),
         (lambda: model.generate("abc", 5), "prompt is a list of tokens"),
         (lambda: model.generate(["a"], 5), "token 0 of the prompt is an integer, got 'a'"),
+        (lambda: model.generate([[1], 2], 5), "prompt 1 is a list of tokens, as the first one is, got 2"),
+        (lambda: model.generate([np.array(1)], 5), "prompt 0 is a list of tokens"),
         (lambda: model.generate([1, 13], 5), r"token 1 of the prompt is in \[0, 13\), got 13"),
         (lambda: model.generate([[1], [0, -1]], 5), r"token 1 of the prompt is in \[0, 13\), got -1"),
         (lambda: model.generate([1] * 9, 12), "a prompt of 9 tokens is longer than the context, 8"),
@@ -243,6 +245,7 @@ def test_bad_calls() -> None:
         (lambda: model.generate([1], 5, generator=3), "generator is a Generator or None"),
         (lambda: model.generate([1], 9, cache=Cache(1, 12, 2, 4, 4)), "max_length 9 is more than .* or the model's 8"),
         (lambda: model.generate([1], 7, cache=Cache(1, 6, 2, 4, 4)), "max_length 7 is more than the cache's 6"),
+        (lambda: model.generate([1], 5, cache=Cache(2, 6, 2, 4, 4)), "1 prompts do not fit a cache of 2 rows"),
     ):
         with pytest.raises(TinyTorchError, match=message) as error:
             call()
@@ -334,11 +337,15 @@ def test_files_that_are_not_of_gpt2(tmp_path: Path) -> None:
         ({**good, "ln_f.bias": np.zeros(16, np.int64)}, "ln_f.bias: floats are wanted, the file has int64"),
         ({name: a for name, a in good.items() if not name.startswith("h.")}, "h.0.mlp.c_fc.weight is missing"),
         ({name.replace("h.0.", "h.2."): a for name, a in good.items()}, "h.0.mlp.c_fc.weight is missing"),
+        ({name.replace("h.1.", "h.999999999."): a for name, a in good.items()}, r"unknown: h.999999999.ln_1.weight"),
     ):
         tt.save_safetensors(weights, path)
         with pytest.raises(TinyTorchError, match=message) as error:
             tt.GPT.from_safetensors(path, 4)
         assert "test_generation.py:" in str(error.value)
+    tt.save_safetensors(good, path)
+    with pytest.raises(TinyTorchError, match="num_heads is a positive integer, got 0"):
+        tt.GPT.from_safetensors(path, 0)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(TinyTorchError, match="not a whole safetensors file"):
         tt.GPT.from_safetensors(path, 4)

@@ -209,12 +209,13 @@ def collate(samples: Sequence[Any]) -> Batch:
     if kind is tuple:
         rows = cast(Sequence[Sequence[Any]], samples)
         return tuple(collate(column) for column in zip(*rows, strict=True))
-    arrays = [array_of(sample) for sample in samples]
+    arrays = [_array_in(position, sample) for position, sample in enumerate(samples)]
     for position, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise ShapeError(
                 f"collate: sample {position} of the batch has shape {list(array.shape)}, sample 0 has "
-                f"{list(arrays[0].shape)}; pad or crop them to one shape in __getitem__"
+                f"{list(arrays[0].shape)}; pad or crop them to one shape in __getitem__",
+                user_loc(),
             )
     return np.stack(arrays)
 
@@ -244,16 +245,20 @@ def _kind_of(sample: Any) -> type | None:
     return Mapping if isinstance(sample, Mapping) else tuple if isinstance(sample, (tuple, list)) else None
 
 
-def array_of(value: Any) -> Array:
-    """A part of a sample as an array: of a tensor, its own memory; of a Python float, f32. TypeError for anything that
-    is neither an array nor a number."""
+def _array_in(position: int, value: Any) -> Array:
+    """A part of the sample at that place of a batch, as an array: of a tensor, its own memory; of a Python float, f32.
+    ArgumentTypeError for anything that is neither an array nor a number of at most 64 bits."""
     if isinstance(value, Tensor):
         return value.numpy()
     if isinstance(value, float) and not isinstance(value, np.generic):
         return np.asarray(value, np.float32)
     array = np.asarray(value)
     if array.dtype.kind not in "fiubV":  # V: the small floats of ml_dtypes
-        raise TypeError(f"collate: a sample holds {type(value).__name__}, which is neither an array nor a number")
+        what = "more than 64 bits hold" if isinstance(value, int) else "which is neither an array nor a number"
+        raise ArgumentTypeError(
+            f"collate: sample {position} of the batch holds {value!r:.60}, {what}; give the DataLoader a collate_fn",
+            user_loc(),
+        )
     return array
 
 

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, Self
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.attention.layers import Cache
+from tinytorch.frontend.attention.layers import Cache, check_rows
 from tinytorch.frontend.embeddings import Embedding, PositionalEncoding, RotaryEmbedding
 from tinytorch.frontend.functions.creation import arange
 from tinytorch.frontend.functions.random import Generator
@@ -149,6 +149,8 @@ class GPT(Module):
                 f"cut off, as in tokens[:, -{self.context_length}:]",
                 user_loc(),
             )
+        if cache is not None:
+            check_rows("GPT", "the batch of tokens", indices, cache)
         places = None if cache is None else cache.begin().unsqueeze(1) + arange(length)
         x = self.token_embedding(indices)
         if self.positions is not None:
@@ -180,9 +182,9 @@ class GPT(Module):
                 user_loc(),
             )
         model = cls(
-            weights.vocab_size, weights.embed_dim, weights.num_layers, num_heads or weights.embed_dim // 64,
-            weights.context_length, dropout, tied=weights.tied, mlp_ratio=weights.hidden / weights.embed_dim,
-            dtype=dtype,
+            weights.vocab_size, weights.embed_dim, weights.num_layers,
+            weights.embed_dim // 64 if num_heads is None else num_heads, weights.context_length, dropout,
+            tied=weights.tied, mlp_ratio=weights.hidden / weights.embed_dim, dtype=dtype,
         )  # fmt: skip
         model.load_state_dict(weights.state())
         return model

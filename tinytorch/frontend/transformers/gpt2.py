@@ -41,8 +41,7 @@ class GPT2Weights:
         self._path, self._arrays = path, arrays
         self.vocab_size, self.embed_dim = self._matrix("wte.weight")
         self.context_length = self._matrix("wpe.weight")[0]
-        layers = {int(found[1]) for name in arrays if (found := _LAYER.match(name))}
-        self.num_layers = max(layers, default=-1) + 1
+        self.num_layers = len({found[1] for name in arrays if (found := _LAYER.match(name))})
         self.hidden = self._matrix("h.0.mlp.c_fc.weight")[1]
         self._check()
         head = arrays.get(_HEAD)
