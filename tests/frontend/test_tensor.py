@@ -411,3 +411,15 @@ def test_a_contiguous_copy_is_row_major(requires_grad: bool) -> None:
     for copied in (y.contiguous(), y.clone()):
         assert copied.is_contiguous()
         assert copied.view(2, 5, 30).shape == (2, 5, 30)
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_results_are_row_major_where_they_are_viewed(requires_grad: bool) -> None:
+    y = Tensor(np.arange(24.0).reshape(2, 3, 4), requires_grad=requires_grad).transpose(0, 1)
+    for result in (y.softmax(-1), y.masked_fill(y > 3, 0.0), y.sum(-1, keepdim=True), y * 2):
+        twice = result + result  # which notes the version of the result, and shares nothing
+        viewed = result.view(-1)
+        np.testing.assert_array_equal(viewed.numpy() * 2, twice.numpy().reshape(-1))
+        with no_grad():
+            viewed += 3
+        np.testing.assert_array_equal(result.numpy().reshape(-1), viewed.numpy())

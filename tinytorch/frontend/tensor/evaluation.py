@@ -13,7 +13,7 @@ from tinytorch.frontend.arguments import ArgumentMemoryError
 from tinytorch.frontend.tensor import kernels
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.results import Results, Several, apart
-from tinytorch.frontend.tensor.storage import alias_of, cut_alias, is_cut, owner, storage_of
+from tinytorch.frontend.tensor.storage import alias_of, counter_of, cut_alias, is_cut, may_move, owner, storage_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import NumberError, RangeError, ShapeError, TraceError
@@ -31,7 +31,7 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
         if o._expr is not None:
             raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
     is_view = op.put is not None
-    if is_view and operands[0]._storage is None and not operands[0]._data.flags.c_contiguous:
+    if is_view and not operands[0]._data.flags.c_contiguous and may_move(operands[0]):
         operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
     arrays = [o._data for o in operands]
     types = [o.type for o in operands]
@@ -87,13 +87,13 @@ def _any_requires_grad(tensors: Sequence[Any]) -> bool:
 
 def record(op: Op, operands: Sequence[Any], attrs: Attrs, out: Any) -> None:
     """Put the making of `out` on the tape."""
-    out._node = TapeNode(op, _met(operands), attrs, storage_of(out).version)
+    out._node = TapeNode(op, _met(operands), attrs, counter_of(out).version)
     out._requires_grad = out.dtype.is_float
 
 
 def _met(operands: Sequence[Any]) -> tuple[TapeInput, ...]:
     """Tensors as an op meets them."""
-    return tuple(TapeInput(o, history_of(o), storage_of(o).version, o._requires_grad) for o in operands)
+    return tuple(TapeInput(o, history_of(o), counter_of(o).version, o._requires_grad) for o in operands)
 
 
 def _several(

@@ -40,13 +40,14 @@ T = TypeVar("T", bound=Stored)
 class Storage:
     """The memory of a tensor and of its views. `version` is another number after every change.
 
-    A tensor has none until something asks for its version or shares its memory.
+    A tensor has none until something asks for its version or shares its memory; until the latter it is `private`, and
+    its tensor may still be laid out anew.
     """
 
-    __slots__ = ("__weakref__", "version")
+    __slots__ = ("__weakref__", "private", "version")
 
-    def __init__(self, version: int = 0) -> None:
-        self.version = version
+    def __init__(self, version: int = 0, private: bool = False) -> None:
+        self.version, self.private = version, private
 
 
 class Alias(Generic[T]):
@@ -118,10 +119,22 @@ def version_of(tensor: Stored) -> int:
 
 def storage_of(tensor: Stored) -> Storage:
     """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
+    storage = counter_of(tensor)
+    storage.private = False
+    return storage
+
+
+def counter_of(tensor: Stored) -> Storage:
+    """The same for who asks for versions alone and shares no memory."""
     storage = tensor._storage
     if storage is None:
-        storage = tensor._storage = Storage()
+        storage = tensor._storage = Storage(private=True)
     return storage
+
+
+def may_move(tensor: Stored) -> bool:
+    """Whether nothing else knows where the tensor lies."""
+    return tensor._storage is None or tensor._storage.private
 
 
 def base_of(tensor: T) -> tuple[T, Steps]:
