@@ -338,3 +338,32 @@ def test_weights_start_out_as_in_torch(name: str) -> None:
         assert np.abs(wanted).max() <= bound and 0.85 * bound < np.abs(found).max() <= bound * (1 + 1e-6)
         if found.size > 100:
             np.testing.assert_allclose(found.var(), bound**2 / 3, rtol=0.15)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "batch_norm", "grid_sample"])
+def test_images_that_were_made_are_viewed_as_rows(name, compiled):
+    """The line of every PyTorch network between pooling and its first linear layer: `x.view(x.size(0), -1)`."""
+    functional = tt.nn.functional
+    make = {
+        "conv2d": lambda x: functional.conv2d(x, weight),
+        "max_pool2d": lambda x: functional.max_pool2d(x, 2),
+        "batch_norm": lambda x: functional.batch_norm(x, None, None, training=True),
+        "grid_sample": lambda x: functional.grid_sample(x, grid, align_corners=False),
+    }[name]
+    rng = np.random.default_rng(0)
+    weight, grid = (tt.Tensor(rng.uniform(-1, 1, shape).astype("f4")) for shape in ((5, 3, 3, 3), (2, 4, 4, 2)))
+    given = rng.standard_normal((2, 3, 6, 6)).astype("f4")
+    scale = tt.arange(make(tt.Tensor(given)).numel() // 2, dtype=tt.f32)
+    results = []
+    for flat in (lambda y: y.view(y.size(0), -1), lambda y: y.reshape(2, -1)):
+        x = tt.Tensor(given, requires_grad=True)
+
+        def run(x, flat=flat):
+            return flat(make(x)) * scale
+
+        (tt.compile(run) if compiled else run)(x).sum().backward()
+        results.append(x.grad.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-5)
+    with pytest.raises(tt.ShapeError, match="reshape"):
+        tt.Tensor(given).permute(0, 2, 3, 1).view(2, -1)

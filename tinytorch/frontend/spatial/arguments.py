@@ -10,6 +10,7 @@ from typing import Any, cast
 from tinytorch.frontend import arguments
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
+from tinytorch.frontend.tensor.storage import counter_of
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.windows import Pair, output_size
@@ -105,8 +106,17 @@ class Images:
     def channels_first(self, y: Tensor) -> Tensor:
         """`y`, whose channels are last, in the axes of these images."""
         y = y if self.rank > 1 else y.reshape(y.shape[0], *y.shape[2:])
-        out = y.permute(0, y.ndim - 1, *range(1, y.ndim - 1))
+        out = in_front(y, self.x)
         return out if self.batched else out.reshape(out.shape[1:])
+
+
+def in_front(y: Tensor, given: Tensor) -> Tensor:
+    """`y` [batch, …, channels] as [batch, channels, …], which a function of `given` returns. Who gets it takes it for
+    row-major, so its `view` may be a copy, unless it is the caller's own memory, as pooling by windows of 1 gives."""
+    out = y.permute(0, y.ndim - 1, *range(1, y.ndim - 1))
+    if counter_of(out) is not counter_of(given):
+        counter_of(out).permuted = True
+    return out
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,18 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import clear
 from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.spatial import volumes
-from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Windows, count, error, pair, sizes
+from tinytorch.frontend.spatial.arguments import (
+    SPATIAL,
+    Images,
+    Ints,
+    Size,
+    Windows,
+    count,
+    error,
+    in_front,
+    pair,
+    sizes,
+)
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
@@ -335,7 +346,7 @@ def batch_norm(
         scale = scale if weight is None else weight * scale
         shift = running_mean * -scale
         out = last * scale + (shift if bias is None else bias + shift)
-    return out if input.ndim == 2 else out.permute(0, input.ndim - 1, *range(1, input.ndim - 1))
+    return out if input.ndim == 2 else in_front(out, input)
 
 
 def _check_norm(x: Tensor, others: dict[str, Tensor | None]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import stack, where
 from tinytorch.frontend.functions.creation import ones
-from tinytorch.frontend.spatial.arguments import Ints, error
+from tinytorch.frontend.spatial.arguments import Ints, error, in_front
 from tinytorch.frontend.spatial.interpolation import cubic_weights
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
@@ -65,7 +65,7 @@ def grid_sample(
         part = _weighted(pixels, [place for place, _ in chosen], [weight for _, weight in chosen], sizes)
         total = part if total is None else total + part
     assert total is not None
-    return total.permute(0, total.ndim - 1, *range(1, total.ndim - 1)).cast(input.dtype)
+    return in_front(total, input).cast(input.dtype)
 
 
 def _checked(input: Tensor, grid: Tensor) -> Ints:

@@ -41,13 +41,14 @@ class Storage:
     """The memory of a tensor and of its views. `version` is another number after every change.
 
     A tensor has none until something asks for its version or shares its memory; until the latter it is `private`, and
-    its tensor may still be laid out anew.
+    its tensor may still be laid out anew. `permuted` is memory of a result in another order than PyTorch's, so `view`
+    may have to copy.
     """
 
-    __slots__ = ("__weakref__", "private", "version")
+    __slots__ = ("__weakref__", "permuted", "private", "version")
 
     def __init__(self, version: int = 0, private: bool = False) -> None:
-        self.version, self.private = version, private
+        self.version, self.private, self.permuted = version, private, False
 
 
 class Alias(Generic[T]):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinytorch.frontend.tensor.indexing import Indexing
-from tinytorch.frontend.tensor.storage import layout_of
+from tinytorch.frontend.tensor.storage import counter_of, layout_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -56,13 +56,16 @@ class Views(Indexing):
         return self._again() if out is self else out
 
     def view(self, *shape: Any) -> Self:
-        """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix."""
+        """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix. Of images
+        that a convolution, pooling or batch norm has made, whose channels are last in memory, it may be a copy."""
         if shape and isinstance(shape[0], DType):
             raise TinyTorchError(f"view: bits are not read as another dtype; to({shape[0]}) converts", user_loc())
         out = self.reshape(*shape)
         try:
             np.reshape(layout_of(self), out.shape, copy=False)
         except ValueError:
+            if counter_of(self).permuted:
+                return out
             raise ShapeError(
                 f"view: the elements of {self.type} do not lie in memory as {list(out.shape)} needs them; use "
                 "reshape(), which copies",

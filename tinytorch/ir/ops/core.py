@@ -97,7 +97,8 @@ iota = define(Op(
 
 copy = define(Op(
     name="copy", kind="elementwise", doc="The same values in a buffer of their own, row-major.",
-    infer=lambda x: x, eval=lambda x: np.array(x, order="C"), vjp=(lambda g, n: g,), flops=no_flops, scalar=lambda e, x: x,
+    infer=lambda x: x, eval=lambda x: np.array(x, order="C"), vjp=(lambda g, n: g,), flops=no_flops,
+    scalar=lambda e, x: x,
 ))  # fmt: skip
 
 detach = define(Op(
