@@ -33,7 +33,7 @@ from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
 from tinytorch.frontend.data.augment import ImageTransform, _probability
 from tinytorch.frontend.data.files import Bytes
 from tinytorch.frontend.data.samplers import Sampler
-from tinytorch.frontend.data.sets import Array, Batch, Dataset, Indices, array_of, structure_of
+from tinytorch.frontend.data.sets import Array, Batch, Dataset, Indices, array_in, structure_of
 from tinytorch.frontend.data.zoo import _per_channel
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -108,8 +108,8 @@ assert np.array_equal(Doubled(table, marks)[0][0].numpy(), [0, 2]), "samples go 
 #    (also for lists), or None for a value.
 # 2. Of mappings: one mapping with the same keys, each with the collated values.
 # 3. Of tuples: one tuple of collated columns. `zip(*samples, strict=True)` turns rows into columns.
-# 4. Of values: `array_of(value)` makes an array of each. If the shapes differ, raise a ShapeError that says which
-#    sample has which shape; else stack them.
+# 4. Of values: `array_in(position, value)` makes an array of each, and names its place in the batch where it cannot. If
+#    the shapes differ, raise a ShapeError that says which sample has which shape; else stack them.
 #
 # **Hint.** The function calls itself, and that is all the cleverness there is.
 

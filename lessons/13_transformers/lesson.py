@@ -180,7 +180,9 @@ assert not np.allclose(a, b), "first_value is handed through"
 
 
 class Recorder:
-    """In the place of a cache: notes the layer, and keeps nothing."""
+    """In the place of a cache of two rows: notes the layer, and keeps nothing."""
+
+    positions = Tensor([0, 0])
 
     def update(self, layer_idx, key, value):
         self.layer = layer_idx

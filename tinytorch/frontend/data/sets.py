@@ -209,7 +209,7 @@ def collate(samples: Sequence[Any]) -> Batch:
     if kind is tuple:
         rows = cast(Sequence[Sequence[Any]], samples)
         return tuple(collate(column) for column in zip(*rows, strict=True))
-    arrays = [_array_in(position, sample) for position, sample in enumerate(samples)]
+    arrays = [array_in(position, sample) for position, sample in enumerate(samples)]
     for position, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise ShapeError(
@@ -245,7 +245,7 @@ def _kind_of(sample: Any) -> type | None:
     return Mapping if isinstance(sample, Mapping) else tuple if isinstance(sample, (tuple, list)) else None
 
 
-def _array_in(position: int, value: Any) -> Array:
+def array_in(position: int, value: Any) -> Array:
     """A part of the sample at that place of a batch, as an array: of a tensor, its own memory; of a Python float, f32.
     ArgumentTypeError for anything that is neither an array nor a number of at most 64 bits."""
     if isinstance(value, Tensor):
