@@ -20,7 +20,7 @@ from rich.table import Table
 import tinytorch as tt
 from tinytorch.frontend.profiling.memory import peak_bytes
 from tinytorch.passes.cost import cost
-from tinytorch.runtime.llvm.backend import LlvmBackend
+from tinytorch.runtime.llvm.threads.peaks import peaks
 
 matplotlib.use("Agg")
 
@@ -120,13 +120,16 @@ SHARE = 0.65  # of the machine's rate of multiply-adds, which bounds the time of
 
 
 def multiply_add_rate() -> float:
-    """Operations per second of fused multiply-adds on all threads, each counted as two: measured."""
-    return LlvmBackend().peaks().flops
+    """Operations per second of fused multiply-adds on all threads, each counted as two: measured now, and the best
+    that is known, since a machine that does something else for a moment shows less."""
+    return peaks(again=True).flops
 
 
 def bound(operations: float, seconds: float, limit: float) -> dict[str, float]:
-    """Figures of a training by what it cost: the time that it may take at `limit` operations a second, and the share
-    of that rate which it reached."""
+    """Figures of a training by what it cost: the time that it may take at the machine's rate of multiply-adds, and the
+    share of that rate which it reached. The rate is the better of `limit`, from before the training, and one from now.
+    """
+    limit = max(limit, multiply_add_rate())
     return {
         "limit": limit,
         "bound_seconds": operations / (SHARE * limit),
