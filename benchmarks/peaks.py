@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +19,7 @@ from tinytorch.runtime.llvm.text.jit import LoadedCode, compile_object, load_obj
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import F32, I64, PTR
 
-FMA_TRIPS = 1 << 20  # of the loop in one call: tens of milliseconds, so that starting threads does not count
+FMA_TRIPS = 1 << 21  # of the loop in one call: milliseconds, so that waking threads does not count
 COPY_SECONDS_AT_LEAST = 1e-2
 _SLOWEST_COPY = 40e9  # bytes/s, read + written: only fixes how often a copy is repeated
 
@@ -95,10 +96,17 @@ def _aligned(size: int) -> NDArray[Any]:
 
 
 def _on_threads(calls: list[Callable[[], object]]) -> Callable[[], None]:
-    """All calls at once, one thread each; ctypes lets go of the interpreter lock."""
+    """All calls at once, one thread each; ctypes lets go of the interpreter lock. Each thread keeps to a core of its
+    own: after a pause, Linux lets two of them share one for longer than a turn lasts."""
     if len(calls) == 1:
         return lambda: (calls[0](), None)[1]
-    pool = ThreadPoolExecutor(len(calls))
+    cores = list(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+
+    def keep_to_core() -> None:
+        if cores:
+            os.sched_setaffinity(0, {cores.pop()})
+
+    pool = ThreadPoolExecutor(len(calls), initializer=keep_to_core)
 
     def run() -> None:
         for future in [pool.submit(call) for call in calls]:
