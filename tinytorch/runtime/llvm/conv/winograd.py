@@ -187,7 +187,7 @@ class _WinogradWriter:
                 following = i // tall * (self.depth * ahead.step) + matrix_step
 
                 def panel(j: Register, wide: int) -> None:
-                    function = self._tile_function(tall, wide, images, weights, ahead=ahead)
+                    function = self._tile_function(tall, wide, images, weights, ahead=(ahead,))
                     to, panel_at = fn.at(c_row, j * (plan.panel * size)), fn.at(b, j * panel_step)
                     args = [a_row, panel_at, to, fn.const(self.pitch), depth, none]
                     fn.call(function, [*args, fn.at(panel_at, following)])
@@ -202,7 +202,7 @@ class _WinogradWriter:
         fn.loop(self.tiles.products, [], product)
 
     def _tile_function(
-        self, rows: int, width: int, a: Source, b: Source, walk: Walk | None = None, ahead: Ahead | None = None
+        self, rows: int, width: int, a: Source, b: Source, walk: Walk | None = None, ahead: tuple[Ahead, ...] = ()
     ) -> Function:
         tile = Tile(rows, -(-width // self.lanes))
         summation = summation_of(self.depth, self.conv.compute)  # without a walk

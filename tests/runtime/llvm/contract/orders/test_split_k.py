@@ -12,6 +12,8 @@ from tinytorch.ir.types import bf16, f16, f32, f64, i32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.operands.layout import product_of
 from tinytorch.runtime.llvm.contract.plan.product import plan_product
+from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY
+from tinytorch.runtime.llvm.kernel import Buffer
 
 SMALL = 128 << 10  # bytes of L2 of a made-up target, beyond which small operands reach
 
@@ -101,3 +103,15 @@ def test_only_products_whose_operands_no_cache_holds_are_cut():
     assert parts(128, 128, 4096) > parts(160, 640, 4096) > 1
     assert parts(128, 128, 768) == 1  # both operands fit into L2
     assert parts(384, 1536, 2048) == 1  # sums of parts do not
+
+
+@settings(max_examples=200, deadline=None)
+@given(m=st.integers(48, 700), n=st.integers(33, 700), k=st.integers(130, 200_000), name=st.sampled_from(FORCED))
+def test_parts_are_whole_blocks_of_which_none_has_too_many(m, n, k, name):
+    """Short blocks are made where a lies across; of very many, more would be rounded off."""
+    a, b, out = Buffer(f32, (m, k), (1, m)), Buffer.contiguous(f32, (k, n)), Buffer.contiguous(f32, (m, n))
+    plan = plan_product(product_of(a, b, [out], []), target_of(name))
+    assert plan.k_part % plan.k_block == 0 and plan.item_rows <= m and plan.item_columns <= n
+    assert -(-(plan.k_part or k) // plan.k_block) <= max(MANY, -(-k // CHAIN) + 1)
+    if plan.pack_a == "panels" and plan.k_part:
+        assert plan.item_rows == m and plan.item_columns == n and plan.k_part * (plan.parts - 1) < k

@@ -52,7 +52,7 @@ class TileKey:
     from it.
 
     Where it `packs`, the vectors of b are stored on the way, one step of k behind the other, at a further parameter;
-    that many steps of k are fetched ahead. With `ahead`, the last parameter is where to fetch what follows. Where it
+    that many steps of k are fetched ahead. The last parameters are where each of `ahead` is fetched from. Where it
     `touches`, the places of the sums are fetched first."""
 
     form: str
@@ -71,7 +71,7 @@ class TileKey:
     pools: int = 1  # neighbouring rows of which the largest sums alone are stored, where `walk.to` has a place for each
     streams: Streams | None = None  # of dot products; without, columns side by side are read together
     packs: int = 0
-    ahead: Ahead | None = None
+    ahead: tuple[Ahead, ...] = ()
     touches: bool = False
     pairs: Pairs = "none"  # what is done where each lane of b holds two numbers of bf16
     panels: tuple[int, int] | None = None  # vectors in a panel of b, and bytes from one to the next; else one has all

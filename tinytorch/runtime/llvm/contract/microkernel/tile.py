@@ -37,7 +37,7 @@ def tile_function(module: Module, key: TileKey) -> Function:
     """The microkernel for `key`, written on the first request."""
 
     def build(name: str) -> Function:
-        further = [PTR] * ((key.packs > 0) + (key.ahead is not None))
+        further = [PTR] * ((key.packs > 0) + len(key.ahead))
         fn = module.function(name, [PTR, PTR, PTR, I64, I64, I64, *further], internal=True, noinline=True)
         if key.form == "dot":
             write_dot(fn, key)
@@ -183,14 +183,13 @@ class _OuterTile:
         return self.key.tile.vectors * self.key.lanes * self.key.compute.size
 
     def _fetch(self, at: Register, count: int) -> None:
-        """What the next microkernel reads, as far as it belongs to `count` steps of k."""
-        ahead = self.key.ahead
-        if ahead is None:
-            return
-        for step in range(0, count, max(1, LINE // abs(ahead.step or LINE))):
-            for row in range(ahead.rows):
-                offset = (at + step) * ahead.step + row * ahead.apart
-                self.fn.prefetch(self.fn.params[-1], offset, locality=ahead.locality)
+        """What the next microkernels read, as far as it belongs to `count` steps of k."""
+        aheads = self.key.ahead
+        for ahead, pointer in zip(aheads, self.fn.params[-len(aheads) :], strict=False):
+            for step in range(0, count, max(1, LINE // abs(ahead.step or LINE))):
+                for row in range(ahead.rows):
+                    offset = (at + step) * ahead.step + row * ahead.apart
+                    self.fn.prefetch(pointer, offset, locality=ahead.locality)
 
     def _pack(self, b: Register, *to: Register) -> None:
         """Store the vectors of one step of k where a panel is packed; absent columns are 0."""

@@ -6,8 +6,8 @@ where it lies.
 
 from __future__ import annotations
 
-from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead, share_of_panel
-from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Panel, Work
+from tinytorch.runtime.llvm.contract.microkernel.tile import share_of_panel
+from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Fetched, Panel, Work
 from tinytorch.runtime.llvm.contract.parts import where_differ
 from tinytorch.runtime.llvm.text.builder import Register
 
@@ -46,13 +46,13 @@ def columns_first(work: Work, block: Block) -> None:
         work.over_panels(block, panel)
 
 
-def _ahead(work: Work, i: Register, panel: Panel, depth: Depth) -> tuple[Register, Ahead] | None:
+def _ahead(work: Work, i: Register, panel: Panel, depth: Depth) -> Fetched:
     """The share of the next panel of a weight that is laid out so which is fetched with the tile of row i: the first
     tile would else wait for memory, which gives less than it multiplies."""
     product, tall = work.product, work.plan.tile.rows
     tiles = -(-product.m // tall)
     if not product.panels or tiles == 1:
-        return None
+        return []
     ahead = share_of_panel(product.b.row_bytes, tiles)
     following = work.fn.at(panel.b, depth.count * product.b.row_bytes)  # panels lie one behind the other
-    return work.fn.at(following, i // tall * (depth.count * ahead.step)), ahead
+    return [(work.fn.at(following, i // tall * (depth.count * ahead.step)), ahead)]

@@ -6,7 +6,9 @@ order, which the hardware prefetches from L2 or L3 at a third of the rate that i
 rows. With panels outside, the tile's part of a would come anew for each of them, at strides that are not prefetched.
 
 - The first tile of rows reads b where it lies and packs it on the way, so the copy hides behind multiply-adds.
-- While a tile is computed, rows of the next one are fetched, a few in each panel.
+- While a tile is computed, rows of the next one are fetched, a few in each panel; or, where a lies across, lines of
+  what is packed next. Where b meets few tiles, lines of its next block are fetched as well: read when it is packed, it
+  would come from memory at a rate far below that of the products.
 - Rows of a are read in place, unless they collide in L1 (strides of whole pages), lie across (a transposed a, some
   tiles of which are packed together, to read whole cache lines), or must be converted.
 """
@@ -14,9 +16,11 @@ rows. With panels outside, the tile's part of a would come anew for each of them
 from __future__ import annotations
 
 from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead
-from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Panel, Work
-from tinytorch.runtime.llvm.contract.parts import least, where_differ
+from tinytorch.runtime.llvm.contract.orders.work import Block, Depth, Fetched, Panel, Work
+from tinytorch.runtime.llvm.contract.parts import LINE, least, where_differ
 from tinytorch.runtime.llvm.text.builder import Register
+
+_FEW_TILES = 32  # among which the time that b's packing waits for memory counts
 
 
 def rows_first(work: Work, block: Block) -> None:
@@ -78,17 +82,53 @@ class _RowsFirst:
         def panel(column: Register, width: int) -> None:
             packed = work.b_packed(block, column) if work.plan.pack_b != "none" else None
             b = work.b_in_place(block, column, depth) if packs or packed is None else packed
-            ahead = self._ahead(i, tall, column)
+            ahead = self._ahead(i, first, column, packs) if tall == self.work.plan.tile.rows else []
             work.tile(block, i, tall, a, Panel(column, width, b), depth, packed if packs else None, ahead)
 
         work.over_panels(block, panel)
 
-    def _ahead(self, i: Register, tall: int, column: Register) -> tuple[Register, Ahead] | None:
-        """The share of the next tile's rows that is fetched in a panel."""
+    def _ahead(self, i: Register, first: Register, column: Register, packs: bool) -> Fetched:
+        """What is fetched while the tile of row i meets a panel; its group of tiles begins with row `first`."""
+        work, plan = self.work, self.work.plan
+        found: list[tuple[Register, Ahead]] = []
+        if plan.fetch_rows:
+            found.append(self._next_rows(i, column))
+        larger = plan.item_rows > plan.item_columns  # a, whose packing waits for memory as well
+        if plan.pack_a == "panels" and larger and abs(work.product.a.row_bytes) == work.product.a.dtype.size:
+            found.append(self._next_group(i, first, column))
+        if work.fuses and not packs and work.k_blocks > 1 and plan.item_rows <= _FEW_TILES * plan.tile.rows:
+            found.append(self._next_block(i, column))
+        return found
+
+    def _next_rows(self, i: Register, column: Register) -> tuple[Register, Ahead]:
+        """The panel's share of the next tile's rows."""
         fn, plan, a = self.work.fn, self.work.plan, self.work.product.a
-        if not plan.fetch_rows or tall != plan.tile.rows:
-            return None
-        rows = plan.fetch_rows
-        number = least((column - self.block.column) // plan.panel * rows, tall - rows)
+        rows, tall = plan.fetch_rows, plan.tile.rows
+        number = least(self._number(column) * rows, tall - rows)
         at = (i + tall + number) * a.row_bytes + self.depth.start * a.column_bytes
         return fn.at(self.block.a, at), Ahead(rows, a.row_bytes, a.column_bytes)
+
+    def _next_group(self, i: Register, first: Register, column: Register) -> tuple[Register, Ahead]:
+        """A cache line of each column of the next group, or of the first group of the next block: one for each tile and
+        panel, until all are fetched."""
+        work, block, plan, a = self.work, self.block, self.work.plan, self.work.product.a
+        fn = work.fn
+        number = (i - first) // plan.tile.rows * -(-plan.item_columns // plan.panel) + self._number(column)
+        line = least(number, -(-plan.group * a.dtype.size // LINE) - 1)
+        ends = fn.compare("sge", first + plan.group, block.rows)
+        row = fn.select(ends, fn.const(0), first + plan.group)
+        step = fn.select(ends, self.depth.start + plan.k_block, self.depth.start)
+        at = row * a.row_bytes + step * a.column_bytes + line * LINE
+        return fn.at(block.a, at), Ahead(1, 0, a.column_bytes, locality=2)
+
+    def _next_block(self, i: Register, column: Register) -> tuple[Register, Ahead]:
+        """A cache line of each row of the panel in the next block: one for each tile, until all are fetched."""
+        work, plan, b = self.work, self.work.plan, self.work.product.b
+        line = least(i // plan.tile.rows - 1, -(-plan.panel * b.dtype.size // LINE) - 1)
+        following = Depth(self.depth.start + plan.k_block, self.depth.count)
+        at = work.fn.at(work.b_in_place(self.block, column, following), line * LINE)
+        return at, Ahead(1, 0, b.row_bytes, locality=2)
+
+    def _number(self, column: Register) -> Register:
+        """Of the item's panel that begins with a column."""
+        return (column - self.block.column) // self.work.plan.panel

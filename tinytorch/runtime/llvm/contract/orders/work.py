@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.contract.bytes.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
@@ -25,6 +25,8 @@ from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I64
+
+Fetched = Sequence[tuple[Register, Ahead]]  # what is fetched while a tile is computed, and from where
 
 _TOUCHED = 64  # steps of k in a block that repay fetching the places of sums
 _FUSED_AHEAD = 12  # rows of b that are fetched before a tile packs them: each lies on another page
@@ -270,7 +272,7 @@ class Work:
         panel: Panel,
         depth: Depth,
         packed: Register | None = None,
-        ahead: tuple[Register, Ahead] | None = None,
+        ahead: Fetched = (),
     ) -> None:
         """The sums of `tall` rows from the item's row i on, and what follows them behind the last block of k.
 
@@ -288,9 +290,9 @@ class Work:
             to = self._sums if self.k_blocks == 1 else fn.at(self._sums, at)
             if plan.apart > 1:
                 to, stride = fn.at(self._sums, (panel.column - block.column) * self.size), self.pitch * self.size
-        key = self._key(tall, panel, packed is not None, ahead[1] if ahead else None)
+        key = self._key(tall, panel, packed is not None, tuple(kind for _, kind in ahead))
         args = [a, panel.b, to, fn.const(stride), depth.count, depth.start - block.k]
-        further = [p for p in (packed, ahead[0] if ahead else None) if p is not None]
+        further = [*([] if packed is None else [packed]), *[at for at, _ in ahead]]
         self._fetch(block, i, panel, tall, depth)
         fn.call(tile_function(self.module, key), [*args, *further])
         if self.epilogue is None or plan.apart > 1:
@@ -323,7 +325,7 @@ class Work:
 
         self._behind_last(depth, fetch)
 
-    def _key(self, tall: int, panel: Panel, packs: bool, ahead: Ahead | None) -> TileKey:
+    def _key(self, tall: int, panel: Panel, packs: bool, ahead: tuple[Ahead, ...]) -> TileKey:
         plan, product, width = self.plan, self.product, panel.width
         panel_bytes = panel.apart * product.k * product.b.row_bytes
         panel_sums = panel.apart * product.panels * self.size if plan.apart > 1 else 0

@@ -23,6 +23,7 @@ _PACKED_COLUMNS = 512  # columns per item that repay packing its rows of a again
 GROUP_ROWS = 48  # rows that make reading a transposed a whole cache lines at a time
 REUSED = 48  # rows that repay packing b
 UNEVEN = 1.1  # times an even split: what two threads may take
+_FAR_LARGER = 32  # elements of operands for each sum
 _SUMS_AGAIN = 8  # elements of operands that repay storing a sum of a part and adding it up
 
 
@@ -81,9 +82,11 @@ def item_size(product: Product, tile: Tile, panel: int, pack_a: str, pack_b: str
 
 def part_of_k(product: Product, k_block: int, target: Target) -> int:
     """Steps of k of each of a few parts, if that repays adding their sums up, else 0: cut otherwise, items would read
-    operands that no cache holds again. The sums of a part stay in L2."""
+    operands that no cache holds again. The sums of a part take half of L2, or all of it where operands are so much
+    larger that reading them again would cost more."""
     size, sums, operands = product.compute.size, product.m * product.n, (product.m + product.n) * product.k
-    fits = product.batches == 1 and sums * size <= target.l2_bytes // 2 and operands * size >= 2 * target.l2_bytes
+    room = target.l2_bytes if operands >= _FAR_LARGER * sums else target.l2_bytes // 2
+    fits = product.batches == 1 and sums * size <= room and operands * size >= 2 * target.l2_bytes
     if not fits or product.pairs != "none" or product.panels:
         return 0
     most = min(_FEW_CHUNKS, operands // (_SUMS_AGAIN * sums))

@@ -43,10 +43,11 @@ from tinytorch.runtime.llvm.contract.plan.tiles import (
     tile_of_panel,
 )
 from tinytorch.runtime.llvm.contract.shares import makespan, share
-from tinytorch.runtime.llvm.contract.sums import CHAIN
+from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY
 from tinytorch.runtime.llvm.text.target import Target
 
 _DEPTH = 512  # steps of k in a block, at most: a chain of sums, and a tile of rows that leaves L1 room for b
+_SHORT = 128  # the same where a lies across and the sums stay in L2, into which the next block of b is fetched, too
 _STREAMED = 8  # vectors of k, at least, that repay adding up across lanes for fewer columns at a time
 _FEW_PANEL_ROWS = 96  # whose part of a stays in L2 beside a panel of b
 _FEW_STREAMED = 8
@@ -92,6 +93,9 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
     item_rows, item_columns = product.m, product.n
     if not k_part:
         item_rows, item_columns = item_size(product, tile, panel, pack_a, pack_b, columns)
+    if pack_a == "panels" and (k_part or item_rows * item_columns * size <= target.l2_bytes // 2):
+        k_block = even_blocks(product.k, min(_DEPTH, max(_SHORT, -(-product.k // MANY))), lanes)
+        k_part = part_of_k(product, k_block, target) if k_part else 0
     panels = -(-item_columns // panel)
     along = abs(product.a.column_bytes) <= product.a.dtype.size and pack_a != "panels"
     return _plan(
