@@ -18,6 +18,7 @@ from tinytorch.ir.rewrite import Rewriter, Rule, Term, local
 from tinytorch.ir.types import Shape
 
 _ELEMENTWISE = [op for op in OPS.values() if op.kind == "elementwise" and op not in (constant, custom_grad)]
+_DEEPEST = 20  # ops that a permute moves in front of: each is a nested call
 _STRIDED = frozenset({permute, flip, slice_})  # views that a reshape has to copy
 
 
@@ -133,6 +134,35 @@ def _permute_of_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
     full = source.reshape(_padded(source.shape, node.output.type.rank))
     moved = full.permute(node.attrs["axes"])
     return moved.reshape(_without_leading_ones(moved.shape)).broadcast_to(node.output.type.shape)
+
+
+@local(permute)
+def _permute_of_elementwise(rewriter: Rewriter, node: Node) -> Term | None:
+    """permute(f(permute(x, p), broadcast(y)), q) == f(x, permute(broadcast(y), q)) where q undoes p, through any chain
+    of such f: a chain between two permutes needs neither, nor the copies that they may become"""
+    made = rewriter.producers.get(node.inputs[0])
+    return None if made is None or made.op not in _ELEMENTWISE else _undone(rewriter, made.outputs[0], node, _DEEPEST)
+
+
+def _undone(rewriter: Rewriter, value: Value, undo: Node, deepest: int) -> Term | None:
+    """`value` under the permute `undo`, if that leaves no permute but of broadcasts."""
+    made, axes = rewriter.producers.get(value), undo.attrs["axes"]
+    if made is None or not deepest:
+        return None
+    if made.op is broadcast:
+        return rewriter.term(value).permute(axes)
+    if made.op is permute:
+        undoes = [made.attrs["axes"][axis] for axis in axes] == sorted(axes)
+        return rewriter.term(made.inputs[0]) if undoes else None
+    if made.op not in _ELEMENTWISE or not rewriter.single_use(value):
+        return None
+    operands: list[Term] = []
+    for operand in made.inputs:
+        found = _undone(rewriter, operand, undo, deepest - 1)
+        if found is None:
+            return None
+        operands.append(found)
+    return operands[0].apply_op(made.op, operands, made.attrs)
 
 
 @local(broadcast)
@@ -308,6 +338,7 @@ VIEW_RULES: list[Rule] = [
     _permute,
     _permute_of_matmul,
     _permute_of_broadcast,
+    _permute_of_elementwise,
     _broadcast,
     _slice,
     _slice_of_broadcast,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
-from tinytorch.ir.ops.core import constant
+from tinytorch.ir.ops.core import constant, copy
 from tinytorch.ir.ops.view import permute
 from tinytorch.ir.ops.winograd import SIDES, Tiles, conv2d_winograd, taps_of, winograd_weight_grad, winograd_weights
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
@@ -27,7 +28,8 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
 
         %w = conv2d_weight_grad(%x, %g)  -->  %w = winograd_weight_grad(%x, %g) {side=4}
 
-    The images' channels must be last in memory, which `channels_last` has seen to. Weights of a frozen graph that
+    The images' channels must be last in memory: `channels_last` has seen to it within a graph, and what comes otherwise
+    from outside is copied. Weights of a frozen graph that
     outgrow the caches come from memory in each call, and transformed ones are larger.
     """
 
@@ -42,9 +44,11 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
         x, w = map(rewriter.term, node.inputs)
         frozen = rewriter.producer(w.value, constant) is not None
         weights = frozen_weights() if frozen else "made"
-        tiles = None if rewriter.producer(x.value, permute) else _best_tiles(node, weights, costs)
+        moved = rewriter.producer(x.value, permute) is not None
+        tiles = _best_tiles(node, weights, moved, costs)
         if tiles is None:
             return None
+        x = _channels_last(x, moved)
         attrs: dict[str, Any] = {"side": tiles.side, "panel": costs.panel(x.dtype, w.shape[3])}
         if tiles.phases > 1:
             attrs["stride"] = tiles.stride
@@ -54,29 +58,45 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
     def weights_by_tiles(rewriter: Rewriter, node: Node) -> Term | None:
         """conv2d_weight_grad(x, g) == winograd_weight_grad(x, g)"""
         x, g = map(rewriter.term, node.inputs)
-        moved = any(rewriter.producer(term.value, permute) for term in (x, g))
-        tiles = None if moved else _best_tiles_of_gradient(node, costs)
-        return None if tiles is None else x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": tiles.side})
+        moved = [rewriter.producer(term.value, permute) is not None for term in (x, g)]
+        tiles = _best_tiles_of_gradient(node, moved, costs)
+        if tiles is None:
+            return None
+        x, g = map(_channels_last, (x, g), moved)
+        return x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": tiles.side})
 
     return rewrite(graph, table([by_tiles, weights_by_tiles]))
 
 
-def _best_tiles(node: Node, weights: Weights, costs: Costs) -> Tiles | None:
+def _channels_last(images: Term, moved: bool) -> Term:
+    """Images whose channels are last in memory."""
+    return images.apply_op(copy, [images], {}) if moved else images
+
+
+def _copies(images: TensorType, moved: bool, costs: Costs) -> float:
+    """What `_channels_last` takes: each vector comes from memory and goes there."""
+    *places, channels = images.shape
+    return 2 * costs.memory * math.prod(places) * -(-channels // costs.lanes(images.dtype)) if moved else 0
+
+
+def _best_tiles(node: Node, weights: Weights, moved: bool, costs: Costs) -> Tiles | None:
     """The tiles that take the least time, if there is something to gain: many channels on both sides, tiles that are
-    mostly full, and enough of them for the weights, unless these are frozen and so transformed once."""
+    mostly full, and enough of them for the weights, unless these are frozen and so transformed once. `moved` images are
+    copied before."""
     (x, w), (batch, *outputs, columns) = (v.type for v in node.inputs), node.output.type.shape
     lanes = costs.lanes(x.dtype)
     if 2 * columns <= lanes:  # sums along the input channels waste no lanes
         return None
     vectors, depth = -(-columns // lanes), -(-x.shape[3] // lanes)
     each = x.shape[3] * vectors  # multiply-adds of vectors for a row and a place
+    copies = _copies(x, moved, costs)
 
     def time(tiles: Tiles) -> float:
         products, count = tiles.products * tiles.phases, batch * tiles.count(outputs)
         made = costs.winograd_weights * products * each if weights == "made" else 0
         transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases + vectors)
         sums = costs.winograd_sums * tiles.products * vectors
-        return multiplied(products, 1.1 * count) + count * (transforms + sums) + made
+        return copies + multiplied(products, 1.1 * count) + count * (transforms + sums) + made
 
     def multiplied(matrices: int, rows: float) -> float:
         """So many rows by each of so many matrices of weights; what comes from memory comes meanwhile."""
@@ -86,7 +106,7 @@ def _best_tiles(node: Node, weights: Weights, costs: Costs) -> Tiles | None:
     return _fastest(_possible(node, w.shape[:2], x), time, defined, costs)
 
 
-def _best_tiles_of_gradient(node: Node, costs: Costs) -> Tiles | None:
+def _best_tiles_of_gradient(node: Node, moved: Sequence[bool], costs: Costs) -> Tiles | None:
     """The same for the gradient of the weights. The kernel takes some channels and columns at a time, and transforms
     tiles for each of them; the sums it adds to are read and stored for each of its visits, and transformed at last."""
     x, g = (v.type for v in node.inputs)
@@ -96,13 +116,14 @@ def _best_tiles_of_gradient(node: Node, costs: Costs) -> Tiles | None:
         return None
     vectors, depth = -(-columns // lanes), -(-channels // lanes)
     each = channels * vectors
+    copies = sum(_copies(images, is_moved, costs) for images, is_moved in zip((x, g), moved, strict=True))
 
     def time(tiles: Tiles) -> float:
         products = tiles.products * tiles.phases
         blocks = max(1, round(columns / 64)), max(1, round(channels * tiles.phases / 64))
         transforms = costs.winograd_transform[tiles.points] * (depth * tiles.phases * blocks[0] + vectors * blocks[1])
         visits = batch * tiles.count(outputs) * (1.2 * products * each + transforms)
-        return visits + 2 * costs.winograd_weights * products * each
+        return copies + visits + 2 * costs.winograd_weights * products * each
 
     (height, width), positions = node.attrs["window"], batch * outputs[0] * outputs[1]
     return _fastest(_possible(node, (height, width), x), time, 1.1 * positions * height * width * each, costs)
