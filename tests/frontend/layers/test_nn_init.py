@@ -20,7 +20,7 @@ NAMES = [
 ]  # fmt: skip
 UTILS = [
     "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm", "parameters_to_vector",
-    "vector_to_parameters",
+    "remove_spectral_norm", "remove_weight_norm", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
 
 

@@ -48,3 +48,8 @@ class Handle:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+def drop_hook(module: Any, function: Callable[..., Any]) -> None:
+    """Have a module call this function no more, before or after its forward."""
+    module._hooks = tuple(hook for hook in module._hooks if hook.function is not function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tinytorch.frontend.module.hooks import Handle, Hook
 from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
-from tinytorch.frontend.module.tracked import Tracked, attributes_of, parts_of, record
+from tinytorch.frontend.module.tracked import Tracked, attributes_of, computed_in, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
@@ -56,7 +56,17 @@ class Module(Tracked):
         attributes_of(module).update(training=True, _hooks=(), _registered=(), _buffers=(), _transient=())
         return module
 
+    if not TYPE_CHECKING:  # where it would make every name an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """An attribute that is not there: one that is computed, or Python's error."""
+            how = computed_in(self).get(name)
+            return super().__getattribute__(name) if how is None else how.value(self)
+
     def __setattr__(self, name: str, value: Any) -> None:
+        if (how := computed_in(self).get(name)) is not None:
+            how.assign(self, value)
+            return
         super().__setattr__(name, value)
         known = attributes_of(self)["_registered"]
         others = tuple(n for n in known if n != name and not n.startswith(f"{name}."))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from tinytorch.frontend.constructors import clear_subclass
@@ -104,6 +105,33 @@ def parts_of(owner: Tracked) -> dict[str, Any]:
     if recording.recorder is not None:
         recording.recorder.parts(owner)
     return attributes_of(owner)
+
+
+class Computed(Protocol):
+    """How an attribute of a module is computed each time that it is read, and what assigning to it does."""
+
+    def value(self, owner: Any) -> Any: ...
+    def assign(self, owner: Any, value: Any) -> None: ...
+
+
+def computed_in(owner: Tracked) -> Mapping[str, Computed]:
+    """The attributes that are computed, by name."""
+    return attributes_of(owner).get("_computed", _NONE)
+
+
+_NONE: Mapping[str, Computed] = MappingProxyType({})
+
+
+def compute(owner: Tracked, name: str, how: Computed) -> None:
+    """Have an attribute computed from now on."""
+    delattr(owner, name)
+    object.__setattr__(owner, "_computed", {**computed_in(owner), name: how})
+
+
+def compute_no_more(owner: Tracked, name: str) -> None:
+    """Let an attribute be an ordinary one again, which is not there yet."""
+    epoch.now += 1
+    object.__setattr__(owner, "_computed", {n: how for n, how in computed_in(owner).items() if n != name})
 
 
 class TrackedList(list[_T]):

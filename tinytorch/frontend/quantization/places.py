@@ -10,7 +10,7 @@ from tinytorch.frontend.embeddings import Embedding
 from tinytorch.frontend.embeddings import modules as embedding_modules
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.module.tracked import attributes_of
+from tinytorch.frontend.module.tracked import attributes_of, computed_in
 from tinytorch.frontend.quantization.aware import QuantizationAwareConv2d, QuantizationAwareLinear
 from tinytorch.frontend.spatial import Conv2d
 from tinytorch.ir.errors import TinyTorchError
@@ -28,7 +28,9 @@ def separate_projections(model: Module) -> None:
 
 
 def is_quantizable(module: Module) -> bool:
-    """Whether it is a layer with an integer form, which a subclass has not redefined."""
+    """Whether it is a layer with an integer form, which a subclass has not redefined, and whose weights are its own."""
+    if computed_in(module):
+        return False
     if isinstance(module, embedding_modules.Embedding):
         return type(module) is embedding_modules.Embedding and module.max_norm is None
     return any(type(module).forward is kind.forward for kind in _KINDS)
