@@ -1,4 +1,4 @@
-"""`from tinytorch import optim`: optimizers with PyTorch's arguments and defaults, and `lr_scheduler`."""
+"""`from tinytorch import optim`: optimizers with PyTorch's arguments and defaults, `lr_scheduler` and `swa_utils`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from tinytorch.frontend.optimizers import (
 from tinytorch.frontend.optimizers import SGD as _SGD
 from tinytorch.frontend.optimizers.base import Unsupported
 from tinytorch.optim import lr_scheduler as lr_scheduler
+from tinytorch.optim import swa_utils as swa_utils
 
 __all__ = [
     "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "lr_scheduler",
+    "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 

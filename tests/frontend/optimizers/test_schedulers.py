@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,12 @@ from tinytorch.ir.errors import TinyTorchError, TraceError
 from tinytorch.optim import lr_scheduler
 
 Make = Callable[[Any, Any], Any]  # a module of schedulers, and an optimizer
+
+
+def _averages(module: Any) -> Any:
+    """The module of averages beside one of schedulers."""
+    return importlib.import_module(module.__name__.replace("lr_scheduler", "swa_utils"))
+
 
 SCHEDULERS: dict[str, Make] = {
     "step": lambda m, o: m.StepLR(o, step_size=3, gamma=0.5),
@@ -39,6 +46,9 @@ SCHEDULERS: dict[str, Make] = {
     "sequential": lambda m, o: m.SequentialLR(
         o, [m.LinearLR(o, 0.1, total_iters=4), m.CosineAnnealingLR(o, T_max=8), m.ExponentialLR(o, 0.5)], [4, 9]
     ),
+    "swa": lambda m, o: _averages(m).SWALR(o, [0.05, 0.8], anneal_epochs=6),
+    "swa linear": lambda m, o: _averages(m).SWALR(o, 0.05, 4, "linear"),
+    "swa at once": lambda m, o: _averages(m).SWALR(o, 0.05, 0),
     "chained": lambda m, o: m.ChainedScheduler([m.ConstantLR(o, 0.5, 3), m.ExponentialLR(o, 0.9)], optimizer=o),
 }
 SETTINGS = ("lr", "momentum", "betas")
@@ -213,6 +223,7 @@ def test_going_on_needs_the_initial_rates() -> None:
         (lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=0), "T_max"),
         (lambda o: lr_scheduler.LambdaLR(o, 0.5), "lr_lambda"),
         (lambda o: lr_scheduler.LambdaLR(o, [lambda e: e] * 3), "one for each group"),
+        (lambda o: optim.swa_utils.SWALR(o, 0.1, anneal_strategy="step"), "anneal_strategy"),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1), "total_steps"),
         (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 10, anneal_strategy="sin"), "anneal_strategy"),
         (lambda o: lr_scheduler.CyclicLR(o, 0.1, 0.2, mode="square"), "mode"),

@@ -17,7 +17,14 @@ from tinytorch.ir.types import DType, f32, f64
 
 LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
 CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
-SCHEDULED = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # what schedules keep in groups
+SCHEDULED = (
+    "initial_lr",
+    "max_lr",
+    "min_lr",
+    "base_momentum",
+    "max_momentum",
+    "swa_lr",
+)  # kept by schedules
 
 
 def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:

@@ -1,5 +1,6 @@
 """Learning rates over time, under the names of torch.optim.lr_scheduler: `base` (what all share), `factors` (the rate
-before, times a factor), `cosine`, `cycles` (momentum is cycled too), `plateau` (by a metric), `composed` (of others).
+before, times a factor), `cosine`, `cycles` (momentum is cycled too), `plateau` (by a metric), `composed` (of others),
+`averaged` (for averages of weights).
 
 A scheduler changes the state of its optimizer, so that compiled steps go on as they are; its `step()` is called
 outside of them.
