@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from tinytorch.frontend.optimizers import (
+    ASGD,
     LBFGS,
     Adadelta,
+    Adafactor,
     Adagrad,
     Adam,
     Adamax,
@@ -16,6 +18,7 @@ from tinytorch.frontend.optimizers import (
     Optimizer,
     RAdam,
     RMSprop,
+    Rprop,
 )
 from tinytorch.frontend.optimizers import SGD as _SGD
 from tinytorch.frontend.optimizers.base import Unsupported
@@ -23,8 +26,8 @@ from tinytorch.optim import lr_scheduler as lr_scheduler
 from tinytorch.optim import swa_utils as swa_utils
 
 __all__ = [
-    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "lr_scheduler", "swa_utils",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer",
+    "RAdam", "RMSprop", "Rprop", "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 

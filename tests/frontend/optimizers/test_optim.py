@@ -37,6 +37,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("RAdam", {"lr": 0.05}),
     ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1}),
     ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 2.0), "step_sizes": (0.03, 0.2), "maximize": True}),
+    ("ASGD", {"lr": 0.05, "weight_decay": 0.1}),
+    ("ASGD", {"lr": 0.05, "t0": 4.0, "lambd": 0.1, "alpha": 0.6, "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.3, "eps": (0.3, 0.1), "d": 1.5, "weight_decay": 0.1, "beta2_decay": -0.5}),
 ]
 IDS = [f"{name}-{'-'.join(options)}" for name, options in CASES]
 
@@ -110,6 +116,9 @@ ONE = [  # one step from p = 1 with the gradient 2, by the formulas, and a secon
     ("Adadelta", {"eps": 1.0, "rho": 0.5}, (1 - 2 / 3**0.5, 1 - 2 / 3**0.5 + (5 / 3) ** 0.5 / 2.5**0.5)),
     ("Adamax", {"lr": 0.1, "betas": (0.5, 0.5)}, (0.9, 0.9)),
     ("RAdam", {"lr": 0.1, "betas": (0.5, 0.999)}, (0.8, 0.8)),
+    ("Rprop", {"lr": 0.1}, (0.9, 0.9)),
+    ("ASGD", {"lr": 0.1, "lambd": 1.0, "alpha": 1.0}, (0.7, 0.7 * (1 - 0.1 / 1.1) + 0.1 / 1.1)),
+    ("Adafactor", {"lr": 0.1}, (0.9, 0.9 + 0.09 / (1 + 3 * (1 - 0.5**0.8)) ** 0.5)),
 ]
 
 
@@ -265,6 +274,9 @@ def test_a_state_before_the_first_step_loads_as_none() -> None:
         (lambda p: optim.Adadelta(p, rho=1.5), "rho"),
         (lambda p: optim.RAdam(p, betas=0.9), "betas"),
         (lambda p: optim.NAdam(p, momentum_decay="fast"), "momentum_decay"),
+        (lambda p: optim.Rprop(p, etas=(1.2, 0.5)), "etas"),
+        (lambda p: optim.ASGD(p, t0="late"), "t0"),
+        (lambda p: optim.Adafactor(p, eps=1e-3), "eps is a pair"),
         (lambda p: optim.Adam(p, amsgrad=1), "amsgrad"),
         (lambda p: optim.LBFGS(p, line_search_fn="armijo"), "strong_wolfe"),
         (lambda p: optim.LBFGS(p, max_iter=0), "max_iter"),

@@ -80,10 +80,15 @@ class Counted(Optimizer):
 
 def check_betas(name: str, betas: Any) -> None:
     """An error unless these are the two fractions that moments are averaged by."""
-    if not isinstance(betas, (tuple, list)) or len(cast("list[Any]", betas)) != 2:
-        raise arguments.wrong_type(name, "betas", "a pair of numbers", betas)
-    for beta in cast("list[Any]", betas):
+    for beta in pair_of(name, "betas", betas):
         fraction(name, "betas", beta)
+
+
+def pair_of(name: str, setting: str, value: Any) -> list[Any]:
+    """The two parts of a setting."""
+    if not isinstance(value, (tuple, list)) or len(cast("list[Any]", value)) != 2:
+        raise arguments.wrong_type(name, setting, "a pair of numbers", value)
+    return list(cast("list[Any]", value))
 
 
 def check_flags(name: str, settings: Mapping[str, Any], *flags: str) -> None:
