@@ -67,6 +67,9 @@ class CompiledModule(Compiled, Module):
     def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
         return self._module._walk(prefix, seen)
 
+    def _own(self, kind: str) -> Iterator[tuple[str, Tensor]]:
+        return self._module._own(kind)
+
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         self._module.register_buffer(name, tensor, persistent)
 

@@ -155,6 +155,24 @@ def test_assigning_sets_what_the_weight_is_computed_of_or_says_what_that_is() ->
             made(form).weight = tt.tensor(W)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_weight_of_a_compiled_layer(form: str) -> None:
+    layer = nn.Conv1d(4, 5, 3, bias=False)
+    compiled: Any = tt.compile(layer)
+    found(nn.utils, FORMS[form][0])(compiled)
+    compiled.load_state_dict(FORMS[form][1])
+    wanted = made(form)(tt.tensor(X))
+    np.testing.assert_allclose(compiled(tt.tensor(X)).detach().numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+    assert list(layer.state_dict()) == [*FORMS[form][1]]
+
+
+def test_norms_of_norms() -> None:
+    layer = parametrizations.spectral_norm(parametrizations.weight_norm(nn.Linear(12, 5)))
+    sigma = np.linalg.svd(layer.weight.detach().numpy(), compute_uv=False)[0]
+    assert sigma == pytest.approx(1, rel=0.02)
+    assert len(layer.parameters()) == 3
+
+
 def test_transposed_convolutions_and_vectors() -> None:
     layer = nn.utils.spectral_norm(nn.ConvTranspose1d(4, 5, 3))
     assert layer.get_buffer("weight_u").shape == (5,)

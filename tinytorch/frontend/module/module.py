@@ -15,7 +15,7 @@ from tinytorch.frontend.module.hooks import Handle, Hook
 from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
-from tinytorch.frontend.module.tracked import Tracked, attributes_of, computed_in, parts_of, record
+from tinytorch.frontend.module.tracked import Computed, Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
@@ -45,6 +45,7 @@ class Module(Tracked):
 
     training: bool
     _hooks: tuple[Hook, ...]
+    _computed: dict[str, Computed]
     _registered: tuple[str, ...]
     _buffers: tuple[str, ...]
     _transient: tuple[str, ...]
@@ -53,18 +54,18 @@ class Module(Tracked):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
         # Here and not in __init__, so that a subclass that forgets super().__init__() works all the same.
-        attributes_of(module).update(training=True, _hooks=(), _registered=(), _buffers=(), _transient=())
+        attributes_of(module).update(training=True, _hooks=(), _computed={}, _registered=(), _buffers=(), _transient=())
         return module
 
     if not TYPE_CHECKING:  # where it would make every name an attribute
 
         def __getattr__(self, name: str) -> Any:
             """An attribute that is not there: one that is computed, or Python's error."""
-            how = computed_in(self).get(name)
+            how = attributes_of(self)["_computed"].get(name)
             return super().__getattribute__(name) if how is None else how.value(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if (how := computed_in(self).get(name)) is not None:
+        if (how := attributes_of(self)["_computed"].get(name)) is not None:
             how.assign(self, value)
             return
         super().__setattr__(name, value)

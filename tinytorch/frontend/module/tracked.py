@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from tinytorch.frontend.constructors import clear_subclass
@@ -114,24 +113,15 @@ class Computed(Protocol):
     def assign(self, owner: Any, value: Any) -> None: ...
 
 
-def computed_in(owner: Tracked) -> Mapping[str, Computed]:
-    """The attributes that are computed, by name."""
-    return attributes_of(owner).get("_computed", _NONE)
-
-
-_NONE: Mapping[str, Computed] = MappingProxyType({})
-
-
-def compute(owner: Tracked, name: str, how: Computed) -> None:
-    """Have an attribute computed from now on."""
+def compute(owner: Any, name: str, how: Computed) -> None:
+    """Have an attribute of a module computed from now on."""
     delattr(owner, name)
-    object.__setattr__(owner, "_computed", {**computed_in(owner), name: how})
+    owner._computed = {**owner._computed, name: how}
 
 
-def compute_no_more(owner: Tracked, name: str) -> None:
+def compute_no_more(owner: Any, name: str) -> None:
     """Let an attribute be an ordinary one again, which is not there yet."""
-    epoch.now += 1
-    object.__setattr__(owner, "_computed", {n: how for n, how in computed_in(owner).items() if n != name})
+    owner._computed = {other: how for other, how in owner._computed.items() if other != name}
 
 
 class TrackedList(list[_T]):

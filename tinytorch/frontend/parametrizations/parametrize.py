@@ -87,6 +87,11 @@ def own_parameter(what: str, module: Module, name: str) -> Tensor:
     return known[name]
 
 
+def current(what: str, module: Module, name: str) -> Tensor:
+    """A parameter of the module itself, or what is computed in its place."""
+    return getattr(module, name) if is_parametrized(module, name) else own_parameter(what, module, name)
+
+
 def register_parametrization(
     module: AnyModule, tensor_name: str, parametrization: Module, *, unsafe: bool = False
 ) -> AnyModule:
@@ -100,12 +105,11 @@ def register_parametrization(
     what = "register_parametrization"
     arguments.instance(what, "parametrization", parametrization, Module)
     parametrization.train(module.training)
+    given = current(what, module, tensor_name)
     if is_parametrized(module, tensor_name):
-        given = getattr(module, tensor_name)
         _check(tensor_name, given.type, None if unsafe else parametrization(given))
         _known(module)[tensor_name].append(parametrization)
         return module
-    given = own_parameter(what, module, tensor_name)
     kind = given.type
     parts = ParametrizationList(parametrization, given)
     _check(tensor_name, kind, None if unsafe else parts())

@@ -14,7 +14,7 @@ from tinytorch.frontend.layers.norms import normalize
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.hooks import drop_hook
 from tinytorch.frontend.module.tracked import compute
-from tinytorch.frontend.parametrizations.parametrize import own_parameter, register_parametrization
+from tinytorch.frontend.parametrizations.parametrize import current, own_parameter, register_parametrization
 from tinytorch.frontend.parametrizations.weight_norms import PartsBeside, parts_beside
 from tinytorch.frontend.spatial.conv_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinytorch.frontend.tensor import Tensor
@@ -122,7 +122,7 @@ def parametrized_spectral_norm(
 ) -> AnyModule:
     """`spectral_norm` of `parametrizations.<name>.original`, with buffers that begin near the singular vectors and
     move on whenever the weight is read in training. A vector is divided by its length."""
-    weight = own_parameter("spectral_norm", module, name)
+    weight = current("spectral_norm", module, name)
     norm = _SpectralNormModule(weight, _power(module, weight, n_power_iterations, eps, dim))
     return register_parametrization(module, name, norm, unsafe=True)
 

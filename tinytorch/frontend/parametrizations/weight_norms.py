@@ -1,5 +1,6 @@
 """A weight as a length times a direction: w = g v / |v| (Salimans & Kingma 2016)."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from typing import Any, ClassVar, TypeVar
 from tinytorch.frontend import arguments
 from tinytorch.frontend.layers.norms import length
 from tinytorch.frontend.module import Module, Parameter
-from tinytorch.frontend.module.tracked import compute, compute_no_more, computed_in
-from tinytorch.frontend.parametrizations.parametrize import own_parameter, register_parametrization
+from tinytorch.frontend.module.tracked import compute, compute_no_more
+from tinytorch.frontend.parametrizations.parametrize import current, own_parameter, register_parametrization
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.ir.errors import TinyTorchError
@@ -52,7 +53,7 @@ class PartsBeside:
 def parts_beside(what: str, module: Module, name: str, kind: type[PartsBeside]) -> Any:
     """How `kind` computes the weight `name`; an error if it does not."""
     arguments.instance(what, "module", module, Module)
-    how = computed_in(module).get(name)
+    how = module._computed.get(name)
     if not isinstance(how, kind):
         raise arguments.wrong_value(what, "name", f"that of a weight with such a norm in {type(module).__name__}", name)
     return how
@@ -100,7 +101,7 @@ class _WeightNormModule(Module):
 
 def parametrized_weight_norm(module: AnyModule, name: str = "weight", dim: int | None = 0) -> AnyModule:
     """`weight_norm` with the lengths in `parametrizations.<name>.original0` and the directions in `original1`."""
-    norm = _WeightNormModule(_axis(dim, own_parameter("weight_norm", module, name)))
+    norm = _WeightNormModule(_axis(dim, current("weight_norm", module, name)))
     return register_parametrization(module, name, norm, unsafe=True)
 
 

@@ -1,5 +1,6 @@
 """Which layers of a model have an integer form, what is chosen for each, and putting others in their places."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from tinytorch.frontend.embeddings import Embedding
 from tinytorch.frontend.embeddings import modules as embedding_modules
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.module import Module
-from tinytorch.frontend.module.tracked import attributes_of, computed_in
+from tinytorch.frontend.module.tracked import attributes_of
 from tinytorch.frontend.quantization.aware import QuantizationAwareConv2d, QuantizationAwareLinear
 from tinytorch.frontend.spatial import Conv2d
 from tinytorch.ir.errors import TinyTorchError
@@ -29,7 +30,7 @@ def separate_projections(model: Module) -> None:
 
 def is_quantizable(module: Module) -> bool:
     """Whether it is a layer with an integer form, which a subclass has not redefined, and whose weights are its own."""
-    if computed_in(module):
+    if module._computed:
         return False
     if isinstance(module, embedding_modules.Embedding):
         return type(module) is embedding_modules.Embedding and module.max_norm is None
