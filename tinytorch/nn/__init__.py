@@ -2,6 +2,7 @@
 
 from tinytorch.frontend import attention as _attention
 from tinytorch.frontend import layers as _layers
+from tinytorch.frontend import lazy as _lazy
 from tinytorch.frontend import losses as _losses
 from tinytorch.frontend import recurrent as _recurrent
 from tinytorch.frontend import spatial as _spatial
@@ -15,6 +16,7 @@ from tinytorch.frontend.embeddings.modules import *
 from tinytorch.frontend.layers import *
 from tinytorch.frontend.layers import channel_modules as _channel_modules
 from tinytorch.frontend.layers.channel_modules import *
+from tinytorch.frontend.lazy import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.losses import modules as _loss_modules
 from tinytorch.frontend.losses.modules import *
@@ -50,6 +52,7 @@ __all__ += _containers.__all__
 __all__ += _channel_modules.__all__
 __all__ += _embedding_modules.__all__
 __all__ += _layers.__all__
+__all__ += _lazy.__all__
 __all__ += _loss_modules.__all__
 __all__ += _losses.__all__
 __all__ += _recurrent.__all__

@@ -37,6 +37,12 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class UninitializedParameter(Parameter):
+    """Stands for a parameter of a layer that does not know the size of its input yet. It has no elements."""
+
+    __slots__ = ()
+
+
 class Parameters(list[Tensor]):
     """The parameters of a module: a list, of which `next` gives one after the other, as of PyTorch's iterator."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.module.masks import keep_masks
+from tinytorch.frontend.module.parameter import UninitializedParameter
 from tinytorch.frontend.module.scopes import during
 from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
 from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
@@ -300,6 +301,8 @@ def _parameters(name: str, params: Any) -> list[Tensor]:
         if not isinstance(p, Tensor) or not p.dtype.is_float:
             what = p.type if isinstance(p, Tensor) else type(p).__name__
             raise TinyTorchError(f"{name}: a parameter is a tensor of floats, got {what}", user_loc())
+        if isinstance(p, UninitializedParameter):
+            raise TinyTorchError(f"{name}: a lazy layer has no parameters yet; call the model once before", user_loc())
         if not p.is_leaf:
             raise TinyTorchError(f"{name}: {p.type} is the result of a computation, not a parameter", user_loc())
     if len({id(p) for p in items}) != len(items):
