@@ -9,6 +9,7 @@ from typing import Any
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.module import Module
+from tinytorch.frontend.schedulers.averaged import SWALR
 from tinytorch.frontend.spatial.norm_layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -17,7 +18,8 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import i64
 
 __all__ = [
-    "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn", "update_bn",
+    "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
+    "update_bn",
 ]  # fmt: skip
 
 Average = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -15,6 +15,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.random import Generator, rand
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.masks import mask_of, set_mask
+from tinytorch.frontend.module.parameter_functions import own_parameter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -54,12 +55,12 @@ def l1_unstructured(module: AnyModule, name: str, amount: float, importance_scor
 
 def random_unstructured(module: AnyModule, name: str, amount: float, generator: Generator | None = None) -> AnyModule:
     """Prune elements of a parameter at random."""
-    parameter = _parameter("random_unstructured", module, name)
+    parameter = own_parameter("random_unstructured", module, name)
     return _unstructured("random_unstructured", module, name, amount, rand(*parameter.shape, generator=generator))
 
 
 def _unstructured(what: str, module: AnyModule, name: str, amount: float, scores: Any) -> AnyModule:
-    parameter = _parameter(what, module, name)
+    parameter = own_parameter(what, module, name)
     kept = _kept(what, [_scores(what, parameter, scores)], [_mask(parameter)], amount)
     set_mask(parameter, kept[0])
     return module
@@ -71,7 +72,7 @@ def ln_structured(
     """Prune whole slices along `dim`, those of smallest `n`-norm: of what is pruned the shape stays. `prune_channels`
     makes the model smaller."""
     what = "ln_structured"
-    parameter = _parameter(what, module, name)
+    parameter = own_parameter(what, module, name)
     arguments.number(what, "n", n, lambda x: x == x, "the order of a norm")
     axis = normalize_axis(what, dim, parameter.ndim)
     rows = np.moveaxis(_scores(what, parameter, importance_scores), axis, 0).reshape(parameter.shape[axis], -1)
@@ -83,7 +84,7 @@ def random_structured(
 ) -> AnyModule:
     """Prune whole slices along `dim` at random."""
     what = "random_structured"
-    parameter = _parameter(what, module, name)
+    parameter = own_parameter(what, module, name)
     axis = normalize_axis(what, dim, parameter.ndim)
     scores = rand(parameter.shape[axis], generator=generator).numpy().astype(np.float64)
     return _slices(what, module, parameter, axis, scores, amount)
@@ -111,7 +112,7 @@ def global_unstructured(
     if pruning_method not in (L1Unstructured, RandomUnstructured):
         raise arguments.wrong_value(what, "pruning_method", "L1Unstructured or RandomUnstructured", pruning_method)
     pairs = list(parameters)
-    found = [_parameter(what, module, name) for module, name in pairs]
+    found = [own_parameter(what, module, name) for module, name in pairs]
     if not found:
         raise TinyTorchError(f"{what}: there are no parameters to prune", user_loc())
     given = importance_scores or {}
@@ -125,7 +126,7 @@ def global_unstructured(
 
 def custom_from_mask(module: AnyModule, name: str, mask: Any) -> AnyModule:
     """Prune where `mask` is 0 or False."""
-    parameter = _parameter("custom_from_mask", module, name)
+    parameter = own_parameter("custom_from_mask", module, name)
     array = as_array(mask)
     if array.shape != parameter.shape:
         raise ShapeError(
@@ -137,14 +138,14 @@ def custom_from_mask(module: AnyModule, name: str, mask: Any) -> AnyModule:
 
 def identity(module: AnyModule, name: str) -> AnyModule:
     """Give a parameter a mask that keeps all of it."""
-    parameter = _parameter("identity", module, name)
+    parameter = own_parameter("identity", module, name)
     set_mask(parameter, _mask(parameter))
     return module
 
 
 def remove(module: AnyModule, name: str) -> AnyModule:
     """Make the pruning of a parameter permanent: its zeros stay, the mask goes."""
-    parameter = _parameter("remove", module, name)
+    parameter = own_parameter("remove", module, name)
     if mask_of(parameter) is None:
         raise arguments.ArgumentValueError(f"remove: {name} of {type(module).__name__} is not pruned", user_loc())
     set_mask(parameter, None)
@@ -155,14 +156,6 @@ def is_pruned(module: Module) -> bool:
     """Whether a parameter of the module, or of one below it, has a mask."""
     arguments.instance("is_pruned", "module", module, Module)
     return any(mask_of(p) is not None for p in module.parameters())
-
-
-def _parameter(what: str, module: Any, name: Any) -> Tensor:
-    arguments.instance(what, "module", module, Module)
-    known = dict(module.named_parameters(recurse=False))
-    if name not in known:
-        raise arguments.wrong_value(what, "name", f"among {', '.join(known) or 'no names'}", name)
-    return known[name]
 
 
 def _mask(parameter: Tensor) -> Array:

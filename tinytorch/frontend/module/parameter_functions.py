@@ -1,4 +1,5 @@
-"""What is done to the parameters of a model as a whole: their gradients clipped, their values in one vector."""
+"""What is done to the parameters of a model as a whole: their gradients clipped, their values in one vector; and one of
+them by its name."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import cat, stack
+from tinytorch.frontend.module.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
@@ -158,3 +160,12 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         for p in given:
             p.copy_(vec[at : at + p.numel()].reshape(p.shape))
             at += p.numel()
+
+
+def own_parameter(what: str, module: Any, name: Any) -> Tensor:
+    """A parameter of the module itself."""
+    arguments.instance(what, "module", module, Module)
+    known = dict(module.named_parameters(recurse=False))
+    if name not in known:
+        raise arguments.wrong_value(what, "name", f"among {', '.join(known) or 'no names'}", name)
+    return known[name]

@@ -10,6 +10,7 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.module.containers import ModuleDict, ModuleList
+from tinytorch.frontend.module.parameter_functions import own_parameter
 from tinytorch.frontend.module.tracked import compute, compute_no_more
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -52,9 +53,9 @@ class ParametrizationList(ModuleList):
     def right_inverse(self, value: Any) -> None:
         """Set the originals to what gives `value`; AttributeError if a module has no `right_inverse`."""
         with grad_mode(False):
-            for parametrization in reversed(list(self)):
-                value = parametrization.right_inverse(value)  # pyright: ignore[reportAttributeAccessIssue]
-            for original, new in zip(self.originals(), value if isinstance(value, tuple) else (value,), strict=True):
+            for parametrization in reversed(list[Any](self)):
+                value = parametrization.right_inverse(value)
+            for original, new in zip(self.originals(), (value,) if isinstance(value, Tensor) else value, strict=True):
                 if new.shape != original.shape:
                     raise ShapeError(f"a parameter is computed of {original.type}, got {new.type}", user_loc())
                 original.copy_(new)
@@ -76,15 +77,6 @@ class _Parametrized:
 def _known(module: Module) -> Any:
     """By name of a parameter, the list of modules that compute it."""
     return getattr(module, "parametrizations", {})
-
-
-def own_parameter(what: str, module: Module, name: str) -> Tensor:
-    """A parameter of the module itself."""
-    arguments.instance(what, "module", module, Module)
-    known = dict(module.named_parameters(recurse=False))
-    if name not in known:
-        raise arguments.wrong_value(what, "name", f"among {', '.join(known) or 'no names'}", name)
-    return known[name]
 
 
 def current(what: str, module: Module, name: str) -> Tensor:

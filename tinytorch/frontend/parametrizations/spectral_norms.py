@@ -13,8 +13,9 @@ from tinytorch.frontend.functions.random import randn
 from tinytorch.frontend.layers.norms import normalize
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.hooks import drop_hook
+from tinytorch.frontend.module.parameter_functions import own_parameter
 from tinytorch.frontend.module.tracked import compute
-from tinytorch.frontend.parametrizations.parametrize import current, own_parameter, register_parametrization
+from tinytorch.frontend.parametrizations.parametrize import current, register_parametrization
 from tinytorch.frontend.parametrizations.weight_norms import PartsBeside, parts_beside
 from tinytorch.frontend.spatial.conv_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinytorch.frontend.tensor import Tensor

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, TypeVar
 from tinytorch.frontend import arguments
 from tinytorch.frontend.layers.norms import length
 from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.module.parameter_functions import own_parameter
 from tinytorch.frontend.module.tracked import compute, compute_no_more
-from tinytorch.frontend.parametrizations.parametrize import current, own_parameter, register_parametrization
+from tinytorch.frontend.parametrizations.parametrize import current, register_parametrization
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.ir.errors import TinyTorchError
