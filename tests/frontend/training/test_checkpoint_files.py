@@ -20,7 +20,7 @@ from tinytorch.frontend.data import DataLoader, TensorDataset
 from tinytorch.frontend.layers import Linear
 from tinytorch.frontend.losses import MSELoss
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
-from tinytorch.frontend.optimizers import SGD, AdamW
+from tinytorch.frontend.optimizers import ASGD, SGD, Adafactor, AdamW, Rprop
 from tinytorch.frontend.training import EarlyStopping, Trainer
 from tinytorch.frontend.training.checkpoint import Checkpoint
 from tinytorch.ir.errors import TinyTorchError
@@ -42,6 +42,18 @@ def saved(tmp_path):
     trainer.fit(loader, epochs=1)
     trainer.save_checkpoint(tmp_path / "run", loader)
     return tmp_path / "run", trainer, loader
+
+
+@pytest.mark.parametrize("kind", [Adafactor, ASGD, Rprop])
+def test_a_checkpoint_of_each_optimizer_goes_on(kind, tmp_path):
+    trainer, loader = run_of(kind)
+    trainer.fit(loader, epochs=1)
+    trainer.save_checkpoint(tmp_path / "run", loader)
+    other, twin = run_of(kind)
+    other.load_checkpoint(tmp_path / "run", twin)
+    for run, batches in ((trainer, loader), (other, twin)):
+        run.fit(batches, epochs=2)
+    assert np.array_equal(other.model.weight.numpy(), trainer.model.weight.numpy())
 
 
 def mutants(content: bytes):

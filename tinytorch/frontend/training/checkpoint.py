@@ -274,7 +274,8 @@ class _Check:
         for name, value in group.items():
             if name != "params" and not isinstance(value, (bool, str, NoneType)):
                 for part in cast("list[Any]", value) if isinstance(value, list) else [value]:
-                    self.number(f"{what}.{name}", part, _MOST_F32)
+                    if part is not None:
+                        self.number(f"{what}.{name}", part, _MOST_F32)
 
     def position(self, what: str, position: Any) -> None:
         """The state of a loader; that of a DataLoader is of whole numbers."""
