@@ -101,7 +101,7 @@ def test_copies_compute_their_weights_of_parts_of_their_own(form: str, copied: C
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_weight_becomes_a_parameter_again(form: str) -> None:
-    layer = made(form).eval()
+    layer = copy.deepcopy(made(form)).eval()
     wanted = layer(tt.tensor(X)).detach().numpy()
     if form.startswith("parametrized"):
         parametrize.remove_parametrizations(layer, "weight")
