@@ -34,6 +34,10 @@ def _one(node: Node) -> int:
     return 1
 
 
+def _none(node: Node) -> tuple[int, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Family:
     """A family of kernels. Code is written for it by the package of a backend that is called like it.
@@ -42,7 +46,8 @@ class Family:
     then it runs lane by lane over one domain, and may hold several. Behind the result of an op in `epilogues`,
     elementwise nodes follow in the same kernel. `absorbs(first, node)` says whether another node may, and how often
     what stands before it is written out then (0: it may not). `weight` is about how many instructions a node takes
-    for one vector. Operands in `vectors` are loaded as vectors along their last axis, those in `row_major` lie so.
+    for one vector. Operands in `vectors` are loaded as vectors along their last axis, those in `row_major` lie so, and
+    those that `often` gives for a node are read so often that a copy, if vectors cannot be loaded, takes less time.
     With `orders`, results can be written in another order of their axes but the last, which a permute at the end of the
     body says (`result_order`). `check` raises a FormError unless a kernel's body, without those permutes, is one that
     code can be written for.
@@ -57,6 +62,7 @@ class Family:
     weight: Callable[[Node], int] = _one
     vectors: Axes = field(default_factory=dict[Op, tuple[int, ...]])
     row_major: Axes = field(default_factory=dict[Op, tuple[int, ...]])
+    often: Callable[[Node], tuple[int, ...]] = _none
     orders: bool = False
 
     @property
@@ -89,10 +95,10 @@ class Families:
         """The family with this name, if there is one."""
         return self._named.get(name) if isinstance(name, str) else None
 
-    def vectors(self, op: Op) -> tuple[int, ...]:
-        """The operands that kernels of an op load as vectors."""
-        family = self._by_op.get(op)
-        return family.vectors.get(op, ()) if family else ()
+    def vectors(self, node: Node) -> tuple[int, ...]:
+        """The operands that a node's kernel loads as vectors, or reads so often that they should lie so."""
+        family = self._by_op.get(node.op)
+        return (*family.vectors.get(node.op, ()), *family.often(node)) if family else ()
 
     def row_major(self, op: Op) -> tuple[int, ...]:
         """The operands that kernels of an op need in row-major order."""

@@ -34,7 +34,7 @@ def materialize(graph: Graph, families: Families) -> Graph:
             if layout is None:
                 inputs = [moved.get(inputs[0]) or moved.setdefault(inputs[0], copied(inputs[0]))]
                 layout = of_view(node, layouts[inputs[0]])
-        unfit = {i for i in families.vectors(node.op) if not _runs_along_last(inputs[i], layouts[inputs[i]])}
+        unfit = {i for i in families.vectors(node) if not _runs_along_last(inputs[i], layouts[inputs[i]])}
         unfit |= {i for i in families.row_major(node.op) if not _is_row_major(inputs[i], layouts[inputs[i]])}
         for i in sorted(unfit):
             inputs[i] = moved.get(inputs[i]) or moved.setdefault(inputs[i], copied(inputs[i]))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
-from tinytorch.ir.ops.core import constant, copy
+from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import permute
 from tinytorch.ir.ops.winograd import SIDES, Tiles, conv2d_winograd, taps_of, winograd_weight_grad, winograd_weights
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
@@ -29,7 +29,7 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
         %w = conv2d_weight_grad(%x, %g)  -->  %w = winograd_weight_grad(%x, %g) {side=4}
 
     The images' channels must be last in memory: `channels_last` has seen to it within a graph, and what comes otherwise
-    from outside is copied. Weights of a frozen graph that
+    from outside will be copied. Weights of a frozen graph that
     outgrow the caches come from memory in each call, and transformed ones are larger.
     """
 
@@ -48,7 +48,6 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
         tiles = _best_tiles(node, weights, moved, costs)
         if tiles is None:
             return None
-        x = _channels_last(x, moved)
         attrs: dict[str, Any] = {"side": tiles.side, "panel": costs.panel(x.dtype, w.shape[3])}
         if tiles.phases > 1:
             attrs["stride"] = tiles.stride
@@ -60,21 +59,13 @@ def winograd_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Grap
         x, g = map(rewriter.term, node.inputs)
         moved = [rewriter.producer(term.value, permute) is not None for term in (x, g)]
         tiles = _best_tiles_of_gradient(node, moved, costs)
-        if tiles is None:
-            return None
-        x, g = map(_channels_last, (x, g), moved)
-        return x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": tiles.side})
+        return None if tiles is None else x.apply_op(winograd_weight_grad, [x, g], {**node.attrs, "side": tiles.side})
 
     return rewrite(graph, table([by_tiles, weights_by_tiles]))
 
 
-def _channels_last(images: Term, moved: bool) -> Term:
-    """Images whose channels are last in memory."""
-    return images.apply_op(copy, [images], {}) if moved else images
-
-
 def _copies(images: TensorType, moved: bool, costs: Costs) -> float:
-    """What `_channels_last` takes: each vector comes from memory and goes there."""
+    """What it takes to put the channels of images last: each vector comes from memory and goes there."""
     *places, channels = images.shape
     return 2 * costs.memory * math.prod(places) * -(-channels // costs.lanes(images.dtype)) if moved else 0
 

@@ -13,6 +13,7 @@ from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weight_grad, winograd_weights
 
+_CHANNELS, _OFTEN = 16, 512  # of an image, and the weights that each meets, which repay a copy of it
 _MOST_PLACES = 64  # of a window that is pooled behind a convolution, where each of them has code of its own
 _CONTRACTIONS = frozenset({conv2d, conv2d_packed, conv2d_weight_grad, conv2d_winograd, winograd_weight_grad})
 
@@ -27,6 +28,15 @@ def _absorbs(first: Node, node: Node) -> int:
     fits = whole and plain and attrs["stride"] == attrs["window"] and shape == first.output.type.shape
     places = math.prod(attrs["window"])
     return places if fits and places <= _MOST_PLACES else 0
+
+
+def _often(node: Node) -> tuple[int, ...]:
+    """Images of many channels each element of which meets many weights."""
+    if node.op is not conv2d:
+        return ()
+    (height, width, _, columns), attrs = node.inputs[1].type.shape, node.attrs
+    meets = height * width * columns // attrs["groups"] / math.prod(attrs["stride"])
+    return (0,) if node.inputs[0].type.shape[3] >= _CHANNELS and meets >= _OFTEN else ()
 
 
 def _check(kernel: Node) -> None:
@@ -44,5 +54,6 @@ CONV = Family(
     epilogues=_CONTRACTIONS,
     absorbs=_absorbs,
     vectors={conv2d: (1,), conv2d_weight_grad: (1,), conv2d_winograd: (0, 1), winograd_weight_grad: (0, 1)},
+    often=_often,
     row_major={conv2d_packed: (1,), conv2d_winograd: (2,)},
 )
