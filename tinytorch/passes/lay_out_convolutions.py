@@ -32,7 +32,7 @@ def lay_out_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph
     if not (costs.byte_group and any(_suits(node) for node in graph.nodes)):
         return graph
     ranges = ranges_of(graph)
-    known: dict[tuple[Value, int], Value] = {}  # terms would hold the rewriter, and the weights, in a circle
+    known: dict[tuple[object, ...], Value] = {}  # terms would hold the rewriter, and the weights, in a circle
 
     @local(conv2d)
     def in_groups(rewriter: Rewriter, node: Node) -> Term | None:
@@ -44,13 +44,14 @@ def lay_out_convolutions(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph
         most = tuple(_magnitude(ranges[v]) for v in node.inputs)
         size = costs.small_byte_group if 2 * most[0] * most[1] <= _LARGEST_SUM else costs.byte_group
         width = costs.panel(i32, w.shape[3] // attrs["groups"])
-        if (w.value, size) not in known:
-            how = {"groups": attrs["groups"], "dilation": attrs["dilation"][1], "size": size, "width": width}
-            known[w.value, size] = packed_weights(w, **how).value
+        how = {"groups": attrs["groups"], "dilation": attrs["dilation"][1], "size": size, "width": width}
+        key = (w.value, *how.values())
+        if key not in known:
+            known[key] = packed_weights(w, **how).value
         packing = {
             "window": _window(w), "columns": w.shape[3], "size": size, "weights": w.dtype, "most": most,
         }  # fmt: skip
-        return x.apply_op(conv2d_packed, [x, rewriter.term(known[w.value, size])], {**attrs, **packing})
+        return x.apply_op(conv2d_packed, [x, rewriter.term(known[key])], {**attrs, **packing})
 
     return rewrite(graph, table([in_groups]))
 

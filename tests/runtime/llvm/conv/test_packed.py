@@ -9,13 +9,16 @@ import pytest
 import tinytorch as tt
 import tinytorch.nn.functional as F
 from tests.convolutions import HOST, LAYOUTS, RESULTS, Result, laid
-from tests.execution import compiled
+from tests.execution import assert_same, compiled, expected
 from tests.runtime.llvm.index.kernels import kernel_of, operand_of, type_of
 from tests.runtime.llvm.running import execute
+from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
+from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.packed_convolution import conv2d_packed, packed_weights
-from tinytorch.ir.types import DType, f32, i8, i32, u8
+from tinytorch.ir.ops.view import pad
+from tinytorch.ir.types import DType, TensorType, f32, i8, i32, u8
 from tinytorch.ir.windows import output_size, padded
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.llvm.conv.kernel import emit
@@ -268,6 +271,35 @@ def test_pooled_sums(name):
         frozen = freeze_inputs(graph, dict.fromkeys(graph.inputs[1:], w))
         (found,) = compiled(frozen, [x], TARGETS[name])
         np.testing.assert_array_equal(found, wanted, f"{window} of {size} on {name}")
+
+
+PLAIN = {"stride": (1, 1), "low": (0, 0), "high": (0, 0), "dilation": (1, 1), "groups": 1, "dtype": i32}
+
+
+@pytest.mark.parametrize("name", ["host", "avx2"])
+def test_convolutions_share_their_weights(name):
+    """Each has them in a layout of its own where it has other groups or another dilation."""
+    rng = np.random.default_rng(14)
+    b = Builder("shared")
+    x, pairs, w = (b.input(TensorType(*of)) for of in ((u8, (2, 7, 8, 3)), (u8, (2, 7, 8, 6)), (i8, (3, 3, 3, 24))))
+    changes = ((x, {}), (x, {"dilation": (1, 2)}), (pairs, {"groups": 2}), (x, {"stride": (2, 3)}))
+    graph = b.build([apply(conv2d, Expr(b, v), Expr(b, w), **{**PLAIN, **how}).value for v, how in changes])
+    arrays = [drawn(rng, v.type.shape, v.type.dtype, 255) for v in graph.inputs]
+    assert_same(compiled(graph, arrays, TARGETS[name]), expected(graph, arrays))
+
+
+@pytest.mark.parametrize("name", ["host", "avx2"])
+def test_convolutions_of_like_images_differ_around_them(name):
+    """In what stands for zero, and in whether the images are moved by 128 to be multiplied."""
+    rng = np.random.default_rng(15)
+    b, outputs = Builder("around"), []
+    for around, weights in ((3, i8), (100, i8), (3, u8)):
+        x, w = b.input(TensorType(u8, (2, 5, 6, 8))), b.input(TensorType(weights, (3, 3, 8, 16)))
+        sides = {"low": (0, 1, 1, 0), "high": (0, 1, 1, 0), "interior": (0,) * 4, "value": around}
+        outputs.append(apply(conv2d, apply(pad, Expr(b, x), **sides), Expr(b, w), **PLAIN).value)
+    graph = b.build(outputs)
+    arrays = [drawn(rng, v.type.shape, v.type.dtype, 255) for v in graph.inputs]
+    assert_same(compiled(graph, arrays, TARGETS[name]), expected(graph, arrays))
 
 
 def test_a_network_stores_bytes_alone():

@@ -60,5 +60,5 @@ def _copy_function(module: Module, conv: Convolution, layout: ImageLayout, chann
         fn.ret()
         return fn
 
-    key = ("images", conv.images, conv.outputs[1], conv.window, conv.stride, conv.low, conv.dilation)
+    key = ("images", conv.images, conv.outputs[1], conv.window, conv.stride, conv.low, conv.dilation, conv.packed)
     return module.shared((*key, layout, channels, target), build)
