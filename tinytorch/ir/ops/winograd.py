@@ -169,18 +169,19 @@ def _phases(w: Array, stride: Pair) -> Array:
     (down, across), (height, width, channels, columns) = stride, w.shape
     whole = np.pad(w, ((0, -height % down), (0, -width % across), (0, 0), (0, 0)))
     apart = whole.reshape(whole.shape[0] // down, down, whole.shape[1] // across, across, channels, columns)
-    return apart.transpose(0, 2, 1, 3, 4, 5).reshape(apart.shape[0], apart.shape[2], -1, columns)
+    return apart.transpose(0, 2, 1, 3, 4, 5).reshape(apart.shape[0], apart.shape[2], down * across * channels, columns)
 
 
 def _transformed(w: Array, *, side: int, panel: int, stride: Pair = (1, 1)) -> Array:
     w = _phases(w, stride)
-    g = weight_matrix(Tiles(side, w.shape[0])).astype(w.dtype)
+    tiles = Tiles(side, w.shape[0])
+    g = weight_matrix(tiles).astype(w.dtype)
     channels, columns = w.shape[2:]
     rows = np.tensordot(g, w, 1)
-    flat = np.tensordot(g, rows, (1, 1)).swapaxes(0, 1).reshape(-1, channels, columns)
+    flat = np.tensordot(g, rows, (1, 1)).swapaxes(0, 1).reshape(tiles.products, channels, columns)
     panels = -(-columns // panel)
     whole = np.pad(flat, ((0, 0), (0, 0), (0, panels * panel - columns)))
-    return whole.reshape(-1, channels, panels, panel).transpose(0, 2, 1, 3)
+    return whole.reshape(tiles.products, channels, panels, panel).transpose(0, 2, 1, 3)
 
 
 winograd_weights = define(Op(

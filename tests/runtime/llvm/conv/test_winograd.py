@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tests.execution import compiled, kernels
+from tests.execution import assert_same, compiled, expected, kernels
 from tests.runtime.llvm.conv.infinities import check_infinities
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.expr import Expr
@@ -117,6 +117,14 @@ PHASES = [
     ((5, 3), (2, 1), (2, 4)),
     ((6, 4), (3, 2), (3, 4)),
 ]
+
+
+@pytest.mark.parametrize(("batch", "channels"), [(2, 0), (0, 3)])
+def test_nothing_to_add_up(batch: int, channels: int) -> None:
+    """Sums of nothing are 0; a graph that was read from text may ask for them."""
+    graph = graph_of(f32, (batch, 4, 5, channels), 8)
+    arrays = operands(graph)
+    assert_same(compiled(graph, arrays), expected(graph, arrays))
 
 
 @pytest.mark.parametrize(("window", "stride", "sides"), PHASES, ids=str)

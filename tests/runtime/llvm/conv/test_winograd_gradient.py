@@ -65,6 +65,7 @@ CASES = [
     ((1, 40, 40, 40), (1, 38, 38, 24), (0, 0)),  # several strips, read in place
     ((33, 3, 4, 130), (33, 3, 4, 150), (1, 1)),  # images of one tile, runs of them
     ((2, 1, 1, 17), (2, 1, 1, 3), (1, 1)),
+    ((0, 4, 5, 3), (0, 4, 5, 8), (1, 1)),  # nothing to add up
 ]
 
 

@@ -30,7 +30,7 @@ from tinytorch.runtime.llvm.contract.shares import share
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, ImageLayout, image_layout, odd_lines
 from tinytorch.runtime.llvm.conv.transforms import Line, Transforms, along_both, each
-from tinytorch.runtime.llvm.conv.weight import WeightGradWriter
+from tinytorch.runtime.llvm.conv.weight import WeightGradWriter, emit_conv_weight_grad
 from tinytorch.runtime.llvm.conv.winograd_plan import in_whole_tiles
 from tinytorch.runtime.llvm.conv.winograd_tiles import gradient_tiles, image_tiles
 from tinytorch.runtime.llvm.kernel import Buffer, KernelCode, Phase
@@ -59,11 +59,12 @@ def emit_winograd_gradient(
 ) -> KernelCode:
     """Write the kernel of `out = epilogue(sum over outputs of images * gradients)`; operands as for
     `weight.emit_conv_weight_grad`, the channels of the images without gaps."""
+    if 0 in gradients.shape:  # there are no tiles
+        return emit_conv_weight_grad(module, name, conv, gradients, out, target, epilogue)
     ends = epilogue or STORE_SUMS
     buffers = ends.frame().buffers
     if 0 in out.shape:
         return KernelCode((), buffers)
-    assert 0 not in gradients.shape, "there is something to add up"
     writer = _GradientWriter(module, conv, gradients, out, target, tiles, ends)
     written = [module.function(name + suffix, [PTR, I64]) for suffix in ("", "_defined", "_total")]
     for fn, write in zip(written, (writer.write_sums, writer.write_defined, writer.write_total), strict=True):
