@@ -4,14 +4,17 @@ Images are read where they lie. A block is a few neighbouring outputs of a row, 
 the image is loaded once for each row of the window and added to all outputs of the block that meet it. The sums stay in
 registers until the epilogue has stored what becomes of them. Zeros around the image are never read: rows of the window
 that lie outside are left out when the kernel runs, columns when it is written, so that blocks at the left and right
-edges have code of their own.
+edges have code of their own. Weights that are not finite would make NaN of those zeros: items that have such are
+computed output by output, zeros and all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
+from operator import add
 
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, EpilogueContext
 from tinytorch.runtime.llvm.contract.grid import left, right
@@ -153,20 +156,60 @@ class _Writer:
         image = number // (across * down)
         rows, end = least(height - row, plan.rows), least(column + plan.columns, self.conv.groups)
 
-        def line(i: Register) -> None:
-            for run in _runs(self.conv, plan.part):
-                where = [image, row + i, fn.const(run.first), fn.const(run.count), column, end]
-                fn.call(self._block_function(run.taps), [fn.params[0], *where])
+        def lines(runs: Sequence[_Run]) -> None:
+            def line(i: Register) -> None:
+                for run in runs:
+                    where = [image, row + i, fn.const(run.first), fn.const(run.count), column, end]
+                    fn.call(self._block_function(run.taps), [fn.params[0], *where])
 
-        fn.loop(rows, [], line)
+            fn.loop(rows, [], line)
+
+        def blocks() -> None:
+            lines(list(_runs(self.conv, plan.part)))
+
+        if self.conv.inside or not self.conv.compute.is_float:
+            blocks()
+        else:
+            fn.if_(self._not_finite(column, end), lambda: lines([_Run(0, self.conv.outputs[1], ())]), blocks)
+
+    def _not_finite(self, column: Register, end: Register) -> Register:
+        """Whether a weight of these channels is NaN or infinite."""
+        fn, weights, lanes, compute = self.fn, self.weights, self.plan.lanes, self.conv.compute
+        emitter = LaneEmitter(fn, self.target, lanes)
+        zero = emitter.const(0, compute)
+
+        def vector(c: Register, bad: Register, mask: Register | None = None) -> list[Register]:
+            at = fn.at(right(fn), c * weights.dtype.size)
+            height, width = self.conv.window
+
+            def row(y: Register, *found: Register) -> list[Register]:
+                """Sums of each column of the window: the additions of neighbouring ones need not wait."""
+                line = fn.at(at, y * weights.strides_bytes[0])
+                loaded = (
+                    emitter.load(line, weights.dtype, x * weights.strides_bytes[1], mask=mask) for x in range(width)
+                )
+                sums = zip(loaded, found, strict=True)
+                return [emitter.value(emitter.fma(w.cast(compute), zero, emitter.lane(x, compute))) for w, x in sums]
+
+            found = fn.loop(height, [emitter.value(zero)] * width, row)
+            return [bad + reduce(add, found)]
+
+        whole, rest = end // lanes * lanes, self.conv.groups % lanes
+        (bad,) = fn.loop(whole, [emitter.value(zero)], vector, start=column, step=lanes)
+        if rest:
+            mask = fn.lane_mask(lanes, rest)
+            (bad,) = fn.if_(fn.compare("ne", end, whole), lambda: vector(whole, bad, mask), lambda: [bad])
+        total = fn.reduce(bad, lambda a, b: a + b)
+        return fn.compare("uno", total, total)
 
     def _block_function(self, taps: tuple[Taps, ...]) -> Function:
         """`(frame, image, y, x, count, column, end)`: so many blocks side by side from output (y, x) on, for the
-        channels from `column` to before `end`."""
+        channels from `column` to before `end`; without taps, so many outputs as they are defined."""
 
         def build(name: str) -> Function:
             fn = self.module.function(name, [PTR, *[I64] * 6], internal=True, noinline=True)
-            _Block(fn, self, taps).write()
+            writer = _Block(fn, self, taps)
+            (writer.write if taps else writer.write_defined)()
             fn.ret()
             return fn
 
@@ -186,25 +229,52 @@ class _Block:
         self.steps = writer.conv.images.strides_bytes
 
     def write(self) -> None:
-        fn, conv, words = self.fn, self.conv, self.epilogue.frame()
-        _, image, y, x, count, _, _ = fn.params
+        fn, conv = self.fn, self.conv
+        _, image, y, x, _, _, _ = fn.params
         start = y * conv.stride[0] - conv.low[0]
         first, rows = self._rows_inside(start)
         corner = (start + first * conv.dilation[0]) * self.steps[1] + (x * conv.stride[1] - conv.low[1]) * self.steps[2]
         images = fn.at(left(fn), image * self.steps[0] + corner)
         weights = fn.at(right(fn), first * self.weights.strides_bytes[0])
-        bases: list[Register] = []
-        for place, buffer in enumerate(self.buffers):
-            steps = buffer.strides_bytes
-            bases.append(fn.at(words.result(fn, place), image * steps[0] + y * steps[1] + x * steps[2]))
         part = len(self.taps)
 
-        def block(i: Register) -> None:
+        def sums(i: Register, c: Register, mask: Register | None) -> list[Register]:
             a = fn.at(images, i * (part * conv.stride[1] * self.steps[2]))
-            to = [fn.at(at, i * (part * b.strides_bytes[2])) for at, b in zip(bases, self.buffers, strict=True)]
-            self._channels(a, weights, rows, to)
+            return self._sums(
+                fn.at(a, c * conv.images.dtype.size), fn.at(weights, c * self.weights.dtype.size), rows, mask
+            )
 
-        fn.loop(count, [], block)
+        self._blocks(part, sums)
+
+    def write_defined(self) -> None:
+        """Outputs one by one, of all places of the window; outside of the image there are zeros."""
+        fn, conv, emitter, weights = self.fn, self.conv, self.emitter, self.weights
+        _, image, y, x, _, _, _ = fn.params
+        zero = emitter.value(emitter.const(0, conv.compute))
+        size, (height, width) = conv.images.shape[1:3], conv.window
+
+        def sums(i: Register, c: Register, mask: Register | None) -> list[Register]:
+            start = fn.at(left(fn), image * self.steps[0] + c * conv.images.dtype.size)
+            corner = [at * s - low for at, s, low in zip((y, x + i), conv.stride, conv.low, strict=True)]
+
+            def place(n: Register, total: Register) -> list[Register]:
+                k = n // width, n % width
+                row, column = (at + k * d for at, k, d in zip(corner, k, conv.dilation, strict=True))
+                inside = fn.compare("ult", row, fn.const(size[0])) & fn.compare("ult", column, fn.const(size[1]))
+
+                def element() -> list[Register]:
+                    at = fn.at(start, row * self.steps[1] + column * self.steps[2])
+                    return [emitter.value(emitter.load(at, conv.images.dtype, mask=mask).cast(conv.compute))]
+
+                (found,) = fn.if_(inside, element, lambda: [zero])
+                offset = k[0] * weights.strides_bytes[0] + k[1] * weights.strides_bytes[1] + c * weights.dtype.size
+                weight = emitter.load(fn.at(right(fn), offset), weights.dtype, mask=mask).cast(conv.compute)
+                product = emitter.fma(emitter.lane(found, conv.compute), weight, emitter.lane(total, conv.compute))
+                return [emitter.value(product)]
+
+            return fn.loop(height * width, [zero], place)
+
+        self._blocks(1, sums)
 
     def _rows_inside(self, start: Register) -> tuple[Register, Register]:
         """The first row of the window that lies inside of the image if row 0 is at `start`, and how many do."""
@@ -215,32 +285,43 @@ class _Block:
         first = above // dilation
         return first, least(below // dilation, window) - first
 
-    def _channels(self, a: Register, w: Register, count: Register, to: Sequence[Register]) -> None:
-        """A block: `count` rows of the window, from where a and w begin."""
-        fn, lanes = self.fn, self.emitter.lanes
-        _, _, _, _, _, column, end = fn.params
-        kind = self.conv.images.dtype.size, self.weights.dtype.size
+    def _blocks(self, part: int, sums: Callable[[Register, Register, Register | None], list[Register]]) -> None:
+        """So many blocks of `part` outputs, vector by vector: `sums(block, channel, mask)` are those of a block."""
+        fn, lanes, words = self.fn, self.emitter.lanes, self.epilogue.frame()
+        _, image, y, x, count, column, end = fn.params
+        bases: list[Register] = []
+        for place, buffer in enumerate(self.buffers):
+            steps = buffer.strides_bytes
+            bases.append(fn.at(words.result(fn, place), image * steps[0] + y * steps[1] + x * steps[2]))
 
-        def vector(c: Register, mask: Register | None = None) -> None:
-            zero = self.emitter.value(self.emitter.const(0, self.conv.compute))
+        def block(i: Register) -> None:
+            to = [fn.at(at, i * (part * b.strides_bytes[2])) for at, b in zip(bases, self.buffers, strict=True)]
 
-            def row(_: Register, a: Register, w: Register, *sums: Register) -> list[Register]:
-                following = self._row(a, w, list(sums), mask)
-                return [
-                    fn.at(a, self.conv.dilation[0] * self.steps[1]),
-                    fn.at(w, self.weights.strides_bytes[0]),
-                    *following,
-                ]
+            def vector(c: Register, mask: Register | None = None) -> None:
+                here = [fn.at(at, c * b.column_bytes) for at, b in zip(to, self.buffers, strict=True)]
+                self._finish(sums(i, c, mask), here, mask)
 
-            starts = [fn.at(a, c * kind[0]), fn.at(w, c * kind[1])]
-            sums = fn.loop(count, [*starts, *[zero] * len(self.taps)], row)[2:]
-            self._finish(sums, [fn.at(at, c * b.column_bytes) for at, b in zip(to, self.buffers, strict=True)], mask)
+            whole = end // lanes * lanes
+            fn.loop(whole, [], vector, start=column, step=lanes)
+            rest = self.conv.groups % lanes
+            if rest:
+                where_differ(fn, end, whole, lambda: vector(whole, fn.lane_mask(lanes, rest)))
 
-        whole = end // lanes * lanes
-        fn.loop(whole, [], vector, start=column, step=lanes)
-        rest = self.conv.groups % lanes
-        if rest:
-            where_differ(fn, end, whole, lambda: vector(whole, fn.lane_mask(lanes, rest)))
+        fn.loop(count, [], block)
+
+    def _sums(self, a: Register, w: Register, count: Register, mask: Register | None) -> list[Register]:
+        """Those of a block for a vector of channels: `count` rows of the window, from where a and w begin."""
+        fn, zero = self.fn, self.emitter.value(self.emitter.const(0, self.conv.compute))
+
+        def row(_: Register, a: Register, w: Register, *sums: Register) -> list[Register]:
+            following = self._row(a, w, list(sums), mask)
+            return [
+                fn.at(a, self.conv.dilation[0] * self.steps[1]),
+                fn.at(w, self.weights.strides_bytes[0]),
+                *following,
+            ]
+
+        return fn.loop(count, [a, w, *[zero] * len(self.taps)], row)[2:]
 
     def _row(self, a: Register, w: Register, sums: list[Register], mask: Register | None) -> list[Register]:
         """The sums after a row of the window: each column of the image is loaded once."""
