@@ -23,20 +23,30 @@ SIZE = 6
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 1e-45, 3e38, np.inf, -np.inf, np.nan, *[0.1, 1e8, 0.3, 1e-3, -1e8] * 2]
 
 
+def _padded(x: Expr, axis: int, low: int, high: int) -> Expr:
+    widths = [tuple(width if i == axis else 0 for i in range(2)) for width in (low, high)]
+    return apply(pad, x, low=widths[0], high=widths[1], interior=(0, 0), value=0.0)
+
+
 @st.composite
 def sums(draw: st.DrawFn) -> tuple[Graph, list[np.ndarray]]:
-    """A tree of additions over pads along either axis and plain operands, some of which are read elsewhere, too."""
+    """A tree of additions over pads along either axis and plain operands, some of which are read elsewhere, too; what
+    is padded may be such a sum itself, along the other axis."""
     builder, arrays, found = Builder(), [], []
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     for _ in range(draw(st.integers(2, 7))):
         axis, plain = draw(st.sampled_from([0, 1, 1, 1])), draw(st.integers(0, 5)) == 0
         start = 0 if plain else draw(st.sampled_from([0, 2, 3, 6]))
         stop = SIZE if plain else draw(st.sampled_from([end for end in (0, 2, 3, 6) if end >= start]))
-        shape = (SIZE, stop - start) if axis else (stop - start, SIZE)
-        arrays.append(rng.choice(SPECIAL, shape).astype(np.float32))
-        x = Expr(builder, builder.input(TensorType(f32, shape)))
-        low, high = ((0, start), (0, SIZE - stop)) if axis else ((start, 0), (SIZE - stop, 0))
-        found.append(x if plain else apply(pad, x, low=low, high=high, interior=(0, 0), value=0.0))
+        halves = 2 if not plain and draw(st.integers(0, 3)) == 0 else 1
+        shape = (SIZE // halves, stop - start) if axis else (stop - start, SIZE // halves)
+        values = [rng.choice(SPECIAL, shape).astype(np.float32) for _ in range(halves)]
+        parts = [Expr(builder, builder.input(TensorType(f32, shape))) for _ in values]
+        arrays += values
+        if halves == 2:
+            parts = [_padded(x, 1 - axis, SIZE // 2 * i, SIZE // 2 * (1 - i)) for i, x in enumerate(parts)]
+        x = sum(parts[1:], parts[0])
+        found.append(x if plain else _padded(x, axis, start, SIZE - stop))
     outputs = [found[0]] if draw(st.integers(0, 4)) == 0 else []
     while len(found) > 1:
         a, b = (found.pop(draw(st.integers(0, len(found) - 1))) for _ in range(2))

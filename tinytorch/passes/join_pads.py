@@ -121,6 +121,7 @@ class _Joiner:
     def run(self) -> list[Node]:
         for node in self.graph.nodes:
             if node.op is pad and _regions(node) is not None:
+                self._need(node.inputs[0])  # which no sum takes apart any more
                 self.pads[node.output] = node
                 continue
             terms = self._terms(node)
