@@ -283,6 +283,31 @@ def test_indexing_errors(index):
         Tensor(A)[index]
 
 
+def test_parts_of_data_have_the_methods_of_tensors():
+    x = Tensor(A, requires_grad=True)
+    x.data[1].zero_()
+    x.data[:, 0].fill_(2)
+    expected = A.copy()
+    expected[1], expected[:, 0] = 0, 2
+    np.testing.assert_array_equal(x.numpy(), expected)
+    assert (x.data * 2).norm().item() == pytest.approx(2 * np.linalg.norm(expected))
+    y = x * x
+    x.data[0].zero_()
+    with pytest.raises(TinyTorchError, match="changed in place|overwritten"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("index", [range(2), (range(2), [1, 0]), (slice(None), (1, 0)), ((1, 0),), range(0)], ids=repr)
+def test_ranges_and_tuples_are_index_arrays(index, requires_grad):
+    x = Tensor(A, requires_grad=requires_grad) * 1
+    expected = A.copy()
+    np.testing.assert_array_equal(x[index].numpy(), expected[index])
+    x[index] = -1.0
+    expected[index] = -1.0
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
 def test_item_assignment():
     x, expected = Tensor(A), A.copy()
     for index, value in ((0, 1.0), ((slice(None), 1), np.arange(5.0)), (A > 1, -1), ([0, 2], Tensor(2.0))):

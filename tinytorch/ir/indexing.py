@@ -12,6 +12,7 @@ import numpy as np
 from tinytorch.ir import ops
 from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.masks import SEQUENCES
 from tinytorch.ir.op import apply
 from tinytorch.ir.positions import RuntimeSlice, checked, is_number, position, window, with_positions
 from tinytorch.ir.types import Shape, bool_
@@ -167,7 +168,7 @@ def assign(x: Any, index: Any, value: Any, adds: bool = False) -> Any:
     what was there, once for each time that an index names it.
 
     `index`: an item or a tuple of items, each an integer, a slice, `...`, None, or an index array (an operand, a numpy
-    array or a list) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
+    array, a list, a tuple or a range) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
     is cast to x's dtype and broadcast to the region; ShapeError if it does not fit. Differentiable in x and value.
 
     A mask of bools may stand alone or among full slices, since how many elements it selects is not known: IndexError
@@ -187,9 +188,9 @@ def assign(x: Any, index: Any, value: Any, adds: bool = False) -> Any:
 
 def _item(x: Any, item: Any) -> Any:
     """Arrays of any kind as operands."""
-    if isinstance(item, (list, np.ndarray, bool, np.bool_)):
+    if isinstance(item, (*SEQUENCES, np.ndarray, bool, np.bool_)):
         array = np.asarray(item)
-        empty = array.size == 0 and isinstance(item, list)
+        empty = array.size == 0 and isinstance(item, SEQUENCES)
         return (
             x.constant(array) if array.dtype == np.bool_ else _index_operand(x, array.astype(int) if empty else array)
         )

@@ -12,6 +12,7 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import bool_
 
+SEQUENCES = (list, tuple, range)  # that are index arrays where they stand for one item
 Values = Callable[[Any], Array]  # of a mask, or a TraceError where they are not known
 
 
@@ -19,8 +20,8 @@ def index_arrays(x: Any, items: Sequence[Any], values: Values) -> tuple[Any, tup
     """`x` and `items` such that `x[items]` is the same without bools, as numpy has it.
 
     A mask of rank n stands for the positions where it is true, an array for each of n axes, whose sizes it must have.
-    `True` and `False`, and masks of rank 0, are a new axis of which they take the one element, or none. A list is an
-    array; an empty one holds integers.
+    `True` and `False`, and masks of rank 0, are a new axis of which they take the one element, or none. A list, a tuple
+    or a range is an array; an empty one holds integers.
     """
     items = [_item(item) for item in items]
     rest = x.ndim - sum(map(_axes, items))
@@ -44,10 +45,10 @@ def index_arrays(x: Any, items: Sequence[Any], values: Values) -> tuple[Any, tup
 
 
 def _item(item: Any) -> Any:
-    """Lists and bools as arrays, of which no other dtype than integers and bools is an index."""
-    if not isinstance(item, (list, np.ndarray, bool, np.bool_)):
+    """Lists, tuples, ranges and bools as arrays, of which no other dtype than integers and bools is an index."""
+    if not isinstance(item, (*SEQUENCES, np.ndarray, bool, np.bool_)):
         return item
-    array = np.asarray(item, np.int64 if isinstance(item, list) and not np.size(item) else None)
+    array = np.asarray(item, np.int64 if isinstance(item, SEQUENCES) and not np.size(item) else None)
     if array.dtype.kind not in "iub":
         _refuse(f"an index needs an integer or bool dtype, got an array of {array.dtype}")
     return array

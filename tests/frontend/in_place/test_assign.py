@@ -166,6 +166,7 @@ A = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
 @pytest.mark.parametrize(
     "index",
     [0, -1, slice(None, None, -2), (..., 1), None, (), [1, 0, 1], [], (slice(None), [2, 0]), ([0, 1], ..., [3, 3]),
+     range(1), (slice(None), range(2, -1, -2)), (slice(None), (2, 0)), range(0),
      A > 7, A[:, :, 0] > 7, True, False, np.int64(1), np.array(1), np.bool_(True)],
     ids=repr,
 )  # fmt: skip

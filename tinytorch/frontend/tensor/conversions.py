@@ -38,6 +38,10 @@ class Data(np.ndarray[Any, Any]):
 
     _kind: type[Conversions] | None = None
 
+    def __array_finalize__(self, obj: Any) -> None:
+        """Parts of the values, and what is computed of them, have the methods too: `p.data[0].zero_()`."""
+        self._kind = getattr(obj, "_kind", None)
+
     def __getattr__(self, name: str) -> Any:
         if self._kind is None or name.startswith("__"):
             raise AttributeError(f"numpy.ndarray has no attribute {name!r}")

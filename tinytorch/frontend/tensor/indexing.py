@@ -12,14 +12,14 @@ from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.masks import index_arrays
+from tinytorch.ir.masks import SEQUENCES, index_arrays
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.ops.core import where
 from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
 from tinytorch.ir.types import bool_
 
 _PLAIN = {slice, int, type(None), type(...)}  # what indices mostly are
-_ARRAYS = (Conversions, np.ndarray, list, bool, np.bool_)
+_ARRAYS = (Conversions, np.ndarray, *SEQUENCES, bool, np.bool_)
 
 
 class Indexing(Conversions):
@@ -85,7 +85,7 @@ def _numbers_beside_arrays(items: tuple[Any, ...]) -> bool:
     ranks = [
         i.ndim if isinstance(i, Conversions) else np.ndim(i)
         for i in items
-        if isinstance(i, (Conversions, np.ndarray, list))
+        if isinstance(i, (Conversions, np.ndarray, *SEQUENCES))
     ]
     plain = any(isinstance(i, (int, np.integer)) for i in items)
     return any(ranks) and (plain or not all(ranks)) and any(i is None or i is ... or type(i) is slice for i in items)
