@@ -220,6 +220,26 @@ def test_a_result_that_is_differentiated_outside_takes_less_memory_too():
     assert found[1][0] < 0.75 * found[0][0]
 
 
+def test_the_names_of_torch_utils():
+    model = tt.nn.Sequential(*(tt.nn.Linear(4, 4) for _ in range(5)))
+    x = tt.tensor(RNG.standard_normal((3, 4)), dtype="f32", requires_grad=True)
+    model(x).sum().backward()
+    expected = x.grad.numpy().copy()
+    from tinytorch.utils.checkpoint import checkpoint, checkpoint_sequential
+
+    for run in (
+        lambda: checkpoint(model, x, use_reentrant=False, preserve_rng_state=True),
+        lambda: checkpoint(model, input=x, use_reentrant=True),
+        lambda: checkpoint_sequential(model, 2, x, use_reentrant=False),
+        lambda: checkpoint_sequential(list(model), 5, x),
+    ):
+        x.grad = None
+        run().sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)
+    with pytest.raises(TinyTorchError, match="segments is at most 5"):
+        checkpoint_sequential(model, 6, x)
+
+
 def test_what_returns_no_tensor_is_an_error():
     with pytest.raises(TinyTorchError, match="no Tensor in what the function returned"):
         tt.checkpoint(lambda x: 3, tt.ones(2, requires_grad=True))
