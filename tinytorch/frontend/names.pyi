@@ -1053,7 +1053,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     closed; of the smallest and the largest element where both are equal."""
 
 def histogram(
-    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:
     """How many elements, or how much of their `weight`, lies in each interval between edges, the last
     one closed; divided by the total and by the sizes of the intervals if `density`."""

@@ -204,13 +204,13 @@ class Reductions(Arithmetic):
         x = self._float()
         return x._apply(op, axis=axis) if self.ndim else x.reshape((1,))._apply(op, axis=axis).reshape(())
 
-    def softmax(self, dim: int = -1) -> Self:
-        """exp(x) / sum(exp(x)) along `dim`."""
-        return self._along(composite.softmax, dim)
+    def softmax(self, dim: int = -1, dtype: object = None) -> Self:
+        """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
+        return (self if dtype is None else self.cast(dtype))._along(composite.softmax, dim)
 
-    def log_softmax(self, dim: int = -1) -> Self:
-        """The logarithm of `softmax`."""
-        return self._along(composite.log_softmax, dim)
+    def log_softmax(self, dim: int = -1, dtype: object = None) -> Self:
+        """The logarithm of `softmax`, computed in `dtype` where that is given."""
+        return (self if dtype is None else self.cast(dtype))._along(composite.log_softmax, dim)
 
     def logsumexp(self, dim: Axis = -1, keepdim: bool = False) -> Self:
         """log(sum(exp(x))) over one axis or several; of no elements -inf."""

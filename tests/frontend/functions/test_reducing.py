@@ -176,6 +176,7 @@ def test_counts_and_histograms():
         expected, ends = np.histogram(x, 7, (-1, 1), density=density)
         np.testing.assert_allclose(hist.numpy(), expected)
         np.testing.assert_allclose(edges.numpy(), ends)
+    np.testing.assert_array_equal(tt.histogram(Tensor(x)).hist.numpy(), np.histogram(x, 100)[0])
     edges, weight = np.array([-1, 0, 0.3, 2]), RNG.random(60)
     found = tt.histogram(Tensor(x), Tensor(edges), weight=Tensor(weight))
     np.testing.assert_allclose(found.hist.numpy(), np.histogram(x, edges, weights=weight)[0])

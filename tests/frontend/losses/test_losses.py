@@ -127,6 +127,14 @@ def test_backward_needs_a_forward_and_a_fitting_cotangent():
         loss.backward(F.ones(3))
 
 
+def test_methods_compute_softmax_in_a_dtype():
+    x = Tensor(LOGITS.astype(np.float32))
+    for name in ("softmax", "log_softmax"):
+        found = getattr(x, name)(dim=-1, dtype="f64")
+        assert found.dtype.name == "f64"
+        np.testing.assert_array_equal(found.numpy(), getattr(x.cast("f64"), name)(-1).numpy())
+
+
 def test_log_softmax():
     expected = LOGITS - np.log(np.exp(LOGITS).sum(-1, keepdims=True))
     np.testing.assert_allclose(log_softmax(Tensor(LOGITS)).numpy(), expected, rtol=1e-12)

@@ -26,7 +26,7 @@ from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.types import dtype_of, f32
+from tinytorch.ir.types import f32
 
 __all__ = [
     "GELU",
@@ -114,23 +114,19 @@ def logsigmoid(input: Tensor) -> Tensor:
 @spelled("special.softmax")
 def softmax(input: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
-    return _cast(input, dtype).softmax(dim)
+    return input.softmax(dim, dtype)
 
 
 @spelled("special.log_softmax")
 def log_softmax(input: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, shifted by the maximum so that nothing overflows."""
-    return _cast(input, dtype).log_softmax(dim)
+    return input.log_softmax(dim, dtype)
 
 
 @spelled("special.logsumexp")
 def logsumexp(input: Tensor, dim: Any = -1, keepdim: bool = False) -> Tensor:
     """log(sum(exp(x))) along `dim`, one axis or several, shifted by the maximum."""
     return input.logsumexp(dim, keepdim)
-
-
-def _cast(input: Tensor, dtype: object) -> Tensor:
-    return input if dtype is None else input.cast(dtype_of(dtype))
 
 
 # Modules.

@@ -21,7 +21,6 @@ from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.operators import normalize_axis
-from tinytorch.ir.types import dtype_of
 
 # The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, "Self-normalizing neural networks", equation 14).
 SELU_ALPHA = 1.6732632423543772
@@ -168,26 +167,22 @@ def default_axis(what: str, dim: int | None, rank: int) -> int:
     return chosen
 
 
-def _of_dtype(x: Tensor, dtype: object) -> Tensor:
-    return x if dtype is None else x.cast(dtype_of(dtype))
-
-
 @spelled(space="nn.functional", name="softmax")
 def softmax_along(input: Tensor, dim: int | None = None, *, dtype: object = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` where that is given."""
-    return _of_dtype(input, dtype).softmax(default_axis("softmax", dim, input.ndim))
+    return input.softmax(default_axis("softmax", dim, input.ndim), dtype)
 
 
 @spelled(space="nn.functional", name="log_softmax")
 def log_softmax_along(input: Tensor, dim: int | None = None, *, dtype: object = None) -> Tensor:
     """x - log(sum(exp(x))) along `dim`, computed in `dtype` where that is given."""
-    return _of_dtype(input, dtype).log_softmax(default_axis("log_softmax", dim, input.ndim))
+    return input.log_softmax(default_axis("log_softmax", dim, input.ndim), dtype)
 
 
 @spelled(space="nn.functional")
 def softmin(input: Tensor, dim: int | None = None, *, dtype: object = None) -> Tensor:
     """softmax(-x) along `dim`, computed in `dtype` where that is given."""
-    return (-_of_dtype(input, dtype)).softmax(default_axis("softmin", dim, input.ndim))
+    return (-input if dtype is None else -input.cast(dtype)).softmax(default_axis("softmin", dim, input.ndim))
 
 
 @spelled(space="nn.functional")

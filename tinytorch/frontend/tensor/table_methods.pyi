@@ -556,7 +556,7 @@ class TableMethods:
         closed; of the smallest and the largest element where both are equal."""
 
     def histogram(
-        self, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+        self, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False
     ) -> Histogram:
         """How many elements, or how much of their `weight`, lies in each interval between edges, the last
         one closed; divided by the total and by the sizes of the intervals if `density`."""

@@ -150,7 +150,7 @@ def _ends(what: str, x: Array, low: float, high: float, around: float) -> tuple[
 
 @spelled()
 def histogram(
-    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:
     """How many elements, or how much of their `weight`, lies in each interval between edges, the last one closed;
     divided by the total and by the sizes of the intervals if `density`. Not under tt.compile.
