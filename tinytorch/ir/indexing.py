@@ -168,8 +168,9 @@ def assign(x: Any, index: Any, value: Any, adds: bool = False) -> Any:
     what was there, once for each time that an index names it.
 
     `index`: an item or a tuple of items, each an integer, a slice, `...`, None, or an index array (an operand, a numpy
-    array, a list, a tuple or a range) of integers or bools. Of repeated indices the last one counts. `value`: an operand or a number; it
-    is cast to x's dtype and broadcast to the region; ShapeError if it does not fit. Differentiable in x and value.
+    array, a list, a tuple or a range) of integers or bools. Of repeated indices the last one counts. `value`: an
+    operand or a number; it is cast to x's dtype and broadcast to the region; ShapeError if it does not fit.
+    Differentiable in x and value.
 
     A mask of bools may stand alone or among full slices, since how many elements it selects is not known: IndexError
     where it stands among other items, or where `value` has an axis for them that is not of size 1.

@@ -192,3 +192,45 @@ def test_sequences_are_padded(batch_first: bool, side: str) -> None:
 
 def test_nothing_is_orthogonal_to_nothing() -> None:
     assert init.orthogonal_(tt.empty(0, 3)).shape == (0, 3)
+
+
+# Parameters as they were at first.
+LAYERS: dict[str, Any] = {
+    "Linear": lambda: nn.Linear(4, 3),
+    "Bilinear": lambda: nn.Bilinear(2, 3, 4),
+    "Conv1d": lambda: nn.Conv1d(4, 2, 3),
+    "ConvTranspose2d": lambda: nn.ConvTranspose2d(4, 2, 3),
+    "Embedding": lambda: nn.Embedding(5, 4, padding_idx=1),
+    "EmbeddingBag": lambda: nn.EmbeddingBag(5, 4, padding_idx=1),
+    "LSTM": lambda: nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2),
+    "GRUCell": lambda: nn.GRUCell(3, 4),
+    "BatchNorm1d": lambda: nn.BatchNorm1d(4),
+    "InstanceNorm2d": lambda: nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
+    "GroupNorm": lambda: nn.GroupNorm(2, 4),
+    "LayerNorm": lambda: nn.LayerNorm(4),
+    "RMSNorm": lambda: nn.RMSNorm(4),
+    "PReLU": lambda: nn.PReLU(3),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_reset_parameters_draws_as_the_first_time(name: str) -> None:
+    tt.manual_seed(3)
+    layer = LAYERS[name]()
+    first = {key: value.numpy().copy() for key, value in layer.state_dict().items()}
+    with tt.no_grad():
+        for value in layer.state_dict().values():
+            value.fill_(7)
+    tt.manual_seed(3)
+    layer.reset_parameters()
+    for key, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), first[key])
+
+
+def test_a_subclass_says_how_parameters_begin() -> None:
+    class Small(nn.Linear):
+        def reset_parameters(self) -> None:
+            super().reset_parameters()
+            nn.init.constant_(self.bias, 0.5)
+
+    assert Small(2, 3).bias.tolist() == [0.5] * 3

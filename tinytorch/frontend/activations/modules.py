@@ -11,6 +11,7 @@ from tinytorch.frontend.functions.creation import full
 from tinytorch.frontend.functions.random import require_cpu
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.module.calling import Calling
+from tinytorch.frontend.module.init import constant_
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
@@ -247,6 +248,10 @@ class PReLU(Module):
         self.init = arguments.finite("PReLU", "init", init)
         kind = f32 if dtype is None else dtype_of(dtype)
         self.weight = Parameter(full((self.num_parameters,), float(self.init), dtype=kind))
+
+    def reset_parameters(self) -> None:
+        """The slopes as they were at first."""
+        constant_(self.weight, float(self.init))
 
     def forward(self, input: Tensor) -> Tensor:
         return functions.prelu(require_tensor("PReLU", input), self.weight)

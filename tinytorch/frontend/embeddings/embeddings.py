@@ -50,11 +50,13 @@ class Embedding(Module):
         self.embed_dim = arguments.integer("Embedding", "embed_dim", embed_dim, 1)
         self.padding_idx = None if padding_idx is None else padding_row("Embedding", padding_idx, vocab_size)
         arguments.instance("Embedding", "generator", generator, Generator, optional=True)
+        self.generator = generator
         self.weight = Parameter(zeros(vocab_size, embed_dim, dtype=dtype))
-        normal_(self.weight, generator=generator)
-        if self.padding_idx is not None:
-            with grad_mode(False):
-                self.weight[self.padding_idx] = 0.0
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew: normal numbers of mean 0 and variance 1, and zeros for the padding."""
+        draw_table(self.weight, self.padding_idx, self.generator)
 
     def forward(self, indices: Tensor) -> Tensor:
         return embedding(indices, self.weight, self.padding_idx)
@@ -70,6 +72,14 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.vocab_size}, {self.embed_dim}{padding}"
+
+
+def draw_table(weight: Tensor, padding_idx: int | None, generator: Generator | None = None) -> None:
+    """Fill a table with normal numbers, its row for padding with zeros."""
+    normal_(weight, generator=generator)
+    if padding_idx is not None:
+        with grad_mode(False):
+            weight[padding_idx] = 0.0
 
 
 class PositionalEncoding(Module):

@@ -8,13 +8,12 @@ from typing import Self
 from tinytorch.frontend import arguments
 from tinytorch.frontend.embeddings import embeddings
 from tinytorch.frontend.functions.creation import zeros
-from tinytorch.frontend.functions.random import normal_
 from tinytorch.frontend.layers.embedding_bags import embedding_bag
 from tinytorch.frontend.layers.functions import embedding, padding_row
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.gradients import grad_mode, require_tensor
+from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
@@ -117,10 +116,11 @@ class EmbeddingBag(Module):
             self.weight = given_table(name, _weight, num_embeddings, embedding_dim)
             return
         self.weight = Parameter(zeros(num_embeddings, embedding_dim, dtype=kind))
-        normal_(self.weight)
-        if self.padding_idx is not None:
-            with grad_mode(False):
-                self.weight[self.padding_idx] = 0.0
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew: normal numbers of mean 0 and variance 1, and zeros for the padding."""
+        embeddings.draw_table(self.weight, self.padding_idx)
 
     @classmethod
     def from_pretrained(

@@ -1,8 +1,8 @@
 """Module 03: layers.
 
 To read, in this order: `norms` and `distances` (functions of vectors), `functions` (dropout, normalisation, lookup and
-products with weights), `embedding_bags` and `channel_functions` (of groups of channels), `layers` (the layers of the
-course), `channel_modules`.
+products with weights), `embedding_bags` and `channel_functions` (of groups of channels), `resets` (what norms
+have in common), `layers` (the layers of the course), `channel_modules`.
 """
 
 from tinytorch.frontend.layers import layers as _layers

@@ -12,6 +12,7 @@ from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers import channel_functions as functions
 from tinytorch.frontend.layers.distances import cosine_similarity, pairwise_distance
 from tinytorch.frontend.layers.functions import bilinear
+from tinytorch.frontend.layers.resets import Norm, TrackedNorm
 from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.module.calling import Calling
 from tinytorch.frontend.module.parameter_types import parameter_dtype
@@ -44,7 +45,7 @@ def channels_of(norm: Any, otherwise: int) -> int:
     return otherwise if found is None else found.shape[0]
 
 
-class GroupNorm(Module):
+class GroupNorm(Norm):
     """(x - mean) / sqrt(variance + eps) of each of `num_groups` groups of channels, times weight plus bias."""
 
     def __init__(
@@ -83,7 +84,7 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(TrackedNorm):
     _younger = ("num_batches_tracked",)
     ranks: ClassVar[tuple[int, int]]
     running_mean: Tensor | None
@@ -251,7 +252,11 @@ class Bilinear(Module):
         self.out_features = arguments.integer("Bilinear", "out_features", out_features, 1)
         self.weight = Parameter(zeros(out_features, in1_features, in2_features, dtype=kind))
         self.bias = Parameter(zeros(out_features, dtype=kind)) if arguments.flag("Bilinear", "bias", bias) else None
-        bound = 1 / math.sqrt(in1_features)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, uniform with bound 1 / sqrt(in1_features)."""
+        bound = 1 / math.sqrt(self.in1_features)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
 

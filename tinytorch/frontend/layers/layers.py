@@ -15,6 +15,7 @@ from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.functions.manipulation.shapes import unflatten
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import dropout, layer_norm, linear, rms_norm
+from tinytorch.frontend.layers.resets import Norm
 from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.tensor import Tensor
@@ -56,7 +57,12 @@ class Linear(Module):
         arguments.flag("Linear", "bias", bias)
         self.weight = Parameter(zeros(out_features, in_features, dtype=dtype))
         self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
-        init.initialize_("Linear", self.weight, self.bias, initialization, generator)
+        self.initialization, self.generator = initialization, generator
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, as they were drawn at first."""
+        init.initialize_("Linear", self.weight, self.bias, self.initialization, self.generator)
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
@@ -112,7 +118,7 @@ def _sizes(what: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     return shape
 
 
-class LayerNorm(Module):
+class LayerNorm(Norm):
     """(x - mean) / sqrt(variance + eps) over the last axes, of shape `normalized_shape`, times weight plus bias
     (Ba, Kiros & Hinton 2016)."""
 
@@ -141,7 +147,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
 
 
-class RMSNorm(Module):
+class RMSNorm(Norm):
     """x / sqrt(mean of x² + eps) over the last axes, of shape `normalized_shape`, times weight (Zhang & Sennrich 2019):
     LayerNorm without mean and bias. `eps` is by default that of f32, or of f64 where x is f64, as in PyTorch."""
 

@@ -8,10 +8,10 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import linear
-from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.recurrent.sequences import (
     RNN_OPS,
+    Drawn,
     States,
     Weights,
     add_parameters,
@@ -30,7 +30,7 @@ from tinytorch.ir.types import Shape, f32
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
-class _OneStep(Module):
+class _OneStep(Drawn):
     """A cell: one step of one layer. The subclass says which: `_op`."""
 
     _op: Op
@@ -56,6 +56,7 @@ class _OneStep(Module):
         else:
             self.bias_ih = self.bias_hh = None
         add_parameters(self, shapes, dtype)
+        self.reset_parameters()
 
     def _step(self, x: Tensor, given: Sequence[Tensor] | None) -> States:
         name, cell = type(self).__name__, ops.recurrent.FORWARD[self._op]

@@ -17,11 +17,11 @@ from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import dropout as drop
 from tinytorch.frontend.layers.functions import linear
-from tinytorch.frontend.module import Module
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.recurrent.packed import PackedSequence
 from tinytorch.frontend.recurrent.sequences import (
     RNN_OPS,
+    Drawn,
     Rows,
     States,
     Weights,
@@ -45,7 +45,7 @@ __all__ = ["GRU", "LSTM", "RNN"]
 Batch = TypeVar("Batch", Tensor, PackedSequence)
 
 
-class _Recurrent(Module):
+class _Recurrent(Drawn):
     """Layers of cells, in one direction or both. The subclass says which cell: `_op`."""
 
     _op: Op
@@ -81,6 +81,7 @@ class _Recurrent(Module):
             warnings.warn(f"{name}: dropout is between layers, of which there is one", stacklevel=3)
         for layer in range(self.num_layers):
             self._add_weights(layer, dtype)
+        self.reset_parameters()
 
     @property
     def _directions(self) -> int:

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.creation import arange, tensor, zeros
+from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.functions import linear
-from tinytorch.frontend.module import Parameter, init
+from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import located
 from tinytorch.frontend.tensor.gradients import require_tensor
@@ -134,7 +135,18 @@ def common_dtype(x: Tensor, *others: Tensor) -> DType:
 
 # Parameters.
 def add_parameters(module: Any, shapes: dict[str, Shape], dtype: object) -> None:
-    """Uniform with bound 1 / sqrt(hidden), as in PyTorch."""
-    bound = 1 / math.sqrt(module.hidden_size)
     for name, shape in shapes.items():
-        setattr(module, name, Parameter(init.uniform_(zeros(shape, dtype=dtype), -bound, bound, module.generator)))
+        setattr(module, name, Parameter(zeros(shape, dtype=dtype)))
+
+
+class Drawn(Module):
+    """A module of which all parameters are drawn alike."""
+
+    hidden_size: int
+    generator: Generator | None
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew: uniform with bound 1 / sqrt(hidden), as in PyTorch."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound, self.generator)

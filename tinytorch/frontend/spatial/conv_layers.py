@@ -80,7 +80,12 @@ class _Convolution(Module):
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
         self.weight = Parameter(zeros(first, second // groups, *self.kernel_size, dtype=dtype))
         self.bias = Parameter(zeros(out_channels, dtype=dtype)) if bias else None
-        init.initialize_(name, self.weight, self.bias, initialization, generator)
+        self.initialization, self.generator = initialization, generator
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, as they were drawn at first."""
+        init.initialize_(type(self).__name__, self.weight, self.bias, self.initialization, self.generator)
 
     def resized(self, kept: Mapping[str, tuple[Array, ...]]) -> None:
         if "weight" not in kept:

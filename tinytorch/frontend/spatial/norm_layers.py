@@ -9,6 +9,7 @@ from tinytorch.frontend.functions.creation import ones, zeros
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers.channel_modules import channels_of
 from tinytorch.frontend.layers.functions import dropout
+from tinytorch.frontend.layers.resets import TrackedNorm
 from tinytorch.frontend.module import Module, Parameter
 from tinytorch.frontend.module.parameter_types import parameter_dtype
 from tinytorch.frontend.spatial.arguments import Images, count, error
@@ -40,7 +41,7 @@ class Dropout2d(Module):
         return f"p={self.p}"
 
 
-class _BatchNorm(Module):
+class _BatchNorm(TrackedNorm):
     """Normalisation by channel. In training with the mean and variance of the batch, towards which `running_mean` and
     `running_var` move by a fraction `momentum` (None: they are the means over all batches so far); in evaluation with
     the running ones, or with the batch's own if `track_running_stats` is False."""
@@ -82,13 +83,6 @@ class _BatchNorm(Module):
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(0, dtype=i64) if tracked else None)
-
-    def reset_running_stats(self) -> None:
-        """The running statistics as they were at first: mean 0, variance 1."""
-        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.ranks or input.shape[1] != self.num_features:
