@@ -142,6 +142,8 @@ def test_the_only_device_is_the_cpu() -> None:
     assert X.to(tt.device("cpu"), tt.float64).dtype == tt.float64
     assert X.to(X, copy=True) is not X
     assert tt.zeros(2, device=tt.device("cpu")).shape == (2,)
+    with tt.device("cpu") as device:
+        assert tt.zeros(2).device == device
     for wrong in (lambda: tt.device("cuda"), lambda: X.to(device="cuda:1"), lambda: X.cuda(), lambda: X.to("mps")):
         with pytest.raises(TinyTorchError, match="CPU only"):
             wrong()

@@ -164,6 +164,8 @@ def test_blocks_nest_decorate_and_end() -> None:
         return inner.dtype, (a @ a).dtype, tt.get_autocast_dtype()
 
     assert product() == (tt.float32, tt.float16, tt.float16) == product()
+    with tt.autocast("cpu"), tt.autocast("cuda", dtype=tt.float32, enabled=False):
+        assert (a @ a).dtype is tt.float32
     assert not tt.is_autocast_enabled() and tt.get_autocast_dtype() is tt.bfloat16
     with pytest.raises(KeyError), tt.amp.autocast("cpu"):
         raise KeyError

@@ -74,6 +74,12 @@ def test_eager_and_compiled_steps_are_alike_and_gradients_unscaled_before_clippi
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-3)
 
 
+def test_only_an_enabled_scaler_asks_for_the_cpu() -> None:
+    assert tt.amp.GradScaler("cuda", enabled=False).get_scale() == 1
+    with pytest.raises(tt.TinyTorchError, match='the only device is "cpu"'):
+        tt.amp.GradScaler("cuda")
+
+
 def test_parts_of_a_step_in_compiled_functions() -> None:
     """Tensors say how far a step is: gradients that one function has unscaled are not divided again by another."""
     run, plain = Run(init_scale=64.0), Run(enabled=False)

@@ -23,11 +23,11 @@ def narrow_dtype(what: str, dtype: object) -> DType:
     return found
 
 
-def check_device(what: str, device: Any) -> None:
-    """An error unless the device is the CPU, which is all that there is."""
+def check_device(what: str, device: Any, enabled: bool = True) -> None:
+    """An error unless the device is the CPU, which is all that there is, or what it is for is not `enabled`."""
     if not isinstance(device, str):
         raise arguments.wrong_type(what, "device_type", 'the word "cpu"', device)
-    if device.partition(":")[0] != "cpu":
+    if enabled and device.partition(":")[0] != "cpu":
         raise TinyTorchError(f'{what}: the only device is "cpu", got {device!r}', user_loc())
 
 
@@ -44,15 +44,16 @@ class autocast(ContextDecorator):
 
     The rules apply where ops are called, eagerly or while `tt.compile` traces, and belong to the thread; backward runs
     in the dtypes of forward, and may stand in the block or behind it. `enabled=False` switches them off inside of
-    another block. `cache_enabled` is taken and has no effect: a compiled graph casts each weight once.
+    another block, on whatever device. `cache_enabled` is taken and has no effect: a compiled graph casts each weight
+    once.
     """
 
     def __init__(
         self, device_type: str = "cpu", dtype: object = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
-        check_device("autocast", device_type)
-        self.device, self.fast_dtype = device_type, narrow_dtype("autocast", dtype)
         self._enabled = arguments.flag("autocast", "enabled", enabled)
+        check_device("autocast", device_type, self._enabled)
+        self.device, self.fast_dtype = device_type, narrow_dtype("autocast", dtype if self._enabled else None)
         if cache_enabled is not None:
             arguments.flag("autocast", "cache_enabled", cache_enabled)
         self._before: list[DType | None] = []

@@ -67,7 +67,7 @@ class GradScaler(Tracked):
     scale by `backoff_factor` after such a step, and by `growth_factor` after `growth_interval` good ones in a row
     (Micikevicius et al., "Mixed precision training", 2018). All of it may stand in a compiled step, or a part of it.
 
-    Not `enabled`, it scales nothing, and `step` is the optimizer's.
+    Not `enabled`, it scales nothing on whatever device, and `step` is the optimizer's.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class GradScaler(Tracked):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        check_device("GradScaler", device)
         self._enabled = arguments.flag("GradScaler", "enabled", enabled)
+        check_device("GradScaler", device, self._enabled)
         scale = float(arguments.number("GradScaler", "init_scale", init_scale, _is_scale, "a positive, finite number"))
         self._scale, self._good = _state(scale, np.float32, "scale"), _state(0, np.int64, "good_steps")
         self.set_growth_factor(growth_factor)

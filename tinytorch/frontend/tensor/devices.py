@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -17,7 +17,8 @@ def require_cpu(device: object) -> None:
 
 
 class device:
-    """The CPU, equal to its name "cpu"; TinyTorchError for every other one."""
+    """The CPU, equal to its name "cpu"; TinyTorchError for every other one. As a context (`with tt.device("cpu"):`) it
+    is where new tensors lie, which they do anyway."""
 
     __slots__ = ()
 
@@ -31,6 +32,12 @@ class device:
     @property
     def index(self) -> None:
         return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) or (isinstance(other, str) and other.split(":")[0] == "cpu")
