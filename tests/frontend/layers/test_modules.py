@@ -195,6 +195,9 @@ def test_a_sequential_of_names_runs_in_their_order():
 
 
 # Hooks.
+SHAPES = {"weight": (2, 2), "bias": (2,)}
+
+
 def test_hooks_see_and_change_arguments_and_results_compiled_too():
     model, seen = Sequential(Linear(2, 2), ReLU()), []
     x = Tensor(np.ones((1, 2), np.float32))
@@ -210,6 +213,33 @@ def test_hooks_see_and_change_arguments_and_results_compiled_too():
         model(input=x)
     model(x)
     assert len(seen) == 1 and seen[0][0] == () and seen[0][1]["input"] is x
+
+
+def test_hooks_change_a_state_before_it_is_loaded():
+    """As where one matrix has taken the place of two."""
+
+    class Joined(Linear):
+        def __init__(self):
+            super().__init__(2, 4)
+            self._register_load_state_dict_pre_hook(self.join)
+
+        def join(self, state, prefix, *others):
+            for name in ("weight", "bias"):
+                if f"{prefix}a.{name}" in state:
+                    parts = [state.pop(f"{prefix}{part}.{name}") for part in "ab"]
+                    state[f"{prefix}{name}"] = np.concatenate(parts)
+
+    old = {f"0.{p}.{n}": np.full(s, i, np.float32) for i, p in enumerate("ab") for n, s in SHAPES.items()}
+    model, given = copy.deepcopy(Sequential(Joined())), dict(old)
+    assert model.load_state_dict(old) == ([], []) and old.keys() == given.keys()
+    assert model[0].bias.tolist() == [0, 0, 1, 1] and model.state_dict().keys() == {"0.weight", "0.bias"}
+
+    def told(module, state, prefix, local, strict, missing, unexpected, errors):
+        errors.append(f"{prefix} no")
+
+    with model.register_load_state_dict_pre_hook(told), pytest.raises(TinyTorchError, match=r"does not fit\n   no"):
+        model.load_state_dict(old)
+    assert model.load_state_dict(old) == ([], [])
 
 
 def test_names_reach_below_and_say_what_there_is():

@@ -1,9 +1,9 @@
-"""Functions that a module calls before or after its forward."""
+"""Functions that a module calls before or after its forward, or before its state is loaded."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -32,16 +32,40 @@ class Hook:
         return result if new is None else new
 
 
+@dataclass(frozen=True, eq=False)
+class LoadHook:
+    """A function that a module calls before its state is loaded."""
+
+    function: Callable[..., Any]
+    with_module: bool
+
+
+def before_loading(
+    state_dict: Mapping[str, Any], modules: Iterable[tuple[str, Any]], strict: bool
+) -> tuple[Mapping[str, Any], list[str], list[str], list[str]]:
+    """A state as the hooks of the modules, which have paths, leave it, and what they say is missing, unexpected, or
+    wrong in other ways."""
+    state, missing, unexpected, wrong = state_dict, list[str](), list[str](), list[str]()
+    for path, module in modules:
+        for hook in module._load_hooks:
+            state = dict(state) if state is state_dict else state
+            given = (state, f"{path}." if path else "", {}, strict, missing, unexpected, wrong)
+            hook.function(*((module, *given) if hook.with_module else given))
+    return state, missing, unexpected, wrong
+
+
 @dataclass(frozen=True)
 class Handle:
-    """A hook that has been registered."""
+    """A hook that has been registered, among those of a module that the attribute `kept` holds."""
 
     module: Any
-    hook: Hook
+    hook: Hook | LoadHook
+    kept: str = "_hooks"
 
     def remove(self) -> None:
         """Have the module call the hook no more."""
-        self.module._hooks = tuple(hook for hook in self.module._hooks if hook is not self.hook)
+        left = tuple(hook for hook in getattr(self.module, self.kept) if hook is not self.hook)
+        setattr(self.module, self.kept, left)
 
     def __enter__(self) -> Self:
         return self

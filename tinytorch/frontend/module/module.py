@@ -11,7 +11,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
-from tinytorch.frontend.module.hooks import Handle, Hook
+from tinytorch.frontend.module.hooks import Handle, Hook, LoadHook, before_loading
 from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
@@ -45,6 +45,7 @@ class Module(Tracked):
 
     training: bool
     _hooks: tuple[Hook, ...]
+    _load_hooks: tuple[LoadHook, ...]
     _computed: dict[str, Computed]
     _registered: tuple[str, ...]
     _buffers: tuple[str, ...]
@@ -54,7 +55,8 @@ class Module(Tracked):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
         # Here and not in __init__, so that a subclass that forgets super().__init__() works all the same.
-        attributes_of(module).update(training=True, _hooks=(), _computed={}, _registered=(), _buffers=(), _transient=())
+        lists = ("_hooks", "_load_hooks", "_registered", "_buffers", "_transient")
+        attributes_of(module).update(training=True, _computed={}, **dict.fromkeys(lists, ()))
         return module
 
     if not TYPE_CHECKING:  # where it would make every name an attribute
@@ -162,6 +164,18 @@ class Module(Tracked):
         """Call `hook(module, args, result)` after every forward; what it returns, if not None, takes the place of the
         result. With `with_kwargs` it is `hook(module, args, kwargs, result)`. The handle removes it."""
         return self._register(Hook(hook, False, with_kwargs), prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state, prefix, {}, strict, missing, unexpected, errors)` before `load_state_dict` reads
+        the state, a dict that the hook may change: what is the module's has names that begin with `prefix`. What it
+        adds to the three lists is reported. The handle removes it."""
+        return self._register_load_state_dict_pre_hook(hook, True)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Handle:
+        """The same for a hook that is called without the module; PyTorch's older name."""
+        arguments.function(type(self).__name__, "hook", hook)
+        self._load_hooks = (*self._load_hooks, LoadHook(hook, with_module))
+        return Handle(self, self._load_hooks[-1], "_load_hooks")
 
     def _register(self, hook: Hook, prepend: bool) -> Handle:
         arguments.function(type(self).__name__, "hook", hook.function)
@@ -370,7 +384,7 @@ class Module(Tracked):
         Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
         wherever it is masked.
         """
-        state = state_dict
+        state, missed, not_ours, wrong = before_loading(state_dict, self.named_modules(), strict)
         own = {
             name: tensor
             for path, module in self.named_modules()
@@ -378,10 +392,10 @@ class Module(Tracked):
             for name, tensor in ((join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
         }
         younger = {join(path, name) for path, module in self.named_modules() for name in module._younger}
-        missing = [name for name in own if name not in state and name not in younger]
+        missing = missed + [name for name in own if name not in state and name not in younger]
         masks = masks_among(state, own)
-        unexpected = [name for name in state if name not in own and name.removesuffix(SUFFIX) not in masks]
-        problems = [f"missing: {name} {own[name].type}" for name in missing] if strict else []
+        unexpected = not_ours + [name for name in state if name not in own and name.removesuffix(SUFFIX) not in masks]
+        problems = [f"missing: {name} {own[name].type if name in own else ''}" for name in missing] if strict else []
         problems += [f"unexpected: {name}" for name in unexpected] if strict else []
         found = {name: value if isinstance(value, Tensor) else as_array(value) for name, value in state.items()}
         problems += [
@@ -389,7 +403,7 @@ class Module(Tracked):
             for name, tensor in own.items()
             if name in found and tuple(found[name].shape) != tensor.shape
         ]
-        problems += misfits(masks, own)
+        problems += [*misfits(masks, own), *wrong]
         if problems:
             listed = "\n  ".join(problems)
             raise TinyTorchError(f"load_state_dict: {type(self).__name__} does not fit\n  {listed}", user_loc())
