@@ -33,7 +33,7 @@ from tinytorch.frontend.arguments import ArgumentTypeError, ArgumentValueError
 from tinytorch.frontend.data.augment import ImageTransform, _probability
 from tinytorch.frontend.data.files import Bytes
 from tinytorch.frontend.data.samplers import Sampler
-from tinytorch.frontend.data.sets import Array, Batch, Dataset, Indices, array_in, structure_of
+from tinytorch.frontend.data.sets import Array, Batch, Dataset, Indices, array_in, like, stacked, structure_of
 from tinytorch.frontend.data.zoo import _per_channel
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
@@ -105,11 +105,14 @@ assert np.array_equal(Doubled(table, marks)[0][0].numpy(), [0, 2]), "samples go 
 # *Collating* makes one batch of a list of them, in the same structure.
 #
 # 1. `structure_of("collate", samples)` checks that all samples are alike and says what they are: `Mapping`, `tuple`
-#    (also for lists), or None for a value.
-# 2. Of mappings: one mapping with the same keys, each with the collated values.
-# 3. Of tuples: one tuple of collated columns. `zip(*samples, strict=True)` turns rows into columns.
-# 4. Of values: `array_in(position, value)` makes an array of each, and names its place in the batch where it cannot. If
-#    the shapes differ, raise a ShapeError that says which sample has which shape; else stack them.
+#    (also for lists), `str` (also for bytes), or None for a value.
+# 2. Of mappings: one mapping with the same keys, each with the collated values. `like(samples[0], batch)` makes of a
+#    dict the kind of dict that the samples are.
+# 3. Of tuples: one tuple of collated columns. `zip(*samples, strict=True)` turns rows into columns, and `like` a tuple
+#    into a named one.
+# 4. Of strings: a list of them.
+# 5. Of values: `array_in(position, value)` makes an array of each, and names its place in the batch where it cannot. If
+#    the shapes differ, raise a ShapeError that says which sample has which shape; else `stacked(arrays)` is the batch.
 #
 # **Hint.** The function calls itself, and that is all the cleverness there is.
 
@@ -138,6 +141,7 @@ nested = [{"a": (i, [i * 0.5, np.full((2, 1), i)]), "b": Tensor(np.array(i))} fo
 batch = collate(nested)
 assert batch["a"][0].dtype == np.int64 and batch["a"][1][0].dtype == np.float32 and batch["a"][1][1].shape == (3, 2, 1)
 assert np.array_equal(batch["b"], [0, 1, 2]), "structures within structures"
+assert collate([("a", 1), ("b", 2)])[0] == ["a", "b"], "strings stay a list"
 
 # %% [markdown]
 # ## Step 3: an order, in batches
@@ -145,8 +149,8 @@ assert np.array_equal(batch["b"], [0, 1, 2]), "structures within structures"
 # A *sampler* gives indices in some order; a *batch sampler* groups them. Write `__iter__` as a generator, which yields
 # lists of `batch_size` indices of `self.sampler`, the last one smaller, or left out with `drop_last`.
 #
-# **Hint.** The sampler may be endless or have no length, so do not make a list of it. With `indices = iter(sampler)`,
-# `itertools.islice(indices, n)` takes the next `n`, or as many as are left.
+# **Hint.** The sampler may be endless or have no length, so do not make a list of it. Go through it once, and gather
+# indices in a list until that is full.
 
 # %% exercise="batches"
 #| solution

@@ -7,7 +7,8 @@ Python's bools are no axes, sizes or powers here, though they are integers to Py
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def promote(a: TensorType, b: TensorType) -> DType:
     if x.bits == y.bits:  # bf16 with f16, i8 with u8: neither holds the other
         return f32 if x.is_float else dtype_of("i32")
     return x if x.bits > y.bits else y
+
+
+def joined(dtypes: Iterable[DType]) -> DType:
+    """The dtype that several promote to, if they are those of tensors with axes."""
+    return reduce(lambda a, b: promote(TensorType(a, (1,)), TensorType(b, (1,))), dtypes)
 
 
 def broadcast_shapes(name: str, a: Shape, b: Shape) -> Shape:

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pytest
 
+import tinytorch as tt
 from tests.frontend.data.sets import flat, own_folders, write_mnist
 from tinytorch.frontend.data import (
     MNIST,
@@ -127,13 +128,26 @@ def test_samples_of_different_shapes():
     with pytest.raises(ShapeError, match=r"sample 1 of the batch has shape \[3\], sample 0 has \[2\]"):
         collate([np.zeros(2), np.zeros(3)])
     for samples, message in (
-        (["a", "b"], "sample 0 of the batch holds 'a', which is neither an array nor a number; give .* a collate_fn"),
+        ([{1}, {2}], r"sample 0 of the batch holds \{1\}, which is neither an array nor a number; .* a collate_fn"),
+        (["a", 1], "sample 1 of the batch is of type int, sample 0 of type str"),
         ([1, None], "sample 1 of the batch holds None, which is neither"),
         ([2**70], "holds 1180591620717411303424, more than 64 bits hold"),
+        ([1, 2**63], "sample 1 of the batch holds 9223372036854775808, more than 64 bits hold"),
     ):
         with pytest.raises(TypeError, match=message) as error:
             collate(samples)
         assert "test_loader.py:" in str(error.value)
+
+
+def test_samples_of_different_dtypes_meet_as_operands_do():
+    for samples, dtype in (
+        ([1, 2.5], np.float32),
+        ([True, 2], np.int64),
+        ([np.int64(1), np.float32(2)], np.float32),
+        ([tt.ones(1, dtype=tt.bfloat16), tt.ones(1)], np.float32),
+    ):
+        batch = collate(samples)
+        assert batch.dtype == dtype and batch[1] == samples[1]
 
 
 def test_array_data_set_checks_its_arrays():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,12 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.utils import data
 
 Point = collections.namedtuple("Point", "x y")
+
+
+class Record(dict):
+    """A dict whose items are attributes."""
+
+    __getattr__ = dict.__getitem__
 
 
 class Words(data.Dataset[Any]):
@@ -29,6 +36,20 @@ class Words(data.Dataset[Any]):
 class Stream(data.IterableDataset[int]):
     def __iter__(self) -> Iterator[int]:
         return iter(range(7))
+
+
+class Countdown(data.IterableDataset[int]):
+    """Its own iterator, which `iter` begins anew."""
+
+    def __iter__(self) -> Iterator[int]:
+        self.left = 5
+        return self
+
+    def __next__(self) -> int:
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return self.left
 
 
 def count_up(n: int = 10) -> data.TensorDataset:
@@ -114,6 +135,13 @@ def test_iterable_data_sets() -> None:
         len(data.DataLoader(Stream(), 3))
 
 
+def test_what_is_its_own_iterator_is_begun_once() -> None:
+    batches = itertools.islice(data.DataLoader(Countdown(), 2), 9)
+    assert [b.tolist() for b in batches] == [[4, 3], [2, 1], [0]]
+    groups = itertools.islice(data.BatchSampler(Countdown(), 2, False), 9)
+    assert list(groups) == [[4, 3], [2, 1], [0]]
+
+
 def test_single_samples() -> None:
     samples = list(data.DataLoader(count_up(3), batch_size=None))
     assert [y.tolist() for _, y in samples] == [0, 1, 2] and samples[0][0].shape == (2,)
@@ -137,6 +165,54 @@ def test_a_loader_with_a_generator_goes_on_where_it_was(stop: int) -> None:
     rest = batches(resumed)
     for _ in range(8):
         assert next(rest) == next(wanted)
+
+
+@pytest.mark.parametrize("more", [{}, {"prefetch": 0}, {"num_workers": 1}], ids=repr)
+def test_named_tuples_kinds_of_dicts_and_strings_stay(more: dict[str, Any]) -> None:
+    samples = [Point(Record(a=i, b=[i, 0.5]), f"{i}.png") for i in range(3)]
+    for batch in (next(iter(data.DataLoader(samples, 3, **more))), data.default_collate(samples)):
+        assert type(batch) is Point and type(batch.x) is Record
+        assert batch.x.a.tolist() == [0, 1, 2] and batch.y == ["0.png", "1.png", "2.png"]
+    single = next(iter(data.DataLoader([Point(Record(a=np.ones(2)), "x")], None, **more)))
+    assert type(single) is Point and type(single.x) is Record and isinstance(single.x.a, tt.Tensor)
+
+
+class Listed(data.Dataset[Any]):
+    """Gives samples several at a time, as PyTorch asks for them."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[int, float]:
+        return index, index / 2
+
+    def __getitems__(self, indices: Any) -> list[tuple[int, float]]:
+        return [self[int(i)] for i in indices]
+
+
+def test_lists_that_getitems_gives_are_samples() -> None:
+    (numbers, halves), _ = data.DataLoader(Listed(), 2)
+    assert numbers.dtype == tt.int64 and numbers.tolist() == [0, 1] and halves.tolist() == [0, 0.5]
+
+
+def stops(sample: int) -> Any:
+    raise StopIteration
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"collate_fn": stops},
+        {"collate_fn": stops, "batch_size": None},
+        {"collate_fn": stops, "sampler": [2, 1]},
+        {"collate_fn": stops, "batch_size": None, "dataset": Stream()},
+    ],
+    ids=repr,
+)
+def test_a_stop_in_the_midst_of_a_sample_is_no_end(options: dict[str, Any], workers: int) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(data.DataLoader(**{"dataset": range(3), "num_workers": workers, **options}))
 
 
 def test_pinned_memory_is_read_as_none_with_a_word() -> None:
@@ -173,13 +249,15 @@ SAMPLES: list[list[Any]] = [
     [(1, 2.0), (3, 4.0)],
     [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}],
     [Point(1, 2), Point(3, 4)],
+    [collections.OrderedDict(b=1, a="x"), collections.OrderedDict(b=2, a="y")],
+    [Record(a=1), Record(a=2)],
 ]
 
 
 def plain(value: Any) -> Any:
     """A nested batch with (dtype, values) in place of tensors."""
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
+        return (type(value).__name__, {k: plain(v) for k, v in value.items()})
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, [plain(v) for v in value])
     return (str(value.numpy().dtype), value.tolist()) if hasattr(value, "numpy") else value
@@ -207,6 +285,8 @@ BAD = [
     (lambda: data.DataLoader(count_up(), 2, generator=3), "generator"),
     (lambda: data.DataLoader(count_up(), 2, num_workers=-1), "num_workers"),
     (lambda: data.DataLoader(count_up(), 2, sampler=[1], transform=lambda b, g: b), "collate_fn"),
+    (lambda: list(data.DataLoader(count_up(), batch_sampler=[0, 1])), r"lists of indices, got 0.*\n.*test_torch_data"),
+    (lambda: list(data.DataLoader(count_up(), batch_sampler=[[0], None], num_workers=1)), "lists of .*, got None"),
     (lambda: data.RandomSampler(range(3), num_samples=0), "num_samples"),
     (lambda: data.BatchSampler([1], 0, False), "batch_size"),
     (lambda: data.WeightedRandomSampler([-1.0], 1), "weights"),

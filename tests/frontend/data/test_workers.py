@@ -129,6 +129,11 @@ def test_batches_are_the_same_for_any_number_of_workers(name: str) -> None:
     assert epochs(LOADERS[name](num_workers=3, prefetch_factor=1, persistent_workers=True)) == wanted
 
 
+def test_batches_of_indices_are_sent_as_lists() -> None:
+    groups = [(i for i in [2, 3]), range(2)]
+    assert indices(data.DataLoader(Items(), batch_sampler=groups, num_workers=1)) == [[2, 3], [0, 1]]
+
+
 def test_without_memory_files_bytes_go_through_the_socket(monkeypatch: Any) -> None:
     monkeypatch.setattr(channel, "HAS_MEMORY_FILES", False)
     assert epochs(LOADERS["gathered"](num_workers=2)) == epochs(LOADERS["gathered"]())
@@ -176,6 +181,32 @@ def test_iterable_data_sets() -> None:
     loader = data.DataLoader(Stream(5), None, num_workers=2, persistent_workers=True)
     assert [list(loader) for _ in range(2)] == [[0, 1, 2, 3, 4]] * 2
     assert data.get_worker_info() is None
+
+
+class Broken(data.IterableDataset[int]):
+    """Worker 0 has nothing but an error."""
+
+    def __iter__(self) -> Iterator[int]:
+        info = data.get_worker_info()
+        if info is None or info.id == 0:
+            raise OSError("no file")
+        return iter(range(20))
+
+
+def test_kept_workers_begin_streams_anew_in_each_loop() -> None:
+    loader = data.DataLoader(Stream(8), 2, num_workers=2, persistent_workers=True)
+    whole = [[0, 2], [1, 3], [4, 6], [5, 7]]
+    begun = iter(loader)
+    next(begun)
+    state = loader.state_dict()
+    assert [b.tolist() for b in begun] == whole[1:]
+    loader.load_state_dict(state)
+    assert [b.tolist() for b in loader] == whole[1:]
+    assert [b.tolist() for b in loader] == whole
+    loader = data.DataLoader(Broken(), 2, num_workers=2, persistent_workers=True)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no file"):
+            list(loader)
 
 
 @pytest.mark.parametrize("dataset", [Items(), Stream(20)], ids=["items", "stream"])
@@ -450,6 +481,16 @@ def gone(pid: int, seconds: float = 10) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_loop_whose_workers_are_ended_with_the_program_says_nothing() -> None:
+    loader = data.DataLoader(Items(), 1, num_workers=1, persistent_workers=True)
+    loop = iter(loader)
+    next(loop)
+    assert loader._kept is not None
+    loader._kept.close()
+    with pytest.raises(SystemExit):  # which a thread does not report
+        list(loop)
 
 
 @pytest.mark.parametrize("end", ["interrupt", "kill"])

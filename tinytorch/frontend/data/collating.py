@@ -9,7 +9,7 @@ import numpy as np
 
 from tinytorch.frontend.arguments import ArgumentTypeError
 from tinytorch.frontend.binding import clear
-from tinytorch.frontend.data.sets import structure_of
+from tinytorch.frontend.data.sets import like, structure_of
 from tinytorch.frontend.functions.basic import stack
 from tinytorch.frontend.functions.creation import tensor
 from tinytorch.frontend.tensor import Tensor, from_numpy
@@ -34,15 +34,14 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return tensor(np.asarray(batch))
     if isinstance(first, (float, np.floating)):
         return tensor(np.asarray(batch), dtype=None if isinstance(first, np.generic) else f64)
-    if isinstance(first, (str, bytes)):
+    if kind is str:
         return list(batch)
     if kind is Mapping:
         rows = cast("Sequence[Mapping[Any, Any]]", batch)
-        return {key: default_collate([row[key] for row in rows]) for key in rows[0]}
+        return like(first, {key: default_collate([row[key] for row in rows]) for key in rows[0]})
     if kind is tuple:
         fields = cast("Sequence[Sequence[Any]]", batch)
-        columns = [default_collate(column) for column in zip(*fields, strict=True)]
-        return type(first)(*columns) if hasattr(first, "_fields") else columns  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return like(first, [default_collate(column) for column in zip(*fields, strict=True)])
     raise ArgumentTypeError(
         f"default_collate: samples are tensors, arrays, numbers, strings, or containers of these, got "
         f"{type(first).__name__}; give the DataLoader a collate_fn",
@@ -55,9 +54,9 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (np.ndarray, np.generic)):
         return from_numpy(np.asarray(data)) if data.dtype.kind in "fiub" else data
     if isinstance(data, Mapping):
-        return {key: default_convert(value) for key, value in cast("Mapping[Any, Any]", data).items()}
-    if isinstance(data, tuple) and hasattr(data, "_fields"):  # pyright: ignore[reportUnknownArgumentType]
-        return type(data)(*map(default_convert, cast("tuple[Any, ...]", data)))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        items = cast("Mapping[Any, Any]", data)
+        return like(items, {key: default_convert(value) for key, value in items.items()})
     if isinstance(data, (tuple, list)):
-        return [default_convert(item) for item in cast("Sequence[Any]", data)]
+        parts = cast("Sequence[Any]", data)
+        return like(parts, [default_convert(part) for part in parts])
     return data

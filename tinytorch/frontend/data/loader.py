@@ -34,7 +34,7 @@ from tinytorch.frontend.data.making import Maker, Task
 from tinytorch.frontend.data.pool import Pool, Staff, context_of, default_context
 from tinytorch.frontend.data.prefetch import prefetched
 from tinytorch.frontend.data.samplers import BatchSampler
-from tinytorch.frontend.data.sets import Batch, Indices, IterableDataset
+from tinytorch.frontend.data.sets import Batch, Indices, IterableDataset, like
 from tinytorch.frontend.data.worker import WorkerError
 from tinytorch.frontend.functions.random import Generator as RandomGenerator
 from tinytorch.frontend.functions.random import randperm
@@ -219,7 +219,8 @@ class DataLoader:
             tasks = list(self._tasks(epoch))
             yield from prefetched(lambda n: maker.make(tasks[n]), range(position, len(tasks)), self.prefetch)
         else:
-            yield from map(maker.make, islice(self._tasks(epoch), position, None))
+            tasks = islice(self._tasks(epoch), position, None)
+            yield from (maker.make(task) for task in tasks)  # a StopIteration in there is an error, no end
 
     def _maker(self) -> Maker:
         grouped = self._grouped
@@ -288,7 +289,7 @@ class DataLoader:
             order = self._order(epoch)
             return (order[number * size : (number + 1) * size] for number in range(len(self)))
         if self.batch_sampler is not None:
-            return self.batch_sampler
+            return map(_listed, self.batch_sampler)
         samples = self._order(epoch).tolist() if self.sampler is None else self.sampler
         return BatchSampler(samples, size, self.drop_last) if self._grouped else samples
 
@@ -339,11 +340,25 @@ def _length(source: Any) -> int:
     return len(source)
 
 
+def _listed(batch: Any) -> list[Any]:
+    """What a batch sampler gives, which workers can be sent."""
+    if not isinstance(batch, Iterable):
+        raise arguments.ArgumentTypeError(
+            f"{NAME}: a batch_sampler gives lists of indices, got {batch!r:.60}; single indices are for sampler",
+            user_loc(),
+        )
+    return list(cast("Iterable[Any]", batch))
+
+
 def _to_tensors(batch: Batch) -> Any:
     if isinstance(batch, Mapping):
-        return {key: _to_tensors(value) for key, value in cast(Mapping[Any, Any], batch).items()}
+        items = cast(Mapping[Any, Any], batch)
+        return like(items, {key: _to_tensors(value) for key, value in items.items()})
     if isinstance(batch, tuple):
-        return tuple(_to_tensors(value) for value in cast(tuple[Any, ...], batch))
+        parts = cast(tuple[Any, ...], batch)
+        return like(parts, tuple(map(_to_tensors, parts)))
+    if isinstance(batch, list) and batch and isinstance(batch[0], (str, bytes)):
+        return cast("list[Any]", batch)
     return batch if isinstance(batch, Tensor) else from_numpy(np.asarray(batch))
 
 

@@ -58,9 +58,9 @@ class Maker:
 
     def stream(self) -> Iterator[Any]:
         """The batches of an iterable data set, from its beginning."""
-        samples = iter(self.dataset)
+        samples = (sample for sample in self.dataset)  # `islice` would begin anew what is its own iterator
         if self.batch_size is None:
-            yield from map(self._converted, samples)
+            yield from (self._converted(sample) for sample in samples)  # a StopIteration in there is an error
             return
         while group := list(islice(samples, self.batch_size)):
             if self.drop_last and len(group) < self.batch_size:

@@ -10,12 +10,12 @@ import pickle
 import signal
 import socket
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
+from multiprocessing import resource_tracker
 from typing import Any
 
 from tinytorch.frontend.arguments import choice
@@ -67,14 +67,16 @@ class _Worker:
         ours, theirs = socket.socketpair()
         self.link = LoaderLink(ours)
         duty = Duty(staff.maker, number, staff.num_workers, staff.worker_init_fn, first)
+        self.process = staff.context.Process(
+            target=work, args=(theirs, duty), name=f"tinytorch-loader-{number}", daemon=True
+        )
         try:
-            self.process = staff.context.Process(
-                target=work, args=(theirs, duty), name=f"tinytorch-loader-{number}", daemon=True
-            )
-            with _interrupts_wait():
+            with _interrupts_wait(staff.context):
                 self.process.start()
         except BaseException:
             self.link.close()
+            if self.process.pid is not None:  # Ctrl-C came meanwhile
+                self.end(time.monotonic() + _LEAVE_SECONDS)
             raise
         finally:
             theirs.close()
@@ -88,8 +90,6 @@ class _Worker:
             if self.process.exitcode is None:
                 stop()
                 self.process.join(_LEAVE_SECONDS)
-        if self.process.exitcode is not None:
-            self.process.close()
 
 
 class Pool:
@@ -100,6 +100,7 @@ class Pool:
         self._staff = staff
         self._pid = os.getpid()
         self._tickets = count()
+        self._loop = 0  # the number of the loop that goes on
         self._results: dict[int, tuple[Done | Failure, Parcel, int | None]] = {}
         self._wanted: set[int] = set()
         self._workers: list[_Worker] = []
@@ -114,6 +115,7 @@ class Pool:
     def run(self, tasks: Iterator[Task]) -> Generator[Any]:
         """The batches of `tasks`, in order."""
         self.busy, pending = True, deque[tuple[int, _Worker, Task]]()
+        self._loop += 1
         for worker in self._workers:
             worker.over = False
         turns = self._turns()
@@ -170,7 +172,7 @@ class Pool:
             ticket = next(self._tickets)
             self._wanted.add(ticket)
             pending.append((ticket, worker, task))
-            worker.link.send((ticket, task))
+            worker.link.send((ticket, self._loop, task))
 
     def _result(self, ticket: int, worker: _Worker, task: Task) -> Any:
         """What came of a task; None if its worker had no more."""
@@ -186,6 +188,8 @@ class Pool:
             there = worker.is_there()
             exchange((w.link for w in self._workers), min(left, _POLL_SECONDS) if there else 0.0)
             self._receive()
+            if not self._workers:  # closed, as the program ends: a thread that has a loop then ends without a word
+                raise SystemExit
             if not there and ticket not in self._results:
                 raise self._gone(worker, task)
         self._wanted.discard(ticket)
@@ -260,11 +264,13 @@ class _RemoteTraceback(Exception):
 
 
 @contextlib.contextmanager
-def _interrupts_wait() -> Generator[None]:
-    """A process that is forked in this block does not hear of Ctrl-C until it has said what it does then."""
-    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+def _interrupts_wait(context: Context) -> Generator[None]:
+    """A process that is started in this block does not hear of Ctrl-C until it has said what it does then."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    if context.get_start_method() != "fork":
+        resource_tracker.ensure_running()  # which lets interrupts through where it must begin
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -17,8 +17,11 @@ from tinytorch.frontend.binding import clear
 from tinytorch.frontend.constructors import clear_subclass
 from tinytorch.frontend.functions.random import Generator, randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
+from tinytorch.frontend.tree import flatten, unflatten
 from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.promotion import joined
+from tinytorch.ir.types import dtype_of
 
 T_co = TypeVar("T_co", covariant=True)
 Array: TypeAlias = NDArray[Any]
@@ -27,7 +30,7 @@ Batch: TypeAlias = Any  # an array, or tuples and dicts of batches
 
 
 class Dataset(ABC, Generic[T_co]):
-    """Samples by number: a sample is a Tensor, an array, a number, or a tuple or dict of those."""
+    """Samples by number: a sample is a Tensor, an array, a number, a string, or a tuple or dict of those."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -43,7 +46,8 @@ class Dataset(ABC, Generic[T_co]):
         return ConcatDataset([self, other])
 
     def __getitems__(self, indices: Indices) -> Batch:
-        """The samples at `indices` as one batch of arrays, as they are stored; here: item by item, collated."""
+        """The samples at `indices` as one batch of arrays, as they are stored; here: item by item, collated. A list is
+        taken for samples, which are collated, too, as in PyTorch."""
         return collate([sample_at(self, int(index)) for index in indices])
 
     def decode(self, batch: Batch) -> Batch:
@@ -201,14 +205,17 @@ def random_split(
 
 
 def collate(samples: Sequence[Any]) -> Batch:
-    """Samples of the same structure as one batch: arrays are stacked, numbers become int64, float32 or bool arrays."""
+    """Samples of the same structure as one batch: arrays are stacked, numbers become int64, float32 or bool arrays,
+    strings a list. Named tuples and kinds of dicts stay what they are."""
     kind = structure_of("collate", samples)
     if kind is Mapping:
         mappings = cast(Sequence[Mapping[Any, Any]], samples)
-        return {key: collate([sample[key] for sample in mappings]) for key in mappings[0]}
+        return like(mappings[0], {key: collate([sample[key] for sample in mappings]) for key in mappings[0]})
     if kind is tuple:
         rows = cast(Sequence[Sequence[Any]], samples)
-        return tuple(collate(column) for column in zip(*rows, strict=True))
+        return like(rows[0], tuple(collate(column) for column in zip(*rows, strict=True)))
+    if kind is str:
+        return list(samples)
     arrays = [array_in(position, sample) for position, sample in enumerate(samples)]
     for position, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
@@ -217,12 +224,31 @@ def collate(samples: Sequence[Any]) -> Batch:
                 f"{list(arrays[0].shape)}; pad or crop them to one shape in __getitem__",
                 user_loc(),
             )
-    return np.stack(arrays)
+    return stacked(arrays)
+
+
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Arrays of one shape behind each other along a new first axis, in the dtype in which all of them meet."""
+    found = {array.dtype for array in arrays}
+    if len(found) == 1:
+        return np.stack(arrays)
+    return np.stack(arrays, dtype=joined(map(dtype_of, found)).numpy, casting="unsafe")
+
+
+def like(sample: Any, batch: Any) -> Any:
+    """`batch`, the items of a tuple or a dict, as the named tuple or the kind of dict that `sample` is."""
+    if isinstance(sample, dict):
+        items: Sequence[Any] = tuple(batch.values())
+    elif hasattr(sample, "_fields"):
+        items = batch
+    else:
+        return batch
+    return unflatten(flatten(sample, [], lambda item: item is not sample), items)
 
 
 def structure_of(what: str, samples: Sequence[Any]) -> type | None:
-    """What the samples of a batch are: Mapping, tuple (lists, too), or None for values. They must be alike: of one
-    kind, with the keys of the first, and of one length."""
+    """What the samples of a batch are: Mapping, tuple (lists, too), str (bytes, too), or None for values. They must be
+    alike: of one kind, with the keys of the first, and of one length."""
     if not len(samples):
         raise ArgumentValueError(f"{what}: a batch has at least one sample, got none", user_loc())
     first, kind = samples[0], _kind_of(samples[0])
@@ -242,6 +268,8 @@ def structure_of(what: str, samples: Sequence[Any]) -> type | None:
 
 
 def _kind_of(sample: Any) -> type | None:
+    if isinstance(sample, (str, bytes)):
+        return str
     return Mapping if isinstance(sample, Mapping) else tuple if isinstance(sample, (tuple, list)) else None
 
 
@@ -253,7 +281,8 @@ def array_in(position: int, value: Any) -> Array:
     if isinstance(value, float) and not isinstance(value, np.generic):
         return np.asarray(value, np.float32)
     array = np.asarray(value)
-    if array.dtype.kind not in "fiubV":  # V: the small floats of ml_dtypes
+    if array.dtype.kind not in "fiubV" or (isinstance(value, int) and array.dtype == np.uint64):
+        # V: the small floats of ml_dtypes
         what = "more than 64 bits hold" if isinstance(value, int) else "which is neither an array nor a number"
         raise ArgumentTypeError(
             f"collate: sample {position} of the batch holds {value!r:.60}, {what}; give the DataLoader a collate_fn",
@@ -265,7 +294,8 @@ def array_in(position: int, value: Any) -> Array:
 def gather(dataset: Any, indices: Indices) -> Batch:
     """The samples at `indices` as one batch of arrays, also of a data set that is not a Dataset."""
     if isinstance(dataset, Dataset):
-        return cast(Dataset[Any], dataset).__getitems__(indices)
+        batch = cast(Dataset[Any], dataset).__getitems__(indices)
+        return collate(cast("list[Any]", batch)) if isinstance(batch, list) else batch
     return collate([sample_at(dataset, int(index)) for index in indices])
 
 

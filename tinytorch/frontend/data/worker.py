@@ -144,7 +144,7 @@ class _Work:
         self._link, self._duty, self._maker = link, duty, duty.maker
         self._draws = _Draws()
         self._broken: BaseException | None = None  # what worker_init_fn raised
-        self._stream: tuple[Any, Iterator[Any]] | None = None  # of an iterable data set, with the epoch it is of
+        self._stream: tuple[int, Iterator[Any]] | None = None  # of an iterable data set, with the loop it is for
         self._parent = os.getppid()
 
     def run(self) -> None:
@@ -153,20 +153,20 @@ class _Work:
         except BaseException as error:
             self._broken = error
         while True:
-            ticket, task = self._next()
-            answer, pieces = self._answer(ticket, task)
+            ticket, loop, task = self._next()
+            answer, pieces = self._answer(ticket, loop, task)
             self._link.send(answer, pieces)
 
-    def _answer(self, ticket: int, task: Task) -> tuple[Done | Failure, list[Any]]:
+    def _answer(self, ticket: int, loop: int, task: Task) -> tuple[Done | Failure, list[Any]]:
         try:
             if self._broken is not None:
                 raise self._broken
-            batch = self._made(task)
+            batch = self._made(loop, task)
             return Done(ticket, over=batch is _OVER), pack(None if batch is _OVER else batch)
         except BaseException as error:
             return Failure.of(ticket, error), pack(None)
 
-    def _next(self) -> tuple[int, Task]:
+    def _next(self) -> tuple[int, int, Task]:
         while True:
             try:
                 return self._link.receive(_CHECK_SECONDS)
@@ -188,18 +188,17 @@ class _Work:
         """Those of an epoch in this worker."""
         return np.random.SeedSequence(task.entropy, spawn_key=(task.epoch, 0, self._duty.number))
 
-    def _made(self, task: Task) -> Any:
+    def _made(self, loop: int, task: Task) -> Any:
         """The batch, or _OVER where an iterable data set has no more."""
         if not self._maker.iterates:
             self._draws.seed(task.draws(1))
             return self._maker.make(task)
-        epoch = (task.entropy, task.epoch)
-        if self._stream is None or self._stream[0] != epoch:
+        if self._stream is None or self._stream[0] != loop:  # epochs may come again: after errors, or loaded states
             seeds = self._seeds(task)
             if _info is not None:
                 _info.seed = _seed(seeds)
             self._draws.seed(seeds)
-            self._stream = epoch, self._maker.stream()
+            self._stream = loop, self._maker.stream()
         return next(self._stream[1], _OVER)
 
 

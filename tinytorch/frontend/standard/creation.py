@@ -10,11 +10,12 @@ from tinytorch.frontend.arguments import flag, integer, wrong_value
 from tinytorch.frontend.functions import creation
 from tinytorch.frontend.functions.basic import tril as lower
 from tinytorch.frontend.functions.basic import triu as upper
-from tinytorch.frontend.standard.shared import enter, joined
+from tinytorch.frontend.standard.shared import enter
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor import from_dlpack as shared_memory
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.devices import require_cpu
+from tinytorch.ir.promotion import joined
 from tinytorch.ir.types import bool_, dtype_of, f32, i64
 
 Shape = Any  # an int or a tuple of ints

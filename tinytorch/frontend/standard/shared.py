@@ -3,8 +3,7 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tinytorch.frontend.arguments import ArgumentTypeError
@@ -13,8 +12,7 @@ from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import promote
-from tinytorch.ir.types import DType, TensorType
+from tinytorch.ir.promotion import joined
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axes = int | tuple[int, ...] | None
@@ -31,11 +29,6 @@ def enter(name: str = "") -> Callable[[Function], Function]:
         return function
 
     return entered
-
-
-def joined(dtypes: Sequence[DType]) -> DType:
-    """The dtype that several promote to. Those of tensors without axes count as well, other than in PyTorch."""
-    return reduce(lambda a, b: promote(TensorType(a, (1,)), TensorType(b, (1,))), dtypes)
 
 
 def common(what: str, *values: Any) -> tuple[Tensor, ...]:
