@@ -187,6 +187,37 @@ def test_values_are_cast() -> None:
     assert assign(Tensor([True, False]), 1, 7).numpy().tolist() == [True, True]
 
 
+def test_one_value_for_one_element() -> None:
+    def write(x: Tensor) -> Tensor:
+        x[0, 0] = x[1:2, 1]
+        x[1, 2] = [[-3.0]]
+        x[Tensor([0])[0], 3] = np.ones((1, 1), np.float32)
+        return x.clone()
+
+    wanted = [[5, 1, 2, 1], [4, 5, -3, 7]]
+    assert write(Tensor(A[0, :2])).tolist() == compile(write)(Tensor(A[0, :2])).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "error", "message"),
+    [
+        ((0, 0, 0), np.ones(2), ShapeError, r"a value of shape \[2\] does not broadcast to \[\]"),
+        (0, np.ones(3), ShapeError, r"a value of shape \[3\] does not broadcast to \[3, 4\]"),
+        (A > 3, np.ones(5), ShapeError, "does not broadcast to"),
+        (7, 1.0, IndexError, "index 7 is out of range for axis 0"),
+        ((0, 0, 0, 0), 1.0, IndexError, "too many indices"),
+        (np.array([5]), 1.0, IndexError, "index 5 is out of range"),
+    ],
+)
+def test_an_item_that_does_not_fit_names_the_line_and_changes_nothing(
+    index: Any, value: Any, error: type[Exception], message: str
+) -> None:
+    x = Tensor(A)
+    with pytest.raises(error, match=message + r"(.*\n)+.*test_assign\.py"):
+        x[index] = value
+    np.testing.assert_array_equal(x.numpy(), A)
+
+
 def test_in_a_trace() -> None:
     @compile
     def step(x: Tensor, i: Tensor, v: Tensor) -> Tensor:

@@ -44,9 +44,14 @@ class Indexing(Conversions):
         new = self._like(value)
         items = index if isinstance(index, tuple) else (index,)
         if mode.trace is None and not self._recorded(self, new) and not _numbers_beside_arrays(items):
-            self._data[_plain_index(index)] = new.cast(self.dtype)._data
-            self.touch()
-            return
+            values = new.cast(self.dtype)._data
+            try:
+                self._data[_plain_index(index)] = values.reshape(()) if values.size == 1 else values
+            except (ValueError, IndexError):
+                pass  # nothing is written; below, the error says what does not fit, and where
+            else:
+                self.touch()
+                return
         self._become(self._assigned(items, new))
 
     def _assigned(self, items: tuple[Any, ...], new: Any, adds: bool = False) -> Self:
