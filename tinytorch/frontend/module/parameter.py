@@ -24,9 +24,10 @@ class Parameter(Tensor):
         if mode.trace is not None:
             return (tensor if tensor.is_leaf else tensor.detach()).requires_grad_(requires_grad)
         made = super().__new__(cls)
-        made._set_up(tensor._data)
         there = tensor if tensor.is_leaf and tensor._alias is None else tensor.detach()
-        made._storage, made._alias = storage_of(there), there._alias
+        storage = storage_of(there)
+        made._set_up(there._data)
+        made._storage, made._alias = storage, there._alias
         made.name = tensor.name
         return made.requires_grad_(requires_grad)
 

@@ -123,9 +123,10 @@ class Conversions(InPlace):
 
     def _shown(self, what: str) -> Array:
         """The array, for code that may keep it."""
-        array = self._concrete(what)
-        show(array, storage_of(self))
-        return array
+        self._concrete(what)
+        storage = storage_of(self)
+        show(self._data, storage)
+        return self._data
 
     def numpy(self) -> Array:
         """The numpy array that holds the values (shared, not copied)."""
@@ -261,6 +262,8 @@ class Conversions(InPlace):
 
     # Memory.
     def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order: those of results do, but for images that a convolution, pooling
+        or batch norm has made, whose channels are last in memory."""
         return layout_of(self).flags.c_contiguous
 
     def storage_offset(self) -> int:

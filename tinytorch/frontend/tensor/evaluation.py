@@ -13,7 +13,7 @@ from tinytorch.frontend.arguments import ArgumentMemoryError
 from tinytorch.frontend.tensor import kernels
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.results import Results, Several, apart
-from tinytorch.frontend.tensor.storage import alias_of, counter_of, cut_alias, is_cut, may_move, owner, storage_of
+from tinytorch.frontend.tensor.storage import alias_of, counter_of, cut_alias, is_cut, owner, settle, storage_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
 from tinytorch.ir.errors import NumberError, RangeError, ShapeError, TraceError
@@ -31,8 +31,8 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: Attrs, wrap: Wrap) -> Any:
         if o._expr is not None:
             raise TraceError("a value of a trace is used after it; return it from the compiled function", user_loc())
     is_view = op.put is not None
-    if is_view and not operands[0]._data.flags.c_contiguous and may_move(operands[0]):
-        operands[0]._data = np.ascontiguousarray(operands[0]._data)  # so results share memory as in a graph
+    if is_view:
+        settle(operands[0])
     arrays = [o._data for o in operands]
     types = [o.type for o in operands]
     try:

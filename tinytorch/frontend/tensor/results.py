@@ -85,8 +85,9 @@ class Several(Sequence[Any]):
             known[index] = made._data
             operands = [x.tensor._data for x in results.operands]
             refuse_new_nans(results.op, operands, results.attrs, known, user_loc())
+        storage = storage_of(made)
         out = results.wrap(made._data)
-        out._storage = storage_of(made)
+        out._storage = storage
         if self._node is not None and out.dtype.is_float:
             out._node, out._requires_grad = self._node.result(index), True
         return out

@@ -119,7 +119,9 @@ def version_of(tensor: Stored) -> int:
 
 
 def storage_of(tensor: Stored) -> Storage:
-    """The memory of a tensor, made known: whatever writes into it counts versions from now on."""
+    """The memory of a tensor, made known: whatever writes into it counts versions from now on, and it stays where it
+    is."""
+    settle(tensor)
     storage = counter_of(tensor)
     storage.private = False
     return storage
@@ -138,6 +140,13 @@ def may_move(tensor: Stored) -> bool:
     return tensor._storage is None or tensor._storage.private
 
 
+def settle(tensor: Stored) -> None:
+    """Have a tensor in row-major order if it may move: so are the results of ops for who looks, whatever numpy made of
+    them, and views lie in them eagerly as in a graph."""
+    if tensor._expr is None and not tensor._data.flags.c_contiguous and may_move(tensor):
+        tensor._data = np.ascontiguousarray(tensor._data)
+
+
 def base_of(tensor: T) -> tuple[T, Steps]:
     """The tensor whose history this one has, and the views that lead from it here."""
     alias = tensor._alias
@@ -148,10 +157,10 @@ def base_of(tensor: T) -> tuple[T, Steps]:
 
 def layout_of(tensor: Stored) -> Array:
     """An array that is laid out as the tensor; its values do not count."""
-    if tensor._expr is None:
-        return tensor._data
     alias = tensor._alias
-    if alias is None:
+    if tensor._expr is None and not may_move(tensor):
+        return tensor._data
+    if tensor._expr is None or alias is None:
         return row_major(tensor.shape)
     return _laid_along(layout_of(alias.base), alias.steps)
 
@@ -198,8 +207,9 @@ def cut_alias(tensor: T) -> Alias[T]:
     base, steps = base_of(tensor)
     alias = base._alias
     if alias is None or alias.base._storage is not base._storage:
+        storage = storage_of(base)
         bare = base.wrap(base._data)
-        bare._storage = storage_of(base)
+        bare._storage = storage
         alias = base._alias = Alias(bare, (), cut=True)
     return Alias(alias.base, (*alias.steps, *steps), cut=True)
 

@@ -24,6 +24,7 @@ from tinytorch.frontend.tensor.storage import (
     layout_of,
     memory_of,
     put,
+    settle,
     storage_of,
 )
 from tinytorch.frontend.tensor.tape import FREED, between
@@ -88,6 +89,7 @@ class Trace:
         self.arguments += 1
 
     def _input(self, tensor: Tensor, name: str) -> Root:
+        settle(tensor)
         value = self.builder.input(tensor.type, name)
         expr = Expr(self.builder, value)
         root = self.roots[id(tensor)] = Root(tensor, Memory(expr, value), (), expr, expr, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import Consumed
-from tinytorch.frontend.tensor.storage import Steps, Storage
+from tinytorch.frontend.tensor.storage import Steps, Storage, settle
 from tinytorch.frontend.tracing.arrays import Meeting
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.expr import Expr
@@ -73,7 +73,8 @@ class Traced:
 
 
 def strides_of(tensor: Tensor) -> tuple[int, ...] | None:
-    """The strides of a tensor with values; None for one in row-major order."""
+    """The strides of a tensor with values; None for one in row-major order, as it is then if it may be."""
+    settle(tensor)
     return None if tensor._data.flags.c_contiguous else tensor._data.strides
 
 
