@@ -68,6 +68,19 @@ def test_backend_agrees_with_eval(name, backend):
         check(sample, result)
 
 
+@pytest.mark.parametrize("permuted", [False, True])
+def test_results_of_ops_are_viewed_as_row_major_and_written_to(permuted):
+    """Whatever the layout of the operands, and the order in which `eval` goes through them."""
+
+    def operand(a: Array) -> Tensor:
+        return Tensor(np.array(a.T, order="C")).permute(*reversed(range(a.ndim))) if permuted else Tensor(a)
+
+    for sample in SAMPLES:
+        if sample.op.put is None and sample.arrays:
+            for result in apply_sample(sample, [operand(a) for a in sample.arrays]):
+                assert result.view(-1).zero_().numel() == result.numel(), sample
+
+
 def test_run_sample_runs_one():
     sample = samples_of(OPS["matmul"])[0]
     check(sample, run_sample(sample, "interpreter"))

@@ -81,7 +81,9 @@ def fast_of(expand: Expansion) -> Callable[..., Any]:
 
 
 def _arrays(results: Any) -> Any:
-    return unpacked([x.array for x in as_tuple(results)])
+    """The arrays, each of which can be written to: where a definition ends in a broadcast, a copy."""
+    found = [x.array for x in as_tuple(results)]
+    return unpacked([a if a.flags.writeable else a.copy() for a in found])
 
 
 def flops_of(expand: Expansion) -> Callable[[Sequence[TensorType], Any, Attrs], int]:

@@ -12,7 +12,7 @@ import numpy as np
 from tinytorch.frontend.arguments import ArgumentMemoryError
 from tinytorch.frontend.tensor import kernels
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.frontend.tensor.results import Results, Several, apart
+from tinytorch.frontend.tensor.results import Results, Several, apart, row_major
 from tinytorch.frontend.tensor.storage import alias_of, counter_of, cut_alias, is_cut, owner, settle, storage_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
@@ -113,7 +113,7 @@ def _several(
             run = op.evaluate if mode.reference else op.evaluate_fast
             with np.errstate(all="ignore"):
                 found = apart(run(arrays, attrs), arrays)
-        made = [wrap(a) for a in found]
+        made = [wrap(row_major(a)) for a in found]
     results = Results(op, _met(operands), attrs, made, wrap)
     recorded = mode.grad and _any_requires_grad(operands)
     node, check_nans = TapeNode(op, results.operands, attrs, results=results) if recorded else None, wants_nan_checks()

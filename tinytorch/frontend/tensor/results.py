@@ -25,6 +25,12 @@ def apart(arrays: Sequence[Array], others: Sequence[Array]) -> list[Array]:
     return found
 
 
+def row_major(array: Array) -> Array:
+    """A result in the layout in which it may be viewed: it shares its memory from the start, so that, unlike that of an
+    op of one result, it cannot be laid out anew for the first view."""
+    return np.asarray(array, order="C")
+
+
 @dataclass(eq=False, slots=True)
 class Results(Sequence[Any]):
     """The memory of an op's several results: a tensor without a history for each, or None for one that has not been
@@ -41,7 +47,7 @@ class Results(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         if self.made[index] is None:
-            self.made[index] = self.wrap(self._computed(index))
+            self.made[index] = self.wrap(row_major(self._computed(index)))
         return self.made[index]
 
     def _computed(self, index: int) -> Array:
