@@ -13,7 +13,7 @@ import numpy as np
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
-from tinytorch.ir.ops import elementwise
+from tinytorch.ir.ops import core, elementwise
 from tinytorch.ir.tensor_like import TensorLike
 from tinytorch.ir.types import bool_, f32, i64
 
@@ -228,19 +228,19 @@ class Arithmetic(TensorLike):
 
     def sign(self) -> Self:
         """-1, 0 or 1, the sign of each element; 0 of NaN."""
-        return self if self.dtype == bool_ else self._apply(elementwise.sign)
+        return self._apply(core.copy if self.dtype == bool_ else elementwise.sign)
 
     def floor(self) -> Self:
         """The largest integer that is not above each element."""
-        return self._apply(elementwise.floor) if self.dtype.is_float else self
+        return self._apply(elementwise.floor if self.dtype.is_float else core.copy)
 
     def ceil(self) -> Self:
         """The smallest integer that is not below each element."""
-        return self._apply(elementwise.ceil) if self.dtype.is_float else self
+        return self._apply(elementwise.ceil if self.dtype.is_float else core.copy)
 
     def trunc(self) -> Self:
         """Each element without its fraction."""
-        return self._apply(elementwise.trunc) if self.dtype.is_float else self
+        return self._apply(elementwise.trunc if self.dtype.is_float else core.copy)
 
     def round(self, *, decimals: int = 0) -> Self:
         """To the nearest number of that many decimals, halves to even; negative ones count from the point to the left.
@@ -248,7 +248,7 @@ class Arithmetic(TensorLike):
         if not self.dtype.is_float or decimals == 0:
             if decimals:
                 raise ShapeError(f"round: integers have no decimals to round to, got decimals={decimals}", user_loc())
-            return self._apply(elementwise.rint) if self.dtype.is_float else self
+            return self._apply(elementwise.rint if self.dtype.is_float else core.copy)
         scale = 10.0 ** abs(decimals)
         return (self * scale).round() / scale if decimals > 0 else (self / scale).round() * scale
 

@@ -104,7 +104,7 @@ class Reductions(Arithmetic):
         wide = self._summed(dtype)
         if not self.ndim:
             normalize_axis("cumsum", dim, 1)
-            return wide
+            return wide._apply(core.copy)
         return wide._apply(scan.cumsum, axis=normalize_axis("cumsum", dim, self.ndim), reverse=False)
 
     def var(

@@ -199,7 +199,7 @@ def linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True,
     if B.shape[-2 if left else -1] != LU.shape[-1] or pivots.shape != LU.shape[:-1]:
         raise ShapeError(f"lu_solve: LU {LU.type}, pivots {pivots.type} and B {B.type} do not fit", user_loc())
     if not left:
-        return linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        return linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT.clone()
     order = known("lu_solve", pivots) - 1
     P, _ = batched("lu_solve", _permuting(order, LU.shape[-1], LU), B)
     if adjoint:

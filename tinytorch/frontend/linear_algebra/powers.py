@@ -11,6 +11,7 @@ from tinytorch.frontend.linear_algebra.calls import column, known, matrices
 from tinytorch.frontend.linear_algebra.solving import inv
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.views import own
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.promotion import integer
@@ -22,7 +23,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
         raise ShapeError(f"matrix_power: input is a square matrix or a batch of them, got {input.type}", user_loc())
     count = integer("matrix_power", "n", n)
-    return power_of(inv(input), -count) if count < 0 else power_of(input, count)
+    return power_of(inv(input), -count) if count < 0 else own(power_of(input, count).contiguous(), input)
 
 
 _TERMS = 18  # of the series, for matrices of norm up to 1: the next is 1 / 19! of the first

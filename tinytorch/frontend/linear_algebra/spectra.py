@@ -150,7 +150,7 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
     refines a random guess, changes nothing. Calls numpy, in eager mode only."""
     count = _rank("svd_lowrank", A, 6 if q is None else q)
     U, S, V = svd(A if M is None else A - M)
-    return OldSVD(U[..., :count], S[..., :count], V[..., :count])
+    return OldSVD(*(part[..., :count].clone() for part in (U, S, V)))
 
 
 @spelled(method=False)

@@ -15,6 +15,7 @@ from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Windows, count, error
 from tinytorch.frontend.spatial.pooling import largest, tiled_mean
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.views import own
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.types import i64
@@ -72,7 +73,7 @@ def adaptive_mean(images: Images, wanted: Ints) -> Tensor:
     for i, n in enumerate(wanted):
         if n != tiled[i]:
             x = _averaged(x, x.ndim - images.rank + i, n)
-    return x
+    return own(x, images.x)
 
 
 def _bounds(size: int, outputs: int) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from tinytorch.frontend.spatial.arguments import SPATIAL, Images, error
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
+from tinytorch.frontend.tensor.views import own
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import f32, f64
 
@@ -72,7 +73,7 @@ def interpolate(
     wide = input.cast(f32) if input.dtype.is_float and input.dtype.bits == 16 else input
     for i in reversed(range(rank)):
         wide = _resized(wide, 2 + i, wanted[i], scales[i], mode, corners)
-    return wide.cast(input.dtype)
+    return own(wide.cast(input.dtype), input)
 
 
 def _corners(mode: str, align_corners: bool | None) -> bool:

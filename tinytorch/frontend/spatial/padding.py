@@ -11,6 +11,7 @@ from tinytorch.frontend.spatial.arguments import error
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
+from tinytorch.frontend.tensor.views import own
 
 __all__ = ["pad"]
 
@@ -32,7 +33,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     amounts = _amounts(input, pad)
     if mode == "constant":
         filler = 0.0 if value is None else arguments.number("pad", "value", value, lambda v: True, "a number")
-        padded = input.pad([(max(a, 0), max(b, 0)) for a, b in amounts], filler)
+        padded = _cut(input, amounts).pad([(max(a, 0), max(b, 0)) for a, b in amounts], filler)
     else:
         if value is not None and value != 0:
             raise error(f'pad: value belongs to the mode "constant", got {value!r} with mode {mode!r}')
@@ -40,7 +41,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         padded = _cut(input, amounts) if mode == "circular" else input  # what is cut off does not come back
         for axis, (before, after) in enumerate(amounts):
             padded = _extended(padded, axis, max(before, 0), max(after, 0), mode)
-    return padded if mode == "circular" else _cut(padded, amounts)
+        padded = padded if mode == "circular" else _cut(padded, amounts).contiguous()
+    return own(padded, input)
 
 
 def _amounts(x: Tensor, given: Sequence[int]) -> Amounts:

@@ -12,6 +12,7 @@ from tinytorch.frontend.spatial.arguments import SPATIAL, Images, Ints, Size, Wi
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
+from tinytorch.frontend.tensor.views import own
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
 from tinytorch.ir.types import TensorType
@@ -87,8 +88,8 @@ def fold(
     x = x.reshape(x.shape[0], channels, *windows.kernel, *outputs).permute(0, 1, 2, 4, 3, 5)
     for axis in (1, 0):
         x = _added(x, 2 + 2 * axis, windows, axis, whole[axis])
-    x = x[(..., *(slice(p, p + n) for p, n in zip(windows.low, wanted, strict=True)))]
-    return x if batched else x.reshape(x.shape[1:])
+    x = x[(..., *(slice(p, p + n) for p, n in zip(windows.low, wanted, strict=True)))].contiguous()
+    return own(x if batched else x.reshape(x.shape[1:]), input)
 
 
 def _check_columns(x: Tensor, windows: Windows, wanted: Ints) -> Ints:
@@ -141,7 +142,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise error(f"pixel_shuffle: input {input.type} has {channels} channels, no multiple of {r} * {r}")
     n, c = math.prod(lead), channels // (r * r)
     apart = input.reshape(n, c, r, r, height, width).permute(0, 1, 4, 2, 5, 3)
-    return apart.reshape(*lead, c, height * r, width * r)
+    return own(apart.reshape(*lead, c, height * r, width * r), input)
 
 
 @spelled("pixel_unshuffle", space="nn.functional", method=False)
@@ -153,7 +154,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         raise error(f"pixel_unshuffle: height and width of input {input.type} are no multiples of {r}")
     n, h, w = math.prod(lead), height // r, width // r
     apart = input.reshape(n, channels, h, r, w, r).permute(0, 1, 3, 5, 2, 4)
-    return apart.reshape(*lead, channels * r * r, h, w)
+    return own(apart.reshape(*lead, channels * r * r, h, w), input)
 
 
 @spelled("channel_shuffle", "native_channel_shuffle", space="nn.functional", method=False)
@@ -166,8 +167,5 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     groups = arguments.integer("channel_shuffle", "groups", groups, 1)
     if channels % groups:
         raise error(f"channel_shuffle: input {input.type} has {channels} channels, which {groups} groups do not divide")
-    return (
-        input.reshape(batch, groups, channels // groups, math.prod(input.shape[2:]))
-        .transpose(1, 2)
-        .reshape(input.shape)
-    )
+    apart = input.reshape(batch, groups, channels // groups, math.prod(input.shape[2:]))
+    return own(apart.transpose(1, 2).reshape(input.shape), input)

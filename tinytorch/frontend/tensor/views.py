@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType
+
+T = TypeVar("T", bound="Views")
+
+
+def own(out: T, given: T) -> T:
+    """`out`, or a copy where it lies in the memory of `given`: what a function returns whose result can be changed in
+    place and leaves its argument as it is, also where it has nothing to do."""
+    return out.clone() if counter_of(out) is counter_of(given) else out
 
 
 class Views(Indexing):

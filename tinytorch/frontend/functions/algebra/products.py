@@ -211,7 +211,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
         raise ShapeError("chain_matmul: matrices are at least one, got none", user_loc())
     for x in matrices:
         _require("chain_matmul", matrices=(require_tensor("chain_matmul: matrices", x), 2))
-    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)
+    return matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
 
 
 # With something added: beta * input + alpha * product.

@@ -58,7 +58,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     out = diagonal_scatter(zeros, input, offset if a < b else -offset, -2, -1)
     order = [axis for axis in range(out.ndim) if axis not in (a, b)]
     places = {**{axis: i for i, axis in enumerate(order)}, min(a, b): out.ndim - 2, max(a, b): out.ndim - 1}
-    return out.permute([places[axis] for axis in range(out.ndim)])
+    return out.permute([places[axis] for axis in range(out.ndim)]).contiguous()
 
 
 @spelled()

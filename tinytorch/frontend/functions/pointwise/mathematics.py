@@ -55,7 +55,7 @@ def nan_to_num(
     """`nan` (0 by default) for NaN, `posinf` and `neginf` (the largest and the smallest number of the dtype) for
     infinities."""
     if not input.dtype.is_float:
-        return input
+        return input.clone()
     largest = _LARGEST[input.dtype.name]
     limits = (nan, 0.0), (posinf, largest), (neginf, -largest)
     for_nan, above, below = (input._like(usual if given is None else given) for given, usual in limits)

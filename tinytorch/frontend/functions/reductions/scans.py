@@ -71,7 +71,7 @@ def diff(
     times = arguments.integer("diff", "n", n, 0)
     axis = normalize_axis("diff", dim, input.ndim)
     if not times:
-        return input
+        return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
     x = cat(parts, axis) if len(parts) > 1 else input
     for _ in range(min(times, x.shape[axis])):

@@ -94,7 +94,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     if not 1 <= count <= x.shape[axis]:
         raise ShapeError(f"kthvalue: k is between 1 and the {x.shape[axis]} of axis {axis}, got {k}", user_loc())
     order = apply(ops.sorting.sort, x, axis=axis, descending=False, count=count)[1]
-    found = _one(x, order.narrow(axis, count - 1, 1), axis, keepdim)
+    found = _one(x, order.narrow(axis, count - 1, 1).clone(), axis, keepdim)
     return _like(input, *found)
 
 
