@@ -60,7 +60,7 @@ def test_what_pytorch_refuses_is_refused_in_words(name: str) -> None:
 
 
 def test_what_is_compared() -> None:
-    """The comparison sees a wrong value, shape, dtype and gradient."""
+    """The comparison sees a wrong value, shape, dtype, memory and gradient."""
     (op,) = entries("exp")
     wrong = {
         "shape": lambda x: x.exp().unsqueeze(0),
@@ -72,6 +72,13 @@ def test_what_is_compared() -> None:
         outcome = samples.run_op(op, function, compiled=False)
         assert outcome.samples > outcome.equal and what in outcome.reasons[0]["reason"], what
     assert samples.run_op(op, lambda x: x.exp(), compiled=False).reasons == []
+    (op,) = entries("clone")
+    for what, function in {
+        "in the memory of an argument": lambda x, **options: x,
+        "viewed as a vector": lambda x, **options: x.transpose(0, -1).clone().transpose(0, -1) if x.ndim else x * 1,
+    }.items():
+        assert what in samples.run_op(op, function, compiled=False).reasons[0]["reason"]
+    assert samples.run_op(op, lambda x, **options: x.clone(), compiled=False).reasons == []
 
 
 def test_names() -> None:

@@ -1,4 +1,4 @@
-"""The samples of an op, run by PyTorch and here: values, shapes, dtypes and gradients, eagerly and compiled."""
+"""The samples of an op, run by PyTorch and here: values, shapes, dtypes, memory and gradients, eagerly and compiled."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ class Outcome:
 @dataclass(frozen=True)
 class Expected:
     """PyTorch's results of a sample, and in float64, and the gradients of the tensors that require
-    them; `weights` are the cotangents of the results that `differentiated` numbers. Where the results are `random`,
-    only their shapes and dtypes count."""
+    them; `weights` are the cotangents of the results that `differentiated` numbers. `shared` says which results lie in
+    the memory of an argument. Where the results are `random`, only their shapes and dtypes count."""
 
     results: list[Any]
+    shared: list[bool]
     exact: list[Any]
     gradients: list[torch.Tensor | None]
     exact_gradients: list[torch.Tensor | None]
@@ -199,8 +200,9 @@ def _expected(op: Any, sample: Any) -> Expected | None:
         results = values.results_in(call(tensors))
     except THEY_REFUSE:
         return None
+    shared = [values.shares(result, tensors) for result in results]
     if not _has_values(op, sample):
-        return Expected(results, [None] * len(results), [], [], [], [], random=True)
+        return Expected(results, shared, [None] * len(results), [], [], [], [], random=True)
     differentiated = [i for i, r in enumerate(results) if isinstance(r, torch.Tensor) and _differentiable(r)]
     rng = np.random.default_rng(0)
     weights = [np.asarray(rng.standard_normal(tuple(results[i].shape))) for i in differentiated]
@@ -210,7 +212,7 @@ def _expected(op: Any, sample: Any) -> Expected | None:
     doubles, call = _copied(op, sample, torch.float64)
     exact = values.results_in(call(doubles))
     exact_found = _their_gradients(exact, doubles, differentiated, weights)
-    return Expected(results, exact, found, exact_found or [None] * len(found), differentiated, weights)
+    return Expected(results, shared, exact, found, exact_found or [None] * len(found), differentiated, weights)
 
 
 def _differentiable(result: torch.Tensor) -> bool:
@@ -252,9 +254,13 @@ def _run(op: Any, function: Function, sample: Any, expected: Expected, outcome: 
     def check(found: list[Any], gradients: list[Any]) -> str | None:
         return _compared(found, gradients, expected, within)
 
+    def check_memory(found: list[Any], given: list[Any]) -> str | None:
+        reasons = map(values.memory_difference, found, expected.results, [given] * len(found), expected.shared)
+        return next(filter(None, reasons), None)
+
     weights = [tt.tensor(w, dtype=tt.float32) for w in expected.weights]
     with tt.set_grad_enabled(bool(expected.differentiated)):
-        reason = _checked(lambda: run(mine, weights), check)
+        reason = _checked(lambda: run(mine, weights), check) or _checked(lambda: (results(mine), mine), check_memory)
         if reason is not None or not compiled or not mine:
             return reason
         again = [values.tensor_of(x) for x in tensors]

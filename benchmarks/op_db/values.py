@@ -143,6 +143,33 @@ def difference(mine: Any, theirs: Any, within: Tolerance, exact: Any = None, val
     return _shown(a, b, wrong) if wrong.any() else None
 
 
+def shares(result: Any, given: Sequence[Any]) -> bool:
+    """Whether a result lies in the memory of one of the tensors `given`."""
+    return is_tensor(result) and any(np.may_share_memory(_memory(result), _memory(x)) for x in given)
+
+
+def _memory(x: Any) -> Array:
+    """The memory of a tensor of either side; none where it is not strided."""
+    if isinstance(x, Tensor):
+        return x.detach().numpy()
+    return array_of(x) if x.layout == torch.strided else np.empty(0)
+
+
+def memory_difference(mine: Any, theirs: Any, given: Sequence[Any], shared: bool) -> str | None:
+    """What differs between the memory of our result and that of PyTorch's, which is `shared` with an argument or not;
+    None if nothing does. Ours may be new where theirs is a view."""
+    if not (is_tensor(mine) and is_tensor(theirs)) or theirs.layout != torch.strided:
+        return None
+    if not shared and shares(mine, given):
+        return "lies in the memory of an argument, PyTorch's does not"
+    if theirs.is_contiguous():
+        try:
+            mine.view(-1)
+        except tt.ShapeError:
+            return "is not laid out to be viewed as a vector, PyTorch's is"
+    return None
+
+
 def _shown(a: Array, b: Array, wrong: Array) -> str:
     at = tuple(np.argwhere(wrong)[0]) if wrong.ndim else ()
     place = f" at {list(map(int, at))}" if at else ""
