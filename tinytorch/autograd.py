@@ -7,7 +7,7 @@ from typing import Any
 
 from tinytorch.frontend.autograd import Function, enable_grad, no_grad, set_grad_enabled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.gradients import gradients, ones_like, require_tensor, zeros_like
+from tinytorch.frontend.tensor.gradients import as_rows, gradients, ones_like, require_tensor, zeros_like
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -75,7 +75,7 @@ def grad(
         raise TinyTorchError(
             "grad: an output does not depend on one of inputs; with allow_unused=True its gradient is None", user_loc()
         )
-    return tuple(found)
+    return tuple(None if g is None else as_rows(g) for g in found)
 
 
 def _several(name: str, given: Any, optional: bool = False) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -401,3 +402,37 @@ def test_data_is_an_array_with_the_methods_of_tensors():
     w.data.mul_(2)
     with pytest.raises(TinyTorchError, match="changed in place since"):
         loss.backward()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda x, w: tt.nn.functional.instance_norm(x).relu_(),
+        lambda x, w: tt.layer_norm(x, (4, 4)).mul_(x),
+        lambda x, w: (x / w).add_(w),
+        lambda x, w: tt.silu(x).add_(x),
+    ],
+)
+def test_results_changed_in_place_are_computed_again_for_gradients(written: Callable[[Tensor, Tensor], Tensor]):
+    def step(x: Tensor, w: Tensor) -> Tensor:
+        y = written(x, w)
+        (g,) = tt.autograd.grad(y.square().sum(), x, create_graph=True)
+        (g.square().sum() + y.sum()).backward()
+        return y
+
+    found = []
+    for run in (step, tt.compile(step, backend="interpreter")):  # a graph never overwrites a value
+        x, w = leaf(1, 2, 4, 4), Tensor(np.full(4, 1.5), requires_grad=True)
+        x.data[:] = np.random.default_rng(1).normal(size=x.shape)
+        found.append([run(x, w).numpy(), x.grad.numpy()])
+    for eager, compiled in zip(*found, strict=True):
+        np.testing.assert_allclose(eager, compiled, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_of_images_can_be_viewed():
+    x = tt.ones(2, 3, 4, 4, requires_grad=True)
+    for create_graph in (False, True):
+        (g,) = tt.autograd.grad(tt.nn.Conv2d(3, 4, 3)(x).square().sum(), x, create_graph=create_graph)
+        flat = g.view(2, -1)
+        flat.detach()[0, 0] = 7.0
+        assert g[0, 0, 0, 0].item() == 7 and g.requires_grad is create_graph

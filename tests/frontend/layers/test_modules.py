@@ -252,6 +252,8 @@ def test_names_reach_below_and_say_what_there_is():
     assert model.half()[0].weight.dtype.name == "f16"
     state = {"0.weight": np.ones((3, 2)), "0.bias": np.zeros(3)}
     assert model.load_state_dict(state, assign=True) == ([], []) and model[0].weight.dtype.name == "f64"
+    assert str(model.load_state_dict(state)) == "<All keys matched successfully>"
+    assert str(model.load_state_dict({}, strict=False)).startswith("Incompatible(missing_keys=['0.weight'")
     with pytest.raises(TinyTorchError, match="CPU only"):
         model.cuda()
 
@@ -266,3 +268,12 @@ def test_a_summary_lists_modules_shapes_and_parameters():
     assert (found.parameters, found.trainable, found.bytes) == (21, 9, 84) and model.training
     assert "  (0) Linear      [5, 3]          15\n" in str(found)
     assert str(found).endswith("21 parameters, 12 of them frozen; 0.00 MiB")
+
+
+def test_an_error_in_a_module_that_takes_a_list_of_tensors_is_told_as_it_is():
+    class Joined(tt.Module):
+        def forward(self, maps: list[tt.Tensor]) -> tt.Tensor:
+            return tt.cat(maps, 1).no_such_method()
+
+    with pytest.raises(AttributeError, match="no_such_method"):
+        Joined()([tt.ones(1, 2), tt.ones(1, 3)])

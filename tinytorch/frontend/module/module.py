@@ -29,10 +29,15 @@ from tinytorch.ir.types import dtype_of
 
 
 class Incompatible(NamedTuple):
-    """What `load_state_dict(strict=False)` left out."""
+    """What `load_state_dict(strict=False)` left out. Programs print it, where it says so if that is nothing."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"Incompatible(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module(Tracked):
@@ -140,8 +145,11 @@ class Module(Tracked):
             raise clear from error
 
     def _refuse_arrays(self, given: tuple[Any, ...]) -> None:
-        """An error if what was given are arrays or lists, which have no methods of tensors."""
+        """An error if what was given are arrays or lists, which have no methods of tensors. A list of tensors, such as
+        feature maps, is meant as one: what went wrong is something else."""
         for x in given:
+            if isinstance(x, list) and any(isinstance(item, Tensor) for item in x):
+                continue
             if isinstance(x, (np.ndarray, list)):
                 what = "a numpy array" if isinstance(x, np.ndarray) else "a list"
                 raise TinyTorchError(

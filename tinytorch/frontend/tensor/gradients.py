@@ -1,5 +1,6 @@
 """Gradients of values by identity: from the tape when eager, from the graph under a trace."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
@@ -81,6 +82,15 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor, create_graph:
             at_once=at_once,
         )
     return [cotangents.get(key) for key in keys]
+
+
+def as_rows(gradient: Tensor) -> Tensor:
+    """A gradient as users get it: that of images, whose channels kernels keep last in memory, is laid out anew, so that
+    `view` flattens it. One that is expanded stays so."""
+    if gradient._expr is not None or 0 in gradient._data.strides or gradient._data.flags.c_contiguous:
+        return gradient
+    with grad_mode(gradient.requires_grad):
+        return gradient.clone()
 
 
 def _without(record: Record, wanted: Collection[Hashable]) -> Record:

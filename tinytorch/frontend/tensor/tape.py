@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinytorch.frontend.tensor.gradient_hooks import Hooks, apply_hooks
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
@@ -59,12 +61,14 @@ SPENT = TapeNode(custom_grad, None, {}, 0)  # of results whose tape is gone
 
 @dataclass(eq=False, slots=True)
 class TapeInput:
-    """A tensor as an op met it: made by `node` (None: a leaf), its storage at `version`, differentiated or not."""
+    """A tensor as an op met it: made by `node` (None: a leaf), its storage at `version`, differentiated or not; or as
+    the op left it, its only `result`."""
 
     tensor: Any
     node: TapeNode | None
     version: int
     requires_grad: bool
+    result: bool = False
 
 
 def history_of(tensor: Any) -> TapeNode | None:
@@ -79,10 +83,16 @@ def _as_met(met: TapeInput, op: Op) -> Any:
 
 
 def data_as_met(met: TapeInput, op: Op) -> Array:
-    """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed."""
-    if version_of(met.tensor) != met.version:
+    """The values of an operand or result of `op` as they were; TinyTorchError if it has been changed. A result is
+    computed again where the operands are as they were: PyTorch keeps operands of norms and quotients, so programs
+    change the results in place."""
+    if version_of(met.tensor) == met.version:
+        return met.tensor._data
+    if not met.result or met.node is None or met.node.operands is None:
         raise TinyTorchError(f"backward: an operand of {op.name} was changed in place since", user_loc())
-    return met.tensor._data
+    arrays = [data_as_met(x, op) for x in met.node.operands]
+    with np.errstate(all="ignore"):
+        return np.asarray(op.eval(*arrays, **met.node.attrs))
 
 
 @dataclass(eq=False, slots=True)
@@ -164,7 +174,7 @@ def _record(node: TapeNode, made: Any) -> Record:
     if node.results is not None:
         outputs, names = _Outputs(node, node.results), [node.result(i).key for i in range(node.op.results)]
     else:
-        outputs, names = (_as_met(TapeInput(made, node, node.version, True), node.op),), [node.key]
+        outputs, names = (_as_met(TapeInput(made, node, node.version, True, True), node.op),), [node.key]
     return Record(node.op, inputs, outputs, node.attrs, node, names)
 
 

@@ -379,13 +379,15 @@ class Tensor(Views, TableMethods):
 
 
 class _Past(Tensor):
-    """A tensor as an op met it, though it has been changed since; its values are there only if that left them."""
+    """A tensor as an op met it, though it has been changed since; its values are there only if that left them, or if
+    they can be computed again."""
 
-    __slots__ = ("_met", "_op")
+    __slots__ = ("_met", "_op", "_recomputed")
 
     def __init__(self, met: TapeInput, op: Op) -> None:
         Tensor._set_up(self, None)
         self._met, self._op = met, op
+        self._recomputed: Array | None = None
         self._node, self._requires_grad = met.node, met.requires_grad
 
     def _known(self) -> Tensor:
@@ -393,7 +395,9 @@ class _Past(Tensor):
 
     @property
     def _data(self) -> Array:
-        return data_as_met(self._met, self._op)
+        if self._recomputed is None and version_of(self._met.tensor) != self._met.version:
+            self._recomputed = data_as_met(self._met, self._op)
+        return data_as_met(self._met, self._op) if self._recomputed is None else self._recomputed
 
     @_data.setter
     def _data(self, value: Array) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
