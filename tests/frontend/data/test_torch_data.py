@@ -208,7 +208,7 @@ def stops(sample: int) -> Any:
         {"collate_fn": stops, "sampler": [2, 1]},
         {"collate_fn": stops, "batch_size": None, "dataset": Stream()},
     ],
-    ids=repr,
+    ids=["batches", "samples", "a sampler", "a stream"],
 )
 def test_a_stop_in_the_midst_of_a_sample_is_no_end(options: dict[str, Any], workers: int) -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
