@@ -40,6 +40,15 @@ FURTHER_SIZES = (
     (256, 8192, 256),
     (4096, 512, 2048),
 )
+WEIGHT_GRADIENTS = (  # of linear layers: k is the rows of a batch
+    (128, 512, 4096),
+    (512, 128, 4096),
+    (160, 640, 4096),
+    (384, 1536, 2048),
+    (256, 1024, 8192),
+    (333, 777, 5000),
+    (130, 500, 4000),
+)
 LARGE = 512  # all sides of products with the higher goals
 FURTHER_GOALS = {"nn": (0.88, 0.94), "nt": (0.90, 0.90), "tn": (0.90, 0.90)}  # below and from LARGE
 FEW_ROWS = (
@@ -156,5 +165,7 @@ for _kind in ("nn", "nt", "tn"):
         _register(_kind, *_size, ODD_GOAL if _size == ODD_SIZES[0] else None)
     for _size in FURTHER_SIZES:
         _register(_kind, *_size, FURTHER_GOALS[_kind][min(_size) >= LARGE], ("products",))
+for _size in WEIGHT_GRADIENTS:
+    _register("tn", *_size, 0.90, ("products",))
 for _size in FEW_ROWS:
     _register("fw", *_size, 0.90, ("products",))
