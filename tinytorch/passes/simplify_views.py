@@ -154,7 +154,8 @@ def _undone(rewriter: Rewriter, value: Value, undo: Node, deepest: int) -> Term 
     if made.op is permute:
         undoes = [made.attrs["axes"][axis] for axis in axes] == sorted(axes)
         return rewriter.term(made.inputs[0]) if undoes else None
-    if made.op not in _ELEMENTWISE or not rewriter.single_use(value):
+    places = {operand.type.shape for operand in made.inputs}  # others make something of places, such as a range
+    if made.op not in _ELEMENTWISE or places != {value.type.shape} or not rewriter.single_use(value):
         return None
     operands: list[Term] = []
     for operand in made.inputs:
