@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.runtime.llvm.attention.dropout import Dropout, numbers_bytes
+from tinytorch.runtime.llvm.attention.dropout import Dropout, each_row, numbers_bytes
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
 from tinytorch.runtime.llvm.attention.scores import Scores
 from tinytorch.runtime.llvm.contract.parts import least
@@ -78,7 +78,7 @@ class Backward:
         self.dropout = None
         if "state" in self.pointers:
             at = fn.at(self.scratch, self.numbers_at)
-            self.dropout = Dropout(self.module, fn, heads, self.pointers["state"], at)
+            self.dropout = Dropout(self.module, fn, heads, self.pointers["state"], at, self.key_block)
         self.kept_scale = 1 / (1 - heads.how.p) if heads.how.p < 1 else 1.0
         self.factors = {"dq": heads.how.scale, "dk": heads.how.scale, "dv": self.kept_scale}
         self.products = Products(self.module, fn, heads)
@@ -173,9 +173,12 @@ class Backward:
         most = heads.queries
         products.scores(q_rows, self._area(self.k_panels).at, heads.width, p, rows, first, count, most)
         products.scores(g_rows, self._area(self.v_panels).at, heads.depth, c, rows, first, count, most)
-        fn.loop(
-            rows, [], lambda r: self._row(head, first, count, start + r, fn.at(p.at, r * p.row), fn.at(c.at, r * c.row))
-        )
+
+        def row(r: Register, numbers: Register | None) -> None:
+            self._row(head, first, count, start + r, fn.at(p.at, r * p.row), fn.at(c.at, r * c.row), numbers)
+
+        number = self.scores.number(head.batch, head.number, start) + first
+        each_row(fn, self.dropout, rows, number, count, row)
         dv = self._area(self.dv_at, first, self.deep)
         dk = self._area(self.dk_at, first, self.wide)
         dq = self._area(self.dq_at, start, self.wide)
@@ -185,7 +188,16 @@ class Backward:
         k_rows = self._area(self.k_rows, 0, self.wide)
         products.add(c, k_rows, dq, rows, heads.width, count, most)
 
-    def _row(self, head: _Head, first: Register, count: Register, query: Register, p: Register, c: Register) -> None:
+    def _row(
+        self,
+        head: _Head,
+        first: Register,
+        count: Register,
+        query: Register,
+        p: Register,
+        c: Register,
+        numbers: Register | None,
+    ) -> None:
         """Products become weights, as dropout leaves them before it scales, and the cotangents of scores."""
         fn, heads, scores = self.fn, self.heads, self.scores
         e = scores.e
@@ -200,7 +212,6 @@ class Backward:
         delta = of_row("delta", self.delta)
         scale, kept_scale = scores.const(heads.how.scale), scores.const(self.kept_scale)
         dropout = self.dropout
-        numbers = None if dropout is None else dropout.draw(row.number + row.first, row.count)
 
         def visit(j: Register, tail: bool) -> Sequence[Register]:
             offset = j * heads.size

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from tinytorch.ir import lanemath
 from tinytorch.ir.emitter import Lane
-from tinytorch.runtime.llvm.attention.dropout import Dropout, numbers_bytes
+from tinytorch.runtime.llvm.attention.dropout import Dropout, each_row, numbers_bytes
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
 from tinytorch.runtime.llvm.attention.scores import Row, Scores
 from tinytorch.runtime.llvm.contract.parts import least
@@ -82,7 +82,7 @@ class Forward:
         self.dropout = None
         if "state" in self.extras:
             at = fn.at(self.scratch, self.numbers_at)
-            self.dropout = Dropout(self.module, fn, heads, self.extras["state"], at)
+            self.dropout = Dropout(self.module, fn, heads, self.extras["state"], at, self.key_block)
         self.products = Products(self.module, fn, heads)
         first = chunk * self.items_per_chunk
         fn.loop(least(first + self.items_per_chunk, self.items), [], self._item, start=first)
@@ -169,7 +169,12 @@ class Forward:
         row = functools.partial(self._row, item, block, count)
         fn.loop(rows, [], lambda r: self._largest(row(i + r, fn.at(s.at, r * s.row)), r))
         fn.loop(rows, [], lambda r: self._renew(i + r, r, rows), step=heads.lanes)
-        fn.loop(rows, [], lambda r: self._weights(row(i + r, fn.at(s.at, r * s.row)), i + r, r))
+
+        def weights(r: Register, numbers: Register | None) -> None:
+            self._weights(row(i + r, fn.at(s.at, r * s.row)), i + r, r, numbers)
+
+        number = self.scores.number(item.batch, item.head, item.start + i) + block.first
+        each_row(fn, self.dropout, rows, number, count, weights)
         o_row = heads.pitch(heads.depth)
         o = Matrix(fn.at(fn.at(self.scratch, self.o_at), i * o_row), o_row, heads.size)
         some = fn.compare("sgt", count, fn.const(0))
@@ -218,7 +223,7 @@ class Forward:
         scores = self.scores
         return scores.e.select(top.eq(-math.inf), scores.const(0), top)
 
-    def _weights(self, row: Row, i: Register, r: Register) -> None:
+    def _weights(self, row: Row, i: Register, r: Register, numbers: Register | None) -> None:
         """Scores of row i, which is row r of the tile, become weights relative to the largest so far, as dropout leaves
         them before it scales; the sums before are scaled down."""
         fn, heads, scores, dropout = self.fn, self.heads, self.scores, self.dropout
@@ -226,7 +231,6 @@ class Forward:
         self._scale(i, scores.splat(fn.load(fn.at(self.scratch, self.new_at), kind, r * heads.size)))
         scale = scores.const(heads.how.scale)
         shift = self._shift(scores.splat(fn.load(fn.at(self.scratch, self.m_at), kind, i * heads.size)))
-        numbers = None if dropout is None else dropout.draw(row.number + row.first, row.count)
 
         def weight(j: Register, tail: bool, total: Register) -> Sequence[Register]:
             t = scores.load(row.at, j * heads.size)
@@ -269,7 +273,8 @@ class Forward:
 
         def block(first: Register, *largest: Register) -> Sequence[Register]:
             count = least(heads.keys - first, self.key_block)
-            drawn = dropout.draw(number + first, count)
+            dropout.draw(number + first, count)
+            drawn = dropout.drawn(number + first, 0)
 
             def one(j: Register, so_far: Register) -> Sequence[Register]:
                 there, x = fn.lane_mask(lanes, count - j), dropout.numbers(drawn, j)

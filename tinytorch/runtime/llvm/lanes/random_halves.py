@@ -12,13 +12,19 @@ from tinytorch.runtime.llvm.text.builder import Register
 from tinytorch.runtime.llvm.text.types import I16, I64
 
 
-def random_halves(wide: LaneEmitter, counter: Register, keys: Sequence[tuple[Lane, Lane]]) -> list[Register]:
-    """The numbers of as many blocks as `wide` has lanes, from that at `counter` on (an i64), as two vectors of i16."""
+def random_halves(
+    wide: LaneEmitter, starts: tuple[Register, Register], keys: Sequence[tuple[Lane, Lane]]
+) -> tuple[Register, Register]:
+    """Two vectors of i16: the numbers of the blocks from each of two counters on (i64), each of half as many blocks as
+    `wide` has lanes."""
     fn, count = wide.fn, wide.lanes
-    # In this order, words of neighbours come together within 128 bits.
-    order = [k // 2 + k % 2 * (count // 2) for k in range(count)]
-    counters = wide.lane(counter, i64) + Lane(wide, i64, fn.constants(order, I64.widen(count)))
+    # The two take turns, so that words of neighbours come together within 128 bits.
+    first, second = (fn.splat(x, count) for x in starts)
+    start = fn.shuffle(first, second, [k % 2 * count for k in range(count)])
+    steps = fn.constants([k // 2 for k in range(count)], I64.widen(count))
+    counters = Lane(wide, i64, start) + Lane(wide, i64, steps)
     a, b, c, d = philox_block(wide, counters, keys)
     low, high = (wide.value(x | (y << 32)) for x, y in ((a, b), (c, d)))
-    pairs = [[lane for k in range(first, count, 2) for lane in (k, k + count)] for first in (0, 1)]
-    return [fn.bitcast(fn.shuffle(low, high, lanes), I16.widen(count * HALVES // 2)) for lanes in pairs]
+    parts = [[lane for k in range(part, count, 2) for lane in (k, k + count)] for part in (0, 1)]
+    one, two = (fn.bitcast(fn.shuffle(low, high, lanes), I16.widen(count * HALVES // 2)) for lanes in parts)
+    return one, two

@@ -21,7 +21,7 @@ class RandomBlocks:
     """The blocks of one group of vectors, whose first element's index is a multiple of 64."""
 
     def __init__(self) -> None:
-        self._halves: dict[tuple[Node, int], list[Register]] = {}
+        self._halves: dict[tuple[Node, int], tuple[Register, Register]] = {}
 
     def bits(self, e: LaneEmitter, node: Node, start: Register, shift: int, state: Sequence[Lane]) -> Lane:
         """The bits of the vector `shift` elements behind the group's first, whose index is `start`."""
@@ -41,6 +41,7 @@ class RandomBlocks:
             wide = LaneEmitter(e.fn, e.target, _BLOCKS)
             seed, offset = (e.fn.extract(e.value(x), 0) for x in state)
             counter = offset + (start >> HALVES.bit_length() - 1) + group * _BLOCKS
-            self._halves[node, group] = random_halves(wide, counter, round_keys(wide.lane(seed, i64)))
+            starts = counter, counter + _BLOCKS // 2
+            self._halves[node, group] = random_halves(wide, starts, round_keys(wide.lane(seed, i64)))
         vector, first = divmod(at, BLOCK_ELEMENTS // 2)
         return e.fn.shuffle(self._halves[node, group][vector], None, range(first, first + size))
