@@ -27,11 +27,12 @@ def _kinds(op: Op, count: int) -> list[DType]:
 
 
 # Elementwise ops on operands of one type: number of operands, tolerance of floats, points for derivatives.
-_ANY, _POSITIVE, _AWAY_FROM_0 = (-2.0, 2.0), (0.3, 3.0), (0.4, 2.0)
+_ANY, _POSITIVE, _AWAY_FROM_0, _IN_A_STEP = (-2.0, 2.0), (0.3, 3.0), (0.4, 2.0), (0.1, 0.4)
 ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "copy": (1, 0, _ANY), "detach": (1, 0, None), "neg": (1, 0, _ANY), "abs": (1, 0, _AWAY_FROM_0),
-    "sign": (1, 0, None), "not": (1, 0, None), "floor": (1, 0, None), "ceil": (1, 0, None), "trunc": (1, 0, None),
-    "round": (1, 0, None), "exp": (1, 2, _ANY), "expm1": (1, 3, _ANY), "log": (1, 2, _POSITIVE),
+    "sign": (1, 0, _AWAY_FROM_0), "not": (1, 0, None), "floor": (1, 0, _IN_A_STEP), "ceil": (1, 0, _IN_A_STEP),
+    "trunc": (1, 0, _IN_A_STEP), "round": (1, 0, _IN_A_STEP), "exp": (1, 2, _ANY), "expm1": (1, 3, _ANY),
+    "log": (1, 2, _POSITIVE),
     "log1p": (1, 3, _POSITIVE), "sqrt": (1, 0, _POSITIVE), "rsqrt": (1, 2, _POSITIVE), "tanh": (1, 4, _ANY),
     "erf": (1, 4, _ANY), "sin": (1, 4, _ANY), "cos": (1, 4, _ANY),
     "add": (2, 0, _ANY), "sub": (2, 0, _ANY), "mul": (2, 0, _ANY), "div": (2, 0, _AWAY_FROM_0),

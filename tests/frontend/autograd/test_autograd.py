@@ -436,3 +436,16 @@ def test_gradients_of_images_can_be_viewed():
         flat = g.view(2, -1)
         flat.detach()[0, 0] = 7.0
         assert g[0, 0, 0, 0].item() == 7 and g.requires_grad is create_graph
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "sign"])
+def test_functions_in_steps_have_gradients_of_zero(name):
+    """Not none: an optimizer decays and slows down such parameters, too, as PyTorch's do."""
+
+    def gradient(x):
+        x = x.detach().requires_grad_()
+        getattr(x, name)().sum().backward()
+        return x.grad
+
+    x = tt.tensor([-1.5, 0.0, 2.25])
+    assert gradient(x).tolist() == tt.compile(gradient)(x).tolist() == [0, 0, 0]

@@ -88,7 +88,7 @@ def _checked(input: Tensor, grid: Tensor) -> Ints:
 def _taps(at: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> list[Tap]:
     """The places along one axis that points at these coordinates read."""
     if mode == "bicubic":
-        whole = at.floor()
+        whole = at.detach().floor()
         weights = cubic_weights(at - whole)
         places = [_inside(whole + k, size, padding_mode, corners) for k in (-1, 0, 1, 2)]
         return list(zip(places, weights, strict=True))
@@ -96,7 +96,7 @@ def _taps(at: Tensor, size: int, mode: str, padding_mode: str, corners: bool) ->
     if mode == "nearest":
         place = at.round()
         return [(place, ones(1, dtype=at.dtype))]
-    whole = at.floor()
+    whole = at.detach().floor()
     part = at - whole
     return [(whole, 1 - part), (whole + 1, part)]
 

@@ -46,6 +46,10 @@ def define_elementwise(
     )
 
 
+# Of functions in steps, as rounding: their derivative is 0 almost everywhere.
+_FLAT: tuple[Rule, ...] = (lambda g, n: zeros_like(g),)
+
+
 def _number(like: Any, value: float) -> Any:
     return filled(like, value, like.type)
 
@@ -121,7 +125,7 @@ def _sign_lane(e: Emitter, x: Lane) -> Lane:
     return positive if x.dtype.kind == "uint" else e.select(x < 0, e.const(-1, x.dtype), positive)
 
 
-sign = define_elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, NONDIFF)
+sign = define_elementwise("sign", "-1, 0 or 1; 0 of NaN, as in PyTorch", _sign, _sign_lane, _FLAT)
 
 # Functions of floats.
 exp = define_elementwise(
@@ -224,18 +228,18 @@ pow_ = define_elementwise(
     (_pow_base, _pow_exponent), autocast="high",
 )  # fmt: skip
 
-# Rounding: zero derivative almost everywhere.
+# Rounding.
 floor = define_elementwise(
-    "floor", "Largest integer not above x", np.floor, lambda e, x: e.unary("floor", x), NONDIFF, "float"
+    "floor", "Largest integer not above x", np.floor, lambda e, x: e.unary("floor", x), _FLAT, "float"
 )
 ceil = define_elementwise(
-    "ceil", "Smallest integer not below x", np.ceil, lambda e, x: e.unary("ceil", x), NONDIFF, "float"
+    "ceil", "Smallest integer not below x", np.ceil, lambda e, x: e.unary("ceil", x), _FLAT, "float"
 )
 trunc = define_elementwise(
-    "trunc", "x without its fraction", np.trunc, lambda e, x: e.unary("trunc", x), NONDIFF, "float"
+    "trunc", "x without its fraction", np.trunc, lambda e, x: e.unary("trunc", x), _FLAT, "float"
 )
 rint = define_elementwise(
-    "round", "Nearest integer, halves to even", np.rint, lambda e, x: e.unary("rint", x), NONDIFF, "float"
+    "round", "Nearest integer, halves to even", np.rint, lambda e, x: e.unary("rint", x), _FLAT, "float"
 )
 
 
