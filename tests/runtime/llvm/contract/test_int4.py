@@ -13,7 +13,7 @@ from tests.runtime.llvm.running import execute
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.ops.int4 import int4_matmul, pack_int4, unpack_int4
 from tinytorch.ir.types import TensorType, f16, f32, i8, u8
-from tinytorch.runtime.llvm.contract.int4 import emit_int4
+from tinytorch.runtime.llvm.contract.int4.kernel import emit_int4
 from tinytorch.runtime.llvm.text.builder import Module
 from tinytorch.runtime.llvm.text.jit import emit_assembly
 from tinytorch.runtime.llvm.text.target import Target

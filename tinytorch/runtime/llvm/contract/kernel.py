@@ -20,7 +20,7 @@ from tinytorch.ir.ops.int4 import int4_matmul
 from tinytorch.runtime.llvm.contract.bytes.groups import Groups, grouped, groups_of, groups_of_panels
 from tinytorch.runtime.llvm.contract.bytes.plan import plan_of_byte_panels
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, batch_offset, epilogue_of
-from tinytorch.runtime.llvm.contract.int4 import emit_int4
+from tinytorch.runtime.llvm.contract.int4.kernel import emit_int4
 from tinytorch.runtime.llvm.contract.operands.float_pairs import paired, pairs_of_panels
 from tinytorch.runtime.llvm.contract.operands.layout import (
     Pairs,
