@@ -5,39 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
-from tinytorch.frontend.module.hooks import Handle, Hook, LoadHook, before_loading
-from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
+from tinytorch.frontend.module.hooks import Handle, Hook, LoadHook
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
+from tinytorch.frontend.module.state import Incompatible, load_state, state_of
 from tinytorch.frontend.module.tracked import Computed, Tracked, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.conversions import as_array
-from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.types import dtype_of
-
-
-class Incompatible(NamedTuple):
-    """What `load_state_dict(strict=False)` left out. Programs print it, where it says so if that is nothing."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not any(self):
-            return "<All keys matched successfully>"
-        return f"Incompatible(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module(Tracked):
@@ -374,15 +360,7 @@ class Module(Tracked):
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
         """Name -> tensor of every parameter and persistent buffer, and of masks of pruned parameters, such as
         `0.weight_mask`. The tensors share memory with the module's; with `keep_vars` they are the module's own."""
-        prefix = prefix.removesuffix(".")
-        state: dict[str, Tensor] = {}
-        for path, module in self.named_modules(prefix):
-            for kind in ("parameter", "buffer"):
-                for name, tensor in module._own(kind):
-                    if name not in module._transient:
-                        state[join(path, name)] = tensor if keep_vars else tensor.detach()
-        masks = masks_in(self.named_parameters(prefix))
-        return {**state, **{name: mask if keep_vars else mask.detach() for name, mask in masks.items()}}
+        return state_of(self, prefix, keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Incompatible:
         """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
@@ -392,39 +370,7 @@ class Module(Tracked):
         Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
         wherever it is masked.
         """
-        state, missed, not_ours, wrong = before_loading(state_dict, self.named_modules(), strict)
-        own = {
-            name: tensor
-            for path, module in self.named_modules()
-            for kind in ("parameter", "buffer")
-            for name, tensor in ((join(path, n), t) for n, t in module._own(kind) if n not in module._transient)
-        }
-        younger = {join(path, name) for path, module in self.named_modules() for name in module._younger}
-        missing = missed + [name for name in own if name not in state and name not in younger]
-        masks = masks_among(state, own)
-        unexpected = not_ours + [name for name in state if name not in own and name.removesuffix(SUFFIX) not in masks]
-        problems = [f"missing: {name} {own[name].type if name in own else ''}" for name in missing] if strict else []
-        problems += [f"unexpected: {name}" for name in unexpected] if strict else []
-        found = {name: value if isinstance(value, Tensor) else as_array(value) for name, value in state.items()}
-        problems += [
-            f"{name}: the module has {list(tensor.shape)}, the state {list(found[name].shape)}"
-            for name, tensor in own.items()
-            if name in found and tuple(found[name].shape) != tensor.shape
-        ]
-        problems += [*misfits(masks, own), *wrong]
-        if problems:
-            listed = "\n  ".join(problems)
-            raise TinyTorchError(f"load_state_dict: {type(self).__name__} does not fit\n  {listed}", user_loc())
-        with grad_mode(False):
-            for name, tensor in own.items():
-                if name in found and assign:
-                    tensor.replace_storage(np.array(found[name]))
-                elif name in found:
-                    tensor.copy_(found[name])
-        for name, mask in masks.items():
-            set_mask(own[name], mask)
-        keep_masks(own.values())
-        return Incompatible(missing, unexpected)
+        return load_state(self, state_dict, strict, assign)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write `state_dict()` to a safetensors file, which appears whole or not at all."""
@@ -441,25 +387,14 @@ class Module(Tracked):
 
     def __repr__(self) -> str:
         """The tree of modules, with how many parameters each has."""
-        name, extra = type(self).__name__, self.extra_repr()
-        children = list(self.named_children())
-        if not children:
-            return f"{name}({extra})"
-        lines = [f"{name}(  # {_count(self)}", *([extra] if extra else [])]
-        for path, child in children:
-            note = "" if next(child.children(), None) is not None or not child.parameters() else f"  # {_count(child)}"
-            lines.append(f"({path}): {child!r}{note}".replace("\n", "\n  "))
-        return "\n  ".join(lines) + "\n)"
+        from tinytorch.frontend.module.display import as_text  # only what prints needs it
+
+        return as_text(self)
 
     def _repr_html_(self) -> str | None:
-        from tinytorch.frontend.module.display import as_html  # only notebooks need it
+        from tinytorch.frontend.module.display import as_html  # only what prints needs it
 
         return as_html(self)
-
-
-def _count(module: Module) -> str:
-    number = sum(p.numel() for p in module.parameters())
-    return f"{number:,} parameter{'' if number == 1 else 's'}"
 
 
 def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
