@@ -1,6 +1,7 @@
 """Module 07: training. To read, in this order: `schedule` (learning rates, metrics, when to stop), `position` (how far
 a run is, so that an interruption can be taken back), `steps` (one batch: forward, backward, update, as steps that
-compile), `checkpoint` (the files of a run), `progress` (what is shown meanwhile), `trainer` (the loop over epochs).
+compile), `checkpoint` (the files of a run), `run` (the state of a run, saved and taken back), `progress` (what is shown
+meanwhile), `trainer` (the loop over epochs).
 """
 
 from __future__ import annotations
