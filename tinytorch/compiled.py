@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import logging
-import sys
 import threading
 import types
 import weakref
@@ -22,15 +20,14 @@ from tinytorch.backend_names import Choice
 from tinytorch.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.compilations import Compilations
 from tinytorch.frontend.guards import Guards, Watch
-from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
-from tinytorch.frontend.tensor.mode import Consumed, TraceAgain, mode
+from tinytorch.frontend.tensor.mode import TraceAgain, mode
 from tinytorch.frontend.tensor.storage import storage_of, version_of
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.numbers import NeedsValue
-from tinytorch.frontend.tracing.traced import Leaf, Traced, ViewOfRun, set_raw_grad
+from tinytorch.frontend.tracing.traced import Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
 from tinytorch.ir.costs import Precision
@@ -47,19 +44,21 @@ from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.signature import Form, Signature, Varying
 from tinytorch.specialization import (
+    CONSUMED,
     Specialization,
     is_single,
     release_gradients,
+    tensor_at,
     tensor_of,
     with_gradients,
 )
+from tinytorch.stand_in import StandIn
 
 if TYPE_CHECKING:
     from tinytorch.artifacts.record import SavedFunction
     from tinytorch.insight.subject import Subject
 
 MAX_ALIKE = 8  # specializations of one signature: a call may have to look at the guards of each
-_CONSUMED = Consumed()
 _log = logging.getLogger("tinytorch")
 
 
@@ -67,7 +66,7 @@ class _Failed(Exception):
     """A trace with numbers as inputs raised an error: maybe because one of them is no Python number."""
 
 
-class Compiled(Reported):
+class Compiled(StandIn, Reported):
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
@@ -306,30 +305,17 @@ class Compiled(Reported):
     def _finish(self, item: Specialization, result: Any, args: Sequence[Any]) -> Any:
         """The nested result of a call, after its effects on gradients."""
         for leaf in item.used_up:
-            leaf._grad = _CONSUMED
+            leaf._grad = CONSUMED
         if item.single and not item.does_more:  # as most training steps
             return result
         traced = item.traced
-        effects = traced.effects
         inputs = item.inputs(args)
-
-        def tensor(leaf: Leaf) -> Tensor:
-            return args[leaf] if isinstance(leaf, int) else leaf
-
-        for leaf, flag in effects.flags:
-            tensor(leaf).requires_grad_(flag)
-        for leaf in effects.dropped:
-            set_raw_grad(tensor(leaf), None)
-        for leaf in effects.consumed:
-            set_raw_grad(tensor(leaf), _CONSUMED)
-        for owner, name, value in item.guards.left:
-            if getattr(owner, name, None) is not value:
-                setattr(owner, name, value)
+        item.leave(args)
         if item.single:
             return result
         outputs = [] if result is None else list(result) if isinstance(result, tuple) else [result]
-        for leaf, kept in effects.kept:
-            set_raw_grad(tensor(leaf), tensor_of(kept, outputs, inputs))
+        for leaf, kept in traced.effects.kept:
+            set_raw_grad(tensor_at(leaf, args), tensor_of(kept, outputs, inputs))
         for i in {r.source for r in traced.results if r.differentiable and r.source >= 0}:
             outputs[i] = self._differentiable(outputs[i], i, item, inputs)
         return unflatten(traced.result, [tensor_of(r, outputs, inputs) for r in traced.results])
@@ -431,52 +417,7 @@ class Compiled(Reported):
     def __repr__(self) -> str:
         return f"Compiled({self._name}, backend={self.backend!r}, signatures={len(self._known)})"
 
-    # Standing for the function.
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.function, name)
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """As a method of an object: what is compiled for that object, which keeps it."""
-        if instance is None or not isinstance(self.function, types.FunctionType):
-            return self
-        if mode.trace is not None or isinstance(instance, type) or not hasattr(instance, "__dict__"):
-            return types.MethodType(self, instance)
-        attributes = attributes_of(instance) if isinstance(instance, Tracked) else vars(instance)
-        name = f"_compiled_{self.function.__qualname__}"  # a method that overrides another one may call it
-        method, known = types.MethodType(self.function, instance), attributes.get(name)
-        if known is None or known.function != method:
-            if known is not None:  # of the object that this one was copied from
-                attributes.pop(name, None)
-            made = Compiled(method, *self._options)
-            known = attributes.setdefault(name, made)  # another thread may have been faster
-        return known
-
     @property
     def _options(self) -> tuple[Any, ...]:
         """What this was made with, beside the function."""
         return self.backend, self.freezes, self.memory_limit, self.precision, self.autocast
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return type(self)(copy.deepcopy(self.function, memo), *self._options)
-
-    def __copy__(self) -> Compiled:
-        return type(self)(self.function, *self._options)
-
-    def __reduce__(self) -> Any:
-        """A decorated function or method is found again by its name; anything else is compiled anew."""
-        function = self.function
-        if isinstance(function, types.MethodType):
-            return getattr, (function.__self__, function.__name__)
-        if isinstance(function, types.FunctionType) and _named(function) is self:
-            return function.__qualname__
-        return type(self), (function, *self._options)
-
-
-def _named(function: types.FunctionType) -> Any:
-    """What stands under the name of a function."""
-    found: Any = sys.modules.get(function.__module__)
-    for part in function.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found

@@ -21,7 +21,6 @@ _OWN = frozenset(
         "_known",
         "_recent",
         "_hot",
-        "_form",
         "_last",
         "_varying",
         "_compilations",

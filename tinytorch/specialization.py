@@ -14,10 +14,10 @@ from tinytorch.calls import Calls, Vjp
 from tinytorch.frontend.guards import Guards
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
-from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.storage import Storage, along, version_of
 from tinytorch.frontend.tensor.tape import SPENT
-from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, strides_of
+from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, set_raw_grad, strides_of
 from tinytorch.frontend.tree import Fields, Slot, is_container, parts
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import constant
@@ -28,6 +28,7 @@ from tinytorch.signature import NumberSlot
 # Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
 # The code itself counts twice: as an object file and as what is mapped.
 _NODE_BYTES, _CODE_BYTES = 2048, 128 << 10
+CONSUMED = Consumed()  # in the place of a gradient that a call has used up
 _LONGEST_STATIC = 40  # characters of a static argument in the text of a signature
 _SPELLED = (str, bytes, int, float, complex, slice, range, types.NoneType, Enum, DType)  # those that are written out
 
@@ -65,9 +66,14 @@ def with_gradients(calls: Calls, leaves: Sequence[Leaf]) -> Calls:
     )
 
 
+def tensor_at(leaf: Leaf, args: Sequence[Tensor]) -> Tensor:
+    """A leaf of a call: an argument, by its number, or a captured tensor."""
+    return args[leaf] if isinstance(leaf, int) else leaf
+
+
 def found_gradients(leaves: Sequence[Leaf], args: Sequence[Tensor]) -> list[Any]:
     """What is in `grad` of each leaf."""
-    return [(args[leaf] if isinstance(leaf, int) else leaf)._grad for leaf in leaves]
+    return [tensor_at(leaf, args)._grad for leaf in leaves]
 
 
 def tensor_of(result: Result, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
@@ -191,6 +197,20 @@ class Specialization:
     def inputs(self, args: Sequence[Tensor]) -> tuple[Any, ...]:
         """The inputs of the graph in a call."""
         return (*args, *found_gradients(self.traced.grad_inputs, args), *self.traced.captured)
+
+    def leave(self, args: Sequence[Tensor]) -> None:
+        """What a call does beside its results and the gradients that it keeps: flags, gradients that it drops or uses
+        up, and attributes that the function sets."""
+        effects = self.traced.effects
+        for leaf, flag in effects.flags:
+            tensor_at(leaf, args).requires_grad_(flag)
+        for leaf in effects.dropped:
+            set_raw_grad(tensor_at(leaf, args), None)
+        for leaf in effects.consumed:
+            set_raw_grad(tensor_at(leaf, args), CONSUMED)
+        for owner, name, value in self.guards.left:
+            if getattr(owner, name, None) is not value:
+                setattr(owner, name, value)
 
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the arguments are different tensors; those that Python code reaches in another way are where they
