@@ -43,8 +43,8 @@ def log1p(e: Emitter, x: Lane) -> Lane:
     """log(1 + x), accurate near 0; -inf at -1, NaN below."""
     form = format_of(x)
     u = x + 1.0
-    biased, mantissa = _split(e, form, u)
-    k = _biased_to_float(e, form, biased, float(form.bias))
+    biased, mantissa = _split(form, u)
+    k = _biased_to_float(form, biased, float(form.bias))
     # f = (1 + x) 2**-k - 1 without the rounding of 1 + x; where x is so large that 1 does not count, u is x
     scale = ((e.const(2 * form.bias, form.bits) - biased) << form.mantissa).bitcast(x.dtype)
     f = e.select(u < 2.0 ** (form.mantissa + 2), e.fma(x, scale, scale - 1.0), mantissa - 1.0)
@@ -98,7 +98,7 @@ def _pow_magnitude(e: Emitter, a: Lane, y: Lane) -> Lane:
     return e.select(a.eq(1.0) & y.eq(y), e.const(1.0, a.dtype), magnitude)
 
 
-def _split(e: Emitter, form: Format, x: Lane) -> tuple[Lane, Lane]:
+def _split(form: Format, x: Lane) -> tuple[Lane, Lane]:
     """(k + bias as integer, m) with x = 2**k m, m in [sqrt(1/2), sqrt(2)), of a positive normal x."""
     sqrt_half = _SQRT_HALF_BITS[form.dtype]
     shifted = x.bitcast(form.bits) + (form.one - sqrt_half)
@@ -106,7 +106,7 @@ def _split(e: Emitter, form: Format, x: Lane) -> tuple[Lane, Lane]:
     return shifted >> form.mantissa, mantissa.bitcast(form.dtype)
 
 
-def _biased_to_float(e: Emitter, form: Format, biased: Lane, bias: float | Lane) -> Lane:
+def _biased_to_float(form: Format, biased: Lane, bias: float | Lane) -> Lane:
     """biased - bias as a float: the integer is put into the low bits of 2**mantissa."""
     base = 2.0**form.mantissa
     offset = base + bias
@@ -120,8 +120,8 @@ def _decompose(e: Emitter, x: Lane) -> tuple[Lane, Lane]:
     lift = form.mantissa + 1
     normal = e.select(is_small, x * 2.0**lift, x)
     bias = e.select(is_small, e.const(float(form.bias + lift), x.dtype), e.const(float(form.bias), x.dtype))
-    biased, mantissa = _split(e, form, normal)
-    return _biased_to_float(e, form, biased, bias), mantissa - 1.0
+    biased, mantissa = _split(form, normal)
+    return _biased_to_float(form, biased, bias), mantissa - 1.0
 
 
 def _log_reduced(e: Emitter, k: Lane, f: Lane) -> Lane:
