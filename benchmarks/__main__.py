@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -78,17 +78,10 @@ def main(
         return
     if suite == "accuracy":
         found = accuracy.run(console)
-        if json is not None:
-            report.write_json(json, {"machine": machine.describe(), "accuracy": found})
-            console.print(f"written to {json}")
+        _save(console, json, {"machine": machine.describe(), "accuracy": found})
         return
     if suite == "memory":
-        measured = memory.run(console, [int(depth) for depth in depths.split(",")])
-        workloads.load()
-        measured["networks"] = peak_memory.run(console, contestants_of(peers, console)[1:], 2)
-        if json is not None:
-            report.write_json(json, {"machine": machine.describe(), "memory": measured})
-            console.print(f"written to {json}")
+        _memory(console, depths, peers, json)
         return
     if target not in ("host", *harness.NARROWER):
         raise typer.BadParameter(f"{target} is not host or {', '.join(harness.NARROWER)}", param_hint="--target")
@@ -99,8 +92,7 @@ def main(
         raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")
     counts = sorted({int(count) for count in threads.split(",")})
     contestants = contestants_of(peers, console)
-    description = machine.describe()
-    console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
+    description = _machine(console)
     console.print(f"unset for all workers, so that numpy takes its best kernels: {', '.join(harness.UNSET)}")
     rows: list[harness.Row] = []
     tables: list[Table] = []
@@ -112,41 +104,64 @@ def main(
     report.print_peaks(console, rows)
     startups: list[startup.Startup] = []
     if new_processes and not only and suite in startup.STEPS:
-        first = startup.STEPS[suite]
-        for result in startup.measure(first, contestants, max(counts), new_processes):
-            if isinstance(result, str):
-                console.print(f"[yellow]not timed: {result}")
-            else:
-                startups.append(result)
-        tables.append(report.startup_table(startups, first))
+        startups = _startups(console, startup.STEPS[suite], contestants, max(counts), new_processes)
+        tables.append(report.startup_table(startups, startup.STEPS[suite]))
         console.print(tables[-1])
     if md is not None:
         md.write_text("\n".join(map(report.as_markdown, tables)), encoding="utf-8")
         console.print(f"written to {md}")
-    if json is not None:
-        options = {
-            "suite": suite,
-            "only": only,
-            "target": target,
-            "rounds": rounds,
-            "seconds": seconds,
-            "unset": harness.UNSET,
-        }
-        report.write_json(json, report.as_json(description, options, rows, startups))
-        console.print(f"written to {json}")
+    options = {
+        "suite": suite,
+        "only": only,
+        "target": target,
+        "rounds": rounds,
+        "seconds": seconds,
+        "unset": harness.UNSET,
+    }
+    _save(console, json, report.as_json(description, options, rows, startups))
+
+
+def _machine(console: Console) -> dict[str, Any]:
+    """What is measured on, told first."""
+    description = machine.describe()
+    console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
+    return description
+
+
+def _save(console: Console, path: Path | None, measured: dict[str, Any]) -> None:
+    """Write what was measured, where a file is asked for."""
+    if path is not None:
+        report.write_json(path, measured)
+        console.print(f"written to {path}")
+
+
+def _startups(console: Console, first: str, contestants: list[str], threads: int, rounds: int) -> list[startup.Startup]:
+    """The time of each contestant's first step in a new process; a line for each that cannot be timed."""
+    found: list[startup.Startup] = []
+    for result in startup.measure(first, contestants, threads, rounds):
+        if isinstance(result, str):
+            console.print(f"[yellow]not timed: {result}")
+        else:
+            found.append(result)
+    return found
+
+
+def _memory(console: Console, depths: str, peers: str, json: Path | None) -> None:
+    """The memory of training steps against the depth, and of networks against other frameworks."""
+    measured = memory.run(console, [int(depth) for depth in depths.split(",")])
+    workloads.load()
+    measured["networks"] = peak_memory.run(console, contestants_of(peers, console)[1:], 2)
+    _save(console, json, {"machine": machine.describe(), "memory": measured})
 
 
 def _compile_time(console: Console, nodes: str, only: list[str], rounds: int, json: Path | None) -> None:
     """The time of compiling, against the number of nodes; and what does not compile: eager mode, `--only eager`."""
-    description = machine.describe()
-    console.print(f"{description['cpu']}, {description['usable_cores']} cores; load {description['load']}")
+    description = _machine(console)
     families = [name for names in only for name in names.split(",")]
     counts = [int(count) for count in nodes.split(",")]
     measured = {} if families == ["eager"] else compile_time.run(console, counts, families)
     in_eager_mode = eager.run(console, rounds) if not families or "eager" in families else {}
-    if json is not None:
-        report.write_json(json, {"machine": description, "compile": measured, "eager": in_eager_mode})
-        console.print(f"written to {json}")
+    _save(console, json, {"machine": description, "compile": measured, "eager": in_eager_mode})
 
 
 if __name__ == "__main__":
