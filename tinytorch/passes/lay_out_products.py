@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Callable
 
 from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node, Value
@@ -13,7 +14,7 @@ from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import pad, permute, reshape
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
 from tinytorch.passes.lay_out_bytes import byte_layout, byte_product, in_byte_panels, suits_byte_panels
-from tinytorch.passes.lay_out_narrow import NarrowLayout, in_narrow_panels, narrow_layout, narrow_product
+from tinytorch.passes.lay_out_narrow import in_narrow_panels, narrow_layout, narrow_product
 
 _LEAST_BYTES = 16 << 10  # of a weight: smaller ones stay in L1 as they are
 _LEAST_ROWS = 48  # of products that share a weight which is laid out in each call
@@ -33,6 +34,11 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
     known: dict[object, Value] = {}  # terms would hold the rewriter, and the weights, in a circle
     readers = Counter(node.inputs[1] for node in graph.nodes if node.op is matmul and _many_rows(node))
 
+    def once(rewriter: Rewriter, key: object, make: Callable[[], Term]) -> Term:
+        if key not in known:
+            known[key] = make().value
+        return rewriter.term(known[key])
+
     @local(matmul)
     def in_panels(rewriter: Rewriter, node: Node) -> Term | None:
         """matmul(x, w) == panel_matmul(x, panels of w)"""
@@ -41,9 +47,7 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         width = costs.panel_vectors * costs.lanes(node.output.type.dtype)
         if not _suits(node, width) or not (frozen or readers[node.inputs[1]] > 1):
             return None
-        if w.value not in known:
-            known[w.value] = _panels(w, width).value
-        panels = rewriter.term(known[w.value])
+        panels = once(rewriter, w.value, lambda: _panels(w, width))
         return x.apply_op(panel_matmul, [x, panels], {"columns": w.type.shape[1]})
 
     ranges = functools.cache(lambda: ranges_of(graph))
@@ -58,12 +62,8 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         left, right = x.type.dtype, w.type.dtype
         range_ = ranges()[node.inputs[0]] if costs.sums_of_16_bits else left.limits
         layout = byte_layout(left, range_, weights.attrs["value"], right, costs)
-        if (w.value, layout) not in known:
-            known[w.value, layout] = in_byte_panels(w, layout).value
-        panels = rewriter.term(known[w.value, layout])
+        panels = once(rewriter, (w.value, layout), lambda: in_byte_panels(w, layout))
         return byte_product(x, panels, w.type.shape[1], right, layout)
-
-    narrow: dict[tuple[Value, NarrowLayout], Value] = {}
 
     @local(matmul)
     def narrow_in_panels(rewriter: Rewriter, node: Node) -> Term | None:
@@ -73,9 +73,8 @@ def lay_out_products(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
         large = 0 not in x.type.shape and w.type.bytes >= _LEAST_BYTES
         if layout is None or not large or rewriter.producer(w.value, constant) is None:
             return None
-        if (w.value, layout) not in narrow:
-            narrow[w.value, layout] = in_narrow_panels(w, layout).value
-        return narrow_product(node, x, rewriter.term(narrow[w.value, layout]))
+        panels = once(rewriter, (w.value, layout), lambda: in_narrow_panels(w, layout))
+        return narrow_product(node, x, panels)
 
     return rewrite(graph, table([in_panels, bytes_in_panels, narrow_in_panels]))
 
