@@ -70,10 +70,8 @@ def pooling_function(
             steps = x.strides_bytes
             offset = image * steps[0] + y * steps[1] + column * steps[3]
             bases.append(fn.at(epilogue.frame().result(fn, place), offset))
-        write, size = (
-            EpilogueWriter(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge),
-            conv.compute.size,
-        )
+        write = EpilogueWriter(LaneEmitter(fn, target, lanes), epilogue, conv.compute, buffers, edge)
+        size = conv.compute.size
 
         def window(y: Register, x: Register) -> None:
             start = fn.at(sums, (y * (height * outputs[1]) + x * width) * (pitch * size))
