@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from tinytorch.runtime.llvm.kernel import KernelCode
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
-from tinytorch.runtime.llvm.text.types import I1, I64, PTR
+from tinytorch.runtime.llvm.text.types import I64, PTR
 from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
 from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule
 
@@ -288,7 +288,7 @@ def _claim(fn: Function, slots: Register) -> Register:
 
     def attempt(ok: Register, slot: Register) -> list[Register]:
         free = fn.atomic_load(slots, I64)
-        lowest = fn.call("llvm.cttz.i64", [free, fn.const(0, I1)], I64) & 63
+        lowest = fn.count_trailing_zeros(free) & 63
         wanted = (one << lowest) & free
         old = fn.atomic_rmw("and", slots, wanted ^ -1)
         return [old & wanted, lowest]
