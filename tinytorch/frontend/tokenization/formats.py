@@ -52,7 +52,7 @@ def from_json(text: str) -> Vocabulary:
     _check_pre_tokenizer(field(table, "pre_tokenizer", dict))
     for name in ("post_processor", "decoder"):  # which change no ids where they are byte-level, too
         if table.get(name) is not None:
-            _check_type(field(table, name, dict), name, "ByteLevel")
+            _check_byte_level(field(table, name, dict), name)
     model = field(table, "model", dict)
     only(model, "model.type", "BPE")  # where old files say nothing
     ids: dict[str, int] = dict(field(model, "model.vocab", dict))
@@ -62,13 +62,13 @@ def from_json(text: str) -> Vocabulary:
     return vocabulary
 
 
-def _check_type(table: Mapping[str, Any], path: str, wanted: str) -> None:
+def _check_byte_level(table: Mapping[str, Any], path: str) -> None:
     field(table, f"{path}.type", str)
-    only(table, f"{path}.type", wanted)
+    only(table, f"{path}.type", "ByteLevel")
 
 
 def _check_pre_tokenizer(table: Mapping[str, Any]) -> None:
-    _check_type(table, "pre_tokenizer", "ByteLevel")
+    _check_byte_level(table, "pre_tokenizer")
     field(table, "pre_tokenizer.add_prefix_space", bool)
     only(table, "pre_tokenizer.add_prefix_space", False)
     only(table, "pre_tokenizer.use_regex", True)

@@ -18,10 +18,10 @@ def _bessel(name: str, doc: str, lane: Any, rule: Rule | Nondiff, *names: str, i
     return define_elementwise(name, doc, by_lanes(lane, fused=False), lane, rules, "float", spelled=spelled)
 
 
-def _over_x(value: Any, x: Any, at_zero: float) -> Any:
-    """value / x, with its limit at 0."""
+def _over_x(value: Any, x: Any) -> Any:
+    """value / x, 1/2 at 0, which is the limit of each of these functions."""
     zero = apply(eq, x, zeros_like(x))
-    return apply(where, zero, filled(x, at_zero, x.type), value / apply(where, zero, filled(x, 1.0, x.type), x))
+    return apply(where, zero, filled(x, 0.5, x.type), value / apply(where, zero, filled(x, 1.0, x.type), x))
 
 
 # Derivatives: Abramowitz & Stegun 9.1.28, 9.6.27. g is the cotangent of the result, n the application.
@@ -35,13 +35,13 @@ i0e = _bessel(
 )  # fmt: skip
 i1 = _bessel(
     "i1", "Modified Bessel function of the first kind, of order 1", lb.i1,
-    lambda g, n: g * (apply(i0, n.inputs[0]) - _over_x(n.output, n.inputs[0], 0.5)), "special.i1",
+    lambda g, n: g * (apply(i0, n.inputs[0]) - _over_x(n.output, n.inputs[0])), "special.i1",
     "special.modified_bessel_i1",
 )  # fmt: skip
 i1e = _bessel(
     "i1e", "exp(-|x|) * i1(x)", lb.i1e,
     lambda g, n: g * (
-        apply(i0e, n.inputs[0]) - apply(sign, n.inputs[0]) * n.output - _over_x(n.output, n.inputs[0], 0.5)
+        apply(i0e, n.inputs[0]) - apply(sign, n.inputs[0]) * n.output - _over_x(n.output, n.inputs[0])
     ),
     "special.i1e",
 )  # fmt: skip
@@ -68,7 +68,7 @@ j0 = _bessel(
 )  # fmt: skip
 j1 = _bessel(
     "bessel_j1", "Bessel function of the first kind, of order 1", lb.j1,
-    lambda g, n: g * (apply(j0, n.inputs[0]) - _over_x(n.output, n.inputs[0], 0.5)), "special.bessel_j1",
+    lambda g, n: g * (apply(j0, n.inputs[0]) - _over_x(n.output, n.inputs[0])), "special.bessel_j1",
 )  # fmt: skip
 y0 = _bessel(
     "bessel_y0", "Bessel function of the second kind, of order 0", lb.y0, lambda g, n: -g * apply(y1, n.inputs[0]),
