@@ -18,7 +18,6 @@ import tinytorch
 from tests.programs.whole import Program
 from tinytorch.ir.errors import TinyTorchError
 
-PARTIES = ("eager", "interpreter", "llvm", "torch")
 USED_UP = "used up"  # in the place of a gradient that a compiled step did not keep
 
 

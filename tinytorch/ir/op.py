@@ -21,17 +21,6 @@ Attrs = Mapping[str, Any]
 Bounds = tuple[int, int]  # the smallest and the largest value of integers, both included
 
 
-class Operand(Protocol):
-    """What ops apply to: an eager Tensor, a value of a graph under construction, a hole of a pattern."""
-
-    @property
-    def type(self) -> TensorType: ...
-
-    def apply_op(self, op: Op, operands: Sequence[Any], attrs: Attrs) -> Any:
-        """Apply `op` in this operand's world: evaluate, append a node, or match. The result, or all in order."""
-        ...
-
-
 class Applied(Protocol):
     """An application of an op as its vjp sees it."""
 

@@ -11,7 +11,7 @@ from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define, named
 from tinytorch.ir.reference import evaluate
-from tinytorch.ir.types import DType, Shape, TensorType, bf16, bool_, dtype_of, f32, i64
+from tinytorch.ir.types import DType, Shape, TensorType, bf16, bool_, dtype_of, i64
 
 
 def no_flops(types: Sequence[TensorType], out: TensorType, attrs: Attrs) -> int:
@@ -216,5 +216,3 @@ kernel = define(Op(
     infer=lambda *types, body, **attrs: tuple(v.type for v in body.outputs), eval=_kernel_eval, vjp=NONDIFF,
     flops=lambda types, out, attrs: sum(n.flops for n in attrs["body"].nodes),
 ))  # fmt: skip
-
-DEFAULT_FLOAT = f32

@@ -74,7 +74,7 @@ def vector(scalar: str, lanes: int) -> LLType:
 
 VOID, PTR = vector("void", 1), vector("ptr", 1)
 I1, I8, I16, I32, I64 = (vector(f"i{bits}", 1) for bits in (1, 8, 16, 32, 64))
-F32, F64, F16, BF16 = (vector(name, 1) for name in ("float", "double", "half", "bfloat"))
+F32, F64, BF16 = (vector(name, 1) for name in ("float", "double", "bfloat"))
 
 
 def memory_type(dtype: DType, lanes: int = 1) -> LLType:

@@ -8,8 +8,6 @@ in 16 bits, which hold them only where one of the operands has fewer bits: whoev
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tinytorch.ir.types import DType, i8, u8
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
@@ -17,16 +15,6 @@ from tinytorch.runtime.llvm.text.types import I8, I16, I32
 
 _PAIRS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 _QUADS_IN_16_BITS = {8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
-
-
-def dots_of(target: Target) -> Literal["quad", "pair", "none"]:
-    """The best of the instructions that are exact for all bytes."""
-    return target.byte_dots
-
-
-def has_sums_of_16_bits(target: Target) -> bool:
-    """Whether the target has `quad_in_16_bits`."""
-    return target.has_sums_of_16_bits
 
 
 def quad(
