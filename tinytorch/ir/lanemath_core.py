@@ -13,6 +13,12 @@ from tinytorch.ir.types import DType, f32, f64, i32, i64
 INF = float("inf")
 NAN = float("nan")
 
+# The Bernoulli numbers B2, B4, …
+BERNOULLI = (
+    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330,
+    854513 / 138, -236364091 / 2730,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Format:

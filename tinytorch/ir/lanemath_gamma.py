@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from tinytorch.ir.emitter import Emitter, Lane
-from tinytorch.ir.lanemath_core import INF, NAN, horner, in_f64
+from tinytorch.ir.lanemath_core import BERNOULLI, INF, NAN, horner, in_f64
 from tinytorch.ir.lanemath_log import log
 from tinytorch.ir.lanemath_trig import cos, sin
 from tinytorch.ir.types import f64
@@ -18,18 +18,7 @@ from tinytorch.ir.types import f64
 _LOG_PI = 1.1447298858494002
 _STIRLING = 0.9189385332046728 - 0.5  # log(2 pi) / 2 - 1/2
 _LARGE = 8.0  # from here on Stirling's series has the accuracy of an f64
-_BERNOULLI = (
-    1 / 6,
-    -1 / 30,
-    1 / 42,
-    -1 / 30,
-    5 / 66,
-    -691 / 2730,
-    7 / 6,
-    -3617 / 510,
-    43867 / 798,
-    -174611 / 330,
-)  # fmt: skip (B2, B4, …)
+_BERNOULLI = BERNOULLI[:10]  # so many terms of the series
 
 # lgamma(2 + d) / d on [-1/2, 1/2]: interpolation in Chebyshev nodes, error 2**-61 relative to itself.
 _LGAMMA = (

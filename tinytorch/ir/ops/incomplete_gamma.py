@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.lanemath_core import BERNOULLI
 from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, Spelled, apply
 from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.core import cast, filled, require_same, where, zeros_like
@@ -33,20 +34,6 @@ from tinytorch.ir.types import TensorType, f64
 _LARGE, _SMALL_X, _SHIFT, _NODES = 20.0, 3.0, 20, 48
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)  # of log gamma(a + 1), in odd powers of 1/a
 _TERMS = 9  # of zeta, added up
-_BERNOULLI = (
-    1 / 6,
-    -1 / 30,
-    1 / 42,
-    -1 / 30,
-    5 / 66,
-    -691 / 2730,
-    7 / 6,
-    -3617 / 510,
-    43867 / 798,
-    -174611 / 330,
-    854513 / 138,
-    -236364091 / 2730,
-)  # fmt: skip (B2, B4, …)
 
 
 def _define(
@@ -220,7 +207,7 @@ def _zeta_right(s: Any, q: Any) -> Any:
     total = _total(_power(bases, _over(s, _TERMS))) + last * (end / (s - 1.0) + 0.5)
     inverse = 1.0 / end
     factor = last * s * inverse  # s (s + 1) … (s + 2k - 2) end**-(s + 2k - 1)
-    for k, bernoulli in enumerate(_BERNOULLI, 1):
+    for k, bernoulli in enumerate(BERNOULLI, 1):
         total = total + factor * (bernoulli / math.factorial(2 * k))
         factor = factor * (s + (2.0 * k - 1)) * inverse * (s + 2.0 * k) * inverse
     return apply(where, last == 0.0, _power(q, s), total)
