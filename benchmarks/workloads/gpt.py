@@ -7,7 +7,7 @@ the one that the trained model has without dropout.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -20,6 +20,19 @@ from benchmarks.workloads.gpt_shapes import BASE, BASE_DROPOUT, EPS, SMALL, Shap
 LEARNING_RATE, BETA1, BETA2, DECAY = 1e-3, 0.9, 0.999, 0.01
 EPSILON = 1e-4  # well above the rounding errors of gradients, so that the contestants' steps can be compared
 CHECKED = 3  # steps behind which they are
+
+
+def noting(step: Callable[..., Any], turns: Iterator[Any]) -> tuple[Callable[[], Any], list[float]]:
+    """A step on the batches in turn, and the losses of the first ones."""
+    losses: list[float] = []
+
+    def run() -> Any:
+        loss = step(*next(turns))
+        if len(losses) < CHECKED:
+            losses.append(loss.item())
+        return loss
+
+    return run, losses
 
 
 def reader(
@@ -103,13 +116,7 @@ def tinytorch_case(
 
     step = tt.compile(train) if compiled else train
     data = [(tt.Tensor(x), tt.Tensor(y)) for x, y in batches(shape)]
-    turns, losses = cycle(data), []
-
-    def run() -> Any:
-        loss = step(*next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
-        return loss
+    run, losses = noting(step, cycle(data))
 
     def evaluate() -> float:
         with tt.no_grad():
@@ -158,13 +165,7 @@ def _torch_case(shape: Shape, w: Mapping[str, Any], train: Callable[[Any, Any], 
     import torch.nn.functional as F
 
     data = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches(shape)]
-    turns, losses = cycle(data), []
-
-    def run() -> Any:
-        loss = train(*next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
-        return loss
+    run, losses = noting(train, cycle(data))
 
     def evaluate() -> float:
         x, y = data[0]
@@ -298,15 +299,15 @@ def jax_train(shape: Shape) -> Case:
     state: list[Any] = [w, *(jax.tree.map(jnp.zeros_like, w) for _ in range(2))]
     keys = [jax.random.key(i) for i in range(CHECKED + 1)]
     data = [(jnp.asarray(x), jnp.asarray(y)) for x, y in batches(shape)]
-    turns, losses, count = cycle(data), [], 0
+    count = 0
 
-    def run() -> Any:
+    def step(x: Any, y: Any) -> Any:
         nonlocal count
         count += 1
-        *state[:], loss = train(*state, np.float32(count), keys[count % len(keys)], *next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
+        *state[:], loss = train(*state, np.float32(count), keys[count % len(keys)], x, y)
         return loss.block_until_ready()
+
+    run, losses = noting(step, cycle(data))
 
     def evaluate() -> float:
         return loss_of(state[0], *data[0], 0.0).item()

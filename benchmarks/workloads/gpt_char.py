@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.registry import Case, Targets, Workload, random, register
-from benchmarks.workloads.gpt import CHECKED, jax_attention, jax_dropout, reader, tinytorch_case
+from benchmarks.workloads.gpt import CHECKED, jax_attention, jax_dropout, noting, reader, tinytorch_case
 from benchmarks.workloads.gpt_shapes import Shape, batches
 
 Array = NDArray[Any]
@@ -217,13 +217,7 @@ def torch_train(shape: Shape, compiled: bool = False) -> Case:
 
     step = torch.compile(train, fullgraph=True, options={"cpp_wrapper": True}) if compiled else train
     data = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches(shape)]
-    turns, losses = cycle(data), []
-
-    def run() -> Any:
-        loss = step(*next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
-        return loss
+    run, losses = noting(step, cycle(data))
 
     def evaluate() -> float:
         with torch.no_grad():
@@ -316,15 +310,15 @@ def jax_train(shape: Shape) -> Case:
     state: Any = {name: [jnp.zeros_like(p) for _ in range(1 if is_matrix(name) else 2)] for name, p in w.items()}
     keys = [jax.random.key(i) for i in range(CHECKED + 1)]
     data = [(jnp.asarray(x), jnp.asarray(y)) for x, y in batches(shape)]
-    turns, losses, count = cycle(data), [], 0
+    count = 0
 
-    def run() -> Any:
+    def step(x: Any, y: Any) -> Any:
         nonlocal w, state, count
         count += 1
-        w, state, loss = train(w, state, np.float32(count), keys[count % len(keys)], *next(turns))
-        if len(losses) < CHECKED:
-            losses.append(loss.item())
+        w, state, loss = train(w, state, np.float32(count), keys[count % len(keys)], x, y)
         return loss.block_until_ready()
+
+    run, losses = noting(step, cycle(data))
 
     def evaluate() -> float:
         return jax.jit(functools.partial(loss_of, dropout=0.0))(w, *data[0]).item()
