@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,11 +17,12 @@ from tinytorch.frontend.module.parameter_functions import own_parameter
 from tinytorch.frontend.module.tracked import compute, compute_no_more
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import TensorType
 
-__all__ = ["ParametrizationList", "is_parametrized", "register_parametrization", "remove_parametrizations"]
+__all__ = ["ParametrizationList", "cached", "is_parametrized", "register_parametrization", "remove_parametrizations"]
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 
@@ -68,10 +72,45 @@ class _Parametrized:
     name: str
 
     def value(self, owner: Module) -> Tensor:
-        return _known(owner)[self.name]()
+        parts = _known(owner)[self.name]
+        if not _cache.depth:
+            return parts()
+        known = _cache.values.setdefault(parts, {})
+        world = id(mode.trace), mode.grad
+        if world not in known:
+            known[world] = mode.trace, parts()  # with the trace, so that no other one gets its id
+        return known[world][1]
 
     def assign(self, owner: Module, value: Any) -> None:
-        _known(owner)[self.name].right_inverse(value)
+        parts = _known(owner)[self.name]
+        _cache.values.pop(parts, None)
+        parts.right_inverse(value)
+
+
+class _Cache(threading.local):
+    """The computed parameters within `cached` in this thread: by what computes them, the trace, and whether gradients
+    are recorded."""
+
+    depth = 0
+
+    def __init__(self) -> None:
+        self.values: dict[ParametrizationList, dict[tuple[int, bool], tuple[Any, Tensor]]] = {}
+
+
+_cache = _Cache()
+
+
+@contextmanager
+def cached() -> Generator[None, None, None]:
+    """Compute each parametrized parameter once in the block, when it is first read, as for a weight that every step of
+    a recurrent network reads. It does not see what changes in the block, but for assignments to the parameter."""
+    _cache.depth += 1
+    try:
+        yield
+    finally:
+        _cache.depth -= 1
+        if not _cache.depth:
+            _cache.values.clear()
 
 
 def _known(module: Module) -> Any:
