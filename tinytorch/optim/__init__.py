@@ -23,11 +23,12 @@ from tinytorch.frontend.optimizers import (
 from tinytorch.frontend.optimizers import SGD as _SGD
 from tinytorch.frontend.optimizers.base import Unsupported
 from tinytorch.optim import lr_scheduler as lr_scheduler
+from tinytorch.optim import optimizer as optimizer
 from tinytorch.optim import swa_utils as swa_utils
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer",
-    "RAdam", "RMSprop", "Rprop", "lr_scheduler", "swa_utils",
+    "RAdam", "RMSprop", "Rprop", "lr_scheduler", "optimizer", "swa_utils",
 ]  # fmt: skip
 
 

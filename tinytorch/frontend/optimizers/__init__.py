@@ -10,9 +10,9 @@
 | Adam, AdamW, Adadelta, Adamax, NAdam, RAdam, Rprop | two moments | 4 n |
 | LBFGS | two moments for each of the last h steps | 2 n (h + 2) |
 
-In the order to read them: `groups` (of parameters), `base` (what all optimizers share), `formulas` (what several do),
-`sgd`; `counted` (a count of steps that parameters share), `adam`, `adam_variants` (Adamax, NAdam, RAdam), `adaptive`
-(Adagrad, Adadelta, RMSprop), `adafactor`, `rprop`, `asgd`; `muon`; `line_search` and `lbfgs`.
+In the order to read them: `groups` (of parameters), `states`, `base` (what all optimizers share), `formulas` (what
+several do), `sgd`; `counted` (a count of steps that parameters share), `adam`, `adam_variants` (Adamax, NAdam, RAdam),
+`adaptive` (Adagrad, Adadelta, RMSprop), `adafactor`, `rprop`, `asgd`; `muon`; `line_search` and `lbfgs`.
 """
 
 from tinytorch.frontend.optimizers.adafactor import Adafactor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinytorch.frontend.module.parameter import UninitializedParameter
 from tinytorch.frontend.module.scopes import during
 from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
 from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
+from tinytorch.frontend.optimizers.states import States
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -45,11 +47,24 @@ def refuse(name: str, given: Mapping[str, Any]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class _OwnSetting:
+    """In an optimizer that steps by itself, `lr` is what it says itself, or else the setting of the first group."""
+
+    name: str
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else owner.param_groups[0][self.name]
+
+
 class Optimizer(Tracked):
     """Base of optimizers. `params`: tensors, or mappings with "params" and settings of their own.
 
     `lr` and `weight_decay` set those of all groups. A parameter whose `grad` is None is left as it is. The state of
-    parameter number i is `state[i]`, a dict of tensors.
+    parameter number i is `state[i]`, a dict of tensors, or `state[p]` for the parameter p itself.
+
+    A subclass has an `update`, and names in `slots` what its state begins with. Or it has a `step` of its own, as
+    optimizers for PyTorch have, and puts into `state[p]` what it likes, numbers too.
     """
 
     unwatched: ClassVar[frozenset[str]] = frozenset({"defaults", "_used"})
@@ -60,12 +75,19 @@ class Optimizer(Tracked):
         self.defaults = dict(defaults)
         self._used: tuple[Tensor, int] | None = None  # a gradient of the last eager step, and its version then
         self.param_groups: list[ParamGroup] = TrackedList()
-        self.state: list[dict[str, Tensor]] = TrackedList()
+        self.state = States(self.param_groups)
         for group in _groups(type(self).__name__, params):
             self.add_param_group(group)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls) and cls.update is Optimizer.update:
+            for name in LIVE:
+                setattr(cls, name, _OwnSetting(name))
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in LIVE:  # goes to tensors, which compiled functions read anyway
+        if name in LIVE and isinstance(getattr(type(self), name), property):
+            # It goes to tensors, which compiled functions read anyway.
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
@@ -169,7 +191,7 @@ class Optimizer(Tracked):
                     state[name] = twin(tensor, dtype)
                     changed.append(True)
         if any(changed):
-            self.state = list(self.state)  # a change that compiled functions see
+            self.state = States(self.param_groups, self.state)  # a change that compiled functions see
             if mode.trace is not None:
                 raise TraceAgain
 
@@ -208,6 +230,11 @@ class Optimizer(Tracked):
         if sizes != given:
             raise TinyTorchError(f"{name}: groups of {sizes} parameters, the saved state has {given}", user_loc())
         groups = [self._settings(g, own) for g, own in zip(saved["param_groups"], self.param_groups, strict=True)]
+        if type(self).update is Optimizer.update:  # the state is known to `step` alone
+            self._set_groups(groups)
+            kept = ({k: _twin_of(v) for k, v in states.get(i, {}).items()} for i in range(sum(sizes)))
+            self.state = States(self.param_groups, map(TrackedDict, kept))
+            return
         own_states, fresh = self._states_for(groups)
         loaded: list[dict[str, Any]] = []
         for i, own in enumerate(own_states):
@@ -215,12 +242,15 @@ class Optimizer(Tracked):
             loaded.append({k: v if isinstance(v, Tensor) else as_array(v) for k, v in state.items()})
             if {k: t.shape for k, t in own.items()} != {k: tuple(t.shape) for k, t in loaded[i].items()}:
                 raise TinyTorchError(f"{name}: the saved state of parameter {i} does not fit", user_loc())
+        self._set_groups(groups)
+        if any(a is not b for a, b in zip(own_states, self.state, strict=True)):
+            self.state = States(self.param_groups, map(TrackedDict, own_states))
+        self.load_state(loaded)
+
+    def _set_groups(self, groups: list[dict[str, Any]]) -> None:
         for group, settings in zip(self.param_groups, groups, strict=True):
             for key, value in settings.items():
                 group[key] = value
-        if any(a is not b for a, b in zip(own_states, self.state, strict=True)):
-            self.state = TrackedList(map(TrackedDict, own_states))
-        self.load_state(loaded)
 
     def _states_for(self, groups: list[dict[str, Any]]) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
         """The state of each parameter under the settings of saved `groups`, and one that has not stepped: the own,
@@ -265,6 +295,13 @@ class Optimizer(Tracked):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.param_groups))})"
+
+
+def _twin_of(value: Any) -> Any:
+    """A copy of a saved tensor or array; anything else itself."""
+    if isinstance(value, Tensor):
+        return twin(value)
+    return Tensor(value) if hasattr(value, "__array__") else value
 
 
 def evaluated(name: str, closure: Any) -> Any:

@@ -11,6 +11,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.optimizers.base import Entries, Optimizer
 from tinytorch.frontend.optimizers.formulas import fraction
 from tinytorch.frontend.optimizers.groups import ParamGroup, named, twin
+from tinytorch.frontend.optimizers.states import States
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import TraceAgain, mode
 
@@ -61,7 +62,7 @@ class Counted(Optimizer):
         twins = {key: {name: twin(state[name]) for name in self.clocks} for key, state in parting.items()}
         for _, _, state in entries:
             state.update(twins.get(id(state["step"]), {}))
-        self.state = list(self.state)  # a change that compiled functions see
+        self.state = States(self.param_groups, self.state)  # a change that compiled functions see
         if mode.trace is not None:
             raise TraceAgain
 
@@ -74,7 +75,7 @@ class Counted(Optimizer):
             for own, count in zip(self.state, counts, strict=True):
                 twins = {name: twin(own[name]) for name in self.clocks}
                 own.update(fresh.setdefault((id(own["step"]), count), twins))
-            self.state = list(self.state)  # a change that compiled functions see
+            self.state = States(self.param_groups, self.state)  # a change that compiled functions see
         super().load_state(states)
 
 

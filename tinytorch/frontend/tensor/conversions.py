@@ -201,7 +201,25 @@ class Conversions(InPlace):
         return out._apply(_copy) if copy and out is self else out
 
     @property
+    def is_cpu(self) -> bool:
+        return True
+
+    @property
     def is_cuda(self) -> bool:
+        return False
+
+    @property
+    def is_meta(self) -> bool:
+        """False: tensors have values."""
+        return False
+
+    @property
+    def is_sparse(self) -> bool:
+        """False: the elements lie in memory one by one."""
+        return False
+
+    @property
+    def is_quantized(self) -> bool:
         return False
 
     @property

@@ -99,7 +99,7 @@ class InPlace(Operators):
 
     def _times(self, other: Any, alpha: Any) -> Any:
         """`alpha * other` in the dtype of a sum with it, in which small integers do not wrap and floats not round."""
-        if alpha == 1:
+        if isinstance(alpha, (int, float)) and alpha == 1:
             return other
         that = self._like(other)
         return that.cast(promote(self.type, that.type)) * alpha

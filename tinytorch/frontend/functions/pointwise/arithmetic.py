@@ -19,7 +19,11 @@ from tinytorch.ir.types import bool_, f32, f64
 
 
 def _times(what: str, x: Tensor, other: Any, alpha: Any) -> Any:
-    """`alpha * other` as an operand beside x."""
+    """`alpha * other` as an operand beside x; `alpha` may be a tensor without axes, such as a learning rate."""
+    if isinstance(alpha, Tensor) and alpha.shape == ():
+        if alpha.dtype.is_float and not promote(x.type, x._like(other).type).is_float:
+            raise wrong_type(what, "alpha", "an integer beside integers", alpha)
+        return x._times(other, alpha)
     if type(alpha) is bool or not isinstance(alpha, (int, float)):
         if not (alpha is True or alpha is False) or promote(x.type, x._like(other).type) != bool_:
             raise wrong_type(what, "alpha", "a number", alpha)
