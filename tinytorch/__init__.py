@@ -74,20 +74,27 @@ from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
+    from tinytorch import accelerator as accelerator
     from tinytorch import amp as amp
     from tinytorch import array_api as array_api
     from tinytorch import autograd as autograd
     from tinytorch import backends as backends
+    from tinytorch import compiler as compiler
     from tinytorch import cuda as cuda
     from tinytorch import distributions as distributions
     from tinytorch import fft as fft
+    from tinytorch import func as func
+    from tinytorch import jit as jit
     from tinytorch import linalg as linalg
     from tinytorch import masked as masked
     from tinytorch import nn as nn
     from tinytorch import optim as optim
     from tinytorch import random as random
+    from tinytorch import signal as signal
     from tinytorch import special as special
     from tinytorch import utils as utils
+    from tinytorch.accelerator import mps as mps
+    from tinytorch.accelerator import xpu as xpu
     from tinytorch.compiled import Compiled
     from tinytorch.frontend.acceleration import vectorized_matmul
     from tinytorch.frontend.acceleration.autocast import autocast, get_autocast_dtype, is_autocast_enabled
@@ -148,7 +155,9 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch.saving import load, save
 
 _LATER = {  # where the names are that are loaded when they are first asked for
-    "tinytorch": "amp array_api autograd backends cuda distributions fft linalg masked nn optim random special utils",
+    "tinytorch": "accelerator amp array_api autograd backends compiler cuda distributions fft func jit linalg masked nn"
+    " optim random signal special utils",
+    "tinytorch.accelerator": "mps xpu",
     "tinytorch.compiled": "Compiled",
     "tinytorch.frontend.acceleration": "vectorized_matmul",
     "tinytorch.frontend.benchmarking": "Benchmark",
@@ -311,3 +320,4 @@ __all__ += _recurrent.__all__
 __all__ += _spatial.__all__
 
 globals().update(_NAMES)
+_assert = _legacy.checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args, overload
 
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import kernels
@@ -44,6 +44,15 @@ class _KernelsWhenNeeded:
 kernels.slot.handed = _KernelsWhenNeeded()
 
 
+class OfPyTorch(TypedDict, total=False):
+    """Arguments of torch.compile that have no effect: there is one graph always, for exactly the shapes of a call."""
+
+    fullgraph: bool
+    dynamic: bool | None
+    mode: str | None
+
+
+@overload
 def compile(
     function: Callable[..., Any],
     *,
@@ -52,7 +61,28 @@ def compile(
     memory_limit: int | None = None,
     precision: Precision = "fast",
     autocast: object = None,
-) -> Compiled:
+    **of_pytorch: Unpack[OfPyTorch],
+) -> Compiled: ...
+@overload
+def compile(
+    *,
+    backend: BackendName | Backend | None = None,
+    freeze: bool = False,
+    memory_limit: int | None = None,
+    precision: Precision = "fast",
+    autocast: object = None,
+    **of_pytorch: Unpack[OfPyTorch],
+) -> Callable[[Callable[..., Any]], Compiled]: ...
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    backend: BackendName | Backend | None = None,
+    freeze: bool = False,
+    memory_limit: int | None = None,
+    precision: Precision = "fast",
+    autocast: object = None,
+    **of_pytorch: Unpack[OfPyTorch],
+) -> Compiled | Callable[[Callable[..., Any]], Compiled]:
     """A callable with the signature of `function` (a model, a function, a whole training step) that runs as one
     compiled graph.
 
@@ -101,8 +131,21 @@ def compile(
     shall see the dtypes itself, `with tt.autocast(…)` stands in it.
 
     A compiled module is a module: its parameters, `train()`, `state_dict()` … are those of the module. As a decorator
-    in a class, the function becomes a compiled method.
+    in a class, the function becomes a compiled method. Without a function, this is a decorator with arguments. Of
+    those of torch.compile, `fullgraph`, `dynamic` and `mode` are taken and have no effect.
     """
+    unknown = of_pytorch.keys() - OfPyTorch.__annotations__.keys()
+    if unknown:
+        raise CompileError(f"tt.compile has no argument {sorted(unknown)[0]!r}", user_loc())
+    if function is None:
+        return functools.partial(
+            compile,
+            backend=backend,
+            freeze=freeze,
+            memory_limit=memory_limit,
+            precision=precision,
+            autocast=autocast,
+        )
     with locks.importing:
         from tinytorch.backend_names import DEFAULT, checked
         from tinytorch.compiled import Compiled

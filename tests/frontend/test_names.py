@@ -159,3 +159,71 @@ def test_what_old_programs_call_is_there() -> None:
     weight = tt.nn.Linear(2, 2).weight
     tt.nn.init.constant_(weight.data, 3.0)
     assert weight.tolist() == [[3, 3], [3, 3]] and not tt.cuda.is_available() and tt.backends.cudnn.deterministic
+
+
+def test_what_programs_ask_of_devices_and_of_torchscript_is_answered() -> None:
+    assert tt.accelerator.current_accelerator() is None and not tt.accelerator.is_available()
+    assert not (tt.xpu.is_available() or tt.mps.is_available() or tt.cuda.device_count())
+    assert tt.Generator(device="cpu").device == "cpu" == tt.Generator("cpu").device == tt.get_default_device()
+    x = tt.ones(2)
+    assert x.is_cpu and not (x.is_cuda or x.is_sparse or x.is_meta or x.is_quantized)
+    tt.set_default_device("cpu")
+    tt.set_float32_matmul_precision("high")
+    for call in (lambda: tt.Generator("cuda"), lambda: tt.set_default_device("cuda"), tt.cuda.amp.autocast):
+        with pytest.raises(tt.TinyTorchError, match=r"cpu|CPU"):
+            call()
+    assert not tt.cuda.amp.GradScaler(enabled=False).is_enabled()
+    with tt.cuda.amp.autocast(enabled=False), tt.nn.attention.sdpa_kernel(tt.nn.attention.SDPBackend.MATH):
+        assert not tt.is_autocast_enabled()
+    assert not (tt.jit.is_scripting() or tt.jit.is_tracing() or tt.compiler.is_compiling())
+    assert tt.jit.ignore(_assertion) is _assertion
+    assert tt.compile(lambda x: x + int(tt.compiler.is_compiling()))(x).tolist() == [2, 2]
+    tt._assert(True, "never")
+    with pytest.raises(AssertionError, match="two axes"):
+        tt._assert(x.ndim == 2, "two axes")
+
+
+def _assertion() -> None:
+    pass
+
+
+def test_modules_have_the_paths_of_pytorch() -> None:
+    paths = {
+        "distributions.categorical.Categorical": "distributions.Categorical",
+        "distributions.normal.Normal": "distributions.Normal",
+        "distributions.kl.kl_divergence": "distributions.kl_divergence",
+        "nn.parameter.Parameter": "nn.Parameter",
+        "optim.optimizer.Optimizer": "optim.Optimizer",
+        "utils.data.dataloader.default_collate": "utils.data.default_collate",
+        "utils.data.dataset.Dataset": "utils.data.Dataset",
+        "utils.data.sampler.Sampler": "utils.data.Sampler",
+    }
+    for path, name in paths.items():
+        module, _, last = path.rpartition(".")
+        wanted: object = tt
+        for part in name.split("."):
+            wanted = getattr(wanted, part)
+        assert getattr(importlib.import_module(f"tinytorch.{module}"), last) is wanted
+
+
+def test_memory_formats_that_change_nothing_are_taken() -> None:
+    x = tt.ones(2, 3)
+    for made in (
+        tt.zeros_like(x, memory_format=tt.preserve_format),
+        tt.randn_like(x, memory_format=tt.preserve_format),
+        x.clone(memory_format=tt.contiguous_format),
+        x.T.contiguous(memory_format=tt.contiguous_format).T,
+    ):
+        assert made.shape == x.shape
+    with pytest.raises(tt.TinyTorchError, match=r"memory_format is tt\.preserve_format, got tt\.channels_last"):
+        x.clone(memory_format=tt.channels_last)
+
+
+def test_compile_is_a_decorator_with_arguments() -> None:
+    @tt.compile(fullgraph=True, dynamic=False, mode="max-autotune", backend="interpreter")
+    def double(x: tt.Tensor) -> tt.Tensor:
+        return x * 2
+
+    assert double(tt.ones(2)).tolist() == [2, 2]
+    with pytest.raises(tt.CompileError, match="no argument 'full'"):
+        tt.compile(double, full=True)  # pyright: ignore[reportCallIssue]

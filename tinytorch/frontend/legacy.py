@@ -9,6 +9,8 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.creation import empty, tensor
 from tinytorch.frontend.functions.random import default_generator
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.devices import device as Device
+from tinytorch.frontend.tensor.devices import require_cpu
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, bool_, dtype_of, f32, f64, i32, i64, u8
@@ -23,6 +25,8 @@ __all__ = [
     "Size",
     "are_deterministic_algorithms_enabled",
     "e",
+    "get_default_device",
+    "get_float32_matmul_precision",
     "get_rng_state",
     "inf",
     "initial_seed",
@@ -30,7 +34,9 @@ __all__ = [
     "newaxis",
     "pi",
     "seed",
+    "set_default_device",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_rng_state",
     "use_deterministic_algorithms",
 ]
@@ -83,6 +89,31 @@ def set_default_dtype(d: object) -> None:
     """Refused unless `d` is f32, which it always is."""
     if dtype_of(d) is not f32:
         raise TinyTorchError(f"set_default_dtype: it is f32, and stays so; pass dtype={d!r}", user_loc())
+
+
+def set_default_device(device: object) -> None:
+    """Nothing, where `device` is the CPU; every other one is refused."""
+    require_cpu(device)
+
+
+def get_default_device() -> Device:
+    """The CPU."""
+    return Device()
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing: products of f32 are sums of f32 products, which "highest" asks for and the other words allow."""
+    arguments.choice("set_float32_matmul_precision", "precision", precision, "highest", "high", "medium")
+
+
+def get_float32_matmul_precision() -> str:
+    return "highest"
+
+
+def checked(condition: Any, message: str) -> None:
+    """AssertionError with the message unless the condition, a bool or a tensor of one element, holds: torch._assert."""
+    if not condition:
+        raise AssertionError(message)
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

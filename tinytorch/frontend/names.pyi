@@ -65,6 +65,7 @@ __all__: list[str] = [
     "atleast_2d",
     "atleast_3d",
     "baddbmm",
+    "bartlett_window",
     "bernoulli",
     "bernoulli_",
     "bilinear",
@@ -75,6 +76,7 @@ __all__: list[str] = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "blackman_window",
     "block_diag",
     "bmm",
     "broadcast_shapes",
@@ -182,6 +184,8 @@ __all__: list[str] = [
     "greater_equal",
     "group_norm",
     "gt",
+    "hamming_window",
+    "hann_window",
     "hardshrink",
     "heaviside",
     "hinge_embedding_loss",
@@ -218,6 +222,7 @@ __all__: list[str] = [
     "isneginf",
     "isposinf",
     "isreal",
+    "kaiser_window",
     "kl_div",
     "kron",
     "kthvalue",
@@ -605,6 +610,16 @@ def atleast_3d(*tensors: Any) -> Any:
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
 
+def bartlett_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`signal.windows.bartlett`, periodic by default."""
+
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that `input` has there (or with `p` everywhere), else 0."""
 
@@ -636,6 +651,16 @@ def bitwise_right_shift(input: Any, other: Any) -> Tensor:
 
 def bitwise_xor(input: Any, other: Any) -> Tensor:
     """input ^ other."""
+
+def blackman_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`signal.windows.blackman`, periodic by default."""
 
 def block_diag(*tensors: Any) -> Tensor:
     """The matrices along the diagonal of a larger one, with zeros around; vectors are rows."""
@@ -709,7 +734,7 @@ def clamp_min(input: Any, min: Any) -> Tensor:
 def clip(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max], numbers or tensors, and `max` where `min` is larger."""
 
-def clone(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format: object = None) -> Tensor:
     """A copy in memory of its own, through which gradients flow."""
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
@@ -876,7 +901,13 @@ def embedding_bag(
 def empty(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """Zeros: memory without a value would make results depend on what was there before."""
 
-def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def empty_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """`empty` with the shape of `input`, and its dtype where none is given."""
 
 def empty_permuted(
@@ -991,7 +1022,12 @@ def full(
     """`value` everywhere; without `dtype`, bools give bool, integers i64 and floats f32."""
 
 def full_like(
-    input: Tensor, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+    input: Tensor,
+    fill_value: Any,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
 ) -> Tensor:
     """`fill_value` everywhere, with the shape of `input`, and its dtype where none is given."""
 
@@ -1031,6 +1067,28 @@ def group_norm(
 
 def gt(input: Any, other: Any) -> Tensor:
     """input > other."""
+
+def hamming_window(
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """alpha - beta cos(2 pi n / N), periodic by default."""
+
+def hann_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`signal.windows.hann`, periodic by default."""
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """0 from -lambd to lambd, x elsewhere."""
@@ -1173,6 +1231,17 @@ def isposinf(input: Tensor) -> Tensor:
 
 def isreal(input: Tensor) -> Tensor:
     """True: all numbers here are real."""
+
+def kaiser_window(
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
+    *,
+    dtype: object = None,
+    device: object = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`signal.windows.kaiser`, periodic by default."""
 
 def kl_div(
     input: Tensor,
@@ -1541,7 +1610,13 @@ def numel(input: Tensor) -> int:
 def ones(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """1 everywhere in shape `size`; f32 where no `dtype` is given."""
 
-def ones_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def ones_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """1 everywhere, with the shape of `input`, and its dtype where none is given."""
 
 def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
@@ -1655,6 +1730,7 @@ def rand_like(
     generator: Generator | None = None,
     device: object = None,
     requires_grad: bool = False,
+    memory_format: object = None,
 ) -> Tensor:
     """`rand` with the shape of `input`, and its dtype where none is given."""
 
@@ -1697,6 +1773,7 @@ def randn_like(
     generator: Generator | None = None,
     device: object = None,
     requires_grad: bool = False,
+    memory_format: object = None,
 ) -> Tensor:
     """`randn` with the shape of `input`, and its dtype where none is given."""
 
@@ -2173,5 +2250,11 @@ def xlogy(input: Any, other: Any) -> Tensor:
 def zeros(*size: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """0 everywhere in shape `size`; f32 where no `dtype` is given."""
 
-def zeros_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """0 everywhere, with the shape of `input`, and its dtype where none is given."""

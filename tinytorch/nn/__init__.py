@@ -27,8 +27,10 @@ from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
 from tinytorch.frontend.transformers import pytorch as _transformer_layers
 from tinytorch.frontend.transformers.pytorch import *
+from tinytorch.nn import attention as attention
 from tinytorch.nn import functional as functional
 from tinytorch.nn import init as init
+from tinytorch.nn import parameter as parameter
 from tinytorch.nn import utils as utils
 
 __all__ = [
@@ -42,8 +44,10 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "apply_rotary",
+    "attention",
     "functional",
     "init",
+    "parameter",
     "utils",
 ]
 __all__ += _activation_modules.__all__

@@ -449,3 +449,23 @@ def test_functions_in_steps_have_gradients_of_zero(name):
 
     x = tt.tensor([-1.5, 0.0, 2.25])
     assert gradient(x).tolist() == tt.compile(gradient)(x).tolist() == [0, 0, 0]
+
+
+def test_detach_in_place_makes_a_leaf():
+    def step(w, x):
+        h = w * x
+        h.detach_()
+        (h * w).sum().backward()
+        return h
+
+    x, found = Tensor([2.0, 3.0]), []
+    for call in (step, tt.compile(step)):
+        w = Tensor([1.0, 4.0], requires_grad=True)
+        h = call(w, x)
+        assert not h.requires_grad and h.is_leaf
+        found.append(w.grad.numpy())
+    np.testing.assert_array_equal(found, [[2, 12], [2, 12]])
+    w = Tensor([1.0, 4.0], requires_grad=True)
+    assert x.detach_() is x
+    with pytest.raises(TinyTorchError, match="a view has the history of its base"):
+        (w * 2)[0].detach_()

@@ -1,7 +1,8 @@
 """Module 05: gradients as users ask for them.
 
 To read, in this order: `switches` (whether gradients are recorded), `function` (with a derivative of its own),
-`transformations` (gradients of functions), `checkpoints` (computed again instead of kept).
+`transformations` (gradients of functions), `jacobians` (and products with them) and `functional_forms` (in another
+form), `checkpoints` (computed again instead of kept).
 """
 
 from tinytorch.frontend.autograd.checkpoints import checkpoint

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.frontend import arguments as checks
-from tinytorch.frontend.autograd.function import with_gradient
+from tinytorch.frontend.functions.custom_gradients import with_gradient
 from tinytorch.frontend.functions.random import default_generator
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode

@@ -39,12 +39,12 @@ def value_and_grad(
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        arguments, variables, specs = _with_variables(args, positions)
+        arguments, variables, specs = with_variables(args, positions)
         with grad_mode(True):
             made = function(*arguments, **kwargs)
             value, aux = _split(made, has_aux)
             seed = ones_for(value, "grad")
-        connected = mode.grad and (mode.trace is not None or _is_connected(value, variables))
+        connected = mode.grad and (mode.trace is not None or is_connected(value, variables))
         found = gradients(value, variables, seed, create_graph=connected)
         kept = [(zeros_like(x) if g is None else g).clone() for g, x in zip(found, variables, strict=True)]
         trees = [unflatten(spec, kept) for spec in specs]
@@ -81,7 +81,7 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, (float, np.ndarray, Tensor))
 
 
-def _with_variables(args: tuple[Any, ...], positions: Sequence[int]) -> tuple[list[Any], list[Tensor], list[Any]]:
+def with_variables(args: tuple[Any, ...], positions: Sequence[int]) -> tuple[list[Any], list[Tensor], list[Any]]:
     """The arguments with those at `positions` made of variables; the variables; the structure of each position."""
     arguments, variables, specs = list(args), list[Tensor](), list[Any]()
     for position in positions:
@@ -98,7 +98,7 @@ def _with_variables(args: tuple[Any, ...], positions: Sequence[int]) -> tuple[li
     return arguments, variables, specs
 
 
-def _is_connected(value: Tensor, variables: Sequence[Tensor]) -> bool:
+def is_connected(value: Tensor, variables: Sequence[Tensor]) -> bool:
     """Whether something beside the variables themselves can be differentiated: closures, or an outer `grad`."""
     return any(not v.is_leaf for v in variables) or bool(outside_leaves(value, variables))
 

@@ -12,7 +12,7 @@ from tinytorch.frontend.functions.random import shape_of
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor.conversions import as_array
-from tinytorch.frontend.tensor.devices import require_cpu
+from tinytorch.frontend.tensor.devices import require_cpu, require_plain_format
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
@@ -113,28 +113,54 @@ def scalar_tensor(s: Any, *, dtype: object = None, requires_grad: bool = False, 
 
 
 @spelled(method=False)
-def zeros_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """0 everywhere, with the shape of `input`, and its dtype where none is given."""
+    require_plain_format("zeros_like", memory_format)
     return zeros(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
 @spelled(method=False)
-def ones_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def ones_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """1 everywhere, with the shape of `input`, and its dtype where none is given."""
+    require_plain_format("ones_like", memory_format)
     return ones(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
 @spelled(method=False)
-def empty_like(input: Tensor, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
+def empty_like(
+    input: Tensor,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
+) -> Tensor:
     """`empty` with the shape of `input`, and its dtype where none is given."""
-    return zeros_like(input, dtype, requires_grad, device)
+    return zeros_like(input, dtype, requires_grad, device, memory_format)
 
 
 @spelled(method=False)
 def full_like(
-    input: Tensor, fill_value: Any, dtype: object = None, requires_grad: bool = False, device: object = None
+    input: Tensor,
+    fill_value: Any,
+    dtype: object = None,
+    requires_grad: bool = False,
+    device: object = None,
+    memory_format: object = None,
 ) -> Tensor:
     """`fill_value` everywhere, with the shape of `input`, and its dtype where none is given."""
+    require_plain_format("full_like", memory_format)
     return full(input.shape, fill_value, dtype or input.dtype, requires_grad, device)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from tinytorch.frontend import arguments
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.devices import require_cpu
+from tinytorch.frontend.tensor.devices import device as Device
+from tinytorch.frontend.tensor.devices import require_cpu, require_plain_format
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
@@ -32,13 +33,22 @@ def _fresh_seed() -> int:
 class Generator:
     """A stream of random numbers. `state` is i64[2] = (seed, offset); every draw moves the offset on.
 
-    Without a seed, one is taken from the operating system.
+    Without a seed, one is taken from the operating system. In the place of the seed the device may stand, as in
+    PyTorch: "cpu".
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: Any = None, device: object = None) -> None:
+        if isinstance(seed, (str, Device)):
+            seed, device = None, seed
+        require_cpu(device)
         self.state = Tensor.wrap(np.zeros(2, np.int64))
         self.state.name = "random"
         self.manual_seed(_fresh_seed() if seed is None else seed)
+
+    @property
+    def device(self) -> Device:
+        """Always the CPU."""
+        return Device()
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`, any 64-bit integer."""
@@ -155,8 +165,10 @@ def rand_like(
     generator: Generator | None = None,
     device: object = None,
     requires_grad: bool = False,
+    memory_format: object = None,
 ) -> Tensor:
     """`rand` with the shape of `input`, and its dtype where none is given."""
+    require_plain_format("rand_like", memory_format)
     given = dtype or input.dtype
     return rand(input.shape, dtype=given, generator=generator, device=device, requires_grad=requires_grad)
 
@@ -168,8 +180,10 @@ def randn_like(
     generator: Generator | None = None,
     device: object = None,
     requires_grad: bool = False,
+    memory_format: object = None,
 ) -> Tensor:
     """`randn` with the shape of `input`, and its dtype where none is given."""
+    require_plain_format("randn_like", memory_format)
     given = dtype or input.dtype
     return randn(input.shape, dtype=given, generator=generator, device=device, requires_grad=requires_grad)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.frontend.autograd.function import with_gradient
+from tinytorch.frontend.functions.custom_gradients import with_gradient
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError

@@ -11,11 +11,12 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
-from tinytorch.frontend.module.hooks import Handle, Hook, LoadHook
+from tinytorch.frontend.module.backward_hooks import BackwardPass
+from tinytorch.frontend.module.hooks import BackwardHook, Hook, Hooked
 from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.state import Incompatible, load_state, state_of
-from tinytorch.frontend.module.tracked import Computed, Tracked, attributes_of, parts_of, record
+from tinytorch.frontend.module.tracked import Computed, attributes_of, parts_of, record
 from tinytorch.frontend.module.weights import load_safetensors, save_safetensors
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
@@ -26,7 +27,7 @@ from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.types import dtype_of
 
 
-class Module(Tracked):
+class Module(Hooked):
     """Base of everything with parameters: subclasses assign them and submodules as attributes and write `forward`.
 
     A leaf tensor that requires grad becomes a parameter when it is assigned, and stays one when it is frozen. Modules
@@ -35,8 +36,6 @@ class Module(Tracked):
     """
 
     training: bool
-    _hooks: tuple[Hook, ...]
-    _load_hooks: tuple[LoadHook, ...]
     _computed: dict[str, Computed]
     _registered: tuple[str, ...]
     _buffers: tuple[str, ...]
@@ -109,13 +108,15 @@ class Module(Tracked):
         if not hooks:
             return self._forward(args, kwargs)
         for hook in hooks:
-            if hook.before:
+            if isinstance(hook, Hook) and hook.before:
                 args, kwargs = hook.arguments(self, args, kwargs)
-        result = self._forward(args, kwargs)
+        gradients = [hook for hook in hooks if isinstance(hook, BackwardHook)]
+        backward = BackwardPass(self, gradients) if gradients else None
+        result = self._forward(args if backward is None else backward.arguments(args), kwargs)
         for hook in hooks:
-            if not hook.before:
+            if isinstance(hook, Hook) and not hook.before:
                 result = hook.result(self, args, kwargs, result)
-        return result
+        return result if backward is None else backward.result(result)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`forward`, with an error that says what is wrong with the arguments, if this module is the package's."""
@@ -144,52 +145,11 @@ class Module(Tracked):
                     user_loc(),
                 ) from None
 
-    # Hooks.
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Handle:
-        """Call `hook(module, args)` before every forward; what it returns, if not None, takes the place of the
-        arguments. With `with_kwargs` it is `hook(module, args, kwargs)`, and returns both. The handle removes it."""
-        return self._register(Hook(hook, True, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Handle:
-        """Call `hook(module, args, result)` after every forward; what it returns, if not None, takes the place of the
-        result. With `with_kwargs` it is `hook(module, args, kwargs, result)`. The handle removes it."""
-        return self._register(Hook(hook, False, with_kwargs), prepend)
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call `hook(module, state, prefix, {}, strict, missing, unexpected, errors)` before `load_state_dict` reads
-        the state, a dict that the hook may change: what is the module's has names that begin with `prefix`. What it
-        adds to the three lists is reported. The handle removes it."""
-        return self._register_load_state_dict_pre_hook(hook, True)
-
-    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Handle:
-        """The same for a hook that is called without the module; PyTorch's older name."""
-        arguments.function(type(self).__name__, "hook", hook)
-        self._load_hooks = (*self._load_hooks, LoadHook(hook, with_module))
-        return Handle(self, self._load_hooks[-1], "_load_hooks")
-
-    def _register(self, hook: Hook, prepend: bool) -> Handle:
-        arguments.function(type(self).__name__, "hook", hook.function)
-        self._hooks = (hook, *self._hooks) if prepend else (*self._hooks, hook)
-        return Handle(self, hook)
-
     def _scope(self, outermost: bool) -> str:
         if outermost:
             return type(self).__name__
         name = scopes.names.get(id(self))
         return f"{scopes.paths[-1]}.{type(self).__name__}" if name is None else f"{scopes.paths[0]}.{name}"
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether calls run hooks, beside `forward`."""
-        return bool(self._hooks)
-
-    def take_hooks(self, other: Module) -> None:
-        """Run the hooks of another module, in whose place this one comes."""
-        self._hooks = other._hooks
 
     # What is inside.
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -314,8 +274,9 @@ class Module(Tracked):
         for tensor in self.parameters():
             tensor.clear_grad(set_to_none)
 
-    def to(self, *where: Any, device: Any = None, dtype: object = None) -> Self:
-        """Convert floating-point parameters and buffers to `dtype` in place; the only device is "cpu"."""
+    def to(self, *where: Any, device: Any = None, dtype: object = None, non_blocking: bool = False) -> Self:
+        """Convert floating-point parameters and buffers to `dtype` in place; the only device is "cpu"; `non_blocking`
+        has no effect."""
         for item in (*where, device):
             if isinstance(item, Tensor):
                 dtype = item.dtype

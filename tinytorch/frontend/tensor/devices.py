@@ -1,4 +1,4 @@
-"""Where tensors lie: on the CPU, the only place there is."""
+"""Where tensors lie, and in which order: on the CPU, the only place there is, row by row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, Self
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
-__all__ = ["device"]
+__all__ = ["channels_last", "contiguous_format", "device", "memory_format", "preserve_format"]
 
 
 def require_cpu(device: object) -> None:
@@ -50,3 +50,27 @@ class device:
 
     def __repr__(self) -> str:
         return "device(type='cpu')"
+
+
+class memory_format:
+    """An order of elements in memory, as PyTorch names them."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"tt.{self.name}"
+
+
+preserve_format = memory_format("preserve_format")
+contiguous_format = memory_format("contiguous_format")
+channels_last = memory_format("channels_last")
+
+
+def require_plain_format(what: str, given: object) -> None:
+    """TinyTorchError for an order of elements that users would have to ask for."""
+    if given is not None and given is not preserve_format and given is not contiguous_format:
+        hint = "leave it out: kernels keep images as they need them"
+        raise TinyTorchError(f"{what}: memory_format is tt.preserve_format, got {given!r}; {hint}", user_loc())

@@ -262,6 +262,18 @@ class Tensor(Views, TableMethods):
         self._requires_grad = requires_grad
         return self
 
+    def detach_(self) -> Self:
+        """Forget what it was computed from: it is a leaf from now on, which does not require grad. Not for views."""
+        if not self.requires_grad:
+            return self
+        if self._alias is not None and not self._alias.cut:
+            raise TinyTorchError("detach_: a view has the history of its base; use detach()", user_loc())
+        if mode.trace is not None:
+            mode.trace.differentiate(self, False)
+        else:
+            self._node, self._requires_grad = None, False
+        return self
+
     @property
     def is_leaf(self) -> bool:
         """Whether it was not computed from tensors that require grad."""

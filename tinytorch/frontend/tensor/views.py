@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from tinytorch.frontend.tensor.devices import require_plain_format
 from tinytorch.frontend.tensor.indexing import Indexing
 from tinytorch.frontend.tensor.storage import counter_of, layout_of
 from tinytorch.ir import ops
@@ -29,12 +30,14 @@ class Views(Indexing):
 
     __slots__ = ()
 
-    def contiguous(self) -> Self:
+    def contiguous(self, memory_format: object = None) -> Self:
         """The elements in row-major order: the tensor itself if they are."""
+        require_plain_format("contiguous", memory_format)
         return self if self.is_contiguous() else self.clone()
 
-    def clone(self) -> Self:
+    def clone(self, *, memory_format: object = None) -> Self:
         """A copy in memory of its own, through which gradients flow."""
+        require_plain_format("clone", memory_format)
         return self._apply(ops.core.copy)
 
     def _again(self) -> Self:

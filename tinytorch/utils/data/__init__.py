@@ -20,6 +20,9 @@ from tinytorch.frontend.data import (
     get_worker_info,
     random_split,
 )
+from tinytorch.utils.data import dataloader as dataloader
+from tinytorch.utils.data import dataset as dataset
+from tinytorch.utils.data import sampler as sampler
 
 __all__ = [
     "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler",

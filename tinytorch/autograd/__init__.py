@@ -1,10 +1,12 @@
-"""`torch.autograd`: gradients of functions, functions with a derivative of their own, and a watch for NaN."""
+"""`torch.autograd`: gradients of functions, functions with a derivative of their own, and a watch for NaN;
+`functional`: Jacobians."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from tinytorch.autograd import functional as functional
 from tinytorch.frontend.autograd import Function, enable_grad, no_grad, set_grad_enabled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import as_rows, gradients, ones_like, require_tensor, zeros_like
@@ -17,6 +19,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "no_grad",
     "set_detect_anomaly",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tinytorch.cuda import amp as amp
+
 
 def is_available() -> bool:
     return False

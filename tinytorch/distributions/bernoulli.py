@@ -1,0 +1,5 @@
+"""`from tinytorch.distributions.bernoulli import Bernoulli`."""
+
+from tinytorch.frontend.distributions import Bernoulli
+
+__all__ = ["Bernoulli"]

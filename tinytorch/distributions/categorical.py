@@ -1,0 +1,5 @@
+"""`from tinytorch.distributions.categorical import Categorical`."""
+
+from tinytorch.frontend.distributions import Categorical
+
+__all__ = ["Categorical"]

@@ -1,0 +1,5 @@
+"""`from tinytorch.distributions.uniform import Uniform`."""
+
+from tinytorch.frontend.distributions import Uniform
+
+__all__ = ["Uniform"]
