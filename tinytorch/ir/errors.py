@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from tinytorch.ir.loc import Loc
+
+# What was raised to end the trace that runs in this thread, in order; None where none runs.
+endings: ContextVar[list[BaseException] | None] = ContextVar("endings", default=None)
+
+
+def remember(error: BaseException) -> None:
+    """Let the running trace end with `error`, also where the function that is traced catches it."""
+    known = endings.get()
+    if known is not None:
+        known.append(error)
 
 
 class TinyTorchError(Exception):
@@ -26,7 +38,15 @@ class NumberError(TinyTorchError, ArithmeticError):
 
 
 class TraceError(TinyTorchError):
-    """Python code did something under `tt.compile` that a static graph cannot hold."""
+    """Python code did something under `tt.compile` that a static graph cannot hold.
+
+    In eager mode it would not be raised. So a function that catches it would do something else compiled: the trace
+    ends with it nevertheless.
+    """
+
+    def __init__(self, message: str, loc: Loc | None = None) -> None:
+        super().__init__(message, loc)
+        remember(self)
 
 
 class VerifyError(TinyTorchError):

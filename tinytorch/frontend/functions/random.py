@@ -27,6 +27,12 @@ composite, random_bits = ops.composite, ops.random.random_bits
 
 def _fresh_seed() -> int:
     """63 bits of the operating system (`secrets` would load OpenSSL)."""
+    if mode.trace is not None:
+        raise TraceError(
+            "a seed of the operating system is taken while tracing: compiled, every call would have the same one. Make "
+            "the generator outside of the function, or give it a seed",
+            user_loc(),
+        )
     return int.from_bytes(os.urandom(8), "little") >> 1
 
 

@@ -20,6 +20,7 @@ from tinytorch.frontend.functions.creation import arange, tensor
 from tinytorch.frontend.functions.reductions.sorting import argsort
 from tinytorch.frontend.recurrent.padded import pad_sequence, unpad_sequence
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.conversions import has_values
 from tinytorch.ir import ops
 from tinytorch.ir.errors import RangeError, ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
@@ -132,10 +133,7 @@ def _fill(made: PackedSequence, *values: Tensor | None) -> PackedSequence:
 
 def _known(x: Tensor) -> Array | None:
     """Integers as an array i64; None for values of a trace."""
-    try:
-        return x.numpy().astype(np.int64)
-    except TraceError:
-        return None
+    return x.numpy().astype(np.int64) if has_values(x) else None
 
 
 def _values(what: str, name: str, given: Any) -> Array:

@@ -320,3 +320,8 @@ def _plain(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
     return data.numpy() if isinstance(data, Conversions) else data
+
+
+def has_values(tensor: Conversions) -> bool:
+    """Whether the values of a tensor are there; those of a trace are not."""
+    return not tensor._is_traced()

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+from tinytorch.ir.errors import remember
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import DType
 
@@ -15,8 +16,13 @@ class Consumed:
     """Stands in `grad` for a gradient that a compiled step used and did not keep."""
 
 
-class TraceAgain(Exception):
-    """Raised in a trace by code that had to prepare Python state before anything else, and has: start over."""
+class TraceAgain(BaseException):
+    """Raised in a trace by code that had to prepare Python state before anything else, and has: start over. It is
+    nothing that a function may catch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        remember(self)
 
 
 class RunningTrace(Protocol):

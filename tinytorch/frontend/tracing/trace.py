@@ -32,7 +32,7 @@ from tinytorch.frontend.tracing.arrays import Meetings
 from tinytorch.frontend.tracing.records import LeafGrad, Memory, Root
 from tinytorch.frontend.tracing.traced import expr_of, raw_grad
 from tinytorch.ir import ops
-from tinytorch.ir.errors import TinyTorchError, TraceError
+from tinytorch.ir.errors import TinyTorchError, TraceError, remember
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Region, Value
 from tinytorch.ir.loc import user_loc
@@ -42,11 +42,14 @@ from tinytorch.ir.titles import phase_of
 from tinytorch.ir.types import dtype_of
 
 
-class Joined(Exception):
-    """Raised where captured tensors in one storage depend on each other: start over with it as one input."""
+class Joined(BaseException):
+    """Raised where captured tensors in one storage depend on each other: start over with it as one input. It is nothing
+    that a function may catch."""
 
     def __init__(self, storage: int) -> None:
+        super().__init__()
         self.storage = storage
+        remember(self)
 
 
 class Gradients(Protocol):

@@ -12,7 +12,7 @@ from tinytorch.frontend.tracing.closing import Closing
 from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.trace import Gradients, Joined, Trace
 from tinytorch.frontend.tracing.traced import Traced
-from tinytorch.ir.errors import ShapeError, TraceError
+from tinytorch.ir.errors import ShapeError, TraceError, endings
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.loc import user_loc
 
@@ -38,7 +38,7 @@ def trace(
             mode.trace = running
             for tensor, hint in zip(tensors, names, strict=True):
                 running.argument(tensor, hint)
-            return _closed(running, function(*args, **kwargs))
+            return _closed(running, _run(function, args, kwargs))
         except Joined as again:
             joined |= {again.storage}
         except ShapeError as error:
@@ -46,6 +46,31 @@ def trace(
         finally:
             mode.trace, mode.grad, mode.autocast = None, grad, autocast
             running.restore()
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """What the function returns. What it has caught of that which ends a trace is raised here, also in the place of an
+    error that it made of it."""
+    grad, autocast = mode.grad, mode.autocast
+    result, caught = None, list[BaseException]()
+    token = endings.set(caught)
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:
+        if not caught or error is caught[0]:
+            raise
+    finally:
+        endings.reset(token)
+    if caught:
+        raise caught[0] from None
+    if (mode.grad, mode.autocast) != (grad, autocast):
+        what = "autocast" if mode.grad is grad else "the recording of gradients"
+        raise TraceError(
+            f"the function leaves {what} switched to something else, which compiled would end with it. Switch it "
+            "in a `with` block, or outside of the function",
+            user_loc(),
+        )
+    return result
 
 
 def _closed(running: Trace, result: Any) -> Traced:
