@@ -197,6 +197,17 @@ def test_sums_of_copies_are_products() -> None:
     assert np.array_equal(evaluate(simplify(empty), [np.full(3, np.inf, np.float32)])[0], [[0, 0, 0]])
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (7, 3), (7, 1)])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_sums_of_negative_zeros_are_zero(shape: tuple[int, int], axes: tuple[int, ...]) -> None:
+    """Also where the sum is its only element, or a product."""
+    values = np.full(shape, -0.0, np.float32)
+    copies = build(lambda x: apply(reduce.sum_, x.broadcast_to(shape), axes=axes), f(1, 1))
+    for graph, x in ((build(lambda x: apply(reduce.sum_, x, axes=axes), f(*shape)), values), (copies, values[:1, :1])):
+        for simplified in (graph, simplify(graph)):
+            assert not np.signbit(evaluate(simplified, [x])[0]).any()
+
+
 @pytest.mark.parametrize("source", DTYPES.values(), ids=str)
 @pytest.mark.parametrize("middle", DTYPES.values(), ids=str)
 def test_casts_merge_only_where_that_changes_nothing(source: DType, middle: DType) -> None:

@@ -270,18 +270,20 @@ def _compute_before_broadcast(rewriter: Rewriter, node: Node) -> Term | None:
 
 @local(sum_, max_, min_)
 def _reduce_one(rewriter: Rewriter, node: Node) -> Term | None:
-    """The sum, maximum or minimum over an axis of size 1 is its only element."""
+    """The sum, maximum or minimum over an axis of size 1 is its only element; but a sum that is zero is 0.0."""
     operand, axes = rewriter.term(node.inputs[0]), node.attrs["axes"]
     longer = tuple(axis for axis in axes if operand.shape[axis] != 1)
     if longer and longer == axes:
         return None
-    return operand.apply_op(node.op, [operand], {"axes": longer}) if longer else operand
+    if longer:
+        return operand.apply_op(node.op, [operand], {"axes": longer})
+    return operand + 0.0 if axes and node.op is sum_ and operand.type.dtype.is_float else operand
 
 
 @local(sum_, max_, min_)
 def _reduce_copies(rewriter: Rewriter, node: Node) -> Term | None:
-    """The sum of n copies is n * x, rounded once instead of n times; their maximum and minimum are x,
-    but that of zeros is 0.0. Where n is no number of the dtype, the sum stays."""
+    """The sum of n copies is n * x, rounded once instead of n times; their maximum and minimum are x; but all of them
+    are 0.0 for zeros. Where n is no number of the dtype, the sum stays."""
     producer = rewriter.producer(node.inputs[0], broadcast)
     if producer is None:
         return None
@@ -295,7 +297,7 @@ def _reduce_copies(rewriter: Rewriter, node: Node) -> Term | None:
     out = source.broadcast_to(tuple(1 if axis in copied else d for axis, d in enumerate(shape)))
     if rest:
         out = out.apply_op(node.op, [out], {"axes": rest})
-    elif node.op is not sum_ and out.type.dtype.is_float:
+    elif out.type.dtype.is_float:
         out = out + 0.0
     return out * count if node.op is sum_ else out
 
