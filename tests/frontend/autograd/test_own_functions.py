@@ -117,6 +117,22 @@ def test_backward_of_a_function_runs_once_for_all_operands():
     assert len(calls) == 1
 
 
+def test_none_for_inputs_that_were_not_given():
+    class Scaled(Function):
+        @staticmethod
+        def forward(ctx, x, factor, flag=None):
+            ctx.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.factor, None, None
+
+    x = leaf(2)
+    Scaled.apply(x, 3.0).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
 def test_function_errors():
     def made(backward, forward=lambda self, x: x * 2):
         return type("Mine", (Function,), {"forward": forward, "backward": backward})()

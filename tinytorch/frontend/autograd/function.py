@@ -96,8 +96,10 @@ class Function:
         return tuple(final) if isinstance(made, tuple) else final[0]
 
     def _checked(self, found: Sequence[Any], inputs: Sequence[Any]) -> list[Tensor | None]:
-        """The cotangents of the inputs that are tensors."""
+        """The cotangents of the inputs that are tensors. `found` may have None for inputs that were not given."""
         name = f"{type(self).__name__}.backward"
+        if all(gradient is None for gradient in found[len(inputs) :]):
+            found = found[: len(inputs)]
         if len(found) != len(inputs):
             raise TinyTorchError(f"{name}: returned {len(found)} gradients for {len(inputs)} inputs", user_loc())
         kept: list[Tensor | None] = []
