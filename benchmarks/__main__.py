@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import accuracy, compile_time, eager, harness, machine, memory, peak_memory, report, startup, workloads
+from benchmarks.options import numbers, output_file
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
 
 app = typer.Typer(add_completion=False)
+WITHOUT_WORKLOADS = ("compile", "accuracy", "memory")  # suites that measure something else
 
 
 def chosen(suite: str, only: list[str]) -> list[Workload]:
@@ -66,22 +68,31 @@ def main(
     target: Annotated[
         str, typer.Option(help="host, or avx2: all keep to those instructions, as on a machine that has no others.")
     ] = "host",
-    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
-    md: Annotated[Path | None, typer.Option(help="Write the tables of workloads to this file, in Markdown.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(callback=output_file, help="Write everything measured to this file.")
+    ] = None,
+    md: Annotated[
+        Path | None,
+        typer.Option(callback=output_file, help="Write the tables of workloads to this file, in Markdown."),
+    ] = None,
 ) -> None:
     """Time TinyTorch and its peers on the same work, in interleaved rounds, in a process each."""
     console = Console(width=None if sys.stdout.isatty() else 240)
-    if md is not None and suite in ("compile", "accuracy", "memory"):
+    workloads.load()
+    known = list(dict.fromkeys([name for w in WORKLOADS.values() for name in w.suites])) + list(WITHOUT_WORKLOADS)
+    if suite not in known:
+        raise typer.BadParameter(f"{suite} is not one of {', '.join(known)}", param_hint="--suite")
+    if md is not None and suite in WITHOUT_WORKLOADS:
         raise typer.BadParameter(f"there is no table of workloads in the suite {suite}", param_hint="--md")
     if suite == "compile":
-        _compile_time(console, nodes, only or [], rounds, json)
+        _compile_time(console, numbers(nodes, "--nodes"), only or [], rounds, json)
         return
     if suite == "accuracy":
         found = accuracy.run(console)
         _save(console, json, {"machine": machine.describe(), "accuracy": found})
         return
     if suite == "memory":
-        _memory(console, depths, peers, json)
+        _memory(console, numbers(depths, "--depths"), peers, json)
         return
     if target not in ("host", *harness.NARROWER):
         raise typer.BadParameter(f"{target} is not host or {', '.join(harness.NARROWER)}", param_hint="--target")
@@ -90,7 +101,7 @@ def main(
     picked = chosen(suite, only or [])
     if not picked:
         raise typer.BadParameter(f"no workload matches; there are {', '.join(WORKLOADS)}", param_hint="--only")
-    counts = sorted({int(count) for count in threads.split(",")})
+    counts = numbers(threads, "--threads")
     contestants = contestants_of(peers, console)
     description = _machine(console)
     console.print(f"unset for all workers, so that numpy takes its best kernels: {', '.join(harness.UNSET)}")
@@ -146,20 +157,18 @@ def _startups(console: Console, first: str, contestants: list[str], threads: int
     return found
 
 
-def _memory(console: Console, depths: str, peers: str, json: Path | None) -> None:
+def _memory(console: Console, depths: list[int], peers: str, json: Path | None) -> None:
     """The memory of training steps against the depth, and of networks against other frameworks."""
-    measured = memory.run(console, [int(depth) for depth in depths.split(",")])
-    workloads.load()
+    measured = memory.run(console, depths)
     measured["networks"] = peak_memory.run(console, contestants_of(peers, console)[1:], 2)
     _save(console, json, {"machine": machine.describe(), "memory": measured})
 
 
-def _compile_time(console: Console, nodes: str, only: list[str], rounds: int, json: Path | None) -> None:
+def _compile_time(console: Console, nodes: list[int], only: list[str], rounds: int, json: Path | None) -> None:
     """The time of compiling, against the number of nodes; and what does not compile: eager mode, `--only eager`."""
     description = _machine(console)
     families = [name for names in only for name in names.split(",")]
-    counts = [int(count) for count in nodes.split(",")]
-    measured = {} if families == ["eager"] else compile_time.run(console, counts, families)
+    measured = {} if families == ["eager"] else compile_time.run(console, nodes, families)
     in_eager_mode = eager.run(console, rounds) if not families or "eager" in families else {}
     _save(console, json, {"machine": description, "compile": measured, "eager": in_eager_mode})
 

@@ -9,9 +9,11 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import tinytorch as tt
 from benchmarks import eager, harness, memory, report, workloads
+from benchmarks.__main__ import app
 from benchmarks.eager_cases import CASES
 from benchmarks.registry import LIMIT, OURS, WORKLOADS, Case, Targets, Workload
 from benchmarks.worker import Worker, digest
@@ -234,3 +236,22 @@ def test_memory_of_training_steps_is_measured_against_the_depth():
     kept, checkpoints, limit = points.values()
     assert checkpoints.bytes < 0.6 * kept.bytes and limit.bytes <= kept.bytes / 2
     assert kept.flops < min(limit.flops, checkpoints.flops)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--threads", "two"], "--threads"),
+        (["--threads", "1,0"], "--threads"),
+        (["--suite", "compile", "--nodes", "100,"], "--nodes"),
+        (["--suite", "memory", "--depths", "-2"], "--depths"),
+        (["--suite", "speed"], "speed is not one of"),
+        (["--json", "no/such/folder.json"], "no folder"),
+        (["--md", "."], "is a folder"),
+        (["--json", __file__ + "/x.json"], "no folder"),
+    ],
+)
+def test_options_that_cannot_be_met_are_refused_before_anything_is_timed(arguments, said, monkeypatch):
+    monkeypatch.setattr(harness, "run", None)
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 2 and said in " ".join(result.output.replace("│", "").split())

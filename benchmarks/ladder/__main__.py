@@ -14,6 +14,7 @@ import tinytorch as tt
 from benchmarks import machine
 from benchmarks.ladder.measure import Ladder, draw, measure
 from benchmarks.ladder.rungs import UNIT
+from benchmarks.options import output_file
 from benchmarks.report import write_json
 from tinytorch.ir.units import duration
 
@@ -25,8 +26,12 @@ def main(
     size: Annotated[int, typer.Option(help=f"Rows of the square matrices, a multiple of {UNIT}.")] = 768,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each step.")] = 7,
     threads: Annotated[int, typer.Option(min=0, help="Of the threaded steps; 0: as many as compiled code uses.")] = 0,
-    draw_to: Annotated[Path | None, typer.Option("--draw", help="A picture, such as ladder.svg.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything measured to this file.")] = None,
+    draw_to: Annotated[
+        Path | None, typer.Option("--draw", callback=output_file, help="A picture, such as ladder.svg.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(callback=output_file, help="Write everything measured to this file.")
+    ] = None,
 ) -> None:
     """Time each step of the ladder, and compare it with the machine's rate of fused multiply-adds."""
     if size < UNIT or size % UNIT:

@@ -20,6 +20,7 @@ from benchmarks.op_db import names
 from benchmarks.op_db.errors import Refusals, run_errors
 from benchmarks.op_db.names import Function
 from benchmarks.op_db.samples import Outcome, run_op
+from benchmarks.options import output_file
 
 app = typer.Typer(add_completion=False)
 
@@ -33,7 +34,7 @@ def main(
     listed: Annotated[bool, typer.Option("--list", help="Only which names are found, and which are not.")] = False,
     eager: Annotated[bool, typer.Option("--eager", help="Leave out tt.compile.")] = False,
     limit: Annotated[float, typer.Option(min=0.1, help="Seconds that a sample may take.")] = 20.0,
-    save: Annotated[Path | None, typer.Option("--json", help="Write all outcomes here.")] = None,
+    save: Annotated[Path | None, typer.Option("--json", callback=output_file, help="Write all outcomes here.")] = None,
 ) -> None:
     """Ops of PyTorch's database: how many names are found, and how many samples are equal."""
     warnings.filterwarnings("ignore")

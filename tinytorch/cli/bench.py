@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.machine import describe
+from benchmarks.options import output_file
 from tinytorch.cli.errors import told
 from tinytorch.cli.targets import called_target
 from tinytorch.compile import compile
@@ -253,8 +254,12 @@ def main(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each way to run it.")] = 15,
     seconds: Annotated[float, typer.Option(min=1e-4, help="Length of a turn.")] = 0.05,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything measured to this file.")] = None,
-    md_file: Annotated[Path | None, typer.Option("--md", help="Write the table to this file, in Markdown.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", callback=output_file, help="Write everything measured to this file.")
+    ] = None,
+    md_file: Annotated[
+        Path | None, typer.Option("--md", callback=output_file, help="Write the table to this file, in Markdown.")
+    ] = None,
 ) -> None:
     """Time your own model or function: eager, on the interpreter, and compiled with one thread and with all."""
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
