@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="train and measure less: minutes, and worse models")
     parser.add_argument("--eager", action="store_true", help="train without the compiler; what is timed is compiled")
     add_smoke(parser)
-    return with_folder(parser.parse_args(argv), "capstone")
+    return with_folder(parser, parser.parse_args(argv), "capstone")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

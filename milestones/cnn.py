@@ -29,6 +29,7 @@ from milestones.common import (
     Timed,
     argument_parser,
     console,
+    positive,
     show_profiles,
     smoke,
     table,
@@ -170,7 +171,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipe", choices=("plain", "whitened"), default="plain", help="which network (whitened.py)")
     other = parser.add_argument_group("with --recipe whitened")
     other.add_argument("--quick", action="store_true", help="4e13 operations instead of 2.3e14, a narrower network")
-    other.add_argument("--steps", type=int, help="steps of training, fewer than the budget allows, to try things out")
+    other.add_argument("--steps", type=positive, help="steps of training, fewer than the budget allows")
     other.add_argument("--restart", action="store_true", help="train from the start, whatever checkpoint is there")
     options = parser.parse_args(argv)
     if options.recipe == "plain" and (options.quick or options.steps or options.restart):
@@ -178,7 +179,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if options.recipe == "whitened" and options.epochs != EPOCHS:
         parser.error("--recipe whitened takes --steps, not --epochs")
     name = {"plain": "cnn", "whitened": "cnn-whitened"}[options.recipe] + "-quick" * options.quick
-    return with_folder(options, name)
+    return with_folder(parser, options, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

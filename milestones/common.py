@@ -33,9 +33,16 @@ def argument_parser(name: str, about: str, epochs: int) -> argparse.ArgumentPars
     parser = argparse.ArgumentParser(prog=f"python -m milestones.{name}", description=about)
     parser.add_argument("--out", type=Path, help=f"folder for pictures and figures, out/{name} by default")
     parser.add_argument("--eager", action="store_true", help="run every step eagerly, without the compiler")
-    parser.add_argument("--epochs", type=int, default=epochs, help=f"epochs at most, {epochs} by default")
+    parser.add_argument("--epochs", type=positive, default=epochs, help=f"epochs at most, {epochs} by default")
     add_smoke(parser)
     return parser
+
+
+def positive(text: str) -> int:
+    """How often something is done, as an option says it."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a positive whole number, got {text!r}")
+    return int(text)
 
 
 def add_smoke(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +61,20 @@ def smoke(name: str, trainer: tt.Trainer, data: tt.Dataset, batch: int, **loadin
 
 
 def arguments(name: str, about: str, epochs: int, argv: Sequence[str] | None) -> argparse.Namespace:
-    options = argument_parser(name, about, epochs).parse_args(argv)
-    return with_folder(options, name)
+    parser = argument_parser(name, about, epochs)
+    return with_folder(parser, parser.parse_args(argv), name)
 
 
-def with_folder(options: argparse.Namespace, name: str) -> argparse.Namespace:
-    """The same options; the folder of the pictures is there."""
+def with_folder(parser: argparse.ArgumentParser, options: argparse.Namespace, name: str) -> argparse.Namespace:
+    """The same options; the folder of the pictures is there, and can be written. The parser ends the program where it
+    cannot, before anything is trained."""
     options.out = options.out or Path("out") / name
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out: cannot make the folder {options.out}: {error.strerror}")
+    if not os.access(options.out, os.W_OK | os.X_OK):
+        parser.error(f"--out: the folder {options.out} cannot be written")
     return options
 
 

@@ -37,8 +37,10 @@ from milestones.common import (
     console,
     multiply_add_rate,
     muon_operations,
+    positive,
     smoke,
     table,
+    with_folder,
 )
 from tinytorch.frontend.data import DataError
 
@@ -184,13 +186,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder for pictures, figures and checkpoint: out/tinygpt-SIZE")
     parser.add_argument("--size", choices=SIZES, default="default", help="operations: 9e13, 4e14 or 1e15")
     parser.add_argument("--eager", action="store_true", help="run every step eagerly, without the compiler")
-    parser.add_argument("--steps", type=int, help="steps of training, fewer than the size allows, to try things out")
+    parser.add_argument("--steps", type=positive, help="steps of training, fewer than the size allows")
     parser.add_argument("--restart", action="store_true", help="train from the start, whatever checkpoint is there")
     add_smoke(parser)
     options = parser.parse_args(argv)
-    options.out = options.out or Path("out") / f"tinygpt-{options.size}"
-    options.out.mkdir(parents=True, exist_ok=True)
-    return options
+    return with_folder(parser, options, f"tinygpt-{options.size}")
 
 
 def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharTokenizer, options: Any) -> dict[str, Any]:

@@ -375,3 +375,18 @@ def test_a_small_gpt_on_shakespeare(tmp_path, monkeypatch, capsys, flags):
     assert (
         json.loads((tmp_path / "tinygpt.json").read_text())["figures"]["validation_nats"] == figures["validation_nats"]
     )
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "said"),
+    [
+        (perceptron.main, ["--epochs", "0"], "--epochs: a positive whole number, got '0'"),
+        (tinygpt.main, ["--steps", "-5"], "--steps: a positive whole number, got '-5'"),
+        (mlp.main, ["--out", f"{__file__}/x"], "--out: cannot make the folder"),
+        (cnn.main, ["--out", __file__], "--out: cannot make the folder"),
+    ],
+)
+def test_options_that_cannot_be_met_are_refused_before_any_training(main, arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
