@@ -45,7 +45,7 @@ def _console() -> Console:
 
 
 def _told(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose CourseErrors are told in a line, with status 2."""
+    """A command whose CourseErrors are told in a line, with status 2; so are files that cannot be used."""
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> None:
@@ -53,6 +53,11 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **options)
         except CourseError as error:
             typer.echo(f"tito: {error}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.filename is None:  # no file's, such as that of an output whose reader is gone
+                raise
+            typer.echo(f"tito: {error.filename}: {error.strerror}", err=True)
             raise typer.Exit(2) from None
 
     return run

@@ -210,3 +210,9 @@ def test_the_manifest_adds_up() -> None:
     entry["exercise"] = [{"id": "x", "points": 15}]
     with pytest.raises(CourseError, match="needs module 2, which comes later"):
         parse({"module": [{**entry, "needs": [2]}]})
+
+
+def test_folders_that_cannot_be_made_are_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = tito(tmp_path, "setup", "file/work")
+    assert said.status == 2 and "tito: " in said.text and str(tmp_path / "file") in said.text
