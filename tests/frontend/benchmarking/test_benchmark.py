@@ -145,7 +145,7 @@ def test_energy_is_never_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_reports_hold_tables_and_pictures(tmp_path: Path) -> None:
-    bench = quick()
+    bench = quick(confidence=0.9)
     hostile = 'a|b <script>"&$x$'
     bench.compare_models({"plain": mlp(), hostile: tt.compile(mlp(), freeze=True)}, ["accuracy", "latency", "size"])
     text = bench.generate_report(tmp_path / "new" / "report", title="<Nets>")
@@ -154,6 +154,7 @@ def test_reports_hold_tables_and_pictures(tmp_path: Path) -> None:
         "latency-accuracy.svg", "report.html", "report.md", "size-accuracy.svg",
     ]  # fmt: skip
     assert (folder / "report.md").read_text() == text and "(size-accuracy.svg)" in text
+    assert "their 90 % intervals" in text
     table = [line for line in text.split("\n") if line.startswith("|")]
     assert len(table) == 4 and len({line.replace("\\|", "").count("|") for line in table}) == 1
     page = (folder / "report.html").read_text()

@@ -112,7 +112,9 @@ class Benchmark:
         results = [self._result(name, figures[name], times, first, samples[name], names) for name in found]
         notes = ["energy: this machine shows no counter that can be read, so none was measured"]
         absent = "energy" in names and all(r.figures["energy"] is None for r in results)
-        self._found = Comparison(tuple(results), chosen, first, samples[first], self.rounds, tuple(notes * absent))
+        self._found = Comparison(
+            tuple(results), chosen, first, samples[first], self.rounds, tuple(notes * absent), self.confidence
+        )
         return self._found
 
     def _examples_of(self, models: Iterable[str]) -> dict[str, tuple[Any, ...]]:

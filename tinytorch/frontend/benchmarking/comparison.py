@@ -48,7 +48,8 @@ class Result:
 @dataclass(frozen=True)
 class Comparison:
     """All models, in the order in which they were given; `baseline` names the one that the others are compared with.
-    `samples` are those of the call that was timed, `rounds` its turns. Printed, it is a table."""
+    `samples` are those of the call that was timed, `rounds` its turns, `confidence` that of the intervals. Printed, it
+    is a table."""
 
     results: tuple[Result, ...]
     metrics: tuple[Metric, ...]
@@ -56,13 +57,15 @@ class Comparison:
     samples: int
     rounds: int
     notes: tuple[str, ...] = ()
+    confidence: float = 0.95
 
     def __getitem__(self, name: str) -> Result:
         """What was found of the model of that name."""
         for result in self.results:
             if result.name == name:
                 return result
-        raise TinyTorchError(f"there is no model {name!r}; there are {', '.join(r.name for r in self.results)}")
+        known = ", ".join(result.name for result in self.results)
+        raise TinyTorchError(f"there is no model {name!r}; there are {known}", user_loc())
 
     def front(self, x: str, y: str) -> tuple[Result, ...]:
         """The Pareto frontier of two metrics: the models that no other one is at least as good as in both and better
@@ -119,6 +122,7 @@ class Comparison:
             "baseline": self.baseline,
             "samples": self.samples,
             "rounds": self.rounds,
+            "confidence": self.confidence,
             "models": [
                 {
                     "name": r.name,

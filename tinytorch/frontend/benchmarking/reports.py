@@ -85,8 +85,8 @@ def _paragraphs(comparison: Comparison) -> list[str]:
     where = f"{platform.processor() or platform.machine()}, {cores} core{'s' * (cores > 1)}, {platform.system()}"
     how = (
         f"Calls of {comparison.samples} sample{'s' * (comparison.samples != 1)}; {comparison.rounds} rounds, in each "
-        "of which all models were timed in an order of its own. Times are medians over the rounds, with their 95 % "
-        f"intervals; ratios are those of the rounds, against {comparison.baseline}."
+        "of which all models were timed in an order of its own. Times are medians over the rounds, with their "
+        f"{100 * comparison.confidence:g} % intervals; ratios are those of the rounds, against {comparison.baseline}."
     )
     timed = any(result.times for result in comparison.results)
     return [where + ".", *([how] if timed else []), *comparison.notes]
