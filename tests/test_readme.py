@@ -51,3 +51,24 @@ def test_switches_are_documented_and_read(switch: str) -> None:
 def test_there_are_no_other_switches() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tinytorch").rglob("*.py"))
     assert set(re.findall(r"\bTT_[A-Z_]+\b", sources)) == SWITCHES
+
+
+PROGRAMS = {  # page: what its programs are about
+    "docs/architecture.md": "model = tt.Sequential(tt.Linear(4, 3), tt.ReLU())\nloader = [tt.randn(2, 4)]",
+    "docs/artifacts.md": "model = tt.Sequential(tt.Flatten(), tt.Linear(784, 10))",
+    "docs/from-pytorch.md": "",
+}
+
+
+@pytest.mark.parametrize("page", PROGRAMS)
+def test_the_programs_of_other_pages_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert programs
+    monkeypatch.chdir(tmp_path)
+    for program in programs:
+        exec(compile(f"import tinytorch as tt\n{PROGRAMS[page]}\n{program}", page, "exec"), {})
+
+
+def test_all_pages_with_programs_are_run() -> None:
+    pages = (ROOT / "docs").glob("*.md")
+    assert {f"docs/{page.name}" for page in pages if "```python" in page.read_text(encoding="utf-8")} == PROGRAMS.keys()
