@@ -231,9 +231,10 @@ def test_a_resumed_loader_sees_the_same_crops():
         (lambda: tt.Cutout(2)(images_of(2), 7), TypeError, "needs a numpy.random.Generator, got int"),
     ],
 )
-def test_bad_input_is_named(make, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input_is_named_with_its_line(make, error, message):
+    with pytest.raises(error, match=message) as raised:
         make()
+    assert "test_augment.py:" in str(raised.value)
 
 
 def test_an_error_in_a_transform_reaches_the_loop():

@@ -65,7 +65,9 @@ class ImageTransform(ABC):
 
     def __call__(self, batch: Batch, generator: np.random.Generator) -> Batch:
         if not isinstance(cast(object, generator), np.random.Generator):
-            raise TypeError(f"{self._name}: needs a numpy.random.Generator, got {type(generator).__name__}")
+            raise ArgumentTypeError(
+                f"{self._name}: needs a numpy.random.Generator, got {type(generator).__name__}", user_loc()
+            )
         if isinstance(batch, tuple) and batch:
             images, *others = cast(tuple[Any, ...], batch)
             return (self._checked(images, generator), *others)
@@ -77,15 +79,17 @@ class ImageTransform(ABC):
 
     def _checked(self, images: Any, generator: np.random.Generator) -> Array:
         if not isinstance(images, np.ndarray):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{self._name}: expected an array of images, alone or as the first item of a tuple, got "
-                f"{type(images).__name__}"
+                f"{type(images).__name__}",
+                user_loc(),
             )
         array = cast(Array, images)
         if array.ndim not in (3, 4):
             raise ShapeError(
                 f"{self._name}: images are [n, channels, height, width] or [n, height, width], got "
-                f"{list(array.shape)}; flattened images have no rows to crop or flip"
+                f"{list(array.shape)}; flattened images have no rows to crop or flip",
+                user_loc(),
             )
         return self.apply(array, generator)
 
@@ -125,7 +129,8 @@ class RandomCrop(ImageTransform):
         if min(rooms) < 0:
             raise ShapeError(
                 f"RandomCrop: a window of {self.size[0]}×{self.size[1]} does not fit into images of "
-                f"{images.shape[-2]}×{images.shape[-1]} padded by {self.padding[0]} and {self.padding[1]}"
+                f"{images.shape[-2]}×{images.shape[-1]} padded by {self.padding[0]} and {self.padding[1]}",
+                user_loc(),
             )
         tops, lefts = (generator.integers(0, room + 1, len(images)) for room in rooms)
         windows = sliding_window_view(padded, self.size, axis=(-2, -1))
@@ -146,7 +151,8 @@ class RandomCrop(ImageTransform):
             if padding > extent - least:
                 raise ShapeError(
                     f'RandomCrop: "{self.padding_mode}" has at most {extent - least} pixels to pad the {axis} of '
-                    f"{extent} with, got a padding of {padding}"
+                    f"{extent} with, got a padding of {padding}",
+                    user_loc(),
                 )
         return np.pad(images, [(0, 0)] * (images.ndim - 2) + [(high, high), (wide, wide)], mode=self.padding_mode)
 
@@ -207,15 +213,15 @@ def _fill_of(what: str, fill: Fill, images: Array) -> Array:
     """`fill` in the dtype of the images, with axes for height and width if it has one value per channel."""
     given = np.asarray(fill)
     if given.dtype.kind not in "iuf":
-        raise TypeError(f"{what}: fill is a number or one per channel, got {fill!r}")
+        raise ArgumentTypeError(f"{what}: fill is a number or one per channel, got {fill!r}", user_loc())
     if given.ndim:
         channels = images.shape[1] if images.ndim == 4 else 1
         if given.shape != (channels,):
-            raise ShapeError(f"{what}: fill has shape {list(given.shape)}, images have {channels} channels")
+            raise ShapeError(f"{what}: fill has shape {list(given.shape)}, images have {channels} channels", user_loc())
         given = given.reshape(-1, 1, 1) if images.ndim == 4 else given[0]
     value = given.astype(images.dtype)
     if images.dtype.kind in "iu" and not np.array_equal(value, given):
-        raise ValueError(f"{what}: fill {fill!r} is no value of images of {images.dtype}")
+        raise ArgumentValueError(f"{what}: fill {fill!r} is no value of images of {images.dtype}", user_loc())
     return value
 
 

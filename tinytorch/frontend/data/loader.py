@@ -322,9 +322,10 @@ class DataLoader:
         position = int(state["position"])
         for name, mine in self._sizes().items():
             if position and int(state[name]) != mine:
-                raise ValueError(
+                raise arguments.ArgumentValueError(
                     f"DataLoader: the state is from batch {position} of an epoch with {name} {state[name]}, "
-                    f"this loader has {name} {mine}: it cannot go on from there"
+                    f"this loader has {name} {mine}: it cannot go on from there",
+                    user_loc(),
                 )
         if self.generator is not None and "generator" in state:
             self.generator.set_state(state["generator"])

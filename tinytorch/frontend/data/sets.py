@@ -63,10 +63,11 @@ class ArrayDataset(Dataset[Any]):
             raise ArgumentValueError(f"{type(self).__name__}: needs at least one array", user_loc())
         for position, array in enumerate(arrays):
             if array.ndim == 0:
-                raise ShapeError(f"{type(self).__name__}: array {position} has no axis of samples")
+                raise ShapeError(f"{type(self).__name__}: array {position} has no axis of samples", user_loc())
             if len(array) != len(arrays[0]):
                 raise ShapeError(
-                    f"{type(self).__name__}: array {position} has {len(array)} samples, array 0 has {len(arrays[0])}"
+                    f"{type(self).__name__}: array {position} has {len(array)} samples, array 0 has {len(arrays[0])}",
+                    user_loc(),
                 )
         # Gathering rows copies blocks of memory if they are contiguous, and the whole array first if they are not.
         self.arrays: tuple[Array, ...] = tuple(np.ascontiguousarray(array) for array in arrays)
