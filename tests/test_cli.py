@@ -136,9 +136,29 @@ def test_drawings_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     assert "nofolder" in re.sub(r"[\s│]", "", refused("demo", "--folder", str(tmp_path / "nofolder")))  # it is wrapped
 
 
-@pytest.mark.parametrize("target", ["nosuch", "no_such_module:f"])
+@pytest.mark.parametrize("target", ["nosuch", "no_such_module:f", "./models:f", ".models:f", "models/net.py:f"])
 def test_graph_refuses_what_it_cannot_find(target: str) -> None:
     assert target.split(":")[0] in refused("graph", target)
+
+
+def test_a_target_without_a_module_is_refused() -> None:
+    assert "no name of a module" in refused("graph", ":f")
+
+
+def test_what_does_not_fit_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli_large.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for size in ("9" * 14, "9" * 30):
+        assert "does not fit into memory" in refused("graph", "cli_large:double", "--input", f"f32[{size}]")
+    (tmp_path / "file").write_text("")
+    assert "cannot write to file" in refused("analyze", "02", "--out", "file/below")
+
+
+def test_settings_that_make_no_sense_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinytorch.runtime.thread_count._setting.num_threads", 0)
+    monkeypatch.setenv("TT_NUM_THREADS", "many")
+    assert "TT_NUM_THREADS must be a whole number from 1 to 1024, got 'many'" in refused("doctor")
 
 
 def test_types_are_parsed() -> None:

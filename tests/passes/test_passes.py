@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.graphs import SPECIAL, arrays, graphs, same_bits
 from tests.passes.building import _FILLED, _scalar, assert_same, build, f, op_names
-from tinytorch.ir.errors import VerifyError
+from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import Loc
@@ -242,6 +242,12 @@ def test_the_pipeline_records_dumps_and_verifies(tmp_path: Path, monkeypatch: py
     files = sorted(p.name for p in (tmp_path / "ir").iterdir())
     assert files[:2] == ["g.00.input.ir", "g.01.simplify.ir"] and len(files) == len(records) + 1
     assert "softmax" in (tmp_path / "ir" / "g.01.simplify.ir").read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TinyTorchError, match="cannot write"):
+        run_passes(build(lambda x: x * 2.0, f(2, 3)), dump=tmp_path / "file")
 
 
 def test_the_verifier_names_the_pass_that_broke_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,9 @@ def doctor() -> None:
     """What TinyTorch finds on this machine: CPU, threads, cache, versions, and what it can do at best."""
     from tinytorch.cli.doctor import findings
 
-    if not findings(_console()):
+    with told():
+        complete = findings(_console())
+    if not complete:
         raise typer.Exit(1)
 
 
@@ -147,6 +149,10 @@ def analyze(
     from tito.errors import CourseError
 
     folder = out or running.default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail(f"cannot write to {folder}: {error.strerror}") from None
     try:
         for module in running.chosen(modules):
             analysis = running.analyze(module, quick)

@@ -53,8 +53,11 @@ def parse_type(text: str) -> TensorType:
 
 def _example(type: TensorType) -> Tensor:
     """Normally distributed floats; integers and booleans are 0, which every index may be."""
-    values = np.random.default_rng(0).standard_normal(type.shape) if type.dtype.is_float else np.zeros(type.shape)
-    return Tensor(values.astype(type.dtype.numpy))
+    try:
+        values = np.random.default_rng(0).standard_normal(type.shape) if type.dtype.is_float else np.zeros(type.shape)
+        return Tensor(values.astype(type.dtype.numpy))
+    except (MemoryError, ValueError, OverflowError):
+        raise TinyTorchError(f"{type} does not fit into memory") from None
 
 
 def _load(target: str) -> Any:
@@ -62,6 +65,8 @@ def _load(target: str) -> Any:
     module_name, _, path = target.partition(":")
     if not path:
         raise TinyTorchError(f"{target!r} is neither one of {', '.join(SAMPLES)} nor of the form module:callable")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise TinyTorchError(f"{module_name!r} is no name of a module; write it as an import would, such as models.net")
     sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)

@@ -33,6 +33,10 @@ class RangeError(TinyTorchError, IndexError):
     """An index names a place that does not exist."""
 
 
+class SettingError(TinyTorchError, ValueError):
+    """A setting of the process or of its environment makes no sense."""
+
+
 class NumberError(TinyTorchError, ArithmeticError):
     """A number that an op cannot take, such as NaN where an integer is to stand for it."""
 

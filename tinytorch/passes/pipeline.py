@@ -16,6 +16,7 @@ from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.family import Families
+from tinytorch.ir.files import write_texts
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.printer import print_graph
@@ -173,6 +174,5 @@ class _Run:
             except VerifyError as error:
                 raise VerifyError(f"after {name}: {error}", error.loc) from None
         if self.dump is not None:
-            self.dump.mkdir(parents=True, exist_ok=True)
-            file = self.dump / f"{self.name}.{len(self.records):02d}.{name}.ir"
-            file.write_text(print_graph(graph, locs=True, elide=True) + "\n", encoding="utf-8")
+            file = f"{self.name}.{len(self.records):02d}.{name}.ir"
+            write_texts(self.dump, {file: print_graph(graph, locs=True, elide=True) + "\n"})

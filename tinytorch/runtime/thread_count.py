@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 
 from tinytorch.ir import locks
+from tinytorch.ir.errors import SettingError
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.processes import in_helpers
 
 MAX_THREADS = 1024
@@ -69,7 +71,7 @@ def follow_num_threads(follow: Callable[[int, int], None]) -> None:
 def check_num_threads(num_threads: object, name: str = "num_threads") -> int:
     """The same number; ValueError unless it is an int in 1 … MAX_THREADS."""
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or not 1 <= num_threads <= MAX_THREADS:
-        raise ValueError(f"{name} must be a whole number from 1 to {MAX_THREADS}, got {num_threads!r}")
+        raise SettingError(f"{name} must be a whole number from 1 to {MAX_THREADS}, got {num_threads!r}", user_loc())
     return num_threads
 
 
