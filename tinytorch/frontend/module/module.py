@@ -331,6 +331,7 @@ class Module(Hooked):
         Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
         wherever it is masked.
         """
+        arguments.instance("load_state_dict", "state_dict", state_dict, Mapping)
         return load_state(self, state_dict, strict, assign)
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import clear
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
@@ -165,6 +166,8 @@ def read_safetensors(path: str | PathLike[str] | BinaryIO) -> tuple[dict[str, Te
         if isinstance(path, (str, PathLike)):
             with open_regular(path) as file:
                 content, header = _read_file(file, os.fstat(file.fileno()).st_size)
+        elif not hasattr(path, "read"):
+            raise arguments.wrong_type("load", "path", "a path or an open file", path)
         else:
             data = path.read()
             content, header = _read_file(io.BytesIO(data), len(data))

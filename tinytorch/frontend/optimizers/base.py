@@ -225,6 +225,10 @@ class Optimizer(Tracked):
         is True or False and is missing stays.
         """
         name = type(self).__name__
+        arguments.instance(f"{name}.load_state_dict", "saved", saved, Mapping)
+        if not saved.keys() >= {"state", "param_groups"}:
+            wanted = "what state_dict() gives, with state and param_groups"
+            raise arguments.wrong_value(f"{name}.load_state_dict", "saved", wanted, list(saved))
         states = {int(i): s for i, s in saved["state"].items()}
         sizes, given = [len(g.params) for g in self.param_groups], [len(g["params"]) for g in saved["param_groups"]]
         if sizes != given:

@@ -13,6 +13,7 @@ from tinytorch.frontend.embeddings import Embedding
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, dtype_of, f32, i64
 
 Model = Callable[..., Any]
@@ -69,9 +70,13 @@ def _example(what: str, item: Any, dtype: DType) -> Any:
     if not _is_shape(item):
         raise arguments.wrong_type(what, "an input", "a shape (with its batch axis), a tensor or an array", item)
     shape = tuple(arguments.integer(what, "an axis of the input's shape", size, 0) for size in item)
-    if not dtype.is_float:
-        return Tensor(np.zeros(shape, dtype.numpy))
-    return Tensor(np.random.default_rng(0).standard_normal(shape, np.float32).astype(dtype.numpy))
+    try:
+        if not dtype.is_float:
+            return Tensor(np.zeros(shape, dtype.numpy))
+        return Tensor(np.random.default_rng(0).standard_normal(shape, np.float32).astype(dtype.numpy))
+    except (MemoryError, ValueError, OverflowError):
+        message = f"{what}: an input of {dtype}{list(shape)} does not fit into memory"
+        raise arguments.ArgumentMemoryError(message, user_loc()) from None
 
 
 @contextmanager

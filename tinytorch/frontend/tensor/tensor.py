@@ -295,6 +295,8 @@ class Tensor(Views, TableMethods):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(cast(object, value), Tensor):
+            raise TinyTorchError(f"grad: a tensor or None, got {type(value).__name__}", user_loc())
         if value is not None and value.type != self.type:
             raise ShapeError(f"grad: {value.type} does not fit {self.type}", user_loc())
         if mode.trace is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, TypeAlias, cast
 
@@ -49,6 +49,12 @@ def binary_hits(threshold: float = 0.5) -> Hits:
     return hits
 
 
+def require_batches(what: str, dataloader: Any) -> None:
+    """An error unless batches can be taken from it, one after the other."""
+    if not isinstance(dataloader, Iterable) and not hasattr(dataloader, "__getitem__"):
+        raise arguments.wrong_type(what, "dataloader", "batches, such as a DataLoader or a list gives them", dataloader)
+
+
 def samples_in(inputs: Any) -> int:
     """The length of the first axis of the first tensor or array in a nested container."""
     item = inputs
@@ -56,7 +62,8 @@ def samples_in(inputs: Any) -> int:
         item = next(iter(cast(Any, item).values())) if isinstance(item, dict) else cast(Any, item)[0]
     shape = getattr(item, "shape", None)
     if not shape:
-        raise ShapeError(f"a batch needs a first axis of samples, got {getattr(item, 'type', type(item).__name__)}")
+        found = getattr(item, "type", type(item).__name__)
+        raise ShapeError(f"a batch needs a first axis of samples, got {found}", user_loc())
     return int(shape[0])
 
 

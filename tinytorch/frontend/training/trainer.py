@@ -41,6 +41,7 @@ from tinytorch.frontend.training.steps import (
     UpdateStep,
     class_hits,
     listed,
+    require_batches,
 )
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -111,6 +112,7 @@ class Trainer(Run):
         Returns the means of loss and accuracy over its samples, each at the weights that it met. TinyTorchError,
         with the number of the step, where the loss is not finite.
         """
+        require_batches("train_epoch", dataloader)
         with self._interruptible(dataloader):
             metrics = self._train_epoch(dataloader, None)
             self._finished = FinishedEpoch(self.epoch + 1, list(self.history), self.early_stopping, self._best)
@@ -119,6 +121,7 @@ class Trainer(Run):
 
     def evaluate(self, dataloader: Iterable[Any]) -> Metrics:
         """The means of loss and accuracy over all samples of `dataloader`, in evaluation mode; changes nothing."""
+        require_batches("evaluate", dataloader)
         return self._evaluate(dataloader, dataloader)
 
     def _evaluate(self, dataloader: Iterable[Any], batches: Iterable[Any]) -> Metrics:

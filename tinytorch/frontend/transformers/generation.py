@@ -74,7 +74,9 @@ class Settings:
         temperature = float(arguments.not_negative(_NAME, "temperature", temperature))
         k = None if top_k is None else arguments.integer(_NAME, "top_k", top_k, 1)
         p = 1.0 if top_p is None else float(arguments.fraction(_NAME, "top_p", top_p))
-        given = [stop] if isinstance(stop, (int, np.integer)) else stop
+        given: Any = [stop] if isinstance(stop, (int, np.integer)) else stop
+        if isinstance(given, (str, bytes)) or not isinstance(given, abc.Iterable):
+            raise arguments.wrong_type(_NAME, "stop", "a token or a list of tokens", stop)
         self.stop = frozenset(arguments.integer(_NAME, "a token of stop", token) for token in given)
         arguments.function(_NAME, "callback", callback, optional=True)
         self.callback = callback
