@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("expecttest")
 
 import tinytorch as tt
-from benchmarks.op_db import names, samples, values
+from benchmarks.op_db import modules, names, samples, values
 from benchmarks.op_db.errors import run_errors
 
 SECONDS = 0.5  # for each op
@@ -57,6 +58,54 @@ def test_what_pytorch_refuses_is_refused_in_words(name: str) -> None:
         function = names.ours(op)
         assert function is not None
         assert run_errors(op, function).reasons == []
+
+
+MODULES = ["BatchNorm1d", "ConvTranspose1d", "NLLLoss", "GroupNorm", "LSTMCell", "Transformer", "Bilinear"]
+
+
+def module_entry(name: str) -> tuple[Any, type]:
+    from torch.testing._internal.common_modules import module_db
+
+    (info,) = names.chosen_modules(module_db, [name])
+    made = names.module_here(info)
+    assert made is not None
+    return info, made
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_are_equal_eagerly_and_compiled(name: str) -> None:
+    """The first and the last sample, which differ most."""
+    info, made = module_entry(name)
+    every = list(modules.samples_of(info))
+    for sample in (every[0], every[-1]):
+        assert modules.run_sample(info, made, sample) is None, str(sample)
+
+
+@pytest.mark.parametrize("name", ["BatchNorm2d", "GroupNorm", "LSTMCell", "NLLLoss", "MultiMarginLoss"])
+def test_what_modules_of_pytorch_refuse_is_refused_in_words(name: str) -> None:
+    outcome = modules.run_module_errors(*module_entry(name))
+    assert outcome.cases > 0 and outcome.reasons == []
+
+
+def test_what_is_compared_of_modules() -> None:
+    """The comparison sees a wrong result, buffer and gradient."""
+    info, made = module_entry("BatchNorm1d")
+
+    class Wrong(tt.nn.BatchNorm1d):
+        def forward(self, input: tt.Tensor) -> tt.Tensor:
+            return super().forward(input) * 1.01
+
+    class WrongGradient(tt.nn.BatchNorm1d):
+        def forward(self, input: tt.Tensor) -> tt.Tensor:
+            y = super().forward(input)
+            return 2 * y - y.detach()
+
+    sample = next(iter(modules.samples_of(info)))
+    for what, module in {"results": Wrong, "gradients": WrongGradient}.items():
+        reason = modules.run_sample(info, module, sample, compiled=False)
+        assert reason is not None and reason.startswith(what)
+    reason = modules.run_sample(info, functools.partial(made, momentum=0.5), sample, compiled=False)
+    assert reason is not None and reason.startswith("buffers")
 
 
 def test_what_is_compared() -> None:

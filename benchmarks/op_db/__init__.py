@@ -2,5 +2,5 @@
 
 `names` (what of the database is found here, and how it is called), `values` (tensors and arguments of PyTorch as ours,
 and what is equal), `samples` (the samples of an op, eagerly and compiled, with gradients), `errors` (calls that must be
-refused), `__main__` (the command and its tables).
+refused), `modules` (the same for PyTorch's database of modules), `__main__` (the command and its tables).
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +38,7 @@ def run_errors(op: Any, function: Function) -> Refusals:
     for case in op.error_inputs("cpu"):
         sample = case.sample_input
         try:
-            tensors, call = values.flat_call(sample, function)
+            tensors, call = values.flat_call([sample.input, *sample.args], sample.kwargs, function)
             mine = [values.tensor_of(x) for x in tensors]
         except values.NotOurs:
             outcome.not_ours += 1
@@ -57,7 +58,7 @@ def run_errors(op: Any, function: Function) -> Refusals:
             outcome.not_ours += 1
             continue
         except Exception as error:
-            reason = _weakness(error, op.name, sample)
+            reason = weakness(error, op.name, sample.kwargs)
         if reason is None:
             outcome.refused += 1
         else:
@@ -73,7 +74,7 @@ def _accepts(op: Any, sample: Any) -> bool:
         return False
 
 
-def _weakness(error: Exception, name: str, sample: Any) -> str | None:
+def weakness(error: Exception, name: str, options: Mapping[str, Any]) -> str | None:
     """What is wrong with an error: it is of another kind than meant, nobody wrote it, or it names neither op nor
     argument. None if nothing is."""
     text = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -81,7 +82,7 @@ def _weakness(error: Exception, name: str, sample: Any) -> str | None:
         return f"internal: {text}"
     if not isinstance(error, tt.TinyTorchError) and not _was_written(error):
         return f"internal: {text}"
-    return None if _names(str(error), name, sample) else f"names neither op nor argument: {text}"
+    return None if _names(str(error), name, options) else f"names neither op nor argument: {text}"
 
 
 def _was_written(error: Exception) -> bool:
@@ -92,11 +93,12 @@ def _was_written(error: Exception) -> bool:
     return "raise " in line or own is not None
 
 
-def _names(text: str, name: str, sample: Any) -> bool:
+def _names(text: str, name: str, options: Mapping[str, Any]) -> bool:
     words = set(re.findall(r"\w+", text.lower()))
+    words |= {word.replace("_", "") for word in words}
     wanted = {
         *name.lower().split("."),
-        *sample.kwargs,
+        *options,
         "input",
         "other",
         "dim",

@@ -45,6 +45,21 @@ def chosen(database: Sequence[Any], patterns: Sequence[str]) -> list[Any]:
     return [op for op in database if any(fnmatch.fnmatch(n, p) for n in (op.name, full_name(op)) for p in patterns)]
 
 
+def chosen_modules(database: Sequence[Any], patterns: Sequence[str]) -> list[Any]:
+    """The entries of the database of modules whose name, with or without `nn.`, matches one of the patterns; without
+    any, all."""
+    return [
+        m
+        for m in database
+        if not patterns or any(fnmatch.fnmatch(m.name.removeprefix("nn."), p.removeprefix("nn.")) for p in patterns)
+    ]
+
+
+def module_here(info: Any) -> type | None:
+    """The class here that an entry of the database of modules names; None if it is not found."""
+    return getattr(tt.nn, info.module_cls.__name__, None)
+
+
 def ours(op: Any) -> Function | None:
     """What is called for an entry: the function of that name, else the method or property of tensors; None if it is not
     found here."""

@@ -23,7 +23,7 @@ _DRAWS = 100  # of an op that may be random: the few numbers of a small result c
 _SHAPE_ONLY = ("empty", "new_empty")  # what they hold is not defined
 # How PyTorch, and ops here, say that they do not take something. Any other error is a fault, which is not caught.
 THEY_REFUSE = (RuntimeError, TypeError, ValueError, IndexError)
-_WE_REFUSE = (tt.TinyTorchError, TypeError, ValueError, IndexError)
+WE_REFUSE = (tt.TinyTorchError, TypeError, ValueError, IndexError)
 
 
 class _TooLong(BaseException):
@@ -238,7 +238,7 @@ def _their_gradients(
 def _run(op: Any, function: Function, sample: Any, expected: Expected, outcome: Outcome, compiled: bool) -> str | None:
     """The first reason why a sample is not equal; None if it is."""
     try:
-        tensors, call = values.flat_call(sample, function)
+        tensors, call = values.flat_call([sample.input, *sample.args], sample.kwargs, function)
         mine = [values.tensor_of(x) for x in tensors]
     except values.NotOurs as error:
         return f"not here: {error}"
@@ -266,11 +266,11 @@ def _run(op: Any, function: Function, sample: Any, expected: Expected, outcome: 
         again = [values.tensor_of(x) for x in tensors]
         try:
             found = tt.compile(run)(again, weights)
-        except _WE_REFUSE as error:
+        except WE_REFUSE as error:
             if isinstance(error, tt.TraceError) and _is_eager_only(error):
                 outcome.eager_only = outcome.eager_only or str(error).split("\n")[0]
                 return None
-            return f"compiled: {_first_line(error)}"
+            return f"compiled: {first_line(error)}"
     outcome.compiled += 1
     reason = check(*found)
     return None if reason is None else f"compiled: {reason}"
@@ -290,12 +290,12 @@ def _checked(
         found = run()
     except values.NotOurs as error:
         return f"not here: {error}"
-    except _WE_REFUSE as error:
-        return _first_line(error)
+    except WE_REFUSE as error:
+        return first_line(error)
     return check(*found)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".split("\n")[0][:200]
 
 

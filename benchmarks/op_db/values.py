@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -79,6 +80,8 @@ def mapped(x: Any, of_tensor: Callable[[Any], Any]) -> Any:
         return str(x)
     if isinstance(x, (complex, torch.memory_format)) or (isinstance(x, torch.layout) and x != torch.strided):
         raise NotOurs(f"argument {x!r}")
+    if isinstance(x, (torch.nn.Module, types.BuiltinFunctionType)):  # a layer or a function of PyTorch's
+        raise NotOurs(f"argument {type(x).__name__}")
     if isinstance(x, torch.layout):
         return "strided"
     return x
@@ -178,6 +181,11 @@ def _shown(a: Array, b: Array, wrong: Array) -> str:
 
 def described(sample: Any) -> str:
     """The arguments of a sample, short."""
+    return shown([sample.input, *sample.args], sample.kwargs)[:160]
+
+
+def shown(args: Sequence[Any], options: Mapping[str, Any]) -> str:
+    """Arguments, with dtypes and shapes of tensors."""
 
     def show(x: Any) -> str:
         if isinstance(x, torch.Tensor):
@@ -186,22 +194,23 @@ def described(sample: Any) -> str:
             return f"({', '.join(map(show, x))})"
         return repr(x)
 
-    options = [f"{key}={show(value)}" for key, value in sample.kwargs.items()]
-    return ", ".join([*map(show, [sample.input, *sample.args]), *options])[:160]
+    return ", ".join([*map(show, args), *(f"{key}={show(value)}" for key, value in options.items())])
 
 
-def flat_call(sample: Any, function: Callable[..., Any]) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """(The tensors of a sample, the function of such a list that calls `function` with them in their places)."""
+def flat_call(
+    args: Sequence[Any], options: Mapping[str, Any], function: Callable[..., Any]
+) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """(The tensors among arguments of PyTorch, the function of such a list that calls `function` with them in their
+    places)."""
     tensors: list[torch.Tensor] = []
 
     def place(x: torch.Tensor) -> Slot:
         tensors.append(x)
         return Slot(len(tensors) - 1)
 
-    args = [mapped(x, place) for x in (sample.input, *sample.args)]
-    options = mapped(sample.kwargs, place)
+    placed, named = mapped(list(args), place), mapped(dict(options), place)
 
     def call(given: Sequence[Any]) -> Any:
-        return function(*unflatten(args, given), **unflatten(options, given))
+        return function(*unflatten(placed, given), **unflatten(named, given))
 
     return tensors, call
