@@ -22,9 +22,9 @@ def output_file(path: Path | None) -> Path | None:
     if path is not None:
         folder = path.parent
         if path.is_dir():
-            raise typer.BadParameter(f"{path} is a folder")
+            raise typer.BadParameter(f"cannot write {path}: it is a folder")
         if not folder.is_dir():
-            raise typer.BadParameter(f"there is no folder {folder}")
+            raise typer.BadParameter(f"cannot write {path}: there is no folder {folder}")
         if not os.access(path if path.exists() else folder, os.W_OK):
-            raise typer.BadParameter(f"{path} cannot be written")
+            raise typer.BadParameter(f"cannot write {path}")
     return path
