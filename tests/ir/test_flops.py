@@ -73,8 +73,8 @@ FREE = {
     ),
 }  # fmt: skip
 
-# Ten rounds of Philox4x32: two products, four exclusive ors, two additions to the key in each.
-PHILOX = 10 * (2 + 4 + 2)
+# Seven rounds of Philox4x32: two products, four exclusive ors, two additions to the key in each.
+PHILOX = 7 * (2 + 4 + 2)
 UNIT = PHILOX + 3  # its upper bits, as a float, scaled
 OTHERS = {
     "cast": Counted("f32[3,4]", 12, {"dtype": f64}),

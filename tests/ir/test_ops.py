@@ -17,6 +17,7 @@ from tinytorch.ir.graph import Builder
 from tinytorch.ir.numpy_emitter import NumpyEmitter
 from tinytorch.ir.op import OPS, Array, Nondiff, unpacked
 from tinytorch.ir.ops import core, view
+from tinytorch.ir.ops.random import least_kept
 from tinytorch.ir.types import TensorType, dtype_of, f32, f64
 
 SMOOTH = [s for s in SAMPLES if s.smooth]
@@ -340,19 +341,30 @@ def test_repeated_elements_share_memory(shape, target, dtype):
     assert found.size == 0 or np.shares_memory(found, x)
 
 
-def test_random_numbers_of_16_bits_are_the_halves_of_blocks():
-    """Those of Philox4x32-10 whose words the generator's authors publish, for a counter and a key of 0."""
-    words = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+def test_random_numbers_of_16_bits_are_the_halves_of_blocks_and_those_with_their_bytes_swapped():
+    """Those of Philox4x32-7 whose words the generator's authors publish, for a counter and a key of 0."""
+    words = [0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48]
     state = np.array([0, 0])
     assert [int(OPS["random_bits"].eval(state, shape=(1,), word=w)[0]) % 2**32 for w in range(4)] == words
-    found = OPS["random_bits"].eval(state, shape=(3, 8))
+    found = OPS["random_bits"].eval(state, shape=(3, 16))
     assert found.min() >= -(2**15) and found.max() < 2**15
-    assert [int(x) % 2**16 for x in found[0]] == [half for w in words for half in (w & 0xFFFF, w >> 16)]
-    next_block = OPS["random_bits"].eval(np.array([0, 1]), shape=(8,))
+    halves = [half for w in words for half in (w & 0xFFFF, w >> 16)]
+    assert [int(x) % 2**16 for x in found[0]] == halves + [half >> 8 | half % 2**8 << 8 for half in halves]
+    next_block = OPS["random_bits"].eval(np.array([0, 1]), shape=(16,))
     np.testing.assert_array_equal(found[1], next_block)
 
 
-@pytest.mark.parametrize("p", [0.5, 0.1, 0.02, 0.003, 1e-5, 0.97, 0.9999])
+def test_numbers_of_the_same_bytes_decide_all_but_independently():
+    """Over all pairs of bytes and every p that numbers of 16 bits decide."""
+    numbers = np.arange(2**16)
+    larger = np.maximum(numbers, numbers << 8 & 0xFF00 | numbers >> 8)
+    p = np.array([n / 2**16 for n in range(1, 2**16) if least_kept(n / 2**16) is not None])
+    both = np.cumsum(np.bincount(larger))[(p * 2**16).astype(int) - 1] / 2**16
+    assert p.min() < 0.0101 and p.max() > 0.9899
+    assert np.abs((both - p**2) / (p * (1 - p))).max() < 0.01
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1, 0.02, 0.003, 1e-5, 2**-16, 0.97, 0.9999])
 def test_dropout_drops_with_its_probability(p):
     """Within five deviations of the binomial distribution, and a thousandth of the rarer outcome."""
     count = 200_000

@@ -41,9 +41,12 @@ from tinytorch.passes.materialize import materialize
 from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
 from tinytorch.passes.pipeline import CLEAN, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention
+from tinytorch.passes.reduce_behind_permutes import reduce_behind_permutes
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.repeat_behind_views import repeat_behind_views
 from tinytorch.passes.simplify import simplify
+from tinytorch.passes.turn_products import turn_products
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.write_permuted import write_permuted
 from tinytorch.runtime.schedule import liveness
@@ -84,6 +87,9 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "materialize": partial(materialize, families=FAMILIES),
     "pipeline": lambda graph: run_passes(graph, verify=True)[0],
     "recognize_attention": lambda graph: run_passes(graph, (CLEAN, recognize_attention, CLEAN), verify=True)[0],
+    "reduce_behind_permutes": reduce_behind_permutes,
+    "repeat_behind_views": repeat_behind_views,
+    "turn_products": turn_products,
     "rematerialize": partial(rematerialize, limit=MemoryLimit(5 * 64 * 64 * 4, liveness)),
     "relu_behind_pooling": relu_behind_pooling,
     "simplify": simplify,

@@ -13,6 +13,7 @@ from rich.text import Text
 from tinytorch.insight.graphs import loc_text
 from tinytorch.insight.record import Lifetime, Outside, Peak
 from tinytorch.insight.text import add, as_text, more, place, shortened, table
+from tinytorch.ir.graph import Value
 from tinytorch.ir.titles import kernel_title
 from tinytorch.ir.units import size
 from tinytorch.runtime.schedule import Schedule
@@ -77,25 +78,29 @@ def _lifetimes(schedule: Schedule) -> Iterator[Lifetime]:
     """All buffers, by the time at which they end. Kernels of a wave run at one time, so what one of them makes or reads
     is there from the first instant of the wave to the last. Where a kernel writes over its operand, that is over with
     the wave before."""
-    there: dict[int, Lifetime] = {}  # by offset: what was written there last
+    there: dict[int, list[Lifetime]] = {}  # by offset: what was written there last, in parts that are joined
+    bases: dict[int, Value] = {}  # what they are parts of
     first = 0
     for wave in schedule.waves:
         last = first + len(wave) - 1
         for call in wave:
             for offset in {a.place.index for a in call.operands if a.place.kind == "arena"} & there.keys():
-                there[offset] = replace(there[offset], last=last)
+                there[offset] = [replace(part, last=last) for part in there[offset]]
         for number, call in enumerate(wave, first):
             for result in call.results:
                 size = result.value.type.bytes
                 if result.place.kind == "arena" and size:
                     offset = result.place.index
-                    if offset in there:
-                        old = there.pop(offset)
-                        yield replace(old, last=min(old.last, first - 1))
+                    if bases.get(offset) is not result.base:
+                        for old in there.pop(offset, ()):
+                            yield replace(old, last=min(old.last, first - 1))
+                    bases[offset] = result.base
                     name = result.value.name or kernel_title(call.node)
-                    there[offset] = Lifetime(name, offset, size, first, last, loc_text(call.node.loc), number)
+                    part = Lifetime(name, offset, size, first, last, loc_text(call.node.loc), number)
+                    there.setdefault(offset, []).append(part)
         first = last + 1
-    yield from there.values()
+    for parts in there.values():
+        yield from parts
 
 
 def _in_use(buffers: Sequence[Lifetime], instants: int) -> list[int]:

@@ -69,8 +69,12 @@ def _flip(shape: Shape, x: Layout, attrs: Any) -> Layout:
 
 
 def _reshape(shape: Shape, x: Layout, attrs: Any) -> Layout | None:
-    """Runs of axes that lie evenly spaced merge into one; each new axis must be a part of one run."""
-    new: Shape = attrs["shape"]
+    return reshaped(shape, x, attrs["shape"])
+
+
+def reshaped(shape: Shape, x: Layout, new: Shape) -> Layout | None:
+    """The layout under another shape. Runs of axes that lie evenly spaced merge into one; each new axis must be a part
+    of one run."""
     if 0 in shape:
         return Layout(x.base, x.offset, contiguous_strides(new))
     runs: list[tuple[int, int]] = []  # (size, stride of its last axis), from the last axis on

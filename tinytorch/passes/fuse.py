@@ -28,6 +28,7 @@ from tinytorch.passes.fuse_groups import (
 
 CHEAP = 2  # instructions that are not worth a trip through memory
 CHEAP_FROM_NARROW = 8  # those that make floats of bytes, which are a fourth of the trip
+_KEPT = 4  # times a result, what may stay in memory for the sake of it
 LANEWISE = ("elementwise", "reduce")  # kinds of ops that take their operands from registers
 
 
@@ -64,6 +65,7 @@ class Fusion:
         self.readers = graph.users()
         self.outputs = frozenset(graph.outputs)
         self.groups: dict[Node, Group] = {}
+        self.copies: dict[Node, list[Group]] = {}  # the others that compute a node too
         self.order = Order()
         self.bases: dict[Value, tuple[Value, bool]] = {}
         self.made: dict[Group, Value] = {}  # a result of each kernel that is written, to wait for
@@ -210,33 +212,61 @@ class Fusion:
         return direct and maker is not None and _is_literal(maker)
 
     def _sink(self, node: Node) -> None:
-        """Move a node into the only kernel that reads it, where that reads what the node reads instead: a mask or a
-        product with a constant is computed again from memory rather than stored for later. So are floats that stand
-        for stored bytes, with the nodes that make them of these."""
+        """Let the kernels that read a node compute it, where they read what the node reads instead: a mask or a product
+        with a constant is computed again from memory rather than stored for later. So are floats that stand for stored
+        bytes, with the nodes that make them of these."""
         group = self.groups[node].root()
-        readers = {self.groups[n].root() for n in self.readers.get(node.output, ()) if n in self.groups}
-        if len(readers) != 1 or group in readers or not self._is_read_in_place(node.output):
+        readers = dict.fromkeys(g for n in self.readers.get(node.output, ()) if n in self.groups for g in self._in(n))
+        outside = [g for g in readers if g is not group]
+        if not outside or not self._is_read_in_place(node.output):
             return
-        (reader,) = readers
-        if not (reader.family.lanewise or reader.ends):
+        nodes = self._from_memory(node, group)
+        if not nodes or not all(self._takes(reader, nodes) for reader in outside):
             return
-        moved = self._from_memory(node, group)
-        fits = all(reader.family.lanewise or in_epilogue(n) for n in moved)
-        if not moved or not fits or reader.domain != node.output.type.shape:
+        if len(readers) > 1 and (len(nodes) > 1 or not all(self._reads_no_more(reader, node) for reader in outside)):
             return
-        made = {n.output for n in moved}
-        reads = reader.reads | {v for n in moved for v in self._reads(n) if v not in made}
-        weight = sum(self.families.of(n).weight(n) for n in moved)
-        if reader.weight + weight > MAX_WEIGHT or len(reads) > MAX_OPERANDS:
-            return
-        reader.weight += weight
-        reader.reads = reads
-        for each in moved:
-            group.nodes.remove(each)
-            reader.nodes.append(each)
-            reader.needs += [found for found, _ in map(self._source, each.inputs) if found is not None]
-            reader.needs += [found for value in each.inputs for found in self._waited_for(value)]
-            self.groups[each] = reader
+        for reader in outside:
+            reader.weight += self._weight(nodes)
+            reader.reads |= self._read_by(nodes)
+            for each in nodes:
+                reader.needs += [found for found, _ in map(self._source, each.inputs) if found is not None]
+                reader.needs += [found for value in each.inputs for found in self._waited_for(value)]
+                if group in readers or reader is not outside[0]:
+                    self.copies.setdefault(each, []).append(reader)
+                else:
+                    group.nodes.remove(each)
+                    reader.nodes.append(each)
+                    self.groups[each] = reader
+
+    def _in(self, node: Node) -> tuple[Group, ...]:
+        """The kernels that compute a node."""
+        return (self.groups[node].root(), *self.copies.get(node, ()))
+
+    def _takes(self, reader: Group, nodes: Sequence[Node]) -> bool:
+        """Whether a kernel can compute these nodes, the last of which it reads, too."""
+        if not (reader.family.lanewise or (reader.ends and all(map(in_epilogue, nodes)))):
+            return False
+        weight, reads = reader.weight + self._weight(nodes), reader.reads | self._read_by(nodes)
+        fits = weight <= MAX_WEIGHT and len(reads) <= MAX_OPERANDS
+        return fits and reader.domain == nodes[-1].output.type.shape
+
+    def _weight(self, nodes: Sequence[Node]) -> int:
+        return sum(self.families.of(n).weight(n) for n in nodes)
+
+    def _read_by(self, nodes: Sequence[Node]) -> set[Value]:
+        """What nodes that are computed together take from memory."""
+        made = {n.output for n in nodes}
+        return {v for n in nodes for v in self._reads(n) if v not in made}
+
+    def _reads_no_more(self, reader: Group, node: Node) -> bool:
+        """Whether what a kernel reads to compute a node is about what the node would be to read, or is read anyway; and
+        keeps little more of memory in use."""
+        size, more = node.output.type.bytes, 0
+        for base in {self._base(value)[0] for value in self._reads(node) - reader.reads}:
+            if base.type.bytes > _KEPT * size:
+                return False
+            more += base.type.bytes >= size
+        return more <= 1
 
     def _from_memory(self, node: Node, group: Group) -> list[Node]:
         """The nodes that compute the result of `node` from what lies in memory anyway, if that costs little: itself, or
@@ -277,8 +307,9 @@ class Fusion:
     # Writing the kernels.
     def _rebuild(self) -> Graph:
         members: dict[Group, list[Node]] = {}
-        for node, group in self.groups.items():  # in the order of the graph
-            members.setdefault(group.root(), []).append(node)
+        for node in self.groups:  # in the order of the graph
+            for group in self._in(node):
+                members.setdefault(group, []).append(node)
         bodies = {group: self._body_inputs(group, nodes) for group, nodes in members.items()}
         demanded = {self._base(v)[0] for inputs in bodies.values() for v in inputs}
         demanded |= {self._base(v)[0] for v in self.graph.outputs}
@@ -328,7 +359,7 @@ class Fusion:
         if maker is None:
             return None
         if maker in self.groups:
-            return maker if self.groups[maker].root() is group else None
+            return maker if group in self._in(maker) else None
         if _is_literal(maker):
             return maker
         return maker if _stays_inside(maker) and self._inside(maker.inputs[0], group) else None

@@ -37,10 +37,13 @@ from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
 from tinytorch.passes.recognize_attention import recognize_attention
+from tinytorch.passes.reduce_behind_permutes import reduce_behind_permutes
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.repeat_behind_views import repeat_behind_views
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify import simplify
+from tinytorch.passes.turn_products import turn_products
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.write_permuted import write_permuted
 
@@ -84,8 +87,11 @@ def kernel_passes(
         *fewer,
         *rows,
         simplify,
+        reduce_behind_permutes,
         cse,
         *layouts,
+        turn_products,
+        repeat_behind_views,
         *to_kernels(families, memory),
     )
     if not frozen:

@@ -303,7 +303,11 @@ def _takes_shape(rewriter: Rewriter, value: Value, shape: Shape, free: bool) -> 
         return True
     if node.op is broadcast:
         return reshaped_source(node.inputs[0].type.shape, value.type.shape, shape) is not None
-    return (node.op is reshape and node.inputs[0].type.shape == shape) or (free and node.op not in _STRIDED)
+    if node.op is reshape and node.inputs[0].type.shape == shape:
+        return True
+    # What reads a flip keeps the shape in which it is one.
+    flips = node.op in _ELEMENTWISE and any(rewriter.producer(v, flip) is not None for v in node.inputs)
+    return free and node.op not in _STRIDED and not flips
 
 
 @local(sum_, max_, min_)

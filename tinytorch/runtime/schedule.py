@@ -21,6 +21,7 @@ from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order, Vertex
 from tinytorch.ir.result_order import as_computed
 from tinytorch.runtime.arena import Interval, place
+from tinytorch.runtime.joined import joined
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -38,6 +39,7 @@ class Argument:
     """A kernel's operand or result: dtype and shape from `value`, where it lies, and how."""
 
     value: Value
+    base: Value  # of whose buffer it is a part, or all
     place: Place
     offset: int  # in elements
     strides: tuple[int, ...]
@@ -98,10 +100,12 @@ def schedule(graph: Graph) -> Schedule:
 
 def liveness(graph: Graph) -> Liveness:
     """What passes may ask about the schedule of a graph of kernels, as it will be run."""
-    planned = schedule(guard_indices(graph))
-    made = [(i, result) for i, wave in enumerate(planned.waves) for call in wave for result in call.results]
-    stored = frozenset(result.value for _, result in made if result.place.kind == "arena")
-    return Liveness({result.value: i for i, result in made}, stored, planned.arena_bytes)
+    planner = Planner(guard_indices(graph))
+    planned = planner.plan()
+    stored = frozenset(
+        v for v, place in planner.places.items() if place.kind == "arena" and planner.layouts[v].base is v
+    )
+    return Liveness({v: planner.steps[n].wave for v, n in planner.makers.items()}, stored, planned.arena_bytes)
 
 
 def constants_of(graph: Graph) -> tuple[Array, ...]:
@@ -130,13 +134,17 @@ class Planner:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.layouts = layouts(graph)
+        self.joined = joined(graph, self.layouts)
+        for parts in self.joined.values():
+            self.layouts.update(parts)
         self.order = Order()
         self.steps: dict[Node, _Step] = {}  # of all kernels
         self.readers: dict[Value, list[Node]] = {}
         self.makers: dict[Value, Node] = {}
         self.last: dict[Value, tuple[int, int]] = {}  # the last wave that reads a buffer, and how many kernels of it
         self.places: dict[Value, Place] = {}
-        self.shared: dict[Value, Value] = {}  # results that take over the buffer of an operand
+        # Results that take over the buffer of an operand, or lie in a larger one.
+        self.shared = {part: node.output for node, parts in self.joined.items() for part in parts}
         self.waited_for: dict[Value, tuple[Node, ...]] = {}  # what must have run before a view is read
         for node in graph.nodes:
             if node.op is kernel:
@@ -153,13 +161,14 @@ class Planner:
             self.waited_for[view.output] = known
 
     def _enter(self, node: Node) -> None:
-        bases = list(dict.fromkeys(self.layouts[v].base for v in node.inputs))
+        is_joined = node in self.joined
+        bases = list(self.joined[node]) if is_joined else list(dict.fromkeys(self.layouts[v].base for v in node.inputs))
         makers = [self.makers[base] for base in bases if base in self.makers]
         makers += [maker for value in node.inputs for maker in self.waited_for.get(value, ())]
         needs = dict.fromkeys(map(self.steps.__getitem__, makers))
-        step = self.steps[node] = _Step(node)
+        step = self.steps[node] = _Step(None if is_joined else node)
         self.order.enter(step, needs)
-        for base in bases:
+        for base in () if is_joined else bases:
             self.readers.setdefault(base, []).append(node)
         self.makers.update(dict.fromkeys(node.outputs, node))
 
@@ -201,6 +210,8 @@ class Planner:
     def _write_over(self, old: Value, new: Value, checked: _Step) -> bool:
         """Let `new` be made in the storage of `old`, if that may be; and if it is an update, what it updates too."""
         maker = self.makers[new]
+        if maker in self.joined:
+            return False
         if _is_guarded(maker.attrs["body"]) or not self._comes_last(
             maker, old, new, checked
         ):  # a check may stop half-way
@@ -244,7 +255,8 @@ class Planner:
             step.wave = latest if step.node is None else latest + 1
         waves: list[list[Node]] = [[] for _ in range(max((s.wave for s in self.steps.values()), default=-1) + 1)]
         for node, step in self.steps.items():
-            waves[step.wave].append(node)
+            if step.node is not None:
+                waves[step.wave].append(node)
         return waves
 
     # The arena.
@@ -263,7 +275,7 @@ class Planner:
                 # What this kernel alone reads in this wave, and nothing later.
                 dying = [v for v in operands if self.last.get(v) == (number, 1) and v not in self.places]
                 for result in node.outputs:
-                    if result in self.places:
+                    if result in self.places or result in self.shared:
                         continue
                     for operand in dying:
                         fits = operand not in taken and operand.type.bytes == result.type.bytes
@@ -295,7 +307,7 @@ class Planner:
 
     def _argument(self, value: Value) -> Argument:
         layout = self.layouts[value]
-        return Argument(value, self.places[layout.base], layout.offset, layout.strides)
+        return Argument(value, layout.base, self.places[layout.base], layout.offset, layout.strides)
 
 
 def _is_update(node: Node) -> bool:

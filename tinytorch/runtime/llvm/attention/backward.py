@@ -25,8 +25,8 @@ from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I64, PTR, memory_type
 
-_KEYS = 128  # of a block
-_TILES = 4  # of rows, queries that are computed together: as many steps has the sum of each element of dk and dv
+_KEYS = 256  # of a block
+_TILES = 2  # of rows, queries that are computed together: as many steps has the sum of each element of dk and dv
 
 
 class Backward:

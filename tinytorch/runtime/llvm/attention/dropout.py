@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from tinytorch.ir.emitter import Lane
-from tinytorch.ir.ops.random import HALVES, ROUNDS, least_kept, philox, round_keys
+from tinytorch.ir.ops.random import NUMBERS, ROUNDS, least_kept, philox, round_keys
 from tinytorch.ir.types import bool_, i64
 from tinytorch.runtime.llvm.attention.heads import Heads
 from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
-from tinytorch.runtime.llvm.lanes.random_halves import random_halves
+from tinytorch.runtime.llvm.lanes.random_numbers import random_numbers
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I16, I64, PTR
 
@@ -29,7 +29,7 @@ def _blocks(heads: Heads) -> int:
 
 def _row_bytes(heads: Heads, keys: int) -> int:
     """Of the numbers of `keys` weights, which may begin within a block and end anywhere."""
-    return (keys + 2 * _blocks(heads) * HALVES) * _SIZE
+    return (keys + 2 * _blocks(heads) * NUMBERS) * _SIZE
 
 
 def numbers_bytes(heads: Heads, keys: int) -> int:
@@ -71,10 +71,10 @@ class Dropout:
                 fn.loop(count, [], lambda j, at=at, first=first: self._draw_each(first, j, at), step=self.heads.lanes)
             return
         firsts = number, number + keys
-        counters = [self.offset + first // HALVES for first in firsts]
-        before, other = (first % HALVES for first in firsts)
+        counters = [self.offset + first // NUMBERS for first in firsts]
+        before, other = (first % NUMBERS for first in firsts)
         before = fn.select(fn.compare("sgt", before, other), before, other)
-        blocks = (before + count + (HALVES - 1)) // HALVES
+        blocks = (before + count + (NUMBERS - 1)) // NUMBERS
         function = self.module.shared(("numbers of dropout", self.heads.target, self.row_bytes), self._draw_function)
         fn.call(function, [self.at, *counters, blocks, self.keys])
 
@@ -97,8 +97,8 @@ class Dropout:
         def group(block: Register) -> None:
             words = [wide.lane(fn.load(keys, I64, i * _WORD), i64) for i in range(2 * ROUNDS)]
             pairs = list(zip(words[::2], words[1::2], strict=True))
-            for row, numbers in enumerate(random_halves(wide, (one + block, two + block), pairs)):
-                fn.store(numbers, fn.at(to, block * (HALVES * _SIZE)), row * self.row_bytes)
+            for row, numbers in enumerate(random_numbers(wide, (one + block, two + block), pairs)):
+                fn.store(numbers, fn.at(to, block * (NUMBERS * _SIZE)), row * self.row_bytes)
 
         fn.loop(count, [], group, step=step)
         fn.ret()
@@ -106,7 +106,7 @@ class Dropout:
 
     def drawn(self, number: Register, row: Register | int) -> Register:
         """Where the numbers of a row that was drawn begin; `number` is that of its first weight."""
-        behind = 0 if self.keys is None else number % HALVES * _SIZE
+        behind = 0 if self.keys is None else number % NUMBERS * _SIZE
         return self.fn.at(self.fn.at(self.at, row * self.row_bytes), behind)
 
     def numbers(self, row: Register, j: Register) -> Register:

@@ -24,7 +24,7 @@ from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I1, I16, I64, PTR, memory_type
 
 _KEYS = 256  # of a block
-_QUERIES = 256  # of an item at most
+_QUERIES = 512  # of an item at most
 _ITEMS = 16  # wanted
 _CHUNK_FLOPS = 1 << 20
 _FEW = 8  # queries that do not repay copies of keys and values
