@@ -223,7 +223,9 @@ class Fusion:
         nodes = self._from_memory(node, group)
         if not nodes or not all(self._takes(reader, nodes) for reader in outside):
             return
-        if len(readers) > 1 and (len(nodes) > 1 or not all(self._reads_no_more(reader, node) for reader in outside)):
+        alone = len(readers) == 1
+        again = len(nodes) == 1 and node.op.guard is None and all(self._reads_no_more(g, node) for g in outside)
+        if not (alone or again):
             return
         for reader in outside:
             reader.weight += self._weight(nodes)
