@@ -42,6 +42,8 @@ class _Repeat:
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
+            if _computes(node) and any(map(_views, self.users.get(node.output, ()))):
+                self._is_repeated(node.output)  # in order, so that no answer waits for a long chain of others
             self.builder.loc = node.loc
             inputs = tuple(map(self._read, node.inputs)) if _is_lanewise(node) else node.inputs
             same = inputs == node.inputs
