@@ -1,5 +1,8 @@
 """Elementary functions on SIMD lanes, each written once against the Emitter protocol.
 
+Read `core` first (the formats of floats, Horner's rule), then `exp`, `log` and `trig`, which the others are made of:
+`div`, `inverse`, `erf`, `gamma`, `bessel`, `airy`.
+
 All are branch-free (selects only), use no tables in memory, and take f32 or f64 lanes. NaN gives NaN, infinities and
 signed zeros give what IEEE 754 says, subnormal inputs and results are handled. Largest error found, in ulp of the
 result, over random bit patterns and dense ranges (second figure, where it differs: targets without a fused
@@ -47,13 +50,13 @@ nothing in the end.
 
 from __future__ import annotations
 
-from tinytorch.ir.lanemath_div import floordiv, mod, rsqrt
-from tinytorch.ir.lanemath_erf import erfc, erfcx, erfinv, log_ndtr, ndtri
-from tinytorch.ir.lanemath_exp import cosh, erf, exp, exp2, expm1, sigmoid, sinh, tanh
-from tinytorch.ir.lanemath_gamma import digamma, lgamma, polygamma
-from tinytorch.ir.lanemath_inverse import acos, acosh, asin, asinh, atan, atan2, atanh
-from tinytorch.ir.lanemath_log import log, log1p, log2, log10, pow
-from tinytorch.ir.lanemath_trig import cos, sin, tan
+from tinytorch.ir.lanemath.div import floordiv, mod, rsqrt
+from tinytorch.ir.lanemath.erf import erfc, erfcx, erfinv, log_ndtr, ndtri
+from tinytorch.ir.lanemath.exp import cosh, erf, exp, exp2, expm1, sigmoid, sinh, tanh
+from tinytorch.ir.lanemath.gamma import digamma, lgamma, polygamma
+from tinytorch.ir.lanemath.inverse import acos, acosh, asin, asinh, atan, atan2, atanh
+from tinytorch.ir.lanemath.log import log, log1p, log2, log10, pow
+from tinytorch.ir.lanemath.trig import cos, sin, tan
 
 __all__ = [
     "acos",
