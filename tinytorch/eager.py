@@ -23,7 +23,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.fast.memory import order_of
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.lanecost import DIVISION, lane_cost
+from tinytorch.ir.lanes.cost import DIVISION, lane_cost
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.ops.view import broadcast, permute
 from tinytorch.ir.types import TensorType, type_of

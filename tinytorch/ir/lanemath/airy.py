@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import horner, in_f64
 from tinytorch.ir.lanemath.exp import exp
 from tinytorch.ir.lanemath.trig import cos, sin
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 
 _LOW, _HIGH = -4.5, 2.5
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import INF, NAN, horner, in_f64
 from tinytorch.ir.lanemath.exp import exp
 from tinytorch.ir.lanemath.log import log
 from tinytorch.ir.lanemath.trig import cos, sin
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f64
 
 _BORDER, _BORDER_K = 8.0, 2.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import DType, f32, f64, i32, i64
 
 INF = float("inf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f32, f64
 
 

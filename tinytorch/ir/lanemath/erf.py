@@ -8,10 +8,10 @@ The inverse of erf is x times a function of w = -log((1 - x)(1 + x)) (Giles, "Ap
 
 from __future__ import annotations
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import INF, NAN, chosen_horner, horner, in_f64
 from tinytorch.ir.lanemath.exp import exp_sum
 from tinytorch.ir.lanemath.log import log, log1p
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f64, i64
 
 _SQRT2, _SQRT_HALF = 1.4142135623730951, 0.7071067811865476

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import Format, format_of, horner, in_f64
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f32, f64
 
 _LOG2_E = 1.4426950408889634

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import BERNOULLI, INF, NAN, horner, in_f64
 from tinytorch.ir.lanemath.log import log
 from tinytorch.ir.lanemath.trig import cos, sin
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f64
 
 _LOG_PI = 1.1447298858494002

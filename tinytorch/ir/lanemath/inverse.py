@@ -6,9 +6,9 @@ nearest of 0, pi/4 and pi/2 is taken off, so that |t| <= tan(pi/8), and a polyno
 
 from __future__ import annotations
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import INF, NAN, horner, in_f64
 from tinytorch.ir.lanemath.log import log1p
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f64
 
 _PI = (3.141592653589793, 1.2246467991473532e-16)  # and what rounding took off

@@ -5,9 +5,9 @@ x = 2**k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), found from the bits; then l
 
 from __future__ import annotations
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import INF, NAN, Format, format_of, horner, in_f64
 from tinytorch.ir.lanemath.exp import exp, exp_sum
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f32, f64
 
 # ln 2 in two parts; k * hi is exact for every exponent k.

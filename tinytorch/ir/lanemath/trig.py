@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.lanemath.core import FORMATS, format_of, horner
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f32, f64
 
 _TWO_OVER_PI = 0.6366197723675814

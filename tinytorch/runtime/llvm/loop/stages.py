@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.lanes.cost import lane_cost
 from tinytorch.ir.types import DType, TensorType, i64
 from tinytorch.runtime.llvm.lanes.node import computed
 from tinytorch.runtime.llvm.loop.domain import Domain, Walk, is_reduction

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
+from tinytorch.ir.lanes.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import DType, bool_, dtype_of, f64
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.op import Attrs, Op
 from tinytorch.ir.types import DType, bool_, f32
 
