@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import environment
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 STAGES = {  # what is timed: module, function, and the stage that it belongs to
     ("tinytorch.compiled", "trace"): "trace",

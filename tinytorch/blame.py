@@ -18,9 +18,9 @@ from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.liveness import MemoryLimit
 from tinytorch.ir.op import Array
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import Names, print_graph, print_node
 from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import Names, print_graph, print_node
 from tinytorch.ir.types import dtype_of
 from tinytorch.ir.verify import verify
 from tinytorch.passes.dce import dce

@@ -22,7 +22,7 @@ from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_gr
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.op import Array
-from tinytorch.ir.printer import Names
+from tinytorch.ir.text.printer import Names
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.runtime.backend import Backend
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import cache
 from tinytorch.runtime.backend import Backend

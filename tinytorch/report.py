@@ -22,7 +22,7 @@ from tinytorch.insight.tables import (
     sparsity_table,
 )
 from tinytorch.insight.text import as_text
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 

@@ -18,8 +18,8 @@ from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices, ranges_of
 from tinytorch.ir.kernel_form import check_form
-from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify
 from tinytorch.runtime.backend import Binding
 from tinytorch.runtime.executable import Executable

@@ -12,8 +12,8 @@ from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of
 from tinytorch.ir.verify import verify
 from tinytorch.passes.choose_sparse import choose_sparse

@@ -13,7 +13,7 @@ from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph, Value
 from tinytorch.ir.layout import layouts
 from tinytorch.ir.ops.core import kernel
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.fuse import fuse
 from tinytorch.passes.materialize import materialize

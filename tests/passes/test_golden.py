@@ -18,8 +18,8 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import bf16
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autocast import autocast

@@ -21,9 +21,9 @@ from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import composite, core, elementwise, random
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, f64, i32, i64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff

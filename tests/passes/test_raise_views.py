@@ -14,9 +14,9 @@ import tinytorch as tt
 from tests.execution import expected
 from tinytorch.frontend.tracing import trace
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.rewrite import Rewriter
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import run_passes

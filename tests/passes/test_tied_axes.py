@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinytorch.ir.op import OPS
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.types import TensorType, dtype_of
 from tinytorch.passes.paths import common_factors
 from tinytorch.passes.slots import Slots

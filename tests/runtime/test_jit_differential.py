@@ -14,7 +14,7 @@ from tests.execution import assert_near, assert_same, compiled, expected, interp
 from tests.graphs import arrays, graphs
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.types import f32
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.runtime.llvm.text.target import Target

@@ -17,9 +17,9 @@ from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.ahead import Interface, Parameter, as_objects
 from tinytorch.runtime.schedule import constants_of

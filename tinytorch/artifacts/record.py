@@ -13,11 +13,11 @@ from tinytorch.frontend.tracing.traced import Result, Traced
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import custom_grad, detach
+from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.specialization import Specialization
 
 

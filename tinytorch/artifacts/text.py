@@ -32,9 +32,9 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reductions import ValuesAndIndices
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f64, i64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.freeze import freeze_inputs

@@ -30,8 +30,8 @@ from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.profiling.latency import time_calls
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.files import write_text
-from tinytorch.ir.titles import phase_of
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.titles import phase_of
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.report import Report
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 

@@ -21,7 +21,7 @@ from tinytorch.compilations import Compilation
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.runtime.roofline import Peaks
 
 

@@ -10,7 +10,7 @@ from tinytorch.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.text import WIDTH, add, more, place, shortened, table
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.passes.sparsity import Choice
 

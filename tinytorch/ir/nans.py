@@ -13,7 +13,7 @@ from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of
 
 FOLDER = Path("tt-nans")  # of the reproducer, in the current folder

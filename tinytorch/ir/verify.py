@@ -15,7 +15,7 @@ from tinytorch.ir.family import FormError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.kernel_form import check_form, has_kernels
 from tinytorch.ir.op import OPS, Attrs, Op, as_tuple
-from tinytorch.ir.printer import Names, print_node
+from tinytorch.ir.text.printer import Names, print_node
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
 

@@ -13,7 +13,7 @@ from tinytorch.ir.listening import listener
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order
-from tinytorch.ir.titles import main_node
+from tinytorch.ir.text.titles import main_node
 from tinytorch.passes.fuse_groups import (
     IN_A_CIRCLE,
     MAX_OPERANDS,

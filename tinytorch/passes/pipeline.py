@@ -19,7 +19,7 @@ from tinytorch.ir.family import Families
 from tinytorch.ir.files import write_texts
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.liveness import MemoryLimit
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.choose_sparse import choose_sparse
 from tinytorch.passes.convolutions_to_products import convolutions_to_products

@@ -6,7 +6,7 @@ from tinytorch.ir.collector import paused
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.index_ranges import guard_indices
 from tinytorch.ir.kernel_form import check_form
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.runtime import cache
 from tinytorch.runtime.backend import Backend, Binding, Call
 from tinytorch.runtime.schedule import Schedule, schedule

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytorch.frontend import arguments
 from tinytorch.ir import collector
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 PERCENTILES = (50, 90, 95, 99)
 _FEWEST = 5  # calls that are timed, however long they take

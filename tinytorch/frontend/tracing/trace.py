@@ -38,7 +38,7 @@ from tinytorch.ir.graph import Builder, Region, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
-from tinytorch.ir.titles import phase_of
+from tinytorch.ir.text.titles import phase_of
 from tinytorch.ir.types import dtype_of
 
 

@@ -13,8 +13,8 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS
 from tinytorch.ir.ops.core import kernel
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f32
 from tinytorch.ir.verify import verify
 from tinytorch.runtime import cache

@@ -11,9 +11,9 @@ import pytest
 import tinytorch as tt
 from tinytorch import nn
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.titles import PHASE_COLORS, PHASES, kernel_title, phase_of
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
+from tinytorch.ir.text.titles import PHASE_COLORS, PHASES, kernel_title, phase_of
 from tinytorch.samples import SAMPLES
 
 

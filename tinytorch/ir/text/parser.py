@@ -18,7 +18,7 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.kernel_form import check_kernel
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS, Array
-from tinytorch.ir.printer import array_of
+from tinytorch.ir.text.printer import array_of
 from tinytorch.ir.types import DTYPES, MAX_BYTES, TensorType, bool_
 from tinytorch.ir.verify import check_operands, inferred_types
 

@@ -15,9 +15,9 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.ops.core import constant, custom_grad, kernel
 from tinytorch.ir.ops.elementwise import exp
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
 from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, bf16, f16, f32, f64, i8
 from tinytorch.ir.verify import verify
 

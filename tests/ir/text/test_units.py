@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 
 
 @pytest.mark.parametrize(
