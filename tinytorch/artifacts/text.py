@@ -31,8 +31,8 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.operators.reductions import ValuesAndIndices
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.reductions import ValuesAndIndices
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f64, i64

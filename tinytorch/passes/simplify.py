@@ -32,7 +32,7 @@ import numpy as np
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.op import OPS, apply
-from tinytorch.ir.operators import broadcast_shapes
+from tinytorch.ir.operators.promotion import broadcast_shapes
 from tinytorch.ir.ops.composite import dropout
 from tinytorch.ir.ops.contract import accumulator, matmul
 from tinytorch.ir.ops.convolution import conv2d

@@ -12,9 +12,9 @@ import numpy as np
 from tinytorch.ir import ops
 from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.masks import SEQUENCES
 from tinytorch.ir.op import apply
-from tinytorch.ir.positions import RuntimeSlice, checked, is_number, position, window, with_positions
+from tinytorch.ir.operators.masks import SEQUENCES
+from tinytorch.ir.operators.positions import RuntimeSlice, checked, is_number, position, window, with_positions
 from tinytorch.ir.types import Shape, bool_
 
 Window = slice | RuntimeSlice

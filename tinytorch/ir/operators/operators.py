@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.operators.indexing import basic_index
+from tinytorch.ir.operators.promotion import broadcast_shapes, integers, normalize_axis, promote
+from tinytorch.ir.operators.reductions import Axis, Reductions
 from tinytorch.ir.ops import composite, contract, core, view
-from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, promote
-from tinytorch.ir.reductions import Axis, Reductions, ValuesAndIndices
 from tinytorch.ir.types import dtype_of
-
-__all__ = ["Operators", "ValuesAndIndices", "broadcast_shapes", "normalize_axis", "promote"]
 
 
 class Operators(Reductions):
@@ -130,7 +128,7 @@ class Operators(Reductions):
     def narrow(self, dim: int, start: Any, length: int) -> Self:
         """`length` elements along `dim` from `start` on, a view: a number, or a tensor of one integer, counted from the
         end if negative. IndexError where they do not lie in the axis."""
-        from tinytorch.ir.indexing import narrow
+        from tinytorch.ir.operators.indexing import narrow
 
         return narrow(self, normalize_axis("narrow", dim, self.ndim), start, *integers((length,)))
 

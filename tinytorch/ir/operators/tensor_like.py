@@ -14,8 +14,15 @@ import numpy as np
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
+from tinytorch.ir.operators.promotion import (
+    broadcast_shapes,
+    integers,
+    normalize_axis,
+    operand_array,
+    promote,
+    scalar_array,
+)
 from tinytorch.ir.ops import core, view
-from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis, operand_array, promote, scalar_array
 from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
 

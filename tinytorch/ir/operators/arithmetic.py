@@ -13,8 +13,8 @@ import numpy as np
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
+from tinytorch.ir.operators.tensor_like import TensorLike
 from tinytorch.ir.ops import core, elementwise
-from tinytorch.ir.tensor_like import TensorLike
 from tinytorch.ir.types import bool_, f32, i64
 
 

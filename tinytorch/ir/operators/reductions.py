@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tinytorch.ir.arithmetic import Arithmetic
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
+from tinytorch.ir.operators.arithmetic import Arithmetic
+from tinytorch.ir.operators.promotion import flag, normalize_axis
+from tinytorch.ir.operators.tensor_like import TensorLike
 from tinytorch.ir.ops import composite, core, elementwise, reduce, scan, view
-from tinytorch.ir.promotion import flag, normalize_axis
-from tinytorch.ir.tensor_like import TensorLike
 from tinytorch.ir.types import DType, bool_, dtype_of, i64
 
 Axis = int | Sequence[int] | None
