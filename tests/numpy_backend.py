@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.memory import overlaps
 from tinytorch.ir.op import Array
 from tinytorch.ir.reference import evaluate

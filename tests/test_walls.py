@@ -18,7 +18,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from tinytorch.ir.family import Family
+from tinytorch.ir.kernels.family import Family
 from tinytorch.ir.op import Op
 
 ROOT = Path(__file__).parent.parent / "tinytorch"
@@ -165,7 +165,7 @@ GENERAL = [
     *(f"passes/{name}" for name in ("cse", "dce", "fold", "pipeline", "cost")),
     *(f"runtime/{name}" for name in ("schedule", "arena", "interpreter", "executable", "measure")),
     *(f"runtime/llvm/{name}" for name in ("lower", "entry", "kernel", "backend")),
-    *(f"ir/{name}" for name in ("kernel_form", "index_ranges", "family")),
+    *(f"ir/kernels/{name}" for name in ("form", "index_ranges", "family")),
 ]
 
 

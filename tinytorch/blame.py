@@ -13,10 +13,10 @@ from tinytorch import backend_names
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.array_words import described, first_place, number, operands_in_words
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.liveness import MemoryLimit
+from tinytorch.ir.kernels.costs import Precision
+from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.op import Array
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph

@@ -18,10 +18,10 @@ from tinytorch.frontend.tensor.tape import SPENT
 from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.collector import paused
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
-from tinytorch.ir.liveness import MemoryLimit
+from tinytorch.ir.kernels.costs import Precision
+from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.passed import Made, kept

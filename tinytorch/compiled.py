@@ -30,9 +30,9 @@ from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.traced import Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tree import unflatten
 from tinytorch.ir import locks
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.reference import evaluate

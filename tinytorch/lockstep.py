@@ -20,7 +20,7 @@ from tinytorch.frontend.tensor.mode import mode, reference_mode
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
-from tinytorch.ir.costs import Precision
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.op import Array
 from tinytorch.ir.text.printer import Names
 from tinytorch.passes.autodiff import append_gradients

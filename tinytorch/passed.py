@@ -15,9 +15,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.pipeline import PassRecord
 from tinytorch.runtime import cache

@@ -8,8 +8,8 @@ import pytest
 import tinytorch as tt
 from tests.execution import expected
 from tests.runtime.llvm.sparse.test_kernels import pruned, two_of_four
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.text.parser import parse_graph

@@ -15,11 +15,11 @@ from tests.execution import compiled
 from tests.graphs import same_bits
 from tinytorch.frontend.spatial.functions import batch_norm, conv2d, conv_transpose2d
 from tinytorch.frontend.spatial.pooling import avg_pool2d, max_pool2d
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError, PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.layout import layouts
+from tinytorch.ir.kernels.costs import Costs
+from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
 from tinytorch.ir.reference import evaluate

@@ -11,7 +11,7 @@ from tests.graphs import arrays, graphs
 from tests.passes.test_golden import GOLDEN, SEPARATOR
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph, Value
-from tinytorch.ir.layout import layouts
+from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify

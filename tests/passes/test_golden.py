@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.liveness import MemoryLimit
+from tinytorch.ir.kernels.costs import Costs
+from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import bf16

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.graphs import same_bits
-from tinytorch.ir.costs import DEFAULT_COSTS
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.reference import evaluate

@@ -14,7 +14,7 @@ import tinytorch as tt
 from tests.graphs import arrays, graphs, same_bits
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.liveness import Liveness, MemoryLimit
+from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff

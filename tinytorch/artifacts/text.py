@@ -26,9 +26,9 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Steps
 from tinytorch.frontend.tracing.traced import Result
 from tinytorch.frontend.tree import Fields, Slot
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.operators.reductions import ValuesAndIndices

@@ -9,8 +9,8 @@ from tinytorch.calls import Calls, run_again
 from tinytorch.compilations import Compilation
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.insight.memory import MemoryPlan, memory_plan
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.schedule import Call, Schedule

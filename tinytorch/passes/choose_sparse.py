@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant

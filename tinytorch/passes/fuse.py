@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from graphlib import TopologicalSorter
 
 from tinytorch.ir.errors import PassError
-from tinytorch.ir.family import Families, in_epilogue
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.kernels.family import Families, in_epilogue
 from tinytorch.ir.lanes.cost import lane_cost
 from tinytorch.ir.listening import listener
 from tinytorch.ir.ops.core import kernel

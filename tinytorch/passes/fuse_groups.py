@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.ir.family import Family, in_epilogue
 from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.kernels.family import Family, in_epilogue
 from tinytorch.ir.order import Vertex
 from tinytorch.ir.types import Shape
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import broadcast, concat, flip, permute, slice_

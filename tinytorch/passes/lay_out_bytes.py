@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.graph import Node
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.op import Array, Bounds
 from tinytorch.ir.ops.byte_panels import byte_panel_matmul
 from tinytorch.ir.ops.core import cast

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.index_ranges import ranges_of
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.kernels.index_ranges import ranges_of
 from tinytorch.ir.op import Bounds
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.packed_convolution import conv2d_packed, packed_weights

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.graph import Node
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.ops.contract import accumulator, panel_matmul
 from tinytorch.ir.ops.view import pad, permute, reshape
 from tinytorch.ir.rewrite import Term

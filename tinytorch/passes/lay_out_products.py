@@ -6,9 +6,9 @@ import functools
 from collections import Counter
 from collections.abc import Callable
 
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.index_ranges import ranges_of
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.kernels.index_ranges import ranges_of
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import pad, permute, reshape

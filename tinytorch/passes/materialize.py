@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Builder, Graph, Value
-from tinytorch.ir.layout import Layout, of_view, own
+from tinytorch.ir.kernels.family import Families
+from tinytorch.ir.kernels.layout import Layout, of_view, own
 from tinytorch.ir.ops.core import copy
 
 

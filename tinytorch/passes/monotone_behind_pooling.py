@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.index_ranges import ranges_of
+from tinytorch.ir.kernels.index_ranges import ranges_of
 from tinytorch.ir.op import Array, Bounds
 from tinytorch.ir.ops.core import cast, constant
 from tinytorch.ir.ops.elementwise import add, ceil, div, floor, maximum, minimum, mul, rint, sub, trunc

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.liveness import Liveness, MemoryLimit
+from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
 from tinytorch.passes.run_again import run_again
 from tinytorch.passes.segments import Peak, Segment
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.layout import layouts
-from tinytorch.ir.liveness import Liveness
+from tinytorch.ir.kernels.layout import layouts
+from tinytorch.ir.kernels.liveness import Liveness
 from tinytorch.ir.ops.core import kernel
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant

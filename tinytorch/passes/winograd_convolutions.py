@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import permute

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.kernels.family import Families
 from tinytorch.ir.ops.core import copy, kernel
 from tinytorch.ir.ops.view import inverse, permute
 

@@ -13,9 +13,9 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from tinytorch.ir.errors import VerifyError
-from tinytorch.ir.family import FormError
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.kernel_form import check_kernel
+from tinytorch.ir.kernels.family import FormError
+from tinytorch.ir.kernels.form import check_kernel
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import OPS, Array
 from tinytorch.ir.text.printer import array_of

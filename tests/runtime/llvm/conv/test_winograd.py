@@ -11,9 +11,9 @@ import pytest
 import tinytorch as tt
 from tests.execution import assert_same, compiled, expected, kernels
 from tests.runtime.llvm.conv.infinities import check_infinities
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights

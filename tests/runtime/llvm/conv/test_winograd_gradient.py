@@ -10,9 +10,9 @@ import pytest
 import tinytorch as tt
 from tests.execution import compiled
 from tests.runtime.llvm.conv.infinities import check_infinities
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.convolution import conv2d_weight_grad
 from tinytorch.ir.ops.winograd import winograd_weight_grad

@@ -7,11 +7,11 @@ family computes (`families`), so that no index leaves a buffer.
 from __future__ import annotations
 
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.family import Families, Family, FormError
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.layout import Layout, of_view, own
+from tinytorch.ir.kernels.family import Families, Family, FormError
+from tinytorch.ir.kernels.layout import Layout, of_view, own
+from tinytorch.ir.kernels.result_order import as_computed
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.result_order import as_computed
 
 
 def has_kernels(graph: Graph) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinytorch.ir.graph import Builder, Value
-from tinytorch.ir.layout import Layout, layouts, of_view, own
+from tinytorch.ir.kernels.layout import Layout, layouts, of_view, own
 from tinytorch.ir.op import OPS
 from tinytorch.ir.ops import core, view
 from tinytorch.ir.types import TensorType, f32

@@ -16,8 +16,8 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.index_ranges import guard_indices, ranges_of
-from tinytorch.ir.kernel_form import check_form
+from tinytorch.ir.kernels.form import check_form
+from tinytorch.ir.kernels.index_ranges import guard_indices, ranges_of
 from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify
@@ -451,7 +451,7 @@ def test_changed_texts_are_graphs_or_errors() -> None:
 def test_graphs_of_changed_texts_give_the_references_result(tmp_path: Path) -> None:
     file = tmp_path / "mutant"
     arguments = [sys.executable, "-m", "tests.mutants", "0", "0", "1000", str(file)]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent)
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, f"{done.stderr[-2000:]}\n{file.read_text()}"
 
 
