@@ -67,8 +67,8 @@ from tinytorch.frontend.tensor.devices import *
 from tinytorch.frontend.tensor.dtypes import *
 from tinytorch.frontend.tensor.dtypes import NAMES as _NAMES
 from tinytorch.frontend.tensor.printing import set_printoptions
-from tinytorch.ir import locks as _locks
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
+from tinytorch.ir.system import locks as _locks
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads

@@ -17,13 +17,13 @@ from tinytorch.frontend.tensor.storage import Storage, version_of
 from tinytorch.frontend.tensor.tape import SPENT
 from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
-from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.system.collector import paused
 from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args, overload
 
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import kernels
-from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system import locks
 from tinytorch.ir.types import bf16, dtype_of, f16
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinytorch.calls import Calls
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.files import write_text
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.system.files import write_text
 from tinytorch.passes.pipeline import PassRecord
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.profiling.latency import time_calls
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.files import write_text
+from tinytorch.ir.system.files import write_text
 from tinytorch.ir.text.titles import phase_of
 from tinytorch.ir.text.units import count, duration, size
 from tinytorch.report import Report

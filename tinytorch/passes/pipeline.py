@@ -11,14 +11,14 @@ from time import perf_counter
 from typing import Any
 
 from tinytorch.ir import verify as _verify
-from tinytorch.ir.collector import paused
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.files import write_texts
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.kernels.family import Families
 from tinytorch.ir.kernels.liveness import MemoryLimit
+from tinytorch.ir.system.collector import paused
+from tinytorch.ir.system.files import write_texts
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.choose_sparse import choose_sparse

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 # Bytes. The largest result in `benchmarks/` takes an eighth of it, a small signature 0.3 MB.
 BUDGET = 512 << 20

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.ir import collector
+from tinytorch.ir.system import collector
 from tinytorch.ir.text.units import duration
 
 PERCENTILES = (50, 90, 95, 99)

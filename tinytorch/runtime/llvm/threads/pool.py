@@ -28,7 +28,7 @@ import warnings
 import weakref
 from queue import SimpleQueue
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text import jit, library
 from tinytorch.runtime.llvm.text.target import Target

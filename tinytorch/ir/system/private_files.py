@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 _MOST_LINKS = 40  # on the way to a folder, as in the kernel
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
