@@ -18,10 +18,10 @@ import numpy as np
 from tests.execution import Arrays, kernels
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import OPS
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.verify import verify

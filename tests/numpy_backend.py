@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from tinytorch.ir.arrays.memory import overlaps
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.kernels.costs import Costs
-from tinytorch.ir.memory import overlaps
 from tinytorch.ir.op import Array
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType

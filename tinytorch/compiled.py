@@ -29,12 +29,12 @@ from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.traced import Traced, ViewOfRun, set_raw_grad
 from tinytorch.frontend.tree import unflatten
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.system import locks
 from tinytorch.ir.types import DType
 from tinytorch.passes.autocast import autocast

@@ -19,7 +19,7 @@ from tinytorch.frontend.tensor.storage import Storage, along, version_of
 from tinytorch.frontend.tensor.tape import SPENT
 from tinytorch.frontend.tracing.traced import Leaf, Result, Traced, raw_grad, set_raw_grad, strides_of
 from tinytorch.frontend.tree import Fields, Slot, is_container, parts
-from tinytorch.ir.memory import overlaps
+from tinytorch.ir.arrays.memory import overlaps
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.types import DType
 from tinytorch.runtime import memory

@@ -9,12 +9,12 @@ import pytest
 
 from tests.graphs import same_bits
 from tests.passes.building import build, f
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.ops import contract
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, f32, f64, i64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients, autodiff

@@ -15,6 +15,7 @@ from tests.execution import compiled
 from tests.graphs import same_bits
 from tinytorch.frontend.spatial.functions import batch_norm, conv2d, conv_transpose2d
 from tinytorch.frontend.spatial.pooling import avg_pool2d, max_pool2d
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError, PassError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
@@ -22,7 +23,6 @@ from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, f32, f64
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.channels_last import channels_last

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.graphs import same_bits
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.kernels.costs import DEFAULT_COSTS
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.contract import matmul, panel_matmul
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32
 from tinytorch.ir.verify import verify
 from tinytorch.passes.lay_out_products import lay_out_products

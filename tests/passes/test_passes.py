@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from tests.graphs import SPECIAL, arrays, graphs, same_bits
 from tests.passes.building import _FILLED, _scalar, assert_same, build, f, op_names
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import composite, core, elementwise, random
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, f64, i32, i64

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.graphs import arrays, graphs, same_bits
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.pipeline import kernel_passes, run_passes

@@ -10,9 +10,9 @@ import pytest
 
 from tests.graphs import SPECIAL, arrays, same_bits
 from tests.passes.building import _FILLED, _scalar, assert_same, build, f, op_names
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.ops import composite, core, elementwise, reduce
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DTYPES, DType, TensorType, bf16, f32, f64, i32, i64
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce

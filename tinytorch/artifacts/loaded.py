@@ -24,10 +24,10 @@ from tinytorch.frontend.tensor.sharing import over
 from tinytorch.frontend.tracing.numbers import SMALL
 from tinytorch.frontend.tracing.traced import Result, strides_of
 from tinytorch.frontend.tree import Slot, unflatten
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.system import locks
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.reported import Reported

@@ -11,11 +11,11 @@ from typing import Any
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracing.traced import Result, Traced
 from tinytorch.frontend.tree import Slot, flatten, unflatten
+from tinytorch.ir.arrays.memory import overlaps
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import custom_grad, detach
 from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.specialization import Specialization

@@ -14,11 +14,11 @@ from tests import mutants
 from tests.execution import compiled, kernels
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.kernels.form import check_form
 from tinytorch.ir.kernels.index_ranges import guard_indices, ranges_of
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify
 from tinytorch.runtime.backend import Binding

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 
 from tests.graphs import graphs
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.ops.core import constant, custom_grad, kernel
 from tinytorch.ir.ops.elementwise import exp
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, bf16, f16, f32, f64, i8

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.array_words import described, first_place, operands_in_words
+from tinytorch.ir.arrays.words import described, first_place, operands_in_words
 from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import Loc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.ir.array_words import described
+from tinytorch.ir.arrays.words import described
 
 
 def test_whole_numbers_are_said_in_full() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.nans import refuse_new_nans
+from tinytorch.ir.arrays.nans import refuse_new_nans
 from tinytorch.ir.op import Array
 
 
