@@ -43,7 +43,7 @@ from tinytorch.passes.pipeline import CLEAN, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.rematerialize import rematerialize
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.write_permuted import write_permuted
 from tinytorch.runtime.schedule import liveness

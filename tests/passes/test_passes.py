@@ -34,7 +34,7 @@ from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import MAX_BYTES, fold
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.pipeline import CLEAN, DEFAULT_PASSES, run_passes
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 
 PASSES = [simplify, fold, cse, dce, expand]
 

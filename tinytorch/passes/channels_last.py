@@ -13,7 +13,7 @@ from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_take, max_unpool2d
 from tinytorch.ir.ops.view import broadcast, concat, flip, inverse, pad, permute, reshape, slice_
 from tinytorch.ir.types import Shape
 from tinytorch.passes.dce import dce
-from tinytorch.passes.simplify_views import matching_axes, reshaped_source
+from tinytorch.passes.simplify.views import matching_axes, reshaped_source
 
 Ints = tuple[int, ...]
 _IMAGES = frozenset({conv2d, max_pool2d, max_pool2d_take, max_unpool2d})

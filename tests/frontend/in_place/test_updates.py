@@ -18,7 +18,7 @@ from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.ops.index import dynamic_slice, scatter, update_slice
 from tinytorch.ir.ops.view import slice_
 from tinytorch.ir.types import TensorType, bool_, f32, i32, i64
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 
 SHAPE = (12, 7)
 Draw = Any

@@ -21,7 +21,7 @@ from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, i8, i32, u8
 from tinytorch.ir.verify import verify
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 from tinytorch.runtime.llvm.contract.kernel import Epilogue, emit_matmul
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module

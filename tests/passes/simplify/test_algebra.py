@@ -18,7 +18,7 @@ from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.pipeline import run_passes
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 
 SIMPLIFIED: list[tuple[str, Callable[..., Any], list[str]]] = [
     ("x*1", lambda x, y: x * 1.0, []),

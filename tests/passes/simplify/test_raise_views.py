@@ -20,8 +20,8 @@ from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.pipeline import run_passes
-from tinytorch.passes.raise_views import raise_views
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
+from tinytorch.passes.simplify.raise_views import raise_views
 
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Graph:

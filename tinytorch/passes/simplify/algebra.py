@@ -43,16 +43,15 @@ from tinytorch.ir.ops.view import after, broadcast
 from tinytorch.ir.rewrite import Number, Rewriter, Rule, Term, Var, local, rewrite, rule, table
 from tinytorch.ir.types import DType, TensorType, bool_
 from tinytorch.passes.dce import dce
-from tinytorch.passes.raise_views import raise_views
-from tinytorch.passes.simplify_updates import UPDATE_RULES
-from tinytorch.passes.simplify_views import VIEW_RULES
+from tinytorch.passes.simplify.raise_views import raise_views
+from tinytorch.passes.simplify.updates import UPDATE_RULES
+from tinytorch.passes.simplify.views import VIEW_RULES
 
 x, y, c = Var("x"), Var("y"), Var("c")
 
 
 def simplify(graph: Graph) -> Graph:
-    """Apply the rules of this file, of `simplify_views` and of `simplify_updates` until none fits, and drop what is no
-    longer needed.
+    """Apply the rules of this file, of `views` and of `updates` until none fits, and drop what is no longer needed.
 
         %2 = mul(%x, broadcast(1.0)); %3 = neg(%2); %4 = sub(%y, %3)  -->  %4 = add(%y, %x)
 
