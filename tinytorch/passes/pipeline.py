@@ -20,28 +20,28 @@ from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.system.collector import paused
 from tinytorch.ir.system.files import write_texts
 from tinytorch.ir.text.printer import print_graph
-from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.choose_sparse import choose_sparse
-from tinytorch.passes.convolutions_to_products import convolutions_to_products
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
-from tinytorch.passes.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.fuse import fuse
-from tinytorch.passes.im2col import im2col
+from tinytorch.passes.images.channels_last import channels_last
+from tinytorch.passes.images.convolutions_to_products import convolutions_to_products
+from tinytorch.passes.images.fold_batch_norm import fold_batch_norm
+from tinytorch.passes.images.im2col import im2col
+from tinytorch.passes.images.lay_out_convolutions import lay_out_convolutions
+from tinytorch.passes.images.monotone_behind_pooling import monotone_behind_pooling
+from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
-from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
 from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
-from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
 from tinytorch.passes.recognize_attention import recognize_attention
-from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.rematerialize import rematerialize
 from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify.algebra import simplify
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.write_permuted import write_permuted
 
 Pass = Callable[[Graph], Graph]

@@ -19,7 +19,7 @@ from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
 from tinytorch.ir.windows import Pair
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
 Pads = tuple[tuple[int, int], tuple[int, int]]

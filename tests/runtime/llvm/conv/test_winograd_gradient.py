@@ -17,7 +17,7 @@ from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.convolution import conv2d_weight_grad
 from tinytorch.ir.ops.winograd import winograd_weight_grad
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
 Sizes = tuple[int, ...]

@@ -25,12 +25,12 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
 from tinytorch.ir.types import TensorType, f32, f64
 from tinytorch.passes.autodiff import autodiff
-from tinytorch.passes.channels_last import channels_last
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
+from tinytorch.passes.images.channels_last import channels_last
+from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes, to_kernels
-from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 BEFORE_FUSION = kernel_passes()[:-3]

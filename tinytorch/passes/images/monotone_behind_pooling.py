@@ -15,7 +15,7 @@ from tinytorch.ir.ops.pooling import max_pool2d
 from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.types import Shape
 from tinytorch.passes.dce import dce
-from tinytorch.passes.relu_behind_pooling import has_elements
+from tinytorch.passes.images.relu_behind_pooling import has_elements
 
 _ROUNDING = frozenset({floor, ceil, trunc, rint})
 _EITHER_SIDE = frozenset({add, mul, maximum, minimum})
