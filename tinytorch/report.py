@@ -24,7 +24,7 @@ from tinytorch.insight.tables import (
 from tinytorch.insight.text import as_text
 from tinytorch.ir.text.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
-from tinytorch.passes.sparsity import Choice
+from tinytorch.passes.products.sparsity import Choice
 
 if TYPE_CHECKING:
     from tinytorch.runtime.roofline import Peaks

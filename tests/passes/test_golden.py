@@ -39,9 +39,9 @@ from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
-from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
 from tinytorch.passes.pipeline import CLEAN, run_passes
+from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.rematerialize import rematerialize
 from tinytorch.passes.simplify.algebra import simplify

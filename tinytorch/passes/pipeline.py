@@ -20,7 +20,6 @@ from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.system.collector import paused
 from tinytorch.ir.system.files import write_texts
 from tinytorch.ir.text.printer import print_graph
-from tinytorch.passes.choose_sparse import choose_sparse
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
@@ -36,8 +35,9 @@ from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
-from tinytorch.passes.lay_out_products import lay_out_products
 from tinytorch.passes.materialize import materialize
+from tinytorch.passes.products.choose_sparse import choose_sparse
+from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.rematerialize import rematerialize
 from tinytorch.passes.share_literals import share_literals

@@ -16,8 +16,8 @@ from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of
 from tinytorch.ir.verify import verify
-from tinytorch.passes.choose_sparse import choose_sparse
-from tinytorch.passes.sparsity import choice_of, has_zeros
+from tinytorch.passes.products.choose_sparse import choose_sparse
+from tinytorch.passes.products.sparsity import choice_of, has_zeros
 from tinytorch.runtime.llvm.text.target import Target
 
 Array = np.ndarray

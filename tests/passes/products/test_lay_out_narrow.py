@@ -16,7 +16,7 @@ from tinytorch.ir.op import apply
 from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32
 from tinytorch.ir.verify import verify
-from tinytorch.passes.lay_out_products import lay_out_products
+from tinytorch.passes.products.lay_out_products import lay_out_products
 
 PAIRS = replace(DEFAULT_COSTS, multiplies_pairs=True)
 

@@ -13,8 +13,8 @@ from tinytorch.ir.ops.contract import matmul, panel_matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import pad, permute, reshape
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
-from tinytorch.passes.lay_out_bytes import byte_layout, byte_product, in_byte_panels, suits_byte_panels
-from tinytorch.passes.lay_out_narrow import in_narrow_panels, narrow_layout, narrow_product
+from tinytorch.passes.products.lay_out_bytes import byte_layout, byte_product, in_byte_panels, suits_byte_panels
+from tinytorch.passes.products.lay_out_narrow import in_narrow_panels, narrow_layout, narrow_product
 
 _LEAST_BYTES = 16 << 10  # of a weight: smaller ones stay in L1 as they are
 _LEAST_ROWS = 48  # of products that share a weight which is laid out in each call

@@ -9,7 +9,7 @@ from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.sparse import pack, pack_semi_structured, semi_structured_matmul, sparse_matmul
 from tinytorch.ir.rewrite import Rewriter, Term, local, rewrite, table
-from tinytorch.passes.sparsity import Form, choice_of, has_zeros, is_far
+from tinytorch.passes.products.sparsity import Form, choice_of, has_zeros, is_far
 
 
 def choose_sparse(graph: Graph, *, costs: Costs = DEFAULT_COSTS) -> Graph:
