@@ -161,8 +161,8 @@ def test_the_composition_root_names_no_backend(name: str) -> None:
 
 
 GENERAL = [
-    *(f"passes/{name}" for name in ("fuse", "fuse_groups", "materialize", "expand", "share_literals")),
-    *(f"passes/{name}" for name in ("cse", "dce", "fold", "pipeline", "cost")),
+    *(f"passes/{name}" for name in ("cse", "dce", "expand", "fold", "pipeline", "cost")),
+    *(f"passes/kernels/{name}" for name in ("fuse", "groups", "materialize", "share_literals")),
     *(f"runtime/{name}" for name in ("schedule", "arena", "interpreter", "executable", "measure")),
     *(f"runtime/llvm/{name}" for name in ("lower", "entry", "kernel", "backend")),
     *(f"ir/kernels/{name}" for name in ("form", "index_ranges", "family")),

@@ -24,7 +24,6 @@ from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
-from tinytorch.passes.fuse import fuse
 from tinytorch.passes.images.channels_last import channels_last
 from tinytorch.passes.images.convolutions_to_products import convolutions_to_products
 from tinytorch.passes.images.fold_batch_norm import fold_batch_norm
@@ -35,14 +34,15 @@ from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
 from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
-from tinytorch.passes.materialize import materialize
+from tinytorch.passes.kernels.fuse import fuse
+from tinytorch.passes.kernels.materialize import materialize
+from tinytorch.passes.kernels.share_literals import share_literals
+from tinytorch.passes.kernels.write_permuted import write_permuted
 from tinytorch.passes.products.choose_sparse import choose_sparse
 from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.passes.recognize_attention import recognize_attention
 from tinytorch.passes.rematerialize import rematerialize
-from tinytorch.passes.share_literals import share_literals
 from tinytorch.passes.simplify.algebra import simplify
-from tinytorch.passes.write_permuted import write_permuted
 
 Pass = Callable[[Graph], Graph]
 Passes = tuple[Pass | tuple[Pass, ...], ...]  # a group among them is repeated until it changes nothing

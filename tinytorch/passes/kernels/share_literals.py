@@ -10,7 +10,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.ops.core import constant, kernel
 from tinytorch.ir.ops.view import reshape, slice_
 from tinytorch.ir.types import DType
-from tinytorch.passes.fuse_groups import MAX_OPERANDS
+from tinytorch.passes.kernels.groups import MAX_OPERANDS
 
 MANY = 4  # different kernels from which on one that reads its numbers is worth a load in each chunk
 

@@ -16,8 +16,8 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients
+from tinytorch.passes.kernels.share_literals import MANY, share_literals
 from tinytorch.passes.pipeline import kernel_passes, run_passes
-from tinytorch.passes.share_literals import MANY, share_literals
 from tinytorch.runtime.backend import Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.llvm.backend import LlvmBackend

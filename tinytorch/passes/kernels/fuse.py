@@ -14,7 +14,7 @@ from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order
 from tinytorch.ir.text.titles import main_node
-from tinytorch.passes.fuse_groups import (
+from tinytorch.passes.kernels.groups import (
     IN_A_CIRCLE,
     MAX_OPERANDS,
     MAX_WEIGHT,
@@ -42,7 +42,7 @@ def fuse(graph: Graph, families: Families) -> Graph:
     A node joins the group of an operand if both run over the same domain (elementwise ops behind a contraction are
     its epilogue; reductions over the same axes and what follows from them make a row kernel), if no path leads
     from the group through another one back to the node, so that the groups can still be put in an order, and if the
-    kernel does not get too large to compile (`fuse_groups.MAX_WEIGHT`). Pooling whose windows tile what a convolution
+    kernel does not get too large to compile (`groups.MAX_WEIGHT`). Pooling whose windows tile what a convolution
     gives, where nothing else reads that, is a part of the convolution's kernel, which goes on with the smaller domain.
     Of several results of a node, a kernel has those that something reads. It has the loc of the node that it is
     mainly for. PassError for a graph that has kernels

@@ -15,8 +15,8 @@ from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.verify import verify
-from tinytorch.passes.fuse import fuse
-from tinytorch.passes.materialize import materialize
+from tinytorch.passes.kernels.fuse import fuse
+from tinytorch.passes.kernels.materialize import materialize
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 
 IN_MEMORY = ("contract", "index", "random", "view")  # kinds of ops whose operands a kernel reads by address
