@@ -28,7 +28,7 @@ from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, Watcher, kernel_passes, run_passes
-from tinytorch.passes.segments import Peak
+from tinytorch.passes.rematerialize.segments import Peak
 from tinytorch.runtime.backend import MISMATCH, Backend, Binding
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.interpreter import Interpreter

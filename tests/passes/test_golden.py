@@ -44,7 +44,7 @@ from tinytorch.passes.kernels.write_permuted import write_permuted
 from tinytorch.passes.pipeline import CLEAN, run_passes
 from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.passes.recognize_attention import recognize_attention
-from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.rematerialize.rematerialize import rematerialize
 from tinytorch.passes.simplify.algebra import simplify
 from tinytorch.runtime.schedule import liveness
 

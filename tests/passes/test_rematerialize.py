@@ -19,7 +19,7 @@ from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.pipeline import kernel_passes, run_passes
-from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.rematerialize.rematerialize import rematerialize
 from tinytorch.runtime.schedule import liveness
 
 X = np.random.default_rng(1).normal(size=(128, 32)).astype(np.float32)

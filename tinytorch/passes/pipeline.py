@@ -41,7 +41,7 @@ from tinytorch.passes.kernels.write_permuted import write_permuted
 from tinytorch.passes.products.choose_sparse import choose_sparse
 from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.passes.recognize_attention import recognize_attention
-from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.rematerialize.rematerialize import rematerialize
 from tinytorch.passes.simplify.algebra import simplify
 
 Pass = Callable[[Graph], Graph]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from tinytorch.ir.graph import Graph, Node
 from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
-from tinytorch.passes.run_again import run_again
-from tinytorch.passes.segments import Peak, Segment
+from tinytorch.passes.rematerialize.run_again import run_again
+from tinytorch.passes.rematerialize.segments import Peak, Segment
 
 # Operations for each byte that they save: elementwise code, then norms and softmax, small and large products.
 LEVELS = (2, 16, 128, float("inf"))

@@ -8,7 +8,7 @@ from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.passes.dce import dce
-from tinytorch.passes.segments import Peak, Segment
+from tinytorch.passes.rematerialize.segments import Peak, Segment
 
 
 def run_again(peak: Peak, segments: Sequence[Segment]) -> Graph:
