@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinytorch.blame import Lockstep
     from tinytorch.compiled import Compiled
     from tinytorch.ir.graph import Graph, Value
-    from tinytorch.passes.tied_axes import TiedAxes
+    from tinytorch.passes.tied_axes.tied_axes import TiedAxes
     from tinytorch.runtime.backend import Backend
 
 
@@ -167,7 +167,7 @@ def compile(
 
 def tied_axes(graph: Graph, free: Collection[Value]) -> TiedAxes:
     """Which indices of the axes of a graph's inputs go together: the analysis that structured pruning asks."""
-    from tinytorch.passes.tied_axes import tied_axes
+    from tinytorch.passes.tied_axes.tied_axes import tied_axes
 
     return tied_axes(graph, free)
 

@@ -13,8 +13,8 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import Array
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
-from tinytorch.passes.paths import Path, common_factors, in_order, joined, path
-from tinytorch.passes.slots import Slots
+from tinytorch.passes.tied_axes.paths import Path, common_factors, in_order, joined, path
+from tinytorch.passes.tied_axes.slots import Slots
 
 _Axes = list[Array]  # for each axis of a value, the slots of its indices
 
