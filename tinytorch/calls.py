@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch import backend_names
-from tinytorch.backend_names import Choice
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -19,15 +18,15 @@ from tinytorch.frontend.tracing.traced import Traced
 from tinytorch.ir import ops
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Value
-from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.system.collector import paused
+from tinytorch.options import Options
 from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.passes.pipeline import DEFAULT_PASSES, PassRecord, Watcher, kernel_passes, run_passes
+from tinytorch.passes.pipeline import DEFAULT_PASSES, Passes, PassRecord, Watcher, kernel_passes, run_passes
 from tinytorch.passes.rematerialize.segments import Peak
 from tinytorch.runtime.backend import MISMATCH, Backend, Binding
 from tinytorch.runtime.executable import Executable
@@ -55,45 +54,39 @@ def make_calls(
     graph: Graph,
     arguments: int,
     captured: Sequence[Tensor],
-    backend: Choice,
-    *,
-    frozen: bool = False,
-    memory_limit: int | None = None,
-    precision: Precision = "fast",
+    options: Options,
     wrap: Callable[[Array], Tensor] = Tensor.wrap,
 ) -> Calls:
-    """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results. The weights of a
-    `frozen` graph are constants. With TT_NANS=1, the interpreter runs it. CompileError where a call would need more
-    memory than `memory_limit`."""
+    """Compile a graph, and bind all but its first inputs to tensors; `wrap` makes tensors of results. With TT_NANS=1,
+    the interpreter runs it. CompileError where a call would need more memory than the options allow."""
     check_nans = wants_nan_checks()
-    found = None if check_nans else backend_names.find(backend)
+    found = None if check_nans else backend_names.find(options.backend)
     if found is None:
         passed, records = run_passes(graph, DEFAULT_PASSES)
         executable = Interpreter(passed, check_nans)
     else:
-        passed, records, executable = within(memory_limit, graph, found, frozen, precision)
+        passed, records, executable = made_by(found, graph, options)
     binding = Binding(arguments, captured, Tensor, wrap, "_storage", Storage, on_status=_failed)
     return Calls(passed, records, executable, *executable.bind(binding))
 
 
-def within(
-    limit: int | None,
-    graph: Graph,
-    backend: Backend,
-    frozen: bool,
-    precision: Precision,
-    after: Watcher | None = None,
-) -> Made:
-    """What a backend makes of a graph; if that takes more memory than `limit`, with values computed again. The weights
-    of a `frozen` graph are constants. `after` is told of passes (see `run_passes`)."""
+def passes_of(backend: Backend, options: Options, memory: MemoryLimit | None = None) -> Passes:
+    """The passes to kernels of a backend."""
+    frozen, precision = options.freeze, options.precision
+    return kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
+
+
+def made_by(backend: Backend, graph: Graph, options: Options, after: Watcher | None = None) -> Made:
+    """What a backend makes of a graph; if that takes more memory than the options allow, with values computed again.
+    `after` is told of passes (see `run_passes`)."""
 
     def make(memory: MemoryLimit | None) -> Made:
-        passes = kernel_passes(backend.costs, backend.families, frozen=frozen, memory=memory, precision=precision)
-        passed, records = run_passes(graph, passes, after=after)
+        passed, records = run_passes(graph, passes_of(backend, options, memory), after=after)
         return passed, records, Executable(passed, backend)
 
+    limit = options.memory_limit
     if limit is None:
-        return make(None) if frozen else kept(graph, backend, precision, lambda: make(None))
+        return make(None) if options.freeze else kept(graph, backend, options.precision, lambda: make(None))
     scratch = 0  # what kernels need beside values; known when their code is there, and another for other kernels
     tried: list[Made] = []
     for _ in range(_TRIES):
@@ -109,18 +102,15 @@ def within(
     raise _too_little(limit, least[0], least[2].arena_bytes)
 
 
-def run_again(
-    graph: Graph, backend: Backend | None, frozen: bool, limit: int | None, precision: Precision, after: Watcher
-) -> None:
+def run_again(graph: Graph, backend: Backend | None, options: Options, after: Watcher) -> None:
     """Run the passes that `make_calls` ran for a graph (without a backend: for the interpreter), and tell `after` of
     each. With a limit of memory they may run several times, each time from number 1."""
     if backend is None:
         run_passes(graph, DEFAULT_PASSES, after=after)
-    elif limit is None:
-        passes = kernel_passes(backend.costs, backend.families, frozen=frozen, precision=precision)
-        run_passes(graph, passes, after=after)
+    elif options.memory_limit is None:
+        run_passes(graph, passes_of(backend, options), after=after)
     else:
-        within(limit, graph, backend, frozen, precision, after)
+        made_by(backend, graph, options, after)
 
 
 def _too_little(limit: int, graph: Graph, least: int) -> CompileError:
@@ -166,25 +156,15 @@ class Vjp:
     """The compiled cotangents of `variables`, values in a graph, for that of output `index`. They can be
     differentiated again."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        index: int,
-        variables: Sequence[Value],
-        backend: Choice,
-        memory_limit: int | None,
-        precision: Precision,
-    ) -> None:
+    def __init__(self, graph: Graph, index: int, variables: Sequence[Value], options: Options) -> None:
         builder = Builder(f"{graph.name}_vjp", list(graph.inputs), list(graph.nodes))
         output = graph.outputs[index]
         ct = builder.input(output.type, "ct")
         self._found = append_gradients(builder, {output: ct}, variables)
         self._graph = builder.build([v for v in self._found if v is not None])
         self._variables, self._ct = variables, ct
-        self._options: tuple[Choice, int | None, Precision] = (backend, memory_limit, precision)
-        self._calls = make_calls(
-            self._graph, len(builder.inputs), (), backend, memory_limit=memory_limit, precision=precision
-        )
+        self._options = replace(options, freeze=False)  # what the graph reads is among its inputs
+        self._calls = make_calls(self._graph, len(builder.inputs), (), self._options)
         self._again: dict[tuple[int, bool], Vjp] = {}
 
     def __call__(self, inputs: Sequence[Tensor], wrt: Sequence[int], ct: Tensor, name: str) -> list[Tensor | None]:
@@ -213,7 +193,7 @@ class Vjp:
             key = index, follows_ct
             if key not in self._again:
                 variables = [*self._variables, self._ct] if follows_ct else self._variables
-                self._again[key] = Vjp(self._graph, index, variables, *self._options)
+                self._again[key] = Vjp(self._graph, index, variables, self._options)
             return self._again[key]
 
         return differentiable(output, again, tensors, [*wrt, len(tensors) - 1] if follows_ct else wrt, name)

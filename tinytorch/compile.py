@@ -150,6 +150,7 @@ def compile(
         from tinytorch.backend_names import DEFAULT, checked
         from tinytorch.compiled import Compiled
         from tinytorch.compiled_module import CompiledModule
+        from tinytorch.options import Options
 
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
@@ -162,7 +163,7 @@ def compile(
     if narrow not in (None, bf16, f16):
         raise CompileError(f"autocast is tt.bfloat16, tt.float16 or None, got {narrow}", user_loc())
     made = CompiledModule if isinstance(function, Module) else Compiled
-    return made(function, chosen, freeze, memory_limit, precision, narrow)
+    return made(function, Options(chosen, freeze, memory_limit, precision, narrow))
 
 
 def tied_axes(graph: Graph, free: Collection[Value]) -> TiedAxes:

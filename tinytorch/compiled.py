@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backend_names
-from tinytorch.backend_names import Choice
 from tinytorch.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
 from tinytorch.compilations import Compilations
 from tinytorch.frontend.guards import Guards, Watch
@@ -32,11 +31,10 @@ from tinytorch.frontend.tree import unflatten
 from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.system import locks
-from tinytorch.ir.types import DType
+from tinytorch.options import Options
 from tinytorch.passes.autocast import autocast
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.reported import Reported
@@ -70,21 +68,9 @@ class Compiled(StandIn, Reported):
     """A compiled function, with its name and signature. `graph` is the last graph that ran, after the passes;
     `traced_graph` the one before. In a class it is a method, compiled for each object. Copies compile anew."""
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        backend: Choice,
-        freezes: bool,
-        memory_limit: int | None = None,
-        precision: Precision = "fast",
-        autocast: DType | None = None,
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         self.function = function
-        self.autocast = autocast
-        self.backend = backend
-        self.freezes = freezes
-        self.memory_limit = memory_limit
-        self.precision: Precision = precision
+        self.compile_options = options
         self._name = getattr(function, "__name__", type(function).__name__)
         self._known: dict[Any, list[Specialization]] = {}
         self._recent: Any = None  # the key that was looked for last
@@ -165,7 +151,7 @@ class Compiled(StandIn, Reported):
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The function itself, in its own program or as a part of one that is traced."""
-        with autocast_mode(mode.autocast if self.autocast is None else self.autocast):
+        with autocast_mode(self.compile_options.autocast or mode.autocast):
             return self.function(*args, **kwargs)
 
     def _moves(self, item: Specialization) -> bool:
@@ -245,8 +231,8 @@ class Compiled(StandIn, Reported):
             if call.numbers:
                 raise _Failed from error
             raise
-        if self.autocast is not None:
-            narrow = autocast(traced.graph, self.autocast, set(traced.variables.values()))
+        if self.compile_options.autocast is not None:
+            narrow = autocast(traced.graph, self.compile_options.autocast, set(traced.variables.values()))
             traced = replace(traced, graph=narrow)
         if call.numbers and watch.asks_type:
             raise NeedsValue(call.numbers)
@@ -255,7 +241,7 @@ class Compiled(StandIn, Reported):
                 f"{self._name} changes a container among its arguments; compiled, that would change a copy. Return "
                 "what is new instead"
             )
-        found = self._build(traced, Guards(watch, traced.arrays, self.freezes), call)
+        found = self._build(traced, Guards(watch, traced.arrays, self.compile_options.freeze), call)
         entries = self._known.setdefault(call.key, [])
         for item in [item for item in entries if item.outdated() is not None]:
             self.forget(item)
@@ -279,21 +265,18 @@ class Compiled(StandIn, Reported):
             self._last = None
 
     def _build(self, traced: Traced, guards: Guards, call: Signature) -> Specialization:
-        args = call.tensors
+        args, options = call.tensors, self.compile_options
         wrap = spent if is_single(traced) and traced.results[0].spent else Tensor.wrap
-        make = functools.partial(
-            make_calls, backend=self.backend, memory_limit=self.memory_limit, precision=self.precision, wrap=wrap
-        )
-        leaves = () if self.freezes else traced.grad_inputs
+        leaves = () if options.freeze else traced.grad_inputs
         grad_flags = tuple(t.requires_grad for t in traced.captured[: len(leaves)])
-        if self.freezes:
+        if options.freeze:
             frozen = tuple((tensor, storage_of(tensor), version_of(tensor)) for tensor in traced.captured)
-            calls = make(frozen_graph(traced), len(args), (), frozen=True)
+            calls = make_calls(frozen_graph(traced), len(args), (), options, wrap)
             traced = replace(traced, grad_inputs=())
         else:
             frozen = ()
             traced = release_gradients(traced, guards.tensors)
-            calls = make(traced.graph, len(args) + len(leaves), traced.captured)
+            calls = make_calls(traced.graph, len(args) + len(leaves), traced.captured, options, wrap)
             calls = with_gradients(calls, leaves) if leaves else calls
         pinned = tuple((i, t) for i, t in enumerate(args) if id(t) in guards.tensors)
         shared = frozenset[tuple[int, int]]()
@@ -328,8 +311,7 @@ class Compiled(StandIn, Reported):
             if index not in item.gradients:
                 graph = item.traced.graph
                 variables = [item.traced.variables.get(i, graph.inputs[i]) for i in wrt]
-                options = self.backend, self.memory_limit, self.precision
-                item.gradients[index] = Vjp(graph, index, variables, *options)
+                item.gradients[index] = Vjp(graph, index, variables, self.compile_options)
                 memory.holdings.enter(item)  # it is larger now
             return item.gradients[index]
 
@@ -338,7 +320,7 @@ class Compiled(StandIn, Reported):
     @property
     def interruptible(self) -> bool:
         """Whether Ctrl-C may end a call after it has changed some of the state, but not all."""
-        found = backend_names.find(self.backend)
+        found = backend_names.find(self.compile_options.backend)
         return found is None or found.interruptible or wants_nan_checks()
 
     # Outside of this process.
@@ -347,8 +329,7 @@ class Compiled(StandIn, Reported):
         from tinytorch.artifacts.record import saved, up_to_date
 
         chosen = up_to_date(self._known, self._name) if items is None else items
-        how = self.freezes, self.memory_limit, self.precision, backend_names.name_of(self.backend)
-        return saved(self._name, self.function, chosen, self._names_of_tensors(), *how)
+        return saved(self._name, self.function, chosen, self._names_of_tensors(), self.compile_options)
 
     def _names_of_tensors(self) -> dict[int, str]:
         """The names that tensors have in a state dict, by identity."""
@@ -409,15 +390,9 @@ class Compiled(StandIn, Reported):
 
         item = self._for_example(example) if example else self._shown
         graph, captured = item.traced.graph, item.traced.captured
-        if self.freezes:
+        if self.compile_options.freeze:
             graph, captured = frozen_graph(item.traced), ()
-        how = self.freezes, self.memory_limit, self.precision
-        return Subject(self._name, graph, captured, item.calls, *how, tuple(self._compilations.kept))
+        return Subject(self._name, graph, captured, item.calls, self.compile_options, tuple(self._compilations.kept))
 
     def __repr__(self) -> str:
-        return f"Compiled({self._name}, backend={self.backend!r}, signatures={len(self._known)})"
-
-    @property
-    def _options(self) -> tuple[Any, ...]:
-        """What this was made with, beside the function."""
-        return self.backend, self.freezes, self.memory_limit, self.precision, self.autocast
+        return f"Compiled({self._name}, backend={self.compile_options.backend!r}, signatures={len(self._known)})"

@@ -12,11 +12,7 @@ from tinytorch.frontend.tensor import Tensor
 _OWN = frozenset(
     {
         "function",
-        "backend",
-        "freezes",
-        "memory_limit",
-        "precision",
-        "autocast",
+        "compile_options",
         "_name",
         "_known",
         "_recent",
@@ -77,4 +73,4 @@ class CompiledModule(Compiled, Module):
         return {id(tensor): name for name, tensor in tensors}
 
     def __repr__(self) -> str:
-        return f"Compiled({self._module!r}, backend={self.backend!r}, signatures={len(self._known)})"
+        return f"Compiled({self._module!r}, backend={self.compile_options.backend!r}, signatures={len(self._known)})"

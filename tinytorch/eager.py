@@ -27,6 +27,7 @@ from tinytorch.ir.lanes.cost import DIVISION, lane_cost
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.ops.view import broadcast, permute
 from tinytorch.ir.types import TensorType, type_of
+from tinytorch.options import Options
 from tinytorch.passes.dce import dce
 from tinytorch.runtime.backend import MISMATCH
 
@@ -117,7 +118,7 @@ class EagerKernels:
         inputs = [operand_of(builder, v.type, layout) for v, layout in zip(graph.inputs, layouts, strict=True)]
         outputs = builder.inline(graph, inputs)
         try:
-            return make_calls(builder.build(outputs), len(inputs), (), "llvm")
+            return make_calls(builder.build(outputs), len(inputs), (), Options("llvm"))
         except CompileError:  # no machine code on this machine
             return None
 

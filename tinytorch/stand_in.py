@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor.mode import mode
+from tinytorch.options import Options
 
 
 class StandIn:
@@ -17,16 +18,12 @@ class StandIn:
     own."""
 
     function: Callable[..., Any]
+    compile_options: Options
 
-    def __init__(self, function: Callable[..., Any], *options: Any) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         raise NotImplementedError
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-    @property
-    def _options(self) -> tuple[Any, ...]:
-        """What this was made with, beside the function."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Any:
@@ -46,15 +43,15 @@ class StandIn:
         if known is None or known.function != method:
             if known is not None:  # of the object that this one was copied from
                 attributes.pop(name, None)
-            made = type(self)(method, *self._options)
+            made = type(self)(method, self.compile_options)
             known = attributes.setdefault(name, made)  # another thread may have been faster
         return known
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return type(self)(copy.deepcopy(self.function, memo), *self._options)
+        return type(self)(copy.deepcopy(self.function, memo), self.compile_options)
 
     def __copy__(self) -> Self:
-        return type(self)(self.function, *self._options)
+        return type(self)(self.function, self.compile_options)
 
     def __reduce__(self) -> Any:
         """A decorated function or method is found again by its name; anything else is made anew."""
@@ -63,7 +60,7 @@ class StandIn:
             return getattr, (function.__self__, function.__name__)
         if isinstance(function, types.FunctionType) and _named(function) is self:
             return function.__qualname__
-        return type(self), (function, *self._options)
+        return type(self), (function, self.compile_options)
 
 
 def _named(function: types.FunctionType) -> Any:

@@ -6,13 +6,14 @@ import keyword
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
-from tinytorch.calls import within
+from tinytorch.calls import made_by
 from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
@@ -52,7 +53,7 @@ def export(
     graph, state = _standing_alone(call)
     interface = _interface(prefix, function, call, graph, state)
     backend = backend_names.objects(target, interface, fingerprint(call.graph) or "")
-    _, _, executable = within(function.memory_limit, graph, backend, True, function.precision)
+    _, _, executable = made_by(backend, graph, replace(function.options, freeze=True))
     program = as_objects(executable.program)
     write_together(
         {

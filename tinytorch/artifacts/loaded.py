@@ -7,6 +7,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -129,24 +130,16 @@ class LoadedFunction(Reported):
 
     def _bound(self, call: SavedCall) -> tuple[Graph, Sequence[Tensor]]:
         """The graph of a call, and the tensors that its last inputs are."""
-        if not self._function.freezes:
+        if not self._function.options.freeze:
             return call.graph, call.captured
         tensors = zip(call.graph.inputs[call.arguments :], call.captured, strict=True)
         return freeze_inputs(call.graph, {value: tensor.data for value, tensor in tensors}), ()
 
     def _compile(self, call: SavedCall) -> Calls:
-        function = self._function
-        backend = backend_names.checked(os.environ.get("TT_BACKEND") or function.backend)
+        options = self._function.options
+        backend = backend_names.checked(os.environ.get("TT_BACKEND") or options.backend)
         graph, captured = self._bound(call)
-        return make_calls(
-            graph,
-            call.arguments,
-            captured,
-            backend,
-            frozen=function.freezes,
-            memory_limit=function.memory_limit,
-            precision=function.precision,
-        )
+        return make_calls(graph, call.arguments, captured, replace(options, backend=backend))
 
     # What it holds.
     @property
@@ -199,12 +192,12 @@ class LoadedFunction(Reported):
         from tinytorch.insight.subject import Subject
 
         number = self._find(example, {})[0] if example else self._shown()
-        how = self._function.freezes, self._function.memory_limit, self._function.precision
-        return Subject(self.name, *self._bound(self._function.calls[number]), self._compiled(number), *how, ())
+        bound, options = self._bound(self._function.calls[number]), self._function.options
+        return Subject(self.name, *bound, self._compiled(number), options, ())
 
     def __repr__(self) -> str:
         lines = "".join(f"\n  ({text})" for text in self.signatures)
-        return f"LoadedFunction {self.name}, {'frozen, ' if self._function.freezes else ''}for:{lines}"
+        return f"LoadedFunction {self.name}, {'frozen, ' if self._function.options.freeze else ''}for:{lines}"
 
 
 def _copied(data: bytes) -> LoadedFunction:
