@@ -29,7 +29,12 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def set_budget() -> Generator[Callable[[int], None]]:
     """Changes how many bytes are kept between calls, until the end of the test; it begins with nothing free."""
-    memory.set_budget(0)
-    memory.set_budget(memory.BUDGET)
-    yield memory.set_budget
-    memory.set_budget(memory.BUDGET)
+
+    def keep(bytes: int) -> None:
+        memory.set_word("budget", bytes)
+        memory.holdings.make_room()
+
+    keep(0)
+    keep(memory.BUDGET)
+    yield keep
+    keep(memory.BUDGET)

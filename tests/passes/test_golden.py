@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gradients import differentiated
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
@@ -23,7 +24,6 @@ from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import bf16
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autocast import autocast
-from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
@@ -54,7 +54,7 @@ SEPARATOR = "---\n"
 
 def all_gradients(graph: Graph) -> Graph:
     """Gradients with respect to every float input."""
-    return autodiff(graph, [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float])
+    return differentiated(graph, [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float])
 
 
 def written(graph: Graph) -> Graph:

@@ -185,12 +185,6 @@ def _room() -> int:
     return min(word("largest_arena") + word("largest_result"), word("budget") // 2)
 
 
-def set_budget(bytes: int) -> None:
-    """Keep no more than this from now on."""
-    set_word("budget", bytes)
-    holdings.make_room()
-
-
 asked = _Asked()
 holdings = _Holdings()
 set_word("budget", BUDGET)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.execution import compiled
+from tests.gradients import differentiated
 from tests.graphs import same_bits
 from tinytorch.frontend.spatial.functions import batch_norm, conv2d, conv_transpose2d
 from tinytorch.frontend.spatial.pooling import avg_pool2d, max_pool2d
@@ -24,7 +25,6 @@ from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops import contract, convolution, core, pooling, reduce, view
 from tinytorch.ir.types import TensorType, f32, f64
-from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.fold import fold, fold_weights
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.images.channels_last import channels_last
@@ -130,7 +130,7 @@ def networks(draw: Draw) -> Graph:
     for _ in range(draw(st.integers(2, 7))):
         values.append(draw(st.sampled_from(LAYERS))(draw, values[-1], values))
     graph = builder.build([(values[-1] * values[-1]).sum().value])
-    graph = autodiff(graph, list(range(len(graph.inputs))))
+    graph = differentiated(graph, list(range(len(graph.inputs))))
     return Graph(graph.name, graph.inputs, graph.nodes, (*graph.outputs, values[-1].value))
 
 
@@ -280,7 +280,7 @@ def test_relu_behind_pooling_is_exact(window: Any, stride: Any, low: Any) -> Non
     x = Expr(builder, builder.input(TensorType(f32, (3, 6, 7, 4)), "x"))
     attrs = {"window": window, "stride": stride, "low": low, "high": low, "dilation": (1, 1)}
     loss = (apply(pooling.max_pool2d, x.relu(), **attrs)[0] * 3.0).sum()
-    graph = run_passes(autodiff(builder.build([loss.value]), [0]))[0]
+    graph = run_passes(differentiated(builder.build([loss.value]), [0]))[0]
     after = relu_behind_pooling(graph)
     assert all(n.op is pooling.max_pool2d for n in after.users()[after.inputs[0]])
     rng = np.random.default_rng(0)

@@ -38,8 +38,6 @@ from tinytorch.runtime.thread_count import (
     check_num_threads,
     follow_num_threads,
     get_num_threads,
-    requests,
-    unbroken,
 )
 
 SPIN_SECONDS = 30e-6
@@ -103,14 +101,9 @@ class Pool:
         """Threads that are running beside the callers; 0 before the first launch that wants them."""
         return len(self._workers)
 
-    def resize(self, num_threads: int) -> None:
-        """Change the number of threads; running launches finish unharmed. ValueError unless 1 to 1024."""
-        check_num_threads(num_threads)
-        number = next(requests)
-        unbroken(lambda: self.fulfil(num_threads, number))
-
     def fulfil(self, num_threads: int, number: int) -> None:
-        """Have that many threads, unless a request with a higher number has been here before."""
+        """Have that many threads, unless a request with a higher number has been here before. Running launches finish
+        unharmed."""
         with self._lock:
             if number > self._request and num_threads != self._num_threads:
                 self._stop_workers()
