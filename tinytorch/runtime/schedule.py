@@ -20,9 +20,7 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order, Vertex
-from tinytorch.runtime.arena import Interval, place
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+from tinytorch.runtime.arena import ALIGNMENT, Interval, place
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from queue import SimpleQueue
 
 from tinytorch.ir.system import locks
 from tinytorch.runtime import cache
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.text import jit, library
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads import code
@@ -77,7 +78,7 @@ class Pool:
         self._signal_stop = _Signal(self._code.address("tt_stop"))
         self._await = _Signal(self._code.address("tt_await"))
         self._memory = ctypes.create_string_buffer(code.POOL_BYTES + 64)
-        self.address = -(-ctypes.addressof(self._memory) // 64) * 64
+        self.address = aligned(ctypes.addressof(self._memory))
         self._epoch = ctypes.c_uint32.from_address(self.address + code.EPOCH)
         self._stop = ctypes.c_uint32.from_address(self.address + code.STOP)
         self._active = ctypes.c_uint32.from_address(self.address + code.WORKERS)
