@@ -7,7 +7,7 @@ import pytest
 
 import tinytorch as tt
 from tests.numpy_backend import NumpyBackend
-from tinytorch import calls
+from tinytorch.compiled import calls
 from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.ir.text.parser import parse_graph
 from tinytorch.runtime import cache

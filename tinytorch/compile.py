@@ -18,7 +18,7 @@ from tinytorch.ir.types import bf16, dtype_of, f16
 if TYPE_CHECKING:
     from tinytorch.backend_names import BackendName
     from tinytorch.blame import Lockstep
-    from tinytorch.compiled import Compiled
+    from tinytorch.compiled.function import Compiled
     from tinytorch.ir.graph import Graph, Value
     from tinytorch.passes.tied_axes.tied_axes import TiedAxes
     from tinytorch.runtime.backend import Backend
@@ -148,9 +148,9 @@ def compile(
         )
     with locks.importing:
         from tinytorch.backend_names import DEFAULT, checked
-        from tinytorch.compiled import Compiled
-        from tinytorch.compiled_module import CompiledModule
-        from tinytorch.options import Options
+        from tinytorch.compiled.function import Compiled
+        from tinytorch.compiled.module import CompiledModule
+        from tinytorch.compiled.options import Options
 
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):

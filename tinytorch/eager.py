@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.calls import Calls, make_calls
+from tinytorch.compiled.calls import Calls, make_calls
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.ir.attributes import attributes_key
@@ -27,7 +28,6 @@ from tinytorch.ir.lanes.cost import DIVISION, lane_cost
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.ops.view import broadcast, permute
 from tinytorch.ir.types import TensorType, type_of
-from tinytorch.options import Options
 from tinytorch.passes.dce import dce
 from tinytorch.runtime.backend import MISMATCH
 

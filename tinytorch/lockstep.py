@@ -11,8 +11,9 @@ import numpy as np
 
 from tinytorch import backend_names
 from tinytorch.blame import Check, Lockstep
-from tinytorch.calls import frozen_graph
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.calls import frozen_graph
+from tinytorch.compiled.function import Compiled
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.arguments import function as require_function
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
@@ -23,7 +24,6 @@ from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_gr
 from tinytorch.frontend.tree import Slot, flatten, unflatten
 from tinytorch.ir.op import Array
 from tinytorch.ir.text.printer import Names
-from tinytorch.options import Options
 from tinytorch.passes.autodiff import append_gradients
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.insight.memory import MemoryPlan, memory_summary, memory_table
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.tables import (

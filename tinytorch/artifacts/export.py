@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
-from tinytorch.calls import made_by
+from tinytorch.compiled.calls import made_by
+from tinytorch.compiled.signature import NumberSlot
 from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
@@ -24,7 +25,6 @@ from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.ahead import Interface, Parameter, as_objects
 from tinytorch.runtime.schedule import constants_of
-from tinytorch.signature import NumberSlot
 
 _C_WORDS = frozenset(
     re.findall(

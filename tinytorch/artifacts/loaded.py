@@ -16,7 +16,10 @@ import numpy as np
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.artifacts.text import content, saved_function
-from tinytorch.calls import Calls, make_calls
+from tinytorch.compiled.calls import Calls, make_calls
+from tinytorch.compiled.reported import Reported
+from tinytorch.compiled.signature import NumberSlot
+from tinytorch.compiled.specialization import tensor_of
 from tinytorch.frontend.guards import freeze
 from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
@@ -31,10 +34,7 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.system import locks
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.reported import Reported
 from tinytorch.runtime.backend import MISMATCH
-from tinytorch.signature import NumberSlot
-from tinytorch.specialization import tensor_of
 
 if TYPE_CHECKING:
     from tinytorch.insight.subject import Subject

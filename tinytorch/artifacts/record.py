@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.specialization import Specialization
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracing.traced import Result, Traced
 from tinytorch.frontend.tree import Slot, flatten, unflatten
@@ -17,8 +19,6 @@ from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.core import custom_grad, detach
 from tinytorch.ir.text.fingerprint import fingerprint
-from tinytorch.options import Options
-from tinytorch.specialization import Specialization
 
 
 @dataclass(frozen=True)

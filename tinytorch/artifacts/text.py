@@ -18,6 +18,8 @@ import numpy as np
 
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.backend_names import NAMES, name_of
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.signature import NumberSlot
 from tinytorch.frontend.functions.pointwise.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reductions.reducing import MinAndMax
 from tinytorch.frontend.module.saving import from_tree, to_tree
@@ -37,9 +39,7 @@ from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f64, i64
 from tinytorch.ir.verify import verify
-from tinytorch.options import Options
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.signature import NumberSlot
 
 VERSION = 1  # of the format; a reader knows this one and all before it
 DESCRIPTION, GRAPH = "tinytorch.artifact", "tinytorch.graph"  # keys of the metadata; those of graphs are numbered

@@ -23,7 +23,7 @@ from benchmarks.options import output_file
 from tinytorch.cli.errors import told
 from tinytorch.cli.targets import called_target
 from tinytorch.compile import compile
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.frontend.benchmarking import Benchmark, Comparison, Result
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain

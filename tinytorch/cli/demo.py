@@ -23,7 +23,7 @@ from rich.table import Table
 
 from tinytorch.backend_names import BackendName
 from tinytorch.compile import compile
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.text.units import duration, size

@@ -17,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.system.files import write_text

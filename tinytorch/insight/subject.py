@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.calls import Calls, run_again
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.calls import Calls, run_again
+from tinytorch.compiled.compilations import Compilation
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.insight.memory import MemoryPlan, memory_plan
 from tinytorch.ir.graph import Graph
-from tinytorch.options import Options
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
 from tinytorch.runtime.schedule import Call, Schedule

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.text import WIDTH, add, more, place, shortened, table
 from tinytorch.ir.loc import Loc

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from tinytorch.calls import Calls, Vjp
+from tinytorch.compiled.calls import Calls, Vjp
+from tinytorch.compiled.signature import NumberSlot
 from tinytorch.frontend.guards import Guards
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -23,7 +24,6 @@ from tinytorch.ir.arrays.memory import overlaps
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.types import DType
 from tinytorch.runtime import memory
-from tinytorch.signature import NumberSlot
 
 # Bytes of one node of a trace and what passes make of it, and of what LLVM keeps for each piece of code that is loaded.
 # The code itself counts twice: as an object file and as what is mapped.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinytorch import backend_names
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.passed import Made, kept
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -22,8 +24,6 @@ from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.system.collector import paused
-from tinytorch.options import Options
-from tinytorch.passed import Made, kept
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, Passes, PassRecord, Watcher, kernel_passes, run_passes

@@ -8,9 +8,9 @@ import types
 from collections.abc import Callable
 from typing import Any, Self
 
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor.mode import mode
-from tinytorch.options import Options
 
 
 class StandIn:

@@ -6,7 +6,7 @@ from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinytorch.calls import Calls
+from tinytorch.compiled.calls import Calls
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.system.files import write_text

@@ -16,8 +16,21 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinytorch import backend_names
-from tinytorch.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
-from tinytorch.compilations import Compilations
+from tinytorch.compiled.calls import Calls, Vjp, differentiable, frozen_graph, make_calls, spent
+from tinytorch.compiled.compilations import Compilations
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.reported import Reported
+from tinytorch.compiled.signature import Form, Signature, Varying
+from tinytorch.compiled.specialization import (
+    CONSUMED,
+    Specialization,
+    is_single,
+    release_gradients,
+    tensor_at,
+    tensor_of,
+    with_gradients,
+)
+from tinytorch.compiled.stand_in import StandIn
 from tinytorch.frontend.guards import Guards, Watch
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
@@ -34,23 +47,10 @@ from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.ops.index import dynamic_slice
 from tinytorch.ir.system import locks
-from tinytorch.options import Options
 from tinytorch.passes.autocast import autocast
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.reported import Reported
 from tinytorch.runtime import memory
 from tinytorch.runtime.backend import MISMATCH
-from tinytorch.signature import Form, Signature, Varying
-from tinytorch.specialization import (
-    CONSUMED,
-    Specialization,
-    is_single,
-    release_gradients,
-    tensor_at,
-    tensor_of,
-    with_gradients,
-)
-from tinytorch.stand_in import StandIn
 
 if TYPE_CHECKING:
     from tinytorch.artifacts.record import SavedFunction

@@ -8,8 +8,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from time import perf_counter
 
+from tinytorch.compiled.specialization import Specialization
 from tinytorch.ir.loc import user_loc
-from tinytorch.specialization import Specialization
 
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
 KEPT = 64  # compilations, the last ones, that reports know of
