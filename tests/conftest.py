@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 import pytest
 from hypothesis import settings
 
+import tinytorch as tt
+from tests.worlds import World
 from tinytorch.runtime import memory
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -38,3 +40,11 @@ def set_budget() -> Generator[Callable[[int], None]]:
     keep(memory.BUDGET)
     yield keep
     keep(memory.BUDGET)
+
+
+@pytest.fixture(params=["eager", "llvm", "interpreter"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Runs a function or a module eagerly, or compiled."""
+    if request.param == "eager":
+        return lambda function: function
+    return lambda function: tt.compile(function, backend=request.param)
