@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import kernels
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.system import locks
 from tinytorch.ir.types import bf16, dtype_of, f16
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tinytorch.blame import Lockstep
     from tinytorch.compiled.function import Compiled
     from tinytorch.ir.graph import Graph, Value
+    from tinytorch.ir.kernels.costs import Precision
     from tinytorch.passes.tied_axes.tied_axes import TiedAxes
     from tinytorch.runtime.backend import Backend
 
@@ -150,14 +150,14 @@ def compile(
         from tinytorch.backend_names import DEFAULT, checked
         from tinytorch.compiled.function import Compiled
         from tinytorch.compiled.module import CompiledModule
-        from tinytorch.compiled.options import Options
+        from tinytorch.compiled.options import PRECISIONS, Options
 
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
     if memory_limit is not None and (type(memory_limit) is not int or memory_limit < 0):
         raise CompileError(f"memory_limit is a number of bytes, an int from 0 on, got {memory_limit!r}", user_loc())
-    if precision not in get_args(Precision):
+    if precision not in PRECISIONS:
         raise CompileError(f'precision is "fast" or "exact", got {precision!r}', user_loc())
     narrow = None if autocast is None else dtype_of(autocast)
     if narrow not in (None, bf16, f16):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from tinytorch.backend_names import Choice
 from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.types import DType
+
+PRECISIONS = get_args(Precision)
 
 
 @dataclass(frozen=True)
