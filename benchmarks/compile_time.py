@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import environment
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 STAGES = {  # what is timed: module, function, and the stage that it belongs to
-    ("tinytorch.compiled", "trace"): "trace",
-    ("tinytorch.calls", "run_passes"): "passes",
+    ("tinytorch.compiled.function", "trace"): "trace",
+    ("tinytorch.compiled.calls", "run_passes"): "passes",
     ("tinytorch.runtime.executable", "schedule"): "lower",
     ("tinytorch.runtime.llvm.lower", "lower"): "lower",
     ("tinytorch.runtime.llvm.text.jit", "compile_object"): "LLVM",

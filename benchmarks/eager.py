@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import UNSET, environment
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 GOAL = 3.0  # times PyTorch's time
 SMALL_GOAL = 10e-6  # seconds

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tinytorch as tt
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 _ROUNDS = 5
 _SHARE = 0.5  # of the memory of the whole: the limit

@@ -14,7 +14,7 @@ from rich.text import Text
 from benchmarks.harness import Row
 from benchmarks.registry import BASELINE, LIMIT, OURS, Targets
 from benchmarks.startup import Startup
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 DONE = "done"  # the part of the limit by the operations really done
 

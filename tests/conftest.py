@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 import pytest
 from hypothesis import settings
 
+import tinytorch as tt
+from tests.worlds import World
 from tinytorch.runtime import memory
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -29,7 +31,20 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def set_budget() -> Generator[Callable[[int], None]]:
     """Changes how many bytes are kept between calls, until the end of the test; it begins with nothing free."""
-    memory.set_budget(0)
-    memory.set_budget(memory.BUDGET)
-    yield memory.set_budget
-    memory.set_budget(memory.BUDGET)
+
+    def keep(bytes: int) -> None:
+        memory.set_word("budget", bytes)
+        memory.holdings.make_room()
+
+    keep(0)
+    keep(memory.BUDGET)
+    yield keep
+    keep(memory.BUDGET)
+
+
+@pytest.fixture(params=["eager", "llvm", "interpreter"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Runs a function or a module eagerly, or compiled."""
+    if request.param == "eager":
+        return lambda function: function
+    return lambda function: tt.compile(function, backend=request.param)

@@ -10,9 +10,9 @@ import numpy as np
 from tests.graphs import same_bits
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, kernel_passes, run_passes
 from tinytorch.runtime.backend import MISMATCH, Binding
 from tinytorch.runtime.executable import Executable

@@ -18,12 +18,12 @@ import numpy as np
 from tests.execution import Arrays, kernels
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import OPS
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.verify import verify
 from tinytorch.passes.pipeline import DEFAULT_PASSES, run_passes
 from tinytorch.runtime.backend import MISMATCH, Binding

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.costs import Costs
+from tinytorch.ir.arrays.memory import overlaps
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.memory import overlaps
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.op import Array
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType
 from tinytorch.runtime.backend import Binding, Call
 from tinytorch.runtime.cache import Entry

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks import accuracy
 from tinytorch.ir import lanemath
-from tinytorch.ir.numpy_emitter import evaluate
+from tinytorch.ir.lanes.numpy_emitter import evaluate
 from tinytorch.runtime.llvm.text.target import Target
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "architecture.md"

@@ -16,8 +16,8 @@ import tinytorch as tt
 from tests.numpy_backend import NumpyBackend
 from tinytorch import backend_names, blame
 from tinytorch.frontend.tensor.storage import version_of
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError, TinyTorchError, VerifyError
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.runtime import cache
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable

@@ -16,14 +16,6 @@ HERE = "test_bad_input.py:"
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
-    """Run a function eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
-
-
 # Arrays of every layout.
 class Subclass(np.ndarray):
     pass

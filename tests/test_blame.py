@@ -21,8 +21,8 @@ from tinytorch.ir.errors import CompileError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.op import OPS
 from tinytorch.ir.ops import core, view
-from tinytorch.ir.parser import parse_graph
-from tinytorch.passes.fold_batch_norm import fold_batch_norm
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.passes.images.fold_batch_norm import fold_batch_norm
 from tinytorch.passes.pipeline import Pass, Passes, kernel_passes
 
 Damage = Callable[[Node], list[Node]]

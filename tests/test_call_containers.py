@@ -14,27 +14,15 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tests.worlds import World, tensor
 from tinytorch.ir.errors import TraceError
 
-World = Callable[[Any], Any]
 Pair = namedtuple("Pair", "first second")
-
-
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> World:
-    """Run a function eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
 
 
 @pytest.fixture(params=["llvm", "interpreter"])
 def compiled(request: pytest.FixtureRequest) -> World:
     return lambda function: tt.compile(function, backend=request.param)
-
-
-def tensor(*values: float) -> tt.Tensor:
-    return tt.tensor([float(v) for v in values])
 
 
 # Containers.

@@ -18,10 +18,10 @@ from tinytorch.frontend.tracing import trace
 from tinytorch.ir import families
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.ops.core import kernel
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.passes.fuse import Fusion
-from tinytorch.passes.fuse_groups import MAX_OPERANDS, MAX_WEIGHT
+from tinytorch.passes.kernels.fuse import Fusion
+from tinytorch.passes.kernels.groups import MAX_OPERANDS, MAX_WEIGHT
 from tinytorch.passes.pipeline import kernel_passes, run_passes
 from tinytorch.runtime.llvm.lower import lower
 from tinytorch.runtime.llvm.pycall.spec import CallSpec

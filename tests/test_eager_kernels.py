@@ -21,9 +21,9 @@ from tinytorch import eager
 from tinytorch.frontend.tensor import Tensor, kernels
 from tinytorch.frontend.tensor.mode import reference_mode
 from tinytorch.ir import ops
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, Array, Nondiff
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import type_of
 
 POOL = {"window": (2, 2), "stride": (2, 2), "low": (0, 0), "high": (0, 0), "dilation": (1, 1)}

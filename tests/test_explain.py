@@ -10,7 +10,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch.ir.ops import core
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.threads import peaks as peaks_module
 from tinytorch.runtime.llvm.threads.peaks import WORKING_SETS, peaks

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import tinytorch as tt
 from tests.execution import kernels
-from tinytorch.ir.index_ranges import guard_indices
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.kernels.index_ranges import guard_indices
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.runtime.measure import alone
 from tinytorch.runtime.schedule import Schedule, schedule
 

@@ -16,7 +16,7 @@ from tinytorch.frontend.functions.random import get_state
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import OPS
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.samples import mlp, perceptron
 
 

@@ -7,9 +7,9 @@ import pytest
 
 import tinytorch as tt
 from tests.numpy_backend import NumpyBackend
-from tinytorch import calls
-from tinytorch.ir.fingerprint import fingerprint
-from tinytorch.ir.parser import parse_graph
+from tinytorch.compiled import calls
+from tinytorch.ir.text.fingerprint import fingerprint
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.runtime import cache
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)

@@ -13,7 +13,7 @@ import pytest
 
 import tinytorch as tt
 from tinytorch import nn
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.ir.errors import CompileError, TinyTorchError
 from tinytorch.samples import SAMPLES
 

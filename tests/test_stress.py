@@ -22,7 +22,7 @@ import pytest
 import tinytorch as tt
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.frontend.optimizers import AdamW
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 from tinytorch.runtime import thread_count
 from tinytorch.runtime.llvm.text import library
 from tinytorch.runtime.llvm.threads import pool

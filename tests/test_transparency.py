@@ -9,23 +9,12 @@ import inspect
 import pickle
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 import tinytorch as tt
-
-World = Callable[[Any], Any]
-
-
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> World:
-    """Run a function or module eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
+from tests.worlds import World
 
 
 class Net(tt.Module):

@@ -67,8 +67,8 @@ from tinytorch.frontend.tensor.devices import *
 from tinytorch.frontend.tensor.dtypes import *
 from tinytorch.frontend.tensor.dtypes import NAMES as _NAMES
 from tinytorch.frontend.tensor.printing import set_printoptions
-from tinytorch.ir import locks as _locks
 from tinytorch.ir.errors import CompileError, PassError, ShapeError, TinyTorchError, TraceError, VerifyError
+from tinytorch.ir.system import locks as _locks
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, i64, u8
 from tinytorch.ir.types import bool_ as bool
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
@@ -95,7 +95,7 @@ if TYPE_CHECKING:  # what `_LATER` says, for editors; a test compares them
     from tinytorch import utils as utils
     from tinytorch.accelerator import mps as mps
     from tinytorch.accelerator import xpu as xpu
-    from tinytorch.compiled import Compiled
+    from tinytorch.compiled.function import Compiled
     from tinytorch.frontend.acceleration import vectorized_matmul
     from tinytorch.frontend.acceleration.autocast import autocast, get_autocast_dtype, is_autocast_enabled
     from tinytorch.frontend.acceleration.mixed_precision import MixedPrecisionTrainer
@@ -158,7 +158,7 @@ _LATER = {  # where the names are that are loaded when they are first asked for
     "tinytorch": "accelerator amp array_api autograd backends compiler cuda distributions fft func jit linalg masked nn"
     " optim random signal special utils",
     "tinytorch.accelerator": "mps xpu",
-    "tinytorch.compiled": "Compiled",
+    "tinytorch.compiled.function": "Compiled",
     "tinytorch.frontend.acceleration": "vectorized_matmul",
     "tinytorch.frontend.benchmarking": "Benchmark",
     "tinytorch.frontend.acceleration.autocast": "autocast get_autocast_dtype is_autocast_enabled",

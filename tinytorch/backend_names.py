@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, cast, get_args
 
-from tinytorch.ir import locks
 from tinytorch.ir.errors import CompileError
+from tinytorch.ir.system import locks
 from tinytorch.runtime.ahead import Interface
 from tinytorch.runtime.backend import Backend
 

@@ -12,15 +12,15 @@ import numpy as np
 from tinytorch import backend_names
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Storage
-from tinytorch.ir.array_words import described, first_place, number, operands_in_words
-from tinytorch.ir.costs import Precision
+from tinytorch.ir.arrays.reference import evaluate
+from tinytorch.ir.arrays.words import described, first_place, number, operands_in_words
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.liveness import MemoryLimit
+from tinytorch.ir.kernels.costs import Precision
+from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.op import Array
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import Names, print_graph, print_node
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import Names, print_graph, print_node
 from tinytorch.ir.types import dtype_of
 from tinytorch.ir.verify import verify
 from tinytorch.passes.dce import dce

@@ -5,22 +5,22 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import kernels
-from tinytorch.ir import locks
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system import locks
 from tinytorch.ir.types import bf16, dtype_of, f16
 
 if TYPE_CHECKING:
     from tinytorch.backend_names import BackendName
     from tinytorch.blame import Lockstep
-    from tinytorch.compiled import Compiled
+    from tinytorch.compiled.function import Compiled
     from tinytorch.ir.graph import Graph, Value
-    from tinytorch.passes.tied_axes import TiedAxes
+    from tinytorch.ir.kernels.costs import Precision
+    from tinytorch.passes.tied_axes.tied_axes import TiedAxes
     from tinytorch.runtime.backend import Backend
 
 
@@ -148,26 +148,27 @@ def compile(
         )
     with locks.importing:
         from tinytorch.backend_names import DEFAULT, checked
-        from tinytorch.compiled import Compiled
-        from tinytorch.compiled_module import CompiledModule
+        from tinytorch.compiled.function import Compiled
+        from tinytorch.compiled.module import CompiledModule
+        from tinytorch.compiled.options import PRECISIONS, Options
 
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
     if not callable(function):
         raise TypeError(f"tt.compile takes a function or a model, got {type(function).__name__}")
     if memory_limit is not None and (type(memory_limit) is not int or memory_limit < 0):
         raise CompileError(f"memory_limit is a number of bytes, an int from 0 on, got {memory_limit!r}", user_loc())
-    if precision not in get_args(Precision):
+    if precision not in PRECISIONS:
         raise CompileError(f'precision is "fast" or "exact", got {precision!r}', user_loc())
     narrow = None if autocast is None else dtype_of(autocast)
     if narrow not in (None, bf16, f16):
         raise CompileError(f"autocast is tt.bfloat16, tt.float16 or None, got {narrow}", user_loc())
     made = CompiledModule if isinstance(function, Module) else Compiled
-    return made(function, chosen, freeze, memory_limit, precision, narrow)
+    return made(function, Options(chosen, freeze, memory_limit, precision, narrow))
 
 
 def tied_axes(graph: Graph, free: Collection[Value]) -> TiedAxes:
     """Which indices of the axes of a graph's inputs go together: the analysis that structured pruning asks."""
-    from tinytorch.passes.tied_axes import tied_axes
+    from tinytorch.passes.tied_axes.tied_axes import tied_axes
 
     return tied_axes(graph, free)
 

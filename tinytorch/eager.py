@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.calls import Calls, make_calls
+from tinytorch.compiled.calls import Calls, make_calls
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.ir.attributes import attributes_key
@@ -23,7 +24,7 @@ from tinytorch.ir.errors import CompileError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.fast.memory import order_of
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.lanecost import DIVISION, lane_cost
+from tinytorch.ir.lanes.cost import DIVISION, lane_cost
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.ops.view import broadcast, permute
 from tinytorch.ir.types import TensorType, type_of
@@ -117,7 +118,7 @@ class EagerKernels:
         inputs = [operand_of(builder, v.type, layout) for v, layout in zip(graph.inputs, layouts, strict=True)]
         outputs = builder.inline(graph, inputs)
         try:
-            return make_calls(builder.build(outputs), len(inputs), (), "llvm")
+            return make_calls(builder.build(outputs), len(inputs), (), Options("llvm"))
         except CompileError:  # no machine code on this machine
             return None
 

@@ -6,7 +6,7 @@ from tinytorch.insight.collect import ran
 from tinytorch.insight.history import refusals
 from tinytorch.insight.subject import Subject
 from tinytorch.passes.cost import cost
-from tinytorch.passes.sparsity import choices
+from tinytorch.passes.products.sparsity import choices
 from tinytorch.report import Report
 
 

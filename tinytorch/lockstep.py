@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from tinytorch import backend_names
 from tinytorch.blame import Check, Lockstep
-from tinytorch.calls import frozen_graph
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.calls import frozen_graph
+from tinytorch.compiled.function import Compiled
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.arguments import function as require_function
 from tinytorch.frontend.guards import tracked_in
 from tinytorch.frontend.tensor import Tensor
@@ -20,11 +22,9 @@ from tinytorch.frontend.tensor.mode import mode, reference_mode
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.op import Array
-from tinytorch.ir.printer import Names
+from tinytorch.ir.text.printer import Names
 from tinytorch.passes.autodiff import append_gradients
-from tinytorch.runtime.backend import Backend
 
 
 def verify(
@@ -40,15 +40,11 @@ def verify(
     `arrays.npz`, and `reproduce.py`. CompileError if a frozen function changes a captured tensor.
     """
     require_function("verify", "function", function)
-    backend: Backend | None = None
-    memory_limit: int | None = None
-    precision: Precision = "fast"
-    narrow = mode.autocast
+    options = Options(backend_names.DEFAULT, freeze)
     if isinstance(function, Compiled):
-        backend = backend_names.find(function.backend)
-        memory_limit, precision = function.memory_limit, function.precision
-        narrow = function.autocast or narrow
-        function, freeze = function.function, freeze or function.freezes
+        own = function.compile_options
+        function, options = function.function, replace(own, freeze=freeze or own.freeze)
+    narrow = options.autocast or mode.autocast
     leaves: list[Any] = []
     spec = flatten((args, kwargs), leaves, lambda x: isinstance(x, (Tensor, np.ndarray)))
     tensors = [x if isinstance(x, Tensor) else Tensor.wrap(x) for x in leaves]
@@ -58,7 +54,7 @@ def verify(
     try:
         with autocast_mode(narrow):
             traced = _trace(function, args, kwargs, unique)
-        if freeze:
+        if options.freeze:
             frozen_graph(traced)  # refuses what it cannot freeze
         tensors = [*unique, *traced.captured]
         surroundings.keep(tensors)
@@ -68,9 +64,10 @@ def verify(
         eager = _eager_outputs(traced, tensors, result)
     finally:
         surroundings.restore()
-    arguments = len(unique) if freeze else None
-    names, judged = _output_names(traced), backend or backend_names.llvm()
-    checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, memory_limit, precision)
+    arguments = len(unique) if options.freeze else None
+    names, judged = _output_names(traced), backend_names.find(options.backend) or backend_names.llvm()
+    limit, precision = options.memory_limit, options.precision
+    checked = Check(traced.graph, inputs, names, Path(folder), judged, arguments, limit, precision)
     return checked.run(eager)
 
 

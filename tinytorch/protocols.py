@@ -10,7 +10,7 @@ import numpy as np
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.locks import importing
+from tinytorch.ir.system.locks import importing
 
 _VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")  # of the Array API
 

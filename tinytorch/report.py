@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.insight.memory import MemoryPlan, memory_summary, memory_table
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.tables import (
@@ -22,9 +22,9 @@ from tinytorch.insight.tables import (
     sparsity_table,
 )
 from tinytorch.insight.text import as_text
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
-from tinytorch.passes.sparsity import Choice
+from tinytorch.passes.products.sparsity import Choice
 
 if TYPE_CHECKING:
     from tinytorch.runtime.roofline import Peaks

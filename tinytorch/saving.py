@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 from tinytorch.frontend.module import saving
 from tinytorch.frontend.module.weights import read_safetensors
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 _ARTIFACT = "tinytorch.artifact"  # the key of metadata that a compiled function's file has
 

@@ -24,8 +24,8 @@ import numpy as np
 
 import tinytorch as tt
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir import collector
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.system import collector
 from tinytorch.runtime.llvm.threads.peaks import peaks
 
 rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from tests.insight.browser import needs_chromium, said_by
 from tests.insight.made_up import FILE, record
 from tinytorch.insight.page import SCRIPTS, embedded, page_of, read_page, write_page
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.titles import PHASE_COLORS
+from tinytorch.ir.text.titles import PHASE_COLORS
 
 
 @pytest.mark.parametrize("size", [12, 3000])

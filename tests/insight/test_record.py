@@ -16,7 +16,7 @@ from tests.numpy_backend import NumpyBackend
 from tinytorch.frontend.module import Module
 from tinytorch.insight.record import Record, load_record, record_of
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.passes import fuse_groups
+from tinytorch.passes.kernels import groups
 
 HERE = str(Path(__file__))
 
@@ -168,19 +168,19 @@ def test_rules_are_told_with_places_and_examples(record: Record) -> None:
 
 def test_refusals_have_reasons(record: Record) -> None:
     reasons = {(r.producer.split()[0], r.consumer): r.reason for r in record.refusals}
-    assert reasons["maximum", "matmul"] == fuse_groups.OWN_OPERANDS
-    assert reasons["add", "max"] == fuse_groups.NOT_IN_EPILOGUE
+    assert reasons["maximum", "matmul"] == groups.OWN_OPERANDS
+    assert reasons["add", "max"] == groups.NOT_IN_EPILOGUE
 
 
 @pytest.mark.parametrize(
     ("function", "pair", "reason"),
     [
-        (lambda x: (x.sum(0) * 2.0).exp() @ x.T, ("exp", "matmul"), fuse_groups.OWN_OPERANDS),
-        (lambda x: x.sum(0, keepdim=True) + x.sum(1, keepdim=True), ("sum", "add"), fuse_groups.OTHER_AXES),
-        (lambda x: x.exp().sum(0).sum(), ("sum", "sum"), fuse_groups.OTHER_SHAPE),
-        (lambda x: (s := x.sum(1, keepdim=True)).flip(0) + s, ("sum", "add"), fuse_groups.THROUGH_A_VIEW),
-        (lambda x: (x @ x.T).relu().sum(1), ("maximum", "sum"), fuse_groups.NOT_IN_EPILOGUE),
-        (lambda x: x.cumsum(0).sin(), ("cumsum", "sin"), fuse_groups.NO_EPILOGUE),
+        (lambda x: (x.sum(0) * 2.0).exp() @ x.T, ("exp", "matmul"), groups.OWN_OPERANDS),
+        (lambda x: x.sum(0, keepdim=True) + x.sum(1, keepdim=True), ("sum", "add"), groups.OTHER_AXES),
+        (lambda x: x.exp().sum(0).sum(), ("sum", "sum"), groups.OTHER_SHAPE),
+        (lambda x: (s := x.sum(1, keepdim=True)).flip(0) + s, ("sum", "add"), groups.THROUGH_A_VIEW),
+        (lambda x: (x @ x.T).relu().sum(1), ("maximum", "sum"), groups.NOT_IN_EPILOGUE),
+        (lambda x: x.cumsum(0).sin(), ("cumsum", "sin"), groups.NO_EPILOGUE),
     ],
 )
 def test_why_nodes_are_apart(function: Any, pair: tuple[str, str], reason: str) -> None:

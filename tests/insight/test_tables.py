@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.insight.memory import MemoryPlan, memory_summary, memory_table
 from tinytorch.insight.record import KernelRecord, Lifetime, LineCost, Outside, Peak, Refusal
 from tinytorch.insight.tables import compilations_table, kernels_table, lines_table, modules_table, refusals_table

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinytorch.ir import lanemath
-from tinytorch.ir.numpy_emitter import evaluate
+from tinytorch.ir.lanes.numpy_emitter import evaluate
 from tinytorch.ir.ops import mathematics
 
 INF, NAN = np.inf, np.nan

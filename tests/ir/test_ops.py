@@ -14,7 +14,7 @@ from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import gradients
 from tinytorch.ir.graph import Builder
-from tinytorch.ir.numpy_emitter import NumpyEmitter
+from tinytorch.ir.lanes.numpy_emitter import NumpyEmitter
 from tinytorch.ir.op import OPS, Array, Nondiff, unpacked
 from tinytorch.ir.ops import core, view
 from tinytorch.ir.ops.random import least_kept

@@ -16,7 +16,6 @@ from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.parser import parse_graph
 from tinytorch.ir.pictures.boxes import Facts, Picture, boxes
 from tinytorch.ir.pictures.drawing import draw
 from tinytorch.ir.pictures.folding import fold
@@ -24,6 +23,7 @@ from tinytorch.ir.pictures.grouping import group, level
 from tinytorch.ir.pictures.labels import text_width
 from tinytorch.ir.pictures.layered import GAP, Line, Point, lay_out
 from tinytorch.ir.pictures.svg import fitted
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.types import TensorType, f32
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.execution import assert_near, compiled, interpreted
 from tests.ir.triple import _definition, _of_x, _of_y, _type, _wide, loss_of, operands
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import PassError, VerifyError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Node
@@ -22,10 +23,9 @@ from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.reduce import argmax, max_, sum_
 from tinytorch.ir.ops.view import broadcast
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.rewrite import Var, local, rewrite, rule, table
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f32, f64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.autodiff import append_gradients

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.graphs import arrays, same_bits
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops import core
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, f32
 from tinytorch.ir.verify import verify
 

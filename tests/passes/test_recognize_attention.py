@@ -32,8 +32,8 @@ from tests.passes.attention_forms import (
 )
 from tinytorch.ir.families.contract import CONTRACT
 from tinytorch.ir.families.loop import LOOP
-from tinytorch.ir.family import Families, Family
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.family import Families, Family
 from tinytorch.ir.ops.attention import attention, attention_grad
 from tinytorch.passes.pipeline import CLEAN, kernel_passes, run_passes
 from tinytorch.passes.recognize_attention import recognize_attention

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinytorch as tt
+from tests.gradients import differentiated
 from tests.graphs import arrays, graphs, same_bits
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.liveness import Liveness, MemoryLimit
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.kernels.liveness import Liveness, MemoryLimit
 from tinytorch.ir.verify import verify
-from tinytorch.passes.autodiff import autodiff
 from tinytorch.passes.pipeline import kernel_passes, run_passes
-from tinytorch.passes.rematerialize import rematerialize
+from tinytorch.passes.rematerialize.rematerialize import rematerialize
 from tinytorch.runtime.schedule import liveness
 
 X = np.random.default_rng(1).normal(size=(128, 32)).astype(np.float32)
@@ -194,7 +194,7 @@ def test_gradients_of_random_graphs_keep_their_values(graph: Graph, seed: int, s
     wanted = [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float]
     if not floats or not wanted:
         return
-    whole = autodiff(Graph(graph.name, graph.inputs, graph.nodes, (floats[-1],)), wanted)
+    whole = differentiated(Graph(graph.name, graph.inputs, graph.nodes, (floats[-1],)), wanted)
     before = run_passes(whole, kernel_passes())[0]
     after = rematerialize(before, MemoryLimit(int(share * liveness(before).bytes), liveness))
     verify(after)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tinytorch.ir.op import OPS
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.types import TensorType, dtype_of
-from tinytorch.passes.paths import common_factors
-from tinytorch.passes.slots import Slots
-from tinytorch.passes.tied_axes import TiedAxes, tied_axes
+from tinytorch.passes.tied_axes.paths import common_factors
+from tinytorch.passes.tied_axes.slots import Slots
+from tinytorch.passes.tied_axes.tied_axes import TiedAxes, tied_axes
 
 
 def ties(inputs: str, *lines: str, out: str) -> TiedAxes:

@@ -8,7 +8,7 @@ import pytest
 import tinytorch as tt
 from tests.execution import assert_near, compiled, expected, interpreted, kernels
 from tests.runtime.test_jit_differential import TARGETS, target_of
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.runtime.schedule import Call, Schedule, schedule
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests import graphs as random_graphs
 from tests.execution import assert_near, assert_same, compiled, expected, interpreted
+from tests.gradients import differentiated
 from tests.graphs import arrays, graphs
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.ir.types import f32
-from tinytorch.passes.autodiff import autodiff
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
@@ -90,7 +90,7 @@ def test_random_graphs_whose_shapes_coincide(data: st.DataObject) -> None:
 def test_gradients_of_random_graphs(graph: Graph) -> None:
     graph = weighted_sum(graph)
     wrt = [i for i, v in enumerate(graph.inputs) if v.type.dtype.is_float]
-    with_gradients = autodiff(graph, wrt)
+    with_gradients = differentiated(graph, wrt)
     inputs = [np.nan_to_num(a) if a.dtype.kind == "f" else a for a in moderate(inputs_of(with_gradients))]
     wanted = expected(with_gradients, inputs)
     assert_near(interpreted(with_gradients, inputs), wanted)

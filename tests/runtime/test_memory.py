@@ -130,7 +130,7 @@ def test_signatures_hold_little_else(account: Account) -> None:
     assert arena < held < arena + 6 * MIB
 
 
-def test_inference_holds_one_arena_and_what_its_caller_holds(account: Account) -> None:
+def test_inference_holds_one_arena_and_what_its_caller_holds(account: Account, set_budget: SetBudget) -> None:
     model = Net()
     infer = tt.compile(lambda x: tt.relu(model.conv(x)))
     held: list[tt.Tensor] = []
@@ -145,7 +145,7 @@ def test_inference_holds_one_arena_and_what_its_caller_holds(account: Account) -
     assert account.free == arena
     held.clear()
     assert account.all == account.free == arena + large <= memory.BUDGET
-    memory.set_budget(0)
+    set_budget(0)
     assert account.all == 0
 
 
@@ -389,7 +389,8 @@ model = tt.Linear(128, 1024)
 first, second, third = (tt.compile(lambda x, k=k: model(x) * k, freeze=True) for k in (1.0, 2.0, 3.0))
 x = tt.randn(2, 128)
 first(x)
-memory.set_budget(first._shown.bytes * 3 // 2)
+memory.set_word("budget", first._shown.bytes * 3 // 2)
+memory.holdings.make_room()
 second(x)
 for _ in range(3):
     first(x)

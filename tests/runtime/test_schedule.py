@@ -12,9 +12,9 @@ from tests.execution import kernels
 from tests.graphs import graphs
 from tinytorch.frontend.losses import CrossEntropyLoss
 from tinytorch.ir.graph import Graph, Value
-from tinytorch.ir.layout import layouts
+from tinytorch.ir.kernels.layout import layouts
 from tinytorch.ir.ops.core import kernel
-from tinytorch.ir.parser import parse_graph
+from tinytorch.ir.text.parser import parse_graph
 from tinytorch.runtime.arena import Interval, place
 from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule, schedule
 

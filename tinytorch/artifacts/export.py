@@ -6,24 +6,25 @@ import keyword
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
-from tinytorch.calls import within
+from tinytorch.compiled.calls import made_by
+from tinytorch.compiled.signature import NumberSlot
 from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.ahead import Interface, Parameter, as_objects
 from tinytorch.runtime.schedule import constants_of
-from tinytorch.signature import NumberSlot
 
 _C_WORDS = frozenset(
     re.findall(
@@ -52,7 +53,7 @@ def export(
     graph, state = _standing_alone(call)
     interface = _interface(prefix, function, call, graph, state)
     backend = backend_names.objects(target, interface, fingerprint(call.graph) or "")
-    _, _, executable = within(function.memory_limit, graph, backend, True, function.precision)
+    _, _, executable = made_by(backend, graph, replace(function.options, freeze=True))
     program = as_objects(executable.program)
     write_together(
         {

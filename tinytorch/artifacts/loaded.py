@@ -7,6 +7,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -15,7 +16,10 @@ import numpy as np
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.artifacts.text import content, saved_function
-from tinytorch.calls import Calls, make_calls
+from tinytorch.compiled.calls import Calls, make_calls
+from tinytorch.compiled.reported import Reported
+from tinytorch.compiled.signature import NumberSlot
+from tinytorch.compiled.specialization import tensor_of
 from tinytorch.frontend.guards import freeze
 from tinytorch.frontend.module.weights import read_safetensors, safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
@@ -24,16 +28,13 @@ from tinytorch.frontend.tensor.sharing import over
 from tinytorch.frontend.tracing.numbers import SMALL
 from tinytorch.frontend.tracing.traced import Result, strides_of
 from tinytorch.frontend.tree import Slot, unflatten
-from tinytorch.ir import locks
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import CompileError, TinyTorchError, TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.system import locks
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.reported import Reported
 from tinytorch.runtime.backend import MISMATCH
-from tinytorch.signature import NumberSlot
-from tinytorch.specialization import tensor_of
 
 if TYPE_CHECKING:
     from tinytorch.insight.subject import Subject
@@ -129,24 +130,16 @@ class LoadedFunction(Reported):
 
     def _bound(self, call: SavedCall) -> tuple[Graph, Sequence[Tensor]]:
         """The graph of a call, and the tensors that its last inputs are."""
-        if not self._function.freezes:
+        if not self._function.options.freeze:
             return call.graph, call.captured
         tensors = zip(call.graph.inputs[call.arguments :], call.captured, strict=True)
         return freeze_inputs(call.graph, {value: tensor.data for value, tensor in tensors}), ()
 
     def _compile(self, call: SavedCall) -> Calls:
-        function = self._function
-        backend = backend_names.checked(os.environ.get("TT_BACKEND") or function.backend)
+        options = self._function.options
+        backend = backend_names.checked(os.environ.get("TT_BACKEND") or options.backend)
         graph, captured = self._bound(call)
-        return make_calls(
-            graph,
-            call.arguments,
-            captured,
-            backend,
-            frozen=function.freezes,
-            memory_limit=function.memory_limit,
-            precision=function.precision,
-        )
+        return make_calls(graph, call.arguments, captured, replace(options, backend=backend))
 
     # What it holds.
     @property
@@ -199,12 +192,12 @@ class LoadedFunction(Reported):
         from tinytorch.insight.subject import Subject
 
         number = self._find(example, {})[0] if example else self._shown()
-        how = self._function.freezes, self._function.memory_limit, self._function.precision
-        return Subject(self.name, *self._bound(self._function.calls[number]), self._compiled(number), *how, ())
+        bound, options = self._bound(self._function.calls[number]), self._function.options
+        return Subject(self.name, *bound, self._compiled(number), options, ())
 
     def __repr__(self) -> str:
         lines = "".join(f"\n  ({text})" for text in self.signatures)
-        return f"LoadedFunction {self.name}, {'frozen, ' if self._function.freezes else ''}for:{lines}"
+        return f"LoadedFunction {self.name}, {'frozen, ' if self._function.options.freeze else ''}for:{lines}"
 
 
 def _copied(data: bytes) -> LoadedFunction:

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.specialization import Specialization
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tracing.traced import Result, Traced
 from tinytorch.frontend.tree import Slot, flatten, unflatten
-from tinytorch.ir.costs import Precision
+from tinytorch.ir.arrays.memory import overlaps
 from tinytorch.ir.errors import CompileError, TinyTorchError
-from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.memory import overlaps
 from tinytorch.ir.ops.core import custom_grad, detach
-from tinytorch.specialization import Specialization
+from tinytorch.ir.text.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ class SavedFunction:
     parameters: tuple[str, ...]
     calls: tuple[SavedCall, ...]
     names: Mapping[int, str]
-    freezes: bool
-    memory_limit: int | None
-    precision: Precision
-    backend: str
+    options: Options
 
 
 def up_to_date(known: Mapping[Any, Sequence[Specialization]], name: str) -> list[Specialization]:
@@ -84,17 +81,14 @@ def saved(
     function: Callable[..., Any],
     items: Sequence[Specialization],
     tensors: Mapping[int, str],
-    freezes: bool,
-    memory_limit: int | None,
-    precision: Precision,
-    backend: str,
+    options: Options,
 ) -> SavedFunction:
     """These signatures of a compiled function, whose tensors have such names by identity. TinyTorchError where one
     leaves or reads gradients, computes with what has no text, or changes memory that it also has under another name."""
     calls = tuple(_saved_call(item, name) for item in items)
     _check_memory(calls, name)
     names = names_of(calls, tensors)
-    return SavedFunction(name, parameters_of(function), calls, names, freezes, memory_limit, precision, backend)
+    return SavedFunction(name, parameters_of(function), calls, names, options)
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:

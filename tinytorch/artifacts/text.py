@@ -17,7 +17,9 @@ from typing import Any, NoReturn, cast, get_args
 import numpy as np
 
 from tinytorch.artifacts.record import SavedCall, SavedFunction
-from tinytorch.backend_names import NAMES
+from tinytorch.backend_names import NAMES, name_of
+from tinytorch.compiled.options import Options
+from tinytorch.compiled.signature import NumberSlot
 from tinytorch.frontend.functions.pointwise.mathematics import MantissaAndExponent
 from tinytorch.frontend.functions.reductions.reducing import MinAndMax
 from tinytorch.frontend.module.saving import from_tree, to_tree
@@ -26,19 +28,18 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.storage import Steps
 from tinytorch.frontend.tracing.traced import Result
 from tinytorch.frontend.tree import Fields, Slot
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.kernels.costs import Precision
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.operators.reductions import ValuesAndIndices
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.reductions import ValuesAndIndices
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, f64, i64
 from tinytorch.ir.verify import verify
 from tinytorch.passes.freeze import freeze_inputs
-from tinytorch.signature import NumberSlot
 
 VERSION = 1  # of the format; a reader knows this one and all before it
 DESCRIPTION, GRAPH = "tinytorch.artifact", "tinytorch.graph"  # keys of the metadata; those of graphs are numbered
@@ -75,10 +76,10 @@ def content(saved: SavedFunction) -> tuple[dict[str, Any], dict[str, str]]:
         "version": VERSION,
         "name": saved.name,
         "parameters": saved.parameters,
-        "freeze": saved.freezes,
-        "memory_limit": saved.memory_limit,
-        "precision": saved.precision,
-        "backend": saved.backend,
+        "freeze": saved.options.freeze,
+        "memory_limit": saved.options.memory_limit,
+        "precision": saved.options.precision,
+        "backend": name_of(saved.options.backend),
         "calls": described,
     }
     return tensors, {DESCRIPTION: json.dumps(description, allow_nan=False), **graphs}
@@ -195,10 +196,12 @@ def _function(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Sav
         parameters=tuple(cast("list[str]", parameters)),
         calls=signatures,
         names={id(tensor): name for name, tensor in tensors.items()},
-        freezes=description["freeze"],
-        memory_limit=limit,
-        precision=cast("Precision", _one_of("precision", description["precision"], get_args(Precision))),
-        backend=_one_of("backend", description["backend"], NAMES),
+        options=Options(
+            backend=_one_of("backend", description["backend"], NAMES),
+            freeze=description["freeze"],
+            memory_limit=limit,
+            precision=cast("Precision", _one_of("precision", description["precision"], get_args(Precision))),
+        ),
     )
 
 

@@ -23,15 +23,15 @@ from benchmarks.options import output_file
 from tinytorch.cli.errors import told
 from tinytorch.cli.targets import called_target
 from tinytorch.compile import compile
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.frontend.benchmarking import Benchmark, Comparison, Result
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.profiling.latency import time_calls
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.files import write_text
-from tinytorch.ir.titles import phase_of
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.system.files import write_text
+from tinytorch.ir.text.titles import phase_of
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.report import Report
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 

@@ -66,7 +66,7 @@ def graph(
 ) -> None:
     """Trace and compile something, and print its graph before and after the passes."""
     from tinytorch.cli.targets import compiled_target
-    from tinytorch.ir.printer import print_graph
+    from tinytorch.ir.text.printer import print_graph
 
     with told():
         compiled = compiled_target(target, inputs or [])

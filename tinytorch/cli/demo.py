@@ -23,10 +23,10 @@ from rich.table import Table
 
 from tinytorch.backend_names import BackendName
 from tinytorch.compile import compile
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.units import duration, size
+from tinytorch.ir.text.printer import print_graph
+from tinytorch.ir.text.units import duration, size
 from tinytorch.samples import BATCH, FEATURES, HIDDEN, LEARNING_RATE, MOMENTUM, Array, digits, mlp_model, training_step
 
 STEPS = 30  # of training, after which the runs are compared

@@ -18,8 +18,8 @@ from rich.table import Table
 from tinytorch.compile import compile
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.text.units import size
 from tinytorch.ir.types import f32
-from tinytorch.ir.units import size
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads.peaks import peaks

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.compile import compile
-from tinytorch.compiled import Compiled
+from tinytorch.compiled.function import Compiled
 from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError

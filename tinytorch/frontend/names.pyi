@@ -16,7 +16,7 @@ from tinytorch.frontend.linear_algebra.lu import PLU
 from tinytorch.frontend.linear_algebra.solving import SignAndLogarithm, SolutionAndCoefficients
 from tinytorch.frontend.linear_algebra.spectra import OldSVD
 from tinytorch.frontend.tensor.tensor import Tensor
-from tinytorch.ir.reductions import Axis, ValuesAndIndices
+from tinytorch.ir.operators.reductions import Axis, ValuesAndIndices
 
 __all__: list[str] = [
     "abs",

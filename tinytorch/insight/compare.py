@@ -21,7 +21,7 @@ from tinytorch.insight.record import GraphLine, KernelRecord, Record, Result, lo
 from tinytorch.insight.text import add, as_text, more, shortened, table
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 
 _KERNELS, _RESULTS = 20, 12  # rows
 _TITLE = 48  # characters

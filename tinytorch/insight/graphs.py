@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.printer import Names, print_node
+from tinytorch.ir.text.printer import Names, print_node
 
 CONTEXT = 2  # lines that are shown around a change
 DiffLine = tuple[str, str, str]  # kind, text, node

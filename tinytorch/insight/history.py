@@ -11,7 +11,7 @@ from tinytorch.insight.record import GraphLine, PassStep, Refusal, Rewrite
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.graph import Graph, Node, Value
 from tinytorch.ir.listening import Listener, listener
-from tinytorch.ir.titles import kernel_title, phase_of
+from tinytorch.ir.text.titles import kernel_title, phase_of
 from tinytorch.passes.pipeline import PassRecord
 
 _EXAMPLES = 3  # nodes that the example of a rewrite shows

@@ -8,8 +8,8 @@ from tinytorch.insight.graphs import loc_text, module_of
 from tinytorch.insight.record import KernelRecord
 from tinytorch.insight.work import predicted, work_of
 from tinytorch.ir.graph import Node
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.titles import kernel_title, phase_of
+from tinytorch.ir.text.printer import print_graph
+from tinytorch.ir.text.titles import kernel_title, phase_of
 from tinytorch.runtime.backend import Listing, Listings
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.runtime.schedule import Call

@@ -14,8 +14,8 @@ from tinytorch.insight.graphs import loc_text
 from tinytorch.insight.record import Lifetime, Outside, Peak
 from tinytorch.insight.text import add, as_text, more, place, shortened, table
 from tinytorch.ir.graph import Value
-from tinytorch.ir.titles import kernel_title
-from tinytorch.ir.units import size
+from tinytorch.ir.text.titles import kernel_title
+from tinytorch.ir.text.units import size
 from tinytorch.runtime.schedule import Schedule
 
 _ROWS = 12  # instants in the table

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.titles import PHASE_COLORS
+from tinytorch.ir.system.files import write_text
+from tinytorch.ir.text.titles import PHASE_COLORS
 
 _WEB = Path(__file__).parent / "web"
 _SHARED = ("units", "dom", "list", "table", "diff")

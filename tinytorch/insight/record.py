@@ -17,11 +17,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.system.files import write_text
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.runtime.roofline import Peaks
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.calls import Calls, run_again
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.calls import Calls, run_again
+from tinytorch.compiled.compilations import Compilation
+from tinytorch.compiled.options import Options
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.insight.memory import MemoryPlan, memory_plan
-from tinytorch.ir.costs import Precision
 from tinytorch.ir.graph import Graph
 from tinytorch.runtime.backend import Backend
 from tinytorch.runtime.executable import Executable
@@ -24,9 +24,7 @@ class Subject:
     traced: Graph
     captured: Sequence[Tensor]
     made: Calls
-    frozen: bool
-    memory_limit: int | None
-    precision: Precision
+    options: Options
     compilations: tuple[Compilation, ...]
 
     @property
@@ -64,4 +62,4 @@ class Subject:
 
     def run_passes_again(self, after: Callable[[str, int, Graph, Graph], None]) -> None:
         """Run the passes that made the graph once more; `after` is told of each (see `run_passes`)."""
-        run_again(self.traced, self.backend, self.frozen, self.memory_limit, self.precision, after)
+        run_again(self.traced, self.backend, self.options, after)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
-from tinytorch.compilations import Compilation
+from tinytorch.compiled.compilations import Compilation
 from tinytorch.insight.record import KernelRecord, LineCost, Refusal
 from tinytorch.insight.text import WIDTH, add, more, place, shortened, table
 from tinytorch.ir.loc import Loc
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 from tinytorch.passes.pipeline import PassRecord
-from tinytorch.passes.sparsity import Choice
+from tinytorch.passes.products.sparsity import Choice
 
 _KERNELS, _LINES, _MODULES, _REFUSALS, _COMPILATIONS = 40, 15, 15, 8, 8  # rows
 _TITLE, _RESULT, _SOURCE = 40, 20, 50  # characters
@@ -141,7 +141,7 @@ def compilations_table(compilations: Sequence[Compilation]) -> Table:
 
 def sparsity_table(choices: Sequence[Choice]) -> Table:
     """One row for each product by a constant weight with many zeros: the fastest form that leaves them out, what it
-    takes of the time of the dense product, by the model of `passes/sparsity.py`, and which of both was chosen."""
+    takes of the time of the dense product, by the model of `passes/products/sparsity.py`, and which one was chosen."""
     found = table("Weights with zeros", ["weight", "fastest sparse form", "chosen"], ["rows", "zeros", "of dense time"])
     for choice in choices:
         weight = f"[{choice.depth},{choice.columns}]"

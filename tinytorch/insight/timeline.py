@@ -17,7 +17,7 @@ from tinytorch.insight.record import Chunk, Result
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import Array
-from tinytorch.ir.printer import Names
+from tinytorch.ir.text.printer import Names
 from tinytorch.runtime.backend import Backend, DeviceArray, Inspectable, TimedCall
 from tinytorch.runtime.measure import filled, made_up, measure
 from tinytorch.runtime.schedule import Call, Schedule

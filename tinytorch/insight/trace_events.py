@@ -16,8 +16,8 @@ from tinytorch.insight.memory import MemoryPlan
 from tinytorch.insight.record import Chunk, KernelRecord
 from tinytorch.insight.subject import Subject
 from tinytorch.ir.errors import CompileError
-from tinytorch.ir.files import write_text
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system.files import write_text
 
 _PROCESS = 1
 Event = dict[str, Any]

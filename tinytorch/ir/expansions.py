@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinytorch.ir.arithmetic import Arithmetic
 from tinytorch.ir.op import Applied, Array, Attrs, JointRule, Nondiff, Op, apply, as_tuple, named, unpacked
+from tinytorch.ir.operators.arithmetic import Arithmetic
 from tinytorch.ir.types import TensorType, dtype_of, type_of
 from tinytorch.ir.vjp import pullback
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinytorch.ir.graph import Builder, Value
-from tinytorch.ir.linear import difference
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
-from tinytorch.ir.operators import Operators
+from tinytorch.ir.operators.linear import difference
+from tinytorch.ir.operators.operators import Operators
 from tinytorch.ir.types import TensorType
 
 

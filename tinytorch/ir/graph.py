@@ -13,7 +13,7 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import Loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.ops.core import constant
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
 Kind = Literal[

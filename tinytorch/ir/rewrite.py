@@ -19,7 +19,7 @@ from tinytorch.ir.errors import PassError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
 from tinytorch.ir.listening import listener
 from tinytorch.ir.op import Array, Attrs, Op, as_tuple, unpacked
-from tinytorch.ir.operators import Operators
+from tinytorch.ir.operators.operators import Operators
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.elementwise import add, and_, eq, mul, ne, or_, xor
 from tinytorch.ir.ops.view import broadcast, reshape

@@ -11,18 +11,18 @@ from typing import NoReturn
 from tinytorch.ir.attributes import check_attributes
 from tinytorch.ir.errors import TinyTorchError, VerifyError
 from tinytorch.ir.expr import Expr
-from tinytorch.ir.family import FormError
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.kernel_form import check_form, has_kernels
+from tinytorch.ir.kernels.family import FormError
+from tinytorch.ir.kernels.form import check_form, has_kernels
 from tinytorch.ir.op import OPS, Attrs, Op, as_tuple
-from tinytorch.ir.printer import Names, print_node
+from tinytorch.ir.text.printer import Names, print_node
 from tinytorch.ir.types import MAX_BYTES, TensorType
 
 
 def verify(graph: Graph) -> None:
     """Raise VerifyError unless each value is defined once and before its use, every node has attributes of their kinds
     and results of the types that its op infers, the outputs exist, state pairs fit, and the bodies of kernels keep the
-    same rules. A graph with kernels of a family has the form that code is generated for (`kernel_form`)."""
+    same rules. A graph with kernels of a family has the form that code is generated for (`kernels/form.py`)."""
     defined: set[Value] = set()
     for value in graph.inputs:
         if value in defined:

@@ -6,38 +6,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from tinytorch.ir.errors import PassError
 from tinytorch.ir.expr import Expr
-from tinytorch.ir.graph import Builder, Graph, Node, Value
+from tinytorch.ir.graph import Builder, Node, Value
 from tinytorch.ir.loc import GRADIENT, Loc
 from tinytorch.ir.op import Attrs, Nondiff, Op
-from tinytorch.ir.ops.core import zeros_like
 from tinytorch.ir.vjp import pullback
 from tinytorch.passes.recomputed import Recomputed
-
-
-def autodiff(graph: Graph, wrt: Sequence[int]) -> Graph:
-    """Gradients of the first output, a float scalar, with respect to the inputs `wrt`, as further outputs.
-
-        (%x, %w) -> (%loss)  -->  (%x, %w) -> (%loss, d loss/d %w)        with wrt = [1]
-
-    An input that the output does not depend on has a gradient of zeros. PassError if the output is no float scalar
-    or an input no float.
-    """
-    loss = graph.outputs[0]
-    if not loss.type.dtype.is_float or loss.type.shape:
-        raise PassError(f"autodiff: the first output must be a float scalar, got {loss.type}")
-    for index in wrt:
-        if not graph.inputs[index].type.dtype.is_float:
-            raise PassError(f"autodiff: input {index} is {graph.inputs[index].type}, which has no gradient")
-    builder = Builder(graph.name, list(graph.inputs), list(graph.nodes))
-    seed = builder.constant(np.ones((), loss.type.dtype.numpy))
-    variables = [graph.inputs[i] for i in wrt]
-    found = append_gradients(builder, {loss: seed}, variables)
-    gradients = [g or zeros_like(Expr(builder, v)).value for g, v in zip(found, variables, strict=True)]
-    return builder.build([*graph.outputs, *gradients], graph.state)
 
 
 def append_gradients(builder: Builder, seeds: Mapping[Value, Value], wrt: Sequence[Value]) -> list[Value | None]:

@@ -11,14 +11,12 @@ from tinytorch.ir.ops.core import constant, detach
 
 @dataclass(frozen=True)
 class NodeCost:
-    """One node: floating-point (or integer) operations, bytes read and written, and the bytes that are alive while
-    it runs: inputs, constants, its operands and results, and what is needed later."""
+    """One node: floating-point (or integer) operations, and bytes read and written."""
 
     node: Node
     flops: int
     bytes_read: int
     bytes_written: int
-    live_bytes: int
 
     @property
     def intensity(self) -> float:
@@ -51,8 +49,7 @@ def cost(graph: Graph, parameters: Collection[int] | None = None) -> Cost:
     """
     buffers = _buffers(graph)
     needed = {*graph.outputs, *(v for node in graph.nodes for v in node.inputs)}
-    live = _live_bytes(graph, buffers, needed)
-    rows = tuple(_node_cost(node, buffers, needed, n) for node, n in zip(graph.nodes, live, strict=True))
+    rows = tuple(_node_cost(node, buffers, needed) for node in graph.nodes)
     chosen = [i for i, _ in graph.state] if parameters is None else parameters
     held = [graph.inputs[i].type for i in chosen]
     return Cost(
@@ -61,7 +58,7 @@ def cost(graph: Graph, parameters: Collection[int] | None = None) -> Cost:
         bytes_written=sum(row.bytes_written for row in rows),
         parameters=sum(type.size for type in held),
         parameter_bytes=sum(type.bytes for type in held),
-        peak_bytes=max(live, default=sum(v.type.bytes for v in graph.inputs)),
+        peak_bytes=_peak_bytes(graph, buffers, needed),
         rows=rows,
     )
 
@@ -79,12 +76,12 @@ def _buffers(graph: Graph) -> dict[Value, Value]:
     return found
 
 
-def _node_cost(node: Node, buffers: dict[Value, Value], needed: set[Value], live: int) -> NodeCost:
+def _node_cost(node: Node, buffers: dict[Value, Value], needed: set[Value]) -> NodeCost:
     if _is_alias(node) or node.op is constant:
-        return NodeCost(node, 0, 0, 0, live)
+        return NodeCost(node, 0, 0, 0)
     read = sum(min(v.type.bytes, buffers[v].type.bytes) for v in set(node.inputs))
     written = _written(node, needed)
-    return NodeCost(node, node.flops, read, sum(v.type.bytes for v in written), live)
+    return NodeCost(node, node.flops, read, sum(v.type.bytes for v in written))
 
 
 def _written(node: Node, needed: set[Value]) -> list[Value]:
@@ -92,19 +89,18 @@ def _written(node: Node, needed: set[Value]) -> list[Value]:
     return [v for v in node.outputs if v in needed or len(node.outputs) == 1]
 
 
-def _live_bytes(graph: Graph, buffers: dict[Value, Value], needed: set[Value]) -> list[int]:
-    """The bytes alive while each node runs."""
+def _peak_bytes(graph: Graph, buffers: dict[Value, Value], needed: set[Value]) -> int:
+    """The most bytes alive while a node runs: inputs, constants, its operands and results, and what is needed later."""
     permanent = {*graph.inputs, *(node.output for node in graph.nodes if node.op is constant)}
     last: dict[Value, int] = {}
     for index, node in enumerate(graph.nodes):
         last.update((buffers[v], index) for v in (*node.inputs, *_written(node, needed)))
     last.update((buffers[v], len(graph.nodes)) for v in graph.outputs)
-    now = sum(v.type.bytes for v in permanent)
-    found: list[int] = []
+    now = most = sum(v.type.bytes for v in permanent)
     for index, node in enumerate(graph.nodes):
         written = _written(node, needed)
         now += sum(v.type.bytes for v in written if buffers[v] is v and v not in permanent)
-        found.append(now)
+        most = max(most, now)
         dying = {buffers[v] for v in (*node.inputs, *written)} - permanent
         now -= sum(v.type.bytes for v in dying if last[v] == index)
-    return found
+    return most

@@ -12,7 +12,7 @@ from tinytorch.ir.op import Op
 from tinytorch.ir.ops.core import cast, constant
 from tinytorch.ir.ops.elementwise import add, maximum, minimum, mul, sub
 from tinytorch.ir.ops.pooling import max_pool2d
-from tinytorch.passes.relu_behind_pooling import has_elements
+from tinytorch.passes.images.relu_behind_pooling import has_elements
 
 Range = tuple[float, float]  # the least and the largest, both included and finite
 _LARGEST = {"f32": 1.7e38, "f64": 8.9e307}  # below half of what overflows, so that rounding cannot reach it

@@ -11,41 +11,41 @@ from time import perf_counter
 from typing import Any
 
 from tinytorch.ir import verify as _verify
-from tinytorch.ir.collector import paused
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.errors import VerifyError
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.family import Families
-from tinytorch.ir.files import write_texts
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.liveness import MemoryLimit
-from tinytorch.ir.printer import print_graph
-from tinytorch.passes.channels_last import channels_last
-from tinytorch.passes.choose_sparse import choose_sparse
-from tinytorch.passes.convolutions_to_products import convolutions_to_products
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs, Precision
+from tinytorch.ir.kernels.family import Families
+from tinytorch.ir.kernels.liveness import MemoryLimit
+from tinytorch.ir.system.collector import paused
+from tinytorch.ir.system.files import write_texts
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.passes.cse import cse
 from tinytorch.passes.dce import dce
 from tinytorch.passes.expand import expand
 from tinytorch.passes.fold import fold, fold_weights
-from tinytorch.passes.fold_batch_norm import fold_batch_norm
-from tinytorch.passes.fuse import fuse
-from tinytorch.passes.im2col import im2col
+from tinytorch.passes.images.channels_last import channels_last
+from tinytorch.passes.images.convolutions_to_products import convolutions_to_products
+from tinytorch.passes.images.fold_batch_norm import fold_batch_norm
+from tinytorch.passes.images.im2col import im2col
+from tinytorch.passes.images.lay_out_convolutions import lay_out_convolutions
+from tinytorch.passes.images.monotone_behind_pooling import monotone_behind_pooling
+from tinytorch.passes.images.relu_behind_pooling import relu_behind_pooling
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.passes.join_pads import join_pads
 from tinytorch.passes.keep_bytes import keep_bytes
-from tinytorch.passes.lay_out_convolutions import lay_out_convolutions
-from tinytorch.passes.lay_out_products import lay_out_products
-from tinytorch.passes.materialize import materialize
-from tinytorch.passes.monotone_behind_pooling import monotone_behind_pooling
+from tinytorch.passes.kernels.fuse import fuse
+from tinytorch.passes.kernels.materialize import materialize
+from tinytorch.passes.kernels.reduce_behind_permutes import reduce_behind_permutes
+from tinytorch.passes.kernels.repeat_behind_views import repeat_behind_views
+from tinytorch.passes.kernels.share_literals import share_literals
+from tinytorch.passes.kernels.write_permuted import write_permuted
+from tinytorch.passes.products.choose_sparse import choose_sparse
+from tinytorch.passes.products.lay_out_products import lay_out_products
+from tinytorch.passes.products.turn_products import turn_products
 from tinytorch.passes.recognize_attention import recognize_attention
-from tinytorch.passes.reduce_behind_permutes import reduce_behind_permutes
-from tinytorch.passes.relu_behind_pooling import relu_behind_pooling
-from tinytorch.passes.rematerialize import rematerialize
-from tinytorch.passes.repeat_behind_views import repeat_behind_views
-from tinytorch.passes.share_literals import share_literals
-from tinytorch.passes.simplify import simplify
-from tinytorch.passes.turn_products import turn_products
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
-from tinytorch.passes.write_permuted import write_permuted
+from tinytorch.passes.rematerialize.rematerialize import rematerialize
+from tinytorch.passes.simplify.algebra import simplify
 
 Pass = Callable[[Graph], Graph]
 Passes = tuple[Pass | tuple[Pass, ...], ...]  # a group among them is repeated until it changes nothing

@@ -6,7 +6,13 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _FEW = 512  # buffers that are placed in both ways; the careful one takes the square of their number
+
+
+def aligned(bytes: int, alignment: int = ALIGNMENT) -> int:
+    """The same, or the next multiple of `alignment`: a size in whole cache lines, an address where one begins."""
+    return -(-bytes // alignment) * alignment
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ def place(intervals: Sequence[Interval], alignment: int) -> tuple[list[int], int
     Placed wave by wave; where that takes more than what is live at once and the buffers are few, they are placed by
     size as well, and the smaller plan is taken.
     """
-    sizes = [_aligned(item.bytes, alignment) for item in intervals]
+    sizes = [aligned(item.bytes, alignment) for item in intervals]
     plan = _by_time(intervals, sizes)
     if len(intervals) <= _FEW and plan[1] > _most_live(intervals, sizes):
         plan = min(plan, _by_size(intervals, sizes), key=lambda p: p[1])
@@ -125,7 +131,3 @@ def _by_size(intervals: Sequence[Interval], sizes: Sequence[int]) -> tuple[list[
         insort(placed, (at, i))
         top = max(top, at + sizes[i])
     return offsets, top
-
-
-def _aligned(offset: int, alignment: int) -> int:
-    return -(-offset // alignment) * alignment

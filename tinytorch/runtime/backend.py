@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from tinytorch.ir.costs import Costs
-from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph
+from tinytorch.ir.kernels.costs import Costs
+from tinytorch.ir.kernels.family import Families
 from tinytorch.ir.op import Array
 from tinytorch.ir.types import TensorType
 from tinytorch.runtime.cache import Entry
@@ -108,7 +108,7 @@ class Backend(Protocol):
         ...
 
     def lower(self, schedule: Schedule) -> Entry:
-        """Code for a schedule, of the form that `kernel_form.check_form` describes. It holds no constants larger than
+        """Code for a schedule, of the form that `ir/kernels/form.py` describes. It holds no constants larger than
         what `print_graph(graph, elide=True)` shows: graphs that differ in those share it."""
         ...
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
+from tinytorch.ir.system.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
 _HEADER = struct.Struct("<8sQQ32s")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tinytorch.ir.collector import paused
 from tinytorch.ir.graph import Graph
-from tinytorch.ir.index_ranges import guard_indices
-from tinytorch.ir.kernel_form import check_form
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.kernels.form import check_form
+from tinytorch.ir.kernels.index_ranges import guard_indices
+from tinytorch.ir.system.collector import paused
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.runtime import cache
 from tinytorch.runtime.backend import Backend, Binding, Call
 from tinytorch.runtime.schedule import Schedule, schedule

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.op import Array
-from tinytorch.ir.reference import evaluate
 from tinytorch.runtime.backend import Binding, Call
 from tinytorch.runtime.python_call import python_call
 

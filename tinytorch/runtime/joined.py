@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from tinytorch.ir.families import FAMILIES
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.layout import Layout, own, reshaped
+from tinytorch.ir.kernels.layout import Layout, own, reshaped
 from tinytorch.ir.ops.core import kernel
 from tinytorch.ir.ops.view import concat
 

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 # Bytes. The largest result in `benchmarks/` takes an eighth of it, a small signature 0.3 MB.
 BUDGET = 512 << 20
@@ -183,12 +183,6 @@ class _Holdings:
 def _room() -> int:
     """Bytes that the next call will want to find; half of the budget at most, so that code may have the rest."""
     return min(word("largest_arena") + word("largest_result"), word("budget") // 2)
-
-
-def set_budget(bytes: int) -> None:
-    """Keep no more than this from now on."""
-    set_word("budget", bytes)
-    holdings.make_room()
 
 
 asked = _Asked()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinytorch.ir.arrays.memory import overlaps
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.memory import overlaps
 from tinytorch.ir.op import Array
 from tinytorch.runtime.backend import MISMATCH, Binding, Call
 

@@ -12,18 +12,16 @@ from typing import Literal
 import numpy as np
 
 from tinytorch.ir.graph import Builder, Graph, Node, Value
-from tinytorch.ir.index_ranges import guard_indices
-from tinytorch.ir.layout import Layout, layouts
-from tinytorch.ir.liveness import Liveness
+from tinytorch.ir.kernels.index_ranges import guard_indices
+from tinytorch.ir.kernels.layout import Layout, layouts
+from tinytorch.ir.kernels.liveness import Liveness
+from tinytorch.ir.kernels.result_order import as_computed
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import copy, kernel
 from tinytorch.ir.ops.view import after
 from tinytorch.ir.order import Order, Vertex
-from tinytorch.ir.result_order import as_computed
-from tinytorch.runtime.arena import Interval, place
+from tinytorch.runtime.arena import ALIGNMENT, Interval, place
 from tinytorch.runtime.joined import joined
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import os
 import threading
 from collections.abc import Callable
 
-from tinytorch.ir import locks
 from tinytorch.ir.errors import SettingError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.processes import in_helpers
+from tinytorch.ir.system import locks
+from tinytorch.ir.system.processes import in_helpers
 
 MAX_THREADS = 1024
 requests = itertools.count(1)  # numbers of requests for a number of threads: an interrupted one may come late

@@ -16,7 +16,7 @@ import pytest
 
 from tests.frontend.data.sets import BATCHES, idx, own_folders, write_batches, write_mnist
 from tinytorch.frontend.data import MNIST, files
-from tinytorch.ir.private_files import PrivateFolder
+from tinytorch.ir.system.private_files import PrivateFolder
 
 __all__ = ["own_folders"]  # a fixture of every test here too
 

@@ -16,7 +16,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.indexing import assign
+from tinytorch.ir.operators.indexing import assign
 from tinytorch.ir.types import DTYPES, TensorType, dtype_of
 
 Draw = Any

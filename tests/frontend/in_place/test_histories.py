@@ -3,32 +3,14 @@ derivatives of any order through results, and gradients that were there before."
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinytorch as tt
+from tests.worlds import World, param, tensor
 from tinytorch.ir.errors import TinyTorchError
-
-World = Callable[[Any], Any]
-
-
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> World:
-    """Run a function eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
-
-
-def tensor(*values: float) -> tt.Tensor:
-    return tt.tensor([float(v) for v in values])
-
-
-def param(*values: float) -> tt.Tensor:
-    return tensor(*values).requires_grad_()
 
 
 def listed(x: tt.Tensor | None) -> Any:

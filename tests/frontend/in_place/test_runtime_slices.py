@@ -15,7 +15,7 @@ import tinytorch as tt
 from tests.graphs import same_bits
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
-from tinytorch.ir.linear import difference
+from tinytorch.ir.operators.linear import difference
 from tinytorch.ir.types import DTYPES, TensorType, i32, i64, u8
 
 Array = np.ndarray[Any, Any]

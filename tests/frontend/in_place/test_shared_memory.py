@@ -10,20 +10,12 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tests.worlds import World
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 
-World = Callable[[Any], Any]
 Row = list[float]
 X: Row = [1, 2, 3, 4]
 W: Row = [0.5, 0.25, 2, 1]
-
-
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> World:
-    """Run a function eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
 
 
 def loss(y: Any) -> Any:

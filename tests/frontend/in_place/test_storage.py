@@ -9,19 +9,11 @@ from typing import Any
 import pytest
 
 import tinytorch as tt
+from tests.worlds import World
 
-World = Callable[[Any], Any]
 Row = list[float]
 X: Row = [1, 2, 3, 4]
 W: Row = [0.5, 0.25, 2, 1]
-
-
-@pytest.fixture(params=["eager", "llvm", "interpreter"])
-def world(request: pytest.FixtureRequest) -> World:
-    """Run a function eagerly, or compiled."""
-    if request.param == "eager":
-        return lambda function: function
-    return lambda function: tt.compile(function, backend=request.param)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graphs import arrays, same_bits
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import OPS, apply
 from tinytorch.ir.ops.index import dynamic_slice, scatter, update_slice
 from tinytorch.ir.ops.view import slice_
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import TensorType, bool_, f32, i32, i64
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 
 SHAPE = (12, 7)
 Draw = Any

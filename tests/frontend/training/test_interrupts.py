@@ -20,7 +20,12 @@ from tinytorch.frontend.losses import MSELoss
 from tinytorch.frontend.optimizers import SGD
 from tinytorch.frontend.training import Trainer
 
-TRAINING = ("frontend/training", "frontend/data/loader.py", "frontend/data/prefetch.py", "tinytorch/compiled.py")
+TRAINING = (
+    "frontend/training",
+    "frontend/data/loader.py",
+    "frontend/data/prefetch.py",
+    "tinytorch/compiled/function.py",
+)
 
 
 @pytest.mark.parametrize(

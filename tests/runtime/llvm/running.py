@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtime.llvm.index.kernels import Guarded, operand_of, type_of
 from tinytorch.ir.graph import Builder, Graph
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.runtime.llvm.index import loops as index_loops
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.text.builder import Module

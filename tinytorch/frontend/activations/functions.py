@@ -20,7 +20,7 @@ from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.operators import normalize_axis
+from tinytorch.ir.operators.promotion import normalize_axis
 
 # The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, "Self-normalizing neural networks", equation 14).
 SELU_ALPHA = 1.6732632423543772

@@ -20,8 +20,8 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
+from tinytorch.ir.operators.promotion import broadcast_shapes
 from tinytorch.ir.ops.attention import Attention
-from tinytorch.ir.promotion import broadcast_shapes
 from tinytorch.ir.types import Shape, TensorType, bool_, i64
 
 __all__ = ["scaled_dot_product_attention"]

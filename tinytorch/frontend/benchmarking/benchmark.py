@@ -31,10 +31,10 @@ from tinytorch.frontend.profiling.flops import count_flops
 from tinytorch.frontend.profiling.inputs import Model, evaluating, plain
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.training.steps import samples_in
-from tinytorch.ir import collector
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.files import write_texts
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system import collector
+from tinytorch.ir.system.files import write_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

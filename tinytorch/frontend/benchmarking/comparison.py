@@ -11,7 +11,7 @@ from tinytorch.frontend.benchmarking.metrics import METRICS, TIMED, Metric
 from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.units import duration
 
 
 @dataclass(frozen=True)

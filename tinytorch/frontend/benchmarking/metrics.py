@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tinytorch.frontend.arguments import wrong_type, wrong_value
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from os import PathLike
 
 from tinytorch.frontend.benchmarking.comparison import Comparison
 from tinytorch.frontend.benchmarking.plots import PAIRS, as_svg, figures
-from tinytorch.ir.files import write_texts
+from tinytorch.ir.system.files import write_texts
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }

@@ -21,7 +21,7 @@ from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.operators.promotion import normalize_axis
 
 __all__ = [
     "L1Unstructured",

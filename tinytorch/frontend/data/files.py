@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
+from tinytorch.ir.system.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 Bytes = NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tree import flatten, unflatten
 from tinytorch.ir.errors import RangeError, ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import joined
+from tinytorch.ir.operators.promotion import joined
 from tinytorch.ir.types import dtype_of
 
 T_co = TypeVar("T_co", covariant=True)

@@ -19,7 +19,7 @@ from tinytorch.frontend.data.channel import Link, close_inherited_ends, pack
 from tinytorch.frontend.data.making import Maker, Task
 from tinytorch.frontend.functions.random import get_state, manual_seed
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.processes import begin_to_help
+from tinytorch.ir.system.processes import begin_to_help
 
 _CHECK_SECONDS = 2.0  # how often a worker without work looks whether its loader's process is there
 

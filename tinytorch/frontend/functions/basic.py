@@ -20,7 +20,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
+from tinytorch.ir.operators.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
 from tinytorch.ir.types import bool_
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinytorch.frontend.guards.freeze import ABSENT
 from tinytorch.frontend.module.tracked import recording
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 _NAMES = ("__getattribute__", "__setattr__", "__delattr__", "__init__")
 _lock = threading.Lock()

@@ -12,7 +12,7 @@ from tinytorch.frontend.tensor.autocasting import high
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
+from tinytorch.ir.operators.promotion import broadcast_shapes, normalize_axis
 
 
 @spelled("nn.functional.cosine_similarity", method=False)

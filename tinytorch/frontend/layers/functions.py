@@ -21,7 +21,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.promotion import broadcast_shapes, integer
+from tinytorch.ir.operators.promotion import broadcast_shapes, integer
 from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
 __all__ = [

@@ -14,7 +14,7 @@ from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import broadcast_shapes
+from tinytorch.ir.operators.promotion import broadcast_shapes
 from tinytorch.ir.types import f32, f64
 
 # (cotangents of the results, the results as they stand on the tape) -> the cotangents of the inputs.

@@ -20,7 +20,7 @@ from tinytorch.frontend.tensor.gradients import zeros_like
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import integers, normalize_axis
+from tinytorch.ir.operators.promotion import integers, normalize_axis
 from tinytorch.ir.types import dtype_of, f32
 
 

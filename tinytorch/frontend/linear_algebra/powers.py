@@ -14,7 +14,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.views import own
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import integer
+from tinytorch.ir.operators.promotion import integer
 
 
 @spelled("linalg.matrix_power")

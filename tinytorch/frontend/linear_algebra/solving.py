@@ -17,7 +17,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import integer, normalize_axis
+from tinytorch.ir.operators.promotion import integer, normalize_axis
 from tinytorch.ir.types import i32
 
 

@@ -15,7 +15,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op, apply
-from tinytorch.ir.operators import broadcast_shapes, promote
+from tinytorch.ir.operators.promotion import broadcast_shapes, promote
 from tinytorch.ir.types import Shape, TensorType, bool_, i64
 
 __all__ = [

@@ -23,7 +23,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.operators import broadcast_shapes
+from tinytorch.ir.operators.promotion import broadcast_shapes
 from tinytorch.ir.types import bool_, i64
 
 

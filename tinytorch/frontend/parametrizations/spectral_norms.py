@@ -20,7 +20,7 @@ from tinytorch.frontend.parametrizations.weight_norms import PartsBeside, parts_
 from tinytorch.frontend.spatial.conv_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
-from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.operators.promotion import normalize_axis
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 

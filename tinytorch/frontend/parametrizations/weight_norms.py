@@ -16,7 +16,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.operators.promotion import normalize_axis
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 

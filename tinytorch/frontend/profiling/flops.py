@@ -22,7 +22,7 @@ from tinytorch.frontend.tracing import trace
 from tinytorch.ir.errors import TraceError
 from tinytorch.ir.graph import Graph
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.units import count
+from tinytorch.ir.text.units import count
 
 
 class Flops(int):

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from tinytorch.frontend import arguments
-from tinytorch.ir import collector
-from tinytorch.ir.units import duration
+from tinytorch.ir.system import collector
+from tinytorch.ir.text.units import duration
 
 PERCENTILES = (50, 90, 95, 99)
 _FEWEST = 5  # calls that are timed, however long they take

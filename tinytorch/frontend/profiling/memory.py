@@ -22,8 +22,8 @@ from tinytorch.frontend.profiling.inputs import Model, evaluating, is_compiled, 
 from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode, gradients, ones_for
+from tinytorch.ir.text.units import size
 from tinytorch.ir.types import f64
-from tinytorch.ir.units import size
 
 
 @dataclass(frozen=True)

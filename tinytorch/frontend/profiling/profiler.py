@@ -22,7 +22,7 @@ from tinytorch.frontend.profiling.memory import Memory
 from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.training.steps import samples_in
 from tinytorch.insight.page import write_profile
-from tinytorch.ir.units import count, duration
+from tinytorch.ir.text.units import count, duration
 
 _ROUNDS = 5  # of the forwards in which modules are timed
 

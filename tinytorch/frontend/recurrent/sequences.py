@@ -21,7 +21,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op, apply
-from tinytorch.ir.promotion import promote
+from tinytorch.ir.operators.promotion import promote
 from tinytorch.ir.types import DType, Shape, TensorType, i64
 
 States = tuple[Tensor, ...]

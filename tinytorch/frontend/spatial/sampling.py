@@ -23,7 +23,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.positions import checked
+from tinytorch.ir.operators.positions import checked
 from tinytorch.ir.types import f32, i64
 
 Tap = tuple[Tensor, Tensor]  # places along one axis, which need not lie in it, and how much they count

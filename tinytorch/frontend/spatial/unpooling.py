@@ -15,8 +15,8 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir import ops
 from tinytorch.ir.op import apply
+from tinytorch.ir.operators.positions import checked
 from tinytorch.ir.ops.core import filled
-from tinytorch.ir.positions import checked
 from tinytorch.ir.types import TensorType, i64
 
 

@@ -15,7 +15,7 @@ from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.frontend.tensor import from_dlpack as shared_memory
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.devices import require_cpu
-from tinytorch.ir.promotion import joined
+from tinytorch.ir.operators.promotion import joined
 from tinytorch.ir.types import bool_, dtype_of, f32, i64
 
 Shape = Any  # an int or a tuple of ints

@@ -10,7 +10,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.devices import device as _Device
 from tinytorch.frontend.tensor.devices import require_cpu
 from tinytorch.frontend.tensor.dtypes import finfo, iinfo
-from tinytorch.ir.promotion import joined
+from tinytorch.ir.operators.promotion import joined
 from tinytorch.ir.types import DType, bool_, dtype_of, f32, f64, i8, i32, i64, u8
 
 DTYPES = {"bool": bool_, "float32": f32, "float64": f64, "int8": i8, "int32": i32, "int64": i64, "uint8": u8}

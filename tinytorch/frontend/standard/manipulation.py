@@ -14,7 +14,7 @@ from tinytorch.frontend.standard.shared import Axes, common, enter, flat, tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis
+from tinytorch.ir.operators.promotion import broadcast_shapes, integers, normalize_axis
 
 
 @enter()

@@ -9,7 +9,7 @@ from tinytorch.frontend.standard.shared import common, enter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis
+from tinytorch.ir.operators.promotion import broadcast_shapes, integer, integers, normalize_axis
 
 
 @enter()

@@ -18,7 +18,7 @@ from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
+from tinytorch.ir.operators.promotion import broadcast_shapes, normalize_axis
 
 
 # Positions.

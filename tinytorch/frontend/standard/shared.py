@@ -12,7 +12,7 @@ from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import joined
+from tinytorch.ir.operators.promotion import joined
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axes = int | tuple[int, ...] | None

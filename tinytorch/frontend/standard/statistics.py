@@ -15,7 +15,7 @@ from tinytorch.frontend.standard.shared import Axes, enter
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import integer, normalize_axis
+from tinytorch.ir.operators.promotion import integer, normalize_axis
 from tinytorch.ir.types import i64
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.autocast import autocast_dtype
 from tinytorch.ir.op import Op
-from tinytorch.ir.tensor_like import TensorLike
+from tinytorch.ir.operators.tensor_like import TensorLike
 from tinytorch.ir.types import DType, f32
 
 Function = TypeVar("Function", bound=Callable[..., Any])

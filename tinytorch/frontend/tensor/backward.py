@@ -14,7 +14,7 @@ from tinytorch.frontend.tensor.gradient_hooks import apply_hooks
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.frontend.tensor.tape import Record, TapeInput, history_of, hooked, records
-from tinytorch.ir.nans import NewNanError
+from tinytorch.ir.arrays.nans import NewNanError
 from tinytorch.ir.vjp import pullback
 
 

@@ -24,9 +24,9 @@ from tinytorch.frontend.tensor.storage import (
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.operators.promotion import normalize_axis
 from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.ops.core import copy as _copy
-from tinytorch.ir.promotion import normalize_axis
 from tinytorch.ir.types import bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.array_words import described, number
+from tinytorch.ir.arrays.words import described, number
 from tinytorch.ir.op import Array
 
 _FIRST, _LAST = (6, 2), (8, 2)  # rows and columns shown at both ends

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from tinytorch.frontend.arguments import wrong_type
-from tinytorch.ir.promotion import RANK, promote
+from tinytorch.ir.operators.promotion import RANK, promote
 from tinytorch.ir.types import DType, TensorType, bf16, bool_, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 __all__ = [

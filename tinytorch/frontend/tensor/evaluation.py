@@ -16,9 +16,9 @@ from tinytorch.frontend.tensor.results import Results, Several, apart, row_major
 from tinytorch.frontend.tensor.storage import alias_of, counter_of, cut_alias, is_cut, owner, settle, storage_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, history_of
 from tinytorch.ir import ops
+from tinytorch.ir.arrays.nans import refuse_new_nans
 from tinytorch.ir.errors import NumberError, RangeError, ShapeError, TraceError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.nans import refuse_new_nans
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import TensorType
 

@@ -10,12 +10,12 @@ import numpy as np
 from tinytorch.frontend.tensor.conversions import Conversions
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.indexing import array_index, assign, basic_index
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.masks import SEQUENCES, index_arrays
 from tinytorch.ir.op import Array, apply
+from tinytorch.ir.operators.indexing import array_index, assign, basic_index
+from tinytorch.ir.operators.masks import SEQUENCES, index_arrays
+from tinytorch.ir.operators.promotion import broadcast_shapes, normalize_axis
 from tinytorch.ir.ops.core import where
-from tinytorch.ir.promotion import broadcast_shapes, normalize_axis
 from tinytorch.ir.types import bool_
 
 _PLAIN = {slice, int, type(None), type(...)}  # what indices mostly are

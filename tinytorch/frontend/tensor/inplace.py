@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.indexing import assign
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.operators import Operators
+from tinytorch.ir.operators.indexing import assign
+from tinytorch.ir.operators.operators import Operators
+from tinytorch.ir.operators.promotion import RANK, normalize_axis, promote
 from tinytorch.ir.ops.core import copy
 from tinytorch.ir.ops.index import update_slice
-from tinytorch.ir.promotion import RANK, normalize_axis, promote
 
 
 class InPlace(Operators):

@@ -11,8 +11,8 @@ import numpy as np
 
 from tinytorch.frontend.tensor.storage import storage_of, version_of
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, data_as_met
+from tinytorch.ir.arrays.nans import refuse_new_nans
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.nans import refuse_new_nans
 from tinytorch.ir.op import Array, Attrs, Op
 
 

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from tinytorch.ir import ops
-from tinytorch.ir.memory import owner
+from tinytorch.ir.arrays.memory import owner
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.types import Shape
 

@@ -16,7 +16,7 @@ from tinytorch.frontend.linear_algebra.factorizations import QR, Reflections
 from tinytorch.frontend.linear_algebra.solving import SignAndLogarithm, SolutionAndCoefficients
 from tinytorch.frontend.linear_algebra.spectra import OldSVD
 from tinytorch.frontend.tensor.tensor import Tensor
-from tinytorch.ir.reductions import ValuesAndIndices
+from tinytorch.ir.operators.reductions import ValuesAndIndices
 
 class TableMethods:
     __slots__ = ()

@@ -32,13 +32,13 @@ from tinytorch.frontend.tracing.arrays import Meetings
 from tinytorch.frontend.tracing.records import LeafGrad, Memory, Root
 from tinytorch.frontend.tracing.traced import expr_of, raw_grad
 from tinytorch.ir import ops
+from tinytorch.ir.arrays.memory import overlap, owner
 from tinytorch.ir.errors import TinyTorchError, TraceError, remember
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Region, Value
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.memory import overlap, owner
 from tinytorch.ir.op import Array, Attrs, Op, unpacked
-from tinytorch.ir.titles import phase_of
+from tinytorch.ir.text.titles import phase_of
 from tinytorch.ir.types import dtype_of
 
 

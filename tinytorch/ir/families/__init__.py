@@ -1,6 +1,6 @@
 """The families of kernels, one file each: what a kernel of it may hold.
 
-Read `ir/family.py` first, then `loop`, `contract`, and the others.
+Read `ir/kernels/family.py` first, then `loop`, `contract`, and the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ from tinytorch.ir.families.pooling import POOLING
 from tinytorch.ir.families.recurrent import RECURRENT
 from tinytorch.ir.families.sorting import SORTING
 from tinytorch.ir.families.sparse import SPARSE
-from tinytorch.ir.family import Families
+from tinytorch.ir.kernels.family import Families
 
 FAMILIES = Families(LOOP, CONTRACT, SPARSE, CONV, POOLING, INDEX, SORTING, RECURRENT, ATTENTION)

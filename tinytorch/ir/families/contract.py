@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinytorch.ir.family import Family, FormError, in_epilogue
 from tinytorch.ir.graph import Graph, Node, Value
+from tinytorch.ir.kernels.family import Family, FormError, in_epilogue
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.byte_panels import byte_panel_matmul
 from tinytorch.ir.ops.contract import matmul, panel_matmul

@@ -6,8 +6,8 @@ import math
 
 from tinytorch.ir.families.contract import check_contraction
 from tinytorch.ir.families.index import check_alone
-from tinytorch.ir.family import Family
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.kernels.family import Family
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed
 from tinytorch.ir.ops.pooling import max_pool2d

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from tinytorch.ir.family import Family, FormError
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.kernels.family import Family, FormError
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, scatter_reduce, update_slice
 from tinytorch.ir.ops.scan import cummax, cummin, cumprod, cumsum, linear_scan, logcumsumexp

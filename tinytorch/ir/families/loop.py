@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.ir.family import Family, FormError
 from tinytorch.ir.graph import Graph, Node
-from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.kernels.family import Family, FormError
+from tinytorch.ir.lanes.cost import lane_cost
 from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.view import broadcast
 from tinytorch.ir.types import Shape

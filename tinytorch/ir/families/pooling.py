@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tinytorch.ir.families.index import check_alone
-from tinytorch.ir.family import Family
+from tinytorch.ir.kernels.family import Family
 from tinytorch.ir.ops.pooling import max_pool2d, max_pool2d_take, max_unpool2d
 
 _OPS = frozenset({max_pool2d, max_pool2d_take, max_unpool2d})

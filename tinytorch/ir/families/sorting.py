@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tinytorch.ir.families.index import check_alone
-from tinytorch.ir.family import Family
+from tinytorch.ir.kernels.family import Family
 from tinytorch.ir.ops.sorting import sort
 
 _OPS = frozenset({sort})

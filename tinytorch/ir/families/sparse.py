@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinytorch.ir.families.contract import check_contraction
-from tinytorch.ir.family import Family
 from tinytorch.ir.graph import Node
+from tinytorch.ir.kernels.family import Family
 from tinytorch.ir.ops.sparse import semi_structured_matmul, sparse_matmul
 
 _OPS = frozenset({sparse_matmul, semi_structured_matmul})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinytorch.ir import lanemath_bessel as lb
-from tinytorch.ir.lanemath_airy import airy_ai as airy_lane
-from tinytorch.ir.numpy_emitter import by_lanes
+from tinytorch.ir.lanemath import bessel as lb
+from tinytorch.ir.lanemath.airy import airy_ai as airy_lane
+from tinytorch.ir.lanes.numpy_emitter import by_lanes
 from tinytorch.ir.op import NONDIFF, Nondiff, Op, Rule, Spelled, apply
 from tinytorch.ir.ops.core import filled, where, zeros_like
 from tinytorch.ir.ops.elementwise import define_elementwise, eq, sign

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.emitter import Emitter, Lane
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.errors import ShapeError
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, apply, define, named
-from tinytorch.ir.reference import evaluate
 from tinytorch.ir.types import DType, Shape, TensorType, bf16, bool_, dtype_of, i64
 
 

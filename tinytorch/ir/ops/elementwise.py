@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir import lanemath as lm
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.numpy_emitter import by_lanes, larger, smaller
+from tinytorch.ir.lanes.emitter import Emitter, Lane
+from tinytorch.ir.lanes.numpy_emitter import by_lanes, larger, smaller
 from tinytorch.ir.op import NONDIFF, Nondiff, Op, Precision, Rule, Spelled, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, require_same, where, zeros_like
 from tinytorch.ir.types import TensorType, bool_, i64

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.lanemath_core import BERNOULLI
+from tinytorch.ir.lanemath.core import BERNOULLI
 from tinytorch.ir.op import NONDIFF, Array, Nondiff, Op, Rule, Spelled, apply
 from tinytorch.ir.ops.composite import define_composite
 from tinytorch.ir.ops.core import cast, filled, require_same, where, zeros_like

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir import lanemath as lm
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.lanemath_core import format_of
-from tinytorch.ir.numpy_emitter import by_lanes
+from tinytorch.ir.lanemath.core import format_of
+from tinytorch.ir.lanes.emitter import Emitter, Lane
+from tinytorch.ir.lanes.numpy_emitter import by_lanes
 from tinytorch.ir.op import NONDIFF, Op, Rule, Spelled, apply, define
 from tinytorch.ir.ops.core import filled, one_per_result, require_same, where, zeros_like
 from tinytorch.ir.ops.elementwise import (

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.numpy_emitter import NumpyEmitter
+from tinytorch.ir.lanes.emitter import Emitter, Lane
+from tinytorch.ir.lanes.numpy_emitter import NumpyEmitter
 from tinytorch.ir.op import NONDIFF, Array, Attrs, Op, define
 from tinytorch.ir.types import Shape, TensorType, i32, i64
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinytorch.ir import lanemath as lm
-from tinytorch.ir.emitter import Emitter, Lane
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.numpy_emitter import by_lanes
+from tinytorch.ir.lanes.emitter import Emitter, Lane
+from tinytorch.ir.lanes.numpy_emitter import by_lanes
 from tinytorch.ir.op import Op, Rule, Spelled, apply, define
 from tinytorch.ir.ops.core import computed_in_f32, filled, one_per_result, where, zeros_like
 from tinytorch.ir.ops.elementwise import define_elementwise, exp, ge, le, log

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from tinytorch.ir.body import Body, Node, Value
 from tinytorch.ir.ops.core import constant, detach
 from tinytorch.ir.ops.view import after, broadcast, reshape
-from tinytorch.ir.printer import Names, array_text
-from tinytorch.ir.titles import kernel_title, phase_of
+from tinytorch.ir.text.printer import Names, array_text
+from tinytorch.ir.text.titles import kernel_title, phase_of
 from tinytorch.ir.types import TensorType
 
 _LABEL_ELEMENTS = 4  # constants with more are not spelled out

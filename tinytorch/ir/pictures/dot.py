@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinytorch.ir.pictures.boxes import Box, Picture
-from tinytorch.ir.titles import PHASE_COLORS
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.titles import PHASE_COLORS
+from tinytorch.ir.text.units import count, duration, size
 
 
 def write_dot(picture: Picture, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from tinytorch.ir.pictures.boxes import Box, Cost, Edge, Picture
-from tinytorch.ir.titles import kernel_title, main_node
+from tinytorch.ir.text.titles import kernel_title, main_node
 
 _FEWEST_UPDATES = 4  # that are drawn as one
 _FEWEST_ASIDE = 3

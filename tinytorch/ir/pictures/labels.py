@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.ir.pictures.boxes import Box, short_path
-from tinytorch.ir.units import count, duration, size
+from tinytorch.ir.text.units import count, duration, size
 
 _LONGEST = 56  # characters of a line
 _MOST_NAMES = 3

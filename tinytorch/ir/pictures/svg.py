@@ -12,8 +12,8 @@ from typing import Literal
 from tinytorch.ir.pictures.boxes import Box, Cost, Edge, Picture, everything
 from tinytorch.ir.pictures.labels import captions, operations, shortened, text_width, tooltip
 from tinytorch.ir.pictures.layered import Line, Point, lay_out
-from tinytorch.ir.titles import PHASE_COLORS
-from tinytorch.ir.units import duration
+from tinytorch.ir.text.titles import PHASE_COLORS
+from tinytorch.ir.text.units import duration
 
 Paint = Literal["phase", "time"]
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tinytorch.ir import locks
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.families import FAMILIES
-from tinytorch.ir.family import Families
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.kernels.costs import Costs
+from tinytorch.ir.kernels.family import Families
 from tinytorch.ir.op import Array
 from tinytorch.ir.ops.core import kernel
+from tinytorch.ir.system import locks
 from tinytorch.ir.types import TensorType
 from tinytorch.runtime.backend import Binding, Call, Listings, Program, Timer
 from tinytorch.runtime.cache import Entry

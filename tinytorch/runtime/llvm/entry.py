@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinytorch.runtime.arena import ALIGNMENT, aligned
 from tinytorch.runtime.llvm.kernel import KernelCode
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.types import I64, PTR
 from tinytorch.runtime.llvm.threads.code import LAUNCH_SYMBOL
-from tinytorch.runtime.schedule import ALIGNMENT, Argument, Call, Place, Schedule
+from tinytorch.runtime.schedule import Argument, Call, Place, Schedule
 
 MAX_SLOTS = 64  # scratch areas of threads: one bit each in a word
 _PIECE = 128  # pointers that one function puts in their places
@@ -35,17 +36,13 @@ class Areas:
         self.slots = slots
         self.frames = ALIGNMENT
         most = max((sum(k.frame_bytes for _, k in wave) + _dispatch_bytes(len(wave)) for wave in waves), default=0)
-        self.buffers = self.frames + _aligned(most)
-        self.shared = self.buffers + _aligned(schedule.arena_bytes)
-        most = max((sum(_aligned(k.shared_bytes) for _, k in wave) for wave in waves), default=0)
+        self.buffers = self.frames + aligned(most)
+        self.shared = self.buffers + aligned(schedule.arena_bytes)
+        most = max((sum(aligned(k.shared_bytes) for _, k in wave) for wave in waves), default=0)
         self.private = self.shared + most
-        self.private_bytes = _aligned(max((k.private_bytes for wave in waves for _, k in wave), default=0))
+        self.private_bytes = aligned(max((k.private_bytes for wave in waves for _, k in wave), default=0))
         self.private_frame = max((k.frame_bytes for wave in waves for _, k in wave if k.private_bytes), default=0)
         self.bytes = self.private + self.private_bytes * slots
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def write_entry(module: Module, schedule: Schedule, waves: Sequence[Wave], areas: Areas, name: str) -> None:
@@ -141,7 +138,7 @@ class _EntryWriter:
             self._write_frame(call, kernel, frame, shared)
             frames.append(frame)
             frame += kernel.frame_bytes
-            shared += _aligned(kernel.shared_bytes)
+            shared += aligned(kernel.shared_bytes)
         self.dispatch_at = frame
         most = max((len(kernel.phases) for _, kernel in wave), default=0)
         return [

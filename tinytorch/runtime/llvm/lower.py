@@ -9,11 +9,11 @@ import importlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from tinytorch.ir import locks
 from tinytorch.ir.graph import Graph, Value
+from tinytorch.ir.kernels.result_order import as_computed
 from tinytorch.ir.ops.view import inverse
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.result_order import as_computed
+from tinytorch.ir.system import locks
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.runtime.llvm.entry import MAX_SLOTS, Areas, write_entry
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode
 from tinytorch.runtime.llvm.text.builder import Module

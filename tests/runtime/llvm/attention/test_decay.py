@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tinytorch.ir.emitter import Lane
-from tinytorch.ir.numpy_emitter import NumpyEmitter
+from tinytorch.ir.lanes.emitter import Lane
+from tinytorch.ir.lanes.numpy_emitter import NumpyEmitter
 from tinytorch.ir.types import dtype_of
 from tinytorch.runtime.llvm.attention.decay import decay
 

@@ -17,11 +17,11 @@ from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.contract import matmul
 from tinytorch.ir.ops.core import cast
-from tinytorch.ir.parser import parse_graph
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.parser import parse_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import DType, TensorType, bf16, f16, f32, i8, i32, u8
 from tinytorch.ir.verify import verify
-from tinytorch.passes.simplify import simplify
+from tinytorch.passes.simplify.algebra import simplify
 from tinytorch.runtime.llvm.contract.kernel import Epilogue, emit_matmul
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.builder import Module

@@ -11,15 +11,15 @@ import pytest
 import tinytorch as tt
 from tests.execution import assert_same, compiled, expected, kernels
 from tests.runtime.llvm.conv.infinities import check_infinities
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs, Precision
 from tinytorch.ir.op import apply
 from tinytorch.ir.ops.convolution import conv2d
 from tinytorch.ir.ops.winograd import conv2d_winograd, winograd_weights
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64, i32
 from tinytorch.ir.windows import Pair
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
 Pads = tuple[tuple[int, int], tuple[int, int]]

@@ -10,14 +10,14 @@ import pytest
 import tinytorch as tt
 from tests.execution import compiled
 from tests.runtime.llvm.conv.infinities import check_infinities
-from tinytorch.ir.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph
+from tinytorch.ir.kernels.costs import DEFAULT_COSTS, Costs
 from tinytorch.ir.op import Op, apply
 from tinytorch.ir.ops.convolution import conv2d_weight_grad
 from tinytorch.ir.ops.winograd import winograd_weight_grad
 from tinytorch.ir.types import DType, TensorType, bf16, f32, f64
-from tinytorch.passes.winograd_convolutions import winograd_convolutions
+from tinytorch.passes.images.winograd_convolutions import winograd_convolutions
 from tinytorch.runtime.llvm.text.target import Target
 
 Sizes = tuple[int, ...]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops.index import dynamic_slice, gather, scatter, scatter_add, update_slice
 from tinytorch.ir.ops.view import pad
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import DTYPES, TensorType, bool_
 from tinytorch.runtime.llvm.index import loops as index_loops
 from tinytorch.runtime.llvm.index.kernel import emit as emit_kernel

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from tinytorch.ir.arrays.reference import evaluate
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder
 from tinytorch.ir.op import OPS, apply
-from tinytorch.ir.printer import print_graph
-from tinytorch.ir.reference import evaluate
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import TensorType, dtype_of, f32
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel
 from tinytorch.runtime.llvm.loop.kernel import emit

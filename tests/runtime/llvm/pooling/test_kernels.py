@@ -19,7 +19,7 @@ from tests.runtime.llvm.index.kernels import (
 )
 from tinytorch.ir.graph import Builder, Graph
 from tinytorch.ir.ops.pooling import index_dtype, max_pool2d, max_pool2d_take, max_unpool2d
-from tinytorch.ir.printer import print_graph
+from tinytorch.ir.text.printer import print_graph
 from tinytorch.ir.types import bf16, f16, f32, f64, i8, i32, u8
 from tinytorch.runtime.llvm.index import loops as index_loops
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel

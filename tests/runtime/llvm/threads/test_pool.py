@@ -30,6 +30,12 @@ NO_FUTEX = dataclasses.replace(FUTEX, triple=FUTEX.triple.replace("linux-gnu", "
 SYSTEMS = pytest.mark.parametrize("target", [FUTEX, NO_FUTEX], ids=["futex", "no-futex"])
 
 
+def resize(p: Pool, num_threads: int) -> None:
+    """As `set_num_threads` has the pool of the process follow."""
+    number = next(thread_count.requests)
+    thread_count.unbroken(lambda: p.fulfil(num_threads, number))
+
+
 def write_count(module: Module) -> Function:
     """count(counters, i): counters[i] += 1"""
     f = module.function("count", [PTR, I64])
@@ -123,7 +129,7 @@ def test_every_chunk_once(target: Target, threads: int) -> None:
     for chunks in (0, 1, -3, 2, 3, 7, 64, 1000):
         count_once(p, chunks)
     assert p.num_workers == threads - 1
-    p.resize(2)
+    resize(p, 2)
     p.close()
     count_once(p, 10)
     assert p.num_workers == 0
@@ -208,7 +214,7 @@ def test_a_signal_while_workers_stop_leaves_none_behind(two: Pool, monkeypatch: 
 
     monkeypatch.setattr(two, "_stop_workers", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        two.resize(3)
+        resize(two, 3)
         time.sleep(60)
     assert two.num_workers == 1
     while two.num_threads != 3:  # the work goes on behind
@@ -243,11 +249,11 @@ def test_resize_during_launches(two: Pool) -> None:
     turn = 0
     while caller.is_alive():
         turn += 1
-        two.resize(turn % 4 + 1)
+        resize(two, turn % 4 + 1)
         time.sleep(0.0005)
     caller.join()
     assert totals == [4000]
-    two.resize(3)
+    resize(two, 3)
     count_once(two, 50)
     assert (two.num_threads, two.num_workers) == (3, 2)
 

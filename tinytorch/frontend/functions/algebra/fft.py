@@ -19,7 +19,7 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import integers, normalize_axis
+from tinytorch.ir.operators.promotion import integers, normalize_axis
 
 _NORMS = ("forward", "backward", "ortho")
 

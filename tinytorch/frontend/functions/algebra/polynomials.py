@@ -19,7 +19,7 @@ from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.functions.pointwise.operands import pair
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.ir.promotion import broadcast_shapes, promote
+from tinytorch.ir.operators.promotion import broadcast_shapes, promote
 from tinytorch.ir.types import i64
 
 Step = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (k, x, p_k, p_(k-1)) -> p_(k+1)

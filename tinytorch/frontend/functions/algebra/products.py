@@ -19,7 +19,7 @@ from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
+from tinytorch.ir.operators.promotion import broadcast_shapes, integer, integers, normalize_axis, promote
 from tinytorch.ir.types import bool_, i64
 
 

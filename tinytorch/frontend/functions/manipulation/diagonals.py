@@ -18,7 +18,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
-from tinytorch.ir.promotion import integer, normalize_axis
+from tinytorch.ir.operators.promotion import integer, normalize_axis
 from tinytorch.ir.types import TensorType, i64
 
 

@@ -16,7 +16,7 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import broadcast_shapes, integer
+from tinytorch.ir.operators.promotion import broadcast_shapes, integer
 from tinytorch.ir.types import f32, f64
 
 

@@ -20,15 +20,15 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
-from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
+from tinytorch.ir.operators.indexing import basic_index
+from tinytorch.ir.operators.promotion import broadcast_shapes, integers, normalize_axis
 from tinytorch.ir.ops.core import filled
 from tinytorch.ir.ops.index import gather as gather_op
 from tinytorch.ir.ops.index import scatter as scatter_op
 from tinytorch.ir.ops.index import scatter_add as scatter_add_op
 from tinytorch.ir.ops.index import scatter_reduce as scatter_reduce_op
-from tinytorch.ir.promotion import broadcast_shapes, integers, normalize_axis
 from tinytorch.ir.types import Shape, TensorType, bool_, contiguous_strides, i64
 
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")

@@ -17,7 +17,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
-from tinytorch.ir.promotion import promote
+from tinytorch.ir.operators.promotion import promote
 from tinytorch.ir.types import TensorType
 
 

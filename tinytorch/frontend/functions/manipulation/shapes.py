@@ -18,12 +18,12 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
 from tinytorch.ir.errors import RangeError, ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.indexing import basic_index
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
-from tinytorch.ir.positions import is_number
-from tinytorch.ir.promotion import broadcast_shapes as broadcast_two
-from tinytorch.ir.promotion import integer, integers, normalize_axis
+from tinytorch.ir.operators.indexing import basic_index
+from tinytorch.ir.operators.positions import is_number
+from tinytorch.ir.operators.promotion import broadcast_shapes as broadcast_two
+from tinytorch.ir.operators.promotion import integer, integers, normalize_axis
 from tinytorch.ir.types import Shape, i64
 
 Ints = int | Sequence[int]

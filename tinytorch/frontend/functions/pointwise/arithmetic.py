@@ -12,9 +12,9 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.operators.promotion import promote
 from tinytorch.ir.ops.core import detach
 from tinytorch.ir.ops.mathematics import fmod
-from tinytorch.ir.promotion import promote
 from tinytorch.ir.types import bool_, f32, f64
 
 

@@ -15,9 +15,9 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op
+from tinytorch.ir.operators.promotion import broadcast_shapes
 from tinytorch.ir.ops import elementwise
 from tinytorch.ir.ops.mathematics import copysign
-from tinytorch.ir.promotion import broadcast_shapes
 from tinytorch.ir.types import bool_, f32
 
 

@@ -23,7 +23,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.promotion import normalize_axis
+from tinytorch.ir.operators.promotion import normalize_axis
 from tinytorch.ir.types import f32, f64, i64
 
 

@@ -14,8 +14,8 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Op, apply
-from tinytorch.ir.promotion import broadcast_shapes, normalize_axis, promote
-from tinytorch.ir.reductions import ValuesAndIndices
+from tinytorch.ir.operators.promotion import broadcast_shapes, normalize_axis, promote
+from tinytorch.ir.operators.reductions import ValuesAndIndices
 from tinytorch.ir.types import bool_, dtype_of, i64
 
 

@@ -21,9 +21,9 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import apply
+from tinytorch.ir.operators.promotion import normalize_axis, promote
+from tinytorch.ir.operators.reductions import ValuesAndIndices
 from tinytorch.ir.ops.sorting import median_index, take_along
-from tinytorch.ir.promotion import normalize_axis, promote
-from tinytorch.ir.reductions import ValuesAndIndices
 from tinytorch.ir.types import bool_, i32, i64
 
 

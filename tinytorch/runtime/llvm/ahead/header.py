@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tinytorch.ir.types import TensorType
 from tinytorch.runtime.ahead import Interface, Parameter
+from tinytorch.runtime.arena import ALIGNMENT
 from tinytorch.runtime.llvm.ahead.interface import NAMES
 from tinytorch.runtime.llvm.ahead.memory import MAX_THREADS, Packed, Workspace
-from tinytorch.runtime.schedule import ALIGNMENT
 
 _TYPES = {
     "f64": "double",

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinytorch.runtime.ahead import Interface
+from tinytorch.runtime.arena import ALIGNMENT
 from tinytorch.runtime.llvm.ahead.memory import MAX_THREADS, Packed, Workspace
 from tinytorch.runtime.llvm.text.builder import Function, Module, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I1, I32, I64, PTR
 from tinytorch.runtime.llvm.threads.code import EPOCH, POOL_BYTES, SPIN, STOPPED, WAKE, WORKERS, has_futex
-from tinytorch.runtime.schedule import ALIGNMENT
 
 OK, NULL, NO_MEMORY, MISALIGNED, BROKEN = range(5)  # what PREFIX_run returns
 NAMES = ("OK", "NULL", "NO_MEMORY", "MISALIGNED", "INDEX")  # in C

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.types import TensorType
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.entry import Areas
-from tinytorch.runtime.schedule import ALIGNMENT
 
 MAX_THREADS = 64  # of a pool: one bit each in the word of free scratch areas
 
@@ -26,7 +26,7 @@ class Packed:
         end = start
         for type in types:
             offsets.append(end)
-            end += -(-type.bytes // ALIGNMENT) * ALIGNMENT
+            end += aligned(type.bytes)
         return Packed(tuple(offsets), end)
 
 

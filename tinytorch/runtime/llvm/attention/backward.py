@@ -16,7 +16,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.runtime.llvm.attention.dropout import Dropout, each_row, numbers_bytes
 from tinytorch.runtime.llvm.attention.heads import Heads, Matrix, Products, Scratch, at_entry, between
 from tinytorch.runtime.llvm.attention.scores import Scores

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinytorch.ir import lanemath
-from tinytorch.ir.emitter import Emitter, Lane
-from tinytorch.ir.lanemath_core import format_of, horner
+from tinytorch.ir.lanemath.core import format_of, horner
+from tinytorch.ir.lanes.emitter import Emitter, Lane
 from tinytorch.ir.types import f32
 
 _LOG2_E = 1.4426950408889634

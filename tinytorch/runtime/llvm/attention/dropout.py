@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.random import NUMBERS, ROUNDS, least_kept, philox, round_keys
 from tinytorch.ir.types import bool_, i64
 from tinytorch.runtime.llvm.attention.heads import Heads

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from tinytorch.ir.graph import Node
 from tinytorch.ir.ops.attention import Attention
 from tinytorch.ir.types import DType, f32
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.contract.operands.pack import pack_columns, pack_transposed
-from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.plan.tiles import accumulators
 from tinytorch.runtime.llvm.kernel import Buffer

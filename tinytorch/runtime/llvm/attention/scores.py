@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import bool_
 from tinytorch.runtime.llvm.attention.decay import decay
 from tinytorch.runtime.llvm.attention.heads import Heads, at_entry, between

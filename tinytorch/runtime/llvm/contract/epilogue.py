@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import DType
 from tinytorch.runtime.llvm.contract.grid import Frame, Grid
 from tinytorch.runtime.llvm.contract.parts import LINE

@@ -9,11 +9,6 @@ from tinytorch.runtime.llvm.text.builder import Function, Register
 LINE = 64  # bytes that a cache fetches together, at least
 
 
-def aligned(bytes_: int) -> int:
-    """Whole cache lines."""
-    return -(-bytes_ // LINE) * LINE
-
-
 def least(value: Register, most: Register | int) -> Register:
     """min(value, most)."""
     fn = value.fn

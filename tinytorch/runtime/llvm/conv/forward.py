@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.conv.image import Part, read_images
 from tinytorch.runtime.llvm.conv.layout import Convolution, grid_of, image_layout, merged_loops

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Graph, Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.op import Attrs
 from tinytorch.ir.ops.convolution import conv2d, conv2d_weight_grad
 from tinytorch.ir.ops.packed_convolution import conv2d_packed

@@ -3,7 +3,7 @@ element each, and only that is stored."""
 
 from __future__ import annotations
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import i32
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue, EpilogueWriter
 from tinytorch.runtime.llvm.conv.layout import Convolution

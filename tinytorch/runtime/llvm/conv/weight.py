@@ -14,10 +14,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, Walk, tile_function
-from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, over_vectors, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.shares import share

@@ -16,10 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinytorch.ir.ops.winograd import tiles_of
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.microkernel.tile import Ahead, Source, TileKey, Walk, share_of_panel, tile_function
-from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.sums import summation_of
 from tinytorch.runtime.llvm.conv.image import Part, read_images

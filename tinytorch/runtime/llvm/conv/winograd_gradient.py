@@ -20,10 +20,11 @@ from functools import partial
 
 from tinytorch.ir.ops.winograd import Tiles
 from tinytorch.ir.windows import Pair
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue
 from tinytorch.runtime.llvm.contract.grid import left, right
 from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
-from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
+from tinytorch.runtime.llvm.contract.parts import least, over_vectors
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.shares import share

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir import lanemath
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.scan import accumulator, cummax, cummin, cumprod, cumsum, linear_scan, logcumsumexp
 from tinytorch.ir.types import DType, bool_, i64

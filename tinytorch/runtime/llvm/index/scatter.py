@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import DType, contiguous_strides, f32
 from tinytorch.runtime.llvm.index.loops import (
     Axis,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import cast as static_cast
 
-from tinytorch.ir.emitter import Binary, Lane, Number, Predicate, Unary
+from tinytorch.ir.lanes.emitter import Binary, Lane, Number, Predicate, Unary
 from tinytorch.ir.types import DType, bf16, bool_, f16, f32, f64, i64
 from tinytorch.runtime.llvm.lanes import narrow_floats
 from tinytorch.runtime.llvm.text.builder import Function, Register
@@ -40,7 +40,7 @@ def is_narrow(dtype: DType) -> bool:
 
 
 class LaneEmitter:
-    """Implements `tinytorch.ir.emitter.Emitter` in `fn` for `lanes` lanes (1: scalar code)."""
+    """Implements `tinytorch.ir.lanes.emitter.Emitter` in `fn` for `lanes` lanes (1: scalar code)."""
 
     def __init__(self, fn: Function, target: Target, lanes: int) -> None:
         self.fn = fn

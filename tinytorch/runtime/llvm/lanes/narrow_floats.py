@@ -12,7 +12,7 @@ from typing import cast as static_cast
 
 import numpy as np
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.core import rounded
 from tinytorch.ir.types import DType, bf16, f16, f32, f64, i32
 from tinytorch.runtime.llvm.text.builder import Function, Register

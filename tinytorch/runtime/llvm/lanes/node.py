@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import DType, f32
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, is_narrow
 

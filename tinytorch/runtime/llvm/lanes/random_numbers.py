@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.random import philox_block
 from tinytorch.ir.types import i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter

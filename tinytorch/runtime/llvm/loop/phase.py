@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from tinytorch.ir.graph import Node, Value
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.loop.plan import LoopPlan
 from tinytorch.runtime.llvm.loop.point import Cursor, Point
@@ -33,7 +34,7 @@ class Scratch:
             for node in stage.reductions:
                 for k, dtype in enumerate(reduction_of(node).parts):
                     self.partials[node, k] = self.bytes
-                    self.bytes += -(-division.parts * self.rows * self.columns * dtype.size // 64) * 64
+                    self.bytes += aligned(division.parts * self.rows * self.columns * dtype.size)
 
 
 def phases_of(plan: LoopPlan) -> int:

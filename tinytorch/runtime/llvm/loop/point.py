@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node, Value
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.core import iota
 from tinytorch.ir.types import DType, bool_, i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.random import NUMBERS, round_keys
 from tinytorch.ir.types import i32, i64
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter

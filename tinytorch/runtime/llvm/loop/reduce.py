@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.op import Op
 from tinytorch.ir.ops.reduce import argmax, argmin, max_, min_, prod, sum_
 from tinytorch.ir.types import DType, i32, i64

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from tinytorch.ir.graph import Graph, Node, Value
-from tinytorch.ir.lanecost import lane_cost
+from tinytorch.ir.lanes.cost import lane_cost
 from tinytorch.ir.types import DType, TensorType, i64
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.lanes.node import computed
 from tinytorch.runtime.llvm.loop.domain import Domain, Walk, is_reduction
 from tinytorch.runtime.llvm.loop.random_blocks import BLOCK_ELEMENTS
@@ -310,7 +311,7 @@ class StagePlanner:
         step = values.lanes * self._tile_unroll if values.across else values.sizes[values.vector]
         for a in sorted(values.reduced - {values.vector}, reverse=True):
             walk[a], step = step, step * values.sizes[a]
-        size = -(-step * value.type.dtype.size // 64) * 64
+        size = aligned(step * value.type.dtype.size)
         total = self.bytes + size
         if total > STACK_BYTES and total * self._chunks > _MOST_SCRATCH:
             return None

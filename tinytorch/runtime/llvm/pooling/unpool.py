@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.graph import Node
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import DType, bool_
 from tinytorch.runtime.llvm.index.loops import Extent, Size, byte_steps, frame_pointers, moved, settled
 from tinytorch.runtime.llvm.kernel import Buffer

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinytorch.runtime import cache, memory
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.pycall.code import CALL_SYMBOL, call_text
 from tinytorch.runtime.llvm.pycall.layout import (
     ALIGNED,
@@ -111,7 +112,7 @@ class _CallRecord:
         self._operands = operands = spec.operands
         sizes = (math.prod(output.shape) * output.dtype.itemsize for output in spec.outputs)
         largest = max((size for size in sizes if size >= LARGE), default=0)
-        memory.asked.enter(self.words, *(-(-size // PAGE) * PAGE for size in (spec.arena_bytes, largest)))
+        memory.asked.enter(self.words, *(aligned(size, PAGE) for size in (spec.arena_bytes, largest)))
         self._fill(
             entry=entry,
             api=self._array([(api_table() or {})[name] for name in API]),

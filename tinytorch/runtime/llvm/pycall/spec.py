@@ -12,14 +12,14 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from tinytorch.ir.arrays.memory import overlap
 from tinytorch.ir.errors import CompileError, TinyTorchError
+from tinytorch.runtime.arena import ALIGNMENT
 from tinytorch.runtime.backend import MISMATCH
 from tinytorch.runtime.llvm.pycall.layout import VERSION_STEP, versions
 
 Array = npt.NDArray[Any]
 Call = Callable[..., Any]
-ALIGNMENT = 64  # bytes, of the arena
-_OVERLAP_WORK = 10_000  # candidates that numpy may try before two interleaved views count as sharing memory
 
 
 @dataclass(frozen=True)
@@ -164,16 +164,9 @@ def _sharing(spec: CallSpec, arrays: list[Array]) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     for place, i in enumerate(order):
         for j in itertools.takewhile(lambda j, end=bounds[i][1]: bounds[j][0] < end, order[place + 1 :]):
-            if (spec.operands[i].written or spec.operands[j].written) and _share(arrays[i], arrays[j]):
+            if (spec.operands[i].written or spec.operands[j].written) and overlap(arrays[i], arrays[j]):
                 pairs.append((min(i, j), max(i, j)))
     return sorted(pairs)
-
-
-def _share(a: Array, b: Array) -> bool:
-    try:
-        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # pyright: ignore[reportArgumentType]
-    except np.exceptions.TooHardError:
-        return True
 
 
 def make_careful_call(entry: int, spec: CallSpec, fast: Call | None = None) -> Call:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tinytorch.ir.emitter import Lane
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Graph, Value
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.recurrent import Cell
 from tinytorch.ir.types import DType, TensorType
 from tinytorch.runtime.llvm.contract.parts import over_vectors

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinytorch.ir.ops.recurrent import BACKWARD, FORWARD, Cell
-from tinytorch.runtime.llvm.contract.parts import aligned, least
+from tinytorch.runtime.arena import aligned
+from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer, Kernel, KernelCode, Phase
 from tinytorch.runtime.llvm.recurrent.cell import Rows, Step, backward_step, forward_step, sum_step, write_step
 from tinytorch.runtime.llvm.recurrent.product import Product, plan_product

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.microkernel.tile import Source, TileKey, tile_function
 from tinytorch.runtime.llvm.contract.operands.pack import pack_columns, pack_transposed
-from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import Tile
 from tinytorch.runtime.llvm.contract.plan.tiles import accumulators, choose_tile
 from tinytorch.runtime.llvm.contract.sums import summation_of

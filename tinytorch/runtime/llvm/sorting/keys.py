@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from tinytorch.ir.ops.sorting import infinity_bits
 from tinytorch.ir.types import DType
+from tinytorch.runtime.arena import ALIGNMENT, aligned
 from tinytorch.runtime.llvm.text.builder import Function, Register
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.text.types import I32, I64, LLType
-
-_LINE = 64
 
 
 def ordered(fn: Function, bits: Register, dtype: DType, descending: bool) -> Register:
@@ -59,11 +58,11 @@ class Run:
     @property
     def numbers_at(self) -> int:
         """From the first key of a half to its first number; whole vectors may be read behind the last key."""
-        return _aligned(self.capacity * self.key.bytes) + _LINE
+        return aligned(self.capacity * self.key.bytes) + ALIGNMENT
 
     @property
     def half_bytes(self) -> int:
-        return self.numbers_at + _aligned(self.capacity * self.number.bytes) + _LINE
+        return self.numbers_at + aligned(self.capacity * self.number.bytes) + ALIGNMENT
 
     @property
     def counter_bytes(self) -> int:
@@ -73,7 +72,3 @@ class Run:
     @property
     def bytes(self) -> int:
         return 2 * self.half_bytes + self.counter_bytes
-
-
-def _aligned(bytes: int) -> int:
-    return -(-bytes // _LINE) * _LINE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytorch.runtime.llvm.contract.parts import aligned, least
+from tinytorch.runtime.arena import aligned
+from tinytorch.runtime.llvm.contract.parts import least
 from tinytorch.runtime.llvm.kernel import Buffer, Phase
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose

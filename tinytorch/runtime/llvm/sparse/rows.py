@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tinytorch.ir.ops.sparse import SparseLayout
 from tinytorch.ir.types import DType
-from tinytorch.runtime.llvm.contract.parts import aligned
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.plan.tiles import accumulators
 from tinytorch.runtime.llvm.lanes.emit import LaneEmitter, register_type
 from tinytorch.runtime.llvm.lanes.transpose import square_transpose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 
 
 @functools.cache

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from tinytorch.ir.costs import Costs
 from tinytorch.ir.errors import CompileError
+from tinytorch.ir.kernels.costs import Costs
 from tinytorch.ir.types import DType, i8, u8
 from tinytorch.runtime.llvm.text import library
 

@@ -28,8 +28,9 @@ import warnings
 import weakref
 from queue import SimpleQueue
 
-from tinytorch.ir import locks
+from tinytorch.ir.system import locks
 from tinytorch.runtime import cache
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.text import jit, library
 from tinytorch.runtime.llvm.text.target import Target
 from tinytorch.runtime.llvm.threads import code
@@ -38,8 +39,6 @@ from tinytorch.runtime.thread_count import (
     check_num_threads,
     follow_num_threads,
     get_num_threads,
-    requests,
-    unbroken,
 )
 
 SPIN_SECONDS = 30e-6
@@ -79,7 +78,7 @@ class Pool:
         self._signal_stop = _Signal(self._code.address("tt_stop"))
         self._await = _Signal(self._code.address("tt_await"))
         self._memory = ctypes.create_string_buffer(code.POOL_BYTES + 64)
-        self.address = -(-ctypes.addressof(self._memory) // 64) * 64
+        self.address = aligned(ctypes.addressof(self._memory))
         self._epoch = ctypes.c_uint32.from_address(self.address + code.EPOCH)
         self._stop = ctypes.c_uint32.from_address(self.address + code.STOP)
         self._active = ctypes.c_uint32.from_address(self.address + code.WORKERS)
@@ -103,14 +102,9 @@ class Pool:
         """Threads that are running beside the callers; 0 before the first launch that wants them."""
         return len(self._workers)
 
-    def resize(self, num_threads: int) -> None:
-        """Change the number of threads; running launches finish unharmed. ValueError unless 1 to 1024."""
-        check_num_threads(num_threads)
-        number = next(requests)
-        unbroken(lambda: self.fulfil(num_threads, number))
-
     def fulfil(self, num_threads: int, number: int) -> None:
-        """Have that many threads, unless a request with a higher number has been here before."""
+        """Have that many threads, unless a request with a higher number has been here before. Running launches finish
+        unharmed."""
         with self._lock:
             if number > self._request and num_threads != self._num_threads:
                 self._stop_workers()

@@ -23,7 +23,7 @@ from tinytorch.ir.ops.core import constant
 from tinytorch.ir.ops.elementwise import minimum
 from tinytorch.ir.types import DType, TensorType, f32, i8, i32, u8
 from tinytorch.passes.fold import fold_weights
-from tinytorch.passes.lay_out_products import lay_out_products
+from tinytorch.passes.products.lay_out_products import lay_out_products
 from tinytorch.runtime.llvm.backend import LlvmBackend
 from tinytorch.runtime.llvm.contract.epilogue import Epilogue
 from tinytorch.runtime.llvm.contract.kernel import emit_byte_panel_matmul

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tinytorch.ir.ops.int4 import PANEL
 from tinytorch.ir.types import f16, i8
-from tinytorch.runtime.llvm.contract.parts import aligned
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.kernel import Buffer
 from tinytorch.runtime.llvm.text.target import Target
 

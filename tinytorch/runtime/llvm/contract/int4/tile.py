@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.ops.int4 import PANEL, RUN, ZERO
 from tinytorch.ir.types import DType, f16, f32, i8, u8
 from tinytorch.runtime.llvm.contract.bytes.instructions import add_16_bits, pair, quad, quad_in_16_bits

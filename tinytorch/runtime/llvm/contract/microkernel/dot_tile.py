@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.runtime.llvm.contract.microkernel.key import Source, TileKey
 from tinytorch.runtime.llvm.contract.operands.float_pairs import dot
 from tinytorch.runtime.llvm.contract.sums import CHAIN, Totals, sum_chains, sum_walk

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.runtime.llvm.contract.bytes.groups import GROUP_BYTES
 from tinytorch.runtime.llvm.contract.microkernel.dot_tile import write_dot
 from tinytorch.runtime.llvm.contract.microkernel.key import Ahead, Source, TileKey, Walk

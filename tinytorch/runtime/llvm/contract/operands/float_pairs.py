@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinytorch.ir.emitter import Lane
+from tinytorch.ir.lanes.emitter import Lane
 from tinytorch.ir.types import DType, bf16, f32
 from tinytorch.runtime.llvm.contract.operands.layout import Pairs, Product
 from tinytorch.runtime.llvm.kernel import Buffer

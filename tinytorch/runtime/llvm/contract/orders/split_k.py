@@ -8,9 +8,10 @@ follows from the shape, so the result is the same to the bit for any number of t
 
 from __future__ import annotations
 
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function
 from tinytorch.runtime.llvm.contract.operands.layout import Product
-from tinytorch.runtime.llvm.contract.parts import aligned, least, over_vectors
+from tinytorch.runtime.llvm.contract.parts import least, over_vectors
 from tinytorch.runtime.llvm.kernel import Phase
 from tinytorch.runtime.llvm.text.builder import Module, Register
 from tinytorch.runtime.llvm.text.target import Target

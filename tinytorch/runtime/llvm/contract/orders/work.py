@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tinytorch.runtime.arena import aligned
 from tinytorch.runtime.llvm.contract.bytes.groups import Groups, groups_along_k, pack_column_groups, pack_row_groups
 from tinytorch.runtime.llvm.contract.epilogue import STORE_SUMS, Epilogue, epilogue_function, fetch_function
 from tinytorch.runtime.llvm.contract.grid import left, right
@@ -18,7 +19,7 @@ from tinytorch.runtime.llvm.contract.operands.pack import (
     panel_pitch,
     row_pitch,
 )
-from tinytorch.runtime.llvm.contract.parts import aligned, least, where_differ
+from tinytorch.runtime.llvm.contract.parts import least, where_differ
 from tinytorch.runtime.llvm.contract.plan.cut import ProductPlan, Tile
 from tinytorch.runtime.llvm.contract.sums import CHAIN, MANY, summation_of
 from tinytorch.runtime.llvm.kernel import Buffer

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 TALLEST = 16  # rows of a tile
+Form = Literal["outer", "dot"]
+Order = Literal["rows", "columns"]  # what the outer one of an item's loops runs over
+PackA = Literal["none", "rows", "panels"]
+PackB = Literal["none", "copy", "transpose"]
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,14 @@ class ProductPlan:
     place. `fetch_rows`: how many of the next tile's rows are fetched while a panel is computed.
     """
 
-    form: Literal["outer", "dot"]
-    order: Literal["rows", "columns"]  # what the outer one of an item's loops runs over
+    form: Form
+    order: Order
     lanes: int
     tile: Tile
     streams: Streams | None
     panel: int
-    pack_a: Literal["none", "rows", "panels"]
-    pack_b: Literal["none", "copy", "transpose"]
+    pack_a: PackA
+    pack_b: PackB
     k_block: int
     group: int
     fetch_rows: int

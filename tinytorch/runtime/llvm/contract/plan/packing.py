@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tinytorch.runtime.llvm.contract.operands.layout import Product
+from tinytorch.runtime.llvm.contract.plan.cut import PackA, PackB
 from tinytorch.runtime.llvm.contract.plan.items import REUSED
 from tinytorch.runtime.llvm.text.target import Target
 
@@ -12,7 +11,7 @@ PAGE = 4096  # bytes
 _DOT_ROWS = 40  # with more rows than this, transposing b is always repaid
 
 
-def packing_of_b(product: Product, target: Target) -> Literal["none", "copy", "transpose"]:
+def packing_of_b(product: Product, target: Target) -> PackB:
     """Pack b where it cannot be read as vectors, or where its rows lie too far apart for the caches."""
     b = product.b
     if b.strides[-1] != 1:
@@ -26,7 +25,7 @@ def packing_of_b(product: Product, target: Target) -> Literal["none", "copy", "t
     return "copy" if reused and (far or colliding or convert) else "none"
 
 
-def packing_of_a(product: Product, panel: int) -> Literal["none", "rows", "panels"]:
+def packing_of_a(product: Product, panel: int) -> PackA:
     """Pack a where several panels read it and its elements lie apart, or must be converted."""
     a = product.a
     if product.n <= panel or product.m < 4 or product.pairs == "widen":

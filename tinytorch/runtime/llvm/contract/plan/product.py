@@ -9,10 +9,8 @@ and why, is told in `rows_first` and in `columns_first`, which is for few rows a
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinytorch.runtime.llvm.contract.operands.layout import Product
-from tinytorch.runtime.llvm.contract.plan.cut import TALLEST, ProductPlan, Tile
+from tinytorch.runtime.llvm.contract.plan.cut import TALLEST, Form, Order, PackA, PackB, ProductPlan, Streams, Tile
 from tinytorch.runtime.llvm.contract.plan.items import (
     FEW_ROWS,
     GROUP_ROWS,
@@ -100,19 +98,15 @@ def _rows_first(product: Product, target: Target) -> ProductPlan:
     along = abs(product.a.column_bytes) <= product.a.dtype.size and pack_a != "panels"
     return _plan(
         product,
-        form="outer",
+        lanes,
+        tile,
         order="rows",
-        lanes=lanes,
-        tile=tile,
-        streams=None,
-        panel=panel,
+        item=(item_rows, item_columns),
+        k_block=k_block,
         pack_a=pack_a,
         pack_b=pack_b,
-        k_block=k_block,
         group=min(item_rows, max(1, GROUP_ROWS // tile.rows) * tile.rows) if pack_a == "panels" else tile.rows,
         fetch_rows=min(tile.rows, -(-tile.rows // panels)) if along else 0,
-        item_rows=item_rows,
-        item_columns=item_columns,
         k_part=k_part,
     )
 
@@ -130,24 +124,9 @@ def _rows_of_b(product: Product, target: Target) -> ProductPlan:
     wait in L1 or L2."""
     lanes = target.lanes(product.compute)
     tile = choose_tile(product.m, product.n, lanes, accumulators(product.compute, target))
-    panel = tile.vectors * lanes
-    columns = share(product.n, wanted_chunks(product), _STREAMED_COLUMNS, panel)
-    return _plan(
-        product,
-        form="outer",
-        order="rows",
-        lanes=lanes,
-        tile=tile,
-        streams=None,
-        panel=panel,
-        pack_a="none",
-        pack_b="none",
-        k_block=even_blocks(product.k, max(_SIDE_BY_SIDE, -(-product.k * 5 // (CHAIN * 4))), 1),
-        group=tile.rows,
-        fetch_rows=0,
-        item_rows=product.m,
-        item_columns=columns,
-    )
+    columns = share(product.n, wanted_chunks(product), _STREAMED_COLUMNS, tile.vectors * lanes)
+    k_block = even_blocks(product.k, max(_SIDE_BY_SIDE, -(-product.k * 5 // (CHAIN * 4))), 1)
+    return _plan(product, lanes, tile, order="rows", item=(product.m, columns), k_block=k_block, group=tile.rows)
 
 
 def _columns_first(product: Product, target: Target, grouped: bool) -> ProductPlan:
@@ -171,22 +150,18 @@ def _columns_first(product: Product, target: Target, grouped: bool) -> ProductPl
     pack_a = packing_of_a(product, panel) if form == "outer" else "none"
     if grouped:
         pack_a, pack_b = "rows", "copy"
-    item_rows, item_columns = item_size(product, tile, panel, pack_a, pack_b, product.n)
     return _plan(
         product,
-        form=form,
+        lanes,
+        tile,
         order="columns",
-        lanes=lanes,
-        tile=tile,
-        streams=streams,
-        panel=panel,
+        item=item_size(product, tile, panel, pack_a, pack_b, product.n),
+        k_block=k_block_of(product, panel, lanes, target) if pack_b != "none" else max(1, product.k),
         pack_a=pack_a,
         pack_b=pack_b,
-        k_block=k_block_of(product, panel, lanes, target) if pack_b != "none" else max(1, product.k),
-        group=item_rows,
-        fetch_rows=0,
-        item_rows=item_rows,
-        item_columns=item_columns,
+        form=form,
+        panel=panel,
+        streams=streams,
     )
 
 
@@ -208,32 +183,46 @@ def _few_rows_of_panels(product: Product, target: Target) -> ProductPlan:
     if wanted > 1 and makespan(product.n, item_columns, 2) > UNEVEN and product.m > tile.rows:
         item_rows = share(product.m, 2, 1, tile.rows)
     k_block = product.k if product.m <= tile.rows else min(2 * _DEPTH, k_block_of(product, panel, lanes, target))
-    return _plan(
-        product,
-        form="outer",
-        order="columns",
+    k_block = max(1, product.k if k_block >= product.k else even_blocks(product.k, k_block, lanes))
+    return _plan(product, lanes, tile, order="columns", item=(item_rows, item_columns), k_block=k_block, pack_a=pack_a)
+
+
+def _plan(
+    product: Product,
+    lanes: int,
+    tile: Tile,
+    *,
+    order: Order,
+    item: tuple[int, int],
+    k_block: int,
+    pack_a: PackA = "none",
+    pack_b: PackB = "none",
+    form: Form = "outer",
+    panel: int = 0,
+    streams: Streams | None = None,
+    group: int = 0,
+    fetch_rows: int = 0,
+    k_part: int = 0,
+) -> ProductPlan:
+    """A plan with items of (rows, columns). By default, panels are as wide as a tile, and groups as tall as an item."""
+    rows, columns = item
+    parts = -(-product.k // k_part) if k_part else 1
+    items = product.batches * -(-product.m // rows) * -(-product.n // columns) * parts
+    return ProductPlan(
+        form=form,
+        order=order,
         lanes=lanes,
         tile=tile,
-        streams=None,
-        panel=panel,
+        streams=streams,
+        panel=panel or tile.vectors * lanes,
         pack_a=pack_a,
-        pack_b="none",
-        k_block=max(1, product.k if k_block >= product.k else even_blocks(product.k, k_block, lanes)),
-        group=item_rows,
-        fetch_rows=0,
-        item_rows=item_rows,
-        item_columns=item_columns,
-    )
-
-
-def _plan(product: Product, *, item_rows: int, item_columns: int, k_part: int = 0, **choices: Any) -> ProductPlan:
-    parts = -(-product.k // k_part) if k_part else 1
-    items = product.batches * -(-product.m // item_rows) * -(-product.n // item_columns) * parts
-    return ProductPlan(
-        k_part=k_part,
-        item_rows=item_rows,
-        item_columns=item_columns,
-        items=items,
+        pack_b=pack_b,
+        k_block=k_block,
+        group=group or rows,
+        fetch_rows=fetch_rows,
+        item_rows=rows,
+        item_columns=columns,
         items_per_chunk=max(1, items // max(parts, wanted_chunks(product))),
-        **choices,
+        items=items,
+        k_part=k_part,
     )
