@@ -19,12 +19,12 @@ import struct
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tinytorch.ir.loc import warn
 from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
@@ -197,9 +197,8 @@ def _warn_once(error: OSError) -> None:
     directory = folder()
     if directory not in _warned:
         _warned.add(directory)
-        warnings.warn(
+        warn(
             f"TinyTorch cannot keep compiled code in {directory} ({error}), so every process compiles anew; "
             "set TT_CACHE_DIR to a folder that you, and nobody else, can write",
             RuntimeWarning,
-            stacklevel=3,
         )

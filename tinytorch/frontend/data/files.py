@@ -10,7 +10,6 @@ import os
 import secrets
 import struct
 import tarfile
-import warnings
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import warn
 from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 Bytes = NDArray[np.uint8]
@@ -295,11 +295,10 @@ _warned: set[Path] = set()
 def _warn_once(error: ExposedError) -> None:
     if cache_folder() not in _warned:
         _warned.add(cache_folder())
-        warnings.warn(
+        warn(
             f"TinyTorch keeps no decoded data in {cache_folder()} ({error}), so they are decoded anew each time; set "
             "TT_CACHE_DIR to a folder that nobody else can write",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 _NAME = __name__.partition(".")[0]
-PACKAGE = str(Path(__file__).resolve().parent.parent.parent)
+PACKAGE = str(Path(__file__).parent.parent.parent)  # as Python found it, which may go over links
 _SITES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
+_INSTALLED = {
+    PACKAGE,
+    os.path.dirname(os.__file__),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+}
 _FOREIGN = tuple(path + os.sep for path in _INSTALLED)
 _NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Python's, but with the user's attributes
 _unused: dict[str, int] = {}  # by an installed package: how many modules were loaded when none used this one, or 0
