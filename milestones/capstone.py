@@ -23,6 +23,7 @@ from milestones.capstone_decoding import POSITION, decode_step
 from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, WeightsError, cnn_subject, gpt_subject
 from milestones.capstone_variants import FP32, Recipe, variants_of
 from milestones.common import Criterion, Report, add_smoke, console, with_folder
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.benchmarking import Comparison
 from tinytorch.frontend.benchmarking.reports import write
 from tinytorch.frontend.data import DataError
@@ -156,4 +157,4 @@ def judge(name: str, comparison: Comparison) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.capstone", main)

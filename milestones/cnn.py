@@ -35,6 +35,7 @@ from milestones.common import (
     table,
     with_folder,
 )
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.data import DataError
 from tinytorch.frontend.module import init
 from tinytorch.passes.cost import cost
@@ -265,4 +266,4 @@ def judge(runs: Sequence[dict[str, Any]]) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.cnn", main)

@@ -42,6 +42,7 @@ from milestones.common import (
     table,
     with_folder,
 )
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.data import DataError
 
 CONTEXT, BATCH, SEED = 1024, 4, 0
@@ -292,4 +293,4 @@ def judge(run: dict[str, Any], size: Size) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.tinygpt", main)

@@ -13,10 +13,10 @@ from typing import Any, cast
 from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.calls import within
-from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import CompileError
+from tinytorch.ir.files import write_together
 from tinytorch.ir.fingerprint import fingerprint
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc

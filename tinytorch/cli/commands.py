@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from tinytorch.cli.errors import fail, told
+from tinytorch.cli.program import Commands
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analyses.record import Analysis
-
-app = typer.Typer(
-    add_completion=False,
+app = Commands(
+    "tinytorch",
     no_args_is_help=True,
     help="Neural networks as graphs, compiled for this machine.",
 )
@@ -157,16 +156,11 @@ def analyze(
         for module in running.chosen(modules):
             analysis = running.analyze(module, quick)
             analysis.show()
-            typer.echo(f"\nwritten to {_written(analysis, folder, module.folder)}\n")
+            with told():
+                page = analysis.write(folder, module.folder)
+            typer.echo(f"\nwritten to {page}\n")
     except CourseError as error:
         raise fail(str(error)) from None
-
-
-def _written(analysis: Analysis, folder: Path, name: str) -> Path:
-    try:
-        return analysis.write(folder, name)
-    except OSError as error:
-        raise fail(f"cannot write to {folder}: {error.strerror}") from None
 
 
 MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}
