@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 import tinytorch as tt
+from tinytorch.cli.program import program
+from tinytorch.frontend.data.files import cache_folder
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.runtime import cache
 
@@ -88,3 +91,48 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_users_line(
         cached = tt.compile(lambda x: x * 3.25 + tt.exp(x))(tt.ones(7))
     assert cached.shape == (7,) and [warning.filename for warning in caught] == [__file__]
     assert cache.folder() == tmp_path / "file" / "cache"
+
+
+def test_a_process_without_home_temporary_files_or_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setenv("TT_CACHE_DIR", "relative")
+    monkeypatch.setattr(os, "getcwd", gone)
+    assert cache.folder() == Path("relative")
+    monkeypatch.delenv("TT_CACHE_DIR")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(tempfile, "gettempdir", gone)
+    with pytest.warns(RuntimeWarning, match="every process compiles anew"):
+        cache.store("0" * 64, cache.Entry({}, b""))
+    assert cache.load("0" * 64) is None and cache_folder() == cache.folder() / "data"
+
+
+def test_compiled_calls_that_do_not_fit_into_memory() -> None:
+    """Results, and what lies between; what is changed in place stays."""
+    seen = tt.zeros(3)
+
+    def grown(x: Any, count: int) -> Any:
+        seen.add_(1.0)
+        return x[:, None].expand(-1, count).sum(1), (x[:, None] @ x[None]).cumsum(0).flip(0)
+
+    compiled = tt.compile(grown)
+    for _ in range(2):
+        with pytest.raises(TinyTorchError, match=r"grown: a call takes 64 TiB[\s\S]*test_places\.py") as caught:
+            compiled(tt.ones(1 << 22), 3)  # with what lies between, more than a process has addresses for
+        assert isinstance(caught.value, MemoryError) and not seen.numpy().any()
+    assert compiled(tt.ones(2), 3)[1].shape == (2, 2) and seen.numpy().all()
+
+
+def test_a_process_without_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    model = tt.Linear(2, 1)
+    trainer = tt.Trainer(model, tt.SGD(model.parameters(), lr=0.1), tt.MSELoss(), compile=False)
+    trainer.fit(tt.DataLoader(tt.TensorDataset(tt.ones(4, 2), tt.ones(4, 1)), 2), epochs=1)
+    assert trainer.step == 2 and "Linear" in str(tt.summary(model, (1, 2)))
+    with program("it"):
+        print("nowhere", file=sys.stderr)
+        print("nowhere")

@@ -56,10 +56,7 @@ def program(name: str) -> Generator[None]:
     output any more, and where the system asks it to end. What was begun (processes, temporary folders) is ended and
     removed before.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PLAINLY)
-    with _ended_by_signals():
+    with _outputs(), _ended_by_signals():
         try:
             try:
                 yield
@@ -87,6 +84,23 @@ def in_words(error: TinyTorchError) -> str:
     typer."""
     by_typer = error.loc is not None and error.loc.file == typer.main.__file__
     return f"{type(error).__name__}: {error.message if by_typer else error}"
+
+
+@contextmanager
+def _outputs() -> Generator[None]:
+    """Outputs that take all that is written; where the process was started without one, it goes nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PLAINLY)
+    missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        for name in missing:
+            setattr(sys, name, nowhere)
+        try:
+            yield
+        finally:
+            for name in missing:
+                setattr(sys, name, None)
 
 
 @contextmanager
@@ -129,6 +143,8 @@ def _said(error: OSError) -> str:
     what = error.strerror or str(error)
     if error.filename is not None:
         return f"{error.filename}: {what}"
+    if error.errno == errno.ENOENT:
+        return "the current folder is not there any more"
     if error.errno in _UNWRITTEN:
         _give_up_output()
         return f"cannot write the output: {what}"

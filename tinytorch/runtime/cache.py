@@ -17,7 +17,6 @@ import os
 import re
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import IO, Any, cast
 
 from tinytorch.ir.loc import warn
 from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
+from tinytorch.ir.private_files import cache_folder as folder
 
 SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
 _HEADER = struct.Struct("<8sQQ32s")
@@ -78,22 +78,6 @@ def source_digest() -> str:
             digest.update(f"{path.relative_to(package).as_posix()} {len(source)}\n".encode())
             digest.update(source)
     return digest.hexdigest()
-
-
-def folder() -> Path:
-    """Where files are kept: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system."""
-    chosen = os.environ.get("TT_CACHE_DIR")
-    if chosen:
-        return Path(os.path.abspath(os.path.expanduser(chosen)))
-    home = Path(os.path.expanduser("~"))
-    if not home.is_absolute():  # a user without a home
-        return Path(tempfile.gettempdir()) / "tinytorch-cache"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "tinytorch" / "Cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "tinytorch"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else home / ".cache") / "tinytorch"
 
 
 def code_folder() -> PrivateFolder:

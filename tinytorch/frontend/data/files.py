@@ -20,6 +20,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytorch.ir import private_files
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import warn
 from tinytorch.ir.private_files import ExposedError, PrivateFolder, private_folder, random_name
@@ -50,9 +51,8 @@ class Remote:
 
 
 def cache_folder() -> Path:
-    """Where downloads and decoded arrays are kept: `$TT_CACHE_DIR/data`, else `~/.cache/tinytorch/data`."""
-    configured = os.environ.get("TT_CACHE_DIR")
-    return (Path(configured) if configured else Path.home() / ".cache" / "tinytorch") / "data"
+    """Where downloads and decoded arrays are kept: in the user's cache folder, or in TT_CACHE_DIR."""
+    return private_files.cache_folder() / "data"
 
 
 def search_folders(root: str | os.PathLike[str] | None, names: Sequence[str]) -> list[Path]:
