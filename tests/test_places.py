@@ -33,6 +33,17 @@ except tt.TinyTorchError as error:
     print(error)
 """
 
+CLASSES = """
+import tinytorch as tt
+
+def helper(x):
+    return x * 2.0
+
+class Model(tt.Module):
+    def forward(self, x):
+        return helper(x) + 1.0
+"""
+
 
 def test_a_package_that_is_found_over_a_link(tmp_path: Path) -> None:
     """As in a home folder that is a link; its name has a space and letters beyond ASCII."""
@@ -136,3 +147,15 @@ def test_a_process_without_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     with program("it"):
         print("nowhere", file=sys.stderr)
         print("nowhere")
+
+
+def test_classes_of_code_without_a_name_are_watched() -> None:
+    """As those of a notebook or of `exec`, whose variables may say nothing of a module."""
+    variables: dict[str, Any] = {}
+    exec(CLASSES, variables)
+    compiled = tt.compile(variables["Model"]())
+    assert compiled(tt.ones(1)).tolist() == [3.0]
+    exec("def helper(x): return x * 5.0", variables)
+    assert compiled(tt.ones(1)).tolist() == [6.0]
+    variables["Model"].forward = lambda self, x: x * 7.0
+    assert compiled(tt.ones(1)).tolist() == [7.0]
