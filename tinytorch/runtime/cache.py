@@ -72,6 +72,9 @@ def source_digest() -> str:
     a backend stands on, its own key tells."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(f"python {sys.version}\n".encode())
+    if not package.is_dir():  # in an archive, of which Python imports, or in a program that brings all it needs
+        archive = next((path for path in package.parents if path.is_file()), Path(sys.executable))
+        digest.update(archive.read_bytes())
     for room in ("ir", "passes", "runtime"):
         for path in sorted((package / room).rglob("*.py")):
             source = path.read_bytes()
