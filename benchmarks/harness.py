@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class Contestant:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self.name, self._threads), daemon=True)
-        with environment(self._threads):
+        with environment(self._threads), _deaf_to_interrupts():
             self._process.start()
         theirs.close()
 
@@ -110,6 +111,20 @@ class Contestant:
             time.sleep(_PAUSE)
         elif self._process.pid is not None and self._process.is_alive():
             os.kill(self._process.pid, getattr(signal, name))
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started in this block hear of no Ctrl-C: the parent does, and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which lets interrupts through where it must begin
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

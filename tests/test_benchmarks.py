@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -255,3 +256,13 @@ def test_options_that_cannot_be_met_are_refused_before_anything_is_timed(argumen
     monkeypatch.setattr(harness, "run", None)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 2 and said in " ".join(result.output.replace("│", "").split())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="a system without masks of signals")
+def test_workers_hear_of_no_ctrl_c() -> None:
+    """Which they inherit; the process that started them ends them, and says so in a line."""
+    blocked = [signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())]
+    with harness._deaf_to_interrupts():
+        blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    assert blocked == [False, True, False]

@@ -228,6 +228,7 @@ def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.Monkey
         ("milestones.capstone", ["--quick"]),
     ]
     assert "number" in refused("milestone", "6")
+    assert "perceptron, 2: MLP" in run("milestone", "--help")
 
 
 def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,9 @@ def view(number: Number) -> None:
         raise CourseError(f"Jupyter is not installed (pip install jupyterlab); open {path} in an editor of your choice")
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False)
+    ended = subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False)
+    if ended.returncode:
+        raise CourseError(f"Jupyter ended with status {ended.returncode}; what it says is above")
 
 
 @module_app.command()

@@ -216,3 +216,11 @@ def test_folders_that_cannot_be_made_are_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = tito(tmp_path, "setup", "file/work")
     assert said.status == 2 and "tito: " in said.text and str(tmp_path / "file") in said.text
+
+
+def test_a_jupyter_that_does_not_start_is_no_success(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(work, ACTIVATIONS, {})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 3))
+    said = tito(work.folder, "module", "view", "02")
+    assert said.status == 2 and "Jupyter ended with status 3" in said.text

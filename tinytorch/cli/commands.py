@@ -163,22 +163,25 @@ def analyze(
         raise fail(str(error)) from None
 
 
-MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}
+MILESTONES = {"1": "perceptron", "2": "mlp", "3": "cnn", "4": "tinygpt", "5": "capstone"}
 
 
 @app.command(context_settings=_FORWARDED)
 def milestone(
     context: typer.Context,
     number: Annotated[
-        int,
-        typer.Argument(
-            min=min(MILESTONES), max=max(MILESTONES), help="1: perceptron, 2: MLP, 3: CNN, 4: GPT, 5: both made faster."
-        ),
+        str, typer.Argument(help="1: perceptron, 2: MLP, 3: CNN, 4: GPT, 5: both made faster.", show_default=False)
     ],
 ) -> None:
-    """Run a milestone: a model of history, trained to its criterion."""
+    """Run a milestone: a model of history, trained to its criterion. Its options follow, and `tinytorch milestone 2
+    --help` lists them."""
     import runpy
 
+    if number == "--help":  # without a number it is for this command
+        typer.echo(context.get_help())
+        return
+    if number not in MILESTONES:
+        raise typer.BadParameter(f"{number!r} is not one of {', '.join(MILESTONES)}", param_hint="number")
     name = f"milestones.{MILESTONES[number]}"
     sys.path.insert(0, os.getcwd())
     sys.argv = [name, *context.args]
