@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 import tinytorch as tt
 from tinytorch.cli.program import Commands, exit_with, program
@@ -107,6 +109,23 @@ def test_an_interrupted_command_of_typer_is_told_once(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as caught:
         outer([])
     assert caught.value.code == 130 and capsys.readouterr().err == "inner: interrupted\n"
+
+
+def test_warnings_of_a_command_itself_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    app = Commands("it")
+
+    @app.command()
+    def work() -> None:
+        warnings.warn_explicit("a cache", RuntimeWarning, typer.main.__file__, 1)
+        warnings.warn("a program", RuntimeWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, category, filename, *_: print(message, Path(filename).name)
+        with pytest.raises(SystemExit):
+            app([])
+    said = capsys.readouterr()
+    assert said.err == "it: a cache\n" and said.out == "a program test_command_ends.py\n"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without signals")

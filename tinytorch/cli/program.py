@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -56,7 +57,7 @@ def program(name: str) -> Generator[None]:
     output any more, and where the system asks it to end. What was begun (processes, temporary folders) is ended and
     removed before.
     """
-    with _outputs(), _ended_by_signals():
+    with _outputs(), _warnings_told(name), _ended_by_signals():
         try:
             try:
                 yield
@@ -101,6 +102,24 @@ def _outputs() -> Generator[None]:
         finally:
             for name in missing:
                 setattr(sys, name, None)
+
+
+@contextmanager
+def _warnings_told(name: str) -> Generator[None]:
+    """Warnings of what a command does itself, for which a line of typer would stand, are told without one."""
+    show = warnings.showwarning
+
+    def tell(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        if filename == typer.main.__file__:
+            print(f"{name}: {message}", file=sys.stderr)
+        else:
+            show(message, category, filename, lineno, *rest)
+
+    warnings.showwarning = tell
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 @contextmanager
