@@ -84,6 +84,12 @@ def _is_librarys_file(path: str) -> bool:
     return path.startswith((_LIBRARY, "<frozen ")) and not path.startswith(_SITES)
 
 
+def is_program_file(path: str) -> bool:
+    """Whether a file is of the user's program: not of this package, of Python itself, or of what was installed."""
+    installed = any(f"{os.sep}{name}{os.sep}" in path for name in ("site-packages", "dist-packages"))
+    return not (is_package_file(path) or _is_librarys_file(path) or installed)
+
+
 def _is_generated(frame: FrameType) -> bool:
     """Whether this is the __init__ of a dataclass of the package."""
     return frame.f_code.co_filename == "<string>" and frame.f_globals.get("__name__", "").startswith("tinytorch.")
