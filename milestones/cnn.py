@@ -30,6 +30,7 @@ from milestones.common import (
     argument_parser,
     console,
     positive,
+    refused,
     show_profiles,
     smoke,
     table,
@@ -188,8 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training, test = (tt.CIFAR10(train=t, normalize=True) for t in (True, False))
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     if options.smoke:
         return smoke("CNN", make_trainer(RECIPES[0], 3, not options.eager), training, BATCH, transform=AUGMENTATION)
     console.print(f"Training: {training}\nHeld out: {test}")

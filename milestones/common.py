@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -81,6 +82,12 @@ def with_folder(parser: argparse.ArgumentParser, options: argparse.Namespace, na
     if not os.access(options.out, os.W_OK | os.X_OK):
         parser.error(f"--out: the folder {options.out} cannot be written")
     return options
+
+
+def refused(why: str) -> int:
+    """Say why nothing is trained; the exit status."""
+    print(why, file=sys.stderr)
+    return 2
 
 
 @dataclass(frozen=True)

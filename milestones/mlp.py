@@ -22,6 +22,7 @@ from milestones.common import (
     console,
     draw_memory,
     profile_step,
+    refused,
     save_figure,
     show_profiles,
     smoke,
@@ -144,8 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training, test = (tt.MNIST(train=t, flatten=True, normalize=True) for t in (True, False))
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     if options.smoke:
         return smoke("MLP", make_trainer(HIDDEN, RATE, 2, not options.eager), training, BATCH)
     report = Report("mlp", options.out)

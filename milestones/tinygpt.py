@@ -38,6 +38,7 @@ from milestones.common import (
     multiply_add_rate,
     muon_operations,
     positive,
+    refused,
     smoke,
     table,
     with_folder,
@@ -236,8 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         text = tt.TinyShakespeare()
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     size, compile = SIZES[options.size], not options.eager
     tokenizer = tt.CharTokenizer().train(text.text)
     trainer = make_trainer(size, tokenizer.vocab_size, compile)
