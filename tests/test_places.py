@@ -51,7 +51,7 @@ def test_a_package_that_is_found_over_a_link(tmp_path: Path) -> None:
     link.symlink_to(ROOT, target_is_directory=True)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=tmp_path, check=False,
-        env={**os.environ, "PYTHONPATH": str(link)},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}//{link.name}"},
     )  # fmt: skip
     assert done.stderr == "" and done.stdout == "matmul: lhs axis 1 is 3, rhs axis 0 is 2\n  <string>:7\n"
 

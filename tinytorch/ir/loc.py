@@ -12,15 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-# As the files of code are called: by the path that Python found the package under, which may go over links.
-_PACKAGE = str(Path(__file__).parent.parent)
+# As the files of code are called: by the path that Python found the package under, which may go over links, or `//`.
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _FOLDERS = tuple(folder + os.sep for folder in (_PACKAGE, os.path.abspath(os.environ.get("TT_OVERLAY") or _PACKAGE)))
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # Python's own
 _SITES = tuple(_LIBRARY + name for name in ("site-packages", "dist-packages"))
 _BACKGROUND = ("threading", "multiprocessing.process")  # modules that call what runs beside the program
 GRADIENT = "′"  # behind the name of the op whose gradient a node is a part of
 _shown: dict[str, dict[Any, Any]] = {}  # by file, what warnings of its lines are not shown again
-_SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
+_SAMPLES = os.path.join(_PACKAGE, "samples.py")  # models as users write them
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ import os
 import sys
 import sysconfig
 import types
-from pathlib import Path
 from typing import Any
 
 _NAME = __name__.partition(".")[0]
-PACKAGE = str(Path(__file__).parent.parent.parent)  # as Python found it, which may go over links
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # as Python found it: over links, or with `//`
 _SITES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _INSTALLED = {
     PACKAGE,
