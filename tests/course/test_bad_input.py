@@ -20,7 +20,7 @@ from tito.exporting import export
 from tito.lesson import restore
 from tito.manifest import manifest, parse
 from tito.pieces import needed, together
-from tito.runs import run_notebook
+from tito.runs import run_notebook, run_python
 from tito.workspace import Workspace
 
 ACTIVATIONS = manifest().module("activations")
@@ -224,3 +224,11 @@ def test_a_jupyter_that_does_not_start_is_no_success(work: Workspace, monkeypatc
     monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 3))
     said = tito(work.folder, "module", "view", "02")
     assert said.status == 2 and "Jupyter ended with status 3" in said.text
+
+
+def test_what_learners_print_is_read_whatever_the_terminal_can_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    ended = run_python(["-c", "print('π ≈ 3')"], tmp_path, None, 60.0)
+    assert ended.stopped is None and ended.printed == "π ≈ 3\n"

@@ -9,7 +9,7 @@ import unicodedata
 _PLAIN = {
     "µ": "u", "μ": "u", "×": "x", "·": "*", "–": "-", "—": "-", "−": "-", "′": "'", "“": '"', "”": '"', "→": "->",
     "←": "<-", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "±": "+-", "√": "sqrt ", "Σ": "sum ", "ᵀ": "^T", "✓": "yes",
-    "✗": "no", "─": "-",
+    "✗": "no", "─": "-", "│": "|", "█": "#",
 }  # fmt: skip
 PLAINLY = "tinytorch.plainly"  # what to do with characters that an encoding does not have, by its name in `codecs`
 
