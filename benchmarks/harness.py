@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from benchmarks.registry import LIMIT, OURS, Workload
 from benchmarks.worker import Digest, serve
+from tinytorch.ir.processes import interrupts_wait
 
 _THREAD_VARIABLES = ("TT_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 UNSET = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE")  # they choose worse kernels than the machine can run
@@ -74,7 +74,7 @@ class Contestant:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self.name, self._threads), daemon=True)
-        with environment(self._threads), _deaf_to_interrupts():
+        with environment(self._threads), interrupts_wait(context):  # for ever: they are ended with this process
             self._process.start()
         theirs.close()
 
@@ -111,20 +111,6 @@ class Contestant:
             time.sleep(_PAUSE)
         elif self._process.pid is not None and self._process.is_alive():
             os.kill(self._process.pid, getattr(signal, name))
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that are started in this block hear of no Ctrl-C: the parent does, and ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which lets interrupts through where it must begin
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
