@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinytorch.frontend.benchmarking.plots import as_svg
 from tinytorch.frontend.profiling.tables import in_columns
+from tinytorch.ir.system.files import write_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,15 +85,15 @@ class Analysis:
             display(Markdown(section.reading))
 
     def write(self, folder: Path | str, name: str) -> Path:
-        """Write the page `name`.md into `folder`, with its pictures beside it; the page's path."""
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
+        """Write the page `name`.md into `folder`, with its pictures beside it; the page's path. TinyTorchError where
+        that cannot be done."""
+        page, texts = f"{name}.md", dict[str, str]()
         parts = [f"# {self.title}", self.background.strip()]
         for i, section in enumerate(self.sections, 1):
             parts.append(f"## {section.question}")
             if section.picture is not None:
                 picture = f"{name}_{i}.svg"
-                (place / picture).write_text(as_svg(section.picture), encoding="utf-8")
+                texts[picture] = as_svg(section.picture)
                 parts.append(f"![{section.question}]({picture})")
             if section.table is not None:
                 parts.append(section.table.markdown())
@@ -100,9 +101,8 @@ class Analysis:
         parts.append("## Questions")
         parts.append("\n".join(f"{i}. {question}" for i, question in enumerate(self.questions, 1)))
         parts.append(f"---\nMeasured on {machine()}.")
-        page = place / f"{name}.md"
-        page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-        return page
+        write_texts(folder, texts | {page: "\n\n".join(parts) + "\n"})
+        return Path(folder, page)
 
 
 def shown(cell: Any) -> str:

@@ -16,8 +16,10 @@ from rich.table import Table
 from benchmarks import accuracy, compile_time, eager, harness, machine, memory, peak_memory, report, startup, workloads
 from benchmarks.options import numbers, output_file
 from benchmarks.registry import FRAMEWORKS, OURS, WORKLOADS, Workload
+from tinytorch.cli.program import Commands
+from tinytorch.ir.system.files import write_text
 
-app = typer.Typer(add_completion=False)
+app = Commands("benchmarks")
 WITHOUT_WORKLOADS = ("compile", "accuracy", "memory")  # suites that measure something else
 
 
@@ -119,7 +121,7 @@ def main(
         tables.append(report.startup_table(startups, startup.STEPS[suite]))
         console.print(tables[-1])
     if md is not None:
-        md.write_text("\n".join(map(report.as_markdown, tables)), encoding="utf-8")
+        write_text(md, "\n".join(map(report.as_markdown, tables)))
         console.print(f"written to {md}")
     options = {
         "suite": suite,

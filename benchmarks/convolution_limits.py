@@ -29,12 +29,15 @@ from benchmarks.workloads.convolution import (
     tinytorch_function,
     torch_convolution,
 )
+from tinytorch.cli.program import Commands
 from tinytorch.runtime.llvm.backend import LlvmBackend
 from tinytorch.runtime.llvm.text.target import Target, TargetName
 
 Forced = Mapping[str, TargetName | None]  # by the name of a column
 _ALL: tuple[Direction, ...] = ("forward", "dx", "dw")
 _SECONDS = 0.015  # of one contestant in a round
+
+app = Commands("benchmarks.convolution_limits")
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ def _line(row: Row, targets: Forced, peers: bool) -> Iterator[str]:
             yield "  ".join(f"{peer} {row.best(peer) / took:5.2f}" for peer in ("torch", "last"))
 
 
+@app.command()
 def main(
     networks: Annotated[list[str] | None, typer.Argument(help="Names of networks; all if none.")] = None,
     only: Annotated[str, typer.Option(help="Rows whose name contains one of these, between commas.")] = "",
@@ -253,4 +257,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmarks.registry import LIMIT, OURS, Workload
 from benchmarks.worker import Digest, serve
+from tinytorch.ir.system.processes import interrupts_wait
 
 _THREAD_VARIABLES = ("TT_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 UNSET = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE")  # they choose worse kernels than the machine can run
@@ -73,7 +74,7 @@ class Contestant:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self.name, self._threads), daemon=True)
-        with environment(self._threads):
+        with environment(self._threads), interrupts_wait(context):  # for ever: they are ended with this process
             self._process.start()
         theirs.close()
 

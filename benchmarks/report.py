@@ -14,6 +14,7 @@ from rich.text import Text
 from benchmarks.harness import Row
 from benchmarks.registry import BASELINE, LIMIT, OURS, Targets
 from benchmarks.startup import Startup
+from tinytorch.ir.system.files import write_text
 from tinytorch.ir.text.units import duration
 
 DONE = "done"  # the part of the limit by the operations really done
@@ -175,7 +176,7 @@ def _plain(cell: object) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def print_peaks(console: Console, rows: Sequence[Row]) -> None:

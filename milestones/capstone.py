@@ -22,7 +22,8 @@ from milestones import cnn
 from milestones.capstone_decoding import POSITION, decode_step
 from milestones.capstone_models import QUICK, WHOLE, Scale, Subject, WeightsError, cnn_subject, gpt_subject
 from milestones.capstone_variants import FP32, Recipe, variants_of
-from milestones.common import Criterion, Report, add_smoke, console, with_folder
+from milestones.common import Criterion, Report, add_smoke, console, refused, with_folder
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.benchmarking import Comparison
 from tinytorch.frontend.benchmarking.reports import write
 from tinytorch.frontend.data import DataError
@@ -61,11 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         gpt = gpt or gpt_subject(None, scale, compile)
         report.criteria += study(gpt, compare_gpt, GPT_RECIPE, scale, report)
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     except WeightsError as error:
-        console.print(f"No weights: {error}")
-        return 2
+        return refused(f"No weights: {error}")
     return report.finish()
 
 
@@ -156,4 +155,4 @@ def judge(name: str, comparison: Comparison) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.capstone", main)

@@ -30,11 +30,13 @@ from milestones.common import (
     argument_parser,
     console,
     positive,
+    refused,
     show_profiles,
     smoke,
     table,
     with_folder,
 )
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.data import DataError
 from tinytorch.frontend.module import init
 from tinytorch.passes.cost import cost
@@ -187,8 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training, test = (tt.CIFAR10(train=t, normalize=True) for t in (True, False))
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     if options.smoke:
         return smoke("CNN", make_trainer(RECIPES[0], 3, not options.eager), training, BATCH, transform=AUGMENTATION)
     console.print(f"Training: {training}\nHeld out: {test}")
@@ -265,4 +266,4 @@ def judge(runs: Sequence[dict[str, Any]]) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.cnn", main)

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 import tinytorch as tt
-
-
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+from milestones.common import save_figure
 
 
 def draw_curves(runs: Sequence[dict[str, Any]], path: Path, goal: float = 0.75, unit: str = "epoch") -> None:
@@ -30,7 +24,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path, goal: float = 0.75, 
     axes.axhline(goal, color="gray", linestyle=":")
     axes.set(xlabel=unit, ylabel="accuracy", title="Solid: held-out images; dashed: augmented training images")
     axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_efficiency(runs: Sequence[dict[str, Any]], path: Path) -> None:
@@ -46,7 +40,7 @@ def draw_efficiency(runs: Sequence[dict[str, Any]], path: Path) -> None:
         axes.annotate(run["name"], place, textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
     axes.set(xscale="log", xlabel="parameters", ylabel="held-out accuracy", title="What a parameter is worth")
     axes.margins(0.2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_filters(filters: Any, path: Path) -> None:
@@ -62,7 +56,7 @@ def draw_filters(filters: Any, path: Path) -> None:
     for axes, weights in zip(grid.flat, filters, strict=False):
         axes.imshow(0.5 + weights.transpose(1, 2, 0) / (2 * np.abs(weights).max() + 1e-12), interpolation="nearest")
     figure.suptitle(f"The {len(filters)} filters of the first layer")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_confusion(confusion: Any, classes: Sequence[str], path: Path) -> None:
@@ -78,7 +72,7 @@ def draw_confusion(confusion: Any, classes: Sequence[str], path: Path) -> None:
     axes.set_yticks(range(len(classes)), classes)
     accuracy = np.trace(confusion) / max(confusion.sum(), 1)
     axes.set(xlabel="read as", ylabel="is", title=f"Held-out images: {accuracy:.2%} right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_augmented(training: tt.CIFAR10, transform: Any, path: Path) -> None:
@@ -93,4 +87,4 @@ def draw_augmented(training: tt.CIFAR10, transform: Any, path: Path) -> None:
         axes.imshow(image.transpose(1, 2, 0))
         axes.axis("off")
     figure.suptitle("Stored (top) and augmented")
-    _save(figure, path)
+    save_figure(figure, path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -19,8 +21,12 @@ from rich.table import Table
 
 import tinytorch as tt
 from tinytorch.frontend.profiling.memory import peak_bytes
+from tinytorch.ir.system.files import write_bytes, write_text
 from tinytorch.passes.cost import cost
 from tinytorch.runtime.llvm.threads.peaks import peaks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 
@@ -78,6 +84,12 @@ def with_folder(parser: argparse.ArgumentParser, options: argparse.Namespace, na
     return options
 
 
+def refused(why: str) -> int:
+    """Say why nothing is trained; the exit status."""
+    print(why, file=sys.stderr)
+    return 2
+
+
 @dataclass(frozen=True)
 class Criterion:
     """A figure and what it is to reach: at least `goal`, more than it if `strict`, at most it if `below`.
@@ -122,7 +134,7 @@ class Report:
         machine = {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()}
         criteria = [{**asdict(c), "met": c.met} for c in self.criteria]
         content = {"milestone": self.name, "machine": machine, "criteria": criteria, "figures": self.figures}
-        path.write_text(json.dumps(content, indent=1, default=float) + "\n")
+        write_text(path, json.dumps(content, indent=1, default=float) + "\n")
         console.print(f"\nPictures and figures: {self.out}")
         for criterion in self.criteria:
             console.print(str(criterion))
@@ -298,6 +310,16 @@ def show_profiles(title: str, profiles: Sequence[StepProfile]) -> None:
     table(title, columns, rows)
 
 
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write it as a picture, and close it."""
+    from matplotlib import pyplot
+
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120)
+    pyplot.close(figure)
+    write_bytes(path, content.getvalue())
+
+
 def draw_memory(profiles: Sequence[StepProfile], path: Path) -> None:
     """Working memory of a step over the batch size."""
     from matplotlib import pyplot
@@ -310,5 +332,4 @@ def draw_memory(profiles: Sequence[StepProfile], path: Path) -> None:
     axes.axhline(profiles[0].state / 1024, color="gray", linestyle=":", label="parameters and moments")
     axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel="KiB", title="Memory of one training step")
     axes.legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)

@@ -22,10 +22,13 @@ from milestones.common import (
     console,
     draw_memory,
     profile_step,
+    refused,
+    save_figure,
     show_profiles,
     smoke,
     table,
 )
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.data import DataError
 
 HIDDEN, BATCH, RATE, SEED = 256, 128, 0.1, 0
@@ -107,8 +110,7 @@ def draw_curves(runs: Sequence[dict[str, Any]], path: Path) -> None:
         axes.axvline(run["best_epoch"], color=f"C{i}", linestyle=":", alpha=0.6)
     axes.set(xlabel="epoch", ylabel="error rate", yscale="log", title="Training; dotted: the weights that were kept")
     axes.legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def draw_mistakes(model: tt.Module, test: tt.MNIST, path: Path) -> int:
@@ -128,8 +130,7 @@ def draw_mistakes(model: tt.Module, test: tt.MNIST, path: Path) -> int:
         axes.imshow(images[i].reshape(28, 28), cmap="gray_r")
         axes.set_title(f"{labels[i]} read as {found[i]}", fontsize=8)
     figure.suptitle(f"The surest of {len(wrong)} mistakes in {len(labels):,} test digits")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
     return len(wrong)
 
 
@@ -144,8 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training, test = (tt.MNIST(train=t, flatten=True, normalize=True) for t in (True, False))
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     if options.smoke:
         return smoke("MLP", make_trainer(HIDDEN, RATE, 2, not options.eager), training, BATCH)
     report = Report("mlp", options.out)
@@ -196,4 +196,4 @@ def judge(baseline: dict[str, Any], mlp: dict[str, Any]) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.mlp", main)

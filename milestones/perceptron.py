@@ -21,10 +21,12 @@ from milestones.common import (
     console,
     draw_memory,
     profile_step,
+    save_figure,
     show_profiles,
     smoke,
     table,
 )
+from tinytorch.cli.program import exit_with
 
 SEEDS = range(5)
 POINTS, BATCH, RATE, GOAL = 512, 64, 0.1, 0.95
@@ -91,8 +93,7 @@ def draw_boundary(model: tt.Module, seed: int, path: Path) -> None:
         axes.plot(*chosen.T, marker, markersize=3, color="black", alpha=0.6, label=f"class {label}")
     axes.set(title=f"Decision boundary and held-out points (seed {seed})", aspect="equal")
     axes.legend(loc="upper right")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def draw_convergence(runs: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -107,8 +108,7 @@ def draw_convergence(runs: dict[str, list[dict[str, Any]]], path: Path) -> None:
     axes.axhline(GOAL, color="gray", linestyle=":")
     axes.set(xlabel="epoch", ylabel="held-out accuracy", title="Convergence, one line per seed")
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)
 
 
 def profile(batch: int) -> Any:
@@ -159,4 +159,4 @@ def summary(variant: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.perceptron", main)

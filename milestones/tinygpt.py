@@ -38,10 +38,12 @@ from milestones.common import (
     multiply_add_rate,
     muon_operations,
     positive,
+    refused,
     smoke,
     table,
     with_folder,
 )
+from tinytorch.cli.program import exit_with
 from tinytorch.frontend.data import DataError
 
 CONTEXT, BATCH, SEED = 1024, 4, 0
@@ -235,8 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         text = tt.TinyShakespeare()
     except DataError as error:
-        console.print(f"No data: {error}")
-        return 2
+        return refused(f"No data: {error}")
     size, compile = SIZES[options.size], not options.eager
     tokenizer = tt.CharTokenizer().train(text.text)
     trainer = make_trainer(size, tokenizer.vocab_size, compile)
@@ -292,4 +293,4 @@ def judge(run: dict[str, Any], size: Size) -> list[Criterion]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    exit_with("milestones.tinygpt", main)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from milestones.common import save_figure
+
 
 def draw_curves(history: Sequence[dict[str, Any]], published: float, path: Path) -> None:
     """Losses over the parts of the training, against a published one."""
@@ -18,5 +20,4 @@ def draw_curves(history: Sequence[dict[str, Any]], published: float, path: Path)
     axes.axhline(published, color="gray", linestyle=":", label=f"published, {published}")
     axes.set(xlabel=f"part of {len(parts)} of the training", ylabel="nats per character", title="Tiny Shakespeare")
     axes.legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import signal
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -255,3 +257,16 @@ def test_options_that_cannot_be_met_are_refused_before_anything_is_timed(argumen
     monkeypatch.setattr(harness, "run", None)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 2 and said in " ".join(result.output.replace("│", "").split())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="a system without masks of signals")
+def test_workers_hear_of_no_ctrl_c(monkeypatch):
+    """They inherit what is blocked as they start; the process that started them ends them, and says so in a line."""
+    context = Mock()
+    context.get_start_method.return_value, context.Pipe.return_value = "fork", (Mock(), Mock())
+    blocked = []
+    context.Process.return_value.start = lambda: blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    monkeypatch.setattr(harness.multiprocessing, "get_context", lambda method: context)
+    harness.Contestant("numpy", 1)
+    blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    assert [signal.SIGINT in mask for mask in blocked] == [True, False]

@@ -87,13 +87,13 @@ def test_without_data_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     monkeypatch.setattr(capstone_models.tt, "CIFAR10", missing)
     assert capstone.main(["--out", str(tmp_path)]) == 2
-    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+    assert "set TINYTORCH_DATA" in capsys.readouterr().err
 
 
 @needs_data
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capstone.main(["--out", str(tmp_path), "--gpt", str(tmp_path / "none")]) == 2
-    assert "No weights" in capsys.readouterr().out
+    assert "No weights" in capsys.readouterr().err
 
 
 def test_forms_are_made_of_the_model_which_stays_as_it_is() -> None:

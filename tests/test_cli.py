@@ -16,6 +16,7 @@ from tinytorch.cli.targets import parse_type
 from tinytorch.insight.page import read_page
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.types import TensorType, f32, i64
+from tinytorch.samples import SAMPLES
 
 ROOT = Path(__file__).parent.parent
 MODELS = """
@@ -113,6 +114,33 @@ def test_what_makes_a_model_is_called_for_it(tmp_path: Path, monkeypatch: pytest
     assert "give the type of each" in refused("graph", "cli_makers:make")
     assert "'size'; name a function without arguments that makes one" in refused("graph", "cli_makers:Sized")
     assert "add" in run("graph", "cli_makers:constant")
+
+
+BROKEN = """
+def raises(x):
+    return {}["absent"]
+
+def calls(x):
+    return int("many")
+
+def make():
+    return 1 / 0
+"""
+
+
+def test_errors_of_the_users_program_are_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli_broken.py").write_text(BROKEN)
+    (tmp_path / "cli_unclosed.py").write_text("def f(x:\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    told = refused("graph", "cli_broken:raises", "--input", "f32[2]")
+    assert told == "tinytorch: KeyError: 'absent'\n  cli_broken.py:3: return {}[\"absent\"]\n"
+    assert "cli_broken.py:6: return int(" in refused("report", "cli_broken:calls", "--input", "f32[2]")
+    assert "ZeroDivisionError: division by zero\n  cli_broken.py:9" in refused("graph", "cli_broken:make")
+    assert "SyntaxError: '(' was never closed\n  cli_unclosed.py:1: def f(x:" in refused("graph", "cli_unclosed:f")
+    monkeypatch.setitem(SAMPLES, "mlp", None)  # a mistake of the framework's
+    with pytest.raises(TypeError):
+        run("graph", "mlp")
 
 
 def test_report_of_a_module_is_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +256,7 @@ def test_milestones_are_run_by_number(tmp_path: Path, monkeypatch: pytest.Monkey
         ("milestones.capstone", ["--quick"]),
     ]
     assert "number" in refused("milestone", "6")
+    assert "perceptron, 2: MLP" in run("milestone", "--help")
 
 
 def test_bench_hands_names_and_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

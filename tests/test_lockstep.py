@@ -104,6 +104,13 @@ def test_what_a_trace_cannot_see_is_found(tmp_path: Path) -> None:
     assert done.returncode == 1 and "output 0 DIFFERS" in done.stderr
 
 
+def test_a_difference_is_told_where_its_script_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    generator = np.random.default_rng(0)
+    with pytest.raises(VerifyError, match=r"no script that reproduces it: cannot write .*below: Not a directory"):
+        tt.verify(lambda x: x * generator.random(), tt.ones(3), folder=str(tmp_path / "file" / "below"))
+
+
 @pytest.mark.parametrize(
     ("a", "b", "error"),
     [

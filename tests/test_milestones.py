@@ -87,7 +87,7 @@ def test_without_data_the_mlp_says_so(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(mlp.tt, "MNIST", missing)
     assert mlp.main(["--out", str(tmp_path)]) == 2
-    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+    assert "set TINYTORCH_DATA" in capsys.readouterr().err
 
 
 def test_without_data_the_cnn_says_so(tmp_path, capsys, monkeypatch):
@@ -96,7 +96,7 @@ def test_without_data_the_cnn_says_so(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(cnn.tt, "CIFAR10", missing)
     assert cnn.main(["--out", str(tmp_path)]) == 2
-    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+    assert "set TINYTORCH_DATA" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not os.environ.get("TINYTORCH_DATA"), reason="needs MNIST: set TINYTORCH_DATA")
@@ -311,7 +311,7 @@ def test_without_data_the_gpt_says_so(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(tinygpt.tt, "TinyShakespeare", missing)
     assert tinygpt.main(["--out", str(tmp_path)]) == 2
-    assert "set TINYTORCH_DATA" in capsys.readouterr().out
+    assert "set TINYTORCH_DATA" in capsys.readouterr().err
 
 
 def test_windows_do_not_overlap_and_random_ones_stay_inside(monkeypatch):

@@ -266,8 +266,11 @@ class Check:
         """Write the reproducer and raise."""
         text = f"{self.graph.name}: {what}\n{difference.reason}"
         if self.folder is not None:
-            _write(self.folder, difference, self if difference.whole else None)
-            text += f"\nreproduce with: python {self.folder / 'reproduce.py'}"
+            try:
+                _write(self.folder, difference, self if difference.whole else None)
+                text += f"\nreproduce with: python {self.folder / 'reproduce.py'}"
+            except OSError as error:
+                text += f"\nno script that reproduces it: cannot write {self.folder}: {error.strerror or error}"
         raise VerifyError(text, difference.node.loc if difference.node else None)
 
     def _blame_trace(self, bad: Comparison, eager: Sequence[Array | None]) -> _Difference:

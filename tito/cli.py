@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tinytorch.cli.program import Commands
 from tito.errors import CourseError
 from tito.manifest import CourseModule, Manifest, manifest
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tito.runs import NotebookResult
     from tito.workspace import Workspace
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The TinyTorch course.")
+app = Commands("tito", no_args_is_help=True, help="The TinyTorch course.")
 module_app = typer.Typer(no_args_is_help=True, help="Lessons: start, test and complete them.")
 checkpoint_app = typer.Typer(no_args_is_help=True, help="The framework's own tests on your code.")
 milestone_app = typer.Typer(no_args_is_help=True, help="Models of history, trained on your code.")
@@ -171,7 +172,9 @@ def view(number: Number) -> None:
         raise CourseError(f"Jupyter is not installed (pip install jupyterlab); open {path} in an editor of your choice")
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False)
+    ended = subprocess.run([sys.executable, "-m", "jupyterlab", str(path)], check=False)
+    if ended.returncode:
+        raise CourseError(f"Jupyter ended with status {ended.returncode}; what it says is above")
 
 
 @module_app.command()

@@ -18,7 +18,7 @@ import nbformat
 from tito.errors import CourseError
 from tito.lesson import left_solutions, solved
 from tito.manifest import CourseModule
-from tito.runs import environment
+from tito.runs import AS_UTF8, environment
 
 COURSE = "tinytorch"
 _CELL_SECONDS = 300
@@ -135,11 +135,12 @@ def _failure(folder: Path, command: str, *arguments: str) -> str:
     """Run a command of nbgrader; what it said, if it failed."""
     _require_teachers(folder)
     asked: Sequence[str] = [sys.executable, "-m", "nbgrader", command, *arguments]
-    made = environment(None)
+    made = {**environment(None), **AS_UTF8}
     programs = str(Path(sys.executable).parent)  # nbgrader starts `alembic` by its name, also where no venv is active
     made["PATH"] = os.pathsep.join(filter(None, [programs, made.get("PATH")]))
     ended = subprocess.run(
-        asked, cwd=folder, env=made, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        asked, cwd=folder, env=made, capture_output=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+        check=False,
     )  # fmt: skip
     said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-15:])
     return f"nbgrader {command} ended with status {ended.returncode}:\n{said}" if ended.returncode else ""

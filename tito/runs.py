@@ -19,6 +19,7 @@ from tito.errors import CourseError
 from tito.manifest import CourseModule, framework
 
 LIMIT = 240.0  # seconds that a lesson may take
+AS_UTF8 = {"PYTHONIOENCODING": "utf-8"}  # for processes whose output is read here, whatever the terminal's is
 _SHOWN = 4000  # bytes of what a process printed
 
 
@@ -94,7 +95,7 @@ class _Printed(threading.Thread):
 def run_python(arguments: Sequence[str], folder: Path, overlay: Path | None, limit: float) -> Ended:
     """`python arguments…` in a process of its own, which is stopped after `limit` seconds."""
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env=environment(overlay),
+        [sys.executable, *arguments], cwd=folder, env={**environment(overlay), **AS_UTF8},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.array_api.judge import SECTIONS, results
+from tinytorch.cli.program import Commands
+
+app = Commands("benchmarks.array_api")
 
 
+@app.command()
 def main() -> None:
     """Print what passes, what fails and why, and the shares."""
     found = results()
@@ -25,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -16,9 +16,10 @@ from benchmarks.ladder.measure import Ladder, draw, measure
 from benchmarks.ladder.rungs import UNIT
 from benchmarks.options import output_file
 from benchmarks.report import write_json
+from tinytorch.cli.program import Commands
 from tinytorch.ir.text.units import duration
 
-app = typer.Typer(add_completion=False)
+app = Commands("benchmarks.ladder")
 
 
 @app.command()

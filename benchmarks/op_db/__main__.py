@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,8 +23,10 @@ from benchmarks.op_db.modules import run_module, run_module_errors
 from benchmarks.op_db.names import Function
 from benchmarks.op_db.samples import Outcome, run_op
 from benchmarks.options import output_file
+from benchmarks.report import write_json
+from tinytorch.cli.program import Commands
 
-app = typer.Typer(add_completion=False)
+app = Commands("benchmarks.op_db")
 
 
 @app.command()
@@ -67,7 +68,7 @@ def main(
     if missing:
         console.print(f"not found: {' '.join(missing)}", markup=False)
     if save is not None:
-        save.write_text(json.dumps(results, indent=1))
+        write_json(save, results)
 
 
 def _samples(

@@ -20,7 +20,7 @@ from tito.exporting import export
 from tito.lesson import restore
 from tito.manifest import manifest, parse
 from tito.pieces import needed, together
-from tito.runs import run_notebook
+from tito.runs import run_notebook, run_python
 from tito.workspace import Workspace
 
 ACTIVATIONS = manifest().module("activations")
@@ -216,3 +216,19 @@ def test_folders_that_cannot_be_made_are_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = tito(tmp_path, "setup", "file/work")
     assert said.status == 2 and "tito: " in said.text and str(tmp_path / "file") in said.text
+
+
+def test_a_jupyter_that_does_not_start_is_no_success(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(work, ACTIVATIONS, {})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 3))
+    said = tito(work.folder, "module", "view", "02")
+    assert said.status == 2 and "Jupyter ended with status 3" in said.text
+
+
+def test_what_learners_print_is_read_whatever_the_terminal_can_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    ended = run_python(["-c", "print('π ≈ 3')"], tmp_path, None, 60.0)
+    assert ended.stopped is None and ended.printed == "π ≈ 3\n"

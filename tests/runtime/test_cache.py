@@ -397,3 +397,15 @@ def test_source_digest_is_the_same_in_another_process() -> None:
     assert len(digest) == 64
     cache.source_digest.cache_clear()
     assert cache.source_digest() == digest
+
+
+def test_other_archives_are_other_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python imports packages of archives, too, where there is no folder of sources."""
+    digests: set[str] = set()
+    for content in (b"one", b"another"):
+        (tmp_path / "packages.zip").write_bytes(content)
+        monkeypatch.setattr(cache, "__file__", str(tmp_path / "packages.zip" / "tinytorch" / "runtime" / "cache.py"))
+        cache.source_digest.cache_clear()
+        digests.add(cache.source_digest())
+    cache.source_digest.cache_clear()
+    assert len(digests) == 2

@@ -15,12 +15,12 @@ from tinytorch import backend_names
 from tinytorch.artifacts.record import SavedCall, SavedFunction
 from tinytorch.compiled.calls import made_by
 from tinytorch.compiled.signature import NumberSlot
-from tinytorch.frontend.module.weights import write_together
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tree import Slot
 from tinytorch.ir.errors import CompileError
 from tinytorch.ir.graph import Builder, Graph, Value
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system.files import write_together
 from tinytorch.ir.text.fingerprint import fingerprint
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.runtime.ahead import Interface, Parameter, as_objects

@@ -74,7 +74,10 @@ class LoadedFunction(Reported):
         if hot is not None and hot[2] is mode.grad and not kwargs and mode.trace is None:
             call, calls, grad = hot
             if len(args) == call.arguments and not (grad and any(getattr(t, "requires_grad", False) for t in args)):
-                result = calls.fast(*args)
+                try:
+                    result = calls.fast(*args)
+                except MemoryError:
+                    raise calls.too_large() from None
                 if result is not MISMATCH:
                     return _results(call, result, args)
         return self._call(args, kwargs)
@@ -93,8 +96,8 @@ class LoadedFunction(Reported):
             )
         self._last = number
         self._hot = (call, calls, mode.grad) if _is_plain(call) else None
-        result = calls.fast(*tensors)
-        result = calls.careful(*tensors) if result is MISMATCH else result
+        result = calls.call(tensors)
+        result = calls.call(tensors, carefully=True) if result is MISMATCH else result
         if result is MISMATCH:  # a guard of the graph failed, and nothing has changed: the reference says which
             evaluate(call.graph, [t.data for t in (*tensors, *call.captured)])
             raise CompileError(f"{self.name}: its state no longer has the dtypes and shapes that it was saved with")

@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks.machine import describe
 from benchmarks.options import output_file
 from tinytorch.cli.errors import told
+from tinytorch.cli.program import Commands
 from tinytorch.cli.targets import called_target
 from tinytorch.compile import compile
 from tinytorch.compiled.function import Compiled
@@ -35,7 +36,7 @@ from tinytorch.ir.text.units import count, duration, size
 from tinytorch.report import Report
 from tinytorch.runtime.thread_count import get_num_threads, set_num_threads
 
-app = typer.Typer(add_completion=False)
+app = Commands("tinytorch bench")
 _LONG = 1.0  # seconds of a call on the interpreter that is not waited for in every round
 _FILE_WIDTH = 140  # of the table, where the output is not a terminal
 _EAGER, _INTERPRETER = "eager", "interpreter"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from tinytorch.cli.errors import fail, told
+from tinytorch.cli.program import Commands
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analyses.record import Analysis
-
-app = typer.Typer(
-    add_completion=False,
+app = Commands(
+    "tinytorch",
     no_args_is_help=True,
     help="Neural networks as graphs, compiled for this machine.",
 )
@@ -157,34 +156,32 @@ def analyze(
         for module in running.chosen(modules):
             analysis = running.analyze(module, quick)
             analysis.show()
-            typer.echo(f"\nwritten to {_written(analysis, folder, module.folder)}\n")
+            with told():
+                page = analysis.write(folder, module.folder)
+            typer.echo(f"\nwritten to {page}\n")
     except CourseError as error:
         raise fail(str(error)) from None
 
 
-def _written(analysis: Analysis, folder: Path, name: str) -> Path:
-    try:
-        return analysis.write(folder, name)
-    except OSError as error:
-        raise fail(f"cannot write to {folder}: {error.strerror}") from None
-
-
-MILESTONES = {1: "perceptron", 2: "mlp", 3: "cnn", 4: "tinygpt", 5: "capstone"}
+MILESTONES = {"1": "perceptron", "2": "mlp", "3": "cnn", "4": "tinygpt", "5": "capstone"}
 
 
 @app.command(context_settings=_FORWARDED)
 def milestone(
     context: typer.Context,
     number: Annotated[
-        int,
-        typer.Argument(
-            min=min(MILESTONES), max=max(MILESTONES), help="1: perceptron, 2: MLP, 3: CNN, 4: GPT, 5: both made faster."
-        ),
+        str, typer.Argument(help="1: perceptron, 2: MLP, 3: CNN, 4: GPT, 5: both made faster.", show_default=False)
     ],
 ) -> None:
-    """Run a milestone: a model of history, trained to its criterion."""
+    """Run a milestone: a model of history, trained to its criterion. Its options follow, and `tinytorch milestone 2
+    --help` lists them."""
     import runpy
 
+    if number == "--help":  # without a number it is for this command
+        typer.echo(context.get_help())
+        return
+    if number not in MILESTONES:
+        raise typer.BadParameter(f"{number!r} is not one of {', '.join(MILESTONES)}", param_hint="number")
     name = f"milestones.{MILESTONES[number]}"
     sys.path.insert(0, os.getcwd())
     sys.argv = [name, *context.args]

@@ -10,6 +10,7 @@ from typing import Any
 from tinytorch import backend_names
 from tinytorch.compiled.options import Options
 from tinytorch.compiled.passed import Made, kept
+from tinytorch.frontend.arguments import ArgumentMemoryError
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.evaluation import wants_nan_checks
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -24,6 +25,7 @@ from tinytorch.ir.kernels.liveness import MemoryLimit
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.system.collector import paused
+from tinytorch.ir.text.units import size
 from tinytorch.passes.autodiff import append_gradients
 from tinytorch.passes.freeze import freeze_inputs
 from tinytorch.passes.pipeline import DEFAULT_PASSES, Passes, PassRecord, Watcher, kernel_passes, run_passes
@@ -139,6 +141,20 @@ class Calls:
     fast: Callable[..., Any]
     careful: Callable[..., Any]
 
+    def call(self, tensors: Sequence[Tensor], carefully: bool = False) -> Any:
+        """The fast call, or the careful one; where there is too little memory, an error that says so."""
+        try:
+            return self.careful(*tensors) if carefully else self.fast(*tensors)
+        except MemoryError:
+            raise self.too_large() from None
+
+    def too_large(self) -> ArgumentMemoryError:
+        """The error where a call finds too little memory; nothing has been changed."""
+        made = size(sum(value.type.bytes for value in self.graph.outputs))
+        besides = size(getattr(self.executable, "arena_bytes", 0))
+        what = f"a call takes {made} for results and {besides} besides, which do not fit into memory"
+        return ArgumentMemoryError(f"{self.graph.name}: {what}", user_loc())
+
 
 def spent(array: Array) -> Tensor:
     """A result that was computed from leaves, and whose tape a backward() in the function has freed."""
@@ -170,8 +186,8 @@ class Vjp:
     def __call__(self, inputs: Sequence[Tensor], wrt: Sequence[int], ct: Tensor, name: str) -> list[Tensor | None]:
         """The cotangents, for `inputs` of the graph of which those at `wrt` are differentiated by the variables."""
         tensors = (*inputs, ct)
-        result = self._calls.fast(*tensors)
-        result = self._calls.careful(*tensors) if result is MISMATCH else result
+        result = self._calls.call(tensors)
+        result = self._calls.call(tensors, carefully=True) if result is MISMATCH else result
         made = list(result) if isinstance(result, tuple) else [result] if self._graph.outputs else []
         if mode.grad:
             made = [self._differentiable(x, i, tensors, wrt, name) for i, x in enumerate(made)]

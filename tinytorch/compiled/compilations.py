@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from tinytorch.compiled.specialization import Specialization
+from tinytorch.ir.characters import printable
 from tinytorch.ir.loc import user_loc
 
 TOLERATED = 3  # compilations for one reason; then a warning names it, once
@@ -38,7 +39,7 @@ class Compilations:
     def announce(self, reason: str, again: bool) -> None:
         """Log a compilation that begins, `again` if not the first, and warn where there are many for one reason."""
         if "recompiles" in os.environ.get("TT_LOGS", "").split(","):
-            print(f"[tinytorch] compiling {self._name}: {reason}", flush=True)
+            print(printable(f"[tinytorch] compiling {self._name}: {reason}"), flush=True)
         self._reasons[reason] += again
         loc = user_loc()
         if self._reasons[reason] == TOLERATED and loc is not None:

@@ -93,7 +93,10 @@ class Compiled(StandIn, Reported):
             hot, form = known
             tensors = form.tensors_of(args, kwargs) if form is not None else args if not kwargs else None
             if tensors is not None and hot.takes(tensors) and (hot.valid() or hot.still_valid()):
-                result = hot.calls.fast(*tensors)
+                try:
+                    result = hot.calls.fast(*tensors)
+                except MemoryError:
+                    raise hot.calls.too_large() from None
                 if result is not MISMATCH:
                     return result if hot.plain else self._finish(hot, result, tensors)
         return self._call(args, kwargs)
@@ -134,7 +137,7 @@ class Compiled(StandIn, Reported):
     def _run(self, call: Signature) -> Any:
         tensors = call.tensors
         found = self._last = self._ready(call)
-        result = MISMATCH if self._runs_eagerly(found) else found.calls.fast(*tensors)
+        result = MISMATCH if self._runs_eagerly(found) else found.calls.call(tensors)
         if result is MISMATCH and found.shared(tensors) - found.overlaps:
             found = self._last = self._ready(call, apart=False)
         if self._runs_eagerly(found):
@@ -144,7 +147,7 @@ class Compiled(StandIn, Reported):
         if form is not None:
             self._hot = (found, form if form.static or form.names else None)
         if result is MISMATCH:
-            result = found.calls.careful(*tensors)
+            result = found.calls.call(tensors, carefully=True)
         if result is MISMATCH:
             self._explain_failure(found, tensors)
         return self._finish(found, result, tensors)

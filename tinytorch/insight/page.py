@@ -16,6 +16,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
@@ -25,7 +26,6 @@ from tinytorch.ir.loc import user_loc
 from tinytorch.ir.system.files import write_text
 from tinytorch.ir.text.titles import PHASE_COLORS
 
-_WEB = Path(__file__).parent / "web"
 _SHARED = ("units", "dom", "list", "table", "diff")
 _REPORT = (
     "model",
@@ -149,4 +149,4 @@ def _colors() -> str:
 
 
 def _read(name: str) -> str:
-    return (_WEB / name).read_text(encoding="utf-8")
+    return resources.files("tinytorch.insight").joinpath("web", name).read_text(encoding="utf-8")  # also of an archive

@@ -224,7 +224,7 @@ class Record:
 def load_record(path: str | PathLike[str]) -> Record:
     """The record in a file that `Record.save` wrote. TinyTorchError where the file holds something else."""
     try:
-        return record_of(json.loads(Path(path).read_text()))
+        return record_of(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise TinyTorchError(f"{path} holds no report: {error}", user_loc()) from None
 

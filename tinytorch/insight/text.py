@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tinytorch.ir.characters import printable
+
 WIDTH = 120  # of tables as text
 
 
@@ -46,4 +48,4 @@ def as_text(shown: RenderableType, width: int = WIDTH) -> str:
     console = Console(width=width, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as captured:
         console.print(shown)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
+    return printable("\n".join(line.rstrip() for line in captured.get().rstrip().split("\n")))

@@ -6,15 +6,21 @@ import functools
 import linecache
 import os
 import sys
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+# As the files of code are called: by the path that Python found the package under, which may go over links, or `//`.
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _FOLDERS = tuple(folder + os.sep for folder in (_PACKAGE, os.path.abspath(os.environ.get("TT_OVERLAY") or _PACKAGE)))
+_LIBRARY = os.path.dirname(os.__file__) + os.sep  # Python's own
+_SITES = tuple(_LIBRARY + name for name in ("site-packages", "dist-packages"))
 _BACKGROUND = ("threading", "multiprocessing.process")  # modules that call what runs beside the program
 GRADIENT = "′"  # behind the name of the op whose gradient a node is a part of
-_SAMPLES = str(Path(_PACKAGE, "samples.py"))  # models as users write them
+_shown: dict[str, dict[Any, Any]] = {}  # by file, what warnings of its lines are not shown again
+_SAMPLES = os.path.join(_PACKAGE, "samples.py")  # models as users write them
 
 
 @dataclass(frozen=True)
@@ -72,18 +78,41 @@ def is_package_file(path: str) -> bool:
     return path.startswith(_FOLDERS) and path != _SAMPLES
 
 
+@functools.lru_cache(maxsize=4096)
+def _is_librarys_file(path: str) -> bool:
+    """Whether a file is of Python itself, where no line is the user's (`contextlib` calls what it wraps)."""
+    return path.startswith((_LIBRARY, "<frozen ")) and not path.startswith(_SITES)
+
+
+def is_program_file(path: str) -> bool:
+    """Whether a file is of the user's program: not of this package, of Python itself, or of what was installed."""
+    installed = any(f"{os.sep}{name}{os.sep}" in path for name in ("site-packages", "dist-packages"))
+    return not (is_package_file(path) or _is_librarys_file(path) or installed)
+
+
 def _is_generated(frame: FrameType) -> bool:
     """Whether this is the __init__ of a dataclass of the package."""
     return frame.f_code.co_filename == "<string>" and frame.f_globals.get("__name__", "").startswith("tinytorch.")
 
 
 def user_loc(scope: str = "", phase: str = "", part_of: str = "") -> Loc | None:
-    """The first frame outside the package, or None where there is none: in threads and processes of the package."""
+    """The first frame outside the package and Python itself, or None where there is none: in threads and processes
+    of the package."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
-        if not (is_package_file(frame.f_code.co_filename) or _is_generated(frame)):
+        if not is_package_file(file := frame.f_code.co_filename):
             if frame.f_globals.get("__name__") in _BACKGROUND:
                 return None
-            return Loc(frame.f_code.co_filename, frame.f_lineno, scope, phase, part_of)
+            if not (_is_librarys_file(file) or _is_generated(frame)):
+                return Loc(file, frame.f_lineno, scope, phase, part_of)
         frame = frame.f_back
     return None
+
+
+def warn(message: str, kind: type[Warning] = UserWarning) -> None:
+    """Warn of the user's line, once for each unless filters say otherwise."""
+    loc = user_loc()
+    if loc is None:
+        warnings.warn(message, kind, stacklevel=2)
+    else:
+        warnings.warn_explicit(message, kind, loc.file, loc.line, registry=_shown.setdefault(loc.file, {}))

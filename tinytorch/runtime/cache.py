@@ -17,15 +17,15 @@ import os
 import re
 import struct
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tinytorch.ir.loc import warn
 from tinytorch.ir.system.private_files import ExposedError, PrivateFolder, private_folder, random_name
+from tinytorch.ir.system.private_files import cache_folder as folder
 
 SIZE_LIMIT = 512 << 20  # bytes of entries that a folder may hold
 _HEADER = struct.Struct("<8sQQ32s")
@@ -72,28 +72,15 @@ def source_digest() -> str:
     a backend stands on, its own key tells."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(f"python {sys.version}\n".encode())
+    if not package.is_dir():  # in an archive, of which Python imports, or in a program that brings all it needs
+        archive = next((path for path in package.parents if path.is_file()), Path(sys.executable))
+        digest.update(archive.read_bytes())
     for room in ("ir", "passes", "runtime"):
         for path in sorted((package / room).rglob("*.py")):
             source = path.read_bytes()
             digest.update(f"{path.relative_to(package).as_posix()} {len(source)}\n".encode())
             digest.update(source)
     return digest.hexdigest()
-
-
-def folder() -> Path:
-    """Where files are kept: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system."""
-    chosen = os.environ.get("TT_CACHE_DIR")
-    if chosen:
-        return Path(os.path.abspath(os.path.expanduser(chosen)))
-    home = Path(os.path.expanduser("~"))
-    if not home.is_absolute():  # a user without a home
-        return Path(tempfile.gettempdir()) / "tinytorch-cache"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "tinytorch" / "Cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "tinytorch"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else home / ".cache") / "tinytorch"
 
 
 def code_folder() -> PrivateFolder:
@@ -197,9 +184,8 @@ def _warn_once(error: OSError) -> None:
     directory = folder()
     if directory not in _warned:
         _warned.add(directory)
-        warnings.warn(
+        warn(
             f"TinyTorch cannot keep compiled code in {directory} ({error}), so every process compiles anew; "
             "set TT_CACHE_DIR to a folder that you, and nobody else, can write",
             RuntimeWarning,
-            stacklevel=3,
         )

@@ -6,7 +6,6 @@ All are written in ops that exist, in a form whose derivative stays right where 
 from __future__ import annotations
 
 import math
-import warnings
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.activations.activations import elu
@@ -19,7 +18,7 @@ from tinytorch.frontend.tensor.autocasting import low
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
 from tinytorch.ir.errors import ShapeError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 from tinytorch.ir.operators.promotion import normalize_axis
 
 # The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, "Self-normalizing neural networks", equation 14).
@@ -163,7 +162,7 @@ def default_axis(what: str, dim: int | None, rank: int) -> int:
     if dim is not None:
         return dim
     chosen = 0 if rank in (0, 1, 3) else 1
-    warnings.warn(f"{what}: without dim it takes axis {chosen} of {rank}; say which one is meant", stacklevel=4)
+    warn(f"{what}: without dim it takes axis {chosen} of {rank}; say which one is meant")
     return chosen
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tinytorch.frontend.benchmarking.intervals import Interval, Verdict
 from tinytorch.frontend.benchmarking.metrics import METRICS, TIMED, Metric
 from tinytorch.frontend.profiling.tables import in_columns
+from tinytorch.ir.characters import printable
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.text.units import duration
@@ -112,7 +113,7 @@ class Comparison:
         ]
 
     def __str__(self) -> str:
-        return "\n".join([in_columns(self.head, self.rows), *self.notes])
+        return printable("\n".join([in_columns(self.head, self.rows), *self.notes]))
 
     __repr__ = __str__
 

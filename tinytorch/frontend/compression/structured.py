@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tree import flatten
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 from tinytorch.ir.op import Array
 
 __all__ = ["prune_channels"]
@@ -78,7 +77,7 @@ def prune_channels(
     trial = _Trial(model, arguments_of(example), ties)
     fitting, failed = trial.sieve([(g, units) for g, units in zip(groups, gone, strict=True) if units])
     for group, reason in failed:
-        warnings.warn(f"{_WHAT}: {group.name} keeps its channels: {reason}", RuntimeWarning, stacklevel=2)
+        warn(f"{_WHAT}: {group.name} keeps its channels: {reason}", RuntimeWarning)
     return without(model, [unit for _, units in fitting for unit in units], ties)
 
 

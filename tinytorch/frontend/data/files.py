@@ -10,7 +10,6 @@ import os
 import secrets
 import struct
 import tarfile
-import warnings
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.ir.errors import TinyTorchError
+from tinytorch.ir.loc import warn
+from tinytorch.ir.system import private_files
 from tinytorch.ir.system.private_files import ExposedError, PrivateFolder, private_folder, random_name
 
 Bytes = NDArray[np.uint8]
@@ -50,9 +51,8 @@ class Remote:
 
 
 def cache_folder() -> Path:
-    """Where downloads and decoded arrays are kept: `$TT_CACHE_DIR/data`, else `~/.cache/tinytorch/data`."""
-    configured = os.environ.get("TT_CACHE_DIR")
-    return (Path(configured) if configured else Path.home() / ".cache" / "tinytorch") / "data"
+    """Where downloads and decoded arrays are kept: in the user's cache folder, or in TT_CACHE_DIR."""
+    return private_files.cache_folder() / "data"
 
 
 def search_folders(root: str | os.PathLike[str] | None, names: Sequence[str]) -> list[Path]:
@@ -295,11 +295,10 @@ _warned: set[Path] = set()
 def _warn_once(error: ExposedError) -> None:
     if cache_folder() not in _warned:
         _warned.add(cache_folder())
-        warnings.warn(
+        warn(
             f"TinyTorch keeps no decoded data in {cache_folder()} ({error}), so they are decoded anew each time; set "
             "TT_CACHE_DIR to a folder that nobody else can write",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

@@ -19,7 +19,6 @@ through memory that has no name, in one copy on either side.
 from __future__ import annotations
 
 import operator
-import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain, islice, repeat
@@ -40,7 +39,7 @@ from tinytorch.frontend.functions.random import Generator as RandomGenerator
 from tinytorch.frontend.functions.random import randperm
 from tinytorch.frontend.tensor import Tensor, from_numpy
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 
 NAME = "DataLoader"
 
@@ -127,7 +126,7 @@ class DataLoader:
         arguments.instance(NAME, "pin_memory_device", pin_memory_device, str)
         self.pin_memory = False
         if arguments.flag(NAME, "pin_memory", pin_memory):
-            warnings.warn("DataLoader: pin_memory=True is read as False: there is no device to copy to", stacklevel=2)
+            warn("DataLoader: pin_memory=True is read as False: there is no device to copy to")
         self._epoch = 0
         self._position = 0  # batches of this epoch that have been handed out
         self._resumed = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import multiprocessing
 import os
 import pickle
@@ -15,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
-from multiprocessing import resource_tracker
 from typing import Any
 
 from tinytorch.frontend.arguments import choice
@@ -23,6 +21,7 @@ from tinytorch.frontend.data.channel import LoaderLink, Parcel, exchange, unpack
 from tinytorch.frontend.data.making import Maker, Task
 from tinytorch.frontend.data.worker import Done, Duty, Failure, WorkerError, work
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system.processes import interrupts_wait
 
 # How often a worker that says nothing is looked after: its socket closes as it ends, but for copies of that socket that
 # other forks may have.
@@ -71,7 +70,7 @@ class _Worker:
             target=work, args=(theirs, duty), name=f"tinytorch-loader-{number}", daemon=True
         )
         try:
-            with _interrupts_wait(staff.context):
+            with interrupts_wait(staff.context):
                 self.process.start()
         except BaseException:
             self.link.close()
@@ -261,21 +260,6 @@ class _RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f'\n"""\n{self._text}"""'
-
-
-@contextlib.contextmanager
-def _interrupts_wait(context: Context) -> Generator[None]:
-    """A process that is started in this block does not hear of Ctrl-C until it has said what it does then."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    if context.get_start_method() != "fork":
-        resource_tracker.ensure_running()  # which lets interrupts through where it must begin
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _signal_name(number: int) -> str:

@@ -78,7 +78,7 @@ class ImageDataset(ArrayDataset):
         return images, batch[1].astype(np.int64)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} images of {'×'.join(map(str, self.images.shape[1:]))}; {self.note})"
+        return f"{type(self).__name__}({len(self)} images of {'x'.join(map(str, self.images.shape[1:]))}; {self.note})"
 
 
 def _per_channel(values: tuple[float, ...]) -> NDArray[np.float32]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import sysconfig
 import types
-from pathlib import Path
 from typing import Any
 
 _NAME = __name__.partition(".")[0]
-PACKAGE = str(Path(__file__).resolve().parent.parent.parent)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # as Python found it: over links, or with `//`
 _SITES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
+_INSTALLED = {
+    PACKAGE,
+    os.path.dirname(os.__file__),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+}
 _FOREIGN = tuple(path + os.sep for path in _INSTALLED)
+_MADE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _NAMESPACES = (("types", "SimpleNamespace"), ("argparse", "Namespace"))  # of Python's, but with the user's attributes
 _unused: dict[str, int] = {}  # by an installed package: how many modules were loaded when none used this one, or 0
 
@@ -56,10 +61,17 @@ def is_foreign(item: Any) -> bool:
     if isinstance(item, types.ModuleType):
         return _is_foreign_module(item)
     kind: type = item if isinstance(item, type) else type(item)
-    if is_namespace(kind):
+    if is_namespace(kind) or _is_of_nameless_code(kind):
         return False
     home = sys.modules.get(kind.__module__)
     return home is not None and _is_foreign_module(home)
+
+
+def _is_of_nameless_code(kind: type) -> bool:
+    """Whether a class comes from `exec` with variables that have no `__name__`: it then looks as if it were built in,
+    where no class is made when the program runs."""
+    is_made = bool(kind.__flags__ & _MADE)
+    return is_made and kind.__module__ == "builtins" and getattr(builtins, kind.__name__, None) is not kind
 
 
 def _is_foreign_module(module: types.ModuleType) -> bool:

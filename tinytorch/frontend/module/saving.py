@@ -16,10 +16,11 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from tinytorch.frontend.module.module import Module
-from tinytorch.frontend.module.weights import safetensors_bytes, write_atomically
+from tinytorch.frontend.module.weights import safetensors_bytes
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system.files import write_atomically
 from tinytorch.ir.types import DType, dtype_of
 
 _TREE = "tinytorch.tree"

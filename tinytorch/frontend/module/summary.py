@@ -11,6 +11,7 @@ from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.module.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.ir.characters import printable
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Summary:
         rule = "─" * (sum(widths) + 4)
         frozen = self.parameters - self.trainable
         total = f"{self.parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
-        return "\n".join([lines[0], rule, *lines[1:], rule, f"{total}; {self.bytes / 2**20:,.2f} MiB"])
+        return printable("\n".join([lines[0], rule, *lines[1:], rule, f"{total}; {self.bytes / 2**20:,.2f} MiB"]))
 
     __repr__ = __str__
 

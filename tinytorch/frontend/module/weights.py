@@ -6,14 +6,12 @@ program that knows the format reads such a file; files of others, which have no 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -25,6 +23,7 @@ from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
+from tinytorch.ir.system.files import write_atomically
 from tinytorch.ir.types import DTYPES, DType, bool_
 
 _FORMAT_NAMES = {"bf16": "BF16", "bool": "BOOL", **{n: n.upper() for n in DTYPES if n not in ("bf16", "bool")}}
@@ -64,77 +63,6 @@ def _plain(value: Any) -> Array:
     """A contiguous array; an array of rank 0 stays one."""
     array = as_array(value)
     return np.ascontiguousarray(array).reshape(array.shape)
-
-
-# Writing.
-def write_atomically(path: str | PathLike[str], *content: bytes | memoryview) -> None:
-    """Replace the file `path` by `content` in one step; TinyTorchError if that fails, and the old file stays."""
-    write_together({path: content})
-
-
-def write_together(
-    contents: Mapping[str | PathLike[str], Sequence[bytes | memoryview]],
-) -> None:
-    """Replace files by their contents: all are written before the first takes its name. TinyTorchError if that fails,
-    and the old files stay."""
-    written: list[tuple[Path, Path]] = []
-    path: str | PathLike[str] = ""
-    try:
-        for path, content in contents.items():
-            target = Path(os.path.realpath(path))
-            temporary = target.with_name(f".tinytorch-{os.urandom(8).hex()}")
-            written.append((temporary, target))
-            _write_beside(path, temporary, content)
-        for temporary, target in written:
-            path = target
-            os.replace(temporary, target)
-            _sync_folder(target.parent)
-    except OSError as error:
-        raise TinyTorchError(f"cannot write {path}: {error}", user_loc()) from None
-    finally:
-        for temporary, _ in written:
-            temporary.unlink(missing_ok=True)
-
-
-def _write_beside(path: str | PathLike[str], temporary: Path, content: Sequence[bytes | memoryview]) -> None:
-    """Write a new file that may take the place of `path`."""
-    old = _status(path)
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        raise OSError(errno.EINVAL, "it is there, and not a regular file")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with open(os.open(temporary, flags, 0o600 if old else 0o666), "wb") as file:
-        for piece in content:
-            file.write(piece)
-        if old is not None:
-            _make_alike(temporary, old)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _status(path: str | PathLike[str]) -> os.stat_result | None:
-    """Of the file that a path leads to; None where there is none yet."""
-    try:
-        return os.stat(path)
-    except FileNotFoundError:
-        return None
-
-
-def _make_alike(path: Path, old: os.stat_result) -> None:
-    """Give a new file the mode of the old one and, where that is allowed, its owner."""
-    if hasattr(os, "chown") and (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-        with contextlib.suppress(OSError):
-            os.chown(path, old.st_uid, old.st_gid)
-    os.chmod(path, stat.S_IMODE(old.st_mode))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name of a file on the disk too, where the system can do that for folders."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # Reading.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict, cast
@@ -22,7 +21,7 @@ from tinytorch.frontend.tensor.gradients import grad_mode
 from tinytorch.frontend.tensor.mode import TraceAgain, mode
 from tinytorch.frontend.tensor.storage import version_of
 from tinytorch.ir.errors import TinyTorchError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 
 Entries = list[tuple[Tensor, Tensor, dict[str, Tensor]]]
 
@@ -172,11 +171,10 @@ class Optimizer(Tracked):
         if grad is None:
             return
         if self._used is not None and self._used[0] is grad and version_of(grad) == self._used[1] + 1:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}.step(): backward() has added to gradients that the last step used; call "
                 "zero_grad() before each backward(), or before the first of those that shall add up",
                 RuntimeWarning,
-                stacklevel=4,
             )
         self._used = (grad, version_of(grad))
 

@@ -22,6 +22,7 @@ from tinytorch.frontend.profiling.memory import Memory
 from tinytorch.frontend.profiling.tables import in_columns
 from tinytorch.frontend.training.steps import samples_in
 from tinytorch.insight.page import write_profile
+from tinytorch.ir.characters import printable
 from tinytorch.ir.text.units import count, duration
 
 _ROUNDS = 5  # of the forwards in which modules are timed
@@ -62,7 +63,7 @@ class Profile:
             for row in self.modules
         ]
         rate = f"{count(self.flops / self.compiled)}FLOP/s" if self.compiled else "–"
-        return "\n\n".join(
+        text = "\n\n".join(
             [
                 in_columns(("module", "parameters", "FLOPs", "share", "eager"), rows),
                 self.memory.table(),
@@ -70,6 +71,7 @@ class Profile:
                 f"{count(self.compiled.throughput)} samples/s, {self.eager / self.compiled:.1f}× eager",
             ]
         )
+        return printable(text)
 
     __repr__ = __str__
 

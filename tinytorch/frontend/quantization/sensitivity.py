@@ -15,6 +15,7 @@ from tinytorch.frontend.module import Module
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.ir.characters import printable
 from tinytorch.ir.op import Array
 
 _ROUNDS, _LEAST_SECONDS = 7, 0.002  # interleaved rounds, each of so long at least
@@ -75,7 +76,8 @@ class Sensitivity:
         ]
         before, after = (sum(getattr(layer, f"bytes_{when}") for layer in self.layers) for when in ("before", "after"))
         rule = "─" * max(map(len, text))
-        return "\n".join([text[0], rule, *text[1:], rule, f"parameters of these layers: {before:,} bytes -> {after:,}"])
+        total = f"parameters of these layers: {before:,} bytes -> {after:,}"
+        return printable("\n".join([text[0], rule, *text[1:], rule, total]))
 
     __repr__ = __str__
 

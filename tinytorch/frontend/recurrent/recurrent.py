@@ -7,7 +7,6 @@ gradients of weights are one product over all steps as well.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -36,7 +35,7 @@ from tinytorch.frontend.recurrent.sequences import (
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 from tinytorch.ir.op import Array, Op, apply
 from tinytorch.ir.types import DType, Shape, f32
 
@@ -78,7 +77,7 @@ class _Recurrent(Drawn):
         arguments.instance(name, "generator", generator, Generator, optional=True)
         self.generator = generator
         if dropout and num_layers == 1:
-            warnings.warn(f"{name}: dropout is between layers, of which there is one", stacklevel=3)
+            warn(f"{name}: dropout is between layers, of which there is one")
         for layer in range(self.num_layers):
             self._add_weights(layer, dtype)
         self.reset_parameters()

@@ -3,7 +3,6 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -31,7 +30,7 @@ from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, data_as_met, his
 from tinytorch.frontend.tensor.views import Views
 from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
-from tinytorch.ir.loc import user_loc
+from tinytorch.ir.loc import user_loc, warn
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.types import Shape, TensorType, bool_, f32, i64, type_of
 
@@ -158,11 +157,10 @@ class Tensor(Views, TableMethods):
 
     def __str__(self) -> str:
         if self._expr is not None or (mode.trace is not None and mode.trace.holds(self)):
-            warnings.warn(
+            warn(
                 f"a tensor of {self.type} is printed while the function is traced, when it has no values yet; calls of "
                 "the compiled function print nothing. Return it, or call the function without compiling",
                 RuntimeWarning,
-                stacklevel=2,
             )
         return repr(self)
 

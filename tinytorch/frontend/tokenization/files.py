@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, TypeVar, cast
 
-from tinytorch.frontend.module.weights import open_regular, write_atomically
+from tinytorch.frontend.module.weights import open_regular
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.system.files import write_atomically
 
 Path = str | PathLike[str]
 T = TypeVar("T")

@@ -15,7 +15,8 @@ Advance = Callable[[int, float], None]  # batches done, mean loss
 @contextmanager
 def progress(what: str, total: int | None, shown: bool | None) -> Generator[Advance | None]:
     """A bar over `total` batches, or None where none is shown; `shown` None means: if stderr is a terminal."""
-    if not (sys.stderr.isatty() if shown is None else shown):
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()  # None: the process was started without one
+    if not (is_terminal if shown is None else shown):
         yield None
         return
     from rich.console import Console

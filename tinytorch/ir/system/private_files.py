@@ -11,6 +11,8 @@ import errno
 import os
 import secrets
 import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,6 +77,28 @@ class PrivateFolder:
                 with suppress(FileNotFoundError):  # another process has just removed it
                     if item.is_file(follow_symlinks=False):
                         yield item.name, item.stat(follow_symlinks=False)
+
+
+def cache_folder() -> Path:
+    """Where files are kept: TT_CACHE_DIR, else `tinytorch` in the user's cache folder of this system. It need not be
+    there, or be one that can be used."""
+    chosen = os.environ.get("TT_CACHE_DIR")
+    if chosen:
+        path = os.path.expanduser(chosen)
+        with suppress(FileNotFoundError):  # the current folder was removed
+            path = os.path.abspath(path)
+        return Path(path)
+    home = Path(os.path.expanduser("~"))
+    if not home.is_absolute():  # a user without a home
+        with suppress(FileNotFoundError):
+            return Path(tempfile.gettempdir()) / "tinytorch-cache"
+        return Path(os.devnull) / "tinytorch-cache"  # nowhere
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "tinytorch" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "tinytorch"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else home / ".cache") / "tinytorch"
 
 
 def private_folder(base: Path, name: str) -> PrivateFolder:

@@ -24,10 +24,10 @@ import ctypes
 import functools
 import threading
 import time
-import warnings
 import weakref
 from queue import SimpleQueue
 
+from tinytorch.ir.loc import warn
 from tinytorch.ir.system import locks
 from tinytorch.runtime import cache
 from tinytorch.runtime.arena import aligned
@@ -177,7 +177,7 @@ class Pool:
         except RuntimeError as error:  # the system has no more threads, or the interpreter is ending
             self._start.value = None
             message = f"TinyTorch runs on {len(self._workers) + 1} of {self._num_threads} threads: {error}"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            warn(message, RuntimeWarning)
         self._active.value = len(self._workers)
 
     def _stop_workers(self) -> None:
