@@ -201,6 +201,7 @@ GRADIENTS: list[tuple[Callable[..., Any], list[list[float]], list[list[float]]]]
     (tt.lgamma, [[1, 2]], [[-0.57721566, 0.42278434]]),
     (tt.digamma, [[1]], [[math.pi**2 / 6]]),
     (lambda x, y, w: tt.lerp(x, y, w), [[1, 1], [3, 3], [0.25, 0.75]], [[0.75, 0.25], [0.25, 0.75], [2, 2]]),
+    (lambda x, y, w: tt.lerp(x, y, w), [[INF, 1], [1, INF], [0.75, 0.25]], [[0.25, 0.75], [0.75, 0.25], [-INF, INF]]),
     (lambda x: tt.frexp(x)[0], [[6, -0.75]], [[0.125, 1]]),
     (lambda x: tt.logit(x, eps=0.25), [[0.5, 0.1, 0.25]], [[4, 0, 16 / 3]]),
 ]
