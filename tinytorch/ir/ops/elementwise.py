@@ -69,7 +69,7 @@ div = define_elementwise(
     (lambda g, n: g / n.inputs[1], lambda g, n: -g * n.output / n.inputs[1]), "float",
 )  # fmt: skip
 floordiv = define_elementwise(
-    "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, NONDIFF
+    "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, _FLAT * 2
 )
 
 
