@@ -136,6 +136,7 @@ def test_numbers_out_of_range_make_no_warning() -> None:
     assert tt.tensor([math.nan, -1.5, 300.7], dtype=tt.uint8).tolist() == [0, 0, 255]
     assert tt.full((2,), math.nan, dtype=tt.int32).tolist() == [0, 0]
     assert tt.tensor(1e6, dtype=tt.float16).item() == tt.full((), 1e6, dtype=tt.float16).item() == math.inf
+    assert tt.logspace(3, 12, 2, dtype=tt.int32).tolist() == [1000, 2**31 - 1]
     assert tt.tensor([-1], dtype=tt.uint8).tolist() == [255]
 
 
@@ -150,6 +151,7 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("is not an order of 2 axes", lambda: tt.empty_permuted((2, 3), (0, 0))),
     ("runs on the CPU only", lambda: tt.rand_like(tt.zeros(2), device="cuda")),
     ("no integers of 16 bits", lambda: tt.zeros(2).short()),
+    ("randint: 0 to 299 do not fit dtype u8", lambda: tt.randint(300, (2,), dtype=tt.uint8)),
     ("full: -9 does not fit dtype u8", lambda: tt.full((2,), -9, dtype=tt.uint8)),
     ("full_like: 300 does not fit dtype i8", lambda: tt.full_like(tt.zeros(2, dtype=tt.int8), 300)),
     ("where: -1 does not fit dtype u8", lambda: tt.where(tt.tensor([True]), tt.zeros(1, dtype=tt.uint8), -1)),

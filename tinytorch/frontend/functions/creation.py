@@ -18,7 +18,6 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.ops.core import array_as
 from tinytorch.ir.promotion import NUMBERS, held_array
 from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, f64, i64
 
@@ -287,7 +286,7 @@ def logspace(
     first, last = _ends("logspace", start, end)
     with np.errstate(all="ignore"):
         powers = np.power(float(base), np.linspace(first, last, count))
-    return _finish(array_as(powers, _float(dtype).numpy), requires_grad)
+    return _finish(as_array(powers, _float(dtype)), requires_grad)
 
 
 def band(rows: int, columns: int, diagonal: int) -> Tensor:

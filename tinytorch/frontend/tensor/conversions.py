@@ -143,21 +143,23 @@ class Conversions(InPlace):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        array = self._concrete("item()")
+        return self._only("item()")
+
+    def _only(self, what: str, hint: str = "") -> Any:
+        """The only element, as a Python number, for what needs it."""
+        array = self._concrete(what)
         if array.size != 1:
-            raise ShapeError(f"item: needs one element, got {self.type}", user_loc())
+            raise ShapeError(f"{what} needs one element, got {self.type}{hint}", user_loc())
         return array.item() if self.dtype.name != "bf16" else float(array.reshape(()))
 
     def tolist(self) -> Any:
         return self._concrete("tolist()").tolist()
 
     def __float__(self) -> float:
-        self._concrete("float()")
-        return float(self.item())
+        return float(self._only("float()"))
 
     def __int__(self) -> int:
-        self._concrete("int()")
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __index__(self) -> int:
         self._concrete("use as an index")
@@ -166,8 +168,8 @@ class Conversions(InPlace):
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._concrete("a Python condition (if, while, and, or, not)")
-        return bool(self.item())
+        hint = "; x.any() says whether one is true, x.all() whether all are"
+        return bool(self._only("a Python condition (if, while, and, or, not)", hint))
 
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
