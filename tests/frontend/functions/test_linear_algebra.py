@@ -120,6 +120,13 @@ def test_factorizations_are_numpys_and_differentiable(name: str) -> None:
         tt.compile(function)(*map(tt.tensor, arrays))
 
 
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh", "svd", "svdvals", "lu", "qr"])
+def test_factorizations_have_second_derivatives(name: str) -> None:
+    function, _, arrays = EAGER[name]
+    weights = tt.tensor(np.random.default_rng(2).standard_normal(function(*map(tt.tensor, arrays)).shape))
+    slope(tt.grad(lambda a: (function(a) * weights).sum()), arrays)
+
+
 def test_factors_make_the_matrix() -> None:
     a = tt.tensor(TALL)
     P, L, U = linalg.lu(a)
