@@ -221,6 +221,25 @@ def test_gradients(compiled: bool) -> None:
             np.testing.assert_allclose(a.numpy(), np.array(b, np.float32), rtol=1e-6, err_msg=str(row))
 
 
+# Second derivatives at 0, where a formula has a corner that the function has not.
+BENDS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "softplus": (tt.nn.functional.softplus, 0.25),
+    "logsigmoid": (tt.nn.functional.logsigmoid, -0.25),
+    "mish": (tt.nn.functional.mish, 0.64),
+    "huber_loss": (lambda x: tt.nn.functional.huber_loss(x, tt.zeros(()), delta=2.0), 1),
+    "smooth_l1_loss": (lambda x: tt.nn.functional.smooth_l1_loss(x, tt.zeros(()), beta=2.0), 0.5),
+    "x**0": (lambda x: x ** tt.zeros(()), 0),
+}
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_second_derivatives_at_zero(name: str) -> None:
+    function, wanted = BENDS[name]
+    second = tt.grad(tt.grad(function))
+    for run in (second, tt.compile(second)):
+        assert run(tt.zeros(())).item() == pytest.approx(wanted, rel=1e-6)
+
+
 # Errors.
 A = Tensor([1.0, 2.0])
 N = Tensor([1, 2])
