@@ -127,6 +127,13 @@ def test_factorizations_have_second_derivatives(name: str) -> None:
     slope(tt.grad(lambda a: (function(a) * weights).sum()), arrays)
 
 
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+def test_determinants_of_singular_matrices_have_second_derivatives(zeros: int) -> None:
+    array = np.random.default_rng(3).standard_normal((2, 3, 3))
+    array[0, :zeros] = 0
+    slope(tt.grad(lambda a: linalg.det(a).sum()), (array,))
+
+
 def test_factors_make_the_matrix() -> None:
     a = tt.tensor(TALL)
     P, L, U = linalg.lu(a)
