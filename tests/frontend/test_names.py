@@ -36,8 +36,8 @@ FUNCTIONS = [
 LAYERS = [layers, losses, spatial, embeddings, recurrent, attention, transformers]
 INSIDE = {  # for other files of the frontend
     "Activation", "adaptive_mean", "attention_at", "band", "check_divisor", "check_padding", "checked_rows",
-    "affine", "class_ignored", "counted", "InPlaceActivation", "largest", "length", "limit_rows", "old_arguments",
-    "padding_row", "paddings", "pair", "picked",
+    "affine", "class_ignored", "counted", "InPlaceActivation", "largest", "length", "limit_rows", "log_one_plus_exp",
+    "old_arguments", "padding_row", "paddings", "pair", "picked",
     "read_counts", "reduced", "side_by_side", "soft_losses", "tiled_mean", "update_statistics",
 }  # fmt: skip
 

@@ -107,6 +107,20 @@ def test_integer_arithmetic():
         Tensor([1], dtype="u8") + 300
 
 
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (bool, r"a Python condition .* needs one element, got bool\[2\]; x.any\(\) says"),
+        (float, r"float\(\) needs one element, got bool\[2\]"),
+        (int, r"int\(\) needs one element"),
+        (Tensor.item, r"item\(\) needs one element"),
+    ],
+)
+def test_what_needs_one_element_says_so(use, message):
+    with pytest.raises(ShapeError, match=message + r"(?s:.*test_tensor.py)"):
+        use(Tensor([1, 2]) == Tensor([1, 3]))
+
+
 def test_comparisons():
     x = Tensor([1.0, math.nan, 3.0])
     assert (x < 3).tolist() == [True, False, False] and (x == x).tolist() == [True, False, True]

@@ -141,6 +141,7 @@ ELEMENTWISE_COMPOSITES = {
     "silu": Counted("f32[3,4]", 12 * 2),  # sigmoid, product
     "gelu": Counted("f32[3,4]", 12 * 5, {"approximate": False}),  # x 0.5 (erf(x c) + 1)
     "binary_cross_entropy": Counted("f32[7] f32[7]", 7 * (2 + 3 + 1 + 3)),  # log p, log(1 - p), each limited
+    "softplus": Counted("f32[3,4]", 12 * (1 + 4 + 1)),  # max(x, 0) + log1p(exp(-|x|))
     "logistic_loss": Counted("f32[7] f32[7] f32[7]", 7 * (1 + 3 + 1 + 6 + 1)),  # a x - (a + b) (min(x, 0) - tail)
     "rotary": Counted("f32[2,6] f32[2,6] f32[2,6]", 12 * 3),
     # 48 points of the integral, 20 terms of the sum that small operands take, and what is done once

@@ -21,7 +21,7 @@ def _composites() -> list[Sample]:
     targets, state = np.array([2, 0, 3]), np.array([5, 123])
     samples: list[Sample] = []
     halves = rows.astype(DTYPES["bf16"].numpy)
-    activations: list[tuple[str, dict[str, Any]]] = [("relu", {}), ("sigmoid", {}), ("silu", {})]
+    activations: list[tuple[str, dict[str, Any]]] = [("relu", {}), ("sigmoid", {}), ("silu", {}), ("softplus", {})]
     activations += [("gelu", {"approximate": approximate}) for approximate in (False, True)]
     for name, attrs in activations:
         exact = name == "relu"

@@ -36,7 +36,7 @@ ELEMENTWISE: dict[str, tuple[int, float, tuple[float, float] | None]] = {
     "log1p": (1, 3, _POSITIVE), "sqrt": (1, 0, _POSITIVE), "rsqrt": (1, 2, _POSITIVE), "tanh": (1, 4, _ANY),
     "erf": (1, 4, _ANY), "sin": (1, 4, _ANY), "cos": (1, 4, _ANY),
     "add": (2, 0, _ANY), "sub": (2, 0, _ANY), "mul": (2, 0, _ANY), "div": (2, 0, _AWAY_FROM_0),
-    "floordiv": (2, 0, None), "mod": (2, 2, _AWAY_FROM_0), "maximum": (2, 0, _ANY), "minimum": (2, 0, _ANY),
+    "floordiv": (2, 0, _AWAY_FROM_0), "mod": (2, 2, _AWAY_FROM_0), "maximum": (2, 0, _ANY), "minimum": (2, 0, _ANY),
     "pow": (2, 4, _POSITIVE), "eq": (2, 0, None), "ne": (2, 0, None), "lt": (2, 0, None), "le": (2, 0, None),
     "gt": (2, 0, None), "ge": (2, 0, None), "and": (2, 0, None), "or": (2, 0, None), "xor": (2, 0, None),
     "tan": (1, 8, (-1.2, 1.2)), "sinh": (1, 5, _ANY), "cosh": (1, 4, _ANY), "asin": (1, 5, (-0.9, 0.9)),

@@ -36,6 +36,12 @@ def _joins() -> list[Sample]:
             index = np.array(places, np.int64)
             updates = rng.normal(size=(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
             samples.append(Sample(op, (x, index, updates), {"axis": axis, "reduce": reduce}, 8, smooth=True))
+        if reduce == "mul":  # of two factors that are 0, each has the other in its derivative
+            factors = np.array([[0, 0.5, 0], [1.5, 0, 2], [0, 3, -1]])
+            rows = np.array([[2.0, 3.0, 4.0], [0.0, 1.0, 2.0]])
+            samples.append(
+                Sample(op, (rows, np.array([0, 0, 0]), factors), {"axis": 0, "reduce": reduce}, 8, smooth=True)
+            )
         for name in ("f32", "bf16", "f16", "i32", "i8", "u8", "i64"):
             rows, index = random_array(DTYPES[name], (6, 33), rng, 1.0), np.array([5, 5, 1, 0, 5])
             updates = random_array(DTYPES[name], (5, 33), rng, 1.0)

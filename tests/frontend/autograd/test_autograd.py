@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import operator
 import threading
 import weakref
 from collections.abc import Callable
@@ -438,13 +439,20 @@ def test_gradients_of_images_can_be_viewed():
         assert g[0, 0, 0, 0].item() == 7 and g.requires_grad is create_graph
 
 
-@pytest.mark.parametrize("name", ["floor", "ceil", "round", "trunc", "sign"])
+STEPS = {
+    **{name: operator.methodcaller(name) for name in ("floor", "ceil", "round", "trunc", "sign")},
+    "//": lambda x: x // 2 + 3 // (x + 5),
+    "div": lambda x: tt.div(x, 2.0, rounding_mode="floor"),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
 def test_functions_in_steps_have_gradients_of_zero(name):
     """Not none: an optimizer decays and slows down such parameters, too, as PyTorch's do."""
 
     def gradient(x):
         x = x.detach().requires_grad_()
-        getattr(x, name)().sum().backward()
+        STEPS[name](x).sum().backward()
         return x.grad
 
     x = tt.tensor([-1.5, 0.0, 2.25])

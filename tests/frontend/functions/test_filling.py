@@ -95,6 +95,51 @@ def test_like() -> None:
     assert tt.unravel_index(tt.tensor([5, 0]), (2, 3))[0].tolist() == [1, 0]
 
 
+# What integers become of numbers that are put into them: from all digits, towards zero, the nearest that they hold.
+LARGE = 2.0**24 + 1
+KEPT: dict[str, Callable[[tt.Tensor], tt.Tensor]] = {
+    "full": lambda x: tt.full((1,), LARGE, dtype=x.dtype),
+    "full_like": lambda x: tt.full_like(x, LARGE),
+    "new_full": lambda x: x.new_full((1,), LARGE),
+    "fill_": lambda x: x.clone().fill_(LARGE),
+    "copy_": lambda x: x.clone().copy_(LARGE),
+    "scatter": lambda x: x.scatter(0, tt.tensor([0]), value=LARGE),
+    "tensor": lambda x: tt.tensor([LARGE], dtype=x.dtype),
+    "as_tensor": lambda x: tt.as_tensor(np.array([LARGE]), dtype=x.dtype),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_integers_keep_all_digits_of_numbers_and_the_nearest_of_what_they_do_not_hold(name: str) -> None:
+    for dtype, kept in ((tt.int64, 2**24 + 1), (tt.int32, 2**24 + 1), (tt.int8, 127), (tt.uint8, 255)):
+        found = KEPT[name](tt.zeros(1, dtype=dtype))
+        assert found.dtype == dtype and found.tolist() == [kept]
+
+
+def test_items_keep_all_digits_of_numbers_compiled_too() -> None:
+    def program(x: tt.Tensor, number: float) -> list[tt.Tensor]:
+        y = x.clone()
+        y[1:] = number
+        return [y, tt.full((2,), LARGE, dtype=x.dtype), x.clone().fill_(number + 1)]
+
+    compiled = tt.compile(program)
+    for number in (LARGE, LARGE + 2, -2.75):  # from the second one on an input of the graph
+        whole = int(number)
+        for found in (program, compiled):
+            assert [y.tolist() for y in found(tt.zeros(2, dtype=tt.int64), number)] == [
+                [0, whole], [int(LARGE)] * 2, [int(number + 1)] * 2
+            ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_out_of_range_make_no_warning() -> None:
+    assert tt.tensor([math.nan, -1.5, 300.7], dtype=tt.uint8).tolist() == [0, 0, 255]
+    assert tt.full((2,), math.nan, dtype=tt.int32).tolist() == [0, 0]
+    assert tt.tensor(1e6, dtype=tt.float16).item() == tt.full((), 1e6, dtype=tt.float16).item() == math.inf
+    assert tt.logspace(3, 12, 2, dtype=tt.int32).tolist() == [1000, 2**31 - 1]
+    assert tt.tensor([-1], dtype=tt.uint8).tolist() == [255]
+
+
 WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("needs a tensor of floats", lambda: tt.zeros(2, dtype=tt.int64).normal_()),
     ("needs from <= to", lambda: tt.zeros(2).uniform_(3, 1)),
@@ -106,6 +151,13 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("is not an order of 2 axes", lambda: tt.empty_permuted((2, 3), (0, 0))),
     ("runs on the CPU only", lambda: tt.rand_like(tt.zeros(2), device="cuda")),
     ("no integers of 16 bits", lambda: tt.zeros(2).short()),
+    ("randint: 0 to 299 do not fit dtype u8", lambda: tt.randint(300, (2,), dtype=tt.uint8)),
+    ("full: -9 does not fit dtype u8", lambda: tt.full((2,), -9, dtype=tt.uint8)),
+    ("full_like: 300 does not fit dtype i8", lambda: tt.full_like(tt.zeros(2, dtype=tt.int8), 300)),
+    ("where: -1 does not fit dtype u8", lambda: tt.where(tt.tensor([True]), tt.zeros(1, dtype=tt.uint8), -1)),
+    ("tensor: 300 does not fit dtype u8", lambda: tt.tensor([1, 300], dtype=tt.uint8)),
+    (f"tensor: {2**70} does not fit dtype i64", lambda: tt.tensor([2**70])),
+    (f"tensor: {2**63} does not fit dtype i64", lambda: tt.tensor(2**63)),
 ]
 
 

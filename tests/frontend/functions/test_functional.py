@@ -230,6 +230,16 @@ def test_einsum(equation):
     np.testing.assert_allclose(F.einsum(equation, *map(Tensor, arrays)).numpy(), expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("equation", ["ij,j->ij", "j,ij->ij", "...,...->...", "i,j->ji", "ij,jk->ki", "ij,jk,i->kij"])
+def test_einsum_that_moves_no_axis_can_be_viewed(equation):
+    """Its result is row-major, as PyTorch's is: nothing but the product was asked for."""
+    sizes = {"i": 2, "j": 3, "k": 4}
+    terms = equation.split("->")[0].replace("...,...", "ij,j").split(",")
+    arrays = [RNG.normal(size=[sizes[x] for x in term]) for term in terms]
+    found = F.einsum(equation, *map(Tensor, arrays))
+    np.testing.assert_allclose(found.view(-1).numpy(), np.einsum(equation, *arrays).reshape(-1), rtol=1e-12)
+
+
 @pytest.mark.parametrize("equation", ["ii->i", "ij,jk->iz", "ij", "ij,jkl->il", "...i,i->i", "ij,ij->ii", "ij,ij->"])
 def test_einsum_errors(equation):
     with pytest.raises(ShapeError, match="einsum"):

@@ -120,6 +120,20 @@ def test_factorizations_are_numpys_and_differentiable(name: str) -> None:
         tt.compile(function)(*map(tt.tensor, arrays))
 
 
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh", "svd", "svdvals", "lu", "qr"])
+def test_factorizations_have_second_derivatives(name: str) -> None:
+    function, _, arrays = EAGER[name]
+    weights = tt.tensor(np.random.default_rng(2).standard_normal(function(*map(tt.tensor, arrays)).shape))
+    slope(tt.grad(lambda a: (function(a) * weights).sum()), arrays)
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+def test_determinants_of_singular_matrices_have_second_derivatives(zeros: int) -> None:
+    array = np.random.default_rng(3).standard_normal((2, 3, 3))
+    array[0, :zeros] = 0
+    slope(tt.grad(lambda a: linalg.det(a).sum()), (array,))
+
+
 def test_factors_make_the_matrix() -> None:
     a = tt.tensor(TALL)
     P, L, U = linalg.lu(a)

@@ -201,6 +201,7 @@ GRADIENTS: list[tuple[Callable[..., Any], list[list[float]], list[list[float]]]]
     (tt.lgamma, [[1, 2]], [[-0.57721566, 0.42278434]]),
     (tt.digamma, [[1]], [[math.pi**2 / 6]]),
     (lambda x, y, w: tt.lerp(x, y, w), [[1, 1], [3, 3], [0.25, 0.75]], [[0.75, 0.25], [0.25, 0.75], [2, 2]]),
+    (lambda x, y, w: tt.lerp(x, y, w), [[INF, 1], [1, INF], [0.75, 0.25]], [[0.25, 0.75], [0.75, 0.25], [-INF, INF]]),
     (lambda x: tt.frexp(x)[0], [[6, -0.75]], [[0.125, 1]]),
     (lambda x: tt.logit(x, eps=0.25), [[0.5, 0.1, 0.25]], [[4, 0, 16 / 3]]),
 ]
@@ -218,6 +219,25 @@ def test_gradients(compiled: bool) -> None:
     for found, (_, row, wanted) in zip((tt.compile(slopes) if compiled else slopes)(operands), GRADIENTS, strict=True):
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_allclose(a.numpy(), np.array(b, np.float32), rtol=1e-6, err_msg=str(row))
+
+
+# Second derivatives at 0, where a formula has a corner that the function has not.
+BENDS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "softplus": (tt.nn.functional.softplus, 0.25),
+    "logsigmoid": (tt.nn.functional.logsigmoid, -0.25),
+    "mish": (tt.nn.functional.mish, 0.64),
+    "huber_loss": (lambda x: tt.nn.functional.huber_loss(x, tt.zeros(()), delta=2.0), 1),
+    "smooth_l1_loss": (lambda x: tt.nn.functional.smooth_l1_loss(x, tt.zeros(()), beta=2.0), 0.5),
+    "x**0": (lambda x: x ** tt.zeros(()), 0),
+}
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_second_derivatives_at_zero(name: str) -> None:
+    function, wanted = BENDS[name]
+    second = tt.grad(tt.grad(function))
+    for run in (second, tt.compile(second)):
+        assert run(tt.zeros(())).item() == pytest.approx(wanted, rel=1e-6)
 
 
 # Errors.

@@ -146,6 +146,7 @@ def test_what_is_left_of_nothing():
     x, none = tt.ones(2), Tensor([False, False])
     assert [getattr(tt.masked, n)(x, mask=none).item() for n in ("sum", "prod", "amax", "norm")] == [0, 1, -INF, 0]
     assert all(math.isnan(getattr(tt.masked, n)(x, mask=none).item()) for n in ("mean", "var", "median"))
+    assert tt.masked.cumsum(x.to(tt.uint8), 0).dtype == tt.masked.cumprod(x.to(tt.uint8), 0).dtype == tt.uint8
     assert tt.masked.logaddexp(x, x, input_mask=none, other_mask=none).tolist() == [-INF, -INF]
     with pytest.raises(ShapeError, match=r"masked.sum: mask is bool"):
         tt.masked.sum(x, mask=x)

@@ -111,6 +111,7 @@ def test_views_are_views_without_torch() -> None:
 
 NOTHING_CHANGES: dict[str, Callable[[tt.Tensor], tt.Tensor]] = {
     "reshape": lambda x: x.reshape(-1), "view": lambda x: x.view(3), "flatten": lambda x: x.flatten(),
+    "view of the same dtype": lambda x: x.view(tt.float32),
     "squeeze": lambda x: x.squeeze(), "expand": lambda x: x.expand(3), "t": lambda x: x.t(), "[:]": lambda x: x[:],
     "[...]": lambda x: x[...], "narrow": lambda x: x.narrow(0, 0, 3), "permute": lambda x: x.permute(0),
     "ravel": lambda x: x.ravel(), "chunk": lambda x: x.chunk(1)[0], "movedim": lambda x: x.movedim(0, 0),
@@ -129,6 +130,20 @@ def test_a_view_that_changes_nothing_is_another_tensor_in_the_same_memory(name: 
         x = tt.tensor([1.0, 2.0, 3.0])
         a, b = function(x)
         assert a is x and b is not x and a.tolist() == b.tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(tt.diag, (0,)), (lambda x: tt.diag(x, 2), (0,)), (tt.diag_embed, (2, 0)), (tt.diagflat, (0, 2))],
+)
+def test_matrices_of_empty_diagonals_have_gradients(function: Callable[[tt.Tensor], Any], shape: tuple[int]) -> None:
+    def gradient(x: tt.Tensor) -> Any:
+        x = x.detach().requires_grad_()
+        function(x).sum().backward()
+        return x.grad
+
+    x = tt.zeros(shape)
+    assert gradient(x).shape == tt.compile(gradient)(x).shape == shape
 
 
 def test_facts_of_memory() -> None:
@@ -158,6 +173,7 @@ WRONG: list[tuple[str, Callable[[tt.Tensor], Any]]] = [
     ("elements 0 to 29 do not lie in", lambda x: x.as_strided((5, 6), (6, 1))),
     ("row-major order", lambda x: x.t().as_strided((1,), (1,))),
     ("bits are not read", lambda x: x.view(tt.int32)),
+    ("start_dim 1 lies behind end_dim 0", lambda x: x.flatten(1, 0)),
     ("do not broadcast", lambda x: tt.broadcast_shapes((2, 3), (4,))),
     ("needs a list of at least one tensor", lambda x: tt.hstack(x)),
     ("needs a vector", lambda x: tt.combinations(x)),

@@ -165,6 +165,9 @@ def test_searchsorted_bucketize_and_isin():
     assert tt.searchsorted(Tensor(edges), 3.5, out_int32=True).item() == 3
     found = both(lambda a, b: tt.isin(a, b), np.array([[1, 2], [3, NAN]]), np.array([3.0, 1, NAN]))[0]
     assert found.tolist() == [[True, False], [True, False]]
+    found = both(lambda a, b: tt.isin(a, b), np.array([1, NAN, 2, INF, -INF]), np.array([NAN, 2.0, INF]))[0]
+    assert found.tolist() == [False, False, True, True, False]
+    assert tt.isin(Tensor([INF, 1.0]), Tensor([1.0, NAN])).tolist() == [False, True]
     assert tt.isin(Tensor([1, 2]), 2, invert=True).tolist() == [True, False]
     assert tt.isin(Tensor([1, 2]), Tensor([], dtype="i64")).tolist() == [False, False]
 

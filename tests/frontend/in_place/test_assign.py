@@ -267,7 +267,7 @@ def test_values_that_do_not_fit(index: Any, value: Array, message: str) -> None:
     [
         (2, "index 2 is out of range for axis 0"),
         ((0, 0, 0, 0), "too many indices"),
-        ((..., ...), "too many indices"),
+        ((..., ...), "an index has one ... at most"),
         ([2], "out of range"),
         (Tensor([0.5]), "an index needs an integer dtype"),
         ((A > 3, slice(None)), "too many indices"),

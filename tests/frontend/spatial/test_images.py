@@ -63,6 +63,7 @@ VALUES: dict[str, tuple[Callable[[Any], Any], Array, Array]] = {
         np.pad(X[:, :, :3, 1:], [(0, 0)] * 2 + [(1, 0), (0, 2)], constant_values=7),
     ),
     "crop and reflect": (lambda x: F.pad(x, (-2, 1), "reflect"), LINE, moved(LINE, (0, 1), mode="reflect")[..., 2:]),
+    "mask": (lambda x: F.pad(x, (1, 0), value=True), np.array([[False, True]]), np.array([[True, False, True]])),
     "pad module": (tt.nn.ReflectionPad2d(2), X, moved(X, (2, 2), (2, 2), mode="reflect")),
     "nearest": (lambda x: F.interpolate(x, scale_factor=2), X, X.repeat(2, 2).repeat(2, 3)),
     "nearest of bytes": (

@@ -24,8 +24,10 @@ from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.frontend.tensor.inplace import changed
+from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
+from tinytorch.ir.op import apply
 from tinytorch.ir.types import f32
 
 __all__ = [
@@ -95,20 +97,25 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return changed("elu", input, inplace, lambda x: where(x <= 0, x.clamp(max=0).expm1() * alpha, x))
 
 
+def log_one_plus_exp(x: Tensor) -> Tensor:
+    """log(1 + exp(x)); integers are f32 first."""
+    return apply(ops.losses.softplus, x if x.dtype.is_float else x.cast(f32))
+
+
 @spelled(space="nn.functional")
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta, which does not overflow; x itself where beta x is above `threshold`."""
     beta = arguments.number("softplus", "beta", beta, lambda b: b != 0 and math.isfinite(b), "a finite number but 0")
     threshold = arguments.number("softplus", "threshold", threshold, lambda t: not math.isnan(t), "a number")
     scaled = input if beta == 1 else input * beta
-    smooth = scaled.maximum(0) + (-abs(scaled)).exp().log1p()
+    smooth = log_one_plus_exp(scaled)
     return where(scaled > threshold, input, smooth if beta == 1 else smooth / beta)
 
 
 @spelled(space="nn.functional")
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), which does not overflow: min(x, 0) - log(1 + exp(-|x|))."""
-    return input.minimum(0) - (-abs(input)).exp().log1p()
+    return 0 - log_one_plus_exp(-input)
 
 
 @spelled("special.softmax")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from tinytorch.frontend import arguments
-from tinytorch.frontend.activations.activations import elu
+from tinytorch.frontend.activations.activations import elu, log_one_plus_exp
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.functions.creation import arange
 from tinytorch.frontend.functions.random import Generator, rand
@@ -129,7 +129,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 @spelled(space="nn.functional")
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2019)."""
-    return changed("mish", input, inplace, lambda x: x * (x.maximum(0) + (-abs(x)).exp().log1p()).tanh())
+    return changed("mish", input, inplace, lambda x: x * log_one_plus_exp(x).tanh())
 
 
 @spelled(space="nn.functional")

@@ -18,7 +18,7 @@ from tinytorch.ir import ops
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, apply
-from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.operators.promotion import NUMBERS, held_array
 from tinytorch.ir.types import MAX_BYTES, DType, TensorType, bool_, dtype_of, f32, f64, i64
 
 __all__ = [
@@ -66,9 +66,9 @@ def _filled(what: str, size: tuple[Any, ...], value: Any, dtype: DType, requires
     shape = shape_of(what, size)
     if TensorType(dtype, shape).bytes > MAX_BYTES:
         raise ShapeError(f"{what}: {TensorType(dtype, shape)} is larger than any memory", user_loc())
+    fill = held_array(value, dtype) if isinstance(value, NUMBERS) else as_array(value, dtype)
     if mode.trace is not None and not requires_grad:
-        return mode.trace.constant(array_as(np.asarray(value), dtype.numpy)).broadcast_to(shape).clone()
-    fill = array_as(np.asarray(value), dtype.numpy) if dtype.is_float else value
+        return mode.trace.constant(fill).broadcast_to(shape).clone()
     return _finish(np.full(shape, fill, dtype.numpy), requires_grad)
 
 
@@ -286,7 +286,7 @@ def logspace(
     first, last = _ends("logspace", start, end)
     with np.errstate(all="ignore"):
         powers = np.power(float(base), np.linspace(first, last, count))
-    return _finish(array_as(powers, _float(dtype).numpy), requires_grad)
+    return _finish(as_array(powers, _float(dtype)), requires_grad)
 
 
 def band(rows: int, columns: int, diagonal: int) -> Tensor:

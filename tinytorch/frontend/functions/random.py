@@ -219,9 +219,12 @@ def randint(
     shape = shape_of("randint", (size if isinstance(size, (tuple, list)) else (size,),))
     if not 0 < high - low <= 2**31:
         raise TinyTorchError(f"randint: needs low < high <= low + 2**31, got {low} and {high}", user_loc())
+    target = i64 if dtype is None else dtype_of(dtype)
+    if target.kind in ("int", "uint") and not target.limits[0] <= low < high <= target.limits[1] + 1:
+        raise TinyTorchError(f"randint: {low} to {high - 1} do not fit dtype {target}", user_loc())
     upper, lower = _words("randint", shape, generator)
     carry = (lower * (high - low)) >> 32
-    out = (((upper * (high - low) + carry) >> 32) + low).cast(dtype or i64)
+    out = (((upper * (high - low) + carry) >> 32) + low).cast(target)
     return out.requires_grad_() if requires_grad else out
 
 

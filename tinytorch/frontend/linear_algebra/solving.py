@@ -3,6 +3,7 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -227,7 +228,10 @@ def det(A: Tensor) -> Tensor:
     def rule(cts: list[Tensor], results: list[Tensor]) -> list[Tensor]:
         if (known("det", results[0]) != 0).all():
             return [column(cts[0] * results[0]) * inv(A).mT]
-        return [column(cts[0]) * by_numpy("det", _cofactors, None, A)[0]]
+        return [column(cts[0]) * by_numpy("det", _cofactors, bend, A)[0]]
+
+    def bend(cts: list[Tensor], results: list[Tensor]) -> list[Tensor]:
+        return by_numpy("det", _along_cofactors, None, A, cts[0])
 
     return by_numpy("det", np.linalg.det, rule, A)[0]
 
@@ -239,6 +243,21 @@ def _cofactors(a: Array) -> Array:
     others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(s.shape[-1])], -1)
     sign = np.linalg.det(u) * np.linalg.det(vh)
     return (sign[..., None, None] * (u * others[..., None, :]) @ vh).astype(a.dtype)
+
+
+def _along_cofactors(a: Array, g: Array) -> Array:
+    """The derivative of the sum of the cofactors times g, also of singular matrices. In the bases of the singular
+    vectors it is the sum over i != j of (g[i, i] a[j, j] - g[i, j] a[j, i]) times the other singular values."""
+    u, s, vh = np.linalg.svd(a.astype(np.float64))
+    turned = np.swapaxes(u, -1, -2) @ g @ np.swapaxes(vh, -1, -2)
+    size = s.shape[-1]
+    others = np.zeros(turned.shape)
+    for i, j in itertools.permutations(range(size), 2):
+        others[..., i, j] = np.prod(np.delete(s, (i, j), -1), -1)
+    found = -np.swapaxes(others * turned, -1, -2)
+    found[..., range(size), range(size)] = (others * np.diagonal(turned, 0, -2, -1)[..., :, None]).sum(-2)
+    sign = np.linalg.det(u) * np.linalg.det(vh)
+    return (sign[..., None, None] * (u @ found @ vh)).astype(a.dtype)
 
 
 @spelled("linalg.slogdet")

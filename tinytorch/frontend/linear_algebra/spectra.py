@@ -42,8 +42,11 @@ class OldSVD(NamedTuple):
 
 
 def _quotient(x: Tensor, gaps: Tensor) -> Tensor:
-    """x / gaps, but 0 where x is 0: equal values do no harm where nothing asks for their vectors."""
-    return where(x == 0, zeros_like(x), x / where(gaps == 0, 1.0, gaps) * where(gaps == 0, float("inf"), 1.0))
+    """x / gaps, but 0 where x is 0: equal values do no harm where nothing asks for their vectors. No quotient by 0 is
+    taken, whose derivative would be NaN also where x is 0, as on the diagonals."""
+    equal = gaps == 0
+    undefined = where(x == 0, zeros_like(x), x.detach() * float("inf"))
+    return where(equal, undefined, x / where(equal, 1.0, gaps))
 
 
 def _on_diagonal(x: Tensor) -> Tensor:

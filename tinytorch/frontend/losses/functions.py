@@ -298,9 +298,10 @@ def huber_loss(
 
 def _bent(difference: Tensor, limit: float, scale: float) -> Tensor:
     """scale d**2 / 2 up to the limit, and the tangent of that beyond."""
-    distance = abs(difference)
-    near = distance.minimum(limit)  # one branch that is always taken, so that no infinity meets a 0 on the way back
-    return near.square() * (0.5 * scale) + (distance - near) * (limit * scale)
+    # One branch that is always taken, so that no infinity meets a 0 on the way back; |d| of what is beyond alone, since
+    # its derivative at d = 0 is none of d**2's.
+    near = difference.clamp(-limit, limit)
+    return near.square() * (0.5 * scale) + abs(difference - near) * (limit * scale)
 
 
 @spelled(space="nn.functional")

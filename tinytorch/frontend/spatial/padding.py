@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import cat
 from tinytorch.frontend.spatial.arguments import error
@@ -32,7 +34,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     arguments.choice("pad", "mode", mode, *MODES)
     amounts = _amounts(input, pad)
     if mode == "constant":
-        filler = 0.0 if value is None else arguments.number("pad", "value", value, lambda v: True, "a number")
+        given = int(value) if isinstance(value, (bool, np.bool_)) else value
+        filler = 0.0 if given is None else arguments.number("pad", "value", given, lambda v: True, "a number")
         padded = _cut(input, amounts).pad([(max(a, 0), max(b, 0)) for a, b in amounts], filler)
     else:
         if value is not None and value != 0:

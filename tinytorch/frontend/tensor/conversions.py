@@ -25,9 +25,9 @@ from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array
 from tinytorch.ir.operators.promotion import normalize_axis
-from tinytorch.ir.ops.core import array_as
+from tinytorch.ir.ops.core import array_as, cast_array
 from tinytorch.ir.ops.core import copy as _copy
-from tinytorch.ir.types import bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
+from tinytorch.ir.types import DType, bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
@@ -143,21 +143,23 @@ class Conversions(InPlace):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        array = self._concrete("item()")
+        return self._only("item()")
+
+    def _only(self, what: str, hint: str = "") -> Any:
+        """The only element, as a Python number, for what needs it."""
+        array = self._concrete(what)
         if array.size != 1:
-            raise ShapeError(f"item: needs one element, got {self.type}", user_loc())
+            raise ShapeError(f"{what} needs one element, got {self.type}{hint}", user_loc())
         return array.item() if self.dtype.name != "bf16" else float(array.reshape(()))
 
     def tolist(self) -> Any:
         return self._concrete("tolist()").tolist()
 
     def __float__(self) -> float:
-        self._concrete("float()")
-        return float(self.item())
+        return float(self._only("float()"))
 
     def __int__(self) -> int:
-        self._concrete("int()")
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __index__(self) -> int:
         self._concrete("use as an index")
@@ -166,8 +168,8 @@ class Conversions(InPlace):
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._concrete("a Python condition (if, while, and, or, not)")
-        return bool(self.item())
+        hint = "; x.any() says whether one is true, x.all() whether all are"
+        return bool(self._only("a Python condition (if, while, and, or, not)", hint))
 
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
@@ -305,14 +307,43 @@ def as_array(data: Any, dtype: object = None, copy: bool = False) -> Array:
     target = None if dtype is None else dtype_of(dtype).numpy
     if isinstance(data, np.ndarray) or hasattr(data, "__array__"):
         array = np.array(data, copy=True if copy else None)
-        return array_as(array, dtype_of(array.dtype).numpy if target is None else target)
+        return _converted(array, dtype_of(array.dtype).numpy if target is None else target)
     try:
         array = np.array(_plain(data))
     except (ValueError, TypeError) as error:
         raise ShapeError(f"Tensor: no array can be made of {type(data).__name__}: {error}", user_loc()) from None
     if target is None:
-        target = {"f": f32.numpy, "i": i64.numpy, "b": bool_.numpy}.get(array.dtype.kind) or dtype_of(array.dtype).numpy
-    return array_as(array, target)
+        kinds = {"f": f32.numpy, "i": i64.numpy, "u": i64.numpy, "b": bool_.numpy}
+        target = i64.numpy if _are_large(array) else kinds.get(array.dtype.kind) or dtype_of(array.dtype).numpy
+    _check_integers(array, dtype_of(target))
+    return _converted(array, target)
+
+
+def _are_large(array: Array) -> bool:
+    """Whether these are integers of more than 64 bits, which numpy keeps as objects."""
+    return array.dtype == object and all(isinstance(item, int) for item in array.flat)
+
+
+def _check_integers(array: Array, dtype: DType) -> None:
+    """ShapeError unless an integer dtype holds all integers of `array`; one without a sign takes negative ones, too,
+    which wrap."""
+    is_whole = array.dtype.kind in "iu" or _are_large(array)
+    if not is_whole or dtype.kind not in ("int", "uint") or array.dtype == dtype.numpy or not array.size:
+        return
+    low, high = dtype.limits
+    for end in (array.min(), array.max()):
+        if not (-high if dtype.kind == "uint" else low) <= end <= high:
+            raise ShapeError(f"{end} does not fit dtype {dtype}", user_loc())
+
+
+def _converted(array: Array, target: Any) -> Array:
+    """`array` in a numpy dtype; floats as `to` makes integers of them."""
+    if array.dtype == target:
+        return array
+    with np.errstate(all="ignore"):
+        if array.dtype.kind in "fV" and target.kind in "iu":
+            return cast_array(array, dtype_of(target))
+        return array_as(array, target)
 
 
 def _plain(data: Any) -> Any:

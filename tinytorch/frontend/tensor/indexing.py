@@ -41,7 +41,7 @@ class Indexing(Conversions):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Overwrite the elements that `index` names, as `copy_` does."""
         self._writable("item assignment")
-        new = self._like(value)
+        new = self._held(value)
         items = index if isinstance(index, tuple) else (index,)
         if mode.trace is None and not self._recorded(self, new) and not _numbers_beside_arrays(items):
             values = new.cast(self.dtype)._data

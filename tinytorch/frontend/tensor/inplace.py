@@ -57,7 +57,7 @@ class InPlace(Operators):
     def copy_(self, value: Any) -> Self:
         """Take the values of `value`, converted to this dtype and broadcast to this shape."""
         self._writable("copy_")
-        new = self._like(value).cast(self.dtype).broadcast_to(self.shape)
+        new = self._held(value).cast(self.dtype).broadcast_to(self.shape)
         if not self._recorded(self, new):
             return self._become(new)
         # As an update of the whole: what the old values were computed from gets a gradient of zeros.
@@ -65,7 +65,7 @@ class InPlace(Operators):
 
     def fill_(self, value: Any) -> Self:
         """Have `value`, a number or a tensor with one element, everywhere."""
-        new = self._like(value)
+        new = self._held(value)
         if new.shape != ():
             raise ShapeError(f"fill_: needs a number or a tensor without axes, got {new.type}", user_loc())
         return self.copy_(new)

@@ -70,7 +70,9 @@ class Views(Indexing):
         """`reshape` in the same memory; ShapeError where no strides express that, as of a transposed matrix. Of images
         that a convolution, pooling or batch norm has made, whose channels are last in memory, it may be a copy."""
         if shape and isinstance(shape[0], DType):
-            raise TinyTorchError(f"view: bits are not read as another dtype; to({shape[0]}) converts", user_loc())
+            if shape != (self.dtype,):
+                raise TinyTorchError(f"view: bits are not read as another dtype; to({shape[0]}) converts", user_loc())
+            return self._again()
         out = self.reshape(*shape)
         try:
             np.reshape(layout_of(self), out.shape, copy=False)

@@ -74,7 +74,9 @@ def _without_ellipsis(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
     """The index with `...`, or what is left out at the end, written as full slices."""
     dots = [n for n, item in enumerate(index) if item is Ellipsis]
     rest = len(x.shape) - len([item for item in index if item is not None and item is not Ellipsis])
-    if rest < 0 or len(dots) > 1:
+    if len(dots) > 1:
+        raise RangeError(f"too many indices for {x.type}: an index has one ... at most, got {index}", user_loc())
+    if rest < 0:
         raise RangeError(f"too many indices for {x.type}: {index}", user_loc())
     at = dots[0] if dots else len(index)
     return (*index[:at], *[slice(None)] * rest, *index[at + 1 :])

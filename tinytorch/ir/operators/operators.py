@@ -110,6 +110,8 @@ class Operators(Reductions):
         if self.ndim == 0:
             return self.reshape((1,))
         a, b = (normalize_axis("flatten", d, self.ndim) for d in (start_dim, end_dim))
+        if a > b:
+            raise ShapeError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim} of {self.type}", user_loc())
         return self.reshape((*self.shape[:a], math.prod(self.shape[a : b + 1]), *self.shape[b + 1 :]))
 
     def flip(self, *axes: Any, dims: Sequence[int] | int | None = None) -> Self:

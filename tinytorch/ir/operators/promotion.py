@@ -19,6 +19,7 @@ from tinytorch.ir.op import Array
 from tinytorch.ir.ops import core
 from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
 
+NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)  # of Python and of numpy
 RANK = {"bool": 0, "uint": 1, "int": 1, "float": 2}
 
 
@@ -104,7 +105,13 @@ def scalar_array(value: Any, dtype: DType) -> Array:
     kind = "bool" if isinstance(value, (bool, np.bool_)) else "int" if isinstance(value, (int, np.integer)) else "float"
     if RANK[kind] > RANK[dtype.kind]:
         dtype = i64 if kind == "int" else f32
-    if dtype.kind in ("int", "uint"):
+    return held_array(value, dtype)
+
+
+def held_array(value: Any, dtype: DType) -> Array:
+    """A number as an element of a tensor of `dtype`. A float becomes the nearest integer towards zero that an integer
+    dtype holds, from all its digits; an integer that the dtype does not hold is a ShapeError."""
+    if dtype.kind in ("int", "uint") and isinstance(value, (int, np.integer)):
         low, high = dtype.limits
         if not low <= int(value) <= high:
             raise ShapeError(f"{value} does not fit dtype {dtype}", user_loc())

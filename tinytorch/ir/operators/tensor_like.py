@@ -15,7 +15,9 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op
 from tinytorch.ir.operators.promotion import (
+    NUMBERS,
     broadcast_shapes,
+    held_array,
     integers,
     normalize_axis,
     operand_array,
@@ -23,7 +25,7 @@ from tinytorch.ir.operators.promotion import (
     scalar_array,
 )
 from tinytorch.ir.ops import core, view
-from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, i64
+from tinytorch.ir.types import DType, Shape, TensorType, dtype_of, f32, f64, i64
 
 
 class TensorLike:
@@ -134,13 +136,23 @@ class TensorLike:
             return other  # pyright: ignore[reportReturnType]
         if hasattr(other, "as_operand"):  # a number that is an input of the graph
             return other.as_operand(self)
-        if isinstance(other, (bool, int, float, np.bool_, np.integer, np.floating)):
+        if isinstance(other, NUMBERS):
             return self.constant(scalar_array(other, self.dtype))
         if isinstance(other, np.ndarray):
             return self.array_operand(other)
         if isinstance(other, (list, tuple)):
             return self.constant(operand_array(other))
         raise TypeError(f"cannot use {type(other).__name__} as a tensor operand")
+
+    def _held(self, other: Any) -> Self:
+        """`other` as what is kept in a tensor of this dtype, as by an assignment: an operand which is then cast to it.
+        Of a float, integers take all digits."""
+        if not isinstance(other, NUMBERS) or isinstance(other, TensorLike):
+            return self._like(other)
+        if hasattr(other, "as_operand"):
+            is_cut = isinstance(other, float) and not self.dtype.is_float
+            return (core.filled(self, 0.0, TensorType(f64, ())) if is_cut else self)._like(other)
+        return self.constant(held_array(other, self.dtype))
 
     def _would_round(self, other: Any) -> bool:
         """Whether `other` is a number that these 16-bit floats do not hold, as far as it is known."""

@@ -69,7 +69,7 @@ div = define_elementwise(
     (lambda g, n: g / n.inputs[1], lambda g, n: -g * n.output / n.inputs[1]), "float",
 )  # fmt: skip
 floordiv = define_elementwise(
-    "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, NONDIFF
+    "floordiv", "floor(a / b); integers divided by zero give 0", np.floor_divide, lm.floordiv, _FLAT * 2
 )
 
 
@@ -177,8 +177,11 @@ cos = define_elementwise(
 
 
 def _pow_base(g: Any, n: Any) -> Any:
+    """b a**(b - 1), and 0 for b = 0, where no power of -1 is taken, whose derivative at a = 0 would be NaN times 0."""
     a, b = n.inputs
-    return apply(where, apply(eq, b, zeros_like(b)), zeros_like(g), g * b * apply(pow_, a, b - 1.0))
+    flat = apply(eq, b, zeros_like(b))
+    rest = apply(pow_, a, apply(where, flat, b, b - 1.0))
+    return apply(where, flat, zeros_like(g), g * b * rest)
 
 
 def _pow_exponent(g: Any, n: Any) -> Any:

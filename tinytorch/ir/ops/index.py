@@ -131,7 +131,8 @@ def _scatter_reduce_rule(g: Any, n: Any, index: int) -> Any:
 
 
 def _product_rule(g: Any, n: Any, index: int) -> Any:
-    """The derivative by one factor is the product of all others, also where some are 0."""
+    """The derivative by one factor is the product of all others, also where some are 0. One of these is a factor of
+    its own, for the second derivative."""
     base, indices, updates = n.inputs
     axis = n.attrs["axis"]
 
@@ -146,7 +147,11 @@ def _product_rule(g: Any, n: Any, index: int) -> Any:
     others = zeros - counted  # factors that are 0, beside the one itself
     factors = apply(where, is_zero, filled(updates, 1, updates.type), updates)
     product_of_others = apply(gather, g * base * product(factors), indices, axis=axis) / factors
-    return apply(where, apply(eq, others, zeros_like(others)), product_of_others, zeros_like(updates))
+    absent = apply(where, is_zero, updates, zeros_like(updates))
+    other = apply(gather, apply(scatter_add, zeros_like(base), indices, absent, axis=axis), indices, axis=axis) - absent
+    none, one = (apply(eq, others, filled(others, count, others.type)) for count in (0, 1))
+    of_one = apply(where, one, product_of_others * other, zeros_like(updates))
+    return apply(where, none, product_of_others, of_one)
 
 
 def _extremum_rule(g: Any, n: Any, index: int) -> Any:

@@ -271,8 +271,6 @@ def _affine_places(like: Any, whole: Shape, shape: Shape, starts: Ints, strides:
 def _affine_update(op: str, base: Any, new: Any, shape: Shape, starts: Ints, strides: Steps) -> Any:
     """`base` with the elements of `new` put, or added, where those of the view lie."""
     whole = base.type.shape
-    if 0 in shape:
-        return base
     places = _affine_places(base, whole, shape, starts, strides)
     flat, values = (apply(reshape, x, shape=(x.type.size,)) for x in (base, new))
     return apply(reshape, apply(named(op), flat, places, values, axis=0), shape=whole)

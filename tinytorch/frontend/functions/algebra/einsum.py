@@ -37,8 +37,8 @@ def einsum(*args: Any) -> Tensor:
     _spread(equation, terms, tensors)
     term, total = terms[0], tensors[0]
     for i in range(1, len(terms)):
-        kept = set(output).union(*terms[i + 1 :])
-        term, total = _join(term, total, terms[i], tensors[i], kept)
+        needed = (*output, *(letter for later in terms[i + 1 :] for letter in later))
+        term, total = _join(term, total, terms[i], tensors[i], needed)
     term, total = _drop(term, total, set(output))
     return total.permute([term.index(letter) for letter in output])
 
@@ -132,19 +132,32 @@ def _spread(equation: str, terms: list[_Term], tensors: list[Tensor]) -> None:
             tensors[i] = tensor.reshape([tensor.shape[axis] for axis in kept])
 
 
-def _join(a_term: _Term, a: Tensor, b_term: _Term, b: Tensor, kept: set[str]) -> tuple[_Term, Tensor]:
-    """One product of two operands, summed over the letters that nothing else needs."""
-    a_term, a = _drop(a_term, a, kept | set(b_term))
-    b_term, b = _drop(b_term, b, kept | set(a_term))
-    batch = [x for x in a_term if x in b_term and x in kept]
-    inner = [x for x in a_term if x in b_term and x not in kept]
+def _join(a_term: _Term, a: Tensor, b_term: _Term, b: Tensor, needed: _Term) -> tuple[_Term, Tensor]:
+    """One product of two operands, summed over the letters that nothing else needs. Where none is summed over, the
+    elements are multiplied, in the order of the letters that are needed."""
+    a_term, a = _drop(a_term, a, {*needed, *b_term})
+    b_term, b = _drop(b_term, b, {*needed, *a_term})
+    batch = [x for x in a_term if x in b_term and x in needed]
+    inner = [x for x in a_term if x in b_term and x not in needed]
+    if not inner:
+        term = tuple(x for x in dict.fromkeys(needed) if x in a_term or x in b_term)
+        return term, _spread_to(term, a_term, a) * _spread_to(term, b_term, b)
     rows = [x for x in a_term if x not in b_term]
     columns = [x for x in b_term if x not in a_term]
+    if rows and columns and needed.index(columns[0]) < needed.index(rows[0]):
+        a_term, a, rows, b_term, b, columns = b_term, b, columns, a_term, a, rows
     left = _grouped(a_term, a, batch, rows, inner)
     right = _grouped(b_term, b, batch, inner, columns)
     size = dict(zip(a_term + b_term, a.shape + b.shape, strict=True))
     term = (*batch, *rows, *columns)
     return term, left.matmul(right).reshape([size[letter] for letter in term])
+
+
+def _spread_to(whole: _Term, term: _Term, x: Tensor) -> Tensor:
+    """x with the letters of `whole`, in their order; axes of size 1 for those that it lacks."""
+    ordered = x.permute([term.index(letter) for letter in whole if letter in term])
+    size = dict(zip(term, x.shape, strict=True))
+    return ordered.reshape([size.get(letter, 1) for letter in whole])
 
 
 def _drop(term: _Term, x: Tensor, kept: set[str]) -> tuple[_Term, Tensor]:

@@ -178,7 +178,7 @@ def _operands(what: str, input: Tensor, dim: int, index: Tensor, src: Any) -> tu
     if isinstance(src, Tensor):
         part = basic_index(src, tuple(map(slice, chosen.shape))) if count else src.reshape((-1,))[:0]
     else:
-        part = x._like(src).cast(x.dtype).broadcast_to(chosen.shape)
+        part = x._held(src).cast(x.dtype).broadcast_to(chosen.shape)
     return x.reshape((x.numel(),)), flat.reshape((count,)), part.reshape((count,)), axis
 
 

@@ -154,7 +154,8 @@ def lerp(input: Tensor, end: Any, weight: Any) -> Tensor:
     way = y - x
     if isinstance(weight, Tensor):
         (w,) = _wide(weight)
-        return _narrow(where(w.abs() < 0.5, x + w * way, y - way * (1 - w)), input)
+        first = w.abs() < 0.5
+        return _narrow(where(first, x, y) + where(first, w, w - 1) * way, input)
     return _narrow(x + way * weight if abs(weight) < 0.5 else y - way * (1 - weight), input)
 
 

@@ -9,20 +9,19 @@ import numpy as np
 from tinytorch.frontend.arguments import wrong_type
 from tinytorch.frontend.functions.creation import as_tensor
 from tinytorch.frontend.tensor import Tensor
-
-_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+from tinytorch.ir.operators.promotion import NUMBERS
 
 
 def pair(what: str, input: Any, other: Any, *, numbers: str = "second") -> tuple[Tensor, Any]:
     """Both operands, the first as a tensor. `numbers` says where a number may stand: "second", "either" (but not both)
     or "no". ArgumentTypeError if one stands elsewhere, or something is no operand at all."""
-    if isinstance(input, _NUMBERS) and (numbers != "either" or isinstance(other, _NUMBERS)):
+    if isinstance(input, NUMBERS) and (numbers != "either" or isinstance(other, NUMBERS)):
         raise wrong_type(what, "one of the operands" if numbers == "either" else "input", "a tensor", input)
-    if not isinstance(other, (Tensor, np.ndarray, list, tuple, *_NUMBERS)):
+    if not isinstance(other, (Tensor, np.ndarray, list, tuple, *NUMBERS)):
         raise wrong_type(what, "other", "a tensor" if numbers == "no" else "a tensor or a number", other)
-    if not isinstance(input, (Tensor, np.ndarray, list, tuple, *_NUMBERS)):
+    if not isinstance(input, (Tensor, np.ndarray, list, tuple, *NUMBERS)):
         raise wrong_type(what, "input", "a tensor", input)
-    if numbers == "no" and isinstance(other, _NUMBERS):
+    if numbers == "no" and isinstance(other, NUMBERS):
         raise wrong_type(what, "other", "a tensor", other)
     return as_tensor(input), other
 

@@ -172,13 +172,13 @@ def logsumexp(input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: A
 @spelled(space="masked")
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """Sums of all elements up to each that are left."""
-    return _left("cumsum", input, mask, 0).cumsum(dim, dtype=dtype)
+    return _left("cumsum", input, mask, 0).cumsum(dim, dtype=dtype or input.dtype)
 
 
 @spelled(space="masked")
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """Products of all elements up to each that are left."""
-    return scans.cumprod(_left("cumprod", input, mask, 1), dim, dtype=dtype)
+    return scans.cumprod(_left("cumprod", input, mask, 1), dim, dtype=dtype or input.dtype)
 
 
 # Shares.

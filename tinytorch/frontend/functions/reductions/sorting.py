@@ -302,6 +302,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
         found = zeros_like(x) != 0
     else:
         flat = x.cast(dtype).reshape((-1,))
-        at = apply(ops.sorting.searchsorted, values, flat, right=False).clamp(max=values.numel() - 1)
+        # NaN, which comes last, would not be ordered; as an infinity it is found at its place, where it is not equal.
+        ordered = where(values != values, math.inf, values) if dtype.is_float else values
+        at = apply(ops.sorting.searchsorted, ordered, flat, right=False).clamp(max=values.numel() - 1)
         found = (take_along(values, at, 0) == flat).reshape(x.shape)
     return found.logical_not() if invert else found
