@@ -17,14 +17,6 @@ from tinytorch.ir.types import DType, f32, f64
 
 LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
 CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
-SCHEDULED = (
-    "initial_lr",
-    "max_lr",
-    "min_lr",
-    "base_momentum",
-    "max_momentum",
-    "swa_lr",
-)  # kept by schedules
 
 
 def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
@@ -56,6 +48,7 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
+        name = _attribute(name)
         known = attributes_of(self).get(name)
         if isinstance(known, Tensor):
             with grad_mode(False):
@@ -76,6 +69,7 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         attributes_of(self)["_given"]["lr"] = value
 
     def __getitem__(self, name: str) -> Any:
+        name = _attribute(name)
         if name not in attributes_of(self) or name == "_given":
             raise KeyError(name)
         value = getattr(self, name)
@@ -86,10 +80,10 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         return _read(value.numpy(), attributes_of(self)["_given"].get(name))
 
     def __delitem__(self, name: str) -> None:
-        delattr(self, name)
+        delattr(self, _attribute(name))
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in parts_of(self) if name != "_given")
+        return (name.rstrip(" ") for name in parts_of(self) if name != "_given")
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -129,6 +123,11 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
         return f"ParamGroup({len(self.params)} tensors, {settings})"
+
+
+def _attribute(name: str) -> str:
+    """The attribute that holds a setting; what users call as a method of groups is called is kept beside that."""
+    return f"{name} " if hasattr(ParamGroup, name) else name
 
 
 def _read(array: Any, given: Any) -> Any:
