@@ -6,8 +6,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tinytorch.frontend.module.tracked import TrackedDict, TrackedList
-from tinytorch.frontend.optimizers.groups import ParamGroup
+from tinytorch.frontend.optimizers.groups import ParamGroup, untraced
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import mode
+from tinytorch.ir.types import f64
+
+
+class State(TrackedDict[Any]):
+    """What an optimizer keeps of one parameter, by name.
+
+    Steps that begin it themselves (`state["exp_avg"] = torch.zeros_like(p)` the first time) do so also while they are
+    traced: what they put in is computed at once, and the trace starts over, with a state that is there. A number that
+    changes from step to step becomes an f64 tensor then, which every call changes; a tensor that takes the place of
+    another one is written into that at the end.
+    """
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value if mode.trace is None else self._begun(key, value))
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def _begun(self, key: str, value: Any) -> Any:
+        """What stands for a value of a trace that is put into the state."""
+        trace, known = mode.trace, self.get(key)
+        assert trace is not None
+        if isinstance(value, Tensor) and not trace.is_outside(value):
+            array = trace.before_call(value) if known is None else None
+            if array is not None:
+                trace.again = True
+                with untraced():
+                    return Tensor(array)
+            if isinstance(known, Tensor) and value.type == known.type:
+                trace.hold(self, key, known)
+        elif known is None:
+            trace.again = True
+        elif _is_number(known) and _is_number(value) and known != value:
+            trace.again = True
+            with untraced():
+                return Tensor(float(known), dtype=f64)
+        return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class States(TrackedList[dict[str, Any]]):
@@ -25,7 +75,9 @@ class States(TrackedList[dict[str, Any]]):
 
     def __setitem__(self, key: Any, state: Any) -> None:
         if isinstance(key, Tensor):
-            key, state = self._number(key), TrackedDict(state)
+            key, given = self._number(key), state
+            state = State()
+            state.update(given)
         super().__setitem__(key, state)
 
     def __contains__(self, key: object) -> bool:
