@@ -9,12 +9,33 @@ from typing import Any, cast
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.custom_gradients import with_gradient
 from tinytorch.frontend.module.hooks import BackwardHook
+from tinytorch.frontend.module.tracked import Tracked
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradient_hooks import on_leaves
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 Gradients = tuple[Tensor | None, ...]
+
+
+class _HooksOfLeaves(Tracked):
+    """Counts hooks that leaves get and lose: a compiled backward() is traced anew then."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+    def count(self) -> None:
+        self.changes += 1
+
+
+_of_leaves = _HooksOfLeaves()
+on_leaves.append(_of_leaves.count)
+
+
+def note_hooks_of_leaves() -> None:
+    """Have the running trace depend on which leaves have hooks."""
+    _ = _of_leaves.changes
 
 
 @dataclass

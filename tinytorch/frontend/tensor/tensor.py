@@ -14,7 +14,7 @@ from tinytorch.frontend.tensor.autocasting import autocast_operands
 from tinytorch.frontend.tensor.backward import leaf_gradients
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.evaluation import evaluate, record
-from tinytorch.frontend.tensor.gradient_hooks import GradientHook, Keep
+from tinytorch.frontend.tensor.gradient_hooks import Afterwards, GradientHook, Keep
 from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.printing import text_of
 from tinytorch.frontend.tensor.storage import (
@@ -173,6 +173,8 @@ class Tensor(Views, TableMethods):
         return None if node is None or not self.requires_grad else GradientFunction(node.op.name)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
+        if self._is_traced():
+            return self.detach().clone().requires_grad_(self.requires_grad)
         twin = type(self)(self._concrete("deepcopy").copy(), self.requires_grad)
         twin.name = self.name
         twin._mask = None if self._mask is None else self._mask.__deepcopy__(memo)
@@ -339,6 +341,8 @@ class Tensor(Views, TableMethods):
             return
         for leaf, cotangent in leaf_gradients(self, seed, retain_graph or create_graph, create_graph):
             leaf.accumulate_grad(cotangent)
+            if leaf._hooks:
+                leaf.call_afterwards(create_graph)
 
     def accumulate_grad(self, cotangent: Tensor) -> None:
         """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
@@ -375,6 +379,21 @@ class Tensor(Views, TableMethods):
             raise TraceError("hooks of gradients run in eager mode only; do this outside of tt.compile", user_loc())
         if not self.requires_grad:
             raise TinyTorchError("register_hook: this tensor does not require grad", user_loc())
+        return self._with_hook(hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
+        """Call `hook(self)` whenever `backward()` has added to `grad` of this leaf, also in compiled functions. The
+        handle removes it."""
+        if mode.trace is not None:
+            raise TraceError("hooks are registered outside of tt.compile", user_loc())
+        if not (self.requires_grad and self.is_leaf):
+            what = f"{self.type} is none" if self.is_leaf else f"{self.type} was computed"
+            raise TinyTorchError(
+                f"register_post_accumulate_grad_hook: for leaves that require grad, and {what}", user_loc()
+            )
+        return self._with_hook(Afterwards(hook))
+
+    def _with_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
         node = history_of(self)
         if node is None:
             self._hooks = self._hooks or []
@@ -384,7 +403,19 @@ class Tensor(Views, TableMethods):
             base.hooks = base.hooks or {}
             found = base.hooks.setdefault(node.key, [])
         found.append(hook)
-        return GradientHook(found, hook)
+        handle = GradientHook(found, hook, node is None)
+        handle.tell()
+        return handle
+
+    def call_afterwards(self, record: bool) -> None:
+        """Call the hooks that wait for `grad`, of which gradients are recorded only if those of gradients are."""
+        for hook in tuple(self._hooks or ()):
+            if isinstance(hook, Afterwards):
+                before, mode.grad = mode.grad, record
+                try:
+                    hook.function(self)
+                finally:
+                    mode.grad = before
 
     def retain_grad(self) -> None:
         """Have `backward()` leave the gradient of this tensor in `grad`, though it is no leaf."""
