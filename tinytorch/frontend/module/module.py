@@ -327,8 +327,9 @@ class Module(Hooked):
         """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
 
         Everything is checked first: on any error nothing has been changed. With `strict` (the default), a missing
-        or unexpected name is an error; shapes must always fit. With `assign`, dtypes become those of `state_dict`.
-        Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
+        or unexpected name is an error; shapes must always fit. With `assign`, parameters and buffers lie in the
+        memory of the tensors of `state_dict` from then on and have their dtypes, and gradients are forgotten. Masks of
+        pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
         wherever it is masked.
         """
         arguments.instance("load_state_dict", "state_dict", state_dict, Mapping)
