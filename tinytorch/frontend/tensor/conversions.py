@@ -117,6 +117,12 @@ class Conversions(InPlace):
         self._data, self._alias = array, None
         self._storage = known_storage(array) or Storage(version_of(self) + 1)
 
+    def lie_in(self, other: Any) -> None:
+        """Lie in the memory of another tensor from now on, as its `detach()` does; views keep the old one."""
+        there = other.detach()
+        storage = storage_of(there)
+        self._data, self._storage, self._alias = there._data, storage, there._alias
+
     def touch(self) -> None:
         """Note that the storage was written to: a tape that needs the old values will say so."""
         storage_of(self).version += 1
@@ -143,31 +149,32 @@ class Conversions(InPlace):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        array = self._concrete("item()")
+        return self._only("item()")
+
+    def _only(self, what: str, hint: str = "") -> Any:
+        """The only element, for what needs a number."""
+        array = self._concrete(what)
         if array.size != 1:
-            raise ShapeError(f"item: needs one element, got {self.type}", user_loc())
+            raise ShapeError(f"{what.removesuffix('()')}: needs one element, got {self.type}{hint}", user_loc())
         return array.item() if self.dtype.name != "bf16" else float(array.reshape(()))
 
     def tolist(self) -> Any:
         return self._concrete("tolist()").tolist()
 
     def __float__(self) -> float:
-        self._concrete("float()")
-        return float(self.item())
+        return float(self._only("float()", "; functions of Python's math take numbers, those of tinytorch tensors"))
 
     def __int__(self) -> int:
-        self._concrete("int()")
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __index__(self) -> int:
         self._concrete("use as an index")
         if self.dtype.kind not in ("int", "uint"):
             raise TypeError(f"only integer tensors are indices, got {self.type}")
-        return int(self.item())
+        return int(self._only("use as an index"))
 
     def __bool__(self) -> bool:
-        self._concrete("a Python condition (if, while, and, or, not)")
-        return bool(self.item())
+        return bool(self._only("a Python condition (if, while, and, or, not)", "; any() and all() make it one"))
 
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
