@@ -295,6 +295,11 @@ class Conversions(InPlace):
         """How many elements of the memory that the tensor shares lie before its own."""
         return offset_of(self)
 
+    def data_ptr(self) -> int:
+        """The address of the first element. It is the same for tensors that share their first element, and stays while
+        the tensor lies in this memory. TraceError in a compiled function."""
+        return self._shown("data_ptr()").ctypes.data
+
     def stride(self, dim: int | None = None) -> Any:
         """How many elements lie in memory from one to the next along each axis, or along `dim`."""
         array = layout_of(self)

@@ -51,7 +51,8 @@ class Tensor(Views, TableMethods):
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become
     f32, Python integers i64, arrays keep their dtype. With `requires_grad`, `backward()` leaves d(loss)/d(self) in
-    `grad`. Raises ShapeError for dtypes that are not supported.
+    `grad`. Of two sizes or more, `Tensor(2, 3)`, it is f32 zeros of that shape. Raises ShapeError for dtypes that are
+    not supported.
     """
 
     __slots__ = (  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
@@ -62,13 +63,10 @@ class Tensor(Views, TableMethods):
     _data: Array
     name: str
 
-    def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
-        if not isinstance(requires_grad, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TinyTorchError(
-                f"Tensor({data!r}, {requires_grad!r}): the second argument is requires_grad, True or False; for a "
-                "tensor of a shape use tt.zeros(…) or tt.empty(…), for several numbers a list",
-                user_loc(),
-            )
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None, *sizes: int) -> None:
+        if sizes or not isinstance(requires_grad, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            given = (data, requires_grad, *(() if dtype is None else (dtype,)), *sizes)
+            data, requires_grad, dtype = _zeros_of(given), False, None
         self._set_up(as_array(data, dtype, copy=True))
         if mode.trace is not None:
             mode.trace.created(self, data if isinstance(data, np.ndarray) and data.dtype == self._data.dtype else None)
@@ -421,6 +419,17 @@ class Tensor(Views, TableMethods):
         """Have `backward()` leave the gradient of this tensor in `grad`, though it is no leaf."""
         if not self.is_leaf:
             self.register_hook(Keep(self))
+
+
+def _zeros_of(sizes: tuple[Any, ...]) -> Array:
+    """Zeros of a shape, as `Tensor(2, 3)` asks for them; an error for what else stands in the place of flags."""
+    if any(type(size) is not int or size < 0 for size in sizes):
+        raise TinyTorchError(
+            f"Tensor({', '.join(map(repr, sizes))}): the second argument is requires_grad, True or False; for a tensor "
+            "of a shape use tt.zeros(…) or tt.empty(…), for several numbers a list",
+            user_loc(),
+        )
+    return np.zeros(sizes, f32.numpy)
 
 
 class _Past(Tensor):
