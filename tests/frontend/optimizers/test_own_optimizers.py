@@ -163,6 +163,56 @@ def test_compiled_they_read_the_learning_rate_anew() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def counted(begins: str) -> type[Optimizer]:
+    """Steps by 1 / number of the step, which is counted in one of several ways."""
+
+    class Counted(Optimizer):
+        @tt.no_grad()
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                if begins == "group":
+                    group["step"] = group.get("step", 0) + 1
+                for p in group["params"]:
+                    state: Any = self.state[p]
+                    if begins == "get":
+                        state["step"] = state.get("step", 0) + 1
+                    elif begins == "length":
+                        state["step"] = state["step"] + 1 if len(state) else 1
+                    elif begins == "apart":
+                        state.setdefault("step", 0)
+                        state["step"] += 1
+                    state["before"] = p.clone()  # which nobody looks for
+                    decay = group["weight_decay"] if group["weight_decay"] != 0 else 0.0
+                    p.mul_(1 - decay).sub_(p.grad / (state if begins != "group" else group)["step"])
+
+    return Counted
+
+
+@pytest.mark.parametrize("begins", ["apart", "get", "length", "group"])
+def test_counts_of_steps_are_right_or_refused(begins: str) -> None:
+    """A count that begins at 1 cannot be told from one that has been counted up."""
+    found: list[Any] = []
+    for wrap in (lambda f: f, lambda f: tt.compile(f, backend="interpreter")):
+        p = tt.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = counted(begins)([p], {"weight_decay": 0.0})
+
+        def step(p: tt.Tensor = p, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        step = wrap(step)
+        if found and begins != "apart":
+            with pytest.raises(tt.TraceError, match="changes Python state" if begins == "group" else "begin it apart"):
+                step()
+            return
+        for decay in (0.0, 0.0, 0.1, 0.1):
+            optimizer.param_groups[0]["weight_decay"] = decay
+            step()
+        found.append([p.tolist(), optimizer.state[p]["before"].tolist()])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
 def test_state_that_begins_with_a_gradient_is_refused_in_a_compiled_step() -> None:
     """Its first value is none that is there before the call."""
 

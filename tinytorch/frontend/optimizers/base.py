@@ -105,7 +105,9 @@ class Optimizer(Tracked):
         self.check(settings)
         for p in params:
             self.check_parameter(p)
-        made = ParamGroup(params, settings)
+        # A step of a user's own asks whether there is a weight decay: `if group["weight_decay"] != 0`.
+        own = type(self).update is Optimizer.update
+        made = ParamGroup(params, settings, ("lr",) if own else LIVE)
         self.param_groups.append(made)
         self.state += map(State, self.initial_state(made))
 

@@ -30,6 +30,7 @@ from tinytorch.ir.promotion import normalize_axis
 from tinytorch.ir.types import bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property
+_HINTS = {"float()": ", or a function of Python's math (write x ** 0.5 for math.sqrt(x)),"}
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
 
 
@@ -78,8 +79,8 @@ class Conversions(InPlace):
     def _concrete(self, what: str) -> Array:
         if self._is_traced():
             raise TraceError(
-                f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
-                "choice), return it from the compiled function, or do this outside of it",
+                f"{what}{_HINTS.get(what, '')} needs the value of a tensor that is being traced; keep it in tensors "
+                "(tt.where for a choice), return it from the compiled function, or do this outside of it",
                 user_loc(),
             )
         return self._data
