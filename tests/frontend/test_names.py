@@ -159,6 +159,7 @@ def test_what_old_programs_call_is_there() -> None:
         tt.set_default_dtype(tt.float64)
     weight = tt.nn.Linear(2, 2).weight
     tt.nn.init.constant_(weight.data, 3.0)
+    tt.nn.init.xavier_uniform(tt.zeros(2, 2))  # without _, as PyTorch had it
     assert weight.tolist() == [[3, 3], [3, 3]] and not tt.cuda.is_available() and tt.backends.cudnn.deterministic
 
 

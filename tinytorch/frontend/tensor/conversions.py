@@ -120,6 +120,8 @@ class Conversions(InPlace):
 
     def lie_in(self, other: Any) -> None:
         """Lie in the memory of another tensor from now on, as its `detach()` does; views keep the old one."""
+        if mode.trace is not None:
+            raise TraceError("a tensor cannot move to other memory in a compiled function", user_loc())
         there = other.detach()
         storage = storage_of(there)
         self._data, self._storage, self._alias = there._data, storage, there._alias
