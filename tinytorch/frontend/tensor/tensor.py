@@ -11,10 +11,9 @@ from typing import Any, Self, cast
 import numpy as np
 
 from tinytorch.frontend.tensor.autocasting import autocast_operands
-from tinytorch.frontend.tensor.backward import leaf_gradients
+from tinytorch.frontend.tensor.backward import CallsHooks, leaf_gradients
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.evaluation import evaluate, record
-from tinytorch.frontend.tensor.gradient_hooks import Afterwards, GradientHook, Keep
 from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.printing import text_of
 from tinytorch.frontend.tensor.storage import (
@@ -30,7 +29,7 @@ from tinytorch.frontend.tensor.table_methods import TableMethods
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, data_as_met, history_of
 from tinytorch.frontend.tensor.views import Views
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.types import Shape, TensorType, bool_, f32, i64, type_of
@@ -46,7 +45,7 @@ class GradientFunction:
         return f"<{''.join(part.capitalize() for part in self.name.split('_'))}Backward>"
 
 
-class Tensor(Views, TableMethods):
+class Tensor(Views, CallsHooks, TableMethods):
     """An n-dimensional array of one dtype.
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become
@@ -369,56 +368,6 @@ class Tensor(Views, TableMethods):
     def _known(self) -> Tensor:
         """The tensor that users know: itself, unless it stands for one as an op met it."""
         return self
-
-    def register_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
-        """Call `hook(gradient)` when `backward()` has the gradient of this tensor; what it returns, if not None, takes
-        the gradient's place. Eagerly only: TraceError in a compiled function. The handle removes it."""
-        if mode.trace is not None:
-            raise TraceError("hooks of gradients run in eager mode only; do this outside of tt.compile", user_loc())
-        if not self.requires_grad:
-            raise TinyTorchError("register_hook: this tensor does not require grad", user_loc())
-        return self._with_hook(hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
-        """Call `hook(self)` whenever `backward()` has added to `grad` of this leaf, also in compiled functions. The
-        handle removes it."""
-        if mode.trace is not None:
-            raise TraceError("hooks are registered outside of tt.compile", user_loc())
-        if not (self.requires_grad and self.is_leaf):
-            what = f"{self.type} is none" if self.is_leaf else f"{self.type} was computed"
-            raise TinyTorchError(
-                f"register_post_accumulate_grad_hook: for leaves that require grad, and {what}", user_loc()
-            )
-        return self._with_hook(Afterwards(hook))
-
-    def _with_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
-        node = history_of(self)
-        if node is None:
-            self._hooks = self._hooks or []
-            found = self._hooks
-        else:
-            base = node if node.of is None else node.of
-            base.hooks = base.hooks or {}
-            found = base.hooks.setdefault(node.key, [])
-        found.append(hook)
-        handle = GradientHook(found, hook, node is None)
-        handle.tell()
-        return handle
-
-    def call_afterwards(self, record: bool) -> None:
-        """Call the hooks that wait for `grad`, of which gradients are recorded only if those of gradients are."""
-        for hook in tuple(self._hooks or ()):
-            if isinstance(hook, Afterwards):
-                before, mode.grad = mode.grad, record
-                try:
-                    hook.function(self)
-                finally:
-                    mode.grad = before
-
-    def retain_grad(self) -> None:
-        """Have `backward()` leave the gradient of this tensor in `grad`, though it is no leaf."""
-        if not self.is_leaf:
-            self.register_hook(Keep(self))
 
 
 def _zeros_of(sizes: tuple[Any, ...]) -> Array:
