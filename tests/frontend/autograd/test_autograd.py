@@ -401,6 +401,14 @@ def test_hooks_of_leaves_are_called_when_their_gradient_is_there(wrap):
     p.register_post_accumulate_grad_hook(lambda leaf: leaf.add_(leaf.grad))  # no gradients are recorded
     step(Tensor([1.0]))
     assert values() == [4.52, 1.74, 3.72, None]
+    (p * 2).sum().register_hook(print)  # no leaf
+    other = Tensor([1.0], requires_grad=True)
+    step(other)
+    if wrap is tt.compile:
+        assert len(step._compilations.kept) == 4  # for each change of hooks, and for an argument with a gradient
+        other.register_post_accumulate_grad_hook(print)
+        with pytest.raises(TraceError, match="an argument that has hooks"):
+            step(other)
     with pytest.raises(TinyTorchError, match="was computed"):
         (p * 2).register_post_accumulate_grad_hook(print)
     with pytest.raises(TinyTorchError, match="is none"):

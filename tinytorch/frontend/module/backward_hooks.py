@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.custom_gradients import with_gradient
 from tinytorch.frontend.module.hooks import BackwardHook
-from tinytorch.frontend.module.tracked import Tracked
+from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradient_hooks import on_leaves
 from tinytorch.frontend.tensor.mode import mode
@@ -20,22 +20,25 @@ Gradients = tuple[Tensor | None, ...]
 
 
 class _HooksOfLeaves(Tracked):
-    """Counts hooks that leaves get and lose: a compiled backward() is traced anew then."""
+    """Counts hooks that leaves get and lose which a compiled backward() has reached: it is traced anew then."""
 
     def __init__(self) -> None:
         self.changes = 0
+        self.reached: set[int] = set()  # ids of leaves, some of which may be gone
 
-    def count(self) -> None:
-        self.changes += 1
+    def count(self, leaf: int) -> None:
+        if leaf in self.reached:
+            self.changes += 1
 
 
 _of_leaves = _HooksOfLeaves()
 on_leaves.append(_of_leaves.count)
 
 
-def note_hooks_of_leaves() -> None:
-    """Have the running trace depend on which leaves have hooks."""
+def note_hooks_of_leaves(leaves: Iterable[Tensor]) -> None:
+    """Have the running trace depend on the hooks of these leaves."""
     _ = _of_leaves.changes
+    attributes_of(_of_leaves)["reached"].update(map(id, leaves))
 
 
 @dataclass

@@ -128,7 +128,7 @@ class CallsHooks:
             base.hooks = base.hooks or {}
             found = base.hooks.setdefault(node.key, [])
         found.append(hook)
-        handle = GradientHook(found, hook, node is None)
+        handle = GradientHook(found, hook, id(self) if node is None else None)
         handle.tell()
         return handle
 

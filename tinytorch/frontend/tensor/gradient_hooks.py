@@ -9,7 +9,7 @@ from typing import Any, Self
 Hook = Callable[[Any], Any]
 Hooks = dict[Hashable, list[Hook]]  # by what names the value among cotangents
 
-on_leaves: list[Callable[[], None]] = []  # told when a leaf gets a hook or loses one
+on_leaves: list[Callable[[int], None]] = []  # told the id of a leaf that gets a hook or loses one
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class GradientHook:
 
     hooks: list[Hook]
     function: Hook
-    of_leaf: bool
+    leaf: int | None  # the id of the leaf, if it is a hook of one
 
     def remove(self) -> None:
         """Call the function no more."""
@@ -27,8 +27,9 @@ class GradientHook:
             self.tell()
 
     def tell(self) -> None:
-        for told in on_leaves if self.of_leaf else ():
-            told()
+        if self.leaf is not None:
+            for told in on_leaves:
+                told(self.leaf)
 
     def __enter__(self) -> Self:
         return self

@@ -405,7 +405,7 @@ class Trace:
     def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None:
         self.went_backward = True
         note_masks()
-        note_hooks_of_leaves()
+        note_hooks_of_leaves(self.leaves.values())
         self._spend(self.lift(tensor).value, retain_graph or create_graph)
         wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
@@ -418,6 +418,12 @@ class Trace:
                     user_loc(),
                 )
             hooks = leaf._hooks or ()
+            if hooks and id(leaf) in list(self.inputs)[: self.arguments]:
+                raise TraceError(
+                    f"backward() in a compiled function reaches {_called(leaf)}, an argument that has hooks; they run "
+                    "in eager mode only",
+                    user_loc(),
+                )
             if not all(isinstance(hook, Afterwards) for hook in hooks):
                 raise TraceError(
                     f"backward() in a compiled function reaches {_called(leaf)}, which has hooks of its gradient; they "
