@@ -310,7 +310,7 @@ def test_printing_in_a_compiled_function_warns() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tt.Tensor(2, 3), r"requires_grad, True or False; for a tensor of a shape use tt.zeros"),
+        (lambda: tt.Tensor([2], 3), r"requires_grad, True or False; for a tensor of a shape use tt.zeros"),
         (lambda: Doubles()(X), r"Doubles: got a numpy array where it needs a tensor; pass tt.tensor\(x\)"),
         (lambda: tt.Sequential(Doubles())([[1.0, 2]]), "got a list where it needs a tensor"),
         (

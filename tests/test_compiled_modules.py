@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -269,3 +271,31 @@ def test_scopes_name_the_module_that_ran():
     scopes = [node.loc.scope for node in model.traced_graph.nodes if node.op.name in ("mul", "add")]
     assert scopes == ["Net.blocks.0.0", "Net.blocks.0.1", "Net.blocks.1", "Net.Double", "Net"]
     assert scope() == ""
+
+
+def test_a_compiled_container_is_one():
+    layers = [tt.Linear(2, 3), tt.ReLU(), tt.Linear(3, 1)]
+    model: Any = tt.compile(tt.Sequential(*layers), backend="interpreter")
+    assert len(model) == 3 and model[-1] is layers[2] and list(model) == layers and layers[1] in model
+    assert model(tt.ones(1, 2)).shape == (1, 1)
+    model[2] = tt.Linear(3, 4)
+    assert model(tt.ones(1, 2)).shape == (1, 4)
+    assert len(copy.deepcopy(model)) == len(pickle.loads(pickle.dumps(model))) == 3
+    named: Any = tt.compile(tt.nn.ModuleDict({"a": layers[0]}))
+    assert "a" in named and list(named) == ["a"] and named["a"] is layers[0]
+    with pytest.raises(TypeError, match="has no len"):
+        len(tt.compile(layers[0]))  # type: ignore[arg-type]
+
+
+def test_methods_of_a_compiled_module_are_those_of_its_class():
+    class Frozen(tt.Linear):
+        modes: tuple[bool, ...] = ()
+
+        def train(self, mode: bool = True) -> Self:
+            self.modes = (*self.modes, mode)
+            return super().train(False)
+
+    module = Frozen(2, 2)
+    compiled: Any = tt.compile(module)
+    assert compiled.train() is compiled and compiled.eval() is compiled and module.modes == (True, False)
+    assert not module.training and compiled.extra_repr() == module.extra_repr() and "modes" in dir(compiled)

@@ -44,6 +44,31 @@ def test_the_next_step_is_as_if_nothing_had_been_verified() -> None:
         assert float(first.step(*first.args)) == float(second.step(*second.args))
 
 
+def test_state_that_a_step_begins_is_put_back() -> None:
+    class Averaged(tt.optim.Optimizer):
+        @tt.no_grad()
+        def step(self, closure: object = None) -> None:
+            for p in self.param_groups[0]["params"]:
+                if len(self.state[p]) == 0:
+                    self.state[p] = {"step": 0, "mean": tt.zeros_like(p)}
+                state = self.state[p]
+                state["step"] += 1
+                state["mean"] = 0.9 * state["mean"] + p.grad
+                p.sub_(state["mean"] / state["step"])
+
+    p = tt.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = Averaged([p], {})
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (p * p).sum().backward()
+        optimizer.step()
+
+    assert tt.verify(step).kernels > 0 and dict(optimizer.state[0]) == {}
+    step()
+    assert p.tolist() == [-1.0, -2.0] and optimizer.state[0]["step"] == 1
+
+
 def test_random_numbers_attributes_and_gradients_are_put_back() -> None:
     model = tt.Sequential(tt.Linear(4, 8), tt.Dropout(0.5), tt.Linear(8, 3))
     x = tt.ones(2, 4)

@@ -60,7 +60,7 @@ from tinytorch.frontend.module.containers import *
 from tinytorch.frontend.names import *
 from tinytorch.frontend.recurrent import *
 from tinytorch.frontend.spatial import *
-from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy
+from tinytorch.frontend.tensor import Tensor, from_dlpack, from_numpy, frombuffer
 from tinytorch.frontend.tensor import devices as _devices
 from tinytorch.frontend.tensor import dtypes as _dtypes
 from tinytorch.frontend.tensor.devices import *
@@ -266,6 +266,7 @@ __all__ = [
     "f64",
     "from_dlpack",
     "from_numpy",
+    "frombuffer",
     "get_autocast_dtype",
     "get_num_threads",
     "grad",

@@ -149,7 +149,7 @@ def compile(
     with locks.importing:
         from tinytorch.backend_names import DEFAULT, checked
         from tinytorch.compiled.function import Compiled
-        from tinytorch.compiled.module import CompiledModule
+        from tinytorch.compiled.module import stand_in_for
         from tinytorch.compiled.options import PRECISIONS, Options
 
     chosen = checked((os.environ.get("TT_BACKEND") or DEFAULT) if backend is None else backend)
@@ -162,7 +162,7 @@ def compile(
     narrow = None if autocast is None else dtype_of(autocast)
     if narrow not in (None, bf16, f16):
         raise CompileError(f"autocast is tt.bfloat16, tt.float16 or None, got {narrow}", user_loc())
-    made = CompiledModule if isinstance(function, Module) else Compiled
+    made = stand_in_for(type(function)) if isinstance(function, Module) else Compiled
     return made(function, Options(chosen, freeze, memory_limit, precision, narrow))
 
 

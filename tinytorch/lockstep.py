@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from tinytorch.compiled.function import Compiled
 from tinytorch.compiled.options import Options
 from tinytorch.frontend.arguments import function as require_function
 from tinytorch.frontend.guards import tracked_in
+from tinytorch.frontend.module.tracked import TrackedDict, TrackedList
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
-from tinytorch.frontend.tensor.mode import mode, reference_mode
+from tinytorch.frontend.tensor.mode import TraceAgain, mode, reference_mode
 from tinytorch.frontend.tracing import trace
 from tinytorch.frontend.tracing.traced import Leaf, Traced, raw_grad, set_raw_grad
 from tinytorch.frontend.tree import Slot, flatten, unflatten
@@ -59,9 +60,10 @@ def verify(
         tensors = [*unique, *traced.captured]
         surroundings.keep(tensors)
         inputs = [np.array(t.data) for t in tensors]
+        places = surroundings.places()
         with reference_mode(), autocast_mode(narrow):
             result = function(*args, **kwargs)
-        eager = _eager_outputs(traced, tensors, result)
+        eager = _eager_outputs(traced, tensors, result, places)
     finally:
         surroundings.restore()
     arguments = len(unique) if options.freeze else None
@@ -74,7 +76,11 @@ def verify(
 def _trace(function: Callable[..., Any], args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Traced:
     name = getattr(function, "__name__", type(function).__name__)
     names = [t.name or f"x{i}" for i, t in enumerate(tensors)]
-    return trace(function, args, kwargs, tensors, names, append_gradients, name)
+    while True:
+        try:
+            return trace(function, args, kwargs, tensors, names, append_gradients, name)
+        except TraceAgain:  # Python state that is there now
+            continue
 
 
 class _Surroundings:
@@ -82,8 +88,16 @@ class _Surroundings:
 
     def __init__(self, function: Callable[..., Any], arguments: Any) -> None:
         self.attributes = [(owner, dict(vars(owner))) for owner in tracked_in(function, arguments)]
+        values = (value for _, attributes in self.attributes for value in attributes.values())
+        self.lists = [(found, list(found)) for found in values if isinstance(found, TrackedList)]
+        self.states = [(state, dict(state)) for state in self._states()]
         self.arrays: list[tuple[Tensor, Array]] = []
         self.gradients: list[tuple[Tensor, Any]] = []
+
+    def _states(self) -> Iterator[dict[str, Any]]:
+        """The states of optimizers that are there now."""
+        for found, _ in self.lists:
+            yield from (item for item in found if isinstance(item, TrackedDict))
 
     def keep(self, tensors: Sequence[Tensor]) -> None:
         """Add tensors, whose gradients are kept too."""
@@ -94,10 +108,19 @@ class _Surroundings:
             if isinstance(grad, Tensor):
                 self.arrays.append((grad, np.array(grad.data)))
 
+    def places(self) -> dict[int, tuple[dict[str, Any], str]]:
+        """Where tensors stand in the states of optimizers, by id."""
+        return {id(value): (state, key) for state in self._states() for key, value in state.items()}
+
     def restore(self) -> None:
         for owner, attributes in self.attributes:
             vars(owner).clear()
             vars(owner).update(attributes)
+        for found, items in self.lists:
+            found[:] = items
+        for state, content in self.states:
+            state.clear()
+            state.update(content)
         for tensor, array in self.arrays:
             if not _same_bits(tensor.data, array):
                 np.copyto(tensor.data, array)
@@ -111,7 +134,9 @@ def _same_bits(a: Array, b: Array) -> bool:
 
 
 # What eager execution gave, in the order of the traced graph's outputs.
-def _eager_outputs(traced: Traced, tensors: Sequence[Tensor], result: Any) -> list[Array | None]:
+def _eager_outputs(
+    traced: Traced, tensors: Sequence[Tensor], result: Any, places: Mapping[int, tuple[dict[str, Any], str]]
+) -> list[Array | None]:
     """None where eager execution has nothing to compare."""
     found: list[Array | None] = [None] * len(traced.graph.outputs)
     slots: dict[int, Any] = {}
@@ -131,6 +156,9 @@ def _eager_outputs(traced: Traced, tensors: Sequence[Tensor], result: Any) -> li
     for index, output in traced.graph.state:
         state = tensors[index]
         now = raw_grad(owners[id(state)]) if id(state) in owners else state  # it may have been assigned anew
+        if id(state) in places:
+            holder, key = places[id(state)]
+            now = holder[key]
         found[output] = np.array(now.data) if isinstance(now, Tensor) else None
     return found
 

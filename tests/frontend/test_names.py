@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import tinytorch as tt
@@ -158,7 +159,37 @@ def test_what_old_programs_call_is_there() -> None:
         tt.set_default_dtype(tt.float64)
     weight = tt.nn.Linear(2, 2).weight
     tt.nn.init.constant_(weight.data, 3.0)
+    tt.nn.init.xavier_uniform(tt.zeros(2, 2))  # without _, as PyTorch had it
     assert weight.tolist() == [[3, 3], [3, 3]] and not tt.cuda.is_available() and tt.backends.cudnn.deterministic
+
+
+def test_older_ways_to_make_tensors_and_to_ask_for_their_memory() -> None:
+    x = tt.tensor([[1.0, 2.0]], dtype=tt.float64)
+    assert x.new(2, 3).shape == (2, 3) == tt.Tensor(2, 3).shape and tt.Tensor(1, 2, 3, 4).dtype is tt.float32
+    assert x.new([1, 2]).tolist() == [1.0, 2.0] and x.new(x.size()).type == x.type
+    assert x.type() == "torch.DoubleTensor" and x.long().type() == "torch.LongTensor"
+    assert x.data_ptr() == x.view(-1).data_ptr() == x.detach()[0].data_ptr() != x.clone().data_ptr()
+    memory = bytearray(np.arange(4, dtype=np.int32).tobytes())
+    shared = tt.frombuffer(memory, dtype=tt.int32, count=2, offset=4)
+    memory[4] = 7
+    assert shared.tolist() == [7, 2]
+    for call, says in (
+        (lambda: tt.Tensor(True, 3), "requires_grad"),
+        (lambda: tt.Tensor([2.0], True, None, 4), "requires_grad"),
+        (lambda: tt.frombuffer(memory, dtype=tt.int32, offset=3), "frombuffer: buffer size"),
+        (lambda: tt.compile(lambda x: x * x.data_ptr())(x), "data_ptr"),
+    ):
+        with pytest.raises(tt.TinyTorchError, match=says):
+            call()
+
+
+def test_what_recurrent_programs_call_is_there() -> None:
+    layer = tt.nn.LSTM(3, 4, 2, bidirectional=True)
+    layer.flatten_parameters()
+    names, suffixes = ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), ("l0", "l0_reverse", "l1", "l1_reverse")
+    wanted = [[getattr(layer, f"{name}_{suffix}") for name in names] for suffix in suffixes]
+    assert [list(map(id, row)) for row in layer.all_weights] == [list(map(id, row)) for row in wanted]
+    assert tt.compiler.disable(len) is len and tt.optim.lr_scheduler._LRScheduler is tt.optim.lr_scheduler.LRScheduler
 
 
 def test_what_programs_ask_of_devices_and_of_torchscript_is_answered() -> None:

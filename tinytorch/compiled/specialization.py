@@ -222,7 +222,7 @@ class Specialization:
             and (not self.traced.grad_inputs or self._finds_gradients(args))
             and self.taken[1].isdisjoint(ids)
             and all(args[i] is tensor for i, tensor in self.pinned)
-            and not (self.traced.went_backward and any(t._requires_grad and not t.is_leaf for t in args))
+            and not (self.traced.went_backward and any(t._requires_grad and (t._hooks or not t.is_leaf) for t in args))
             and all(raw_grad(args[i]) is grad for i, grad in self.argument_guards)
         )
 

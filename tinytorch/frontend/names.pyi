@@ -292,6 +292,7 @@ __all__: list[str] = [
     "neg",
     "negative",
     "nelement",
+    "new",
     "new_empty",
     "new_empty_strided",
     "new_full",
@@ -1537,6 +1538,10 @@ def negative(input: Tensor) -> Tensor:
 
 def nelement(input: Tensor) -> int:
     """The number of elements."""
+
+def new(input: Tensor, *given: Any, device: Any = None) -> Tensor:
+    """Of sizes (or a tuple of them, as shapes are), zeros of that shape; of data, a tensor with a
+    copy."""
 
 def new_empty(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of shape `size`: memory without a value would make results depend on what was there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -95,6 +95,12 @@ def _written(dtype: object) -> str:
     return text if len(text) <= 60 and "\n" not in text else f"of a {type(dtype).__name__}"
 
 
+_CONSTRUCTORS = {
+    "f64": "Double", "f32": "Float", "f16": "Half", "bf16": "BFloat16", "i64": "Long", "i32": "Int", "i8": "Char",
+    "u8": "Byte", "bool": "Bool",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TensorType:
     """A dtype and a static shape; equal where both are."""
@@ -115,8 +121,11 @@ class TensorType:
     def bytes(self) -> int:
         return self.size * self.dtype.size
 
-    def __call__(self, dtype: object = None, *_: object, **__: object) -> NoReturn:
-        """PyTorch's `x.type(dtype)`: here `x.type` is this, which is no method."""
+    def __call__(self, dtype: object = None, *_: object, **__: object) -> str:
+        """PyTorch's `x.type()`, the name of a constructor; `x.type(dtype)` is an error, as `x.type` is this, which does
+        not know x."""
+        if dtype is None:
+            return f"torch.{_CONSTRUCTORS[self.dtype.name]}Tensor"
         raise ShapeError("x.type is the dtype and the shape of a tensor; x.to(dtype) converts it", user_loc())
 
     def __str__(self) -> str:

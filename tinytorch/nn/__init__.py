@@ -20,7 +20,7 @@ from tinytorch.frontend.lazy import *
 from tinytorch.frontend.losses import *
 from tinytorch.frontend.losses import modules as _loss_modules
 from tinytorch.frontend.losses.modules import *
-from tinytorch.frontend.module import Module, Parameter
+from tinytorch.frontend.module import Buffer, Module, Parameter
 from tinytorch.frontend.module import containers as _containers
 from tinytorch.frontend.module.containers import *
 from tinytorch.frontend.recurrent import *
@@ -35,6 +35,7 @@ from tinytorch.nn import utils as utils
 
 __all__ = [
     "GELU",
+    "Buffer",
     "Module",
     "Parameter",
     "PositionalEncoding",

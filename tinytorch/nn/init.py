@@ -19,6 +19,9 @@ from tinytorch.frontend.tensor import Tensor
 _calculate_fan_in_and_fan_out = fans  # layers of one's own ask for it by PyTorch's name
 
 
+_NEW = ("ones_", "trunc_normal_", "zeros_")  # the others are known without _, too, PyTorch's older names
+
+
 def _of_data(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which also takes the `data` of a tensor."""
 
@@ -34,3 +37,4 @@ def _of_data(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 globals().update({name: _of_data(getattr(_init, name)) for name in _init.__all__ if name.endswith("_")})
+globals().update({name[:-1]: globals()[name] for name in _init.__all__ if name not in _NEW and name.endswith("_")})

@@ -1,5 +1,5 @@
 """`from tinytorch.nn.parameter import Parameter`."""
 
-from tinytorch.frontend.module import Parameter
+from tinytorch.frontend.module import Buffer, Parameter
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]

@@ -39,6 +39,26 @@ def test_values_by_a_formula(width: int | None, compiled: bool) -> None:
     assert found is None
 
 
+@pytest.mark.parametrize(("bias", "zero"), [(True, False), (False, True), (True, True)])
+def test_keys_that_every_query_sees_are_those_of_torch(bias: bool, zero: bool) -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = (
+        m.MultiheadAttention(8, 2, add_bias_kv=bias, add_zero_attn=zero, batch_first=True) for m in (nn, torch.nn)
+    )
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict({name: tensor.numpy() for name, tensor in theirs.state_dict().items()})
+    compiled: Any = tt.compile(ours)
+    for masks in ({}, {"attn_mask": LATER, "key_padding_mask": LAST}):
+        given, other = ({k: m.tensor(v) for k, v in masks.items()} for m in (tt, torch))
+        for need in (True, False):
+            expected = theirs(*[torch.tensor(Q)] * 3, **other, need_weights=need)
+            for run in (ours, compiled):
+                out, weights = run(*[tt.tensor(Q)] * 3, **given, need_weights=need)
+                np.testing.assert_allclose(out.numpy(), expected[0].detach().numpy(), rtol=1e-5, atol=1e-6)
+                if need:
+                    np.testing.assert_allclose(weights.numpy(), expected[1].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_layouts_and_what_is_refused() -> None:
     layer, x = nn.MultiheadAttention(8, 2), tt.tensor(Q)
     assert list(layer.state_dict()) == ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"]
@@ -48,7 +68,6 @@ def test_layouts_and_what_is_refused() -> None:
     assert layer(x, x, x, average_attn_weights=False)[1].shape == (5, 2, 3, 3)
     for call, says in (
         (lambda: nn.MultiheadAttention(8, 3), "embed_dim is a multiple of num_heads 3"),
-        (lambda: nn.MultiheadAttention(8, 2, add_zero_attn=True), "add_zero_attn is False"),
         (lambda: layer(x, x, x, is_causal=True), "is_causal"),
         (lambda: layer(x, x, x, attn_mask=tt.zeros(2, 2)), r"attn_mask is \[3, 3\]"),
     ):

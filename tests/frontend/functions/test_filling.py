@@ -176,3 +176,19 @@ def test_fill_diagonal_is_numpys(shape: tuple[int, ...], wrap: bool) -> None:
     np.testing.assert_array_equal(tt.zeros(*shape).fill_diagonal_(5.0, wrap=wrap).numpy(), expected)
     with pytest.raises(ShapeError, match="fill_diagonal"):
         tt.zeros(2, 3, 2).fill_diagonal_(1.0)
+
+
+def test_lists_with_tensors_in_them() -> None:
+    """Compiled as eagerly: copies without a history, of the dtype that numbers would have."""
+
+    def made(x: tt.Tensor, i: tt.Tensor) -> list[tt.Tensor]:
+        grows = tt.tensor(x.sum(), requires_grad=True)
+        lists = [[x[0], x[1] * 2], [[x.sum(), 1], [2, i[0]]], [i[0], True], [x, x], [i.bool()]]
+        return [grows, tt.tensor(x), tt.tensor([x[0], 1], dtype=tt.float64), *map(tt.tensor, lists)]
+
+    given = tt.tensor([1.0, 2.0], requires_grad=True), tt.tensor([3, 0])
+    for ours, expected in zip(tt.compile(made)(*given), made(*given), strict=True):
+        assert ours.type == expected.type and ours.tolist() == expected.tolist()
+        assert ours.requires_grad is expected.requires_grad and ours.is_leaf
+    with pytest.raises(tt.TinyTorchError, match="does not fit"):
+        tt.compile(lambda x: tt.tensor([x, [x, x]]))(given[0])

@@ -136,6 +136,18 @@ def test_augmented_assignment_to_attributes(world: World) -> None:
     assert module.count is count and module.total is total and total.item() == 7
 
 
+def test_copies_of_tensors_are_leaves_of_their_own(world: World) -> None:
+    x, w = tt.tensor([1.0, 2.0]), tt.tensor([3.0, 4.0], requires_grad=True)
+
+    def step(x):
+        y, z = copy.deepcopy(x), copy.deepcopy(w)
+        y.mul_(3)
+        (z * y).sum().backward()
+        return x, y, z.grad
+
+    assert [t.tolist() for t in world(step)(x)] == [[1, 2], [3, 6], [3, 6]] and w.grad is None
+
+
 def test_averages_of_parameters(world: World) -> None:
     model = tt.Linear(2, 1)
     average = copy.deepcopy(model)

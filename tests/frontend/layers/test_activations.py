@@ -62,6 +62,15 @@ def test_derivatives_at_limits_are_pytorchs() -> None:
         assert x.grad is not None and x.grad.tolist() == expected
 
 
+def test_a_limit_of_zero_keeps_the_sign_of_zeros() -> None:
+    """As in PyTorch: -0.0 is not below 0."""
+    x, bounds = tt.tensor([-0.0, 0.0, -1.0, math.nan]), {"min_val": -1.0, "max_val": 0.0}
+    for function, signs in ((F.relu6, [1, 0, 0]), (lambda x: F.hardtanh(x, **bounds), [1, 0, 1])):
+        for run in (function, tt.compile(function)):
+            found = run(x).numpy()
+            assert np.signbit(found[:3]).tolist() == signs and np.isnan(found[3])
+
+
 def test_what_goes_along_an_axis() -> None:
     x = tt.tensor(np.arange(24.0, dtype=np.float32).reshape(2, 4, 3) / 7)
     a, b = x[:, :2], x[:, 2:]

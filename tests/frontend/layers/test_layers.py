@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import tinytorch as tt
 from tinytorch.frontend import functional as F
 from tinytorch.frontend.activations.activations import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tinytorch.frontend.functions import random
@@ -111,6 +112,22 @@ def test_linear_gradients_match_torch():
     theirs(y).square().sum().backward()
     for a, b in [(x, y), (ours.weight, theirs.weight), (ours.bias, theirs.bias)]:
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_state_that_is_assigned_lies_where_it_was():
+    layer = tt.nn.Sequential(Linear(2, 2), tt.nn.BatchNorm1d(2))
+    state = {
+        name: t.detach().clone().to("f64" if name == "0.bias" else t.dtype) for name, t in layer.state_dict().items()
+    }
+    compiled, weight = tt.compile(lambda x: layer[0].weight * x), layer[0].weight
+    weight.grad = tt.ones(2, 2)
+    assert compiled(Tensor(1.0)).shape == (2, 2)
+    layer.load_state_dict(state, assign=True)
+    state["0.weight"][0, 0] = 7.0
+    state["1.running_mean"].fill_(3.0)
+    assert layer[0].weight is weight and weight.requires_grad and weight.grad is None
+    assert weight[0, 0].item() == compiled(Tensor(1.0))[0, 0].item() == 7.0
+    assert layer[0].bias.dtype == tt.float64 and layer[1].running_mean.tolist() == [3.0, 3.0]
 
 
 def test_linear_initialization():

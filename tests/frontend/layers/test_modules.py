@@ -242,9 +242,27 @@ def test_hooks_change_a_state_before_it_is_loaded():
     assert model.load_state_dict(old) == ([], [])
 
 
+def test_a_buffer_is_registered_where_it_is_assigned():
+    module, values = Linear(3, 3), tt.ones(3)
+    module.scale = tt.nn.Buffer(values, persistent=False)
+    module.shift = tt.nn.Buffer([1.0, 2.0, 3.0])
+    assert [name for name, _ in module.named_buffers()] == ["scale", "shift"] and len(module.parameters()) == 2
+    assert "scale" not in module.state_dict() and "shift" in module.state_dict()
+    values.fill_(2.0)
+    assert tt.compile(lambda x: x * module.scale, backend="interpreter")(tt.ones(3)).tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(tt.TraceError, match="outside of the compiled function"):
+        tt.compile(lambda x: tt.nn.Buffer(x))(values)
+    with pytest.raises(tt.TraceError, match="other memory"):
+        tt.compile(lambda x: module.load_state_dict({"shift": x}, strict=False, assign=True))(values)
+
+
 def test_names_reach_below_and_say_what_there_is():
     model = Sequential(Linear(2, 3), ReLU())
     assert model.get_parameter("0.bias") is model[0].bias and model.get_submodule("1") is model[1]
+    model.set_submodule("1", tt.nn.Tanh())
+    assert isinstance(model[1], tt.nn.Tanh)
+    with pytest.raises(AttributeError, match="no module '7'"):
+        model.set_submodule("7.0", tt.nn.Tanh())
     with pytest.raises(AttributeError, match=r"no parameter '2.bias'; it has 0.weight, 0.bias"):
         model.get_parameter("2.bias")
     assert [n for n, _ in model.named_parameters(recurse=False)] == []

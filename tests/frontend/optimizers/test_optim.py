@@ -188,6 +188,62 @@ def test_momentum_and_betas_that_are_cycled_compile_once_more_at_most() -> None:
         assert_alike(runs[:1], runs[1:])
 
 
+@pytest.mark.parametrize("options", [{"nesterov": True}, {"dampening": 0.5}, {"momentum": 0.0, "dampening": 0.5}])
+def test_a_momentum_may_be_zero_between_steps(options: dict[str, Any]) -> None:
+    """The moment waits while it is, and begins when it is not any more: as in PyTorch."""
+    torch = pytest.importorskip("torch")
+    runs: list[Any] = []
+    for module, wrap in ((torch, lambda f: f), (tt, lambda f: f), (tt, tt.compile)):
+        p = module.tensor([1.0, -1.0], requires_grad=True)
+        optimizer = module.optim.SGD([p], **{"lr": 0.1, "momentum": 0.9, **options})
+
+        def step(p: Any = p, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        step = wrap(step)
+        for value in (None, 0.0, 0.8, 0.8, 0.0, 0.9):
+            if value is not None:
+                optimizer.param_groups[0]["momentum"] = value
+            step()
+        runs.append(p)
+    for found in runs[1:]:
+        np.testing.assert_allclose(found.numpy(), runs[0].detach().numpy(), rtol=1e-5)
+
+
+def test_groups_keep_what_is_no_setting_of_theirs() -> None:
+    layer = tt.Linear(2, 2)
+    groups = [{"params": [layer.weight], "name": "decayed", "lr_scale": 0.5, "items": [1]}, {"params": [layer.bias]}]
+    optimizer = optim.AdamW(groups, lr=0.1)
+
+    @tt.compile
+    def step(x: tt.Tensor) -> None:
+        optimizer.zero_grad()
+        layer(x).sum().backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * group.get("lr_scale", 1.0)
+        optimizer.step()
+
+    step(tt.ones(1, 2))
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.1]
+    saved = optimizer.state_dict()
+    other = optim.AdamW([{"params": [layer.weight]}, {"params": [layer.bias]}])
+    other.load_state_dict(saved)
+    assert other.param_groups[0]["items"] == [1] and "name" not in dict(other.param_groups[1])
+    with pytest.raises(tt.TinyTorchError, match="no setting betas"):
+        other.load_state_dict({**saved, "param_groups": [{k: v for k, v in g.items() if k != "betas"} for g in groups]})
+
+
+def test_parameters_may_come_with_their_names() -> None:
+    layer = tt.Linear(2, 2)
+    optimizer = optim.SGD(layer.named_parameters(), lr=0.1)
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert optimizer.param_groups[0]["params"] == layer.parameters()
+    with pytest.raises(tt.TinyTorchError, match="some have none"):
+        optim.SGD([("weight", layer.weight), layer.bias])
+
+
 # LBFGS.
 def rosenbrock(p: Any) -> Any:
     return ((1 - p[:-1]) ** 2).sum() + 100 * ((p[1:] - p[:-1] ** 2) ** 2).sum()

@@ -84,6 +84,30 @@ def lion_of(torch: Any) -> Any:
     return Lion
 
 
+def mean_of(torch: Any) -> Any:
+    """State that begins with the parameter, and entries whose place others take in each step."""
+
+    class Mean(torch.optim.Optimizer):
+        def __init__(self, params: Any, lr: float = 0.1) -> None:
+            super().__init__(params, {"lr": lr})
+
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if not self.state[p]:
+                        self.state[p] = {"count": 0, "slow": p.clone()}
+                    state = self.state[p]
+                    before = state.setdefault("exp_avg", torch.zeros(p.shape))
+                    state["count"] = state["count"] + 1
+                    state["exp_avg"] = 0.9 * before + p.grad
+                    p.sub_(group["lr"] * (2 * state["exp_avg"] - before) / state["count"])
+                    state["slow"].lerp_(p, 0.5)
+                    p.copy_(state["slow"])
+
+    return Mean
+
+
 def model_of(torch: Any, weights: dict[str, Any]) -> Any:
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
@@ -107,20 +131,22 @@ def stepper(torch: Any, model: Any, optimizer: Any) -> Any:
     return step
 
 
-@pytest.mark.parametrize("kind", [adam_of, lion_of])
+@pytest.mark.parametrize("kind", [adam_of, lion_of, mean_of])
 def test_they_train_as_in_torch(kind: Any) -> None:
+    """Compiled, too: state that a step makes is made when it is traced."""
     torch = pytest.importorskip("torch")
     found: list[list[float]] = []
-    for module in (tt, torch):
+    for module, wrap in ((tt, lambda f: f), (tt, tt.compile), (torch, lambda f: f)):
         model = model_of(module, weights())
         optimizer = kind(module)(model.parameters())
-        step = stepper(module, model, optimizer)
+        step = wrap(stepper(module, model, optimizer))
         found.append([float(step(module.tensor(X)).detach()) for _ in range(3)])
         optimizer.param_groups[0]["lr"] = 0.05
         found[-1] += [float(step(module.tensor(X)).detach()) for _ in range(3)]
         assert len(optimizer.state) == 4 and all(p in optimizer.state for p in model.parameters())
-        assert {len(state) for state in optimizer.state.values()} == {3 if kind is adam_of else 1}
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+        assert {len(state) for state in optimizer.state.values()} == {1 if kind is lion_of else 3}
+    for ours in found[:2]:
+        np.testing.assert_allclose(ours, found[2], rtol=1e-4)
 
 
 def test_compiled_they_read_the_learning_rate_anew() -> None:
@@ -137,13 +163,81 @@ def test_compiled_they_read_the_learning_rate_anew() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-def test_a_number_in_the_state_cannot_change_in_a_compiled_step() -> None:
+def counted(begins: str) -> type[Optimizer]:
+    """Steps by 1 / number of the step, which is counted in one of several ways."""
+
+    class Counted(Optimizer):
+        @tt.no_grad()
+        def step(self, closure: Any = None) -> None:
+            for group in self.param_groups:
+                if begins == "group":
+                    group["step"] = group.get("step", 0) + 1
+                for p in group["params"]:
+                    state: Any = self.state[p]
+                    if begins == "get":
+                        state["step"] = state.get("step", 0) + 1
+                    elif begins == "length":
+                        state["step"] = state["step"] + 1 if len(state) else 1
+                    elif begins == "apart":
+                        state.setdefault("step", 0)
+                        state["step"] += 1
+                    state["before"] = p.clone()  # which nobody looks for
+                    decay = group["weight_decay"] if group["weight_decay"] != 0 else 0.0
+                    p.mul_(1 - decay).sub_(p.grad / (state if begins != "group" else group)["step"])
+
+    return Counted
+
+
+@pytest.mark.parametrize("begins", ["apart", "get", "length", "group"])
+def test_counts_of_steps_are_right_or_refused(begins: str) -> None:
+    """A count that begins at 1 cannot be told from one that has been counted up."""
+    found: list[Any] = []
+    for wrap in (lambda f: f, lambda f: tt.compile(f, backend="interpreter")):
+        p = tt.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = counted(begins)([p], {"weight_decay": 0.0})
+
+        def step(p: tt.Tensor = p, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            (p * p).sum().backward()
+            optimizer.step()
+
+        step = wrap(step)
+        if found and begins != "apart":
+            with pytest.raises(tt.TraceError, match="changes Python state" if begins == "group" else "begin it apart"):
+                step()
+            return
+        for decay in (0.0, 0.0, 0.1, 0.1):
+            optimizer.param_groups[0]["weight_decay"] = decay
+            step()
+        found.append([p.tolist(), optimizer.state[p]["before"].tolist()])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+def test_state_that_begins_with_a_gradient_is_refused_in_a_compiled_step() -> None:
+    """Its first value is none that is there before the call."""
+
+    class First(Optimizer):
+        def step(self, closure: Any = None) -> None:
+            for p in self.param_groups[0]["params"]:
+                self.state[p].setdefault("first", p.grad.clone())
+
     model = model_of(tt, weights())
-    optimizer = adam_of(tt)(model.parameters())
-    step = stepper(tt, model, optimizer)
-    step(tt.tensor(X))
     with pytest.raises(tt.TraceError, match="changes Python state"):
-        tt.compile(step)(tt.tensor(X))
+        tt.compile(stepper(tt, model, First(model.parameters(), {})))(tt.tensor(X))
+
+
+def test_state_that_becomes_a_view_of_a_parameter_is_refused_in_a_compiled_step() -> None:
+    class Last(Optimizer):
+        def step(self, closure: Any = None) -> None:
+            for p in self.param_groups[0]["params"]:
+                self.state[p].setdefault("last", tt.zeros_like(p))
+                self.state[p]["last"] = p.detach()
+
+    model = model_of(tt, weights())
+    optimizer = Last(model.parameters(), {})
+    with pytest.raises(tt.TraceError, match="'last' in the state of an optimizer"):
+        tt.compile(stepper(tt, model, optimizer))(tt.tensor(X))
+    assert not optimizer.state[0]["last"].numpy().any()
 
 
 def test_their_state_is_saved_loaded_and_copied() -> None:

@@ -175,6 +175,9 @@ def test_values_at_points_are_those_of_pytorch(case: Any) -> None:
 
         return tt.value_and_grad(loss, (0, 1), has_aux=True)(x, grid)
 
+    points = tt.Tensor(grid, requires_grad=True)
+    F.grid_sample(tt.Tensor(x), points, **options).sum().backward()
+    assert points.grad is not None  # zeros of the nearest pixel
     for (_, out), grads in both(run, x, grid, seed):
         np.testing.assert_allclose(out.numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-5)
         for mine, other in zip(grads, others, strict=True):

@@ -235,7 +235,7 @@ WRONG = {
     "three moments": set_to("param_groups", 0, "betas", value=[0.9, 0.9, 0.9]),
     "moments one of which is text": set_to("param_groups", 0, "betas", value=[0.9, "0.9"]),
     "true for eps": set_to("param_groups", 0, "eps", value=True),
-    "another setting": set_to("param_groups", 0, "speed", value=1),
+    "no eps of a group": without("param_groups", 0, "eps"),
     "parameters that are text": set_to("param_groups", 0, "params", value="all"),
     "parameters that are negative": set_to("param_groups", 0, "params", value=[-1, 0]),
     "a best that is text": set_to("early_stopping", "best", value="0.5"),

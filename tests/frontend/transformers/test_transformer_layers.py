@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -99,6 +100,9 @@ def test_the_mask_and_what_is_refused() -> None:
     for call, says in (
         (lambda: nn.TransformerEncoderLayer(8, 3), "embed_dim is a multiple of num_heads 3"),
         (lambda: nn.TransformerEncoderLayer(8, 2, activation="tanh"), 'activation is "relu" or "gelu"'),
+        (lambda: nn.TransformerEncoderLayer(8, 2, activation=math.tanh)(tt.ones(2, 3, 8)), "math take numbers"),
+        (lambda: nn.TransformerEncoderLayer(8, 2, activation=str.upper)(tt.ones(2, 3, 8)), "a function of tensors"),
+        (lambda: nn.TransformerEncoderLayer(8, 2, activation=len)(tt.ones(2, 3, 8)), "a tensor, got 2"),
         (lambda: nn.TransformerEncoder(3, 2), "the layer is a Module"),  # pyright: ignore[reportArgumentType]
         (lambda: model(src, tgt[:2]), "of one batch"),
         (lambda: model(src, tgt[..., :4]), "the last axes of src and tgt are 8"),

@@ -36,7 +36,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
         "hardtanh",
         input,
         inplace,
-        lambda x: where(x <= min_val, min_val, where(x >= max_val, max_val, x)).cast(x.dtype),
+        lambda x: where((x <= min_val) | (x >= max_val), x.detach().clamp(min_val, max_val).cast(x.dtype), x),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tinytorch.frontend import arguments
 from tinytorch.frontend.activations import softmax
 from tinytorch.frontend.attention.functions import scaled_dot_product_attention
-from tinytorch.frontend.functions.basic import where
+from tinytorch.frontend.functions.basic import cat, where
 from tinytorch.frontend.functions.creation import zeros
 from tinytorch.frontend.functions.random import Generator
 from tinytorch.frontend.layers import Linear
@@ -16,6 +16,7 @@ from tinytorch.frontend.layers.functions import dropout as drop
 from tinytorch.frontend.layers.functions import linear
 from tinytorch.frontend.module import Module, Parameter, init
 from tinytorch.frontend.module.parameter_types import parameter_dtype
+from tinytorch.frontend.spatial.padding import pad
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.gradients import require_tensor
 from tinytorch.ir.errors import ShapeError
@@ -28,6 +29,10 @@ class MultiheadAttention(Module):
     """Attention of `num_heads` heads (Vaswani et al. 2017), with PyTorch's arguments and names of parameters:
     `in_proj_weight` [3 embed_dim, embed_dim], `in_proj_bias`, `out_proj`. Where keys or values have another width
     (`kdim`, `vdim`), `q_proj_weight`, `k_proj_weight` and `v_proj_weight` stand in place of the first.
+
+    Every query sees one key more with `add_bias_kv`, `bias_k` of the value `bias_v`, which are learned, [1, 1,
+    embed_dim], and behind it one with `add_zero_attn`, of zeros, so that a query can attend to nothing. No mask hides
+    them; weights have places for them.
 
     Operands are [length, batch, width], or [batch, length, width] with `batch_first`, or without the batch.
     """
@@ -52,11 +57,9 @@ class MultiheadAttention(Module):
         self.num_heads = arguments.integer(name, "num_heads", num_heads, 1)
         if embed_dim % num_heads:
             raise arguments.wrong_value(name, "embed_dim", f"a multiple of num_heads {num_heads}", embed_dim)
-        for what, given in (("add_bias_kv", add_bias_kv), ("add_zero_attn", add_zero_attn)):
-            if given:
-                raise arguments.wrong_value(name, what, "False, as it is not supported", given)
         self.dropout = float(arguments.probability(name, "dropout", dropout))
         self.batch_first = arguments.flag(name, "batch_first", batch_first)
+        self.add_zero_attn = arguments.flag(name, "add_zero_attn", add_zero_attn)
         self.head_dim = embed_dim // num_heads
         self.kdim = embed_dim if kdim is None else arguments.integer(name, "kdim", kdim, 1)
         self.vdim = embed_dim if vdim is None else arguments.integer(name, "vdim", vdim, 1)
@@ -66,6 +69,8 @@ class MultiheadAttention(Module):
         parts = [None if w is None else Parameter(zeros(embed_dim, w, dtype=kind)) for w in widths]
         self.q_proj_weight, self.k_proj_weight, self.v_proj_weight = parts
         self.in_proj_bias = Parameter(zeros(3 * embed_dim, dtype=kind)) if arguments.flag(name, "bias", bias) else None
+        added = arguments.flag(name, "add_bias_kv", add_bias_kv)
+        self.bias_k, self.bias_v = (Parameter(zeros(1, 1, embed_dim, dtype=kind)) if added else None for _ in range(2))
         self.projections: list[Module] = []
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=kind)
         if self.out_proj.bias is not None:
@@ -73,6 +78,9 @@ class MultiheadAttention(Module):
         for weight in (self.in_proj_weight, *parts):
             if weight is not None:
                 init.xavier_uniform_(weight)
+        for row in (self.bias_k, self.bias_v):
+            if row is not None:
+                init.xavier_normal_(row)
 
     def forward(
         self,
@@ -104,6 +112,7 @@ class MultiheadAttention(Module):
         q, k, v = self._projected(*operands)
         mask = self._mask(q, k, attn_mask, key_padding_mask if batched or key_padding_mask is None else
                           key_padding_mask.unsqueeze(0))  # fmt: skip
+        k, v, mask = self._with_more_keys(k, v, mask)
         p = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
@@ -153,6 +162,17 @@ class MultiheadAttention(Module):
             y = self.projections[i](x) if self.projections else linear(x, *self._weights(i))
             found.append(y.reshape(*y.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2))
         return found
+
+    def _with_more_keys(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Keys, values and mask with what `add_bias_kv` and `add_zero_attn` add."""
+        before = k.shape[2]
+        if self.bias_k is not None and self.bias_v is not None:
+            rows = (row.reshape(1, self.num_heads, 1, self.head_dim) for row in (self.bias_k, self.bias_v))
+            both = zip((k, v), rows, strict=True)
+            k, v = (cat([x, row.cast(x.dtype).expand(x.shape[0], -1, -1, -1)], 2) for x, row in both)
+        if self.add_zero_attn:
+            k, v = (cat([x, zeros(*x.shape[:2], 1, self.head_dim, dtype=x.dtype)], 2) for x in (k, v))
+        return k, v, mask if mask is None else pad(mask, (0, k.shape[2] - before))
 
     def _mask(self, q: Tensor, k: Tensor, attn: Tensor | None, padding: Tensor | None) -> Tensor | None:
         """Both masks as floats to add, broadcast to [batch, heads, queries, keys]."""

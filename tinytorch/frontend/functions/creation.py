@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.random import shape_of
 from tinytorch.frontend.spelling import spelled
 from tinytorch.frontend.tensor import Tensor, from_numpy
-from tinytorch.frontend.tensor.conversions import as_array
+from tinytorch.frontend.tensor.conversions import as_array, has_values
 from tinytorch.frontend.tensor.devices import require_cpu, require_plain_format
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir import ops
@@ -44,7 +44,27 @@ __all__ = [
 def tensor(data: Any, dtype: object = None, requires_grad: bool = False, device: object = None) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors."""
     require_cpu(device)
-    return Tensor(data, requires_grad, dtype)
+    if mode.trace is None or not _has_traced(data):
+        return Tensor(data, requires_grad, dtype)
+    made = _of_traced(data).clone()
+    return (made if dtype is None else made.cast(dtype)).requires_grad_(requires_grad)
+
+
+def _has_traced(data: Any) -> bool:
+    """Whether there are tensors of the trace among nested lists."""
+    if isinstance(data, (list, tuple)):
+        return any(map(_has_traced, cast("list[Any]", data)))
+    return isinstance(data, Tensor) and not has_values(data)
+
+
+def _of_traced(data: Any) -> Tensor:
+    """Nested lists with tensors of the trace in them as one tensor, which has no history."""
+    if not isinstance(data, (list, tuple)):
+        return as_tensor(data).detach()
+    parts = [_of_traced(item) for item in cast("list[Any]", data)]
+    kinds = {part.dtype.kind for part in parts}
+    common = f32 if "float" in kinds else bool_ if kinds == {"bool"} else i64  # as lists of numbers have it
+    return apply(ops.view.concat, *(part.cast(common).unsqueeze(0) for part in parts), axis=0)
 
 
 @spelled("asarray", method=False)

@@ -121,6 +121,15 @@ def new_tensor(input: Tensor, data: Any, dtype: Any = None, device: Any = None, 
     return creation.tensor(data, dtype or input.dtype, requires_grad)
 
 
+@spelled()
+def new(input: Tensor, *given: Any, device: Any = None) -> Tensor:
+    """Of sizes (or a tuple of them, as shapes are), zeros of that shape; of data, a tensor with a copy. PyTorch's older
+    name of `new_empty` and `new_tensor`."""
+    if len(given) == 1 and not isinstance(given[0], (int, tuple)):
+        return new_tensor(input, given[0], device=device)
+    return new_empty(input, *given, device=device)
+
+
 def _shape(size: tuple[Any, ...]) -> tuple[Any, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
     return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size

@@ -9,6 +9,6 @@ of modules), `saving` (nested state), `summary` (a table of a model), `calling` 
 """
 
 from tinytorch.frontend.module.module import Module
-from tinytorch.frontend.module.parameter import Parameter
+from tinytorch.frontend.module.parameter import Buffer, Parameter
 
-__all__ = ["Module", "Parameter"]
+__all__ = ["Buffer", "Module", "Parameter"]

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.custom_gradients import with_gradient
 from tinytorch.frontend.module.hooks import BackwardHook
+from tinytorch.frontend.module.tracked import Tracked, attributes_of
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.gradient_hooks import on_leaves
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc
 
 Gradients = tuple[Tensor | None, ...]
+
+
+class _HooksOfLeaves(Tracked):
+    """Counts hooks that leaves get and lose which a compiled backward() has reached: it is traced anew then."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self.reached: set[int] = set()  # ids of leaves, some of which may be gone
+
+    def count(self, leaf: int) -> None:
+        if leaf in self.reached:
+            self.changes += 1
+
+
+_of_leaves = _HooksOfLeaves()
+on_leaves.append(_of_leaves.count)
+
+
+def note_hooks_of_leaves(leaves: Iterable[Tensor]) -> None:
+    """Have the running trace depend on the hooks of these leaves."""
+    _ = _of_leaves.changes
+    attributes_of(_of_leaves)["reached"].update(map(id, leaves))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.binding import call_error, of_user
 from tinytorch.frontend.module.backward_hooks import BackwardPass
 from tinytorch.frontend.module.hooks import BackwardHook, Hook, Hooked
-from tinytorch.frontend.module.parameter import Parameters, is_parameter, join, parts, tensors_in
+from tinytorch.frontend.module.parameter import Buffer, Parameters, is_parameter, join, parts, tensors_in
 from tinytorch.frontend.module.scopes import scopes
 from tinytorch.frontend.module.state import Incompatible, load_state, state_of
 from tinytorch.frontend.module.tracked import Computed, attributes_of, parts_of, record
@@ -59,6 +59,9 @@ class Module(Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         if (how := attributes_of(self)["_computed"].get(name)) is not None:
             how.assign(self, value)
+            return
+        if isinstance(value, Buffer):
+            self.register_buffer(name, value.as_tensor(), value.persistent)
             return
         super().__setattr__(name, value)
         known = attributes_of(self)["_registered"]
@@ -172,6 +175,12 @@ class Module(Hooked):
     def get_submodule(self, target: str) -> Module:
         """The module below this one under a dotted name; AttributeError if there is none."""
         return self._found(target, dict(self.named_modules()), "module")
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put a module into the place of the one under a dotted name, or of none; AttributeError if there is none to
+        hold it."""
+        holder, _, name = target.rpartition(".")
+        setattr(self.get_submodule(holder), name, module)
 
     def get_parameter(self, target: str) -> Tensor:
         """The parameter under a dotted name, also one that has others; AttributeError if there is none."""
@@ -327,8 +336,9 @@ class Module(Hooked):
         """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers of the same names.
 
         Everything is checked first: on any error nothing has been changed. With `strict` (the default), a missing
-        or unexpected name is an error; shapes must always fit. With `assign`, dtypes become those of `state_dict`.
-        Masks of pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
+        or unexpected name is an error; shapes must always fit. With `assign`, parameters and buffers lie in the
+        memory of the tensors of `state_dict` from then on and have their dtypes, and gradients are forgotten. Masks of
+        pruned parameters are set where `state_dict` has them, and stay where it has none: what is loaded is 0
         wherever it is masked.
         """
         arguments.instance("load_state_dict", "state_dict", state_dict, Mapping)

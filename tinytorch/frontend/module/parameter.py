@@ -10,6 +10,8 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.mode import mode
 from tinytorch.frontend.tensor.storage import storage_of
+from tinytorch.ir.errors import TraceError
+from tinytorch.ir.loc import user_loc
 
 
 class Parameter(Tensor):
@@ -36,6 +38,32 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that becomes a buffer of the module to whose attribute it is assigned: `register_buffer` in one line. It
+    lies in the memory of `data`."""
+
+    __slots__ = ("persistent",)
+
+    persistent: bool
+
+    def __new__(cls, data: Any = (), *, persistent: bool = True) -> Any:
+        tensor = data if isinstance(data, Tensor) else Tensor(data)
+        if mode.trace is not None:
+            raise TraceError("Buffer: make it outside of the compiled function", user_loc())
+        made = super().__new__(cls)
+        made._set_up(None)
+        made.lie_in(tensor)
+        made.persistent = arguments.flag("Buffer", "persistent", persistent)
+        return made
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass  # __new__ has done it
+
+    def as_tensor(self) -> Tensor:
+        """What the module holds."""
+        return self.detach()
 
 
 class UninitializedParameter(Parameter):

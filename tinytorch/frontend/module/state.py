@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinytorch.frontend.module.hooks import before_loading
 from tinytorch.frontend.module.masks import SUFFIX, keep_masks, masks_among, masks_in, misfits, set_mask
 from tinytorch.frontend.module.parameter import join
@@ -59,10 +57,12 @@ def load_state(module: Any, given: Mapping[str, Any], strict: bool, assign: bool
         raise TinyTorchError(f"load_state_dict: {type(module).__name__} does not fit\n  {listed}", user_loc())
     with grad_mode(False):
         for name, tensor in own.items():
-            if name in found and assign:
-                tensor.replace_storage(np.array(found[name]))
-            elif name in found:
-                tensor.copy_(found[name])
+            value = found.get(name)
+            if assign and value is not None:
+                tensor.grad = None
+                tensor.lie_in(value if isinstance(value, Tensor) else Tensor(value))
+            elif value is not None:
+                tensor.copy_(value)
     for name, mask in masks.items():
         set_mask(own[name], mask)
     keep_masks(own.values())

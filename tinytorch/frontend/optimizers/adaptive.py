@@ -10,6 +10,7 @@ from tinytorch.frontend.optimizers.base import Unsupported, refuse
 from tinytorch.frontend.optimizers.counted import Counted, State, check_flags
 from tinytorch.frontend.optimizers.formulas import as_dtype, fraction, with_penalty
 from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
+from tinytorch.frontend.optimizers.sgd import with_momentum
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
@@ -189,6 +190,4 @@ class RMSprop(Counted):
             if isinstance(momentum, Tensor) or momentum:
                 raise TinyTorchError("RMSprop: momentum must be set when the optimizer is made", user_loc())
             return direction
-        moment = state["momentum_buffer"]
-        moment.copy_(moment * as_dtype(momentum, direction.dtype) + direction)
-        return moment
+        return with_momentum(state["momentum_buffer"], direction, as_dtype(momentum, direction.dtype))

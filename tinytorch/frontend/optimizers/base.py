@@ -12,9 +12,9 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.module.masks import keep_masks
 from tinytorch.frontend.module.parameter import UninitializedParameter
 from tinytorch.frontend.module.scopes import during
-from tinytorch.frontend.module.tracked import Tracked, TrackedDict, TrackedList
-from tinytorch.frontend.optimizers.groups import LIVE, SCHEDULED, ParamGroup, named, number_of, twin, working_dtype
-from tinytorch.frontend.optimizers.states import States
+from tinytorch.frontend.module.tracked import Tracked, TrackedList
+from tinytorch.frontend.optimizers.groups import LIVE, ParamGroup, named, number_of, twin, working_dtype
+from tinytorch.frontend.optimizers.states import State, States
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.gradients import grad_mode
@@ -92,22 +92,30 @@ class Optimizer(Tracked):
             super().__setattr__(name, value)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Optimize more parameters: a mapping with "params" and, where they differ from the defaults, settings."""
-        params = _parameters(type(self).__name__, group["params"])
+        """Optimize more parameters: a mapping with "params" and, where they differ from the defaults, settings. What is
+        no setting of this optimizer stays in the group, for who asks. Parameters may be (name, parameter) pairs, whose
+        names are then in "param_names"."""
+        params, names = _parameters(type(self).__name__, group["params"])
         known = {id(p) for g in self.param_groups for p in g.params}
         if any(id(p) in known for p in params):
             raise TinyTorchError(f"{type(self).__name__}: a parameter is in more than one group", user_loc())
-        given = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
-        settings = {k: tuple(cast("list[Any]", v)) if isinstance(v, list) else v for k, v in given.items()}
-        unknown = [name for name in settings if name not in self.defaults and name not in SCHEDULED]
-        if unknown:
-            raise TinyTorchError(f"{type(self).__name__}: no setting is named {', '.join(unknown)}", user_loc())
+        settings = self._without_lists({**self.defaults, **{k: v for k, v in group.items() if k != "params"}})
+        settings |= {"param_names": names} if names else {}
         self.check(settings)
         for p in params:
             self.check_parameter(p)
-        made = ParamGroup(params, settings)
+        # A step of a user's own asks whether there is a weight decay: `if group["weight_decay"] != 0`.
+        own = type(self).update is Optimizer.update
+        made = ParamGroup(params, settings, ("lr",) if own else LIVE)
         self.param_groups.append(made)
-        self.state += map(TrackedDict, self.initial_state(made))
+        self.state += map(State, self.initial_state(made))
+
+    def _without_lists(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings with tuples in the place of lists; what is no setting of this optimizer stays as it is."""
+        own = {
+            k: tuple(cast("list[Any]", v)) for k, v in settings.items() if k in self.defaults and isinstance(v, list)
+        }
+        return {**settings, **own}
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise TinyTorchError if a setting makes no sense."""
@@ -235,7 +243,7 @@ class Optimizer(Tracked):
         if type(self).update is Optimizer.update:  # the state is known to `step` alone
             self._set_groups(groups)
             kept = ({k: _twin_of(v) for k, v in states.get(i, {}).items()} for i in range(sum(sizes)))
-            self.state = States(self.param_groups, map(TrackedDict, kept))
+            self.state = States(self.param_groups, map(State, kept))
             return
         own_states, fresh = self._states_for(groups)
         loaded: list[dict[str, Any]] = []
@@ -246,7 +254,7 @@ class Optimizer(Tracked):
                 raise TinyTorchError(f"{name}: the saved state of parameter {i} does not fit", user_loc())
         self._set_groups(groups)
         if any(a is not b for a, b in zip(own_states, self.state, strict=True)):
-            self.state = States(self.param_groups, map(TrackedDict, own_states))
+            self.state = States(self.param_groups, map(State, own_states))
         self.load_state(loaded)
 
     def _set_groups(self, groups: list[dict[str, Any]]) -> None:
@@ -271,13 +279,13 @@ class Optimizer(Tracked):
 
     def _settings(self, saved: Mapping[str, Any], own: ParamGroup) -> dict[str, Any]:
         """The settings of a saved group, checked."""
-        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"}
+        settings = self._without_lists({k: v for k, v in saved.items() if k != "params"})
         refuse(type(self).__name__, {k: settings.pop(k) for k in Unsupported.__annotations__ if k in settings})
         flags = {k for k, v in self.defaults.items() if isinstance(v, bool)}
-        unknown = (set(settings) ^ set(self.defaults)) - {*SCHEDULED, *(flags - set(settings))}
-        if unknown:
-            listed = ", ".join(sorted(unknown))
-            raise TinyTorchError(f"{type(self).__name__}: settings {listed} do not match", user_loc())
+        missing = self.defaults.keys() - settings.keys() - flags
+        if missing:
+            listed = ", ".join(sorted(missing))
+            raise TinyTorchError(f"{type(self).__name__}: the saved state has no setting {listed}", user_loc())
         for key in LIVE:
             if key in settings:
                 number_of(key, settings[key])
@@ -329,14 +337,14 @@ def _groups(name: str, params: Any) -> list[Mapping[str, Any]]:
     return items
 
 
-def _parameters(name: str, params: Any) -> list[Tensor]:
-    """The tensors of a group, checked."""
+def _parameters(name: str, params: Any) -> tuple[list[Tensor], list[str]]:
+    """The tensors of a group, checked, and their names, if it has (name, tensor) pairs."""
     items: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+    pairs = [item for item in items if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)]
+    if pairs and len(pairs) < len(items):
+        raise TinyTorchError(f"{name}: some of the params have names, and some have none", user_loc())
+    items = [tensor for _, tensor in pairs] or items
     for p in items:
-        if isinstance(p, tuple):
-            raise TinyTorchError(
-                f"{name}: params has pairs; pass model.parameters(), not named_parameters()", user_loc()
-            )
         if not isinstance(p, Tensor) or not p.dtype.is_float:
             what = p.type if isinstance(p, Tensor) else type(p).__name__
             raise TinyTorchError(f"{name}: a parameter is a tensor of floats, got {what}", user_loc())
@@ -346,4 +354,4 @@ def _parameters(name: str, params: Any) -> list[Tensor]:
             raise TinyTorchError(f"{name}: {p.type} is the result of a computation, not a parameter", user_loc())
     if len({id(p) for p in items}) != len(items):
         raise TinyTorchError(f"{name}: a parameter is listed twice", user_loc())
-    return items
+    return items, [called for called, _ in pairs]

@@ -17,14 +17,6 @@ from tinytorch.ir.types import DType, f32, f64
 
 LIVE = ("lr", "weight_decay")  # settings that live in tensors: a compiled step reads them anew each time
 CYCLED = ("momentum", "betas")  # settings that live in tensors from their first change on: schedules cycle them
-SCHEDULED = (
-    "initial_lr",
-    "max_lr",
-    "min_lr",
-    "base_momentum",
-    "max_momentum",
-    "swa_lr",
-)  # kept by schedules
 
 
 def setting(name: str, value: Any, dtype: DType = f32) -> Tensor:
@@ -44,28 +36,31 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
 
     `lr` and `weight_decay` are kept in tensors, f64 if a parameter is, else f32, and read as floats (as tensors under
     tt.compile). A weight decay that has always been 0 is no tensor, so that it costs nothing. `momentum` and `betas`
-    are numbers that compiled steps hold as such, and f64 tensors once they have been changed.
+    are numbers that compiled steps hold as such, and f64 tensors once they have been changed. `live` may be fewer.
     """
 
-    unwatched: ClassVar[frozenset[str]] = frozenset({"_given"})
+    unwatched: ClassVar[frozenset[str]] = frozenset({"_given", "_live"})
+    _live: tuple[str, ...] = LIVE
 
-    def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
+    def __init__(self, params: list[Tensor], settings: Mapping[str, Any], live: tuple[str, ...] = LIVE) -> None:
         attributes_of(self)["_given"] = {}  # what tensors of settings were set to, before it was rounded
+        attributes_of(self)["_live"] = live
         self.params = TrackedList(params)
         for name, value in settings.items():
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
+        name = _attribute(name)
         known = attributes_of(self).get(name)
         if isinstance(known, Tensor):
             with grad_mode(False):
                 known.copy_(value if isinstance(value, Tensor) else np.asarray(number_of(name, value)))
-        elif name in LIVE and (isinstance(value, Tensor) or value != 0 or name == "lr"):
+        elif name in self._live and (isinstance(value, Tensor) or value != 0 or name == "lr"):
             setattr(self, name, setting(name, float(value) if isinstance(value, Tensor) else value, self._dtype))
         elif name in CYCLED and known is not None and value != known:
             setattr(self, name, setting(name, value, f64))
         else:
-            setattr(self, name, None if name in LIVE else value)
+            setattr(self, name, None if name in self._live else value)
         if mode.trace is None:
             attributes_of(self)["_given"][name] = value
 
@@ -76,20 +71,23 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
         attributes_of(self)["_given"]["lr"] = value
 
     def __getitem__(self, name: str) -> Any:
-        if name not in attributes_of(self) or name == "_given":
+        if name in self.unwatched:
             raise KeyError(name)
-        value = getattr(self, name)
-        if value is None and name in LIVE:
+        try:
+            value = getattr(self, _attribute(name))  # a trace takes note of it, also where there is none
+        except AttributeError:
+            raise KeyError(name) from None
+        if value is None and name in self._live:
             return 0.0
         if not isinstance(value, Tensor) or mode.trace is not None:
             return value
         return _read(value.numpy(), attributes_of(self)["_given"].get(name))
 
     def __delitem__(self, name: str) -> None:
-        delattr(self, name)
+        delattr(self, _attribute(name))
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in parts_of(self) if name != "_given")
+        return (name.rstrip(" ") for name in parts_of(self) if name not in self.unwatched)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -129,6 +127,11 @@ class ParamGroup(Tracked, MutableMapping[str, Any]):
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.items() if name != "params")
         return f"ParamGroup({len(self.params)} tensors, {settings})"
+
+
+def _attribute(name: str) -> str:
+    """The attribute that holds a setting; what users call as a method of groups is called is kept beside that."""
+    return f"{name} " if hasattr(ParamGroup, name) else name
 
 
 def _read(array: Any, given: Any) -> Any:

@@ -11,8 +11,9 @@ from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import where
 from tinytorch.frontend.optimizers.base import Entries, Optimizer, Unsupported, refuse
 from tinytorch.frontend.optimizers.formulas import as_dtype, fraction, with_penalty
-from tinytorch.frontend.optimizers.groups import ParamGroup, named, working_dtype
+from tinytorch.frontend.optimizers.groups import ParamGroup, named, untraced, working_dtype
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.mode import TraceAgain, mode
 from tinytorch.ir.errors import TinyTorchError
 from tinytorch.ir.loc import user_loc
 
@@ -61,13 +62,13 @@ class SGD(Optimizer):
             raise TinyTorchError("SGD: nesterov needs a momentum and no dampening", user_loc())
 
     def initial_state(self, group: ParamGroup) -> list[dict[str, Tensor]]:
-        states: list[dict[str, Tensor]] = []
-        for p in group.params:
-            state = {"momentum_buffer": self.zeros(p, "momentum")} if group["momentum"] else {}
-            if group["momentum"] and group["dampening"]:
-                state["started"] = named(np.zeros((), np.bool_), f"{p.name}.started".lstrip("."))
-            states.append(state)
-        return states
+        return [self._moment(p, group) if group["momentum"] else {} for p in group.params]
+
+    def _moment(self, p: Tensor, group: ParamGroup) -> dict[str, Tensor]:
+        state = {"momentum_buffer": self.zeros(p, "momentum")}
+        if group["dampening"]:
+            state["started"] = named(np.zeros((), np.bool_), f"{p.name}.started".lstrip("."))
+        return state
 
     def adopted(self, own: Mapping[str, Tensor], saved: Mapping[str, Any]) -> Mapping[str, Any]:
         """PyTorch has no "started": it keeps no moment before the first step."""
@@ -75,20 +76,29 @@ class SGD(Optimizer):
         return {**known, "started": np.bool_(True)} if known and "started" in own and "started" not in known else known
 
     def update(self, group: ParamGroup, entries: Entries) -> None:
+        momentum = group.number("momentum")
+        if isinstance(momentum, Tensor) and any("momentum_buffer" not in state for _, _, state in entries):
+            self._begin_moments(group)
         for p, grad, state in entries:
             dtype = working_dtype(p)
             value = p.cast(dtype)
             g = with_penalty(group, value, grad.cast(dtype))
             p.copy_(value - group.rate.cast(dtype) * self._direction(group, g, state))
 
+    def _begin_moments(self, group: ParamGroup) -> None:
+        """State for a momentum that was 0 when the optimizer was made."""
+        with untraced():
+            for p in group.params:
+                if "momentum_buffer" not in self.state[p]:
+                    self.state[p].update(self._moment(p, group))
+        if mode.trace is not None:
+            raise TraceAgain
+
     def _direction(self, group: ParamGroup, g: Tensor, state: dict[str, Tensor]) -> Tensor:
         """The gradient with its momentum, which is updated."""
-        momentum = group.number("momentum")
         if "momentum_buffer" not in state:
-            if isinstance(momentum, Tensor) or momentum:
-                raise TinyTorchError("SGD: momentum must be set when the optimizer is made", user_loc())
             return g
-        given = as_dtype(momentum, g.dtype), group["dampening"], group["nesterov"]
+        given = as_dtype(group.number("momentum"), g.dtype), group["dampening"], group["nesterov"]
         return with_momentum(state["momentum_buffer"], g, *given, state.get("started"))
 
 
@@ -100,11 +110,21 @@ def with_momentum(
     nesterov: bool = False,
     started: Tensor | None = None,
 ) -> Tensor:
-    """Move `moment` on by a gradient, in place; the direction of the step. `started`, a bool that is set here, says
-    whether there was a step before: the first makes the moment g, whatever the dampening."""
+    """Move `moment` on by a gradient, in place; the direction of the step. While the momentum is 0, the moment stays.
+    `started`, a bool that is set here, says whether there was a step before: the first makes the moment g, whatever the
+    dampening."""
+    if not isinstance(momentum, Tensor) and momentum == 0:
+        return g
     new = moment * momentum + (g * (1 - dampening) if dampening else g)
     if started is not None:  # without dampening, a moment of zeros gives the same
         new = where(started, new, g)
+    direction = g + new * momentum if nesterov else new
+    if isinstance(momentum, Tensor):
+        moves = momentum != 0
+        new, direction = where(moves, new, moment), where(moves, direction, g)
+        if started is not None:
+            started.copy_(started | moves)
+    elif started is not None:
         started.fill_(True)
     moment.copy_(new)
-    return g + new * momentum if nesterov else new
+    return direction

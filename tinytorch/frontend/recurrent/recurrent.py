@@ -107,6 +107,16 @@ class _Recurrent(Drawn):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
         return Weights(*(getattr(self, f"{name}_{suffix}", None) for name in names))  # pyright: ignore[reportArgumentType]
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction."""
+        found = dict(self.named_parameters())
+        suffixes = [suffix for layer in range(self.num_layers) for suffix in _suffixes(layer, self._directions)]
+        return [[w for name, w in found.items() if name.partition("_l")[2] == suffix[1:]] for suffix in suffixes]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: PyTorch lays them out for its GPU kernels."""
+
     # Running.
     def _run(self, x: Batch, given: Sequence[Tensor] | None, lengths: Any) -> tuple[Batch, States]:
         """The outputs of the last layer, and the last states of every layer and direction."""

@@ -95,7 +95,7 @@ def _taps(at: Tensor, size: int, mode: str, padding_mode: str, corners: bool) ->
     at = _inside(at, size, padding_mode, corners)
     if mode == "nearest":
         place = at.round()
-        return [(place, ones(1, dtype=at.dtype))]
+        return [(place, where(place.isnan(), place, 1.0))]  # 1, of which the gradient is 0, not None
     whole = at.detach().floor()
     part = at - whole
     return [(whole, 1 - part), (whole + 1, part)]

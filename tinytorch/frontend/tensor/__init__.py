@@ -12,7 +12,7 @@ To read, in this order:
   arrays), and `gradients` (of one tensor by another; whether they are recorded).
 """
 
-from tinytorch.frontend.tensor.sharing import from_dlpack, from_numpy
+from tinytorch.frontend.tensor.sharing import from_dlpack, from_numpy, frombuffer
 from tinytorch.frontend.tensor.tensor import Tensor
 
-__all__ = ["Tensor", "from_dlpack", "from_numpy"]
+__all__ = ["Tensor", "from_dlpack", "from_numpy", "frombuffer"]

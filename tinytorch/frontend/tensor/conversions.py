@@ -30,6 +30,7 @@ from tinytorch.ir.ops.core import copy as _copy
 from tinytorch.ir.types import DType, bf16, bool_, contiguous_strides, dtype_of, f16, f32, f64, i8, i32, i64, u8
 
 _Device = device  # as a name inside of the class, `device` is the property
+_HINTS = {"float()": ", or a function of Python's math (write x ** 0.5 for math.sqrt(x)),"}
 _DEVICES = ("cpu", "cuda", "mps", "xpu", "gpu")
 
 
@@ -78,8 +79,8 @@ class Conversions(InPlace):
     def _concrete(self, what: str) -> Array:
         if self._is_traced():
             raise TraceError(
-                f"{what} needs the value of a tensor that is being traced; keep it in tensors (tt.where for a "
-                "choice), return it from the compiled function, or do this outside of it",
+                f"{what}{_HINTS.get(what, '')} needs the value of a tensor that is being traced; keep it in tensors "
+                "(tt.where for a choice), return it from the compiled function, or do this outside of it",
                 user_loc(),
             )
         return self._data
@@ -116,6 +117,14 @@ class Conversions(InPlace):
         """Lie in other memory from now on, that of `array`; views keep the old one."""
         self._data, self._alias = array, None
         self._storage = known_storage(array) or Storage(version_of(self) + 1)
+
+    def lie_in(self, other: Any) -> None:
+        """Lie in the memory of another tensor from now on, as its `detach()` does; views keep the old one."""
+        if mode.trace is not None:
+            raise TraceError("a tensor cannot move to other memory in a compiled function", user_loc())
+        there = other.detach()
+        storage = storage_of(there)
+        self._data, self._storage, self._alias = there._data, storage, there._alias
 
     def touch(self) -> None:
         """Note that the storage was written to: a tape that needs the old values will say so."""
@@ -156,7 +165,7 @@ class Conversions(InPlace):
         return self._concrete("tolist()").tolist()
 
     def __float__(self) -> float:
-        return float(self._only("float()"))
+        return float(self._only("float()", "; functions of Python's math take numbers, those of tinytorch tensors"))
 
     def __int__(self) -> int:
         return int(self._only("int()"))
@@ -165,7 +174,7 @@ class Conversions(InPlace):
         self._concrete("use as an index")
         if self.dtype.kind not in ("int", "uint"):
             raise TypeError(f"only integer tensors are indices, got {self.type}")
-        return int(self.item())
+        return int(self._only("use as an index"))
 
     def __bool__(self) -> bool:
         hint = "; x.any() says whether one is true, x.all() whether all are"
@@ -289,6 +298,11 @@ class Conversions(InPlace):
     def storage_offset(self) -> int:
         """How many elements of the memory that the tensor shares lie before its own."""
         return offset_of(self)
+
+    def data_ptr(self) -> int:
+        """The address of the first element. It is the same for tensors that share their first element, and stays while
+        the tensor lies in this memory. TraceError in a compiled function."""
+        return self._shown("data_ptr()").ctypes.data
 
     def stride(self, dim: int | None = None) -> Any:
         """How many elements lie in memory from one to the next along each axis, or along `dim`."""

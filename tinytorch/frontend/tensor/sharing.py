@@ -39,6 +39,16 @@ def from_numpy(array: Array) -> Tensor:
     return tensor
 
 
+def frombuffer(buffer: Any, *, dtype: object, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor [count] in the memory of an object with the buffer protocol, such as bytes or a memory map, from byte
+    `offset` on; -1: all that fit. What is read-only there cannot be changed."""
+    try:
+        array = np.frombuffer(buffer, dtype_of(dtype).numpy, count, offset)
+    except (TypeError, ValueError, BufferError) as error:
+        raise TinyTorchError(f"frombuffer: {error}", user_loc()) from None
+    return from_numpy(array).requires_grad_(requires_grad)
+
+
 def from_dlpack(source: Any) -> Tensor:
     """A tensor that shares the memory of an object with `__dlpack__`."""
     if not hasattr(source, "__dlpack__"):

@@ -910,6 +910,10 @@ class TableMethods:
     def negative_(self) -> Tensor:
         """`negative`, written over this tensor."""
 
+    def new(self, *given: Any, device: Any = None) -> Tensor:
+        """Of sizes (or a tuple of them, as shapes are), zeros of that shape; of data, a tensor with a
+        copy."""
+
     def new_empty(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros of shape `size`: memory without a value would make results depend on what was there
         before."""

@@ -10,10 +10,9 @@ from typing import Any, Self, cast
 import numpy as np
 
 from tinytorch.frontend.tensor.autocasting import autocast_operands
-from tinytorch.frontend.tensor.backward import leaf_gradients
+from tinytorch.frontend.tensor.backward import CallsHooks, leaf_gradients
 from tinytorch.frontend.tensor.conversions import as_array
 from tinytorch.frontend.tensor.evaluation import evaluate, record
-from tinytorch.frontend.tensor.gradient_hooks import GradientHook, Keep
 from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.printing import text_of
 from tinytorch.frontend.tensor.storage import (
@@ -29,7 +28,7 @@ from tinytorch.frontend.tensor.table_methods import TableMethods
 from tinytorch.frontend.tensor.tape import TapeInput, TapeNode, data_as_met, history_of
 from tinytorch.frontend.tensor.views import Views
 from tinytorch.ir import ops
-from tinytorch.ir.errors import ShapeError, TinyTorchError, TraceError
+from tinytorch.ir.errors import ShapeError, TinyTorchError
 from tinytorch.ir.loc import user_loc, warn
 from tinytorch.ir.op import Array, Attrs, Op, apply
 from tinytorch.ir.types import Shape, TensorType, bool_, f32, i64, type_of
@@ -45,12 +44,13 @@ class GradientFunction:
         return f"<{''.join(part.capitalize() for part in self.name.split('_'))}Backward>"
 
 
-class Tensor(Views, TableMethods):
+class Tensor(Views, CallsHooks, TableMethods):
     """An n-dimensional array of one dtype.
 
     `data` is anything numpy can make an array of; it is copied (`from_numpy` shares instead). Python floats become
     f32, Python integers i64, arrays keep their dtype. With `requires_grad`, `backward()` leaves d(loss)/d(self) in
-    `grad`. Raises ShapeError for dtypes that are not supported.
+    `grad`. Of two sizes or more, `Tensor(2, 3)`, it is f32 zeros of that shape. Raises ShapeError for dtypes that are
+    not supported.
     """
 
     __slots__ = (  # noqa: RUF023 (`_data` first: native code reads it at a fixed offset)
@@ -61,13 +61,10 @@ class Tensor(Views, TableMethods):
     _data: Array
     name: str
 
-    def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None) -> None:
-        if not isinstance(requires_grad, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TinyTorchError(
-                f"Tensor({data!r}, {requires_grad!r}): the second argument is requires_grad, True or False; for a "
-                "tensor of a shape use tt.zeros(…) or tt.empty(…), for several numbers a list",
-                user_loc(),
-            )
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: object = None, *sizes: int) -> None:
+        if sizes or not isinstance(requires_grad, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            given = (data, requires_grad, *(() if dtype is None else (dtype,)), *sizes)
+            data, requires_grad, dtype = _zeros_of(given), False, None
         self._set_up(as_array(data, dtype, copy=True))
         if mode.trace is not None:
             mode.trace.created(self, data if isinstance(data, np.ndarray) and data.dtype == self._data.dtype else None)
@@ -171,6 +168,8 @@ class Tensor(Views, TableMethods):
         return None if node is None or not self.requires_grad else GradientFunction(node.op.name)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
+        if self._is_traced():
+            return self.detach().clone().requires_grad_(self.requires_grad)
         twin = type(self)(self._concrete("deepcopy").copy(), self.requires_grad)
         twin.name = self.name
         twin._mask = None if self._mask is None else self._mask.__deepcopy__(memo)
@@ -337,6 +336,8 @@ class Tensor(Views, TableMethods):
             return
         for leaf, cotangent in leaf_gradients(self, seed, retain_graph or create_graph, create_graph):
             leaf.accumulate_grad(cotangent)
+            if leaf._hooks:
+                leaf.call_afterwards(create_graph)
 
     def accumulate_grad(self, cotangent: Tensor) -> None:
         """Add to `grad`, in its memory unless gradients of gradients are wanted. A new one has memory of its own."""
@@ -366,28 +367,16 @@ class Tensor(Views, TableMethods):
         """The tensor that users know: itself, unless it stands for one as an op met it."""
         return self
 
-    def register_hook(self, hook: Callable[[Any], Any]) -> GradientHook:
-        """Call `hook(gradient)` when `backward()` has the gradient of this tensor; what it returns, if not None, takes
-        the gradient's place. Eagerly only: TraceError in a compiled function. The handle removes it."""
-        if mode.trace is not None:
-            raise TraceError("hooks of gradients run in eager mode only; do this outside of tt.compile", user_loc())
-        if not self.requires_grad:
-            raise TinyTorchError("register_hook: this tensor does not require grad", user_loc())
-        node = history_of(self)
-        if node is None:
-            self._hooks = self._hooks or []
-            found = self._hooks
-        else:
-            base = node if node.of is None else node.of
-            base.hooks = base.hooks or {}
-            found = base.hooks.setdefault(node.key, [])
-        found.append(hook)
-        return GradientHook(found, hook)
 
-    def retain_grad(self) -> None:
-        """Have `backward()` leave the gradient of this tensor in `grad`, though it is no leaf."""
-        if not self.is_leaf:
-            self.register_hook(Keep(self))
+def _zeros_of(sizes: tuple[Any, ...]) -> Array:
+    """Zeros of a shape, as `Tensor(2, 3)` asks for them; an error for what else stands in the place of flags."""
+    if any(type(size) is not int or size < 0 for size in sizes):
+        raise TinyTorchError(
+            f"Tensor({', '.join(map(repr, sizes))}): the second argument is requires_grad, True or False; for a tensor "
+            "of a shape use tt.zeros(…) or tt.empty(…), for several numbers a list",
+            user_loc(),
+        )
+    return np.zeros(sizes, f32.numpy)
 
 
 class _Past(Tensor):

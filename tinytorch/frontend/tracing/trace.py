@@ -10,10 +10,13 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
+from tinytorch.frontend.module.backward_hooks import note_hooks_of_leaves
 from tinytorch.frontend.module.masks import note_masks
 from tinytorch.frontend.module.scopes import during, scope, scopes
+from tinytorch.frontend.module.tracked import recording
 from tinytorch.frontend.tensor import Tensor
 from tinytorch.frontend.tensor.autocasting import autocast_mode
+from tinytorch.frontend.tensor.gradient_hooks import Afterwards
 from tinytorch.frontend.tensor.mode import Consumed, mode
 from tinytorch.frontend.tensor.storage import (
     Steps,
@@ -29,10 +32,11 @@ from tinytorch.frontend.tensor.storage import (
 )
 from tinytorch.frontend.tensor.tape import FREED, between
 from tinytorch.frontend.tracing.arrays import Meetings
-from tinytorch.frontend.tracing.records import LeafGrad, Memory, Root
+from tinytorch.frontend.tracing.records import Held, LeafGrad, Memory, Root
 from tinytorch.frontend.tracing.traced import expr_of, raw_grad
 from tinytorch.ir import ops
 from tinytorch.ir.arrays.memory import overlap, owner
+from tinytorch.ir.arrays.reference import evaluate_one
 from tinytorch.ir.errors import TinyTorchError, TraceError, remember
 from tinytorch.ir.expr import Expr
 from tinytorch.ir.graph import Builder, Region, Value
@@ -83,6 +87,8 @@ class Trace:
     arguments: int = 0
     meetings: Meetings = field(default_factory=Meetings)
     needed: frozenset[int] = frozenset()  # places of numbers whose values the function has asked for
+    held: Held = field(default_factory=Held)
+    again: bool = False  # Python state has been prepared: when the function returns, start over
     went_backward: bool = False  # then the tape is used up, as it would be in eager mode
 
     # Tensors from outside.
@@ -299,6 +305,20 @@ class Trace:
         """Whether a tensor in the memory of `base` has a history of its own, as the result of detach()."""
         return tensor is not base and id(tensor) not in self.inputs and self._base(tensor)[0] is not base
 
+    def hold(self, state: dict[str, Any], key: str, tensor: Tensor) -> None:
+        """Have what will be under `key` at the end of the call written into `tensor`, which is there before."""
+        if self.is_outside(tensor):
+            self.held.keep(state, key, tensor)
+
+    def before_call(self, tensor: Tensor) -> Array | None:
+        """What a traced tensor holds if the call begins now, in memory of its own. None if that depends on arguments or
+        on random numbers, or if the tensor lies in memory from outside."""
+        if id(memory_of(tensor, self.inputs)[0]) in self.inputs:
+            return None
+        pairs = list(zip(self.builder.inputs, self.inputs.values(), strict=True))[self.arguments :]
+        found = evaluate_one(self.builder, self.lift(tensor).value, {value: t._data for value, t in pairs})
+        return None if found is None else np.array(found)
+
     @contextmanager
     def region(self) -> Generator[None, None, None]:
         """What is computed in the block is computed again for gradients, not kept."""
@@ -385,6 +405,7 @@ class Trace:
     def backward(self, tensor: Tensor, grad: Tensor, retain_graph: bool, create_graph: bool) -> None:
         self.went_backward = True
         note_masks()
+        note_hooks_of_leaves(self.leaves.values())
         self._spend(self.lift(tensor).value, retain_graph or create_graph)
         wrt = list(self.leaves.values())
         for leaf, cotangent in zip(wrt, self.gradients(tensor, wrt, grad, create_graph), strict=True):
@@ -396,7 +417,14 @@ class Trace:
                     "compute it inside, detach() it, or call backward() on the result outside",
                     user_loc(),
                 )
-            if leaf._hooks:
+            hooks = leaf._hooks or ()
+            if hooks and id(leaf) in list(self.inputs)[: self.arguments]:
+                raise TraceError(
+                    f"backward() in a compiled function reaches {_called(leaf)}, an argument that has hooks; they run "
+                    "in eager mode only",
+                    user_loc(),
+                )
+            if not all(isinstance(hook, Afterwards) for hook in hooks):
                 raise TraceError(
                     f"backward() in a compiled function reaches {_called(leaf)}, which has hooks of its gradient; they "
                     "run in eager mode only",
@@ -404,6 +432,11 @@ class Trace:
                 )
             with during("backward"):
                 leaf.accumulate_grad(cotangent)
+            recorder = recording.recorder
+            for hook in hooks:
+                if recorder is not None:
+                    recorder.read(hook, "function")
+            leaf.call_afterwards(create_graph)
 
     def _spend(self, output: Value, retain: bool) -> None:
         """Refuse what an earlier backward() has freed, as eager mode does, and free what `output` depends on."""
@@ -436,9 +469,11 @@ class Trace:
 
     # The end.
     def restore(self) -> None:
-        """Leave the flags of tensors from outside as they were; a call sets them among its effects."""
+        """Leave the flags of tensors from outside as they were, which a call sets among its effects, and the state of
+        optimizers."""
         for tensor, was in self.flags.values():
             tensor._requires_grad = was
+        self.held.restore()
 
 
 def _called(tensor: Tensor) -> str:

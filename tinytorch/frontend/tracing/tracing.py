@@ -7,7 +7,8 @@ from typing import Any
 
 from tinytorch.frontend.module.tracked import record
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.mode import mode
+from tinytorch.frontend.tensor.gradients import grad_mode
+from tinytorch.frontend.tensor.mode import TraceAgain, mode
 from tinytorch.frontend.tracing.closing import Closing
 from tinytorch.frontend.tracing.numbers import NeedsValue
 from tinytorch.frontend.tracing.trace import Gradients, Joined, Trace
@@ -75,7 +76,11 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 def _closed(running: Trace, result: Any) -> Traced:
     """The trace of a function that returned `result`."""
+    if running.again:
+        raise TraceAgain
     if running.needed:  # it has caught that error
         raise NeedsValue(running.needed)
     with record(None):
+        with grad_mode(False):
+            running.held.write(running.inputs)
         return Closing(running).build(result)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import math
+import types
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tinytorch.frontend import arguments
 from tinytorch.frontend.activations import gelu, relu
@@ -36,6 +37,7 @@ __all__ = [
 
 Activation = str | Callable[[Tensor], Tensor]
 Layer = TypeVar("Layer", bound=Module)
+_BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
 def _activation(what: str, given: Any) -> Callable[[Tensor], Tensor]:
@@ -94,7 +96,21 @@ class _Layer(Module):
 
     def _positions(self, x: Tensor) -> Tensor:
         """The two linear layers."""
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return self.linear2(self.dropout(self._activated(self.linear1(x))))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        name = type(self).__name__
+        try:
+            found = cast(object, self.activation(x))
+        except TypeError as error:
+            if not isinstance(self.activation, _BUILT_IN):
+                raise
+            # It has no frame that would tell it from code of the package.
+            wanted = f"a function of tensors ({error})"
+            raise arguments.wrong_value(name, "activation", wanted, self.activation) from None
+        if not isinstance(found, Tensor):
+            raise arguments.wrong_type(name, f"what {self.activation} returns as activation", "a tensor", found)
+        return found
 
 
 class TransformerEncoderLayer(_Layer):

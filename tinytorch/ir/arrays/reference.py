@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,3 +32,26 @@ def evaluate(graph: Any, inputs: Sequence[Array], check_nans: bool = False) -> t
                 if last[value] is node and value not in outputs:
                     known.pop(value, None)
     return tuple(known[v] for v in graph.outputs)
+
+
+def evaluate_one(builder: Any, wanted: Any, known: Mapping[Any, Array]) -> Array | None:
+    """A value of a graph under construction, of the inputs that are `known`; None if it depends on others, or on random
+    numbers."""
+    arrays = dict(known)
+    stack = [wanted]
+    while stack:
+        value = stack[-1]
+        if value in arrays:
+            stack.pop()
+            continue
+        node = builder.maker(value)
+        if node is None or node.op.kind == "random":
+            return None
+        before = [v for v in node.inputs if v not in arrays]
+        stack += before
+        if not before:
+            with np.errstate(all="ignore"):
+                arrays.update(
+                    zip(node.outputs, node.op.evaluate([arrays[v] for v in node.inputs], node.attrs), strict=True)
+                )
+    return arrays[wanted]

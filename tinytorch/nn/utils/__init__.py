@@ -1,6 +1,7 @@
 """What is done to the parameters of a model as a whole; `rnn`: sequences of different lengths; `prune`: masks of
 parameters; `parametrize`, `parametrizations`: parameters that are computed of others."""
 
+from tinytorch.frontend.module.parameter_functions import clip_grad_norm as clip_grad_norm
 from tinytorch.frontend.module.parameter_functions import clip_grad_norm as clip_grad_norm_
 from tinytorch.frontend.module.parameter_functions import (
     clip_grad_value_,
@@ -16,6 +17,7 @@ from tinytorch.nn.utils import parametrize as parametrize
 from tinytorch.nn.utils import rnn as rnn
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
