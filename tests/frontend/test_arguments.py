@@ -64,6 +64,7 @@ def test_a_constructor_names_its_class_and_its_arguments(space: Any) -> None:
     free = {"Any", "Identity", "Unsupported", "Dataset", "IterableDataset", "ChainDataset", "Sampler", "Distribution"}
     free |= {
         "Parameter",
+        "Buffer",
         "UninitializedParameter",
         "Optimizer",
         "LRScheduler",

@@ -46,6 +46,8 @@ COPIED: dict[str, Callable[..., Any]] = {
     "read elsewhere": lambda x, y: (tall(x.exp(), y.relu()), x.exp() @ y.mT),
     "short runs": lambda x, y: tt.cat([x.exp().reshape(-1, 4), y.exp().reshape(-1, 4)], 1) @ tt.ones(8, 3),
     "a part of one": lambda x, y: tall((x @ y.mT)[:, :64], y.exp()),
+    "parts of one": lambda x, y: tall(*(x @ y.mT).chunk(2, 1)),
+    "one of its rows": lambda x, y: tt.cat([x.softmax(1)[:1], y.exp(), x.softmax(1)[:1]], 0) @ tt.ones(x.shape[1], 3),
 }
 
 

@@ -50,8 +50,10 @@ def _parts(
         layout, shape = layouts[value], value.type.shape
         is_whole = layout.offset == 0 and layout.is_contiguous(shape) and value.type.size == layout.base.type.size
         run = math.prod(shape[axis:]) * value.type.dtype.size
+        if not is_whole or run < _RUN or layout.base in found:
+            return None
         place = reshaped(shape, Layout(result, start * strides[axis], strides), layout.base.type.shape)
-        if not is_whole or run < _RUN or place is None or layout.base in found:
+        if place is None:
             return None
         found[layout.base] = place
     return found
