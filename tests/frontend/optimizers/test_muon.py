@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tinytorch.frontend.optimizers.muon import orthogonalize
 from tinytorch.frontend.tensor import Tensor
 
 Array = np.ndarray
@@ -137,7 +138,7 @@ def families(graph: Any, family: str) -> list[Any]:
 def test_equal_shapes_are_one_product_each() -> None:
     """Three products a step of the iteration and a shape, which hold all sums and the rate; tall and wide matrices are
     transposed as operands; behind the last product each parameter is read and written once."""
-    shapes = [(16, 16)] * 3 + [(32, 16)] * 2 + [(16, 32)]
+    shapes = [(16, 16)] * 3 + [(24, 16)] * 2 + [(16, 24)]
     params = tensors([np.ones(s) for s in shapes], "f32")
     optimizer = tt.Muon(params, lr=0.1)
     step = stepper("llvm", optimizer, params)
@@ -148,6 +149,36 @@ def test_equal_shapes_are_one_product_each() -> None:
     # Settings, the momentum of each matrix, the norms of each shape of several, and the moves of those matrices. The
     # norm of a matrix that is alone is taken with its momentum, and it moves behind its last product.
     assert len(families(graph, "loop")) == 1 + len(shapes) + 2 + 5
+
+
+def test_long_matrices_are_read_in_two_products_only() -> None:
+    """Those between are of the shorter side: a square of the gram matrix in each of five steps, two for the next gram
+    matrix in four of them, and one for the factor of all."""
+    (p,) = tensors([np.ones((16, 64))], "f32")
+    step = stepper("llvm", tt.Muon([p], lr=0.1), [p])
+    step([Tensor(RNG.normal(size=(16, 64)), dtype="f32")])
+    products = families(step.graph, "contract")  # pyright: ignore
+    assert len(products) == 2 + 5 + 4 * 2 + 4
+    assert sum((16, 64) in [v.type.shape for v in (*n.inputs, *n.outputs)] for n in products) <= 2 + 1
+
+
+# Rounding.
+@pytest.mark.parametrize("shape", [(40, 200), (200, 40), (40, 50)], ids=str)
+@pytest.mark.parametrize("rank", [1, 12, 40])
+def test_rounding_stays_small_where_singular_values_are_zero(rank: int, shape: tuple[int, int]) -> None:
+    """In f32: near the formula in a usual number of steps, and in the polynomial's range after many."""
+    u = (RNG.normal(size=(shape[0], rank)) @ RNG.normal(size=(rank, shape[1]))).astype("f4")
+    for coefficients, highest in (
+        ((3.4445, -4.775, 2.0315), 1.21),
+        ((1.875, -1.25, 0.375), 1.01),
+        ((1.5, -0.5, 0), 1.01),
+    ):
+        for steps in (1, 5, 40):
+            found = orthogonalize(Tensor(u), coefficients, steps, 1e-7).numpy()
+            assert np.linalg.norm(found, 2) < highest, (coefficients, steps)
+            if steps < 40:
+                wanted = orthogonal(u.astype("f8"), coefficients, steps)
+                assert np.linalg.norm(found - wanted, 2) < 1e-3, (coefficients, steps)
 
 
 # Against PyTorch.

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
+
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import stack
+from tinytorch.frontend.functions.creation import eye
 from tinytorch.frontend.optimizers.base import Entries, Optimizer
 from tinytorch.frontend.optimizers.formulas import fraction
 from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
@@ -127,11 +130,44 @@ def orthogonalize(x: Tensor, coefficients: tuple[float, float, float], steps: in
     The default coefficients are chosen for a steep rise at 0: singular values end in about [0.7, 1.2], not at 1.
     The products are those of the shorter side, x xT of wide matrices and xT x of tall ones.
     """
-    a, b, c = coefficients
     tall = x.shape[-2] > x.shape[-1]
     x = x / (x * x).sum((-2, -1), keepdim=True).sqrt().maximum(eps)
-    for _ in range(steps):
+    run = _run(coefficients[0], steps, x)
+    for done in range(0, steps, run):
         gram = x.mT @ x if tall else x @ x.mT
-        change = gram * b + gram @ gram * c
-        x = x * a + (x @ change if tall else change @ x)
+        count = min(run, steps - done)
+        if count == 1:
+            change = _change(gram, coefficients)
+            x = x * coefficients[0] + (x @ change if tall else change @ x)
+        else:
+            factor = _factor(gram, coefficients, count)
+            x = x @ factor if tall else factor @ x
     return x
+
+
+def _change(gram: Tensor, coefficients: tuple[float, float, float]) -> Tensor:
+    """What one step multiplies x by, less a times the identity."""
+    return gram * coefficients[1] + gram @ gram * coefficients[2]
+
+
+def _factor(gram: Tensor, coefficients: tuple[float, float, float], count: int) -> Tensor:
+    """What `count` steps multiply x by, a polynomial of its gram matrix: x need not be known between them. Since such
+    polynomials commute, a step by a factor f makes the gram matrix f f gram."""
+    a, change = coefficients[0], _change(gram, coefficients)
+    factor = change + eye(gram.shape[-1], dtype=gram.dtype) * a
+    for _ in range(count - 1):
+        for _ in range(2):
+            gram = gram * a + change @ gram
+        change = _change(gram, coefficients)
+        factor = factor * a + change @ factor
+    return factor
+
+
+def _run(a: float, steps: int, x: Tensor) -> int:
+    """How many steps to take by one gram matrix: 1 where more would not save operations. Rounding makes some of its
+    eigenvalues that are zero negative, of the size of eps, and each step multiplies them by a**2: they have to stay
+    where the polynomial is near a, since far below zero it grows without a bound."""
+    short, long = sorted(x.shape[-2:])
+    eps = float(np.finfo(x.dtype.numpy).eps)
+    run = min(steps, 1 + int(math.log(0.005 / eps) / (2 * math.log(abs(a))))) if abs(a) > 1 else steps
+    return run if 2 * long + (4 * run - 3) * short < run * (2 * long + short) else 1
