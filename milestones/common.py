@@ -23,7 +23,7 @@ import tinytorch as tt
 from tinytorch.frontend.profiling.memory import peak_bytes
 from tinytorch.ir.system.files import write_bytes, write_text
 from tinytorch.passes.cost import cost
-from tinytorch.runtime.llvm.threads.peaks import peaks
+from tinytorch.runtime.llvm.threads.peaks import peaks_now
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,16 +145,17 @@ SHARE = 0.65  # of the machine's rate of multiply-adds, which bounds the time of
 
 
 def multiply_add_rate() -> float:
-    """Operations per second of fused multiply-adds on all threads, each counted as two: measured now, and the best
-    that is known, since a machine that does something else for a moment shows less."""
-    return peaks(again=True).flops
+    """Operations per second of fused multiply-adds on all threads, each counted as two, measured now."""
+    return peaks_now().flops
 
 
-def bound(operations: float, seconds: float, limit: float) -> dict[str, float]:
+def bound(operations: float, seconds: float, rates: Sequence[float]) -> dict[str, float]:
     """Figures of a training by what it cost: the time that it may take at the machine's rate of multiply-adds, and the
-    share of that rate which it reached. The rate is the better of `limit`, from before the training, and one from now.
+    share of that rate which it reached. `rates` were measured before, between and behind the pieces of the training:
+    the best counts, since a machine that does something else for a moment shows less. Those of other hours do not,
+    since a shared machine's clock changes.
     """
-    limit = max(limit, multiply_add_rate())
+    limit = max(rates)
     return {
         "limit": limit,
         "bound_seconds": operations / (SHARE * limit),

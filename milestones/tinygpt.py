@@ -205,6 +205,12 @@ def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharToken
     loader = tt.DataLoader(windows, BATCH, seed=SEED, transform=windows.draw)
     held_out = tt.DataLoader(Windows(tokenizer.encode(text.validation)), BATCH)
     console.print(f"{steps * PIECES:,} steps of {per_step:.3g} operations")
+    rates = [multiply_add_rate()]
+
+    def piece_done(record: dict[str, Any]) -> None:
+        show_piece(record, trainer.seconds)
+        rates.append(multiply_add_rate())
+
     start = time.perf_counter()
     history = trainer.fit(
         loader,
@@ -213,7 +219,7 @@ def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharToken
         checkpoint=options.out / "checkpoint.safetensors",
         checkpoint_every=200,
         resume=not options.restart,
-        on_epoch=lambda record: show_piece(record, trainer.seconds),
+        on_epoch=piece_done,
     )
     return {
         "history": history,
@@ -222,7 +228,7 @@ def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharToken
         "training_seconds": trainer.seconds,
         "fit_seconds": time.perf_counter() - start,
         "epochs": trainer.step * BATCH * CONTEXT / len(text.train),
-    }
+    } | bound(trainer.step * per_step, trainer.seconds, rates)
 
 
 def show_piece(record: dict[str, Any], seconds: float) -> None:
@@ -249,10 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status or int(len(generated) < SMOKE_CHARACTERS)
     parameters = sum(p.numel() for p in model.parameters())
     console.print(f"{text}; {size.layers} layers, {size.dim} wide: {parameters:,} parameters")
-    limit = multiply_add_rate()
     run = train(trainer, text, tokenizer, options)
     run |= {"size": options.size, "eager": options.eager, "seed": SEED, "parameters": parameters}
-    run |= bound(run["operations"], run["training_seconds"], limit)
     tt.save_safetensors(model.state_dict(), options.out / "tinygpt.safetensors")
     nats = loss_of(model, tokenizer.encode(text.validation), compile)
     run |= {"validation_nats": nats, "bits_per_character": nats / math.log(2), "perplexity": math.exp(nats)}

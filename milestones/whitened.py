@@ -262,6 +262,12 @@ def train(trainer: tt.Trainer, training: tt.CIFAR10, test: tt.CIFAR10, options: 
     loader = Pieces(Views(training, steps * BATCH))
     watched = tt.DataLoader(tt.Subset(test, range(min(WATCHED, len(test)))), BATCH)
     console.print(f"{steps * PIECES:,} steps of {per_step:.3g} operations, batches of {BATCH:,}")
+    rates = [multiply_add_rate()]
+
+    def piece_done(record: dict[str, Any]) -> None:
+        show_piece(record, trainer.seconds)
+        rates.append(multiply_add_rate())
+
     start = time.perf_counter()
     history = trainer.fit(
         loader,
@@ -270,7 +276,7 @@ def train(trainer: tt.Trainer, training: tt.CIFAR10, test: tt.CIFAR10, options: 
         checkpoint=options.out / "checkpoint.safetensors",
         checkpoint_every=20,
         resume=not options.restart,
-        on_epoch=lambda record: show_piece(record, trainer.seconds),
+        on_epoch=piece_done,
     )
     return {
         "history": history,
@@ -282,7 +288,7 @@ def train(trainer: tt.Trainer, training: tt.CIFAR10, test: tt.CIFAR10, options: 
         "samples_per_second": trainer.step * BATCH / trainer.seconds,
         "waited_seconds": loader.waited,
         "waited_share": loader.waited / max(loader.used, 1e-9),
-    }
+    } | bound(trainer.step * per_step, trainer.seconds, rates)
 
 
 def show_piece(record: dict[str, Any], seconds: float) -> None:
@@ -325,7 +331,6 @@ def study(model: tt.Module, test: tt.CIFAR10, compile: bool, out: Any) -> dict[s
 def run(training: tt.CIFAR10, test: tt.CIFAR10, options: argparse.Namespace) -> int:
     """Train, judge, report; the exit status."""
     budget, compile = BUDGETS[options.quick], not options.eager
-    limit = multiply_add_rate()
     first = whitening_filters(training[:WHITENED][0].numpy())
     trainer = make_trainer(budget, first, compile)
     model = trainer.model
@@ -337,7 +342,6 @@ def run(training: tt.CIFAR10, test: tt.CIFAR10, options: argparse.Namespace) -> 
     figures = train(trainer, training, test, options)
     figures |= {"quick": options.quick, "eager": options.eager, "seed": SEED, "parameters": parameters}
     figures |= {"widths": budget.widths, "training": training.note, "held_out": test.note}
-    figures |= bound(figures["operations"], figures["training_seconds"], limit)
     tt.save_safetensors(model.state_dict(), options.out / "cnn.safetensors")
     figures |= study(model, test, compile, options.out)
     name = f"CNN {'-'.join(map(str, budget.widths))}"

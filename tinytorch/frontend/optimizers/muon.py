@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
-
 from tinytorch.frontend import arguments
 from tinytorch.frontend.functions.basic import stack
 from tinytorch.frontend.functions.creation import eye
@@ -15,6 +13,7 @@ from tinytorch.frontend.optimizers.base import Entries, Optimizer
 from tinytorch.frontend.optimizers.formulas import fraction
 from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
+from tinytorch.frontend.tensor.dtypes import finfo
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f64
@@ -168,6 +167,5 @@ def _run(a: float, steps: int, x: Tensor) -> int:
     eigenvalues that are zero negative, of the size of eps, and each step multiplies them by a**2: they have to stay
     where the polynomial is near a, since far below zero it grows without a bound."""
     short, long = sorted(x.shape[-2:])
-    eps = float(np.finfo(x.dtype.numpy).eps)
-    run = min(steps, 1 + int(math.log(0.005 / eps) / (2 * math.log(abs(a))))) if abs(a) > 1 else steps
+    run = min(steps, 1 + int(math.log(0.005 / finfo(x.dtype).eps) / (2 * math.log(abs(a))))) if abs(a) > 1 else steps
     return run if 2 * long + (4 * run - 3) * short < run * (2 * long + short) else 1

@@ -3,6 +3,7 @@ copy of a working set of a given size. Both are generated loops that run on the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from time import perf_counter, time
@@ -41,7 +42,17 @@ def peaks(again: bool = False) -> Peaks:
         known = _Record(tuple(map(max, known.rates or rates, rates)), known.count + 1, time())
         cache.store(key, cache.Entry(asdict(known), b""))
     _here[key] = known
-    return Peaks(pool.num_threads, known.rates[0], tuple(zip(WORKING_SETS, known.rates[1:], strict=True)))
+    return _peaks(pool, known.rates)
+
+
+def peaks_now() -> Peaks:
+    """The same as they are now, not kept: a run is held against the clock of its own hour."""
+    pool = shared_pool()
+    return _peaks(pool, _measure(pool, Target.host())["rates"])
+
+
+def _peaks(pool: Pool, rates: Sequence[float]) -> Peaks:
+    return Peaks(pool.num_threads, rates[0], tuple(zip(WORKING_SETS, rates[1:], strict=True)))
 
 
 @dataclass(frozen=True)
