@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,17 +150,19 @@ def multiply_add_rate() -> float:
     return peaks_now().flops
 
 
-def bound(operations: float, seconds: float, rates: Sequence[float]) -> dict[str, float]:
+def bound(operations: float, seconds: float, rates: Sequence[float]) -> dict[str, Any]:
     """Figures of a training by what it cost: the time that it may take at the machine's rate of multiply-adds, and the
-    share of that rate which it reached. `rates` were measured before, between and behind the pieces of the training:
-    the best counts, since a machine that does something else for a moment shows less. Those of other hours do not,
-    since a shared machine's clock changes.
+    share of that rate which it reached. `rates` were measured before, between and behind the pieces of the training.
+    Their median counts, since the clock of a shared machine changes by some percent within minutes: the time, too, is
+    of the whole run. The share of the best of them stands beside it.
     """
-    limit = max(rates)
+    limit = statistics.median(rates)
     return {
         "limit": limit,
+        "limits": list(rates),
         "bound_seconds": operations / (SHARE * limit),
         "share_of_limit": operations / seconds / limit,
+        "share_of_best_limit": operations / seconds / max(rates),
     }
 
 
@@ -170,6 +173,7 @@ def bound_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training, s", f"{figures['training_seconds']:,.0f}"),
         (f"operations at {SHARE:.0%} of {figures['limit'] / 1e9:.0f} GFLOP/s, s", f"{figures['bound_seconds']:,.0f}"),
         ("share of the rate of multiply-adds", f"{figures['share_of_limit']:.1%}"),
+        (f"of the best of {len(figures['limits'])} such rates", f"{figures['share_of_best_limit']:.1%}"),
     ]
 
 
