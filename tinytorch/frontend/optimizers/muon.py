@@ -127,7 +127,8 @@ def orthogonalize(x: Tensor, coefficients: tuple[float, float, float], steps: in
         s = a * s + b * s**3 + c * s**5         steps times
 
     The default coefficients are chosen for a steep rise at 0: singular values end in about [0.7, 1.2], not at 1.
-    The products are those of the shorter side, x xT of wide matrices and xT x of tall ones.
+    The products are those of the shorter side, x xT of wide matrices and xT x of tall ones. Long matrices take several
+    steps on this gram matrix alone.
     """
     tall = x.shape[-2] > x.shape[-1]
     x = x / (x * x).sum((-2, -1), keepdim=True).sqrt().maximum(eps)
