@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +210,6 @@ def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharToken
         show_piece(record, trainer.seconds)
         rates.append(multiply_add_rate())
 
-    start = time.perf_counter()
     history = trainer.fit(
         loader,
         held_out,
@@ -226,7 +224,6 @@ def train(trainer: tt.Trainer, text: tt.TinyShakespeare, tokenizer: tt.CharToken
         "steps": trainer.step,
         "operations": trainer.step * per_step,
         "training_seconds": trainer.seconds,
-        "fit_seconds": time.perf_counter() - start,
         "epochs": trainer.step * BATCH * CONTEXT / len(text.train),
     } | bound(trainer.step * per_step, trainer.seconds, rates)
 

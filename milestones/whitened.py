@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -268,7 +267,6 @@ def train(trainer: tt.Trainer, training: tt.CIFAR10, test: tt.CIFAR10, options: 
         show_piece(record, trainer.seconds)
         rates.append(multiply_add_rate())
 
-    start = time.perf_counter()
     history = trainer.fit(
         loader,
         watched,
@@ -283,7 +281,6 @@ def train(trainer: tt.Trainer, training: tt.CIFAR10, test: tt.CIFAR10, options: 
         "steps": trainer.step,
         "operations": trainer.step * per_step,
         "training_seconds": trainer.seconds,
-        "fit_seconds": time.perf_counter() - start,
         "epochs": trainer.step * BATCH / len(training),
         "samples_per_second": trainer.step * BATCH / trainer.seconds,
         "waited_seconds": loader.waited,

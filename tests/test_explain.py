@@ -13,7 +13,7 @@ from tinytorch.ir.ops import core
 from tinytorch.ir.text.units import count, duration, size
 from tinytorch.runtime import cache
 from tinytorch.runtime.llvm.threads import peaks as peaks_module
-from tinytorch.runtime.llvm.threads.peaks import WORKING_SETS, peaks
+from tinytorch.runtime.llvm.threads.peaks import WORKING_SETS, peaks, peaks_now
 from tinytorch.runtime.measure import alone
 from tinytorch.runtime.roofline import Peaks
 from tinytorch.samples import mlp
@@ -99,6 +99,8 @@ def test_peaks_are_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: obje
     better = peaks(again=True)
     assert better.flops == 2 * first.flops and better.bandwidths == first.bandwidths
     assert peaks() == better and cache.folder() == tmp_path
+    monkeypatch.setattr(peaks_module, "_measure", lambda *_: {"rates": [3, 1, 1, 1, 1]})
+    assert peaks_now().flops == 3 and peaks() == better  # measured for one who asks, and not kept
 
 
 def test_peaks_of_a_busy_machine_do_not_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from milestones import cnn, mlp, perceptron, tinygpt, tinygpt_profiles, whitened
-from milestones.common import Criterion, Report
+from milestones.common import Criterion, Report, bound
 from tinytorch.frontend.data import ArrayDataset
 from tinytorch.frontend.profiling.memory import peak_bytes
 
@@ -203,6 +203,12 @@ def test_whitening_filters_make_patches_white():
     windows = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(2, 3))
     found = np.einsum("ncyxij,ocij->oyxn", windows, filters[:12]).reshape(12, -1)
     np.testing.assert_allclose(found @ found.T / found.shape[1], np.eye(12), atol=0.02)
+
+
+def test_the_best_rate_of_a_run_bounds_its_time():
+    figures = bound(operations=26.0, seconds=8.0, rates=[4.0, 10.0, 5.0])
+    assert figures["limit"] == 10 and figures["bound_seconds"] == pytest.approx(4)
+    assert figures["share_of_limit"] == pytest.approx(0.325) and figures["share_of_median"] == pytest.approx(0.65)
 
 
 def test_filters_begin_as_identities_and_keep_their_norm():
