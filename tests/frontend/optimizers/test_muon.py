@@ -151,22 +151,22 @@ def test_equal_shapes_are_one_product_each() -> None:
     assert len(families(graph, "loop")) == 1 + len(shapes) + 2 + 5
 
 
-def test_long_matrices_are_read_in_two_products_only() -> None:
-    """Those between are of the shorter side: a square of the gram matrix in each of five steps, two for the next gram
-    matrix in four of them, and one for the factor of all."""
+def test_long_matrices_are_read_in_few_products() -> None:
+    """Twice by three steps at once and twice by two. The products between are of the shorter side: a square of the gram
+    matrix in each of five steps, two for the next gram matrix in three of them, and one for the factor of several."""
     (p,) = tensors([np.ones((16, 64))], "f32")
     step = stepper("llvm", tt.Muon([p], lr=0.1), [p])
     step([Tensor(RNG.normal(size=(16, 64)), dtype="f32")])
     products = families(step.graph, "contract")  # pyright: ignore
-    assert len(products) == 2 + 5 + 4 * 2 + 4
-    assert sum((16, 64) in [v.type.shape for v in (*n.inputs, *n.outputs)] for n in products) == 2
+    assert len(products) == 4 + 5 + 3 * 2 + 3
+    assert sum((16, 64) in [v.type.shape for v in (*n.inputs, *n.outputs)] for n in products) == 4
 
 
 # Rounding.
 @pytest.mark.parametrize("shape", [(40, 200), (200, 40), (40, 50)], ids=str)
 @pytest.mark.parametrize("rank", [1, 12, 40])
 def test_rounding_stays_small_where_singular_values_are_zero(rank: int, shape: tuple[int, int]) -> None:
-    """In f32: near the formula in a usual number of steps, and in the polynomial's range after many."""
+    """In f32: the formula's in a usual number of steps, and in the polynomial's range after many."""
     u = (RNG.normal(size=(shape[0], rank)) @ RNG.normal(size=(rank, shape[1]))).astype("f4")
     for coefficients, highest in (
         ((3.4445, -4.775, 2.0315), 1.21),
@@ -178,7 +178,7 @@ def test_rounding_stays_small_where_singular_values_are_zero(rank: int, shape: t
             assert np.linalg.norm(found, 2) < highest, (coefficients, steps)
             if steps < 40:
                 wanted = orthogonal(u.astype("f8"), coefficients, steps)
-                assert np.linalg.norm(found - wanted, 2) < 1e-3, (coefficients, steps)
+                assert np.linalg.norm(found - wanted, 2) < 4e-5, (coefficients, steps)
 
 
 # Against PyTorch.

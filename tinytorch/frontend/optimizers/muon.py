@@ -13,12 +13,11 @@ from tinytorch.frontend.optimizers.base import Entries, Optimizer
 from tinytorch.frontend.optimizers.formulas import fraction
 from tinytorch.frontend.optimizers.groups import ParamGroup, working_dtype
 from tinytorch.frontend.tensor import Tensor
-from tinytorch.frontend.tensor.dtypes import finfo
 from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f64
 
-_HARMLESS = 0.005  # below zero: there the default polynomial is 0.7 % above its value at 0, ten times farther 7 %
+_GROWTH = 1000.0  # of rounding errors, at most, by the steps that are taken at once
 
 
 class Muon(Optimizer):
@@ -168,11 +167,9 @@ def _factor(gram: Tensor, coefficients: tuple[float, float, float], count: int) 
 def _steps_at_once(a: float, steps: int, x: Tensor) -> int:
     """How many steps to take by one gram matrix: 1 where more would not save operations.
 
-    Rounding leaves some eigenvalues, which should be zero, a few eps below it, and each step multiplies them by a**2.
-    They must not get where the polynomial grows without a bound, so eps may become `_HARMLESS` at most.
+    A step multiplies what rounding leaves of the gram matrix, where its eigenvalues should be near zero, by a**2. A new
+    gram matrix has fresh rounding errors.
     """
     short, long = sorted(x.shape[-2:])
-    count = steps
-    if abs(a) > 1:
-        count = min(steps, 1 + int(math.log(_HARMLESS / finfo(x.dtype).eps) / (2 * math.log(abs(a)))))
+    count = min(steps, 1 + int(math.log(_GROWTH) / (2 * math.log(abs(a))))) if abs(a) > 1 else steps
     return count if 2 * long + (4 * count - 3) * short < count * (2 * long + short) else 1
