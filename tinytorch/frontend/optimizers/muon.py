@@ -17,7 +17,9 @@ from tinytorch.ir.errors import ShapeError
 from tinytorch.ir.loc import user_loc
 from tinytorch.ir.types import DType, f64
 
-_GROWTH = 1000.0  # of rounding errors, at most, by the steps that are taken at once
+# Of rounding errors, at most, by the steps that are taken at once. A GPT that was trained with 2e4, all five default
+# steps, ended 0.005 nats higher in its training loss.
+_GROWTH = 1000.0
 
 
 class Muon(Optimizer):
